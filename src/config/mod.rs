@@ -1,0 +1,406 @@
+//! The config: sections of typed values, read from an ini file and `--set`, every problem told at once.
+
+pub mod keys;
+mod text;
+
+use crate::pixels::{FORMATS, Turn};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Where pictures come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Source {
+    /// A V4L2 device: a path.
+    Device(PathBuf),
+    /// A program that prints JPEGs, and its arguments.
+    Pipe(Vec<String>),
+    /// A folder of pictures that are moved about.
+    Stills(PathBuf),
+    /// Not yet set; only while the config is being read.
+    #[default]
+    None,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Device(path) => write!(f, "{}", path.display()),
+            Source::Pipe(words) => write!(f, "pipe:{}", shell_words::join(words)),
+            Source::Stills(folder) => write!(f, "stills:{}", folder.display()),
+            Source::None => f.write_str("none"),
+        }
+    }
+}
+
+/// `[camera]`
+#[derive(Debug, Clone, PartialEq, Default)]
+#[allow(missing_docs)] // the help of KEYS says what each is
+pub struct Camera {
+    pub source: Source,
+    pub format: String,
+    pub width: u32,
+    pub height: u32,
+    pub fps: u32,
+    pub rotate: u16,
+    pub mirror: bool,
+    pub controls: Vec<(String, i64)>,
+}
+
+impl Camera {
+    /// How a captured picture is turned.
+    pub fn turn(&self) -> Turn {
+        Turn { degrees: self.rotate, mirror: self.mirror }
+    }
+}
+
+/// An enum whose variants are words of the config.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+        pub enum $name { #[default] $($(#[$vdoc])* $variant),+ }
+        impl $name {
+            fn from_word(word: String) -> Option<Self> {
+                match word.as_str() { $($word => Some(Self::$variant),)+ _ => None }
+            }
+            /// The word of the config for it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+    };
+}
+
+words!(/// How faces are found.
+    Detector { /// Histograms of oriented gradients. 
+    Hog = "hog", /// dlib's convolutional network.
+    Cnn = "cnn" });
+words!(/// How a face is aligned.
+    Landmarks { /// Corners of the eyes, and the nose.
+    Five = "5", /// The whole outline.
+    SixtyEight = "68" });
+words!(/// How far apart two descriptors are.
+    Metric { /// Length of the difference.
+    Euclidean = "euclidean", /// One less the cosine of the angle between them.
+    Cosine = "cosine" });
+words!(/// What a person is compared by.
+    Templates { /// The mean of her pictures.
+    Means = "means", /// Each of her pictures.
+    Exemplars = "exemplars" });
+words!(/// What is done with faces that have no name.
+    UnknownFaces { /// A box and a label.
+    Show = "show", /// Nothing.
+    Hide = "hide", /// They are made unrecognisable.
+    Blur = "blur" });
+
+/// `[recognition]`
+#[derive(Debug, Clone, PartialEq, Default)]
+#[allow(missing_docs)]
+pub struct Recognition {
+    pub enabled: bool,
+    pub interval_ms: u32,
+    pub detector: Detector,
+    pub detect_width: u32,
+    pub upsample: u32,
+    pub blas_threads: u32,
+    pub landmarks: Landmarks,
+    pub num_jitters: u32,
+    pub metric: Metric,
+    pub threshold: f32,
+    pub cosine_threshold: f32,
+    pub false_name_budget: f32,
+    pub templates: Templates,
+}
+
+impl Recognition {
+    /// The threshold of the metric at work.
+    pub fn working_threshold(&self) -> f32 {
+        match self.metric {
+            Metric::Euclidean => self.threshold,
+            Metric::Cosine => self.cosine_threshold,
+        }
+    }
+}
+
+/// `[gallery]`
+#[derive(Debug, Clone, PartialEq, Default)]
+#[allow(missing_docs)]
+pub struct Gallery {
+    pub path: PathBuf,
+    pub max_images_per_person: u32,
+}
+
+/// `[models]`
+#[derive(Debug, Clone, PartialEq, Default)]
+#[allow(missing_docs)]
+pub struct Models {
+    pub path: PathBuf,
+    pub recognizer: String,
+}
+
+/// `[overlay]`
+#[derive(Debug, Clone, PartialEq, Default)]
+#[allow(missing_docs)]
+pub struct Overlay {
+    pub enabled: bool,
+    pub show_distance: bool,
+    pub unknown: UnknownFaces,
+    pub box_color: [u8; 3],
+    pub text_color: [u8; 3],
+    /// `None`: the fonts of the system.
+    pub font: Option<PathBuf>,
+}
+
+/// `[stream]`
+#[derive(Debug, Clone, PartialEq, Default)]
+#[allow(missing_docs)]
+pub struct Stream {
+    pub width: u32,
+    pub quality: u32,
+    pub max_fps: u32,
+    pub max_viewers: u32,
+    pub encoder: String,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Default)]
+#[allow(missing_docs)]
+pub struct Http {
+    pub bind: String,
+    pub password_file: Option<PathBuf>,
+    pub open: bool,
+    pub hosts: Vec<String>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct Log {
+    pub level: log::LevelFilter,
+}
+
+/// The whole config. Immutable; a reload makes another one.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct Config {
+    pub camera: Camera,
+    pub recognition: Recognition,
+    pub gallery: Gallery,
+    pub models: Models,
+    pub overlay: Overlay,
+    pub stream: Stream,
+    pub http: Http,
+    pub log: Log,
+    /// The file that it was read from; `None`: there is none, all is default.
+    pub file: Option<PathBuf>,
+}
+
+/// Words of `camera.format`: `auto` and every format namecam reads.
+pub(crate) const FORMAT_WORDS: &[&str] = &["auto", "mjpg", "yuyv", "nv12", "yu12", "grey"];
+/// Words of `stream.encoder`.
+pub(crate) const ENCODER_WORDS: &[&str] = &["auto", "jpeg-encoder"];
+
+/// Where the config comes from; kept, so that a reload reads the same again.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// `--config FILE`.
+    pub file: Option<PathBuf>,
+    /// `--set section.key=value`, in order; they outlive a reload.
+    pub sets: Vec<String>,
+}
+
+/// One thing that is wrong with the config, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// File and line, or `--set`.
+    pub place: String,
+    /// What is wrong and what is allowed.
+    pub what: String,
+}
+
+/// Everything that is wrong with the config.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(|p| format!("{}: {}", p.place, p.what)).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl Problems {
+    fn add(&mut self, place: &str, what: impl Into<String>) {
+        self.0.push(Problem { place: place.to_owned(), what: what.into() });
+    }
+}
+
+impl Origin {
+    /// Reads the config.
+    ///
+    /// # Errors
+    /// All problems at once, each with file, line, key and what is allowed.
+    pub fn load(&self) -> Result<Config, Problems> {
+        let mut problems = Problems::default();
+        let file = self.file.clone().or_else(|| {
+            let usual = ["namecam.ini", "/etc/namecam/namecam.ini"];
+            usual.iter().map(PathBuf::from).find(|path| path.exists())
+        });
+        let mut settings = Vec::new();
+        if let Some(file) = &file {
+            match std::fs::read(file) {
+                Ok(bytes) => settings = text::read(file, &bytes, &mut problems),
+                Err(error) => problems.add(&file.display().to_string(), format!("cannot be read: {error}")),
+            }
+        }
+        settings.extend(self.sets.iter().filter_map(|set| text::read_set(set, &mut problems)));
+        let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let base = std::path::absolute(if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+        let mut config = Config::defaults(&base.unwrap_or_default());
+        config.file = file;
+        config.apply(&settings, &mut problems);
+        if problems.0.is_empty() { Ok(config) } else { Err(problems) }
+    }
+}
+
+impl Config {
+    /// Every key at its default; relative paths start at `base`.
+    pub fn defaults(base: &Path) -> Config {
+        let mut config = Config {
+            camera: Camera::default(),
+            recognition: Recognition::default(),
+            gallery: Gallery::default(),
+            models: Models::default(),
+            overlay: Overlay::default(),
+            stream: Stream::default(),
+            http: Http::default(),
+            log: Log { level: log::LevelFilter::Info },
+            file: None,
+        };
+        for key in keys::KEYS {
+            let put = key.kind.parse(key.default, base).and_then(|value| key.put(&mut config, value));
+            debug_assert!(put.is_some(), "the default of {} is not allowed", key.path());
+        }
+        config
+    }
+
+    fn apply(&mut self, settings: &[text::Setting], problems: &mut Problems) {
+        for setting in settings {
+            let key = setting.key;
+            let value = key.kind.parse(&setting.value, &setting.base);
+            if value.and_then(|value| key.put(self, value)).is_none() {
+                let what = format!("[{}] {} = {}: must be {}", key.section, key.name, setting.value, allowed(key));
+                problems.add(&setting.place, what);
+            }
+            self.resolve(&setting.base);
+        }
+        let place_of = |section: &str, name: &str| {
+            let found = settings.iter().rev().find(|s| (s.key.section, s.key.name) == (section, name));
+            found.map_or_else(|| "default".to_owned(), |setting| setting.place.clone())
+        };
+        let loopback = self.bind_address().is_none_or(|address| address.ip().is_loopback());
+        if !loopback && self.http.password_file.is_none() && !self.http.open {
+            let what = format!(
+                "[http] bind = {}: anybody on the network could watch; set password_file (namecam passwd writes one), \
+                 or open = yes if that is meant",
+                self.http.bind
+            );
+            problems.add(&place_of("http", "bind"), what);
+        }
+    }
+
+    /// Makes the paths inside free text absolute too.
+    fn resolve(&mut self, base: &Path) {
+        if let Source::Stills(folder) = &mut self.camera.source {
+            *folder = base.join(&*folder);
+        }
+        if let Some(font) = &mut self.overlay.font {
+            *font = base.join(&*font);
+        }
+    }
+
+    /// `http.bind` as an address.
+    pub fn bind_address(&self) -> Option<SocketAddr> {
+        self.http.bind.parse().ok()
+    }
+
+    /// Takes from `old` what cannot change without a restart; says which keys that were.
+    pub fn keep_what_needs_a_restart(&mut self, old: &Config) -> Vec<String> {
+        let mut kept = Vec::new();
+        let mut keep = |changed: bool, key: &str| {
+            if changed {
+                kept.push(key.to_owned());
+            }
+        };
+        keep(self.http.bind != old.http.bind, "http.bind");
+        keep(self.models.path != old.models.path, "models.path");
+        keep(self.models.recognizer != old.models.recognizer, "models.recognizer");
+        keep(self.recognition.blas_threads != old.recognition.blas_threads, "recognition.blas_threads");
+        self.http.bind.clone_from(&old.http.bind);
+        self.models.clone_from(&old.models);
+        self.recognition.blas_threads = old.recognition.blas_threads;
+        kept
+    }
+}
+
+fn allowed(key: &keys::Key) -> String {
+    match key.path().as_str() {
+        "camera.source" => "a device, a number, pipe:COMMAND or stills:FOLDER (quotes closed)".to_owned(),
+        "camera.controls" => "name=whole number, a comma between".to_owned(),
+        "http.hosts" => "names, a comma between".to_owned(),
+        _ => key.kind.allowed(),
+    }
+}
+
+/// Reads `camera.source`.
+fn source(text: String) -> Option<Source> {
+    if let Some(command) = text.strip_prefix("pipe:") {
+        let words = shell_words::split(command).ok()?;
+        return (!words.is_empty()).then_some(Source::Pipe(words));
+    }
+    if let Some(folder) = text.strip_prefix("stills:") {
+        return (!folder.is_empty()).then(|| Source::Stills(folder.trim().into()));
+    }
+    if text.is_empty() {
+        return None;
+    }
+    let number = text.bytes().all(|b| b.is_ascii_digit());
+    Some(Source::Device(if number { format!("/dev/video{text}").into() } else { text.into() }))
+}
+
+/// Reads `camera.controls`.
+fn controls(text: String) -> Option<Vec<(String, i64)>> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            let (name, value) = part.split_once('=')?;
+            let name = name.trim();
+            (!name.is_empty()).then_some(())?;
+            Some((name.to_owned(), value.trim().parse().ok()?))
+        })
+        .collect()
+}
+
+/// Reads `http.hosts`.
+fn hosts(text: String) -> Option<Vec<String>> {
+    let names = text.split(',').map(|name| name.trim().trim_end_matches('.').to_lowercase());
+    let names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
+    names.iter().all(|name| !name.contains(|c: char| c.is_whitespace() || c == '/' || c == ':')).then_some(names)
+}
+
+/// Reads `overlay.font`.
+fn font(text: String) -> Option<Option<PathBuf>> {
+    match text.as_str() {
+        "" => None,
+        "auto" => Some(None),
+        _ => Some(Some(text.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+const _: () = assert!(FORMATS.len() + 1 == FORMAT_WORDS.len());

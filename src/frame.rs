@@ -1,0 +1,138 @@
+//! What the camera gives ([`Frame`]) and what viewers get ([`Jpeg`]).
+
+use crate::pixels::{Format, Raw, Rgb, Turn};
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// When something happened, on the two clocks that matter.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// For ages: never jumps.
+    pub instant: Instant,
+    /// For people and other machines.
+    pub wall: SystemTime,
+}
+
+impl Moment {
+    /// This moment.
+    pub fn now() -> Moment {
+        Moment { instant: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// The moment `age` ago.
+    pub fn ago(age: Duration) -> Moment {
+        let now = Moment::now();
+        Moment {
+            instant: now.instant.checked_sub(age).unwrap_or(now.instant),
+            wall: now.wall.checked_sub(age).unwrap_or(now.wall),
+        }
+    }
+}
+
+/// One picture of the camera, in the camera's own format. Immutable once captured.
+#[derive(Debug)]
+pub struct Frame {
+    /// Counts the frames since start.
+    pub seq: u64,
+    /// When it was captured.
+    pub captured_at: Moment,
+    /// Its pixel format.
+    pub format: &'static Format,
+    /// Width in pixels, before `turn`.
+    pub width: u32,
+    /// Height in pixels, before `turn`.
+    pub height: u32,
+    /// Bytes from one line of the first plane to the next; 0 for JPEG.
+    pub stride: u32,
+    /// Exactly the bytes that the camera sent, no padding behind them.
+    pub bytes: Vec<u8>,
+    /// How it must be turned to stand upright.
+    pub turn: Turn,
+    rgb: OnceLock<Result<Arc<Rgb>, String>>,
+}
+
+impl Frame {
+    /// A frame of `format` with `width` x `height` pixels.
+    pub fn new(seq: u64, captured_at: Moment, format: &'static Format, picture: Raw<Vec<u8>>, turn: Turn) -> Frame {
+        let Raw { bytes, width, height, stride } = picture;
+        Frame { seq, captured_at, format, width, height, stride, bytes, turn, rgb: OnceLock::new() }
+    }
+
+    /// The picture as upright RGB. Decoded at most once, by whoever asks first; the others share it.
+    pub fn rgb(&self) -> Result<Arc<Rgb>, String> {
+        self.rgb
+            .get_or_init(|| {
+                let raw = Raw { bytes: &self.bytes[..], width: self.width, height: self.height, stride: self.stride };
+                let rgb = self.format.to_rgb(raw)?;
+                Ok(Arc::new(self.turn.apply(rgb)))
+            })
+            .clone()
+    }
+
+    /// Width and height in pixels of the upright picture.
+    pub fn upright_size(&self) -> (u32, u32) {
+        self.turn.size(self.width, self.height)
+    }
+}
+
+/// The boundary line that parts of the stream begin with, without its line end.
+pub const BOUNDARY: &str = "--frame";
+
+/// A picture as viewers get it, ready to be written: the part of the MJPEG stream that it is.
+#[derive(Debug)]
+pub struct Jpeg {
+    part: Vec<u8>,
+    body: Range<usize>,
+    /// When the picture was captured (the away picture: when it was made).
+    pub captured_at: Moment,
+    /// True for a picture of the camera, false for one that says that the camera is away.
+    pub live: bool,
+}
+
+impl Jpeg {
+    /// Wraps `jpeg` as a part: header, picture and the boundary line of the next part, so that one write
+    /// hands a viewer a whole picture: she needs no byte of the next one to know that this one has ended.
+    pub fn new(jpeg: &[u8], captured_at: Moment, live: bool) -> Jpeg {
+        let since = captured_at.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let head = format!(
+            "Content-Type: image/jpeg\r\nContent-Length: {}\r\nX-Timestamp: {}.{:06}\r\n\r\n",
+            jpeg.len(),
+            since.as_secs(),
+            since.subsec_micros()
+        );
+        let mut part = Vec::with_capacity(head.len() + jpeg.len() + BOUNDARY.len() + 4);
+        part.extend_from_slice(head.as_bytes());
+        part.extend_from_slice(jpeg);
+        part.extend_from_slice(b"\r\n");
+        part.extend_from_slice(BOUNDARY.as_bytes());
+        part.extend_from_slice(b"\r\n");
+        let body = head.len()..head.len() + jpeg.len();
+        Jpeg { part, body, captured_at, live }
+    }
+
+    /// What is written to a viewer after the first boundary line.
+    pub fn part(&self) -> &[u8] {
+        &self.part
+    }
+
+    /// The JPEG alone.
+    pub fn picture(&self) -> &[u8] {
+        &self.part[self.body.clone()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_header_picture_and_the_next_boundary() {
+        let at = Moment { instant: Instant::now(), wall: UNIX_EPOCH + Duration::new(12, 345_678_000) };
+        let jpeg = Jpeg::new(b"JPEG", at, true);
+        let expected =
+            "Content-Type: image/jpeg\r\nContent-Length: 4\r\nX-Timestamp: 12.345678\r\n\r\nJPEG\r\n--frame\r\n";
+        assert_eq!(String::from_utf8_lossy(jpeg.part()), expected);
+        assert_eq!(jpeg.picture(), b"JPEG");
+    }
+}

@@ -1,0 +1,417 @@
+//! [`Health`]: what every stage counts and says about itself, for `/api/state`, `/metrics` and the watchdog.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds one.
+    pub fn add(&self) {
+        self.add_many(1);
+    }
+
+    /// Adds `n`.
+    pub fn add_many(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    /// The number.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A time that something took, or nothing when it never happened.
+#[derive(Debug, Default)]
+pub struct Took(AtomicU64);
+
+impl Took {
+    /// Sets it.
+    pub fn set(&self, took: Duration) {
+        self.0.store(took.as_micros().max(1) as u64, Relaxed);
+    }
+
+    /// In milliseconds.
+    pub fn ms(&self) -> Option<f64> {
+        let micros = self.0.load(Relaxed);
+        (micros > 0).then_some(micros as f64 / 1000.0)
+    }
+}
+
+/// Events a second, over the last whole second.
+#[derive(Debug, Default)]
+pub struct Rate(Mutex<Option<RateWindow>>);
+
+#[derive(Debug)]
+struct RateWindow {
+    since: Instant,
+    count: u32,
+    last: f64,
+}
+
+impl Rate {
+    /// Something happened.
+    pub fn tick(&self) {
+        self.at(Instant::now(), 1);
+    }
+
+    /// Events a second; 0 when none came for two seconds.
+    pub fn per_second(&self) -> f64 {
+        self.at(Instant::now(), 0)
+    }
+
+    fn at(&self, now: Instant, events: u32) -> f64 {
+        let mut slot = lock(&self.0);
+        let window = slot.get_or_insert(RateWindow { since: now, count: 0, last: 0.0 });
+        let elapsed = now.saturating_duration_since(window.since);
+        if elapsed >= Duration::from_secs(1) {
+            let stale = elapsed >= Duration::from_secs(2);
+            window.last = if stale { 0.0 } else { f64::from(window.count) / elapsed.as_secs_f64() };
+            (window.since, window.count) = (now, 0);
+        }
+        window.count += events;
+        window.last
+    }
+}
+
+/// Shows that a loop goes round. A beat that stays away too long is a hang.
+#[derive(Debug)]
+pub struct Heartbeat {
+    born: Instant,
+    millis: AtomicU64,
+}
+
+impl Heartbeat {
+    fn new(born: Instant) -> Heartbeat {
+        Heartbeat { born, millis: AtomicU64::new(0) }
+    }
+
+    /// The loop has gone round.
+    pub fn beat(&self) {
+        self.millis.store(self.born.elapsed().as_millis() as u64, Relaxed);
+    }
+
+    /// How long ago it beat last.
+    pub fn age(&self) -> Duration {
+        self.born.elapsed().saturating_sub(Duration::from_millis(self.millis.load(Relaxed)))
+    }
+}
+
+/// What the camera is and does.
+#[derive(Debug, Clone)]
+pub struct CameraStatus {
+    /// The source as the config names it.
+    pub source: String,
+    /// FourCC of what it sends, empty before the first frame.
+    pub format: String,
+    /// Width of what it sends, pixels.
+    pub width: u32,
+    /// Height of what it sends, pixels.
+    pub height: u32,
+    /// `None` while pictures come; else why not.
+    pub error: Option<String>,
+    /// Since when `error` stands, or since when pictures come.
+    pub since: SystemTime,
+}
+
+/// Every number and heartbeat of the program. Stages write, HTTP and the watchdog read.
+#[derive(Debug)]
+pub struct Health {
+    /// When the program started.
+    pub started: Instant,
+    camera: Mutex<CameraStatus>,
+    /// Frames that the camera gave.
+    pub frames: Counter,
+    /// Frames that never reached anybody because a newer one was there already.
+    pub dropped: Counter,
+    /// Frames that were broken: cut short, flagged by the driver, not a JPEG.
+    pub corrupt: Counter,
+    /// Frames a second of the camera.
+    pub capture_fps: Rate,
+    last_frame: Mutex<Option<Instant>>,
+    /// Looks of the recognition.
+    pub looks: Counter,
+    /// How long the last look took.
+    pub look_took: Took,
+    last_look: Mutex<Option<Instant>>,
+    /// `None` while recognition can work; else why not (no model, ...).
+    recognition_error: Mutex<Option<String>>,
+    /// Pictures that were encoded.
+    pub encoded: Counter,
+    /// Pictures that went out as the camera made them.
+    pub passed_through: Counter,
+    /// How long the last encoding took, blending included.
+    pub encode_took: Took,
+    /// Pictures a second that are offered to viewers.
+    pub stream_fps: Rate,
+    /// The capture loop.
+    pub capture_beat: Heartbeat,
+    /// The recognition loop.
+    pub recognition_beat: Heartbeat,
+    /// The encoder loop.
+    pub encoder_beat: Heartbeat,
+    /// The HTTP loop.
+    pub http_beat: Heartbeat,
+    /// What went wrong.
+    pub faults: Faults,
+}
+
+/// How long capture may be silent before it counts as hung. Opening a stubborn device takes seconds.
+pub const CAPTURE_HANG: Duration = Duration::from_secs(20);
+/// How long one step of recognition may take: the CNN on a large picture takes many seconds on a small board.
+pub const RECOGNITION_HANG: Duration = Duration::from_secs(120);
+
+impl Default for Health {
+    fn default() -> Self {
+        let started = Instant::now();
+        let beat = || Heartbeat::new(started);
+        let camera = CameraStatus {
+            source: String::new(),
+            format: String::new(),
+            width: 0,
+            height: 0,
+            error: Some("starting".to_owned()),
+            since: SystemTime::now(),
+        };
+        Health {
+            started,
+            camera: Mutex::new(camera),
+            frames: Counter::default(),
+            dropped: Counter::default(),
+            corrupt: Counter::default(),
+            capture_fps: Rate::default(),
+            last_frame: Mutex::default(),
+            looks: Counter::default(),
+            look_took: Took::default(),
+            last_look: Mutex::default(),
+            recognition_error: Mutex::default(),
+            encoded: Counter::default(),
+            passed_through: Counter::default(),
+            encode_took: Took::default(),
+            stream_fps: Rate::default(),
+            capture_beat: beat(),
+            recognition_beat: beat(),
+            encoder_beat: beat(),
+            http_beat: beat(),
+            faults: Faults::default(),
+        }
+    }
+}
+
+impl Health {
+    /// The camera's state now.
+    pub fn camera(&self) -> CameraStatus {
+        lock(&self.camera).clone()
+    }
+
+    /// True while pictures come.
+    pub fn camera_online(&self) -> bool {
+        lock(&self.camera).error.is_none()
+    }
+
+    /// Pictures come (again), in this format and size.
+    pub fn camera_is_online(&self, source: &str, format: &str, width: u32, height: u32) {
+        let mut camera = lock(&self.camera);
+        if camera.error.is_some() {
+            camera.since = SystemTime::now();
+        }
+        let since = camera.since;
+        *camera = CameraStatus { source: source.into(), format: format.into(), width, height, error: None, since };
+    }
+
+    /// No picture comes, because of `error`. `since` stays as long as the camera is away.
+    pub fn camera_is_away(&self, source: &str, error: &str) {
+        let mut camera = lock(&self.camera);
+        if camera.error.is_none() || camera.source.is_empty() {
+            camera.since = SystemTime::now();
+        }
+        camera.source = source.to_owned();
+        camera.error = Some(error.to_owned());
+    }
+
+    /// A frame was published.
+    pub fn frame_came(&self) {
+        self.frames.add();
+        self.capture_fps.tick();
+        *lock(&self.last_frame) = Some(Instant::now());
+    }
+
+    /// How old the newest frame is.
+    pub fn frame_age(&self) -> Option<Duration> {
+        lock(&self.last_frame).map(|at| at.elapsed())
+    }
+
+    /// A look has ended.
+    pub fn look_done(&self, took: Duration) {
+        self.looks.add();
+        self.look_took.set(took);
+        *lock(&self.last_look) = Some(Instant::now());
+    }
+
+    /// How long ago the last look ended.
+    pub fn look_age(&self) -> Option<Duration> {
+        lock(&self.last_look).map(|at| at.elapsed())
+    }
+
+    /// Recognition cannot work, because of this; `None`: it can.
+    pub fn set_recognition_error(&self, error: Option<String>) {
+        *lock(&self.recognition_error) = error;
+    }
+
+    /// Why recognition cannot work.
+    pub fn recognition_error(&self) -> Option<String> {
+        lock(&self.recognition_error).clone()
+    }
+
+    /// Why the program is not healthy: a loop that hangs, or no usable model. A camera that is away is not among it.
+    pub fn trouble(&self) -> Option<String> {
+        let capture = self.capture_beat.age();
+        if capture > CAPTURE_HANG {
+            return Some(format!("capture has hung for {} s", capture.as_secs()));
+        }
+        let recognition = self.recognition_beat.age();
+        if recognition > RECOGNITION_HANG {
+            return Some(format!("recognition has hung for {} s", recognition.as_secs()));
+        }
+        self.recognition_error()
+    }
+}
+
+/// How many different causes are kept; more than that are counted together.
+const MAX_CAUSES: usize = 64;
+
+/// What went wrong, by cause: each is logged when it comes first and at every tenth power, and counted always.
+#[derive(Debug, Default)]
+pub struct Faults(Mutex<BTreeMap<String, u64>>);
+
+impl Faults {
+    /// Counts a fault of `stage`, and logs it when it is news.
+    pub fn report(&self, stage: &str, cause: &str) {
+        let mut causes = lock(&self.0);
+        let mut key = format!("{stage}: {cause}");
+        if causes.len() >= MAX_CAUSES && !causes.contains_key(&key) {
+            key = format!("{stage}: other");
+        }
+        let count = causes.entry(key).or_insert(0);
+        *count += 1;
+        let count = *count;
+        drop(causes);
+        if count == 1 {
+            log::warn!("{stage}: {cause}");
+        } else if count.checked_ilog10().is_some_and(|digits| 10u64.pow(digits) == count) {
+            log::warn!("{stage}: {cause} ({count} times so far)");
+        }
+    }
+
+    /// Every cause and how often it came.
+    pub fn all(&self) -> Vec<(String, u64)> {
+        lock(&self.0).iter().map(|(cause, count)| (cause.clone(), *count)).collect()
+    }
+}
+
+/// How many want pictures now. Nobody: the encoder rests.
+#[derive(Debug, Default)]
+pub struct Demand {
+    count: Mutex<usize>,
+    viewers: AtomicUsize,
+    changed: Condvar,
+}
+
+impl Demand {
+    /// Wants pictures for as long as the guard lives.
+    pub fn hold(&self) -> Hold<'_> {
+        *lock(&self.count) += 1;
+        self.changed.notify_all();
+        Hold { demand: self, viewer: false }
+    }
+
+    /// The same for a viewer of the stream; `None` when there are `max` already.
+    pub fn hold_as_viewer(&self, max: usize) -> Option<Hold<'_>> {
+        let taken = self.viewers.fetch_update(Relaxed, Relaxed, |n| (n < max).then_some(n + 1));
+        taken.ok()?;
+        let mut hold = self.hold();
+        hold.viewer = true;
+        Some(hold)
+    }
+
+    /// How many watch the stream.
+    pub fn viewers(&self) -> usize {
+        self.viewers.load(Relaxed)
+    }
+
+    /// Waits until somebody wants pictures, `timeout` at most; true when somebody does.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut count = lock(&self.count);
+        while *count == 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            count = self.changed.wait_timeout(count, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+/// Somebody wants pictures, see [`Demand::hold`].
+#[derive(Debug)]
+pub struct Hold<'a> {
+    demand: &'a Demand,
+    viewer: bool,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        *lock(&self.demand.count) -= 1;
+        if self.viewer {
+            self.demand.viewers.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_that_of_the_last_whole_second_and_falls_to_zero() {
+        let (rate, start) = (Rate::default(), Instant::now());
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        for i in 0..30 {
+            rate.at(at(i * 33), 1);
+        }
+        assert!((rate.at(at(1000), 1) - 30.0).abs() < 0.1);
+        assert!((rate.at(at(1500), 0) - 30.0).abs() < 0.1);
+        assert_eq!(rate.at(at(5000), 0), 0.0);
+    }
+
+    #[test]
+    fn the_viewer_beyond_the_limit_is_refused_and_a_place_is_given_back() {
+        let demand = Demand::default();
+        let one = demand.hold_as_viewer(1);
+        assert!(one.is_some() && demand.hold_as_viewer(1).is_none());
+        drop(one);
+        assert!(!demand.wait(Duration::ZERO));
+        assert!(demand.hold_as_viewer(1).is_some());
+    }
+
+    #[test]
+    fn causes_are_counted_each_and_bounded_in_number() {
+        let faults = Faults::default();
+        for i in 0..200 {
+            faults.report("camera", &format!("cause {i}"));
+        }
+        assert!(faults.all().len() <= MAX_CAUSES + 1);
+        assert_eq!(faults.all().iter().map(|(_, count)| count).sum::<u64>(), 200);
+    }
+}

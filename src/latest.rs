@@ -1,0 +1,103 @@
+//! [`Latest`]: the hand-off between two stages. It holds one value, the newest.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A slot for the newest value of something, with a counter.
+///
+/// The writer never waits and never piles anything up; each reader keeps the counter of the value
+/// that it saw last and so knows whether there is a newer one. Values are shared, not copied.
+#[derive(Debug)]
+pub struct Latest<T> {
+    slot: Mutex<Slot<T>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    version: u64,
+    value: Option<Arc<T>>,
+}
+
+impl<T> Default for Latest<T> {
+    fn default() -> Self {
+        let slot = Slot { version: 0, value: None };
+        Self { slot: Mutex::new(slot), changed: Condvar::new() }
+    }
+}
+
+impl<T> Latest<T> {
+    /// A slot that holds `value` from the start.
+    pub fn with(value: T) -> Self {
+        let latest = Self::default();
+        latest.publish(Arc::new(value));
+        latest
+    }
+
+    /// Puts a value in the place of the one that was there, and wakes whoever waits.
+    pub fn publish(&self, value: Arc<T>) {
+        let mut slot = self.lock();
+        slot.version += 1;
+        let old = slot.value.replace(value);
+        drop(slot);
+        self.changed.notify_all();
+        // The old value may be megabytes: it is freed outside the lock.
+        drop(old);
+    }
+
+    /// The newest value, if there has been one, and its counter (from 1).
+    pub fn newest(&self) -> Option<(u64, Arc<T>)> {
+        let slot = self.lock();
+        slot.value.clone().map(|value| (slot.version, value))
+    }
+
+    /// Waits for a value newer than the one with counter `seen` (0: any), `timeout` at most.
+    pub fn wait_newer(&self, seen: u64, timeout: Duration) -> Option<(u64, Arc<T>)> {
+        let deadline = Instant::now() + timeout;
+        let mut slot = self.lock();
+        loop {
+            if slot.version > seen {
+                return slot.value.clone().map(|value| (slot.version, value));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            slot = match self.changed.wait_timeout(slot, left) {
+                Ok((slot, _)) => slot,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slot<T>> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_gets_only_the_newest_value_and_each_once() {
+        let latest = Latest::default();
+        assert!(latest.wait_newer(0, Duration::ZERO).is_none());
+        latest.publish(Arc::new("old"));
+        latest.publish(Arc::new("new"));
+        let (seen, value) = latest.wait_newer(0, Duration::ZERO).unwrap();
+        assert_eq!((seen, *value), (2, "new"));
+        assert!(latest.wait_newer(seen, Duration::from_millis(5)).is_none());
+    }
+
+    #[test]
+    fn a_waiting_reader_is_woken_by_the_next_value() {
+        let latest = Arc::new(Latest::default());
+        let reader = {
+            let latest = Arc::clone(&latest);
+            std::thread::spawn(move || latest.wait_newer(0, Duration::from_secs(10)))
+        };
+        latest.publish(Arc::new(7));
+        assert_eq!(*reader.join().unwrap().unwrap().1, 7);
+    }
+}

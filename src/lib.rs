@@ -1,0 +1,23 @@
+//! namecam: a camera that knows who it sees.
+//!
+//! The life of a frame, a thread a stage; between two stages stands a [`latest::Latest`], which holds the newest value only:
+//!
+//! ```text
+//! camera       dequeue -> Frame                                          -> Latest<Frame>
+//! recognition  newest Frame, every interval_ms -> detect, embed, match   -> Latest<Sightings>
+//! encoder      newest Frame + Sightings, while somebody watches -> JPEG  -> Latest<Jpeg>
+//! viewers      newest Jpeg -> one write each
+//! ```
+//!
+//! Imports go `main -> app -> {camera, recognition, encoder, http, service} -> vocabulary`. Stages never import each
+//! other (one exception: encoder -> overlay), and one file alone knows each foreign library; `tests/house.rs` holds both.
+
+pub mod config;
+pub mod frame;
+pub mod health;
+pub mod jpeg;
+pub mod latest;
+pub mod pixels;
+pub mod roster;
+pub mod sighting;
+pub mod stop;

@@ -1,0 +1,3 @@
+fn main() {
+    print!("{}", namecam::config::keys::sample())
+}

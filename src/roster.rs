@@ -1,0 +1,59 @@
+//! [`Roster`]: who is in the gallery, and what became of each picture. For `check`, the page and `/api/gallery`.
+
+use serde::Serialize;
+
+/// What became of one file of the gallery.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Picture {
+    /// Its path below the gallery, `Alice/1.jpg`; unprintable bytes replaced.
+    pub file: String,
+    /// `None`: it is used. Otherwise why it is not, in words for a person.
+    pub skipped: Option<String>,
+}
+
+/// A folder of the gallery.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Person {
+    /// The folder's name in NFC.
+    pub name: String,
+    /// Her pictures in name order.
+    pub pictures: Vec<Picture>,
+}
+
+impl Person {
+    /// How many of her pictures are used.
+    pub fn used(&self) -> usize {
+        self.pictures.iter().filter(|picture| picture.skipped.is_none()).count()
+    }
+}
+
+/// The gallery as it was loaded.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Roster {
+    /// Counts the galleries since start: 1 is the first.
+    pub generation: u64,
+    /// In name order.
+    pub people: Vec<Person>,
+    /// What lies in the gallery but is nobody's picture, and why it is passed over.
+    pub ignored: Vec<Picture>,
+    /// What was wrong with the gallery as a whole.
+    pub warnings: Vec<String>,
+}
+
+impl Roster {
+    /// How many people have at least one picture that is used.
+    pub fn known(&self) -> usize {
+        self.people.iter().filter(|person| person.used() > 0).count()
+    }
+
+    /// How many pictures are used.
+    pub fn used(&self) -> usize {
+        self.people.iter().map(Person::used).sum()
+    }
+
+    /// How many files are not used.
+    pub fn skipped(&self) -> usize {
+        let of_people: usize = self.people.iter().map(|person| person.pictures.len() - person.used()).sum();
+        of_people + self.ignored.len()
+    }
+}

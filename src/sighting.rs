@@ -1,0 +1,161 @@
+//! What recognition has to say about a frame: [`Sightings`], a [`Sighting`] a face.
+
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A rectangle in pixels: left, top, width and height. It may reach beyond the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rect {
+    /// Left edge, pixels from the left of the picture.
+    pub x: i32,
+    /// Top edge, pixels from the top of the picture.
+    pub y: i32,
+    /// Width in pixels.
+    pub w: u32,
+    /// Height in pixels.
+    pub h: u32,
+}
+
+impl Rect {
+    /// The part of the rectangle that lies within a picture of `width` x `height` pixels; empty where they do not meet.
+    pub fn clipped(self, width: u32, height: u32) -> Rect {
+        let cut = |start: i32, len: u32, limit: u32| {
+            let limit = i64::from(limit);
+            let from = i64::from(start).clamp(0, limit);
+            let to = (i64::from(start) + i64::from(len)).clamp(from, limit);
+            (from as i32, (to - from) as u32)
+        };
+        let ((x, w), (y, h)) = (cut(self.x, self.w, width), cut(self.y, self.h, height));
+        Rect { x, y, w, h }
+    }
+
+    /// Intersection over union of two rectangles: 0 where they do not touch, 1 where they are the same.
+    pub fn iou(self, other: Rect) -> f32 {
+        let overlap = |a: i32, a_len: u32, b: i32, b_len: u32| {
+            let end = (i64::from(a) + i64::from(a_len)).min(i64::from(b) + i64::from(b_len));
+            (end - i64::from(a.max(b))).max(0)
+        };
+        let shared = overlap(self.x, self.w, other.x, other.w) * overlap(self.y, self.h, other.y, other.h);
+        let area = |r: Rect| i64::from(r.w) * i64::from(r.h);
+        let union = area(self) + area(other) - shared;
+        if union == 0 { 0.0 } else { shared as f32 / union as f32 }
+    }
+
+    /// The rectangle in a picture that is `factor` times as large.
+    pub fn scaled(self, factor: f64) -> Rect {
+        let scale = |v: f64| (v * factor).round();
+        let (x, y) = (scale(f64::from(self.x)), scale(f64::from(self.y)));
+        Rect { x: x as i32, y: y as i32, w: scale(f64::from(self.w)) as u32, h: scale(f64::from(self.h)) as u32 }
+    }
+}
+
+/// How sure namecam is of who a face is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// A face, not yet compared with anybody.
+    Seen,
+    /// A face that carries the name of somebody in the gallery.
+    Named,
+    /// A face that is not near enough to anybody in the gallery.
+    Unknown,
+}
+
+impl State {
+    /// The word for it in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Seen => "seen",
+            State::Named => "named",
+            State::Unknown => "unknown",
+        }
+    }
+}
+
+/// A person and how far a face is from her; smaller is nearer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Near {
+    /// The person's name, or the file of a picture.
+    pub what: Arc<str>,
+    /// The distance in the metric at work.
+    pub distance: f32,
+}
+
+/// One face on one frame.
+#[derive(Debug, Clone)]
+pub struct Sighting {
+    /// The same number as long as it is taken for the same face from look to look.
+    pub track: u64,
+    /// Who it is, when near enough to somebody.
+    pub name: Option<Arc<str>>,
+    /// The distance that the threshold judged; `None` when there is nobody to compare with.
+    pub distance: Option<f32>,
+    /// The second nearest person.
+    pub runner_up: Option<Near>,
+    /// The nearest picture of the gallery.
+    pub nearest: Option<Near>,
+    /// Where the face is, in pixels of the frame after rotate and mirror.
+    pub rect: Rect,
+    /// How sure it is.
+    pub state: State,
+}
+
+impl Sighting {
+    /// The face as `identify --json` and, with what a track adds, `/api/state` show it.
+    /// `width` and `height` clip the box; `admin` says whether file names of the gallery may be shown.
+    pub fn json(&self, width: u32, height: u32, admin: bool) -> Value {
+        let rect = self.rect.clipped(width, height);
+        json!({
+            "name": self.name,
+            "distance": self.distance.map(round3),
+            "runner_up": self.runner_up.as_ref().map(|n| json!({"name": n.what, "distance": round3(n.distance)})),
+            "nearest": self.nearest.as_ref().map(|n| {
+                let file = admin.then(|| Arc::clone(&n.what));
+                json!({"file": file, "distance": round3(n.distance)})
+            }),
+            "box": [rect.x, rect.y, rect.w, rect.h],
+        })
+    }
+}
+
+/// Distances are shown with three decimals, like the seed's labels.
+pub fn round3(distance: f32) -> f64 {
+    (f64::from(distance) * 1000.0).round() / 1000.0
+}
+
+/// The result of one look at one frame.
+#[derive(Debug, Clone)]
+pub struct Sightings {
+    /// Number of the frame that was looked at.
+    pub frame: u64,
+    /// When that frame was captured.
+    pub captured_at: Instant,
+    /// How long the look took, from taking the frame to this result.
+    pub took: Duration,
+    /// Width of the frame after rotate, pixels.
+    pub width: u32,
+    /// Height of the frame after rotate, pixels.
+    pub height: u32,
+    /// The faces, left to right.
+    pub faces: Vec<Sighting>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_beyond_the_picture_is_cut_at_its_edges() {
+        let rect = Rect { x: -10, y: 90, w: 30, h: 30 };
+        assert_eq!(rect.clipped(100, 100), Rect { x: 0, y: 90, w: 20, h: 10 });
+        assert_eq!(Rect { x: 200, y: 0, w: 5, h: 5 }.clipped(100, 100).w, 0);
+    }
+
+    #[test]
+    fn iou_is_one_for_the_same_box_and_zero_for_boxes_apart() {
+        let rect = Rect { x: 5, y: 5, w: 10, h: 10 };
+        assert_eq!(rect.iou(rect), 1.0);
+        assert_eq!(rect.iou(Rect { x: 15, ..rect }), 0.0);
+        assert!((rect.iou(Rect { x: 10, ..rect }) - 1.0 / 3.0).abs() < 1e-6);
+    }
+}
