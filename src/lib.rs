@@ -18,6 +18,7 @@ pub mod health;
 pub mod jpeg;
 pub mod latest;
 pub mod pixels;
+pub mod recognition;
 pub mod roster;
 pub mod sighting;
 pub mod stop;

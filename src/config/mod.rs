@@ -114,9 +114,9 @@ pub struct Recognition {
 }
 
 impl Recognition {
-    /// The threshold of the metric at work.
-    pub fn working_threshold(&self) -> f32 {
-        match self.metric {
+    /// The outermost distance at which a name is shown, for distances in `metric`.
+    pub fn threshold_for(&self, metric: Metric) -> f32 {
+        match metric {
             Metric::Euclidean => self.threshold,
             Metric::Cosine => self.cosine_threshold,
         }

@@ -1,0 +1,186 @@
+//! Descriptors that need not be computed again: a file in the state directory, by content of the picture. It may be
+//! deleted at any time; when it is damaged or of another model it is made anew.
+
+use super::{DESCRIPTOR_LEN, Descriptor};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// SHA-256 of a picture file's bytes.
+pub type Key = [u8; 32];
+/// What a picture gave: a descriptor, or why it gave none.
+pub type Verdict = Result<Descriptor, String>;
+
+/// The cache. Rows that nobody asked for since it was opened are left out when it is saved.
+#[derive(Debug)]
+pub struct Cache {
+    file: Option<PathBuf>,
+    /// Model and options: descriptors of different ones must never mix.
+    tag: String,
+    rows: HashMap<Key, (Verdict, bool)>,
+    changed: bool,
+}
+
+const MAGIC: &[u8] = b"namecam descriptors 1\n";
+/// A file beyond this size is not ours: 100,000 pictures take 57 MB.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Where the cache lies: the unit's state directory, else the user's cache.
+pub fn folder() -> Option<PathBuf> {
+    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(state) = var("STATE_DIRECTORY") {
+        // systemd separates several by colons; ours is the first.
+        return state.to_string_lossy().split(':').next().map(PathBuf::from);
+    }
+    let user = var("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(var("HOME")?).join(".cache")));
+    user.map(|folder| folder.join("namecam"))
+}
+
+impl Cache {
+    /// Reads the cache from `folder`; without a folder it lives in memory only. `tag` names model and options.
+    pub fn open(folder: Option<&Path>, tag: &str) -> Cache {
+        let file = folder.map(|folder| folder.join("descriptors"));
+        let mut cache = Cache { file, tag: tag.to_owned(), rows: HashMap::new(), changed: false };
+        let Some(file) = &cache.file else { return cache };
+        match std::fs::metadata(file) {
+            Ok(meta) if meta.is_file() && meta.len() <= MAX_BYTES => {}
+            _ => return cache,
+        }
+        match std::fs::read(file).map(|bytes| parse(&bytes, tag)) {
+            Ok(Some(rows)) => cache.rows = rows,
+            Ok(None) => {
+                log::info!("cache {} is of another version or model, or damaged: it is made anew", file.display());
+                cache.changed = true;
+            }
+            Err(error) => log::warn!("cache {} cannot be read ({error}): it is made anew", file.display()),
+        }
+        cache
+    }
+
+    /// The key of a picture.
+    pub fn key(bytes: &[u8]) -> Key {
+        Sha256::digest(bytes).into()
+    }
+
+    /// What is known of a picture.
+    pub fn get(&mut self, key: &Key) -> Option<Verdict> {
+        let (verdict, used) = self.rows.get_mut(key)?;
+        *used = true;
+        Some(verdict.clone())
+    }
+
+    /// Remembers what a picture gave.
+    pub fn put(&mut self, key: Key, verdict: Verdict) {
+        self.rows.insert(key, (verdict, true));
+        self.changed = true;
+    }
+
+    /// Forgets the rows that were not asked for since the last time, and writes the rest if anything has changed.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the old one is then still there.
+    pub fn save(&mut self) -> std::io::Result<()> {
+        let before = self.rows.len();
+        self.rows.retain(|_, (_, used)| std::mem::take(used));
+        let changed = std::mem::take(&mut self.changed) || self.rows.len() != before;
+        let Some(file) = self.file.as_ref().filter(|_| changed) else { return Ok(()) };
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let temporary = file.with_extension("new");
+        let mut open = std::fs::OpenOptions::new();
+        // Descriptors are biometric data: nobody else may read them.
+        std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
+        let mut out = open.write(true).create(true).truncate(true).open(&temporary)?;
+        std::io::Write::write_all(&mut out, &format(&self.rows, &self.tag))?;
+        out.sync_all()?;
+        std::fs::rename(&temporary, file)
+    }
+}
+
+/// MAGIC, tag and line end, rows, SHA-256 of all of that. A row: key, kind (0 descriptor, 1 reason), length, data.
+fn format(rows: &HashMap<Key, (Verdict, bool)>, tag: &str) -> Vec<u8> {
+    let mut out = [MAGIC, tag.as_bytes(), b"\n"].concat();
+    for (key, (verdict, _)) in rows {
+        out.extend_from_slice(key);
+        let (kind, data) = match verdict {
+            Ok(descriptor) => (0, descriptor.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            Err(reason) => (1, reason.as_bytes().to_vec()),
+        };
+        out.push(kind);
+        out.extend_from_slice(&(data.len() as u32).to_le_bytes());
+        out.extend_from_slice(&data);
+    }
+    let sum = Sha256::digest(&out);
+    out.extend_from_slice(&sum);
+    out
+}
+
+fn parse(bytes: &[u8], tag: &str) -> Option<HashMap<Key, (Verdict, bool)>> {
+    let (content, sum) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
+    if Sha256::digest(content).as_slice() != sum {
+        return None;
+    }
+    let mut rest = content.strip_prefix(MAGIC)?.strip_prefix(tag.as_bytes())?.strip_prefix(b"\n")?;
+    let mut rows = HashMap::new();
+    while !rest.is_empty() {
+        let (key, after) = rest.split_first_chunk::<32>()?;
+        let (&kind, after) = after.split_first()?;
+        let (length, after) = after.split_first_chunk::<4>()?;
+        let (data, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        let verdict = match kind {
+            0 if data.len() == DESCRIPTOR_LEN * 4 => {
+                let mut descriptor = [0.0; DESCRIPTOR_LEN];
+                for (to, from) in descriptor.iter_mut().zip(data.as_chunks::<4>().0) {
+                    *to = f32::from_le_bytes(*from);
+                }
+                Ok(descriptor)
+            }
+            1 => Err(String::from_utf8(data.to_vec()).ok()?),
+            _ => return None,
+        };
+        rows.insert(*key, (verdict, false));
+        rest = after;
+    }
+    Some(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_saved_is_there_again_and_what_was_not_asked_for_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cache = Cache::open(Some(folder.path()), "model");
+        cache.put([1; 32], Ok([0.25; DESCRIPTOR_LEN]));
+        cache.put([2; 32], Err("no face".into()));
+        cache.save().unwrap();
+        let mut cache = Cache::open(Some(folder.path()), "model");
+        assert_eq!(cache.get(&[2; 32]), Some(Err("no face".into())));
+        cache.save().unwrap();
+        let mut cache = Cache::open(Some(folder.path()), "model");
+        assert_eq!(cache.get(&[1; 32]), None);
+        assert!(cache.get(&[2; 32]).is_some());
+    }
+
+    #[test]
+    fn another_model_a_cut_and_a_flipped_bit_make_it_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cache = Cache::open(Some(folder.path()), "model");
+        cache.put([1; 32], Ok([0.25; DESCRIPTOR_LEN]));
+        cache.save().unwrap();
+        let file = folder.path().join("descriptors");
+        let whole = std::fs::read(&file).unwrap();
+        assert!(Cache::open(Some(folder.path()), "other").rows.is_empty());
+        for position in [0, 30, 100, whole.len() - 1] {
+            let mut flipped = whole.clone();
+            flipped[position] ^= 4;
+            std::fs::write(&file, flipped).unwrap();
+            assert!(Cache::open(Some(folder.path()), "model").rows.is_empty());
+        }
+        for length in 0..whole.len() {
+            assert!(parse(&whole[..length], "model").is_none());
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! dlib: the only file that knows it. Sizes and files are checked here before dlib sees them, because a C++ exception
+//! cannot be caught through the crate and ends the process.
+
+use super::models::ModelFiles;
+use super::{DESCRIPTOR_LEN, Descriptor, Detect, Engine};
+use crate::pixels::Rgb;
+use crate::sighting::Rect;
+use anyhow::{Context, anyhow};
+use dlib_face_recognition::{
+    FaceDetector, FaceDetectorCnn, FaceDetectorTrait, FaceEncoderNetwork, FaceEncoderTrait, FaceLandmarks,
+    FaceLocations, ImageMatrix, LandmarkPredictor, LandmarkPredictorTrait, Rectangle,
+};
+use std::ffi::{CStr, c_char, c_int};
+
+// Both come with OpenBLAS, which the feature `openblas` of the crate links.
+unsafe extern "C" {
+    fn openblas_set_num_threads(threads: c_int);
+    fn openblas_get_config() -> *const c_char;
+    fn openblas_get_corename() -> *const c_char;
+}
+
+/// Below this many pixels a side there is nothing to find, and dlib is not asked.
+const MIN_SIDE: u32 = 24;
+/// The dlib release whose headers the crate is written for; it gives no version through the crate.
+pub const DLIB: &str = "19.24";
+
+/// dlib's detectors, landmark predictor and descriptor network.
+pub struct Dlib {
+    detector: AnyDetector,
+    landmarks: LandmarkPredictor,
+    network: FaceEncoderNetwork,
+}
+
+enum AnyDetector {
+    Hog(FaceDetector),
+    Cnn(Box<FaceDetectorCnn>),
+}
+
+impl AnyDetector {
+    fn find(&self, image: &ImageMatrix) -> FaceLocations {
+        match self {
+            AnyDetector::Hog(detector) => detector.face_locations(image),
+            AnyDetector::Cnn(detector) => detector.face_locations(image),
+        }
+    }
+}
+
+impl Dlib {
+    /// Loads the models that the config asks for; they have been checked when there are [`ModelFiles`].
+    ///
+    /// # Errors
+    /// Names the file that dlib cannot read.
+    pub fn open(files: &ModelFiles) -> anyhow::Result<Dlib> {
+        let named = |error: String| anyhow!("dlib: {error}");
+        let detector = match &files.detector {
+            None => AnyDetector::Hog(FaceDetector::new()),
+            Some(file) => AnyDetector::Cnn(Box::new(FaceDetectorCnn::open(file).map_err(named)?)),
+        };
+        let landmarks = LandmarkPredictor::open(&files.landmarks).map_err(named)?;
+        let network = FaceEncoderNetwork::open(&files.recognizer).map_err(named)?;
+        let mut dlib = Dlib { detector, landmarks, network };
+        dlib.try_out().with_context(|| format!("{} is no face recognition model", files.recognizer.display()))?;
+        Ok(dlib)
+    }
+
+    /// One descriptor of nothing in particular, so that a model of another shape is found out at start.
+    fn try_out(&mut self) -> anyhow::Result<()> {
+        let grey = Rgb::filled(150, 150, [128; 3]);
+        let described = self.describe(&grey, &[Rect { x: 25, y: 25, w: 100, h: 100 }], 1);
+        let whole = described.first().is_some_and(|d| d.iter().all(|v| v.is_finite()));
+        whole.then_some(()).ok_or_else(|| anyhow!("it does not give {DESCRIPTOR_LEN} numbers"))
+    }
+}
+
+impl Engine for Dlib {
+    fn detect(&mut self, picture: &Rgb, how: Detect) -> Vec<Rect> {
+        let scale = how.scale(picture.width, picture.height);
+        let width = (f64::from(picture.width) * scale).round() as u32;
+        let height = (f64::from(picture.height) * scale).round() as u32;
+        if width.min(height) < MIN_SIDE || picture.width.min(picture.height) < 2 {
+            return Vec::new();
+        }
+        let found = if scale < 1.0 {
+            self.detector.find(&matrix(&picture.shrunk(width)))
+        } else if scale > 1.0 {
+            self.detector.find(&matrix(picture).resize(width as usize, height as usize))
+        } else {
+            self.detector.find(&matrix(picture))
+        };
+        let mut faces: Vec<Rect> = found.iter().map(|r| to_rect(r).scaled(1.0 / scale)).collect();
+        faces.retain(|rect| rect.w > 0 && rect.h > 0);
+        faces.sort_by_key(|rect| rect.x);
+        faces
+    }
+
+    fn describe(&mut self, picture: &Rgb, faces: &[Rect], jitters: u32) -> Vec<Descriptor> {
+        if faces.is_empty() || picture.width < 2 || picture.height < 2 {
+            return Vec::new();
+        }
+        let image = matrix(picture);
+        let landmarks: Vec<FaceLandmarks> =
+            faces.iter().map(|face| self.landmarks.face_landmarks(&image, &to_rectangle(*face))).collect();
+        let encodings = self.network.get_face_encodings(&image, &landmarks, jitters);
+        encodings.iter().map(|encoding| to_descriptor(encoding.as_ref())).collect()
+    }
+}
+
+/// Copies a picture into dlib's type.
+fn matrix(rgb: &Rgb) -> ImageMatrix {
+    let (width, height) = (rgb.width as usize, rgb.height as usize);
+    assert_eq!(rgb.data.len(), width * height * 3, "an Rgb holds width x height pixels");
+    // SAFETY: the assertion above; dlib copies the pixels before this returns.
+    unsafe { ImageMatrix::new(width, height, rgb.data.as_ptr()) }
+}
+
+/// dlib's right and bottom edges belong to the rectangle.
+fn to_rect(r: &Rectangle) -> Rect {
+    let side = |from: i64, to: i64| (to - from + 1).max(0) as u32;
+    Rect { x: r.left as i32, y: r.top as i32, w: side(r.left, r.right), h: side(r.top, r.bottom) }
+}
+
+fn to_rectangle(r: Rect) -> Rectangle {
+    let (left, top) = (i64::from(r.x), i64::from(r.y));
+    Rectangle { left, top, right: left + i64::from(r.w) - 1, bottom: top + i64::from(r.h) - 1 }
+}
+
+fn to_descriptor(values: &[f64]) -> Descriptor {
+    let mut descriptor = [f32::NAN; DESCRIPTOR_LEN];
+    for (to, from) in descriptor.iter_mut().zip(values) {
+        *to = *from as f32;
+    }
+    descriptor
+}
+
+/// Sets how many threads a descriptor may take.
+pub fn set_blas_threads(threads: u32) {
+    // SAFETY: takes any number; called before the first descriptor.
+    unsafe { openblas_set_num_threads(threads as c_int) };
+}
+
+/// The BLAS at work, such as "OpenBLAS 0.3.21 Haswell".
+pub fn blas() -> String {
+    let text = |pointer: *const c_char| {
+        if pointer.is_null() {
+            return String::new();
+        }
+        // SAFETY: not null, and both functions return constant, zero-terminated strings.
+        unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+    };
+    // SAFETY: no arguments, no state.
+    let (config, core) = unsafe { (text(openblas_get_config()), text(openblas_get_corename())) };
+    let version: Vec<&str> = config.split_whitespace().take(2).collect();
+    format!("{} {core}", version.join(" "))
+}

@@ -1,0 +1,228 @@
+//! The gallery on disk: which files are whose pictures, in which order, and what is passed over and why.
+//! Only names and kinds of files are looked at here; what is in them is `enrol.rs`'s.
+
+use crate::roster::Picture;
+use anyhow::Context;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::DirEntry;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use unicode_normalization::UnicodeNormalization;
+
+/// A file that should be a picture of a person.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Candidate {
+    /// `Alice/1.jpg`, as people see it.
+    pub shown: Arc<str>,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// A person's folder (or folders, when their names are the same once composed).
+#[derive(Debug, Default)]
+pub struct Folder {
+    /// Her pictures in name order.
+    pub candidates: Vec<Candidate>,
+    /// Files that are none, and why.
+    pub passed_over: Vec<Picture>,
+}
+
+/// What lies in the gallery.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// By name in NFC.
+    pub people: BTreeMap<String, Folder>,
+    /// What is in nobody's folder, and why it is passed over.
+    pub ignored: Vec<Picture>,
+}
+
+/// At most so many people and so many files in a folder are looked at; more is a mistake, not a gallery.
+const MAX_ENTRIES: usize = 100_000;
+/// What a picture's name ends in.
+const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
+
+/// Lists the gallery.
+///
+/// # Errors
+/// When the folder is missing or cannot be read.
+pub fn list(root: &Path) -> anyhow::Result<Listing> {
+    let mut listing = Listing::default();
+    for entry in entries(root).with_context(|| format!("gallery {} cannot be read", root.display()))? {
+        let shown = printable(&entry.file_name());
+        match folder_name(&entry) {
+            Ok(Some(name)) => {
+                let folder = listing.people.entry(name).or_default();
+                read_folder(&entry.path(), &shown, folder);
+            }
+            Ok(None) => {}
+            Err(reason) => listing.ignored.push(Picture { file: shown, skipped: Some(reason) }),
+        }
+    }
+    for folder in listing.people.values_mut() {
+        folder.candidates.sort();
+    }
+    Ok(listing)
+}
+
+fn entries(folder: &Path) -> std::io::Result<Vec<DirEntry>> {
+    let mut entries: Vec<DirEntry> = std::fs::read_dir(folder)?.take(MAX_ENTRIES).collect::<Result<_, _>>()?;
+    entries.sort_by_key(DirEntry::file_name);
+    Ok(entries)
+}
+
+/// The person's name; `None` for a file that nobody would take for a picture, such as a README.
+fn folder_name(entry: &DirEntry) -> Result<Option<String>, String> {
+    let kind = entry.file_type().map_err(|e| e.to_string())?;
+    let name = checked_name(&entry.file_name())?;
+    if kind.is_symlink() {
+        return Err("a symbolic link: copy the folder itself".to_owned());
+    }
+    if kind.is_file() {
+        let stray = ENDINGS.contains(&ending(&entry.file_name()).as_str());
+        return if stray {
+            Err("lies beside the folders: put it into the person's folder".to_owned())
+        } else {
+            Ok(None)
+        };
+    }
+    if !kind.is_dir() {
+        return Err("neither a folder nor a file".to_owned());
+    }
+    Ok(Some(name))
+}
+
+fn read_folder(path: &Path, shown_folder: &str, folder: &mut Folder) {
+    let pass_over = |file: String, reason: String| Picture { file, skipped: Some(reason) };
+    let entries = match entries(path) {
+        Ok(entries) => entries,
+        Err(error) => {
+            folder.passed_over.push(pass_over(shown_folder.to_owned(), format!("folder cannot be read: {error}")));
+            return;
+        }
+    };
+    for entry in entries {
+        let shown = format!("{shown_folder}/{}", printable(&entry.file_name()));
+        match picture_file(&entry) {
+            Ok(()) => folder.candidates.push(Candidate { shown: shown.into(), path: entry.path() }),
+            Err(reason) => folder.passed_over.push(pass_over(shown, reason)),
+        }
+    }
+}
+
+fn picture_file(entry: &DirEntry) -> Result<(), String> {
+    checked_name(&entry.file_name())?;
+    let kind = entry.file_type().map_err(|e| e.to_string())?;
+    if kind.is_symlink() {
+        return Err("a symbolic link: copy the picture itself".to_owned());
+    }
+    if kind.is_dir() {
+        return Err("a folder inside a person's folder is not read".to_owned());
+    }
+    if !kind.is_file() {
+        return Err("not a regular file".to_owned());
+    }
+    if !ENDINGS.contains(&ending(&entry.file_name()).as_str()) {
+        return Err("not a .jpg, .jpeg or .png file".to_owned());
+    }
+    Ok(())
+}
+
+/// A name in NFC, or why it is none. Characters that would let a name hide or reverse text around it are refused.
+fn checked_name(name: &OsStr) -> Result<String, String> {
+    let Some(name) = name.to_str() else { return Err("its name is not UTF-8".to_owned()) };
+    let name: String = name.nfc().collect();
+    if name.starts_with('.') {
+        return Err("its name begins with a dot".to_owned());
+    }
+    if name.len() > 255 {
+        return Err("its name is longer than 255 bytes".to_owned());
+    }
+    if name.chars().any(deceives) {
+        return Err("its name contains control or direction characters".to_owned());
+    }
+    if name.trim() != name {
+        return Err("its name begins or ends with a space".to_owned());
+    }
+    Ok(name)
+}
+
+fn deceives(c: char) -> bool {
+    let direction =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || direction || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
+}
+
+/// A name that can be shown anywhere: what is not text or would deceive is replaced.
+fn printable(name: &OsStr) -> String {
+    name.to_string_lossy().nfc().map(|c| if deceives(c) { '\u{fffd}' } else { c }).collect()
+}
+
+fn ending(name: &OsStr) -> String {
+    Path::new(name).extension().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+
+    fn touch(root: &Path, file: impl AsRef<Path>) {
+        let path = root.join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, b"x").unwrap();
+    }
+
+    fn reasons(listing: &Listing) -> String {
+        let all = listing.ignored.iter().chain(listing.people.values().flat_map(|f| &f.passed_over));
+        all.map(|p| format!("{}: {}\n", p.file, p.skipped.as_deref().unwrap_or_default())).collect()
+    }
+
+    #[test]
+    fn a_folder_is_a_person_and_her_pictures_come_in_name_order() {
+        let root = tempfile::tempdir().unwrap();
+        for file in ["Alice/b.PNG", "Alice/a.jpg", "Alice/c.jpeg", "Alice/notes.txt", "README.md", "stray.jpg"] {
+            touch(root.path(), file);
+        }
+        let listing = list(root.path()).unwrap();
+        let shown: Vec<&str> = listing.people["Alice"].candidates.iter().map(|c| &*c.shown).collect();
+        assert_eq!(shown, ["Alice/a.jpg", "Alice/b.PNG", "Alice/c.jpeg"]);
+        let reasons = reasons(&listing);
+        assert!(reasons.contains("stray.jpg: lies beside"), "{reasons}");
+        assert!(reasons.contains("notes.txt: not a .jpg"), "{reasons}");
+        assert!(!reasons.contains("README"), "{reasons}");
+    }
+
+    #[test]
+    fn a_decomposed_hangul_name_is_the_same_person_as_the_composed_one() {
+        let root = tempfile::tempdir().unwrap();
+        let decomposed: String = "민호".nfd().collect();
+        touch(root.path(), format!("{decomposed}/1.jpg"));
+        touch(root.path(), "민호/2.jpg");
+        let listing = list(root.path()).unwrap();
+        assert_eq!(listing.people.keys().collect::<Vec<_>>(), ["민호"]);
+        assert_eq!(listing.people["민호"].candidates.len(), 2);
+    }
+
+    #[test]
+    fn hostile_names_are_passed_over_with_a_reason() {
+        let root = tempfile::tempdir().unwrap();
+        touch(root.path(), "bell\u{7}/1.jpg");
+        touch(root.path(), "gpj.\u{202e}ecilA/1.jpg");
+        touch(root.path(), ".hidden/1.jpg");
+        touch(root.path(), OsStr::from_bytes(b"\xff\xfe/1.jpg"));
+        touch(root.path(), "Bob/.1.jpg");
+        std::os::unix::fs::symlink("/etc", root.path().join("Eve")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", root.path().join("Bob/2.jpg")).unwrap();
+        let listing = list(root.path()).unwrap();
+        assert_eq!(listing.people.keys().collect::<Vec<_>>(), ["Bob"]);
+        assert!(listing.people["Bob"].candidates.is_empty());
+        assert_eq!(listing.ignored.len(), 5, "{}", reasons(&listing));
+        assert!(!reasons(&listing).contains(['\u{7}', '\u{202e}']));
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_error_that_names_it() {
+        assert!(list(Path::new("/nowhere/gallery")).unwrap_err().to_string().contains("/nowhere/gallery"));
+    }
+}

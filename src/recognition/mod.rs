@@ -1,0 +1,134 @@
+//! The recognition stage: a worker thread with the only engine looks at the newest frame every `interval_ms` and says
+//! who is on it. It also takes the gallery in, a picture between two looks, and swaps it when it is ready.
+
+pub mod cache;
+pub mod engine;
+pub mod enrol;
+pub mod gallery;
+pub mod matcher;
+pub mod models;
+pub mod picture;
+pub mod progress;
+pub mod tracker;
+mod worker;
+
+pub use worker::{Stage, run};
+
+use crate::config::{Config, Recognition};
+use crate::pixels::Rgb;
+use crate::sighting::{Rect, Sighting, State};
+use enrol::{Enrolment, Library, Memory};
+use matcher::Matcher;
+use std::sync::Arc;
+
+/// How many numbers dlib's network makes of a face.
+pub const DESCRIPTOR_LEN: usize = 128;
+/// What dlib's network makes of a face: near for the same person, far for others.
+pub type Descriptor = [f32; DESCRIPTOR_LEN];
+
+/// How hard to look for faces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detect {
+    /// On a frame: scaled to `width` pixels, then doubled `upsample` times.
+    Live {
+        /// Width to scale a wider frame to, pixels.
+        width: u32,
+        /// How often to double that.
+        upsample: u32,
+    },
+    /// On a picture that somebody chose: doubled where it is small, so that a face of 40 pixels is found.
+    Still,
+}
+
+/// The longest side, in pixels, that a still picture is looked at with. Faces on it need a twentieth of that.
+const STILL_SIDE: f64 = 1600.0;
+
+impl Detect {
+    /// By how much a picture of `width` x `height` pixels is scaled before faces are looked for.
+    pub fn scale(self, width: u32, height: u32) -> f64 {
+        match self {
+            Detect::Live { width: wanted, upsample } => {
+                let shrink = (f64::from(wanted) / f64::from(width.max(1))).min(1.0);
+                shrink * f64::from(1 << upsample)
+            }
+            Detect::Still => (STILL_SIDE / f64::from(width.max(height).max(1))).min(2.0),
+        }
+    }
+}
+
+/// Finds faces and describes them. One thread owns it: dlib's detectors are not to be shared.
+pub trait Engine {
+    /// The faces on a picture, left to right, in pixels of the picture; they may reach beyond its edges.
+    fn detect(&mut self, picture: &Rgb, how: Detect) -> Vec<Rect>;
+
+    /// A descriptor for each of `faces`, cut from `picture` in its full size. `jitters` shaken copies are averaged.
+    fn describe(&mut self, picture: &Rgb, faces: &[Rect], jitters: u32) -> Vec<Descriptor>;
+}
+
+/// An engine and what tells its descriptors from those of another one.
+pub struct Opened {
+    /// The engine.
+    pub engine: Box<dyn Engine>,
+    /// Model and options, for the cache.
+    pub tag: String,
+}
+
+/// Checks and loads the models that the config asks for.
+///
+/// # Errors
+/// Names the file that is missing or not what it should be.
+pub fn open(config: &Config) -> anyhow::Result<Opened> {
+    let files = models::check(config)?;
+    engine::set_blas_threads(config.recognition.blas_threads);
+    let detector = config.recognition.detector.as_str();
+    let tag = format!("{} {detector} {} {STILL_SIDE}", files.tag, config.recognition.num_jitters);
+    Ok(Opened { engine: Box::new(engine::Dlib::open(&files)?), tag })
+}
+
+/// Who is on a picture: every face, compared with the gallery by the seed's rule, the nearest picture within the threshold.
+pub fn identify(
+    engine: &mut dyn Engine,
+    matcher: &Matcher,
+    config: &Recognition,
+    rgb: &Rgb,
+    how: Detect,
+) -> Vec<Sighting> {
+    let faces = engine.detect(rgb, how);
+    let descriptors = engine.describe(rgb, &faces, config.num_jitters);
+    let threshold = config.threshold_for(matcher.metric());
+    let sightings = faces.iter().zip(&descriptors).map(|(&rect, descriptor)| {
+        let found = matcher.find(descriptor);
+        let named = found.as_ref().filter(|m| m.best.distance <= threshold);
+        Sighting {
+            track: 0,
+            name: named.map(|m| Arc::clone(&m.best.what)),
+            distance: found.as_ref().map(|m| m.best.distance),
+            state: if named.is_some() { State::Named } else { State::Unknown },
+            runner_up: found.as_ref().and_then(|m| m.runner_up.clone()),
+            nearest: found.map(|m| m.picture),
+            rect,
+        }
+    });
+    sightings.collect()
+}
+
+/// Takes the whole gallery in at once, for the subcommands that end when they are done.
+///
+/// # Errors
+/// When the folder is missing or cannot be read.
+pub fn load(config: &Config, opened: &mut Opened) -> anyhow::Result<Library> {
+    let mut memory = Memory::new(cache::Cache::open(cache::folder().as_deref(), &opened.tag));
+    let mut enrolment = Enrolment::begin(config, &mut memory)?;
+    let mut shown = progress::Progress::new();
+    while enrolment.step(opened.engine.as_mut(), &mut memory) {
+        shown.show(enrolment.progress());
+    }
+    shown.done();
+    if let Err(error) = memory.cache.save() {
+        log::warn!("the cache of descriptors cannot be written: {error}");
+    }
+    Ok(enrolment.finish(1))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! The model files: which ones the config needs, and whether each is what it claims to be. dlib aborts on a file that is
+//! cut short, so nothing reaches it that has not the right SHA-256.
+
+use crate::config::{Config, Detector, Landmarks};
+use anyhow::{Context, bail};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// A model that is known by its sum. Sizes and sums are those of dlib's author, <http://dlib.net/files/>.
+struct Known {
+    file: &'static str,
+    sha256: &'static str,
+}
+
+const LANDMARKS_5: Known = Known {
+    file: "shape_predictor_5_face_landmarks.dat",
+    sha256: "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
+};
+const LANDMARKS_68: Known = Known {
+    file: "shape_predictor_68_face_landmarks.dat",
+    sha256: "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
+};
+const CNN: Known = Known {
+    file: "mmod_human_face_detector.dat",
+    sha256: "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
+};
+const RESNET: Known = Known {
+    file: "dlib_face_recognition_resnet_model_v1.dat",
+    sha256: "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+};
+
+/// Model files that have been checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelFiles {
+    /// The CNN detector's; `None`: HOG, which is built into dlib.
+    pub detector: Option<PathBuf>,
+    /// The landmark predictor's.
+    pub landmarks: PathBuf,
+    /// The descriptor network's.
+    pub recognizer: PathBuf,
+    /// Tells descriptors of different models apart: two of them must never be compared.
+    pub tag: String,
+}
+
+/// Checks the files that the config needs.
+///
+/// # Errors
+/// Names the first one that is missing or not what it should be, and says what to do.
+pub fn check(config: &Config) -> anyhow::Result<ModelFiles> {
+    let folder = &config.models.path;
+    let detector = match config.recognition.detector {
+        Detector::Hog => None,
+        Detector::Cnn => Some(checked(folder, CNN.file, CNN.sha256)?),
+    };
+    let shape = match config.recognition.landmarks {
+        Landmarks::Five => LANDMARKS_5,
+        Landmarks::SixtyEight => LANDMARKS_68,
+    };
+    let landmarks = checked(folder, shape.file, shape.sha256)?;
+    let name = config.models.recognizer.as_str();
+    let sum = if name == RESNET.file { RESNET.sha256.to_owned() } else { own_sum(folder, name)? };
+    let recognizer = checked(folder, name, &sum)?;
+    let tag = format!("{sum} {}", config.recognition.landmarks.as_str());
+    Ok(ModelFiles { detector, landmarks, recognizer, tag })
+}
+
+fn checked(folder: &Path, name: &str, expected: &str) -> anyhow::Result<PathBuf> {
+    let path = folder.join(name);
+    let found = sha256_of(&path).with_context(|| {
+        format!(
+            "model {} cannot be read; make setup puts the models there (68 landmarks: make models-68)",
+            path.display()
+        )
+    })?;
+    if found != expected {
+        bail!("model {} is damaged or another file: its SHA-256 is {found}, not {expected}", path.display());
+    }
+    Ok(path)
+}
+
+/// Another recognition model brings its sum in a file beside it, as `sha256sum MODEL > MODEL.sha256` writes it.
+fn own_sum(folder: &Path, name: &str) -> anyhow::Result<String> {
+    let path = folder.join(format!("{name}.sha256"));
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        format!("model {name} needs its SHA-256 in {}: sha256sum MODEL > MODEL.sha256", path.display())
+    })?;
+    let sum = text.split_whitespace().next().unwrap_or_default().to_lowercase();
+    if sum.len() != 64 || !sum.bytes().all(|b| b.is_ascii_hexdigit()) {
+        bail!("{} does not begin with a SHA-256", path.display());
+    }
+    Ok(sum)
+}
+
+fn sha256_of(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+    Ok(hex(&hasher.finalize()))
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(folder: &Path) -> Config {
+        let mut config = Config::defaults(folder);
+        config.models.path = folder.to_owned();
+        config
+    }
+
+    #[test]
+    fn a_missing_and_a_wrong_model_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = format!("{:#}", check(&config(folder.path())).unwrap_err());
+        assert!(error.contains(LANDMARKS_5.file) && error.contains("make setup"), "{error}");
+        std::fs::write(folder.path().join(LANDMARKS_5.file), b"short").unwrap();
+        let error = format!("{:#}", check(&config(folder.path())).unwrap_err());
+        assert!(error.contains(LANDMARKS_5.file) && error.contains("damaged"), "{error}");
+    }
+
+    #[test]
+    fn the_real_models_pass() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+        check(&config(&models)).expect("the models are here: make setup");
+    }
+
+    #[test]
+    fn another_recognizer_needs_its_sum_beside_it() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(models.join(LANDMARKS_5.file), folder.path().join(LANDMARKS_5.file)).unwrap();
+        std::fs::write(folder.path().join("mine.dat"), b"abc").unwrap();
+        let mut config = config(folder.path());
+        config.models.recognizer = "mine.dat".into();
+        assert!(check(&config).unwrap_err().to_string().contains("mine.dat.sha256"));
+        let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        std::fs::write(folder.path().join("mine.dat.sha256"), format!("{sum}  mine.dat\n")).unwrap();
+        assert!(check(&config).unwrap().tag.starts_with(sum));
+    }
+}

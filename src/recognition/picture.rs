@@ -1,0 +1,131 @@
+//! Still pictures: from the bytes of a file to an upright [`Rgb`], and whether the file is whole.
+
+use crate::pixels::{MAX_PIXELS, Rgb, check_size};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::io::Cursor;
+
+/// No picture file is larger; a larger one is not read into memory at all.
+pub const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// Decodes a JPEG or PNG, whatever its name says, and turns it upright as its EXIF orientation says.
+///
+/// # Errors
+/// Says for a person why the picture is no good.
+pub fn decode(bytes: &[u8]) -> Result<Rgb, String> {
+    if bytes.is_empty() {
+        return Err("empty file".to_owned());
+    }
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
+    match reader.format() {
+        Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
+        Some(other) => return Err(format!("a {} picture: only JPEG and PNG are read", other.extensions_str()[0])),
+        None => return Err("not a JPEG or PNG picture".to_owned()),
+    }
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_PIXELS * 8);
+    reader.limits(limits);
+    let unreadable = |e: image::ImageError| format!("unreadable: {e}");
+    let mut decoder = reader.into_decoder().map_err(unreadable)?;
+    let (width, height) = decoder.dimensions();
+    check_size(width, height)?;
+    let orientation = decoder.orientation().map_err(unreadable)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    picture.apply_orientation(orientation);
+    let rgb = picture.into_rgb8();
+    Ok(Rgb { width: rgb.width(), height: rgb.height(), data: rgb.into_raw() })
+}
+
+/// False for a JPEG or PNG whose end has not come yet: it is still being copied. True for everything else.
+pub fn has_its_end(bytes: &[u8]) -> bool {
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+    if bytes.is_empty() || PNG.starts_with(bytes) || bytes == [0xff] {
+        return false;
+    }
+    if bytes.starts_with(PNG) {
+        return png_has_its_end(&bytes[PNG.len()..]);
+    }
+    if bytes.starts_with(&[0xff, 0xd8]) {
+        return jpeg_has_its_end(&bytes[2..]);
+    }
+    true
+}
+
+/// Walks the chunks (length, type, data, sum) to the last one.
+fn png_has_its_end(mut chunks: &[u8]) -> bool {
+    while let Some((head, rest)) = chunks.split_at_checked(8) {
+        if &head[4..] == b"IEND" {
+            return true;
+        }
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        match rest.get(length.saturating_add(4)..) {
+            Some(rest) => chunks = rest,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// Walks the segments to the first scan, so that the end of a thumbnail inside one of them does not count, and looks for
+/// the end marker behind it.
+fn jpeg_has_its_end(mut segments: &[u8]) -> bool {
+    loop {
+        match *segments {
+            [0xff, 0xff, ..] => segments = &segments[1..],
+            [0xff, 0xd9, ..] => return true,
+            [0xff, marker, high, low, ..] => {
+                let length = usize::from(u16::from_be_bytes([high, low]));
+                let Some(rest) = segments.get(2 + length..) else { return false };
+                if marker == 0xda {
+                    return rest.windows(2).any(|pair| pair == [0xff, 0xd9]);
+                }
+                segments = rest;
+            }
+            [] | [0xff] | [0xff, _] | [0xff, _, _] => return false,
+            // Not a marker: a broken file, and waiting does not mend it.
+            _ => return true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        DynamicImage::new_rgb8(40, 30).write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn a_whole_picture_is_whole_and_each_shorter_piece_of_it_is_not() {
+        for format in [ImageFormat::Jpeg, ImageFormat::Png] {
+            let bytes = encoded(format);
+            assert!(has_its_end(&bytes), "{format:?}");
+            // The last chunk of a PNG is known by its first 8 of 12 bytes.
+            let shortest = bytes.len() - if format == ImageFormat::Png { 4 } else { 0 };
+            for length in 0..shortest {
+                assert!(!has_its_end(&bytes[..length]), "{format:?} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_thumbnail_is_not_the_end_of_the_picture() {
+        let whole = encoded(ImageFormat::Jpeg);
+        let mut thumbnail = vec![0xff, 0xe1, 0, 6];
+        thumbnail.extend([0xff, 0xd8, 0xff, 0xd9]);
+        let picture = [&whole[..2], &thumbnail, &whole[2..]].concat();
+        assert!(has_its_end(&picture));
+        assert!(!has_its_end(&picture[..picture.len() - 2]));
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused_in_words() {
+        assert_eq!(decode(b"").unwrap_err(), "empty file");
+        assert_eq!(decode(b"Dear diary").unwrap_err(), "not a JPEG or PNG picture");
+        assert!(decode(b"GIF89a..........").unwrap_err().contains("only JPEG and PNG"));
+        let cut = encoded(ImageFormat::Png);
+        assert!(decode(&cut[..50]).unwrap_err().starts_with("unreadable"));
+    }
+}

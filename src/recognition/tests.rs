@@ -1,0 +1,210 @@
+//! Enrolment and the stage with a fake engine that reads the "face" off the picture's colour: swaps, reloads, and what
+//! half-copied and broken pictures do to them. The real engine on real pictures is tested in `tests/`.
+
+use super::cache::Cache;
+use super::*;
+use crate::frame::{Frame, Moment};
+use crate::health::Health;
+use crate::latest::Latest;
+use crate::pixels::{Format, Raw, Turn};
+use crate::roster::Roster;
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// Sees one face on a picture, none on a black one, two on a white one; its descriptor is the red of the first pixel.
+struct Fake {
+    described: usize,
+}
+
+impl Engine for Fake {
+    fn detect(&mut self, picture: &Rgb, _: Detect) -> Vec<Rect> {
+        let face = Rect { x: 0, y: 0, w: 10, h: 10 };
+        match picture.pixel(0, 0) {
+            [0, 0, 0] => vec![],
+            [255, 255, 255] => vec![face, Rect { x: 20, ..face }],
+            _ => vec![face],
+        }
+    }
+
+    fn describe(&mut self, picture: &Rgb, faces: &[Rect], _: u32) -> Vec<Descriptor> {
+        self.described += faces.len();
+        faces.iter().map(|_| [f32::from(picture.pixel(0, 0)[0]) / 255.0; DESCRIPTOR_LEN]).collect()
+    }
+}
+
+fn png(color: [u8; 3]) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_pixel(30, 30, image::Rgb(color)).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// Writes a file that was there yesterday.
+fn put(root: &Path, file: &str, bytes: &[u8]) {
+    put_aged(root, file, bytes, Duration::from_secs(86_400));
+}
+
+fn put_aged(root: &Path, file: &str, bytes: &[u8], age: Duration) {
+    let path = root.join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, bytes).unwrap();
+    let file = File::options().append(true).open(path).unwrap();
+    file.set_modified(SystemTime::now() - age).unwrap();
+}
+
+fn config(root: &Path) -> Config {
+    let mut config = Config::defaults(root);
+    config.gallery.path = root.to_owned();
+    config
+}
+
+fn enrol(config: &Config, fake: &mut Fake, memory: &mut Memory) -> Library {
+    let mut enrolment = Enrolment::begin(config, memory).unwrap();
+    while enrolment.step(fake, memory) {}
+    enrolment.finish(1)
+}
+
+fn memory() -> Memory {
+    Memory::new(Cache::open(None, ""))
+}
+
+fn reason(library: &Library, file: &str) -> String {
+    let mut pictures = library.roster.people.iter().flat_map(|p| &p.pictures);
+    pictures.find(|p| p.file == file).unwrap().skipped.clone().unwrap_or_else(|| "used".into())
+}
+
+#[test]
+fn each_picture_is_used_or_skipped_with_its_own_reason() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Alice/1.png", &png([200, 0, 0]));
+    put(root.path(), "Alice/2.png", &png([0, 0, 0]));
+    put(root.path(), "Alice/3.png", &png([255, 255, 255]));
+    put(root.path(), "Alice/4.jpg", b"");
+    put(root.path(), "Alice/5.jpg", b"Dear diary");
+    put(root.path(), "Alice/6.jpg", &png([210, 0, 0]));
+    let library = enrol(&config(root.path()), &mut Fake { described: 0 }, &mut memory());
+    for (file, expected) in [
+        ("Alice/1.png", "used"),
+        ("Alice/2.png", "no face found"),
+        ("Alice/3.png", "2 faces"),
+        ("Alice/4.jpg", "incomplete"),
+        ("Alice/5.jpg", "not a JPEG or PNG picture"),
+        ("Alice/6.jpg", "used"),
+    ] {
+        assert!(reason(&library, file).starts_with(expected), "{file}: {}", reason(&library, file));
+    }
+    assert_eq!((library.matcher.people(), library.roster.used(), library.roster.skipped()), (1, 2, 4));
+}
+
+#[test]
+fn a_person_gets_her_first_pictures_that_can_be_used_and_no_more() {
+    let root = tempfile::tempdir().unwrap();
+    for (name, color) in [("1", 0), ("2", 60), ("3", 70), ("4", 80)] {
+        put(root.path(), &format!("Bob/{name}.png"), &png([color, 0, 0]));
+    }
+    let mut config = config(root.path());
+    config.gallery.max_images_per_person = 2;
+    let library = enrol(&config, &mut Fake { described: 0 }, &mut memory());
+    assert_eq!(reason(&library, "Bob/3.png"), "used");
+    assert!(reason(&library, "Bob/4.png").contains("max_images_per_person"));
+}
+
+#[test]
+fn a_picture_is_described_once_and_never_again_while_it_is_the_same() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Alice/1.png", &png([200, 0, 0]));
+    let (mut fake, mut memory) = (Fake { described: 0 }, memory());
+    enrol(&config(root.path()), &mut fake, &mut memory);
+    memory.cache.save().unwrap();
+    fs::rename(root.path().join("Alice"), root.path().join("Alicia")).unwrap();
+    let library = enrol(&config(root.path()), &mut fake, &mut memory);
+    assert_eq!((fake.described, library.roster.people[0].name.as_str()), (1, "Alicia"));
+    put(root.path(), "Alicia/1.png", &png([100, 0, 0]));
+    enrol(&config(root.path()), &mut fake, &mut memory);
+    assert_eq!(fake.described, 2);
+}
+
+#[test]
+fn a_half_copied_picture_is_waited_for_and_taken_when_it_is_whole() {
+    let root = tempfile::tempdir().unwrap();
+    let whole = png([200, 0, 0]);
+    put_aged(root.path(), "Alice/1.png", &whole[..whole.len() / 2], Duration::from_secs(5));
+    let (mut fake, mut memory) = (Fake { described: 0 }, memory());
+    let library = enrol(&config(root.path()), &mut fake, &mut memory);
+    assert!(reason(&library, "Alice/1.png").starts_with("still being copied"));
+    assert!(!memory.news_of_waiting());
+    put_aged(root.path(), "Alice/1.png", &whole[..whole.len() / 2], Duration::from_secs(31));
+    assert!(memory.news_of_waiting(), "it is given up after 30 s");
+    put_aged(root.path(), "Alice/1.png", &whole, Duration::from_secs(3));
+    assert!(memory.news_of_waiting());
+    let library = enrol(&config(root.path()), &mut fake, &mut memory);
+    assert_eq!(reason(&library, "Alice/1.png"), "used");
+    assert!(!memory.news_of_waiting());
+}
+
+#[test]
+fn a_file_that_was_written_a_moment_ago_is_waited_for_but_not_one_from_the_future() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Alice/1.png", &png([200, 0, 0]));
+    let touch = |at: SystemTime| {
+        File::options().append(true).open(root.path().join("Alice/1.png")).unwrap().set_modified(at).unwrap();
+        let library = enrol(&config(root.path()), &mut Fake { described: 0 }, &mut memory());
+        reason(&library, "Alice/1.png")
+    };
+    assert!(touch(SystemTime::now()).starts_with("still being copied"));
+    assert_eq!(touch(SystemTime::now() + Duration::from_secs(5000)), "used");
+}
+
+#[test]
+fn a_look_names_the_nearest_person_within_the_threshold_of_the_metric() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Alice/1.png", &png([200, 0, 0]));
+    let (mut fake, config) = (Fake { described: 0 }, config(root.path()));
+    let library = enrol(&config, &mut fake, &mut memory());
+    let mut look = |red: u8| {
+        let picture = Rgb::filled(30, 30, [red, 1, 1]);
+        identify(&mut fake, &library.matcher, &config.recognition, &picture, Detect::Still).remove(0)
+    };
+    let near = look(190);
+    assert_eq!((near.name.as_deref(), near.state), (Some("Alice"), State::Named));
+    assert_eq!(near.nearest.unwrap().what.as_ref(), "Alice/1.png");
+    // 20/255 * sqrt(128) is beyond 0.6.
+    let far = look(180);
+    assert_eq!((far.name, far.state), (None, State::Unknown));
+    assert!(far.distance.is_some_and(|d| d > 0.6));
+}
+
+#[test]
+fn the_scale_of_a_look_follows_detect_width_and_upsample() {
+    let live = Detect::Live { width: 640, upsample: 1 };
+    assert_eq!((live.scale(640, 480), live.scale(1280, 720), live.scale(320, 240)), (2.0, 1.0, 2.0));
+    assert_eq!((Detect::Still.scale(250, 250), Detect::Still.scale(3200, 100)), (2.0, 0.5));
+}
+
+#[test]
+fn without_models_the_stage_says_why_and_ends_when_told() {
+    let root = tempfile::tempdir().unwrap();
+    let stage = Arc::new(Stage {
+        config: Arc::new(Latest::with(config(root.path()))),
+        frames: Arc::default(),
+        sightings: Arc::default(),
+        roster: Arc::<Latest<Roster>>::default(),
+        health: Arc::<Health>::default(),
+        stop: Arc::default(),
+    });
+    let raw = Raw { bytes: vec![0; 64], width: 8, height: 8, stride: 8 };
+    let grey = Format::by_fourcc(b"GREY").unwrap();
+    stage.frames.publish(Arc::new(Frame::new(1, Moment::now(), grey, raw, Turn::default())));
+    let thread = std::thread::spawn({
+        let stage = Arc::clone(&stage);
+        move || run(&stage)
+    });
+    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    while stage.health.trouble().is_none() && std::time::Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(stage.health.trouble().unwrap().contains("shape_predictor_5_face_landmarks.dat"));
+    stage.stop.set();
+    thread.join().unwrap();
+    assert!(stage.sightings.newest().is_none());
+}

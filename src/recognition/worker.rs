@@ -1,0 +1,225 @@
+//! The recognition thread.
+
+use super::cache::{self, Cache};
+use super::enrol::{Enrolment, Library, Memory};
+use super::matcher::Matcher;
+use super::progress::Progress;
+use super::tracker::Tracker;
+use super::{Detect, Opened, identify, open};
+use crate::config::{Config, Recognition};
+use crate::frame::Frame;
+use crate::health::Health;
+use crate::latest::Latest;
+use crate::roster::Roster;
+use crate::sighting::{Sightings, State};
+use crate::stop::{POLL, Stop};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the recognition thread works with.
+pub struct Stage {
+    /// The config; a newer one means: reload.
+    pub config: Arc<Latest<Config>>,
+    /// Where frames come from.
+    pub frames: Arc<Latest<Frame>>,
+    /// Where its findings go.
+    pub sightings: Arc<Latest<Sightings>>,
+    /// Where the state of the gallery goes.
+    pub roster: Arc<Latest<Roster>>,
+    /// Counters and heartbeat.
+    pub health: Arc<Health>,
+    /// When to end.
+    pub stop: Arc<Stop>,
+}
+
+/// How often files that were still being copied are looked at again.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// The body of the recognition thread: until [`Stop`].
+pub fn run(stage: &Stage) {
+    let mut worker = Worker::new(stage);
+    while !stage.stop.is_set() {
+        stage.health.recognition_beat.beat();
+        worker.reload_if_asked();
+        worker.enrol();
+        worker.look_if_due();
+    }
+}
+
+struct Worker<'a> {
+    stage: &'a Stage,
+    config: Arc<Config>,
+    config_seen: u64,
+    opened: Option<(Opened, Recognition)>,
+    memory: Memory,
+    matcher: Matcher,
+    generation: u64,
+    enrolment: Option<(Enrolment, Progress)>,
+    next_retry: Instant,
+    tracker: Tracker,
+    frame_seen: u64,
+    next_look: Instant,
+}
+
+impl<'a> Worker<'a> {
+    fn new(stage: &'a Stage) -> Worker<'a> {
+        let (_, config) = stage.config.newest().unwrap_or_else(|| (0, Arc::new(Config::defaults("/".as_ref()))));
+        Worker {
+            stage,
+            matcher: Matcher::new(config.recognition.metric),
+            config,
+            config_seen: 0,
+            opened: None,
+            memory: Memory::new(Cache::open(None, "")),
+            generation: 0,
+            enrolment: None,
+            next_retry: Instant::now(),
+            tracker: Tracker::default(),
+            frame_seen: 0,
+            next_look: Instant::now(),
+        }
+    }
+
+    /// A newer config, at start or after SIGHUP: models when they are others, and the gallery in any case.
+    fn reload_if_asked(&mut self) {
+        let Some((seen, config)) = self.stage.config.wait_newer(self.config_seen, Duration::ZERO) else { return };
+        (self.config_seen, self.config) = (seen, config);
+        if !self.config.recognition.enabled {
+            (self.opened, self.enrolment) = (None, None);
+            self.stage.health.set_recognition_error(None);
+            return;
+        }
+        if let Err(error) = self.open_engine() {
+            let error = format!("{error:#}");
+            log::error!("recognition: {error}");
+            // With an engine at work, the old one stays; without one there is no recognition.
+            self.stage.health.set_recognition_error(self.opened.is_none().then_some(error));
+            return;
+        }
+        self.stage.health.set_recognition_error(None);
+        self.begin_enrolment();
+    }
+
+    fn open_engine(&mut self) -> anyhow::Result<()> {
+        let wanted = &self.config.recognition;
+        let same = |old: &Recognition| {
+            let options = |r: &Recognition| (r.detector, r.landmarks, r.num_jitters);
+            options(old) == options(wanted)
+        };
+        if self.opened.as_ref().is_some_and(|(_, old)| same(old)) {
+            return Ok(());
+        }
+        let opened = open(&self.config)?;
+        log::info!("recognition: dlib {}, {}", super::engine::DLIB, super::engine::blas());
+        self.memory = Memory::new(Cache::open(cache::folder().as_deref(), &opened.tag));
+        self.opened = Some((opened, wanted.clone()));
+        Ok(())
+    }
+
+    fn begin_enrolment(&mut self) {
+        match Enrolment::begin(&self.config, &mut self.memory) {
+            Ok(enrolment) => self.enrolment = Some((enrolment, Progress::new())),
+            Err(error) => {
+                let error = format!("{error:#}");
+                log::error!("{error}; the gallery stays as it was");
+                let mut roster = self.stage.roster.newest().map(|(_, r)| (*r).clone()).unwrap_or_default();
+                roster.warnings = vec![error];
+                self.stage.roster.publish(Arc::new(roster));
+            }
+        }
+    }
+
+    /// Takes one more picture in; swaps the gallery when it was the last.
+    fn enrol(&mut self) {
+        let Some((opened, _)) = &mut self.opened else { return };
+        let Some((enrolment, progress)) = &mut self.enrolment else {
+            if self.next_retry <= Instant::now() {
+                self.next_retry = Instant::now() + RETRY_EVERY;
+                if self.memory.news_of_waiting() {
+                    self.begin_enrolment();
+                }
+            }
+            return;
+        };
+        if enrolment.step(opened.engine.as_mut(), &mut self.memory) {
+            progress.show(enrolment.progress());
+            return;
+        }
+        progress.done();
+        if let Some((enrolment, _)) = self.enrolment.take() {
+            self.generation += 1;
+            self.swap(enrolment.finish(self.generation));
+        }
+    }
+
+    fn swap(&mut self, library: Library) {
+        let Library { matcher, roster } = library;
+        log::info!(
+            "gallery {}: {} people, {} pictures, {} skipped",
+            self.generation,
+            matcher.people(),
+            matcher.pictures(),
+            roster.skipped()
+        );
+        let people = roster.people.iter().flat_map(|person| &person.pictures);
+        for picture in people.chain(&roster.ignored) {
+            if let Some(reason) = &picture.skipped {
+                log::info!("gallery: {} is skipped: {reason}", picture.file);
+            }
+        }
+        for warning in &roster.warnings {
+            log::warn!("gallery: {warning}");
+        }
+        self.matcher = matcher;
+        self.stage.roster.publish(Arc::new(roster));
+        if let Err(error) = self.memory.cache.save() {
+            self.stage.health.faults.report("gallery", &format!("the cache of descriptors cannot be written: {error}"));
+        }
+    }
+
+    /// Looks at the newest frame when the interval is over; else waits, but not when pictures are to be taken in.
+    fn look_if_due(&mut self) {
+        let busy = self.enrolment.is_some();
+        let wait = self.next_look.saturating_duration_since(Instant::now()).min(POLL);
+        if self.opened.is_none() || !wait.is_zero() {
+            if !busy {
+                self.stage.stop.wait(if self.opened.is_none() { POLL } else { wait });
+            }
+            return;
+        }
+        let patience = if busy { Duration::ZERO } else { POLL };
+        let Some((seen, frame)) = self.stage.frames.wait_newer(self.frame_seen, patience) else { return };
+        self.frame_seen = seen;
+        self.next_look = Instant::now() + Duration::from_millis(u64::from(self.config.recognition.interval_ms));
+        self.look(&frame);
+    }
+
+    fn look(&mut self, frame: &Frame) {
+        let started = Instant::now();
+        let rgb = match frame.rgb() {
+            Ok(rgb) => rgb,
+            Err(error) => {
+                self.stage.health.faults.report("recognition", &format!("a frame cannot be decoded: {error}"));
+                return;
+            }
+        };
+        let Some((opened, _)) = &mut self.opened else { return };
+        let config = &self.config.recognition;
+        let how = Detect::Live { width: config.detect_width, upsample: config.upsample };
+        let mut faces = identify(opened.engine.as_mut(), &self.matcher, config, &rgb, how);
+        let rects: Vec<_> = faces.iter().map(|face| face.rect).collect();
+        for (face, track) in faces.iter_mut().zip(self.tracker.number(&rects, started)) {
+            face.track = track;
+            if self.generation == 0 && self.enrolment.is_some() {
+                // Nobody has been compared with anybody: "Unknown" would be untrue.
+                face.state = State::Seen;
+            }
+        }
+        let took = started.elapsed();
+        self.stage.health.look_done(took);
+        let captured_at = frame.captured_at.instant;
+        let (width, height) = (rgb.width, rgb.height);
+        let sightings = Sightings { frame: frame.seq, captured_at, took, width, height, faces };
+        self.stage.sightings.publish(Arc::new(sightings));
+    }
+}
