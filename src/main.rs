@@ -1,3 +1,79 @@
-fn main() {
-    print!("{}", namecam::config::keys::sample())
+//! Arguments in, one function a subcommand.
+
+use namecam::cli::{self, Command};
+use namecam::config::{Config, Origin, Source};
+use namecam::service::Signals;
+use namecam::{app, commands, logging, service};
+use std::process::ExitCode;
+
+/// Wrong usage, as in sysexits.h.
+const USAGE: u8 = 64;
+/// A bad config, as in sysexits.h; systemd does not restart on it.
+const CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    // Before any thread starts, so that no thread is ever interrupted by one.
+    let signals = match service::block_signals() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&format!("{error:#}"), 1),
+    };
+    let command = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(command) => command,
+        Err(error) => return fail(&format!("{error}; namecam --help says how it is used"), USAGE),
+    };
+    let origin = match &command {
+        Command::Help(subcommand) => return print(&cli::help(subcommand)),
+        Command::Version => return print(&commands::version()),
+        Command::SampleIni => return print(&namecam::config::keys::sample()),
+        Command::Run(origin) | Command::Demo(origin) => origin.clone(),
+        Command::Check { origin, .. } | Command::Probe { origin, .. } => origin.clone(),
+        Command::Identify { origin, .. } | Command::Passwd { origin, .. } => origin.clone(),
+    };
+    let config = match origin.load() {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(CONFIG);
+        }
+    };
+    logging::start(config.log.level);
+    carry_out(command, origin, config, &signals)
+}
+
+fn carry_out(command: Command, origin: Origin, config: Config, signals: &Signals) -> ExitCode {
+    let done = match command {
+        Command::Run(_) => app::run(&origin, config, signals),
+        Command::Demo(_) => demo(origin, config, signals),
+        Command::Check { json, .. } => return ExitCode::from(commands::check(&config, json)),
+        Command::Identify { images, json, .. } => return ExitCode::from(commands::identify(&config, &images, json)),
+        Command::Probe { device, json, .. } => commands::probe(&config, device.as_deref(), json),
+        Command::Passwd { file, user, admin, .. } => commands::passwd(&config, file.as_deref(), &user, admin),
+        Command::Help(_) | Command::Version | Command::SampleIni => Ok(()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("{error:#}"), 1),
+    }
+}
+
+/// `run` on moving stills: those of the config, else the gallery.
+fn demo(mut origin: Origin, config: Config, signals: &Signals) -> anyhow::Result<()> {
+    if matches!(config.camera.source, Source::Stills(_)) {
+        return app::run(&origin, config, signals);
+    }
+    origin.sets.push(format!("camera.source=stills:{}", config.gallery.path.display()));
+    let config = origin.load()?;
+    app::run(&origin, config, signals)
+}
+
+fn print(text: &str) -> ExitCode {
+    use std::io::Write;
+    // A reader that has gone away (`| head`) is no error.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn fail(error: &str, status: u8) -> ExitCode {
+    eprintln!("namecam: {error}");
+    ExitCode::from(status)
 }

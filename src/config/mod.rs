@@ -202,7 +202,7 @@ pub(crate) const FORMAT_WORDS: &[&str] = &["auto", "mjpg", "yuyv", "nv12", "yu12
 pub(crate) const ENCODER_WORDS: &[&str] = &["auto", "jpeg-encoder"];
 
 /// Where the config comes from; kept, so that a reload reads the same again.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     /// `--config FILE`.
     pub file: Option<PathBuf>,

@@ -164,9 +164,6 @@ fn judge(path: &Path, jitters: u32, engine: &mut dyn Engine, memory: &mut Memory
         return Err("still being copied: it is tried again".to_owned());
     }
     memory.waiting.remove(path);
-    if !picture::has_its_end(&file.bytes) {
-        return Err("incomplete: its end is missing; copy it again".to_owned());
-    }
     let key = Cache::key(&file.bytes);
     memory.keys.insert(path.to_owned(), (stamp, key));
     if let Some(verdict) = memory.cache.get(&key) {

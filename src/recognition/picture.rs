@@ -12,19 +12,19 @@ pub const MAX_FILE_BYTES: u64 = 64 << 20;
 /// # Errors
 /// Says for a person why the picture is no good.
 pub fn decode(bytes: &[u8]) -> Result<Rgb, String> {
-    if bytes.is_empty() {
-        return Err("empty file".to_owned());
+    if !has_its_end(bytes) {
+        return Err("incomplete: its end is missing; copy it again".to_owned());
     }
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     match reader.format() {
         Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
-        Some(other) => return Err(format!("a {} picture: only JPEG and PNG are read", other.extensions_str()[0])),
+        Some(other) => return Err(format!("{other:?} pictures are not read: only JPEG and PNG are")),
         None => return Err("not a JPEG or PNG picture".to_owned()),
     }
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_PIXELS * 8);
     reader.limits(limits);
-    let unreadable = |e: image::ImageError| format!("unreadable: {e}");
+    let unreadable = |e: image::ImageError| format!("unreadable: {}", e.to_string().trim().replace('\n', " "));
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
@@ -122,10 +122,13 @@ mod tests {
 
     #[test]
     fn what_is_no_picture_is_refused_in_words() {
-        assert_eq!(decode(b"").unwrap_err(), "empty file");
+        assert!(decode(b"").unwrap_err().starts_with("incomplete"));
         assert_eq!(decode(b"Dear diary").unwrap_err(), "not a JPEG or PNG picture");
-        assert!(decode(b"GIF89a..........").unwrap_err().contains("only JPEG and PNG"));
-        let cut = encoded(ImageFormat::Png);
-        assert!(decode(&cut[..50]).unwrap_err().starts_with("unreadable"));
+        assert!(decode(b"GIF89a..........").unwrap_err().contains("only JPEG and PNG are"));
+        let whole = encoded(ImageFormat::Png);
+        assert!(decode(&whole[..50]).unwrap_err().starts_with("incomplete"));
+        let mut broken = whole;
+        broken[40..50].fill(0);
+        assert!(decode(&broken).unwrap_err().starts_with("unreadable"));
     }
 }

@@ -1,0 +1,227 @@
+//! The command line: words in, a [`Command`] out.
+
+use crate::config::Origin;
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What the user wants.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // each is a subcommand, see HELP
+pub enum Command {
+    Run(Origin),
+    Demo(Origin),
+    Check { origin: Origin, json: bool },
+    Probe { origin: Origin, device: Option<PathBuf>, json: bool },
+    Identify { origin: Origin, images: Vec<PathBuf>, json: bool },
+    Passwd { origin: Origin, file: Option<PathBuf>, user: String, admin: bool },
+    Help(&'static str),
+    SampleIni,
+    Version,
+}
+
+/// A subcommand's name, its line in the overview, and its help.
+struct Subcommand {
+    name: &'static str,
+    what: &'static str,
+    help: &'static str,
+}
+
+const SUBCOMMANDS: &[Subcommand] = &[
+    Subcommand {
+        name: "run",
+        what: "read the camera, name the people, serve the stream",
+        help: "\
+namecam run [--config FILE] [--set section.key=value]...
+
+Reads the camera, names the people it sees and serves the picture over HTTP until SIGTERM or Ctrl-C.
+SIGHUP reads config and gallery again. The systemd unit runs this.
+",
+    },
+    Subcommand {
+        name: "check",
+        what: "say whether config, models and gallery are good",
+        help: "\
+namecam check [--config FILE] [--set section.key=value]... [--json]
+
+Reads the config, checks the models and takes in the gallery, and gives a verdict and a reason for each picture.
+Exit status: 0 all good, 1 usable but with warnings, 2 no usable model or gallery, 78 bad config.
+",
+    },
+    Subcommand {
+        name: "probe",
+        what: "list the cameras and what they can do",
+        help: "\
+namecam probe [DEVICE] [--config FILE] [--set section.key=value]... [--json]
+
+Lists the cameras, their formats, sizes and rates, and what namecam would choose with this config, and why.
+",
+    },
+    Subcommand {
+        name: "identify",
+        what: "say who is on a picture",
+        help: "\
+namecam identify [--config FILE] [--set section.key=value]... [--json] IMAGE...
+
+Says who is on each picture, a line a picture; with --json a JSON object a line. Takes the gallery in first.
+Exit status: 0 all pictures were read, 1 some were not, 2 no models or gallery, 78 bad config.
+",
+    },
+    Subcommand {
+        name: "demo",
+        what: "run on moving pictures, without a camera",
+        help: "\
+namecam demo [--config FILE] [--set section.key=value]...
+
+Like run, but the camera is a folder of pictures that move: the one that camera.source names as stills:FOLDER,
+else the gallery itself.
+",
+    },
+    Subcommand {
+        name: "passwd",
+        what: "add a user who may watch, or change a password",
+        help: "\
+namecam passwd [--config FILE] [--file FILE] [--admin] USER
+
+Writes USER into the password file (--file, else http.password_file of the config). The password is asked for on a
+terminal, else it is the first line of the input. A viewer may watch; --admin: an admin also sees the gallery.
+",
+    },
+];
+
+const OPTIONS: &str = "
+Options:
+  --config FILE              the config; without it ./namecam.ini, else /etc/namecam/namecam.ini, else defaults
+  --set section.key=value    sets one key, whatever the file says; may be given several times
+  -h, --help                 this text; after a subcommand: about that
+  -V, --version              the version, and the libraries at work
+";
+
+/// The overview.
+pub fn overview() -> String {
+    let list: String = SUBCOMMANDS.iter().map(|s| format!("  {:<10} {}\n", s.name, s.what)).collect();
+    format!("namecam: a camera that knows who it sees.\n\nUsage: namecam SUBCOMMAND [OPTION]...\n\n{list}{OPTIONS}")
+}
+
+/// The help of a subcommand with the options that it shares with the others; the overview for "".
+pub fn help(subcommand: &str) -> String {
+    match SUBCOMMANDS.iter().find(|s| s.name == subcommand) {
+        Some(s) => format!("{}{OPTIONS}", s.help),
+        None => overview(),
+    }
+}
+
+/// Reads the words behind the program's name.
+///
+/// # Errors
+/// Says which word is wrong: exit status 64.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+    let mut parser = lexopt::Parser::from_args(words);
+    let mut given = Given::default();
+    let mut subcommand: Option<&'static str> = None;
+    let text = |value: OsString| value.string().map_err(|e| e.to_string());
+    while let Some(arg) = parser.next().map_err(|e| e.to_string())? {
+        let value = |parser: &mut lexopt::Parser| parser.value().map_err(|e| e.to_string());
+        match arg {
+            Short('h') | Long("help") => return Ok(Command::Help(subcommand.unwrap_or(""))),
+            Short('V') | Long("version") => return Ok(Command::Version),
+            Long("sample-ini") => return Ok(Command::SampleIni),
+            Long("config") => given.origin.file = Some(value(&mut parser)?.into()),
+            Long("set") => given.origin.sets.push(text(value(&mut parser)?)?),
+            Long("json") => given.json = true,
+            Long("admin") => given.admin = true,
+            Long("file") => given.file = Some(value(&mut parser)?.into()),
+            Value(word) if subcommand.is_none() => {
+                let known = SUBCOMMANDS.iter().find(|s| *s.name == *word);
+                let known = known.ok_or_else(|| format!("there is no subcommand {}", word.to_string_lossy()))?;
+                subcommand = Some(known.name);
+            }
+            Value(word) => given.words.push(word),
+            other => return Err(other.unexpected().to_string()),
+        }
+    }
+    let subcommand = subcommand.ok_or("which subcommand? namecam --help lists them")?;
+    given.command(subcommand)
+}
+
+#[derive(Default)]
+struct Given {
+    origin: Origin,
+    json: bool,
+    admin: bool,
+    file: Option<PathBuf>,
+    words: Vec<OsString>,
+}
+
+impl Given {
+    fn command(self, subcommand: &str) -> Result<Command, String> {
+        let Given { origin, json, admin, file, words } = self;
+        let mut words = words.into_iter();
+        let command = match subcommand {
+            "identify" => {
+                let images: Vec<PathBuf> = words.by_ref().map(PathBuf::from).collect();
+                if images.is_empty() {
+                    return Err("identify needs a picture: namecam identify IMAGE...".to_owned());
+                }
+                Command::Identify { origin, images, json }
+            }
+            "probe" => Command::Probe { origin, device: words.next().map(PathBuf::from), json },
+            "check" => Command::Check { origin, json },
+            "passwd" => {
+                let user = words.next().ok_or("passwd needs a name: namecam passwd USER")?;
+                let user = user.into_string().map_err(|_| "the user's name is not UTF-8")?;
+                Command::Passwd { origin, file, user, admin }
+            }
+            "demo" => Command::Demo(origin),
+            _ => Command::Run(origin),
+        };
+        if let Some(word) = words.next() {
+            return Err(format!("{subcommand} does not take {}", word.to_string_lossy()));
+        }
+        if json && !matches!(subcommand, "check" | "probe" | "identify") {
+            return Err(format!("{subcommand} does not take --json"));
+        }
+        Ok(command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn options_may_stand_before_and_behind_the_words() {
+        let origin = Origin { file: Some("a.ini".into()), sets: vec!["camera.fps=5".into()] };
+        let expected = Command::Identify { origin, images: vec!["x.jpg".into(), "y.jpg".into()], json: true };
+        assert_eq!(parsed("identify --config a.ini x.jpg --json --set camera.fps=5 y.jpg").unwrap(), expected);
+    }
+
+    #[test]
+    fn wrong_usage_says_which_word_is_wrong() {
+        for (line, word) in [
+            ("", "which subcommand"),
+            ("fly", "fly"),
+            ("run fast", "fast"),
+            ("run --fast", "--fast"),
+            ("identify", "needs a picture"),
+            ("run --json", "--json"),
+            ("run --config", "--config"),
+        ] {
+            let error = parsed(line).unwrap_err();
+            assert!(error.contains(word), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_subcommand_has_a_help_that_begins_with_its_usage() {
+        for subcommand in SUBCOMMANDS {
+            assert!(help(subcommand.name).starts_with(&format!("namecam {}", subcommand.name)));
+            assert_eq!(parsed(&format!("{} --help", subcommand.name)), Ok(Command::Help(subcommand.name)));
+        }
+        assert!(help("").contains("identify"));
+    }
+}

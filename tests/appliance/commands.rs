@@ -1,0 +1,126 @@
+//! The subcommands that end when they are done, and what is said to a wrong command line or config.
+
+use crate::support::{Home, picture, repo};
+use serde_json::Value;
+use std::process::{Command, Output};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn output(command: &mut Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("the program starts");
+    (status.code().expect("an exit status"), text(&stdout), text(&stderr))
+}
+
+#[test]
+fn identify_says_who_is_on_each_picture() {
+    let home = Home::new("");
+    home.enrol("Barack Obama", "obama.jpg");
+    home.enrol("Joe Biden", "biden.jpg");
+    let mut command = home.command();
+    command.arg("identify").args(["obama2.jpg", "biden.jpg", "astronaut.png"].map(picture)).arg("no-such.jpg");
+    let (status, stdout, _) = output(&mut command);
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(status, 1, "one file is unreadable");
+    assert!(lines[0].contains("obama2.jpg: Barack Obama 0."), "{stdout}");
+    assert!(lines[1].contains("biden.jpg: Joe Biden 0.000"), "{stdout}");
+    assert!(lines[2].contains("astronaut.png: Unknown 0."), "{stdout}");
+    assert!(lines[3].contains("no-such.jpg: unreadable"), "{stdout}");
+}
+
+#[test]
+fn identify_as_json_has_the_shape_of_the_contract() {
+    let home = Home::new("");
+    home.enrol("Barack Obama", "obama.jpg");
+    home.enrol("Joe Biden", "biden.jpg");
+    let (status, stdout, _) = output(home.command().args(["identify", "--json"]).arg(picture("obama2.jpg")));
+    let value: Value = serde_json::from_str(stdout.trim()).unwrap();
+    assert_eq!(status, 0);
+    assert_eq!(value["error"], Value::Null);
+    let face = &value["faces"][0];
+    let keys: Vec<&String> = face.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["name", "distance", "runner_up", "nearest", "box"]);
+    assert_eq!(face["nearest"]["file"], "Barack Obama/obama.jpg");
+    let cosine = ["identify", "--json", "--set", "recognition.metric=cosine"];
+    let (_, stdout, _) = output(home.command().args(cosine).arg(picture("obama2.jpg")));
+    let value: Value = serde_json::from_str(stdout.trim()).unwrap();
+    assert_eq!(value["faces"][0]["name"], "Barack Obama", "{value}");
+    assert!(value["faces"][0]["distance"].as_f64().unwrap() < 0.07, "{value}");
+}
+
+#[test]
+fn without_models_identify_and_check_end_with_2_and_name_the_file() {
+    let home = Home::new("");
+    let set = format!("models.path={}", home.path("empty").display());
+    let (status, _, stderr) = output(home.command().args(["identify", "--set", &set]).arg(picture("obama.jpg")));
+    assert!(status == 2 && stderr.contains("shape_predictor_5_face_landmarks.dat"), "{stderr}");
+    let (status, stdout, _) = output(home.command().args(["check", "--set", &set]));
+    assert!(status == 2 && stdout.contains("shape_predictor_5_face_landmarks.dat"), "{stdout}");
+}
+
+#[test]
+fn a_model_that_is_cut_short_is_refused_before_dlib_sees_it() {
+    let home = Home::new("");
+    for name in ["shape_predictor_5_face_landmarks.dat", "dlib_face_recognition_resnet_model_v1.dat"] {
+        let bytes = std::fs::read(repo().join("models").join(name)).expect("models are there: make setup");
+        home.put(format!("models/{name}"), if name.starts_with("dlib") { &bytes[..bytes.len() / 2] } else { &bytes });
+    }
+    let set = format!("models.path={}", home.path("models").display());
+    let (status, _, stderr) = output(home.command().args(["identify", "--set", &set]).arg(picture("obama.jpg")));
+    assert!(status == 2 && stderr.contains("dlib_face_recognition_resnet_model_v1.dat is damaged"), "{stderr}");
+}
+
+#[test]
+fn the_cnn_detector_finds_the_face_too() {
+    let home = Home::new("");
+    home.enrol("Joe Biden", "biden.jpg");
+    let cnn = ["identify", "--set", "recognition.detector=cnn"];
+    let (status, stdout, stderr) = output(home.command().args(cnn).arg(picture("biden.jpg")));
+    assert!(status == 0 && stdout.contains("Joe Biden 0.000"), "{stdout}{stderr}");
+}
+
+#[test]
+fn a_bad_config_is_78_in_every_subcommand_with_all_problems_at_once() {
+    let home = Home::new("");
+    home.put("bad.ini", b"[camera]\nfps = 0\nzoom = 2\n[http]\nbind = 0.0.0.0:80\nnonsense\n");
+    for subcommand in [&["run"][..], &["check"], &["probe"], &["demo"], &["identify", "x.jpg"]] {
+        let (status, stdout, stderr) = output(home.command().args(subcommand).args(["--config", "bad.ini"]));
+        assert_eq!((status, stdout.as_str()), (78, ""), "{subcommand:?}: {stderr}");
+        for told in [
+            "bad.ini:2: [camera] fps = 0: must be a whole number from 1 to 240",
+            "bad.ini:3: ",
+            "bad.ini:5: ",
+            "bad.ini:6: ",
+        ] {
+            assert!(stderr.contains(told), "{told} not in {stderr}");
+        }
+    }
+    let (status, _, stderr) = output(home.command().args(["check", "--set", "camera.fps=fast"]));
+    assert!(status == 78 && stderr.contains("--set"), "{stderr}");
+}
+
+#[test]
+fn wrong_usage_is_64_and_help_and_version_are_0() {
+    let home = Home::new("");
+    for words in [&["fly"][..], &[], &["run", "--fast"], &["identify"]] {
+        let (status, _, stderr) = output(home.command().args(words));
+        assert!(status == 64 && stderr.contains("--help"), "{words:?}: {stderr}");
+    }
+    let (status, stdout, _) = output(home.command().arg("--help"));
+    assert!(status == 0 && ["run", "check", "probe", "identify", "demo"].iter().all(|s| stdout.contains(s)));
+    let (status, stdout, _) = output(home.command().arg("-V"));
+    assert!(
+        status == 0 && ["namecam", "dlib 19", "OpenBLAS", "SIMD", "jpeg-encoder"].iter().all(|s| stdout.contains(s)),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn probe_ends_well_on_a_machine_without_a_camera_too() {
+    let home = Home::new("");
+    let (_, stdout, stderr) = output(home.command().arg("probe"));
+    assert!(!(stdout.clone() + &stderr).is_empty());
+    let (_, stdout, stderr) = output(home.command().args(["probe", "--json"]));
+    assert!(serde_json::from_str::<Value>(&stdout).is_ok(), "{stdout}{stderr}");
+}

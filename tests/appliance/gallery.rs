@@ -1,0 +1,148 @@
+//! Every kind of file that people put into a gallery.
+
+use crate::support::{Home, age, picture};
+use image::{ImageEncoder, RgbImage};
+use serde_json::Value;
+use std::process::Command;
+
+fn enrol_bytes(home: &Home, file: &str, bytes: &[u8]) {
+    age(&home.put(format!("gallery/{file}"), bytes));
+}
+
+fn png(picture: &image::DynamicImage) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// A JPEG of `rgb` whose EXIF says that it must be turned.
+fn with_orientation(rgb: &RgbImage, orientation: u8) -> Vec<u8> {
+    // Little-endian TIFF with one entry: tag 0x0112 (orientation), a 16-bit number.
+    let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+    exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95);
+    encoder.set_exif_metadata(exif).unwrap();
+    encoder.write_image(rgb, rgb.width(), rgb.height(), image::ExtendedColorType::Rgb8).unwrap();
+    bytes
+}
+
+fn ffmpeg(args: &[&str]) {
+    let status =
+        Command::new("ffmpeg").args(["-loglevel", "error", "-y"]).args(args).status().expect("ffmpeg: make setup");
+    assert!(status.success());
+}
+
+#[test]
+fn check_gives_each_file_its_verdict_and_its_reason() {
+    let home = Home::new("[gallery]\nmax_images_per_person = 20\n");
+    let jpeg = std::fs::read(picture("obama.jpg")).unwrap();
+    let decoded = image::load_from_memory(&jpeg).unwrap();
+    let small = decoded.resize(400, 500, image::imageops::FilterType::Triangle);
+    enrol_bytes(&home, "Obama/01 plain.jpg", &jpeg);
+    enrol_bytes(&home, "Obama/02 truncated.jpg", &jpeg[..jpeg.len() / 2]);
+    enrol_bytes(&home, "Obama/03 empty.jpg", b"");
+    enrol_bytes(&home, "Obama/04 notes.txt", b"met him in 2009");
+    enrol_bytes(&home, "Obama/05 html.jpg", b"<html>404</html>");
+    enrol_bytes(&home, "Obama/06 sixteen bits.png", &png(&image::DynamicImage::ImageRgb16(small.to_rgb16())));
+    enrol_bytes(&home, "Obama/07 rotated.jpg", &with_orientation(&small.rotate270().to_rgb8(), 6));
+    enrol_bytes(&home, "Obama/08 grey.png", &png(&image::DynamicImage::ImageLuma8(small.to_luma8())));
+    let two = home.path("two.jpg");
+    let (a, b) = (picture("obama.jpg"), picture("biden.jpg"));
+    let side_by_side = "[0]scale=-1:600[a];[1]scale=-1:600[b];[a][b]hstack";
+    ffmpeg(&[
+        "-i",
+        a.to_str().unwrap(),
+        "-i",
+        b.to_str().unwrap(),
+        "-filter_complex",
+        side_by_side,
+        two.to_str().unwrap(),
+    ]);
+    enrol_bytes(&home, "Obama/09 two.jpg", &std::fs::read(two).unwrap());
+    enrol_bytes(&home, "Obama/10 nobody.png", &png(&image::DynamicImage::new_rgb8(300, 300)));
+    enrol_bytes(&home, "Obama/11 a JPEG.png", &jpeg);
+    let bomb = [
+        &b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\x7f\xff\xff\xff\x7f\xff\xff\xff\x08\x02\0\0\0"[..],
+        &[0; 4],
+        b"\0\0\0\0IEND\xae\x42\x60\x82",
+    ];
+    enrol_bytes(&home, "Obama/12 bomb.png", &bomb.concat());
+    let output = home.command().args(["check", "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "usable with warnings: {}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["gallery"]["people"][0]["name"], "Obama");
+    let pictures = report["gallery"]["people"][0]["pictures"].as_array().unwrap();
+    let verdict = |number: &str| {
+        let found = pictures.iter().find(|p| p["file"].as_str().unwrap().starts_with(&format!("Obama/{number}")));
+        found.unwrap_or_else(|| panic!("{number} is missing"))["skipped"].as_str().unwrap_or("used").to_owned()
+    };
+    for (number, expected) in [
+        ("01", "used"),
+        ("02", "incomplete"),
+        ("03", "incomplete"),
+        ("04", "not a .jpg"),
+        ("05", "not a JPEG or PNG"),
+        ("06", "used"),
+        ("07", "used"),
+        ("08", "used"),
+        ("09", "2 faces"),
+        ("10", "no face"),
+        ("11", "used"),
+        ("12", "unreadable"),
+    ] {
+        assert!(verdict(number).starts_with(expected), "{number}: {}, not {expected}", verdict(number));
+    }
+}
+
+#[test]
+fn a_cmyk_jpeg_is_read_like_any_other() {
+    let home = Home::new("");
+    home.enrol("Obama", "obama.jpg");
+    let file = home.path("cmyk.jpg");
+    let cmyk = cmyk_jpeg(&image::open(picture("obama2.jpg")).unwrap().to_rgb8());
+    std::fs::write(&file, cmyk).unwrap();
+    let output = home.command().arg("identify").arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("cmyk.jpg: Obama 0."), "{said}");
+}
+
+/// CMYK without black, as the encoder of the program writes it.
+fn cmyk_jpeg(rgb: &RgbImage) -> Vec<u8> {
+    let cmyk: Vec<u8> = rgb.pixels().flat_map(|p| [255 - p.0[0], 255 - p.0[1], 255 - p.0[2], 0]).collect();
+    let mut bytes = Vec::new();
+    let encoder = jpeg_encoder::Encoder::new(&mut bytes, 92);
+    encoder.encode(&cmyk, rgb.width() as u16, rgb.height() as u16, jpeg_encoder::ColorType::Cmyk).unwrap();
+    bytes
+}
+
+#[test]
+fn hostile_names_do_no_harm_and_are_told() {
+    let home = Home::new("");
+    home.enrol("Barack Obama", "obama.jpg");
+    for name in ["bell\u{7}", "gpj.\u{202e}ecilA", ".hidden", &"가".repeat(85)] {
+        home.enrol(name, "biden.jpg");
+    }
+    std::os::unix::fs::symlink("/etc", home.path("gallery/Link")).unwrap();
+    let output = home.command().arg("check").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("Barack Obama: 1 of 1 used") && said.contains("symbolic link"), "{said}");
+    assert!(said.contains("control or direction characters") && said.contains("begins with a dot"), "{said}");
+    assert!(said.contains(&"가".repeat(85)), "255 bytes are allowed: {said}");
+    assert!(!said.contains(['\u{7}', '\u{202e}']), "they are not printed as they are");
+}
+
+#[test]
+fn an_empty_gallery_is_unusable_and_a_good_one_is_good() {
+    let home = Home::new("");
+    let check = || {
+        let output = home.command().arg("check").output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (status, said) = check();
+    assert!(status == 2 && said.contains("nobody is in the gallery"), "{said}");
+    home.enrol("Barack Obama", "obama.jpg");
+    let (status, said) = check();
+    assert!(status == 0 && said.contains("good: ready to run"), "{said}");
+}

@@ -1,0 +1,146 @@
+//! Who is in the picture, and what is drawn there.
+
+use crate::support::{Home, age, decode, picture};
+use std::time::Duration;
+
+fn seeing(picture_name: &str, more: &str) -> Home {
+    let home = Home::new("");
+    let camera = home.still_camera(picture_name);
+    home.write_config(&format!("[camera]\nsource = {camera}\n[recognition]\ninterval_ms = 100\n{more}"));
+    home
+}
+
+#[test]
+fn a_known_person_is_named_and_the_box_is_drawn_where_her_face_is() {
+    let home = seeing("obama2.jpg", "");
+    home.enrol("Barack Obama", "obama.jpg");
+    home.enrol("Joe Biden", "biden.jpg");
+    let running = home.run();
+    running.until("Obama is named", |r| r.names() == ["Barack Obama"]);
+    let state = running.state();
+    let face = &state["faces"][0];
+    assert_eq!(face["state"], "named");
+    assert!(face["distance"].as_f64().unwrap() < 0.6 && face["runner_up"]["name"] == "Joe Biden", "{face}");
+    assert!(face["runner_up"]["distance"].as_f64().unwrap() > 0.6, "{face}");
+    assert_eq!(face["nearest"]["file"], "Barack Obama/obama.jpg", "an admin on this machine sees the file: {face}");
+    let [x, y, w, h] = [0, 1, 2, 3].map(|i| face["box"][i].as_i64().unwrap());
+    let shown = decode(&running.get("/snapshot.jpg").body);
+    assert_eq!(shown.dimensions(), (640, 480));
+    let green = |x: i64, y: i64| {
+        let [r, g, b] = shown.get_pixel(x as u32, y as u32).0.map(i32::from);
+        g > 150 && g - r > 80 && g - b > 80
+    };
+    for (what, x, y) in [
+        ("top", x + w / 2, y),
+        ("left", x, y + h / 2),
+        ("right", x + w - 1, y + h / 2),
+        ("bottom", x + w / 2, y + h - 1),
+    ] {
+        let near = (-2..=2).flat_map(|dx| (-2..=2).map(move |dy| (x + dx, y + dy)));
+        assert!(near.clone().any(|(x, y)| green(x, y)), "no green at the {what} edge of {face}");
+    }
+    assert!(!green(x + w / 2, y + h / 2), "the face itself is not painted over");
+    assert!(green(x + 4, y - 4), "the label stands above the box");
+}
+
+#[test]
+fn a_stranger_is_unknown_and_with_an_empty_gallery_everybody_is() {
+    let home = seeing("biden.jpg", "");
+    let running = home.run();
+    running.until("a face without a name", |r| r.names() == ["?"] && r.state()["faces"][0]["state"] == "unknown");
+    assert!(running.state()["faces"][0]["distance"].is_null());
+    home.enrol("Barack Obama", "obama.jpg");
+    running.reload();
+    running.until("a distance to the only person", |r| {
+        r.state()["faces"][0]["distance"].as_f64().is_some_and(|d| d > 0.6)
+    });
+    assert_eq!(running.names(), ["?"]);
+}
+
+#[test]
+fn a_person_copied_in_is_named_after_sighup_and_not_any_more_when_she_is_removed() {
+    let home = seeing("obama2.jpg", "");
+    let running = home.run();
+    running.until("the first gallery", |r| r.generation() == 1);
+    // The folder name as a Mac copies it, decomposed.
+    home.enrol("버락", "obama.jpg");
+    std::fs::rename(home.path("gallery/버락"), home.path("gallery/\u{1107}\u{1165}\u{1105}\u{1161}\u{11a8}")).unwrap();
+    running.reload();
+    running.until("he is named", |r| r.names() == ["버락"]);
+    std::fs::remove_dir_all(home.path("gallery/\u{1107}\u{1165}\u{1105}\u{1161}\u{11a8}")).unwrap();
+    running.reload();
+    running.until("he is not named any more", |r| r.names() == ["?"]);
+    assert_eq!(running.state()["recognition"]["people"], 0);
+}
+
+#[test]
+fn a_half_copied_picture_does_not_hold_up_the_swap_and_is_taken_when_it_is_whole() {
+    let home = seeing("obama2.jpg", "");
+    home.enrol("Joe Biden", "biden.jpg");
+    let running = home.run();
+    running.until("the first gallery", |r| r.generation() == 1);
+    let whole = std::fs::read(picture("obama.jpg")).unwrap();
+    let file = home.put("gallery/Barack Obama/obama.jpg", &whole[..whole.len() / 2]);
+    running.reload();
+    assert_eq!(running.names(), ["?"]);
+    assert_eq!(running.state()["recognition"]["skipped"], 1);
+    std::fs::write(&file, &whole).unwrap();
+    running.until("he is named without another SIGHUP", |r| r.names() == ["Barack Obama"]);
+}
+
+#[test]
+fn a_missing_gallery_keeps_the_old_one_and_a_bad_config_changes_nothing() {
+    let home = seeing("obama2.jpg", "");
+    home.enrol("Barack Obama", "obama.jpg");
+    let running = home.run();
+    running.until("he is named", |r| r.names() == ["Barack Obama"]);
+    std::fs::rename(home.path("gallery"), home.path("elsewhere")).unwrap();
+    running.signal(libc::SIGHUP);
+    running.until("the log says so", |r| r.log().contains("the gallery stays as it was"));
+    let config = std::fs::read_to_string(home.path("namecam.ini")).unwrap();
+    std::fs::write(home.path("namecam.ini"), format!("{config}\n[overlay]\nenabled = perhaps\n")).unwrap();
+    running.signal(libc::SIGHUP);
+    running.until("the log names the line", |r| {
+        r.log().contains("enabled = perhaps") && r.log().contains("nothing was reloaded")
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!((running.names(), running.generation()), (vec!["Barack Obama".to_owned()], 1));
+}
+
+#[test]
+fn a_reload_takes_a_new_threshold_and_unknown_faces_can_be_hidden() {
+    let home = seeing("obama2.jpg", "threshold = 0.1\n[overlay]\nunknown = hide\n");
+    home.enrol("Barack Obama", "obama.jpg");
+    let running = home.run();
+    running.until("he is too far away for this threshold", |r| r.names() == ["?"] && r.generation() == 1);
+    let is_green = |p: &image::Rgb<u8>| p.0[1] > 200 && p.0[0] < 90 && p.0[2] < 90;
+    let hidden = decode(&running.get("/snapshot.jpg").body);
+    assert_eq!(hidden.pixels().filter(|p| is_green(p)).count(), 0);
+    let camera = home.still_camera("obama2.jpg");
+    home.write_config(&format!("[camera]\nsource = {camera}\n[recognition]\nthreshold = 0.6\n"));
+    running.reload();
+    running.until("he is named", |r| r.names() == ["Barack Obama"]);
+    let shown = decode(&running.get("/snapshot.jpg").body);
+    assert!(shown.pixels().filter(|p| is_green(p)).count() > 500);
+}
+
+#[test]
+fn descriptors_are_kept_over_a_restart_and_those_of_removed_pictures_are_deleted() {
+    let home = seeing("obama2.jpg", "");
+    home.enrol("Barack Obama", "obama.jpg");
+    home.enrol("Joe Biden", "biden.jpg");
+    let cache = home.path("cache/namecam/descriptors");
+    let running = home.run();
+    running.until("the first gallery", |r| r.generation() == 1);
+    running.until("the cache is written", |_| cache.exists());
+    drop(running);
+    let two = std::fs::metadata(&cache).unwrap().len();
+    age(&cache);
+    let touched = std::fs::metadata(&cache).unwrap().modified().unwrap();
+    let running = home.run();
+    running.until("he is named", |r| r.names() == ["Barack Obama"]);
+    assert_eq!(std::fs::metadata(&cache).unwrap().modified().unwrap(), touched, "nothing was embedded again");
+    std::fs::remove_dir_all(home.path("gallery/Joe Biden")).unwrap();
+    running.reload();
+    running.until("the row is gone", |_| std::fs::metadata(&cache).unwrap().len() < two);
+}

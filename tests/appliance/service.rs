@@ -1,0 +1,85 @@
+//! Signals, systemd, and how it ends.
+
+use crate::support::{Home, PATIENCE, Running, read_part};
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+fn busy_home() -> Home {
+    let home = Home::new("");
+    let camera = home.still_camera("obama2.jpg");
+    home.enrol("Barack Obama", "obama.jpg");
+    home.write_config(&format!("[camera]\nsource = {camera}\n[recognition]\ninterval_ms = 0\n"));
+    home
+}
+
+#[test]
+fn sigterm_ends_it_within_a_second_while_people_watch_and_faces_are_looked_for() {
+    let mut running = busy_home().run();
+    let mut viewers: Vec<_> = (0..10).map(|_| running.view()).collect();
+    let _never_reads = running.view();
+    running.until("he is named", |r| r.names() == ["Barack Obama"]);
+    for viewer in &mut viewers {
+        read_part(viewer);
+    }
+    running.signal(libc::SIGTERM);
+    let (status, took) = running.wait(PATIENCE);
+    assert!(status.success(), "{status}; {}", running.log());
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn sigterm_ends_it_while_the_gallery_is_being_taken_in() {
+    let home = busy_home();
+    for i in 0..40 {
+        let bytes = [std::fs::read(crate::support::picture("obama3.jpg")).unwrap(), vec![i]].concat();
+        home.put(format!("gallery/Many {i}/1.jpg"), &bytes);
+    }
+    let mut running = home.run();
+    std::thread::sleep(Duration::from_millis(700));
+    running.signal(libc::SIGINT);
+    let (status, took) = running.wait(PATIENCE);
+    assert!(status.success() && took < Duration::from_secs(1), "{status} {took:?}");
+}
+
+#[test]
+fn systemd_is_told_ready_reloading_status_watchdog_and_stopping() {
+    let home = busy_home();
+    let socket = UnixDatagram::bind(home.path("notify")).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut command = home.command();
+    command
+        .arg("run")
+        .env("NOTIFY_SOCKET", home.path("notify"))
+        .env("WATCHDOG_USEC", "1000000")
+        .env_remove("WATCHDOG_PID");
+    let mut running = Running::start(&mut command);
+    let mut told = String::new();
+    let mut until = |word: &str| {
+        let mut buffer = [0; 4096];
+        while !told.contains(word) {
+            let n = socket.recv(&mut buffer).unwrap_or_else(|e| panic!("{e}: no {word} in {told}"));
+            told += &String::from_utf8_lossy(&buffer[..n]);
+            told.push('\n');
+        }
+        told.clear();
+    };
+    until("READY=1");
+    until("WATCHDOG=1");
+    running.signal(libc::SIGHUP);
+    until("RELOADING=1");
+    until("READY=1");
+    until("STATUS=");
+    running.signal(libc::SIGTERM);
+    until("STOPPING=1");
+    running.wait(PATIENCE);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let home = busy_home();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = home.command().args(["run", "--set", &format!("http.bind={address}")]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains(&address), "{said}");
+}

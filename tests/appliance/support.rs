@@ -1,0 +1,278 @@
+//! Starts the program in a folder of its own and asks it things over HTTP.
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// What nothing in these tests takes longer than, on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub fn repo() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A picture that `make setup` brought.
+pub fn picture(name: &str) -> PathBuf {
+    let path = repo().join("target/pictures").join(name);
+    assert!(path.exists(), "{} is missing: run make setup", path.display());
+    path
+}
+
+/// The program with the models of the repo and caches of its own.
+pub fn namecam(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_namecam"));
+    command.current_dir(folder).env("XDG_CACHE_HOME", folder.join("cache")).env_remove("STATE_DIRECTORY");
+    command.env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
+    command
+}
+
+/// A folder with a gallery and a config.
+pub struct Home {
+    folder: tempfile::TempDir,
+}
+
+impl Home {
+    /// An empty gallery, and a config of `lines` over what every test wants: the repo's models, a free port.
+    pub fn new(lines: &str) -> Home {
+        let home = Home { folder: tempfile::tempdir().expect("a temporary folder") };
+        std::fs::create_dir(home.path("gallery")).expect("a gallery");
+        home.write_config(lines);
+        home
+    }
+
+    /// `lines` are `[section]`s without a port; `[http]` is added when they have none.
+    pub fn write_config(&self, lines: &str) {
+        let models = repo().join("models");
+        let http = if lines.contains("[http]") { "" } else { "[http]\nbind = 127.0.0.1:0\n" };
+        let text = format!("{lines}\n[models]\npath = {}\n{http}", models.display());
+        std::fs::write(self.path("namecam.ini"), text).expect("a config");
+    }
+
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Copies a picture into the gallery, as scp does without -p, but with an age that needs no waiting for.
+    pub fn enrol(&self, person: &str, picture_name: &str) {
+        let file = self.put(
+            &format!("gallery/{person}/{picture_name}"),
+            &std::fs::read(picture(picture_name)).expect("a picture"),
+        );
+        age(&file);
+    }
+
+    /// Writes a file, and the folders above it.
+    pub fn put(&self, name: impl AsRef<Path>, bytes: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(&path, bytes).expect("a file");
+        path
+    }
+
+    /// A camera that shows one picture for ever, 20 times a second: the value of `camera.source`.
+    pub fn still_camera(&self, picture_name: &str) -> String {
+        let jpeg = self.path("camera.jpg");
+        let size = "scale=640:480:force_original_aspect_ratio=decrease,pad=640:480:-1:-1";
+        let status = Command::new("ffmpeg")
+            .args(["-loglevel", "error", "-y", "-i"])
+            .arg(picture(picture_name))
+            .args(["-vf", size, "-q:v", "2", "-pix_fmt", "yuvj420p"])
+            .arg(&jpeg)
+            .status()
+            .expect("ffmpeg is there: make setup");
+        assert!(status.success());
+        self.looping_camera(&jpeg)
+    }
+
+    /// A camera that shows the JPEG for ever.
+    pub fn looping_camera(&self, jpeg: &Path) -> String {
+        format!("pipe:sh -c 'while cat {}; do sleep 0.05; done'", jpeg.display())
+    }
+
+    pub fn run(&self) -> Running {
+        Running::start(namecam(self.folder.path()).arg("run"))
+    }
+
+    pub fn command(&self) -> Command {
+        namecam(self.folder.path())
+    }
+}
+
+/// Makes a file look as if it had lain there for a minute.
+pub fn age(file: &Path) {
+    let file = std::fs::File::options().append(true).open(file).expect("a file");
+    file.set_modified(std::time::SystemTime::now() - Duration::from_secs(60)).expect("a time");
+}
+
+/// The program at work.
+pub struct Running {
+    child: Child,
+    pub address: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Running {
+    pub fn start(command: &mut Command) -> Running {
+        let mut child = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().expect("the program starts");
+        let stderr = BufReader::new(child.stderr.take().expect("stderr"));
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (sender, listening) = std::sync::mpsc::channel();
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if let Some(address) = line.strip_prefix("listening on http://") {
+                    let _ = sender.send(address.trim_end_matches('/').parse().expect("an address"));
+                }
+                kept.lock().unwrap().push(line);
+            }
+        });
+        let address = listening.recv_timeout(PATIENCE);
+        let address = address.unwrap_or_else(|_| panic!("it does not listen; it said: {:#?}", log.lock().unwrap()));
+        Running { child, address, log }
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().join("\n")
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: kill takes any numbers; the child has not been waited for, so the number is still its own.
+        assert_eq!(unsafe { libc::kill(self.pid(), signal) }, 0);
+    }
+
+    /// Waits for it to end, and says how long that took.
+    pub fn wait(&mut self, patience: Duration) -> (ExitStatus, Duration) {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                return (status, started.elapsed());
+            }
+            assert!(started.elapsed() < patience, "it does not end; it said:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+    }
+
+    /// Sends `request` and reads until the other side closes.
+    pub fn ask(&self, request: &str) -> Answer {
+        let mut stream = self.connect();
+        stream.write_all(request.as_bytes()).expect("a request");
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        Answer::from(bytes)
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        stream
+    }
+
+    /// A viewer of the stream, past the head of the response.
+    pub fn view(&self) -> BufReader<TcpStream> {
+        let mut stream = self.connect();
+        stream.write_all(b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("a request");
+        let mut reader = BufReader::new(stream);
+        let head = read_head(&mut reader);
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        reader
+    }
+
+    pub fn state(&self) -> Value {
+        let answer = self.get("/api/state");
+        serde_json::from_slice(&answer.body)
+            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&answer.body)))
+    }
+
+    /// Names in view, as /api/state tells; "?" for nobody known.
+    pub fn names(&self) -> Vec<String> {
+        let state = self.state();
+        let faces = state["faces"].as_array().expect("faces").clone();
+        faces.iter().map(|face| face["name"].as_str().unwrap_or("?").to_owned()).collect()
+    }
+
+    /// Asks again and again until it is so.
+    pub fn until(&self, what: &str, mut so: impl FnMut(&Running) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !so(self) {
+            assert!(Instant::now() < deadline, "never: {what}\nstate: {:#}\nlog:\n{}", self.state(), self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Tells it to reload and waits for the gallery that comes of it.
+    pub fn reload(&self) {
+        let before = self.generation();
+        self.signal(libc::SIGHUP);
+        self.until("a new generation of the gallery", |running| running.generation() > before);
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.state()["recognition"]["generation"].as_u64().expect("a number")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads a head up to its empty line.
+pub fn read_head(reader: &mut impl BufRead) -> String {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(reader.read_line(&mut head).expect("a line") > 0, "closed within the head: {head}");
+    }
+    head
+}
+
+/// Reads the next part of a stream: its JPEG and its head.
+pub fn read_part(reader: &mut impl BufRead) -> (Vec<u8>, String) {
+    let head = read_head(reader);
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).expect("a length");
+    let mut jpeg = vec![0; length.parse().expect("a number")];
+    reader.read_exact(&mut jpeg).expect("a picture");
+    let mut end = [0; 2];
+    reader.read_exact(&mut end).expect("a line end");
+    assert_eq!(&end, b"\r\n");
+    (jpeg, head)
+}
+
+/// What the server said.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    fn from(bytes: Vec<u8>) -> Answer {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+        Answer { status, head, body: bytes[end..].to_vec() }
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// Decodes a JPEG.
+pub fn decode(jpeg: &[u8]) -> image::RgbImage {
+    image::load_from_memory_with_format(jpeg, image::ImageFormat::Jpeg).expect("a JPEG").into_rgb8()
+}

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""Measures namecam on a clip with two faces, and beside it another program: make bench [PEER="COMMAND ..."]
+
+usage: bench.py NAMECAM [--seconds S] [--clip CLIP.mjpeg] [--peer COMMAND ...]
+
+The clip (640x480, 30 fps, two faces that drift; made with ffmpeg from the test pictures unless one is given) is fed to
+namecam as its camera. Everything runs on this machine in this run, one OpenBLAS thread each: compare the rows with each
+other, not with other machines. PEER is called as COMMAND GALLERY CLIP SECONDS VIEWERS and prints one JSON line with
+loops_per_s, stream_fps, cpu, rss_mb, load_s. Only the standard library and ffmpeg are needed.
+"""
+import argparse, json, os, re, shutil, socket, subprocess, sys, tempfile, threading, time, urllib.request
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PICTURES = os.path.join(HERE, "target", "pictures")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def make_clip(path, frames=150):
+    """Two heads that drift on noise, as the MJPEG of a USB camera: quality about 85, 4:2:2."""
+    faces = [os.path.join(PICTURES, name) for name in ("obama.jpg", "biden.jpg")]
+    crops = ["crop=iw*0.62:ih*0.62:iw*0.19:ih*0.06", "crop=iw*0.62:ih*0.62:iw*0.19:ih*0.06"]
+    graph = (
+        "color=c=gray:s=640x480:r=30,noise=alls=40:all_seed=7,gblur=3[bg];"
+        f"[0]{crops[0]},scale=-1:288[a];[1]{crops[1]},scale=-1:288[b];"
+        "[bg][a]overlay=x='160-w/2+38*sin(n/40)':y='240-h/2+24*cos(n/55)'[c];"
+        "[c][b]overlay=x='480-w/2+38*sin(n/40+1)':y='240-h/2+24*cos(n/55+2)'[v]"
+    )
+    inputs = [word for face in faces for word in ("-loop", "1", "-framerate", "30", "-i", face)]
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-y", *inputs, "-filter_complex", graph, "-map", "[v]", "-frames:v", str(frames),
+                    "-q:v", "4", "-pix_fmt", "yuvj422p", "-f", "mjpeg", path], check=True)
+
+
+def make_gallery(folder):
+    for person, names in {"Barack Obama": ["obama.jpg", "obama2.jpg"], "Joe Biden": ["biden.jpg"]}.items():
+        os.makedirs(os.path.join(folder, person))
+        for name in names:
+            shutil.copy2(os.path.join(PICTURES, name), os.path.join(folder, person, name))
+
+
+class Namecam:
+    """The program on the clip, until closed."""
+
+    def __init__(self, program, folder, clip, settings):
+        player = f"ffmpeg -loglevel error -re -stream_loop -1 -f mjpeg -framerate 30 -i {clip} -c copy -f mjpeg -"
+        ini = os.path.join(folder, "bench.ini")
+        with open(ini, "w") as f:
+            f.write(f"[camera]\nsource = pipe:{player}\n[gallery]\npath = {folder}/gallery\n"
+                    f"[models]\npath = {HERE}/models\n[http]\nbind = 127.0.0.1:0\n[log]\nlevel = warn\n")
+        sets = [word for setting in settings for word in ("--set", setting)]
+        env = dict(os.environ, XDG_CACHE_HOME=os.path.join(folder, "cache"))
+        self.started = time.monotonic()
+        self.process = subprocess.Popen([program, "run", "--config", ini, *sets], stderr=subprocess.PIPE, text=True, env=env)
+        for line in self.process.stderr:
+            found = re.match(r"listening on http://(.*)/", line)
+            if found:
+                self.address = found.group(1)
+                break
+        self.listening_s = time.monotonic() - self.started
+        threading.Thread(target=lambda: [None for _ in self.process.stderr], daemon=True).start()
+
+    def state(self):
+        with urllib.request.urlopen(f"http://{self.address}/api/state", timeout=10) as answer:
+            return json.load(answer)
+
+    def until(self, so):
+        while not so(self.state()):
+            time.sleep(0.02)
+        return time.monotonic() - self.started
+
+    def cpu(self):
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            words = f.read().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / TICKS
+
+    def peak_mb(self):
+        with open(f"/proc/{self.process.pid}/status") as f:
+            return int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1)) / 1024
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+class Viewer(threading.Thread):
+    """Reads the stream and counts frames, as a browser does; in a process of its own its CPU would not count either."""
+
+    def __init__(self, address):
+        super().__init__(daemon=True)
+        host, port = address.rsplit(":", 1)
+        self.socket = socket.create_connection((host, int(port)))
+        self.socket.sendall(b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.frames = 0
+
+    def run(self):
+        while data := self.socket.recv(1 << 20):
+            self.frames += data.count(b"--frame")
+
+
+def measure(program, folder, clip, seconds, viewers, settings):
+    namecam = Namecam(program, folder, clip, settings)
+    try:
+        first_frame_s = namecam.until(lambda s: s["camera"]["frames"] > 0)
+        namecam.until(lambda s: s["recognition"]["generation"] > 0 and s["recognition"]["looks"] > 2)
+        crowd = [Viewer(namecam.address) for _ in range(viewers)]
+        for viewer in crowd:
+            viewer.start()
+        time.sleep(1.5)
+        before, cpu, at = namecam.state(), namecam.cpu(), time.monotonic()
+        frames = [viewer.frames for viewer in crowd]
+        time.sleep(seconds)
+        after, dt = namecam.state(), time.monotonic() - at
+        names = sorted(face["name"] or "?" for face in after["faces"])
+        return {
+            "looks_per_s": round((after["recognition"]["looks"] - before["recognition"]["looks"]) / dt, 2),
+            "last_look_ms": after["recognition"]["last_ms"],
+            "cpu": round((namecam.cpu() - cpu) / dt, 3),
+            "camera_fps": round((after["camera"]["frames"] - before["camera"]["frames"]) / dt, 1),
+            "stream_fps": [round((v.frames - n) / dt, 1) for v, n in zip(crowd, frames)],
+            "rss_mb": round(namecam.peak_mb()),
+            "listening_s": round(namecam.listening_s, 2),
+            "first_frame_s": round(first_frame_s, 2),
+            "names": names,
+        }
+    finally:
+        namecam.close()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("namecam")
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--clip")
+    parser.add_argument("--peer", nargs=argparse.REMAINDER, default=[])
+    args = parser.parse_args()
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    with tempfile.TemporaryDirectory() as folder:
+        clip = args.clip or os.path.join(folder, "clip.mjpeg")
+        if not args.clip:
+            make_clip(clip)
+        make_gallery(os.path.join(folder, "gallery"))
+        rows = [
+            ("as often as possible, upsample 1", 0, ["recognition.interval_ms=0"]),
+            ("as often as possible, upsample 0", 0, ["recognition.interval_ms=0", "recognition.upsample=0"]),
+            ("3.5 looks a second, nobody watches", 0, ["recognition.interval_ms=285"]),
+            ("3.5 looks a second, 1 viewer", 1, ["recognition.interval_ms=285"]),
+            ("3.5 looks a second, 8 viewers", 8, ["recognition.interval_ms=285"]),
+            ("no recognition, nobody watches", 0, ["recognition.enabled=no"]),
+            ("no recognition, 1 viewer (passthrough)", 1, ["recognition.enabled=no"]),
+        ]
+        for what, viewers, settings in rows:
+            if "no recognition" in what:
+                row = measure_without(args.namecam, folder, clip, args.seconds, viewers, settings)
+            else:
+                row = measure(args.namecam, folder, clip, args.seconds, viewers, settings)
+            print(f"namecam  {what:<40} {json.dumps(row)}", flush=True)
+        for viewers in (0, 1, 8) if args.peer else ():
+            command = [*args.peer, os.path.join(folder, "gallery"), clip, str(args.seconds), str(viewers)]
+            output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+            print(f"peer     {f'as often as it does, {viewers} viewers':<40} {output.strip().splitlines()[-1]}", flush=True)
+
+
+def measure_without(program, folder, clip, seconds, viewers, settings):
+    """Without recognition there are no looks to wait for."""
+    namecam = Namecam(program, folder, clip, settings)
+    try:
+        namecam.until(lambda s: s["camera"]["frames"] > 5)
+        crowd = [Viewer(namecam.address) for _ in range(viewers)]
+        for viewer in crowd:
+            viewer.start()
+        time.sleep(1.5)
+        frames, cpu, at = [v.frames for v in crowd], namecam.cpu(), time.monotonic()
+        time.sleep(seconds)
+        dt = time.monotonic() - at
+        return {"cpu": round((namecam.cpu() - cpu) / dt, 3), "stream_fps": [round((v.frames - n) / dt, 1) for v, n in zip(crowd, frames)],
+                "rss_mb": round(namecam.peak_mb())}
+    finally:
+        namecam.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
