@@ -1,11 +1,12 @@
 //! The wiring: makes the hand-offs, starts, names and joins the threads, owns reload, watchdog and stop.
 
 use crate::config::{Config, Origin};
+use crate::demand::Demand;
 use crate::frame::{Frame, Jpeg};
-use crate::health::{CAPTURE_HANG, Demand, Health, RECOGNITION_HANG};
+use crate::health::{CAPTURE_HANG, Health, RECOGNITION_HANG};
 use crate::latest::Latest;
 use crate::roster::Roster;
-use crate::service::{self, Event, Notify, Signals};
+use crate::service::{self, Event, Notify};
 use crate::sighting::Sightings;
 use crate::stop::Stop;
 use crate::{camera, encoder, http, logging, recognition};
@@ -40,7 +41,9 @@ struct Wires {
 ///
 /// # Errors
 /// When it cannot start: the port is taken, the accounts are unreadable, a thread cannot be made.
-pub fn run(origin: &Origin, config: Config, signals: &Signals) -> anyhow::Result<()> {
+pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
+    // Before any thread starts, so that none is ever interrupted.
+    let signals = service::block_signals()?;
     let notify = Notify::new();
     let server = http::Server::bind(&config)?;
     let address = server.local_addr();
@@ -163,7 +166,13 @@ impl Wires {
         let camera = self.health.camera();
         let picture = match camera.error {
             Some(error) => format!("camera away: {error}"),
-            None => format!("{} {}x{}, {:.0} fps", camera.format, camera.width, camera.height, self.health.capture_fps.per_second()),
+            None => format!(
+                "{} {}x{}, {:.0} fps",
+                camera.format,
+                camera.width,
+                camera.height,
+                self.health.capture_fps.per_second()
+            ),
         };
         let people = self.roster.newest().map_or(0, |(_, roster)| roster.known());
         format!("{picture}; {people} people in the gallery; {} viewers", self.demand.viewers())

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::http::accounts::{Role, passwd as write_account};
 use crate::pixels::Rgb;
 use crate::recognition::enrol::Library;
-use crate::recognition::{self, Detect, Opened, engine, picture};
+use crate::recognition::{self, Opened, engine, picture};
 use crate::roster::Roster;
 use crate::sighting::{Sighting, round3};
 use anyhow::{Context, bail};
@@ -77,19 +77,27 @@ impl Report<'_> {
     fn text(&self) -> String {
         let mut out = String::new();
         let config = self.config;
-        let file = config.file.as_ref().map_or("none: every key at its default".to_owned(), |f| f.display().to_string());
+        let file =
+            config.file.as_ref().map_or("none: every key at its default".to_owned(), |f| f.display().to_string());
         let _ = writeln!(out, "config     {file}: good");
         match &self.models_error {
             Some(error) => {
                 let _ = writeln!(out, "models     {error}");
             }
             None => {
-                let _ = writeln!(out, "models     {}: good (dlib {}, {})", config.models.path.display(), engine::DLIB, engine::blas());
+                let _ = writeln!(
+                    out,
+                    "models     {}: good (dlib {}, {})",
+                    config.models.path.display(),
+                    engine::DLIB,
+                    engine::blas()
+                );
             }
         }
         let threshold = config.recognition.threshold_for(config.recognition.metric);
         let metric = config.recognition.metric.as_str();
-        let _ = writeln!(out, "threshold  {threshold} {metric}: a name goes to whoever has the nearest picture within it");
+        let _ =
+            writeln!(out, "threshold  {threshold} {metric}: a name goes to whoever has the nearest picture within it");
         self.gallery(&mut out);
         out.push_str(match self.status {
             GOOD => "good: ready to run\n",
@@ -111,7 +119,8 @@ impl Report<'_> {
             let _ = writeln!(out, "gallery    {folder}: not looked at without models");
             return;
         }
-        let counts = format!("{} people, {} pictures used, {} skipped", roster.known(), roster.used(), roster.skipped());
+        let counts =
+            format!("{} people, {} pictures used, {} skipped", roster.known(), roster.used(), roster.skipped());
         let _ = writeln!(out, "gallery    {folder}: {counts}");
         for person in &roster.people {
             let _ = writeln!(out, "\n  {}: {} of {} used", person.name, person.used(), person.pictures.len());
@@ -164,7 +173,8 @@ fn who_is_on(image: &Path, opened: &mut Opened, library: &Library, config: &Conf
     file.take(picture::MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
     let rgb = picture::decode(&bytes)?;
     let engine = opened.engine.as_mut();
-    let faces = recognition::identify(engine, &library.matcher, &config.recognition, &rgb, Detect::Still);
+    let faces = recognition::faces_on_still(engine, &rgb);
+    let faces = recognition::identify(engine, &library.matcher, &config.recognition, &rgb, &faces);
     Ok((rgb, faces))
 }
 
@@ -213,7 +223,7 @@ pub fn passwd(config: &Config, file: Option<&Path>, user: &str, admin: bool) -> 
     let password = if stdin().is_terminal() { ask_twice(user)? } else { first_line()? };
     let role = if admin { Role::Admin } else { Role::Viewer };
     write_account(file, user, role, &password)?;
-    eprintln!("{user} may watch now; if namecam is running, reload it (systemctl reload namecam)");
+    eprintln!("{user} may watch now; if namecam is running, restart it (systemctl restart namecam)");
     Ok(())
 }
 
@@ -241,6 +251,10 @@ fn ask_twice(user: &str) -> anyhow::Result<String> {
 pub fn version() -> String {
     let simd = crate::service::simd();
     let encoder = "jpeg-encoder";
-    format!("namecam {}\ndlib {}, {}\nJPEG: {encoder}\nSIMD: {simd}\n", env!("CARGO_PKG_VERSION"), engine::DLIB, engine::blas())
+    format!(
+        "namecam {}\ndlib {}, {}\nJPEG: {encoder}\nSIMD: {simd}\n",
+        env!("CARGO_PKG_VERSION"),
+        engine::DLIB,
+        engine::blas()
+    )
 }
-

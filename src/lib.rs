@@ -12,14 +12,24 @@
 //! Imports go `main -> app -> {camera, recognition, encoder, http, service} -> vocabulary`. Stages never import each
 //! other (one exception: encoder -> overlay), and one file alone knows each foreign library; `tests/house.rs` holds both.
 
+pub mod app;
+pub mod camera;
 pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod demand;
+pub mod encoder;
 pub mod frame;
 pub mod health;
+pub mod http;
 pub mod jpeg;
 pub mod latest;
+pub mod localtime;
+pub mod logging;
+pub mod overlay;
 pub mod pixels;
 pub mod recognition;
 pub mod roster;
+pub mod service;
 pub mod sighting;
 pub mod stop;

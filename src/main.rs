@@ -1,9 +1,8 @@
-//! Arguments in, one function a subcommand.
+//! namecam: arguments in, one function a subcommand.
 
 use namecam::cli::{self, Command};
 use namecam::config::{Config, Origin, Source};
-use namecam::service::Signals;
-use namecam::{app, commands, logging, service};
+use namecam::{app, commands, logging};
 use std::process::ExitCode;
 
 /// Wrong usage, as in sysexits.h.
@@ -12,11 +11,6 @@ const USAGE: u8 = 64;
 const CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
-    // Before any thread starts, so that no thread is ever interrupted by one.
-    let signals = match service::block_signals() {
-        Ok(signals) => signals,
-        Err(error) => return fail(&format!("{error:#}"), 1),
-    };
     let command = match cli::parse(std::env::args_os().skip(1)) {
         Ok(command) => command,
         Err(error) => return fail(&format!("{error}; namecam --help says how it is used"), USAGE),
@@ -37,13 +31,13 @@ fn main() -> ExitCode {
         }
     };
     logging::start(config.log.level);
-    carry_out(command, origin, config, &signals)
+    carry_out(command, origin, config)
 }
 
-fn carry_out(command: Command, origin: Origin, config: Config, signals: &Signals) -> ExitCode {
+fn carry_out(command: Command, origin: Origin, config: Config) -> ExitCode {
     let done = match command {
-        Command::Run(_) => app::run(&origin, config, signals),
-        Command::Demo(_) => demo(origin, config, signals),
+        Command::Run(_) => app::run(&origin, config),
+        Command::Demo(_) => demo(origin, config),
         Command::Check { json, .. } => return ExitCode::from(commands::check(&config, json)),
         Command::Identify { images, json, .. } => return ExitCode::from(commands::identify(&config, &images, json)),
         Command::Probe { device, json, .. } => commands::probe(&config, device.as_deref(), json),
@@ -57,13 +51,13 @@ fn carry_out(command: Command, origin: Origin, config: Config, signals: &Signals
 }
 
 /// `run` on moving stills: those of the config, else the gallery.
-fn demo(mut origin: Origin, config: Config, signals: &Signals) -> anyhow::Result<()> {
+fn demo(mut origin: Origin, config: Config) -> anyhow::Result<()> {
     if matches!(config.camera.source, Source::Stills(_)) {
-        return app::run(&origin, config, signals);
+        return app::run(&origin, config);
     }
     origin.sets.push(format!("camera.source=stills:{}", config.gallery.path.display()));
     let config = origin.load()?;
-    app::run(&origin, config, signals)
+    app::run(&origin, config)
 }
 
 fn print(text: &str) -> ExitCode {

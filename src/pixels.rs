@@ -1,10 +1,14 @@
 //! Pixel formats: one table, [`FORMATS`], and the way from each of them to [`Rgb`].
 
+mod shape;
+
 use std::borrow::Cow;
 use yuv::{
     YuvBiPlanarImage, YuvConversionMode, YuvPackedImage, YuvPlanarImage, YuvRange, YuvStandardMatrix, yuv_nv12_to_rgb,
     yuv420_to_rgb, yuyv422_to_rgb,
 };
+
+pub use shape::Turn;
 
 /// Pictures above this many pixels a side are refused: no camera has them, and a lying header may claim them.
 pub const MAX_SIDE: u32 = 16_384;
@@ -31,11 +35,6 @@ impl Rgb {
     /// The byte offset of a pixel.
     pub fn offset(&self, x: u32, y: u32) -> usize {
         (y as usize * self.width as usize + x as usize) * 3
-    }
-
-    /// The picture scaled down to `width` pixels.
-    pub fn shrunk(&self, _width: u32) -> Rgb {
-        self.clone()
     }
 
     /// The colour of a pixel.
@@ -136,6 +135,11 @@ impl Format {
         String::from_utf8_lossy(&self.fourcc).into_owned().into()
     }
 
+    /// Bytes of a line of the first plane of so many pixels, without padding; 0 for JPEG.
+    pub fn min_stride(&self, width: u32) -> u32 {
+        (self.min_stride)(width)
+    }
+
     /// How many bytes a picture must have at least; 0 for JPEG, whose size nobody knows beforehand.
     pub fn min_size(&self, width: u32, height: u32, stride: u32) -> usize {
         (self.size)(stride.max((self.min_stride)(width)), height)
@@ -205,7 +209,8 @@ fn nv12(raw: Raw<&[u8]>) -> Result<Rgb, String> {
         y_plane: luma,
         y_stride: raw.stride,
         uv_plane: chroma,
-        uv_stride: raw.stride,
+        // A pair of chroma never straddles two lines, so an odd stride is rounded up (see planes_420).
+        uv_stride: raw.stride.next_multiple_of(2),
         width: raw.width,
         height: raw.height,
     };
@@ -234,82 +239,19 @@ fn yu12(raw: Raw<&[u8]>) -> Result<Rgb, String> {
 }
 
 fn grey(raw: Raw<&[u8]>) -> Result<Rgb, String> {
-    let lines = raw.bytes.chunks(raw.stride as usize).take(raw.height as usize);
-    let data = lines.flat_map(|line| line[..raw.width as usize].iter().flat_map(|&v| [v, v, v])).collect();
-    Ok(Rgb { width: raw.width, height: raw.height, data })
+    let mut rgb = blank(&raw);
+    let lines = rgb.data.chunks_exact_mut(raw.width as usize * 3);
+    for (to, from) in lines.zip(raw.bytes.chunks(raw.stride as usize)) {
+        for (pixel, &grey) in to.as_chunks_mut().0.iter_mut().zip(from) {
+            *pixel = [grey; 3];
+        }
+    }
+    Ok(rgb)
 }
 
 fn decode_jpeg(raw: Raw<&[u8]>) -> Result<Rgb, String> {
     crate::jpeg::decode(raw.bytes)
 }
 
-/// How a picture must be turned to stand upright: clockwise first, then mirrored left to right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Turn {
-    /// Clockwise: 0, 90, 180 or 270 degrees.
-    pub degrees: u16,
-    /// Mirrored, as in a mirror on the wall.
-    pub mirror: bool,
-}
-
-impl Turn {
-    /// True when there is nothing to do.
-    pub fn is_none(self) -> bool {
-        self == Turn::default()
-    }
-
-    /// The size of a turned picture.
-    pub fn size(self, width: u32, height: u32) -> (u32, u32) {
-        if self.degrees % 180 == 90 { (height, width) } else { (width, height) }
-    }
-
-    /// The turned picture.
-    pub fn apply(self, rgb: Rgb) -> Rgb {
-        if self.is_none() {
-            return rgb;
-        }
-        let (width, height) = self.size(rgb.width, rgb.height);
-        let mut data = Vec::with_capacity(rgb.data.len());
-        for y in 0..height {
-            for x in 0..width {
-                let x = if self.mirror { width - 1 - x } else { x };
-                let (from_x, from_y) = match self.degrees {
-                    90 => (y, rgb.height - 1 - x),
-                    180 => (rgb.width - 1 - x, rgb.height - 1 - y),
-                    270 => (rgb.width - 1 - y, x),
-                    _ => (x, y),
-                };
-                let at = rgb.offset(from_x, from_y);
-                data.extend_from_slice(&rgb.data[at..at + 3]);
-            }
-        }
-        Rgb { width, height, data }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn numbered(width: u32, height: u32) -> Rgb {
-        let data = (0..width * height).flat_map(|i| [i as u8, 0, 0]).collect();
-        Rgb { width, height, data }
-    }
-
-    fn reds(rgb: &Rgb) -> Vec<u8> {
-        rgb.data.chunks(3).map(|pixel| pixel[0]).collect()
-    }
-
-    #[test]
-    fn turning_moves_each_pixel_to_where_it_belongs() {
-        // 0 1 2
-        // 3 4 5
-        let turned = |degrees, mirror| reds(&Turn { degrees, mirror }.apply(numbered(3, 2)));
-        assert_eq!(turned(0, false), [0, 1, 2, 3, 4, 5]);
-        assert_eq!(turned(90, false), [3, 0, 4, 1, 5, 2]);
-        assert_eq!(turned(180, false), [5, 4, 3, 2, 1, 0]);
-        assert_eq!(turned(270, false), [2, 5, 1, 4, 0, 3]);
-        assert_eq!(turned(0, true), [2, 1, 0, 5, 4, 3]);
-        assert_eq!(turned(90, true), [0, 3, 1, 4, 2, 5]);
-    }
-}
+mod tests;

@@ -42,6 +42,12 @@ impl Rect {
         if union == 0 { 0.0 } else { shared as f32 / union as f32 }
     }
 
+    /// The rectangle with a margin of `by` pixels on each side.
+    pub fn grown(self, by: u32) -> Rect {
+        let side = |start: i32| start.saturating_sub_unsigned(by);
+        Rect { x: side(self.x), y: side(self.y), w: self.w + 2 * by, h: self.h + 2 * by }
+    }
+
     /// The rectangle in a picture that is `factor` times as large.
     pub fn scaled(self, factor: f64) -> Rect {
         let scale = |v: f64| (v * factor).round();
@@ -132,12 +138,28 @@ pub struct Sightings {
     pub captured_at: Instant,
     /// How long the look took, from taking the frame to this result.
     pub took: Duration,
+    /// How often it is looked.
+    pub interval: Duration,
     /// Width of the frame after rotate, pixels.
     pub width: u32,
     /// Height of the frame after rotate, pixels.
     pub height: u32,
     /// The faces, left to right.
     pub faces: Vec<Sighting>,
+}
+
+/// What was seen is shown for so long at least; see [`Sightings::is_stale`].
+pub const STALE: Duration = Duration::from_millis(1500);
+/// However seldom it is looked, boxes do not stand for longer than this behind the time of a look.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(3);
+
+impl Sightings {
+    /// True when the frame is so long ago at `now` that people may have moved on: boxes and names go then. Where looks
+    /// are seldom or take long, they stay until the next but one should have come.
+    pub fn is_stale(&self, now: Instant) -> bool {
+        let next = self.interval.min(LONGEST_INTERVAL).max(self.took) + self.took * 2 + Duration::from_secs(1);
+        now.saturating_duration_since(self.captured_at) > STALE.max(next)
+    }
 }
 
 #[cfg(test)]
@@ -149,6 +171,19 @@ mod tests {
         let rect = Rect { x: -10, y: 90, w: 30, h: 30 };
         assert_eq!(rect.clipped(100, 100), Rect { x: 0, y: 90, w: 20, h: 10 });
         assert_eq!(Rect { x: 200, y: 0, w: 5, h: 5 }.clipped(100, 100).w, 0);
+    }
+
+    #[test]
+    fn boxes_go_after_a_while_and_later_where_looks_are_seldom_or_slow() {
+        let stale_after = |took_ms, interval_ms, age_ms| {
+            let captured_at = Instant::now();
+            let (took, interval) = (Duration::from_millis(took_ms), Duration::from_millis(interval_ms));
+            let seen = Sightings { frame: 1, captured_at, took, interval, width: 1, height: 1, faces: Vec::new() };
+            seen.is_stale(captured_at + Duration::from_millis(age_ms))
+        };
+        assert!(!stale_after(50, 200, 1400) && stale_after(50, 200, 1600));
+        assert!(!stale_after(2000, 0, 6900) && stale_after(2000, 0, 7100));
+        assert!(!stale_after(50, 2000, 3000) && stale_after(50, 60_000, 4200));
     }
 
     #[test]

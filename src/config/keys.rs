@@ -1,6 +1,6 @@
 //! [`KEYS`]: the one table of the config. Parser, `--help`, sample ini, man page and README are loops over it.
 
-use super::{Config, Detector, Landmarks, Metric, Templates, UnknownFaces};
+use super::{Config, Detector, Landmarks, Metric, Templates, UnknownFaces, values};
 use std::path::PathBuf;
 
 /// What a value must look like. Printed as the allowed range, and checked by [`Kind::parse`].
@@ -146,7 +146,7 @@ macro_rules! key {
 
 /// Every key of the config, in the order of the sample ini.
 pub const KEYS: &[Key] = &[
-    key!(camera.source = "/dev/video0", Kind::Text, Text => super::source, "a device, its number or its /dev/v4l/by-id path; pipe:COMMAND for a program that prints JPEGs; stills:FOLDER for moving pictures"),
+    key!(camera.source = "/dev/video0", Kind::Text, Text => values::source, "a device, its number or its /dev/v4l/by-id path; pipe:COMMAND for a program that prints JPEGs; stills:FOLDER for moving pictures"),
     key!(camera.format = "auto", Kind::OneOf(super::FORMAT_WORDS), Text, "the pixel format to ask the camera for"),
     key!(
         camera.width = "1280",
@@ -158,7 +158,7 @@ pub const KEYS: &[Key] = &[
     key!(camera.fps = "30", Kind::Whole(1, 240), Whole, "the frames a second to ask the camera for"),
     key!(camera.rotate = "0", Kind::OneOf(&["0", "90", "180", "270"]), Text => |text: String| text.parse().ok(), "turn the picture clockwise, degrees"),
     key!(camera.mirror = "no", Kind::YesNo, YesNo, "mirror the picture, left to right"),
-    key!(camera.controls = "", Kind::Text, Text => super::controls, "controls to set on the camera: name=value, a comma between, v4l2-ctl's names"),
+    key!(camera.controls = "", Kind::Text, Text => values::controls, "controls to set on the camera: name=value, a comma between, v4l2-ctl's names"),
     key!(recognition.enabled = "yes", Kind::YesNo, YesNo, "look for faces at all"),
     key!(
         recognition.interval_ms = "200",
@@ -223,7 +223,7 @@ pub const KEYS: &[Key] = &[
     key!(overlay.unknown = "show", Kind::OneOf(&["show", "hide", "blur"]), Text => UnknownFaces::from_word, "what is done with faces of people who are not in the gallery"),
     key!(overlay.box_color = "00ff00", Kind::Color, Color, "the colour of boxes and labels, RRGGBB"),
     key!(overlay.text_color = "000000", Kind::Color, Color, "the colour of the text in a label, RRGGBB"),
-    key!(overlay.font = "auto", Kind::Text, Text => super::font, "a .ttf, .otf or .ttc file, or auto for those of the system"),
+    key!(overlay.font = "auto", Kind::Text, Text => values::font, "a .ttf, .otf or .ttc file, or auto for those of the system"),
     key!(
         stream.width = "0",
         Kind::Whole(0, 8192),
@@ -248,7 +248,7 @@ pub const KEYS: &[Key] = &[
     ),
     key!(http.password_file = "", Kind::PathOrNone, Path => Some, "who may watch: a line user:role:hash each, written by namecam passwd"),
     key!(http.open = "no", Kind::YesNo, YesNo, "yes: anybody on the network may watch without a password"),
-    key!(http.hosts = "", Kind::Text, Text => super::hosts, "further names by which the page may be asked for, a comma between"),
+    key!(http.hosts = "", Kind::Text, Text => values::hosts, "further names by which the page may be asked for, a comma between"),
     key!(log.level = "info", Kind::OneOf(&["error", "warn", "info", "debug", "trace"]), Text => |text: String| text.parse().ok(), "how much is logged"),
 ];
 

@@ -2,36 +2,14 @@
 
 pub mod keys;
 mod text;
+mod values;
+
+pub use values::Source;
 
 use crate::pixels::{FORMATS, Turn};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-
-/// Where pictures come from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Source {
-    /// A V4L2 device: a path.
-    Device(PathBuf),
-    /// A program that prints JPEGs, and its arguments.
-    Pipe(Vec<String>),
-    /// A folder of pictures that are moved about.
-    Stills(PathBuf),
-    /// Not yet set; only while the config is being read.
-    #[default]
-    None,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Source::Device(path) => write!(f, "{}", path.display()),
-            Source::Pipe(words) => write!(f, "pipe:{}", shell_words::join(words)),
-            Source::Stills(folder) => write!(f, "stills:{}", folder.display()),
-            Source::None => f.write_str("none"),
-        }
-    }
-}
 
 /// `[camera]`
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -352,51 +330,6 @@ fn allowed(key: &keys::Key) -> String {
         "camera.controls" => "name=whole number, a comma between".to_owned(),
         "http.hosts" => "names, a comma between".to_owned(),
         _ => key.kind.allowed(),
-    }
-}
-
-/// Reads `camera.source`.
-fn source(text: String) -> Option<Source> {
-    if let Some(command) = text.strip_prefix("pipe:") {
-        let words = shell_words::split(command).ok()?;
-        return (!words.is_empty()).then_some(Source::Pipe(words));
-    }
-    if let Some(folder) = text.strip_prefix("stills:") {
-        return (!folder.is_empty()).then(|| Source::Stills(folder.trim().into()));
-    }
-    if text.is_empty() {
-        return None;
-    }
-    let number = text.bytes().all(|b| b.is_ascii_digit());
-    Some(Source::Device(if number { format!("/dev/video{text}").into() } else { text.into() }))
-}
-
-/// Reads `camera.controls`.
-fn controls(text: String) -> Option<Vec<(String, i64)>> {
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    parts
-        .map(|part| {
-            let (name, value) = part.split_once('=')?;
-            let name = name.trim();
-            (!name.is_empty()).then_some(())?;
-            Some((name.to_owned(), value.trim().parse().ok()?))
-        })
-        .collect()
-}
-
-/// Reads `http.hosts`.
-fn hosts(text: String) -> Option<Vec<String>> {
-    let names = text.split(',').map(|name| name.trim().trim_end_matches('.').to_lowercase());
-    let names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
-    names.iter().all(|name| !name.contains(|c: char| c.is_whitespace() || c == '/' || c == ':')).then_some(names)
-}
-
-/// Reads `overlay.font`.
-fn font(text: String) -> Option<Option<PathBuf>> {
-    match text.as_str() {
-        "" => None,
-        "auto" => Some(None),
-        _ => Some(Some(text.into())),
     }
 }
 

@@ -2,7 +2,7 @@
 //! cannot be caught through the crate and ends the process.
 
 use super::models::ModelFiles;
-use super::{DESCRIPTOR_LEN, Descriptor, Detect, Engine};
+use super::{DESCRIPTOR_LEN, Descriptor, Engine};
 use crate::pixels::Rgb;
 use crate::sighting::Rect;
 use anyhow::{Context, anyhow};
@@ -73,8 +73,7 @@ impl Dlib {
 }
 
 impl Engine for Dlib {
-    fn detect(&mut self, picture: &Rgb, how: Detect) -> Vec<Rect> {
-        let scale = how.scale(picture.width, picture.height);
+    fn detect(&mut self, picture: &Rgb, scale: f64) -> Vec<Rect> {
         let width = (f64::from(picture.width) * scale).round() as u32;
         let height = (f64::from(picture.height) * scale).round() as u32;
         if width.min(height) < MIN_SIDE || picture.width.min(picture.height) < 2 {

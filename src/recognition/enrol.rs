@@ -4,7 +4,7 @@
 use super::cache::{Cache, Key, Verdict};
 use super::gallery::{self, Candidate, Listing};
 use super::matcher::Matcher;
-use super::{Descriptor, Detect, Engine, picture};
+use super::{Descriptor, Engine, faces_on_still, picture};
 use crate::config::Config;
 use crate::roster::{Person, Picture, Roster};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -176,7 +176,7 @@ fn judge(path: &Path, jitters: u32, engine: &mut dyn Engine, memory: &mut Memory
 
 fn describe_the_one_face(bytes: &[u8], jitters: u32, engine: &mut dyn Engine) -> Verdict {
     let rgb = picture::decode(bytes)?;
-    let faces = engine.detect(&rgb, Detect::Still);
+    let faces = faces_on_still(engine, &rgb);
     match faces.len() {
         1 => {
             let described = engine.describe(&rgb, &faces, jitters).into_iter().next();

@@ -18,7 +18,7 @@ struct Fake {
 }
 
 impl Engine for Fake {
-    fn detect(&mut self, picture: &Rgb, _: Detect) -> Vec<Rect> {
+    fn detect(&mut self, picture: &Rgb, _: f64) -> Vec<Rect> {
         let face = Rect { x: 0, y: 0, w: 10, h: 10 };
         match picture.pixel(0, 0) {
             [0, 0, 0] => vec![],
@@ -163,7 +163,8 @@ fn a_look_names_the_nearest_person_within_the_threshold_of_the_metric() {
     let library = enrol(&config, &mut fake, &mut memory());
     let mut look = |red: u8| {
         let picture = Rgb::filled(30, 30, [red, 1, 1]);
-        identify(&mut fake, &library.matcher, &config.recognition, &picture, Detect::Still).remove(0)
+        let faces = fake.detect(&picture, 1.0);
+        identify(&mut fake, &library.matcher, &config.recognition, &picture, &faces).remove(0)
     };
     let near = look(190);
     assert_eq!((near.name.as_deref(), near.state), (Some("Alice"), State::Named));

@@ -4,8 +4,9 @@ use super::cache::{self, Cache};
 use super::enrol::{Enrolment, Library, Memory};
 use super::matcher::Matcher;
 use super::progress::Progress;
+use super::scan::Scanner;
 use super::tracker::Tracker;
-use super::{Detect, Opened, identify, open};
+use super::{Opened, identify, open};
 use crate::config::{Config, Recognition};
 use crate::frame::Frame;
 use crate::health::Health;
@@ -56,6 +57,7 @@ struct Worker<'a> {
     generation: u64,
     enrolment: Option<(Enrolment, Progress)>,
     next_retry: Instant,
+    scanner: Scanner,
     tracker: Tracker,
     frame_seen: u64,
     next_look: Instant,
@@ -74,6 +76,7 @@ impl<'a> Worker<'a> {
             generation: 0,
             enrolment: None,
             next_retry: Instant::now(),
+            scanner: Scanner::default(),
             tracker: Tracker::default(),
             frame_seen: 0,
             next_look: Instant::now(),
@@ -205,9 +208,9 @@ impl<'a> Worker<'a> {
         };
         let Some((opened, _)) = &mut self.opened else { return };
         let config = &self.config.recognition;
-        let how = Detect::Live { width: config.detect_width, upsample: config.upsample };
-        let mut faces = identify(opened.engine.as_mut(), &self.matcher, config, &rgb, how);
-        let rects: Vec<_> = faces.iter().map(|face| face.rect).collect();
+        let engine = opened.engine.as_mut();
+        let rects = self.scanner.find(engine, &rgb, config, started);
+        let mut faces = identify(engine, &self.matcher, config, &rgb, &rects);
         for (face, track) in faces.iter_mut().zip(self.tracker.number(&rects, started)) {
             face.track = track;
             if self.generation == 0 && self.enrolment.is_some() {
@@ -219,7 +222,8 @@ impl<'a> Worker<'a> {
         self.stage.health.look_done(took);
         let captured_at = frame.captured_at.instant;
         let (width, height) = (rgb.width, rgb.height);
-        let sightings = Sightings { frame: frame.seq, captured_at, took, width, height, faces };
+        let interval = Duration::from_millis(u64::from(config.interval_ms));
+        let sightings = Sightings { frame: frame.seq, captured_at, took, interval, width, height, faces };
         self.stage.sightings.publish(Arc::new(sightings));
     }
 }

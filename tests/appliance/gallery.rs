@@ -117,6 +117,15 @@ fn cmyk_jpeg(rgb: &RgbImage) -> Vec<u8> {
 }
 
 #[test]
+fn a_flag_that_the_detector_takes_for_a_face_does_not_spoil_a_portrait() {
+    let home = Home::new("");
+    home.enrol("Eileen Collins", "astronaut.png");
+    let output = home.command().arg("check").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("Eileen Collins: 1 of 1 used"), "{said}");
+}
+
+#[test]
 fn hostile_names_do_no_harm_and_are_told() {
     let home = Home::new("");
     home.enrol("Barack Obama", "obama.jpg");

@@ -58,10 +58,8 @@ impl Home {
 
     /// Copies a picture into the gallery, as scp does without -p, but with an age that needs no waiting for.
     pub fn enrol(&self, person: &str, picture_name: &str) {
-        let file = self.put(
-            &format!("gallery/{person}/{picture_name}"),
-            &std::fs::read(picture(picture_name)).expect("a picture"),
-        );
+        let file = self
+            .put(format!("gallery/{person}/{picture_name}"), &std::fs::read(picture(picture_name)).expect("a picture"));
         age(&file);
     }
 

@@ -1,0 +1,247 @@
+//! The camera stage: a [`Source`] of pictures, and the thread that turns them into frames.
+
+pub mod negotiate;
+pub mod pipe;
+pub mod probe;
+mod scene;
+mod splitter;
+pub mod stills;
+pub mod v4l2;
+
+use crate::config::{Camera, Config, Source as Place};
+use crate::frame::{Frame, Moment};
+use crate::health::Health;
+use crate::jpeg;
+use crate::latest::Latest;
+use crate::pixels::{Format, Raw, check_size};
+use crate::stop::{POLL, Stop};
+use anyhow::{Result, bail};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a source gives: one picture.
+#[derive(Debug)]
+pub struct Captured {
+    /// Its pixel format.
+    pub format: &'static Format,
+    /// Width in pixels; a source of JPEGs may leave it 0.
+    pub width: u32,
+    /// Height in pixels; a source of JPEGs may leave it 0.
+    pub height: u32,
+    /// Bytes from one line of the first plane to the next; 0 for JPEG.
+    pub stride: u32,
+    /// The picture, exactly as it was sent.
+    pub bytes: Vec<u8>,
+    /// When it was captured.
+    pub captured_at: Moment,
+    /// Frames that the device or the source gave up before this one because a newer one was there.
+    pub dropped: u64,
+}
+
+/// The answer of a source: a picture, or the news that none came in time.
+#[derive(Debug)]
+pub enum Shot {
+    /// A picture.
+    Picture(Captured),
+    /// A picture came but is broken: why.
+    Corrupt(String),
+    /// Nothing came.
+    Nothing,
+}
+
+/// Something that gives pictures.
+pub trait Source {
+    /// Waits for the newest picture, `timeout` at most (<= 200 ms).
+    ///
+    /// # Errors
+    /// This source is done for: drop it and open it again.
+    fn next(&mut self, timeout: Duration) -> Result<Shot>;
+
+    /// What it is, for the log: "HD Pro Webcam C920, MJPG 1280x720 at 30 fps".
+    fn describe(&self) -> String;
+}
+
+/// What the camera thread works with.
+pub struct Stage {
+    /// The config at work; a changed `[camera]` opens the source again.
+    pub config: Arc<Latest<Config>>,
+    /// Where frames go.
+    pub frames: Arc<Latest<Frame>>,
+    /// What is counted and told.
+    pub health: Arc<Health>,
+    /// When to end.
+    pub stop: Arc<Stop>,
+}
+
+/// An opened source that gives nothing for so long is done for.
+const SILENCE: Duration = Duration::from_secs(5);
+/// The first picture may take longer: a program that connects to a network camera needs its time.
+const FIRST_SILENCE: Duration = Duration::from_secs(15);
+/// The pause before the source is opened again: the first, and the longest.
+const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(3)];
+/// After so long a time of pictures a failure counts as the first one.
+const STEADY: Duration = Duration::from_secs(30);
+
+/// The camera thread: opens the source that the config names, publishes its pictures, and begins again when it fails,
+/// until [`Stop`].
+pub fn run(stage: &Stage) {
+    run_with(stage, &mut open);
+}
+
+type Open<'a> = dyn FnMut(&Camera) -> Result<Box<dyn Source>> + 'a;
+
+fn open(camera: &Camera) -> Result<Box<dyn Source>> {
+    match &camera.source {
+        Place::Device(_) => v4l2::open(camera),
+        Place::Pipe(words) => pipe::open(words),
+        Place::Stills(folder) => stills::open(camera, folder),
+        Place::None => bail!("no camera.source"),
+    }
+}
+
+fn run_with(stage: &Stage, open: &mut Open) {
+    let mut thread = Thread { stage, seq: 0, told: None };
+    let mut pause = PAUSES[0];
+    while !stage.stop.is_set() {
+        stage.health.capture_beat.beat();
+        let Some((_, config)) = stage.config.newest() else {
+            stage.stop.wait(POLL);
+            continue;
+        };
+        let camera = &config.camera;
+        let mut first = None;
+        match thread.watch(camera, open, &mut first) {
+            Ok(()) => pause = PAUSES[0],
+            Err(error) => {
+                if first.is_some_and(|first: Instant| first.elapsed() >= STEADY) {
+                    pause = PAUSES[0];
+                }
+                thread.away(camera, &format!("{error:#}"));
+                pause = if thread.rest(camera, pause) { (pause * 2).min(PAUSES[1]) } else { PAUSES[0] };
+            }
+        }
+    }
+}
+
+/// True when what is captured stays the same. How frames are turned needs no other source.
+fn same_source(a: &Camera, b: &Camera) -> bool {
+    Camera { rotate: b.rotate, mirror: b.mirror, ..a.clone() } == *b
+}
+
+struct Thread<'a> {
+    stage: &'a Stage,
+    seq: u64,
+    /// The fault of this outage that was reported.
+    told: Option<String>,
+}
+
+impl Thread<'_> {
+    /// Opens the source and publishes its pictures until the config names another one or the program ends. `first` is
+    /// when the first picture came.
+    fn watch(&mut self, camera: &Camera, open: &mut Open, first: &mut Option<Instant>) -> Result<()> {
+        let Stage { config, health, stop, .. } = self.stage;
+        let mut source = open(camera)?;
+        let mut last = Instant::now();
+        let mut shape = None;
+        let mut turn = camera.turn();
+        let mut version = 0;
+        while !stop.is_set() {
+            health.capture_beat.beat();
+            if let Some((newest, config)) = config.newest().filter(|(newest, _)| *newest != version) {
+                if !same_source(camera, &config.camera) {
+                    return Ok(());
+                }
+                (version, turn) = (newest, config.camera.turn());
+            }
+            let picture = match source.next(POLL)? {
+                Shot::Picture(captured) => {
+                    health.dropped.add_many(captured.dropped);
+                    checked(captured)
+                }
+                Shot::Corrupt(why) => Err(why),
+                Shot::Nothing => {
+                    let patience = if first.is_some() { SILENCE } else { FIRST_SILENCE };
+                    if last.elapsed() >= patience {
+                        bail!("no picture for {} s", patience.as_secs());
+                    }
+                    continue;
+                }
+            };
+            match picture {
+                Ok(captured) => {
+                    last = Instant::now();
+                    first.get_or_insert(last);
+                    let new_shape = Some((captured.format.fourcc, captured.width, captured.height));
+                    if shape != new_shape {
+                        shape = new_shape;
+                        self.online(camera, &captured, &source.describe());
+                    }
+                    self.publish(captured, turn);
+                }
+                Err(why) => {
+                    health.corrupt.add();
+                    health.faults.report("camera", &format!("a broken picture: {why}"));
+                    if last.elapsed() >= SILENCE {
+                        bail!("only broken pictures for {} s: {why}", SILENCE.as_secs());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, captured: Captured, turn: crate::pixels::Turn) {
+        let Captured { format, width, height, stride, bytes, captured_at, .. } = captured;
+        self.seq += 1;
+        let frame = Frame::new(self.seq, captured_at, format, Raw { bytes, width, height, stride }, turn);
+        self.stage.frames.publish(Arc::new(frame));
+        self.stage.health.frame_came();
+    }
+
+    fn online(&mut self, camera: &Camera, captured: &Captured, what: &str) {
+        let Captured { format, width, height, .. } = captured;
+        self.stage.health.camera_is_online(&camera.source.public(), &format.name(), *width, *height);
+        log::info!("camera: {what}; pictures are {} {width}x{height}", format.name());
+        self.told = None;
+    }
+
+    fn away(&mut self, camera: &Camera, error: &str) {
+        self.stage.health.camera_is_away(&camera.source.public(), error);
+        if self.told.as_deref() != Some(error) {
+            self.stage.health.faults.report("camera", error);
+            self.told = Some(error.to_owned());
+        }
+    }
+
+    /// Waits for `pause`; false when the config has come to name another source, which is a reason to wait no longer.
+    fn rest(&self, camera: &Camera, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        loop {
+            self.stage.health.capture_beat.beat();
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.stage.stop.wait(left.min(POLL)) {
+                return true;
+            }
+            if self.stage.config.newest().is_some_and(|(_, config)| !same_source(camera, &config.camera)) {
+                return false;
+            }
+        }
+    }
+}
+
+/// The picture, made whole; or why nobody can use it.
+fn checked(mut captured: Captured) -> Result<Captured, String> {
+    if captured.format.jpeg {
+        captured.bytes = jpeg::tidy(captured.bytes)?;
+        (captured.width, captured.height) = jpeg::size(&captured.bytes).ok_or("it has no size")?;
+    }
+    let Captured { format, width, height, stride, .. } = captured;
+    check_size(width, height)?;
+    if captured.bytes.len() < format.min_size(width, height, stride) {
+        return Err(format!("{} {width}x{height} cut short", format.name()));
+    }
+    Ok(captured)
+}
+
+#[cfg(test)]
+mod tests;

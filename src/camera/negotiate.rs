@@ -1,0 +1,327 @@
+//! Which of the modes that a camera offers comes nearest to what the config wishes. Pure logic on plain data.
+//!
+//! The rule, in this order: colour before grey, the nearest size, the nearest rate, raw before JPEG (raw costs no
+//! decoding), then the order of [`FORMATS`]. So JPEG comes first exactly when raw is further from the wished rate.
+
+use crate::config;
+use crate::pixels::{FORMATS, Format};
+
+/// The time from one frame to the next: `numerator / denominator` seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    /// Seconds, times `denominator`.
+    pub numerator: u32,
+    /// Parts of a second.
+    pub denominator: u32,
+}
+
+impl Interval {
+    /// The interval of a whole number of frames a second.
+    pub fn of_fps(fps: u32) -> Interval {
+        Interval { numerator: 1, denominator: fps }
+    }
+
+    /// Frames a second; `None` when the driver's fraction means nothing.
+    pub fn fps(self) -> Option<f64> {
+        let fine = self.numerator > 0 && self.denominator > 0;
+        fine.then(|| f64::from(self.denominator) / f64::from(self.numerator))
+    }
+}
+
+/// Sizes in pixels, width and height.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// This one.
+    One {
+        /// Width, pixels.
+        width: u32,
+        /// Height, pixels.
+        height: u32,
+    },
+    /// Any from `min` to `max` in these steps.
+    Steps {
+        /// Smallest.
+        min: (u32, u32),
+        /// Largest.
+        max: (u32, u32),
+        /// Steps; 0 counts as 1.
+        step: (u32, u32),
+    },
+}
+
+impl Size {
+    /// The size nearest to the wished one. What is too large or too small is scaled before it is cut, to keep its shape.
+    pub fn nearest(self, width: u32, height: u32) -> (u32, u32) {
+        let (min, max, step) = match self {
+            Size::One { width, height } => return (width, height),
+            Size::Steps { min, max, step } => (min, max, step),
+        };
+        let (w, h) = (f64::from(width.max(1)), f64::from(height.max(1)));
+        let down = (f64::from(max.0) / w).min(f64::from(max.1) / h).min(1.0);
+        let up = (f64::from(min.0) / w).max(f64::from(min.1) / h).max(1.0);
+        let scale = if down < 1.0 { down } else { up };
+        (snap(w * scale, min.0, max.0, step.0), snap(h * scale, min.1, max.1, step.1))
+    }
+}
+
+/// The value nearest to `wish` on the grid `min, min + step, ... max`; the larger of two that are equally near.
+fn snap(wish: f64, min: u32, max: u32, step: u32) -> u32 {
+    let step = step.max(1);
+    let last = max.saturating_sub(min) / step;
+    let steps = ((wish - f64::from(min)) / f64::from(step)).round().clamp(0.0, f64::from(last));
+    min.saturating_add((steps as u32).saturating_mul(step))
+}
+
+/// Rates of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    /// This one.
+    One(Interval),
+    /// Any between these intervals.
+    Steps {
+        /// The highest rate.
+        shortest: Interval,
+        /// The lowest rate.
+        longest: Interval,
+    },
+}
+
+impl Rate {
+    /// The interval nearest to `fps` frames a second; `None` when the driver's fractions mean nothing.
+    fn nearest(self, fps: u32) -> Option<Interval> {
+        match self {
+            Rate::One(interval) => interval.fps().map(|_| interval),
+            Rate::Steps { shortest, longest } => Some(match (shortest.fps(), longest.fps()) {
+                (Some(high), _) if f64::from(fps) > high => shortest,
+                (_, Some(low)) if f64::from(fps) < low => longest,
+                (None, None) => return None,
+                _ => Interval::of_fps(fps),
+            }),
+        }
+    }
+}
+
+/// A size, or a range of sizes, and the rates there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mode {
+    /// The sizes.
+    pub size: Size,
+    /// The rates of that size, for a range those of the size nearest to the wish; empty: the driver does not say.
+    pub rates: Vec<Rate>,
+}
+
+/// A pixel format that a camera has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// V4L2's FourCC.
+    pub fourcc: [u8; 4],
+    /// Its sizes; empty: the driver does not say.
+    pub modes: Vec<Mode>,
+}
+
+/// What the config asks of a camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// `None`: whichever is best.
+    pub format: Option<[u8; 4]>,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Frames a second.
+    pub fps: u32,
+}
+
+impl Wish {
+    /// The wish of a config.
+    pub fn of(camera: &config::Camera) -> Wish {
+        let word = camera.format.to_uppercase();
+        let format = FORMATS.iter().find(|format| format.name() == word).map(|format| format.fourcc);
+        Wish { format, width: camera.width, height: camera.height, fps: camera.fps.max(1) }
+    }
+}
+
+/// A mode to ask the camera for, and why.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// The pixel format.
+    pub format: &'static Format,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// The time from frame to frame to ask for.
+    pub interval: Interval,
+    /// One sentence that explains its place among the candidates.
+    pub why: String,
+    rate_listed: bool,
+}
+
+impl Choice {
+    /// Frames a second.
+    pub fn fps(&self) -> f64 {
+        self.interval.fps().unwrap_or(0.0)
+    }
+
+    fn key(&self, wish: &Wish) -> impl Ord + use<> {
+        let grey = self.format.fourcc == *b"GREY";
+        let size = size_distance((self.width, self.height), wish);
+        let order = FORMATS.iter().position(|format| format.fourcc == self.format.fourcc);
+        (grey, size, rate_distance(self.fps(), wish), !self.rate_listed, self.format.jpeg, order)
+    }
+}
+
+/// How far a ratio is from 1, in thousandths, and whether it is below: the larger of two equally near ones is preferred.
+fn distance(ratio: f64) -> (u32, bool) {
+    ((ratio.ln().abs() * 1000.0).round() as u32, ratio < 1.0)
+}
+
+/// Area and shape count alike.
+fn size_distance((width, height): (u32, u32), wish: &Wish) -> (u32, bool) {
+    let (w, h) = (f64::from(width) / f64::from(wish.width.max(1)), f64::from(height) / f64::from(wish.height.max(1)));
+    let (area, smaller) = distance(w * h);
+    (area.saturating_add(distance(w / h).0), smaller)
+}
+
+/// Within 3 % counts as reached: 29.97 is 30.
+fn rate_distance(fps: f64, wish: &Wish) -> (u32, bool) {
+    match distance(fps / f64::from(wish.fps)) {
+        (0..30, _) => (0, false),
+        far => far,
+    }
+}
+
+/// All modes worth asking for, the best first, one a format.
+///
+/// # Errors
+/// Says what the camera has when there is nothing among it that namecam reads, or not the format that was named.
+pub fn rank(offers: &[Offer], wish: &Wish) -> Result<Vec<Choice>, String> {
+    let readable = offers.iter().filter_map(|offer| Some((Format::by_fourcc(&offer.fourcc)?, offer)));
+    let wanted = readable.filter(|(format, _)| wish.format.is_none_or(|named| named == format.fourcc));
+    let mut choices: Vec<Choice> = wanted.filter_map(|(format, offer)| best_of(format, offer, wish)).collect();
+    if choices.is_empty() {
+        return Err(nothing_fits(offers, wish));
+    }
+    choices.sort_by_cached_key(|choice| choice.key(wish));
+    let reasons: Vec<String> = choices.iter().map(|choice| why(choice, &choices, wish)).collect();
+    for (choice, reason) in choices.iter_mut().zip(reasons) {
+        choice.why = reason;
+    }
+    Ok(choices)
+}
+
+fn best_of(format: &'static Format, offer: &Offer, wish: &Wish) -> Option<Choice> {
+    let unlisted = [Mode { size: Size::One { width: wish.width, height: wish.height }, rates: Vec::new() }];
+    let modes = if offer.modes.is_empty() { &unlisted[..] } else { &offer.modes };
+    let choices = modes.iter().map(|mode| {
+        let (width, height) = mode.size.nearest(wish.width, wish.height);
+        let listed = mode.rates.iter().filter_map(|rate| rate.nearest(wish.fps));
+        let listed = listed.min_by_key(|interval| rate_distance(interval.fps().unwrap_or(0.0), wish));
+        let (interval, rate_listed) = (listed.unwrap_or(Interval::of_fps(wish.fps)), listed.is_some());
+        Choice { format, width, height, interval, why: String::new(), rate_listed }
+    });
+    choices.filter(|choice| choice.width > 0 && choice.height > 0).min_by_key(|choice| choice.key(wish))
+}
+
+fn why(choice: &Choice, all: &[Choice], wish: &Wish) -> String {
+    let (w, h) = (choice.width, choice.height);
+    let size = if (w, h) == (wish.width, wish.height) {
+        "the size asked for".to_owned()
+    } else {
+        format!("the nearest size to {}x{}", wish.width, wish.height)
+    };
+    let rate = match rate_distance(choice.fps(), wish).0 {
+        _ if !choice.rate_listed => "the camera lists no rates there".to_owned(),
+        0 => "the rate asked for".to_owned(),
+        _ => format!("the nearest rate to {} fps there", wish.fps),
+    };
+    let format = if wish.format.is_some() {
+        format!("{} is asked for", choice.format.name())
+    } else {
+        reason_for_format(choice, all, wish)
+    };
+    format!("{w}x{h} is {size}, {} fps: {rate}; {format}", show_fps(choice.fps()))
+}
+
+fn reason_for_format(choice: &Choice, all: &[Choice], wish: &Wish) -> String {
+    let name = choice.format.name();
+    let here = |other: &&Choice| (other.width, other.height) == (choice.width, choice.height);
+    let raw = all.iter().filter(here).find(|other| !other.format.jpeg && other.format.fourcc != *b"GREY");
+    let jpeg = all.iter().filter(here).find(|other| other.format.jpeg);
+    match (raw, jpeg) {
+        _ if all.len() == 1 => format!("{name} is the only format that namecam reads here"),
+        _ if choice.format.fourcc == *b"GREY" => "GREY has no colour, so it comes last".to_owned(),
+        (Some(raw), Some(jpeg)) if choice.format.jpeg => {
+            let (ours, theirs) = (rate_distance(jpeg.fps(), wish), rate_distance(raw.fps(), wish));
+            let comparison =
+                if ours < theirs { "is further from that rate" } else { "costs no decoding and comes first" };
+            format!("{} at {} fps {comparison}", raw.format.name(), show_fps(raw.fps()))
+        }
+        (Some(_), Some(jpeg)) if rate_distance(choice.fps(), wish) > rate_distance(jpeg.fps(), wish) => {
+            format!("MJPG comes first, it reaches {} fps", show_fps(jpeg.fps()))
+        }
+        (Some(_), Some(_)) => format!("{name} reaches the rate and, unlike MJPG, costs no decoding"),
+        _ => format!("{name} comes nearest to that size of the formats of its kind"),
+    }
+}
+
+/// A rate for people: 30, 29.97.
+pub fn show_fps(fps: f64) -> String {
+    let hundredths = (fps * 100.0).round() / 100.0;
+    format!("{hundredths}")
+}
+
+/// A FourCC for people.
+pub fn show_fourcc(fourcc: &[u8; 4]) -> String {
+    fourcc
+        .iter()
+        .map(|&b| if b.is_ascii_graphic() { char::from(b) } else { ' ' })
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
+}
+
+fn nothing_fits(offers: &[Offer], wish: &Wish) -> String {
+    let names: Vec<String> = offers.iter().map(|offer| show_fourcc(&offer.fourcc)).collect();
+    let has = names.join(", ");
+    let readable = offers.iter().any(|offer| Format::by_fourcc(&offer.fourcc).is_some());
+    match wish.format {
+        _ if offers.is_empty() => "it offers no pixel format; is something connected to it?".to_owned(),
+        Some(named) if readable => {
+            format!("it has no {}; it has {has} (format = auto takes the best)", show_fourcc(&named))
+        }
+        _ if bayer_only(offers) => format!("it sends raw Bayer data only ({has}); use {}", csi_remedy(wish)),
+        _ => {
+            let reads: Vec<_> = FORMATS.iter().map(Format::name).collect();
+            format!("it sends only {has}; namecam reads {}", reads.join(", "))
+        }
+    }
+}
+
+/// True when a camera sends a sensor's raw data and nothing else that namecam reads.
+pub fn bayer_only(offers: &[Offer]) -> bool {
+    let readable = offers.iter().any(|offer| Format::by_fourcc(&offer.fourcc).is_some());
+    !readable && offers.iter().any(|offer| is_bayer(&offer.fourcc))
+}
+
+/// V4L2's names of Bayer formats: 8 bit, 10 to 16 bit, packed, compressed.
+fn is_bayer(fourcc: &[u8; 4]) -> bool {
+    match fourcc {
+        b"BA81" | b"GBRG" | b"GRBG" | b"RGGB" | b"BYR2" => true,
+        [b'B' | b'G' | b'R', b'A' | b'B' | b'G' | b'Y', b'1', b'0' | b'2' | b'4' | b'6'] => true,
+        [b'p', b'B' | b'G' | b'g' | b'R', a, b] => a == b && matches!(a, b'A' | b'C' | b'E'),
+        [b'a' | b'b', b'B' | b'G' | b'g' | b'R', b'A', b'8'] => true,
+        _ => false,
+    }
+}
+
+/// The config line for a camera that only libcamera can drive.
+pub fn csi_remedy(wish: &Wish) -> String {
+    format!(
+        "source = pipe:rpicam-vid --timeout 0 --nopreview --codec mjpeg --width {} --height {} --framerate {} --output -",
+        wish.width, wish.height, wish.fps
+    )
+}
+
+#[cfg(test)]
+mod tests;

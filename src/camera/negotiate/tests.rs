@@ -1,0 +1,207 @@
+//! Answers of real drivers, written as data.
+
+use super::*;
+
+fn one(width: u32, height: u32, rates: &[u32]) -> Mode {
+    let rates = rates.iter().map(|&fps| Rate::One(Interval::of_fps(fps))).collect();
+    Mode { size: Size::One { width, height }, rates }
+}
+
+fn offer(fourcc: &[u8; 4], modes: Vec<Mode>) -> Offer {
+    Offer { fourcc: *fourcc, modes }
+}
+
+fn wish(format: &str, width: u32, height: u32, fps: u32) -> Wish {
+    let camera = config::Camera { format: format.to_owned(), width, height, fps, ..Default::default() };
+    Wish::of(&camera)
+}
+
+/// Raw falls with the size, as USB 2 carries no more; MJPG has 30 everywhere.
+fn c920() -> Vec<Offer> {
+    let small = [30, 24, 20, 15, 10, 5];
+    vec![
+        offer(
+            b"YUYV",
+            vec![
+                one(640, 480, &small),
+                one(160, 120, &small),
+                one(320, 240, &small),
+                one(800, 448, &small),
+                one(800, 600, &[24, 20, 15, 10, 5]),
+                one(1280, 720, &[10, 5]),
+                one(1600, 896, &[5]),
+                one(1920, 1080, &[5]),
+                Mode {
+                    size: Size::One { width: 2304, height: 1536 },
+                    rates: vec![Rate::One(Interval { numerator: 1, denominator: 2 })],
+                },
+            ],
+        ),
+        offer(b"H264", vec![one(1280, 720, &small), one(1920, 1080, &small)]),
+        offer(
+            b"MJPG",
+            [(640, 480), (320, 240), (800, 600), (1280, 720), (1600, 896), (1920, 1080)]
+                .map(|(w, h)| one(w, h, &small))
+                .to_vec(),
+        ),
+    ]
+}
+
+fn unicam() -> Vec<Offer> {
+    let all = Size::Steps { min: (16, 16), max: (16376, 16376), step: (1, 1) };
+    [b"pRAA", b"RG10", b"pBAA", b"BA81"].map(|fourcc| offer(fourcc, vec![Mode { size: all, rates: vec![] }])).to_vec()
+}
+
+fn vivid() -> Vec<Offer> {
+    let size = Size::Steps { min: (320, 180), max: (3840, 2160), step: (2, 2) };
+    let rates = vec![Rate::Steps {
+        shortest: Interval { numerator: 1, denominator: 60 },
+        longest: Interval { numerator: 1, denominator: 1 },
+    }];
+    [b"GREY", b"YU12", b"NV12", b"YUYV", b"RGB3"]
+        .map(|fourcc| offer(fourcc, vec![Mode { size, rates: rates.clone() }]))
+        .to_vec()
+}
+
+fn taken(offers: &[Offer], wish: &Wish) -> (String, u32, u32, String) {
+    let best = rank(offers, wish).unwrap().remove(0);
+    (best.format.name().into_owned(), best.width, best.height, show_fps(best.fps()))
+}
+
+fn expect(format: &str, width: u32, height: u32, fps: &str) -> (String, u32, u32, String) {
+    (format.to_owned(), width, height, fps.to_owned())
+}
+
+#[test]
+fn jpeg_comes_first_when_raw_cannot_reach_the_rate() {
+    let wish = wish("auto", 1280, 720, 30);
+    assert_eq!(taken(&c920(), &wish), expect("MJPG", 1280, 720, "30"));
+    let ranked = rank(&c920(), &wish).unwrap();
+    assert_eq!(
+        ranked[0].why,
+        "1280x720 is the size asked for, 30 fps: the rate asked for; YUYV at 10 fps is further from that rate"
+    );
+    assert_eq!(
+        ranked[1].why,
+        "1280x720 is the size asked for, 10 fps: the nearest rate to 30 fps there; MJPG comes first, it reaches 30 fps"
+    );
+}
+
+#[test]
+fn raw_comes_first_where_it_reaches_the_rate() {
+    assert_eq!(taken(&c920(), &wish("auto", 640, 480, 30)), expect("YUYV", 640, 480, "30"));
+    assert_eq!(taken(&c920(), &wish("auto", 1280, 720, 10)), expect("YUYV", 1280, 720, "10"));
+    let ranked = rank(&c920(), &wish("auto", 640, 480, 30)).unwrap();
+    assert!(ranked[0].why.ends_with("YUYV reaches the rate and, unlike MJPG, costs no decoding"), "{}", ranked[0].why);
+    assert!(ranked[1].why.ends_with("YUYV at 30 fps costs no decoding and comes first"), "{}", ranked[1].why);
+}
+
+#[test]
+fn a_named_format_is_taken_whatever_its_rate() {
+    assert_eq!(taken(&c920(), &wish("yuyv", 1920, 1080, 30)), expect("YUYV", 1920, 1080, "5"));
+    assert_eq!(rank(&c920(), &wish("yuyv", 1920, 1080, 30)).unwrap().len(), 1);
+}
+
+#[test]
+fn a_named_format_that_is_not_there_is_refused_with_those_that_are() {
+    let refusal = rank(&c920(), &wish("nv12", 640, 480, 30)).unwrap_err();
+    assert_eq!(refusal, "it has no NV12; it has YUYV, H264, MJPG (format = auto takes the best)");
+}
+
+#[test]
+fn a_sensor_without_its_image_processor_is_sent_to_rpicam_vid() {
+    for format in ["auto", "yuyv"] {
+        let refusal = rank(&unicam(), &wish(format, 1280, 720, 25)).unwrap_err();
+        assert!(
+            refusal.starts_with("it sends raw Bayer data only (pRAA, RG10, pBAA, BA81); use source = pipe:rpicam-vid")
+        );
+        assert!(refusal.contains("--width 1280 --height 720 --framerate 25"), "{refusal}");
+    }
+    assert!(bayer_only(&unicam()) && !bayer_only(&c920()));
+}
+
+#[test]
+fn formats_that_are_not_read_are_named_beside_those_that_are() {
+    let refusal = rank(&[offer(b"H264", vec![])], &wish("auto", 640, 480, 30)).unwrap_err();
+    assert_eq!(refusal, "it sends only H264; namecam reads MJPG, YUYV, NV12, YU12, GREY");
+    assert!(rank(&[], &wish("auto", 640, 480, 30)).unwrap_err().contains("no pixel format"));
+}
+
+#[test]
+fn a_loopback_has_one_size_and_that_is_taken() {
+    let loopback = [offer(b"YU12", vec![one(1920, 1080, &[25])])];
+    let ranked = rank(&loopback, &wish("auto", 640, 480, 30)).unwrap();
+    assert_eq!(taken(&loopback, &wish("auto", 640, 480, 30)), expect("YU12", 1920, 1080, "25"));
+    assert_eq!(
+        ranked[0].why,
+        "1920x1080 is the nearest size to 640x480, 25 fps: the nearest rate to 30 fps there; \
+         YU12 is the only format that namecam reads here"
+    );
+}
+
+#[test]
+fn a_range_of_sizes_gives_the_wished_one_and_grey_comes_last() {
+    let ranked = rank(&vivid(), &wish("auto", 1280, 720, 30)).unwrap();
+    let order: Vec<_> = ranked.iter().map(|choice| choice.format.name().into_owned()).collect();
+    assert_eq!(order, ["YUYV", "NV12", "YU12", "GREY"]);
+    assert!(ranked.iter().all(|choice| (choice.width, choice.height, choice.fps()) == (1280, 720, 30.0)));
+}
+
+#[test]
+fn grey_does_not_win_by_size_or_rate_over_a_picture_with_colour() {
+    let offers = [offer(b"GREY", vec![one(640, 480, &[30])]), offer(b"MJPG", vec![one(320, 240, &[15])])];
+    assert_eq!(taken(&offers, &wish("auto", 640, 480, 30)).0, "MJPG");
+    assert_eq!(taken(&offers[..1], &wish("auto", 640, 480, 30)).0, "GREY");
+}
+
+#[test]
+fn a_device_that_lists_no_rates_is_asked_for_the_wished_one() {
+    let silent = [offer(b"YUYV", vec![one(720, 576, &[])])];
+    let ranked = rank(&silent, &wish("auto", 720, 576, 25)).unwrap();
+    assert_eq!(ranked[0].interval, Interval::of_fps(25));
+    assert!(ranked[0].why.contains("25 fps: the camera lists no rates there"), "{}", ranked[0].why);
+    let none = [offer(b"YUYV", vec![])];
+    assert_eq!(taken(&none, &wish("auto", 640, 480, 30)), expect("YUYV", 640, 480, "30"));
+}
+
+#[test]
+fn of_two_sizes_equally_near_the_larger_is_taken() {
+    let offers = [offer(b"YUYV", vec![one(640, 360, &[30]), one(2560, 1440, &[30])])];
+    assert_eq!(taken(&offers, &wish("auto", 1280, 720, 30)), expect("YUYV", 2560, 1440, "30"));
+}
+
+#[test]
+fn a_size_of_the_same_shape_beats_one_of_another_that_is_a_little_nearer_in_area() {
+    let offers = [offer(b"YUYV", vec![one(1280, 960, &[30]), one(1024, 576, &[30])])];
+    assert_eq!(taken(&offers, &wish("auto", 1280, 720, 30)), expect("YUYV", 1024, 576, "30"));
+}
+
+#[test]
+fn what_is_larger_than_a_range_keeps_its_shape_and_lies_on_the_grid() {
+    let range = Size::Steps { min: (160, 120), max: (640, 480), step: (16, 8) };
+    assert_eq!(range.nearest(1280, 720), (640, 360));
+    assert_eq!(range.nearest(100, 100), (160, 160));
+    assert_eq!(range.nearest(333, 241), (336, 240));
+    let broken = Size::Steps { min: (640, 480), max: (0, 0), step: (0, 0) };
+    assert_eq!(broken.nearest(1280, 720), (640, 480));
+}
+
+#[test]
+fn a_fraction_of_29_97_is_30_and_one_without_meaning_is_passed_over() {
+    let ntsc = Rate::One(Interval { numerator: 1001, denominator: 30000 });
+    let broken = Rate::One(Interval { numerator: 0, denominator: 30 });
+    let size = Size::One { width: 640, height: 480 };
+    let offers = [offer(b"YUYV", vec![Mode { size, rates: vec![broken, ntsc] }])];
+    let ranked = rank(&offers, &wish("auto", 640, 480, 30)).unwrap();
+    assert_eq!(show_fps(ranked[0].fps()), "29.97");
+    assert!(ranked[0].why.contains("the rate asked for"), "{}", ranked[0].why);
+}
+
+#[test]
+fn a_rate_outside_a_range_becomes_its_end() {
+    let size = Size::One { width: 640, height: 480 };
+    let range = Rate::Steps { shortest: Interval::of_fps(60), longest: Interval::of_fps(5) };
+    let offers = [offer(b"YUYV", vec![Mode { size, rates: vec![range] }])];
+    let fps = |wished| rank(&offers, &wish("auto", 640, 480, wished)).unwrap()[0].fps();
+    assert_eq!((fps(120), fps(1), fps(24)), (60.0, 5.0, 24.0));
+}

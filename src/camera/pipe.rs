@@ -1,0 +1,310 @@
+//! `pipe:COMMAND`: any program that prints JPEGs one after the other, as MJPEG or as a multipart stream.
+
+use super::splitter::Splitter;
+use super::{Captured, Shot, Source};
+use crate::frame::Moment;
+use crate::pixels::Format;
+use crate::stop::POLL;
+use anyhow::{Context, Result, anyhow};
+use std::io::{ErrorKind, Read as _};
+use std::os::fd::AsRawFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// At most so much is read before the pictures in it are looked at.
+const MAX_READ: u64 = 1 << 20;
+/// Room in the pipe, so that a whole picture fits and the program need not wait for us.
+const PIPE_SIZE: libc::c_int = 1 << 20;
+/// How long the program may take to end after SIGTERM. namecam itself must be gone within a second.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A child process that prints JPEGs.
+pub struct Pipe {
+    program: String,
+    child: Group,
+    stdout: ChildStdout,
+    stderr: Option<ChildStderr>,
+    pictures: Splitter,
+    messages: Messages,
+}
+
+/// Starts `words`: a program and its arguments.
+///
+/// # Errors
+/// There is no such program, or it cannot be started.
+pub fn open(words: &[String]) -> Result<Box<dyn Source>> {
+    let (program, arguments) = words.split_first().context("pipe: without a command")?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let parent = std::process::id();
+    // SAFETY: between fork and exec only async-signal-safe functions are called, and nothing is allocated.
+    unsafe { command.pre_exec(move || prepare_child(parent)) };
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow!("pipe: no program named '{program}'"),
+        _ => anyhow!("pipe: '{program}' cannot be started: {error}"),
+    })?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    // From here on the child is ended whatever happens.
+    let child = Group { child, reaped: false };
+    let stdout = stdout.context("pipe: no standard output")?;
+    never_wait_for(&stdout)?;
+    if let Some(stderr) = &stderr {
+        never_wait_for(stderr)?;
+    }
+    // SAFETY: the descriptor is open. A smaller pipe than asked for does as well, only slower.
+    unsafe { libc::fcntl(stdout.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_SIZE) };
+    let (program, messages) = (program.clone(), Messages::default());
+    Ok(Box::new(Pipe { program, child, stdout, stderr, pictures: Splitter::default(), messages }))
+}
+
+/// Runs in the child before the program does.
+fn prepare_child(parent: u32) -> std::io::Result<()> {
+    // SAFETY: `mask` is initialised by sigemptyset; the calls touch this process only.
+    unsafe {
+        // The parent blocks signals; a program that cannot be told to end is not what anybody wants.
+        let mut mask = std::mem::zeroed();
+        libc::sigemptyset(&mut mask);
+        libc::sigprocmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut());
+        // Where namecam is killed, nobody is left to end the program. The parent is the capture thread, which opened it.
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        if libc::getppid() as u32 != parent {
+            libc::_exit(1);
+        }
+    }
+    Ok(())
+}
+
+fn never_wait_for(file: &impl AsRawFd) -> Result<()> {
+    let fd = file.as_raw_fd();
+    // SAFETY: the descriptor is open for as long as `file` is borrowed.
+    let done = unsafe {
+        let flags = libc::fcntl(fd, libc::F_GETFL);
+        flags >= 0 && libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) >= 0
+    };
+    if done { Ok(()) } else { Err(std::io::Error::last_os_error()).context("pipe: O_NONBLOCK") }
+}
+
+/// How much of what is in the pipe was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// There may be more.
+    Part,
+    /// All that was there.
+    All,
+    /// All there will ever be.
+    End,
+}
+
+impl Source for Pipe {
+    fn next(&mut self, timeout: Duration) -> Result<Shot> {
+        if let Some(why) = self.pictures.take_broken() {
+            return Ok(Shot::Corrupt(why.to_owned()));
+        }
+        let deadline = Instant::now() + timeout;
+        loop {
+            // Asked first: what the program wrote before it ended is in the pipe then.
+            let ended = self.child.has_ended();
+            let read = self.read_stdout()?;
+            self.read_stderr();
+            if let Some((bytes, dropped)) = self.pictures.newest() {
+                let (format, captured_at) = (Format::mjpg(), Moment::now());
+                let captured = Captured { format, width: 0, height: 0, stride: 0, bytes, captured_at, dropped };
+                return Ok(Shot::Picture(captured));
+            }
+            if read == Read::End || (ended && read == Read::All) {
+                return Err(self.epitaph());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(Shot::Nothing);
+            }
+            if read != Read::Part {
+                self.wait(left)?;
+            }
+        }
+    }
+
+    fn describe(&self) -> String {
+        // The arguments may hold a camera's password.
+        format!("pipe: {}, process {}", self.program, self.child.child.id())
+    }
+}
+
+impl Pipe {
+    fn read_stdout(&mut self) -> Result<Read> {
+        let read = (&mut self.stdout).take(MAX_READ).read_to_end(&mut self.pictures.bytes);
+        self.pictures.split();
+        match read {
+            Ok(length) if length as u64 == MAX_READ => Ok(Read::Part),
+            Ok(_) => Ok(Read::End),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Read::All),
+            Err(error) => Err(error).with_context(|| format!("{}: its output cannot be read", self.program)),
+        }
+    }
+
+    fn read_stderr(&mut self) {
+        let Some(stderr) = &mut self.stderr else { return };
+        let mut bytes = [0; 4096];
+        // A program that floods its stderr must not keep us from its pictures.
+        for _ in 0..16 {
+            match stderr.read(&mut bytes) {
+                Ok(0) => {
+                    self.stderr = None;
+                    return;
+                }
+                Ok(length) => self.messages.take(&self.program, &bytes[..length]),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn wait(&self, timeout: Duration) -> Result<()> {
+        let stderr = self.stderr.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        let mut fds = [self.stdout.as_raw_fd(), stderr].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        // Rounded up: a wait of 0 ms would turn the rest of the time into a busy loop.
+        let timeout = timeout.as_micros().div_ceil(1000) as libc::c_int;
+        // SAFETY: `fds` is an array of two; the kernel passes over a descriptor of -1.
+        let ready = unsafe { libc::poll(fds.as_mut_ptr(), 2, timeout) };
+        let error = std::io::Error::last_os_error();
+        if ready < 0 && error.kind() != ErrorKind::Interrupted {
+            return Err(error).context("pipe: poll");
+        }
+        Ok(())
+    }
+
+    /// Why the pictures have ended, in words.
+    fn epitaph(&mut self) -> anyhow::Error {
+        // A program that closes its output is about to end, mostly; how it ends is the news.
+        let status = if self.child.wait(POLL) { self.child.reap() } else { None };
+        self.read_stderr();
+        self.messages.finish(&self.program);
+        let program = &self.program;
+        let how = match status {
+            None => format!("{program} closed its output"),
+            Some(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => format!("{program} ended with exit status {code}"),
+                (None, Some(signal)) => format!("{program} was ended by signal {signal}"),
+                (None, None) => format!("{program} ended"),
+            },
+        };
+        match self.messages.last.as_str() {
+            "" => anyhow!(how),
+            last => anyhow!("{how}: {last}"),
+        }
+    }
+}
+
+/// The child and what it started, all of which end with this value.
+struct Group {
+    child: Child,
+    reaped: bool,
+}
+
+impl Group {
+    /// True when the child has ended. It is not reaped yet, so that its number stays ours.
+    fn has_ended(&self) -> bool {
+        // SAFETY: siginfo_t is plain data, for which zeros are a value, and the kernel writes into it.
+        unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+            libc::waitid(libc::P_PID, self.child.id(), &mut info, flags) == 0 && info.si_pid() != 0
+        }
+    }
+
+    /// Waits for the child to end, `timeout` at most; true when it has.
+    fn wait(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        while !self.has_ended() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        // SAFETY: the child leads a group of its own and is not reaped, so that the number can be nobody else's.
+        unsafe { libc::kill(-(self.child.id() as libc::pid_t), signal) };
+    }
+
+    /// Ends all that is left of the group, and the child's entry in the process table with it.
+    fn reap(&mut self) -> Option<ExitStatus> {
+        self.signal(libc::SIGKILL);
+        self.reaped = true;
+        self.child.wait().ok()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.signal(libc::SIGTERM);
+            self.wait(GRACE);
+            self.reap();
+        }
+    }
+}
+
+/// The longest line of a program's messages that is logged, bytes.
+const MAX_LINE: usize = 300;
+/// At most so many of its lines are logged a second.
+const LINES_A_SECOND: u32 = 10;
+
+/// What the program says on its stderr, on the way to the log.
+#[derive(Default)]
+struct Messages {
+    line: Vec<u8>,
+    last: String,
+    second: Option<Instant>,
+    logged: u32,
+    passed_over: u64,
+}
+
+impl Messages {
+    fn take(&mut self, program: &str, bytes: &[u8]) {
+        for &byte in bytes {
+            match byte {
+                // ffmpeg ends the lines of its progress with CR.
+                b'\n' | b'\r' => self.end_line(program),
+                _ if self.line.len() < MAX_LINE => self.line.push(byte),
+                _ => {}
+            }
+        }
+    }
+
+    fn end_line(&mut self, program: &str) {
+        if self.line.is_empty() {
+            return;
+        }
+        self.last = String::from_utf8_lossy(&self.line).trim().replace(char::is_control, "?");
+        self.line.clear();
+        if self.second.is_none_or(|since| since.elapsed() >= Duration::from_secs(1)) {
+            self.sum_up(program);
+            self.second = Some(Instant::now());
+        }
+        if self.logged < LINES_A_SECOND {
+            log::info!("{program}: {}", self.last);
+            self.logged += 1;
+        } else {
+            self.passed_over += 1;
+        }
+    }
+
+    /// Logs how many lines were not, and begins another second.
+    fn sum_up(&mut self, program: &str) {
+        if self.passed_over > 0 {
+            log::info!("{program}: {} more lines, not logged", self.passed_over);
+        }
+        (self.logged, self.passed_over) = (0, 0);
+    }
+
+    fn finish(&mut self, program: &str) {
+        self.end_line(program);
+        self.sum_up(program);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+use super::*;
+use crate::jpeg;
+use jpeg_encoder::{ColorType, Encoder};
+use std::path::Path;
+
+const LONG: Duration = Duration::from_secs(5);
+
+fn picture(width: u16) -> Vec<u8> {
+    let mut jpeg = Vec::new();
+    let pixels = vec![90; usize::from(width) * 16 * 3];
+    Encoder::new(&mut jpeg, 80).encode(&pixels, width, 16, ColorType::Rgb).unwrap();
+    jpeg
+}
+
+/// A folder with `16.jpg`, `32.jpg` and `64.jpg`, each of that width, in which scripts run.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for width in [16, 32, 64] {
+        std::fs::write(folder.path().join(format!("{width}.jpg")), picture(width)).unwrap();
+    }
+    folder
+}
+
+fn script(folder: &Path, text: &str) -> Box<dyn Source> {
+    let text = format!("cd '{}' || exit 9\n{text}", folder.display());
+    open(&["sh".to_owned(), "-c".to_owned(), text]).unwrap()
+}
+
+/// The next thing that is not `Nothing`.
+fn next(source: &mut dyn Source) -> Result<Shot> {
+    let start = Instant::now();
+    loop {
+        match source.next(Duration::from_millis(100))? {
+            Shot::Nothing => assert!(start.elapsed() < LONG, "nothing came"),
+            shot => return Ok(shot),
+        }
+    }
+}
+
+fn next_width(source: &mut dyn Source) -> (u32, u64) {
+    match next(source).unwrap() {
+        Shot::Picture(picture) => (jpeg::size(&picture.bytes).unwrap().0, picture.dropped),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// True while the process runs; a zombie that its new parent has not yet reaped does not.
+fn runs(process: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    !matches!(stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next()), None | Some('Z'))
+}
+
+fn wait_for_file(path: &Path) -> String {
+    let start = Instant::now();
+    loop {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        if text.ends_with('\n') {
+            return text.trim().to_owned();
+        }
+        assert!(start.elapsed() < LONG, "{} does not come", path.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn pictures_come_whole_one_after_the_other() {
+    let folder = folder();
+    let mut source = script(
+        folder.path(),
+        "cat 16.jpg; sleep 0.3; cat 32.jpg; sleep 0.3; head -c 300 64.jpg; sleep 0.3; tail -c +301 64.jpg; sleep 9",
+    );
+    for width in [16, 32, 64] {
+        assert_eq!(next_width(&mut *source), (width, 0));
+    }
+}
+
+#[test]
+fn the_newest_of_several_pictures_wins() {
+    let folder = folder();
+    let mut source = script(folder.path(), "cat 16.jpg 32.jpg 64.jpg; echo > done; sleep 9");
+    wait_for_file(&folder.path().join("done"));
+    assert_eq!(next_width(&mut *source), (64, 2));
+}
+
+#[test]
+fn a_multipart_stream_is_read_and_its_heads_are_no_fault() {
+    let folder = folder();
+    let head = r"printf -- '--ffmpeg\r\nContent-type: image/jpeg\r\nContent-length: 5\r\n\r\n'";
+    let mut source =
+        script(folder.path(), &format!("for i in 16 32; do {head}; cat $i.jpg; echo; sleep 0.3; done; sleep 9"));
+    assert_eq!(next_width(&mut *source), (16, 0));
+    assert_eq!(next_width(&mut *source), (32, 0));
+}
+
+#[test]
+fn a_run_of_garbage_is_one_broken_picture_and_the_next_one_is_found() {
+    let folder = folder();
+    let mut source = script(
+        folder.path(),
+        r"printf 'x\001\377\002'; sleep 0.2; printf '\003'; cat 16.jpg; sleep 0.2; head -c 400 32.jpg; cat 64.jpg; sleep 9",
+    );
+    assert!(matches!(next(&mut *source), Ok(Shot::Corrupt(why)) if why == "bytes that are no picture"));
+    assert_eq!(next_width(&mut *source), (16, 0));
+    let shots = [next(&mut *source).unwrap(), next(&mut *source).unwrap()];
+    assert!(shots.iter().any(|shot| matches!(shot, Shot::Corrupt(_))), "{shots:?}");
+    assert!(shots.iter().any(|shot| matches!(shot, Shot::Picture(p) if p.bytes == picture(64))), "{shots:?}");
+}
+
+#[test]
+fn a_program_that_never_prints_a_picture_costs_no_memory() {
+    let mut splitter = Splitter::default();
+    for _ in 0..100 {
+        splitter.bytes.extend_from_slice(&[0xFF; 10_000]);
+        splitter.split();
+        assert!(splitter.bytes.len() <= 1);
+    }
+    assert!(splitter.take_broken().is_some() && splitter.take_broken().is_none());
+    // A picture without an end.
+    let jpeg = picture(16);
+    splitter.bytes.extend_from_slice(&jpeg[..jpeg.len() - 2]);
+    for _ in 0..40 {
+        splitter.bytes.resize(splitter.bytes.len() + (1 << 20), 1);
+        splitter.split();
+        assert!(splitter.bytes.len() <= 33 << 20);
+    }
+    assert_eq!(splitter.take_broken(), Some("a picture over 32 MiB"));
+    splitter.bytes.extend_from_slice(&jpeg);
+    splitter.split();
+    assert_eq!(splitter.newest(), Some((jpeg, 0)));
+}
+
+#[test]
+fn a_program_that_ends_says_how_and_its_last_words() {
+    let folder = folder();
+    let mut source = script(folder.path(), "cat 16.jpg; echo one >&2; echo 'no such camera' >&2; exit 3");
+    assert_eq!(next_width(&mut *source), (16, 0));
+    let error = next(&mut *source).unwrap_err();
+    assert_eq!(error.to_string(), "sh ended with exit status 3: no such camera");
+    let mut source = script(folder.path(), "kill -9 $$");
+    assert_eq!(next(&mut *source).unwrap_err().to_string(), "sh was ended by signal 9");
+    let mut source = script(folder.path(), "exec >&-; sleep 9");
+    assert_eq!(next(&mut *source).unwrap_err().to_string(), "sh closed its output");
+}
+
+#[test]
+fn an_unknown_program_is_named() {
+    let error = open(&["namecam-no-such-program".to_owned()]).err().unwrap();
+    assert_eq!(error.to_string(), "pipe: no program named 'namecam-no-such-program'");
+}
+
+#[test]
+fn nothing_of_a_program_is_left_when_it_is_dropped() {
+    let folder = folder();
+    // The second one does not listen to SIGTERM, and has a child of its own.
+    for text in
+        ["echo $$ > a; sleep 999 & echo $! > b; wait", "trap '' TERM; echo $$ > a; sleep 999 & echo $! > b; wait"]
+    {
+        let source = script(folder.path(), text);
+        let processes = ["a", "b"].map(|name| wait_for_file(&folder.path().join(name)));
+        assert!(processes.iter().all(|process| runs(process)));
+        let start = Instant::now();
+        drop(source);
+        assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+        assert!(!Path::new(&format!("/proc/{}", processes[0])).exists(), "a zombie is left");
+        let patience = Instant::now();
+        while runs(&processes[1]) {
+            assert!(patience.elapsed() < LONG, "an orphan is left");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        for name in ["a", "b"] {
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_program_that_hangs_or_floods_its_stderr_holds_nobody_up() {
+    let folder = folder();
+    let mut source = script(folder.path(), "yes 'a line' >&2");
+    for _ in 0..3 {
+        let start = Instant::now();
+        assert!(matches!(source.next(Duration::from_millis(100)), Ok(Shot::Nothing)));
+        assert!(start.elapsed() < Duration::from_millis(400));
+    }
+}
+
+#[test]
+fn a_child_gets_signals_that_its_parent_blocks() {
+    let folder = folder();
+    let blocked = std::thread::spawn(move || {
+        // SAFETY: the mask is initialised before it is used, and this thread's own.
+        unsafe {
+            let mut mask = std::mem::zeroed();
+            libc::sigfillset(&mut mask);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut());
+        }
+        let source =
+            script(folder.path(), "trap 'echo got > got; exit' TERM; echo > ready; while :; do sleep 0.01; done");
+        wait_for_file(&folder.path().join("ready"));
+        drop(source);
+        std::fs::read_to_string(folder.path().join("got"))
+    });
+    assert_eq!(blocked.join().unwrap().unwrap(), "got\n");
+}
+
+#[test]
+fn messages_are_cut_and_limited_in_number() {
+    let mut messages = Messages::default();
+    messages.take("p", &b"x".repeat(5000));
+    messages.take("p", b"\rbar\x07\n\n");
+    assert_eq!(messages.last, "bar?");
+    messages.take("p", &b"line\n".repeat(100));
+    assert_eq!((messages.logged, messages.passed_over), (LINES_A_SECOND, 92));
+    messages.take("p", &b"y".repeat(5000));
+    messages.finish("p");
+    assert_eq!((messages.last.len(), messages.passed_over), (MAX_LINE, 0));
+}

@@ -1,0 +1,238 @@
+//! What `namecam probe` prints: the cameras that are there, what they can do, and what namecam would choose and why.
+
+use super::negotiate::{self, Choice, Interval, Mode, Offer, Rate, Size, Wish};
+use super::v4l2::{self, Kind, Survey};
+use crate::config;
+use crate::pixels::Format;
+use anyhow::Result;
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A device node and what was found out about it.
+struct Device {
+    path: PathBuf,
+    /// The name that stays when it is plugged in again.
+    lasting: Option<PathBuf>,
+    used_by: Vec<String>,
+    /// Or why it cannot be asked.
+    survey: Result<Survey, String>,
+    /// Or why it cannot be used.
+    choice: Result<Choice, String>,
+}
+
+/// Describes `device`, or all of `/dev/video*`, for people or as JSON; also says so when there is none.
+///
+/// # Errors
+/// None by itself: a node that cannot be opened is described as such.
+pub fn probe(device: Option<&Path>, camera: &config::Camera, json: bool) -> Result<String> {
+    let wish = Wish::of(camera);
+    let paths = device.map_or_else(nodes, |path| vec![path.to_owned()]);
+    let devices: Vec<Device> = paths.into_iter().map(|path| ask(path, &wish)).collect();
+    let hint = hint(&devices, &wish);
+    if json {
+        let devices: Vec<Value> = devices.iter().map(as_json).collect();
+        return Ok(format!("{:#}\n", json!({ "devices": devices, "hint": hint })));
+    }
+    let mut blocks: Vec<String> = devices.iter().map(as_text).collect();
+    blocks.extend(hint.map(|hint| hint + "\n"));
+    Ok(blocks.join("\n"))
+}
+
+/// `/dev/video0`, `/dev/video1`, ... in the order of their numbers.
+fn nodes() -> Vec<PathBuf> {
+    let entries = fs::read_dir("/dev").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("video")?.parse::<u32>().ok());
+    let mut numbers: Vec<u32> = numbers.collect();
+    numbers.sort_unstable();
+    numbers.into_iter().map(|number| format!("/dev/video{number}").into()).collect()
+}
+
+/// The link in /dev/v4l that leads to a node: by-id stays with the camera, by-path with the socket it is plugged into.
+fn lasting_name(path: &Path) -> Option<PathBuf> {
+    let node = fs::canonicalize(path).ok()?;
+    ["/dev/v4l/by-id", "/dev/v4l/by-path"].into_iter().find_map(|folder| {
+        let links = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+        links.filter(|link| fs::canonicalize(link).is_ok_and(|target| target == node)).min()
+    })
+}
+
+fn ask(path: PathBuf, wish: &Wish) -> Device {
+    let survey = v4l2::survey(&path, wish).map_err(|error| error.to_string());
+    let choice = survey.as_ref().map_err(Clone::clone).and_then(|survey| choose(survey, wish));
+    Device { lasting: lasting_name(&path), used_by: v4l2::users_of(&path), path, survey, choice }
+}
+
+fn choose(survey: &Survey, wish: &Wish) -> Result<Choice, String> {
+    if let Some(problem) = survey.kind.problem(wish) {
+        return Err(problem);
+    }
+    let ranked = negotiate::rank(&survey.offers, wish)?;
+    ranked.into_iter().next().ok_or_else(|| "it offers nothing".to_owned())
+}
+
+/// What to do when there is nothing to choose from.
+fn hint(devices: &[Device], wish: &Wish) -> Option<String> {
+    let remedy = format!(
+        "A CSI camera of a Raspberry Pi needs {}; namecam demo runs without any camera.",
+        negotiate::csi_remedy(wish)
+    );
+    if devices.is_empty() {
+        return Some(format!(
+            "There is no camera: no /dev/video* is there. Plug in a USB camera and try again. {remedy}"
+        ));
+    }
+    devices.iter().all(|device| device.choice.is_err()).then(|| format!("None of these can be used as it is. {remedy}"))
+}
+
+impl Device {
+    fn what(&self, survey: &Survey) -> &'static str {
+        let bayer = survey.kind == Kind::Capture && negotiate::bayer_only(&survey.offers);
+        if bayer { "capture, raw Bayer only" } else { survey.kind.what() }
+    }
+
+    /// The lines of the config that choose this camera as it would be chosen now.
+    fn ini(&self, choice: &Choice) -> String {
+        let source = self.lasting.as_ref().unwrap_or(&self.path).display();
+        let format = choice.format.name().to_lowercase();
+        let fps = choice.fps().round().clamp(1.0, 240.0);
+        let Choice { width, height, .. } = choice;
+        format!("[camera]\nsource = {source}\nformat = {format}\nwidth = {width}\nheight = {height}\nfps = {fps}\n")
+    }
+}
+
+// Writing to a String cannot fail: the results of write! are dropped below.
+
+fn as_text(device: &Device) -> String {
+    let mut text = format!("{}", device.path.display());
+    if let Ok(Survey { card, driver, bus, .. }) = &device.survey {
+        let _ = write!(text, "  {card} ({driver}, {bus})");
+    }
+    text.push('\n');
+    if let Some(name) = &device.lasting {
+        let _ = writeln!(text, "  {}", name.display());
+    }
+    if let Ok(survey) = &device.survey {
+        let _ = writeln!(text, "  kind: {}", device.what(survey));
+        if survey.kind == Kind::Capture {
+            abilities(&mut text, survey);
+        }
+    }
+    if !device.used_by.is_empty() {
+        let _ = writeln!(text, "  in use by {}", device.used_by.join(", "));
+    }
+    match &device.choice {
+        Ok(choice) => {
+            let _ = writeln!(text, "  namecam would take {}: {}", choice.format.name(), choice.why);
+            for line in device.ini(choice).lines() {
+                let _ = writeln!(text, "      {line}");
+            }
+        }
+        Err(why) => {
+            let _ = writeln!(text, "  not usable: {why}");
+        }
+    }
+    text
+}
+
+fn abilities(text: &mut String, survey: &Survey) {
+    text.push_str("  formats:\n");
+    for offer in &survey.offers {
+        let what = Format::by_fourcc(&offer.fourcc).map_or("not read by namecam", |format| format.what);
+        let _ = writeln!(text, "    {} ({what})", negotiate::show_fourcc(&offer.fourcc));
+        // Cameras repeat the same rates for many sizes.
+        for same in offer.modes.chunk_by(|a, b| a.rates == b.rates) {
+            let sizes: Vec<String> = same.iter().map(|mode| show_size(mode.size)).collect();
+            let _ = writeln!(text, "      {}: {}", sizes.join(" "), show_rates(same));
+        }
+    }
+    if survey.controls.is_empty() {
+        return;
+    }
+    text.push_str("  controls:\n");
+    for control in &survey.controls {
+        let now = control.value.map_or(String::new(), |value| format!(", now {value}"));
+        let locked = if control.locked { ", locked" } else { "" };
+        let range = if control.kind == "button" { "push".to_owned() } else { control.range() };
+        let _ = writeln!(
+            text,
+            "    {} ({}): {range}; default {}{now}{locked}",
+            control.name, control.kind, control.default
+        );
+    }
+}
+
+fn show_size(size: Size) -> String {
+    match size {
+        Size::One { width, height } => format!("{width}x{height}"),
+        Size::Steps { min, max, step } => {
+            format!("{}x{} to {}x{} in steps of {}x{}", min.0, min.1, max.0, max.1, step.0.max(1), step.1.max(1))
+        }
+    }
+}
+
+fn show_rates(modes: &[Mode]) -> String {
+    let fps = |interval: Interval| interval.fps().map_or("?".to_owned(), negotiate::show_fps);
+    let rates = modes.first().map_or(&[][..], |mode| &mode.rates);
+    let rates: Vec<String> = rates
+        .iter()
+        .map(|rate| match *rate {
+            Rate::One(interval) => fps(interval),
+            Rate::Steps { shortest, longest } => format!("{} to {}", fps(longest), fps(shortest)),
+        })
+        .collect();
+    if rates.is_empty() { "rates not listed".to_owned() } else { format!("{} fps", rates.join(", ")) }
+}
+
+fn as_json(device: &Device) -> Value {
+    let survey = device.survey.as_ref().ok();
+    let formats = survey.map_or_else(Vec::new, |survey| survey.offers.iter().map(offer_as_json).collect());
+    let choice = device.choice.as_ref().ok();
+    json!({
+        "device": device.path.to_string_lossy(),
+        "lasting_name": device.lasting.as_ref().map(|path| path.to_string_lossy()),
+        "card": survey.map(|survey| &survey.card),
+        "driver": survey.map(|survey| &survey.driver),
+        "bus": survey.map(|survey| &survey.bus),
+        "kind": survey.map(|survey| survey.kind),
+        "bayer_only": survey.map(|survey| negotiate::bayer_only(&survey.offers)),
+        "used_by": device.used_by,
+        "formats": formats,
+        "controls": survey.map_or(&[][..], |survey| &survey.controls),
+        "choice": choice.map(|choice| json!({
+            "format": choice.format.name(),
+            "width": choice.width,
+            "height": choice.height,
+            "fps": rounded(choice.fps()),
+            "why": choice.why,
+        })),
+        "ini": choice.map(|choice| device.ini(choice)),
+        "problem": device.choice.as_ref().err(),
+    })
+}
+
+fn offer_as_json(offer: &Offer) -> Value {
+    let modes = offer.modes.iter().map(|mode| {
+        let size = match mode.size {
+            Size::One { width, height } => json!([width, height]),
+            Size::Steps { min, max, step } => json!({ "min": min, "max": max, "step": step }),
+        };
+        let fps = |interval: Interval| interval.fps().map(rounded);
+        let rates = mode.rates.iter().map(|rate| match *rate {
+            Rate::One(interval) => json!(fps(interval)),
+            Rate::Steps { shortest, longest } => json!({ "min": fps(longest), "max": fps(shortest) }),
+        });
+        json!({ "size": size, "fps": rates.collect::<Vec<_>>() })
+    });
+    let read = Format::by_fourcc(&offer.fourcc).is_some();
+    json!({ "format": negotiate::show_fourcc(&offer.fourcc), "read": read, "modes": modes.collect::<Vec<_>>() })
+}
+
+/// Thousandths of a frame a second are noise of the division.
+fn rounded(fps: f64) -> f64 {
+    (fps * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+use super::*;
+use crate::camera::v4l2::Control;
+
+fn mode(width: u32, height: u32, fps: u32) -> Mode {
+    Mode { size: Size::One { width, height }, rates: vec![Rate::One(Interval::of_fps(fps))] }
+}
+
+fn device(kind: Kind, offers: Vec<Offer>) -> Device {
+    let control = Control {
+        id: 1,
+        name: "brightness".into(),
+        kind: "integer",
+        min: 0,
+        max: 255,
+        step: 1,
+        default: 128,
+        value: Some(90),
+        menu: vec![],
+        locked: false,
+    };
+    let (card, driver, bus) = ("C920".into(), "uvcvideo".into(), "usb-1".into());
+    let survey = Survey { card, driver, bus, kind, offers, controls: vec![control] };
+    let choice = choose(&survey, &wish());
+    let lasting = Some("/dev/v4l/by-id/usb-C920".into());
+    Device { path: "/dev/video0".into(), lasting, used_by: vec![], survey: Ok(survey), choice }
+}
+
+fn webcam() -> Device {
+    let raw = Offer { fourcc: *b"YUYV", modes: vec![mode(640, 480, 30), mode(800, 600, 30), mode(1280, 720, 10)] };
+    let jpeg = Offer { fourcc: *b"MJPG", modes: vec![mode(1280, 720, 30)] };
+    device(Kind::Capture, vec![raw, jpeg])
+}
+
+fn wish() -> Wish {
+    Wish { format: None, width: 1280, height: 720, fps: 30 }
+}
+
+#[test]
+fn a_webcam_is_described_with_its_modes_controls_and_the_lines_for_the_config() {
+    let expected = "\
+/dev/video0  C920 (uvcvideo, usb-1)
+  /dev/v4l/by-id/usb-C920
+  kind: capture
+  formats:
+    YUYV (4:2:2 packed)
+      640x480 800x600: 30 fps
+      1280x720: 10 fps
+    MJPG (JPEG pictures)
+      1280x720: 30 fps
+  controls:
+    brightness (integer): 0 to 255; default 128, now 90
+  namecam would take MJPG: 1280x720 is the size asked for, 30 fps: the rate asked for; YUYV at 10 fps is further from that rate
+      [camera]
+      source = /dev/v4l/by-id/usb-C920
+      format = mjpg
+      width = 1280
+      height = 720
+      fps = 30
+";
+    assert_eq!(as_text(&webcam()), expected);
+}
+
+#[test]
+fn json_says_the_same_as_data() {
+    let json = as_json(&webcam());
+    assert_eq!(json["formats"][0]["modes"][2], json!({ "size": [1280, 720], "fps": [10.0] }));
+    assert_eq!(json["choice"]["format"], "MJPG");
+    assert_eq!(json["controls"][0]["type"], "integer");
+    assert_eq!(json["kind"], "capture");
+    assert_eq!(json["problem"], Value::Null);
+}
+
+#[test]
+fn a_metadata_node_says_that_the_pictures_are_elsewhere() {
+    let node = device(Kind::Metadata, vec![]);
+    let text = as_text(&node);
+    assert!(text.contains("kind: metadata\n") && text.contains("the pictures are at another node"), "{text}");
+    assert!(!text.contains("brightness"), "{text}");
+    assert!(hint(&[node], &wish()).unwrap().contains("None of these"));
+}
+
+#[test]
+fn a_bare_sensor_is_called_one() {
+    let bayer = Offer { fourcc: *b"pRAA", modes: vec![] };
+    let text = as_text(&device(Kind::Capture, vec![bayer]));
+    assert!(text.contains("raw Bayer only") && text.contains("pipe:rpicam-vid"), "{text}");
+}
+
+#[test]
+fn the_lines_for_the_config_are_a_config() {
+    let webcam = webcam();
+    let ini = webcam.ini(webcam.choice.as_ref().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("namecam.ini");
+    fs::write(&file, ini).unwrap();
+    let config = config::Origin { file: Some(file), sets: vec![] }.load().unwrap();
+    assert_eq!(config.camera.source, config::Source::Device("/dev/v4l/by-id/usb-C920".into()));
+    assert_eq!((config.camera.format.as_str(), config.camera.width), ("mjpg", 1280));
+}
+
+#[test]
+fn a_device_that_is_not_there_is_said_to_be_missing() {
+    let camera = config::Camera { format: "auto".into(), width: 1280, height: 720, fps: 30, ..Default::default() };
+    let text = probe(Some(Path::new("/dev/no-such-camera")), &camera, false).unwrap();
+    assert!(text.contains("no camera at /dev/no-such-camera"), "{text}");
+    let text = probe(Some(Path::new("/dev/null")), &camera, false).unwrap();
+    assert!(text.contains("/dev/null is not a V4L2 device"), "{text}");
+}
+
+#[test]
+fn no_camera_at_all_is_answered_with_what_to_do() {
+    let hint = hint(&[], &wish()).unwrap();
+    assert!(hint.starts_with("There is no camera") && hint.contains("namecam demo"), "{hint}");
+}

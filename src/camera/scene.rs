@@ -1,0 +1,363 @@
+//! [`Film`]: scenes of one or two pictures, over which a window moves slowly.
+
+use crate::pixels::check_size;
+use anyhow::{Context, Result, anyhow};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use std::path::{Path, PathBuf};
+use yuv::{YuvChromaSubsampling, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix, rgb_to_yuv420};
+
+const SCENE_S: u64 = 5;
+/// The window always spans at least this share of a picture's height, so that a face is rarely cut: what is too narrow
+/// for it leaves dark margins.
+const MIN_SPAN: f64 = 0.85;
+/// Of a picture that is taller than this for its width only the upper part is used: people stand in it from head to foot.
+const MAX_TALL: f64 = 1.25;
+/// The window's size at the two ends of a scene, as a share of the largest that fits.
+const WIDE: f64 = 0.96;
+const NEAR: f64 = 0.8;
+/// How far the hand shakes, as a share of the window's width: no two frames are the same.
+const SWAY: f64 = 0.004;
+
+/// How luma and chroma are coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// 0 to 255, as JPEG wants it.
+    FullRange,
+    /// 16 to 235, as cameras send YUYV.
+    LimitedRange,
+}
+
+impl Encoding {
+    /// Two pixels of what no picture covers: the same dark grey either way.
+    fn backdrop(self) -> [u8; 4] {
+        match self {
+            Encoding::FullRange => [28, 128, 28, 128],
+            Encoding::LimitedRange => [40, 128, 40, 128],
+        }
+    }
+}
+
+/// Pictures in YUYV, one a tick.
+pub(super) struct Film {
+    files: Vec<PathBuf>,
+    width: u32,
+    height: u32,
+    scene_ticks: u64,
+    encoding: Encoding,
+    scene: Option<(u64, Vec<Pane>)>,
+    sampler: Sampler,
+}
+
+impl Film {
+    pub fn new(files: Vec<PathBuf>, width: u32, height: u32, fps: u32, encoding: Encoding) -> Film {
+        let scene_ticks = SCENE_S * u64::from(fps.max(1));
+        Film { files, width, height, scene_ticks, encoding, scene: None, sampler: Sampler::default() }
+    }
+
+    /// Width and height in pixels.
+    pub fn size(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+
+    /// Bytes a line.
+    pub fn stride(&self) -> u32 {
+        self.width.div_ceil(2) * 4
+    }
+
+    /// How many pictures there are to show.
+    pub fn pictures(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Draws the picture of this tick into `out`, which is made as large as it must be.
+    ///
+    /// # Errors
+    /// No picture can be read any more.
+    pub fn draw(&mut self, tick: u64, out: &mut Vec<u8>) -> Result<()> {
+        let scene = tick / self.scene_ticks;
+        self.load(scene)?;
+        let stride = self.stride() as usize;
+        out.resize(stride * self.height as usize, 0);
+        out.as_chunks_mut::<4>().0.fill(self.encoding.backdrop());
+        let Some((_, panes)) = &self.scene else { return Ok(()) };
+        let progress = (tick % self.scene_ticks) as f64 / self.scene_ticks as f64;
+        let seconds = tick as f64 / self.scene_ticks as f64 * SCENE_S as f64;
+        for pane in panes {
+            self.sampler.draw(pane, pane.window(progress, seconds), out, stride);
+        }
+        Ok(())
+    }
+
+    /// Reads the pictures of a scene, unless they are there. What cannot be read is left out from then on.
+    ///
+    /// # Errors
+    /// No picture is left; what was wrong with the last one.
+    pub fn load(&mut self, scene: u64) -> Result<()> {
+        if self.scene.as_ref().is_some_and(|(loaded, _)| *loaded == scene) {
+            return Ok(());
+        }
+        // The old pictures' memory goes before that of the new ones comes.
+        self.scene = None;
+        loop {
+            match self.panes(scene) {
+                Ok(panes) => {
+                    self.scene = Some((scene, panes));
+                    return Ok(());
+                }
+                Err((file, error)) => {
+                    let path = self.files.remove(file);
+                    log::warn!("stills: {}: {error:#}", path.display());
+                    if self.files.is_empty() {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The panes of a scene, or the number of the file that cannot be shown, and why.
+    fn panes(&self, scene: u64) -> Result<Vec<Pane>, (usize, anyhow::Error)> {
+        let cast = self.cast(scene);
+        let half = self.width / 4 * 2;
+        let places = if cast.len() == 1 { vec![(0, self.width)] } else { vec![(0, half), (half, self.width - half)] };
+        let mut panes = Vec::new();
+        for (file, (x, width)) in cast.into_iter().zip(places) {
+            let path = self.files.get(file).map(PathBuf::as_path).unwrap_or(Path::new(""));
+            let pane = Pane::read(path, (x, width, self.height), scene * 2 + u64::from(x > 0), self.encoding);
+            panes.push(pane.map_err(|error| (file, error))?);
+        }
+        Ok(panes)
+    }
+
+    /// Who plays in a scene: each picture alone, then beside the next one, which is of another folder if there is one.
+    fn cast(&self, scene: u64) -> Vec<usize> {
+        let count = self.files.len();
+        let first = (scene / 2 % count.max(1) as u64) as usize;
+        if scene.is_multiple_of(2) || count < 2 {
+            return vec![first];
+        }
+        let folder = |file: usize| self.files.get(file).and_then(|path| path.parent());
+        let mut others = (1..count).map(|step| (first + step) % count);
+        let other = others.find(|&file| folder(file) != folder(first)).unwrap_or((first + 1) % count);
+        vec![first, other]
+    }
+}
+
+/// A picture scaled to what is needed of it: luma in full, chroma at half the size both ways.
+struct Planes {
+    luma: Plane,
+    blue: Plane,
+    red: Plane,
+}
+
+struct Plane {
+    width: usize,
+    height: usize,
+    data: Vec<u8>,
+}
+
+/// Where one end of the way over a picture is.
+#[derive(Debug, Clone, Copy)]
+struct View {
+    /// The window's share of the largest one.
+    zoom: f64,
+    /// How much of the free space is left of it and above it, 0 to 1.
+    x: f64,
+    y: f64,
+}
+
+/// The part of a picture that is shown, in shares of its width and height.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    x: f64,
+    y: f64,
+    width: f64,
+    height: f64,
+}
+
+/// A picture, its place on the screen, and the way over it.
+struct Pane {
+    planes: Planes,
+    /// Left edge and width on the screen, pixels; even, since two pixels share their chroma.
+    x: usize,
+    width: usize,
+    height: usize,
+    largest: (f64, f64),
+    ends: [View; 2],
+    phase: f64,
+}
+
+impl Pane {
+    fn read(path: &Path, (x, room, screen): (u32, u32, u32), seed: u64, encoding: Encoding) -> Result<Pane> {
+        let picture = decode(path)?;
+        let tallest = (f64::from(picture.width()) * MAX_TALL) as u32;
+        let picture = picture.crop_imm(0, 0, picture.width(), picture.height().min(tallest.max(1)));
+        let (w, h) = (f64::from(picture.width()), f64::from(picture.height()));
+        let spanned = f64::from(screen) * w / (MIN_SPAN * h);
+        let width = (spanned as u32 / 2 * 2).clamp(2, room.next_multiple_of(2));
+        let shape = f64::from(width) / f64::from(screen);
+        let window = if w / h < shape { (w, w / shape) } else { (h * shape, h) };
+        // At its smallest the window shows the picture pixel by pixel. A small picture is enlarged when it is drawn.
+        let scale = (f64::from(width) / (window.0 * NEAR)).min(1.0);
+        let side = |length: f64| (length * scale).round().max(2.0) as u32;
+        let planes = Planes::of(&picture, side(w), side(h), encoding)?;
+
+        let mut random = Random(seed);
+        // Faces are mostly in the middle and in the upper half; a chin may be cut less often than a forehead.
+        let mut view = |zoom| View { zoom, x: random.between(0.35, 0.65), y: random.between(0.02, 0.22) };
+        let mut ends = [view(WIDE), view(NEAR)];
+        if random.between(0.0, 1.0) < 0.5 {
+            ends.reverse();
+        }
+        let (phase, largest) = (random.between(0.0, 6.0), (window.0 / w, window.1 / h));
+        let margin = (room.saturating_sub(width) / 2) & !1;
+        Ok(Pane {
+            planes,
+            x: (x + margin) as usize,
+            width: width as usize,
+            height: screen as usize,
+            largest,
+            ends,
+            phase,
+        })
+    }
+
+    /// What is shown when this share of the scene has gone by.
+    fn window(&self, progress: f64, seconds: f64) -> Window {
+        let eased = progress * progress * (3.0 - 2.0 * progress);
+        let [from, to] = self.ends;
+        let between = |from: f64, to: f64| from + (to - from) * eased;
+        let zoom = between(from.zoom, to.zoom);
+        let (width, height) = (self.largest.0 * zoom, self.largest.1 * zoom);
+        let sway = |speed: f64| SWAY * width * (seconds * speed + self.phase).sin();
+        let place = |share: f64, free: f64, sway: f64| (share * free + sway).clamp(0.0, free);
+        Window {
+            x: place(between(from.x, to.x), 1.0 - width, sway(5.3)),
+            y: place(between(from.y, to.y), 1.0 - height, sway(3.7)),
+            width,
+            height,
+        }
+    }
+}
+
+fn decode(path: &Path) -> Result<DynamicImage> {
+    let mut reader = ImageReader::open(path)?.with_guessed_format()?;
+    reader.limits(Limits::default());
+    let mut decoder = reader.into_decoder()?;
+    let (width, height) = decoder.dimensions();
+    check_size(width, height).map_err(|error| anyhow!(error))?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut picture = DynamicImage::from_decoder(decoder)?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
+}
+
+impl Planes {
+    fn of(picture: &DynamicImage, width: u32, height: u32, encoding: Encoding) -> Result<Planes> {
+        let rgb = picture.thumbnail_exact(width, height).into_rgb8();
+        let range = match encoding {
+            Encoding::FullRange => YuvRange::Full,
+            Encoding::LimitedRange => YuvRange::Limited,
+        };
+        let mut image = YuvPlanarImageMut::<u8>::alloc(width, height, YuvChromaSubsampling::Yuv420);
+        let (matrix, mode) = (YuvStandardMatrix::Bt601, YuvConversionMode::Balanced);
+        rgb_to_yuv420(&mut image, &rgb, width * 3, range, matrix, mode).context("its colours cannot be converted")?;
+        let plane = |data: &[u8], stride: u32, height: u32| Plane {
+            width: stride as usize,
+            height: height as usize,
+            data: data.to_vec(),
+        };
+        Ok(Planes {
+            luma: plane(image.y_plane.borrow(), image.y_stride, height),
+            blue: plane(image.u_plane.borrow(), image.u_stride, height.div_ceil(2)),
+            red: plane(image.v_plane.borrow(), image.v_stride, height.div_ceil(2)),
+        })
+    }
+}
+
+/// Bilinear sampling in fixed point, 16 bits behind the point: a line is blended out of two, which the compiler
+/// vectorises, and then the pixels out of that line.
+#[derive(Default)]
+struct Sampler {
+    line: Vec<u16>,
+}
+
+impl Sampler {
+    fn draw(&mut self, pane: &Pane, window: Window, out: &mut [u8], stride: usize) {
+        let planes = &pane.planes;
+        for (y, line) in out.chunks_exact_mut(stride).enumerate() {
+            let end = ((pane.x + pane.width) * 2).min(stride);
+            let Some(line) = line.get_mut(pane.x * 2..end) else { return };
+            let pairs = pane.width / 2;
+            let line = line.as_chunks_mut::<4>().0;
+            let down = window.y + window.height * (y as f64 + 0.5) / pane.height as f64;
+            self.blend(&planes.luma, down);
+            let mut luma = self.across(&planes.luma, window, pane.width);
+            for pixels in line.iter_mut() {
+                pixels[0] = luma.next();
+                pixels[2] = luma.next();
+            }
+            for (plane, place) in [(&planes.blue, 1), (&planes.red, 3)] {
+                self.blend(plane, down);
+                let mut chroma = self.across(plane, window, pairs);
+                for pixels in line.iter_mut() {
+                    pixels[place] = chroma.next();
+                }
+            }
+        }
+    }
+
+    /// Blends the line at `down`, a share of the height, out of the two that are nearest.
+    fn blend(&mut self, plane: &Plane, down: f64) {
+        let at = (down * plane.height as f64 - 0.5).clamp(0.0, (plane.height - 1) as f64);
+        let above = at as usize;
+        let weight = ((at - above as f64) * 256.0) as u16;
+        let row = |y: usize| plane.data.get(y * plane.width..(y + 1) * plane.width).unwrap_or_default();
+        let (above, below) = (row(above), row((above + 1).min(plane.height - 1)));
+        self.line.resize(plane.width + 2, 0);
+        // One more at each end, so that half a pixel beyond the edge needs no care.
+        for ((blended, &a), &b) in self.line[1..].iter_mut().zip(above).zip(below) {
+            *blended = u16::from(a) * (256 - weight) + u16::from(b) * weight;
+        }
+        self.line[0] = self.line[1];
+        self.line[plane.width + 1] = self.line[plane.width];
+    }
+
+    fn across(&self, plane: &Plane, window: Window, pixels: usize) -> Across<'_> {
+        let width = plane.width as f64 * 65536.0;
+        let step = window.width * width / pixels as f64;
+        // The line has one more in front: half a pixel back is half a pixel on.
+        let at = window.x * width + step / 2.0 + 32768.0;
+        Across { line: &self.line, at: at as usize, step: step as usize }
+    }
+}
+
+struct Across<'a> {
+    line: &'a [u16],
+    at: usize,
+    step: usize,
+}
+
+impl Across<'_> {
+    fn next(&mut self) -> u8 {
+        let (whole, part) = (self.at >> 16, (self.at >> 8) as u32 & 255);
+        self.at += self.step;
+        let Some(&[a, b]) = self.line.get(whole..whole + 2) else { return 128 };
+        ((u32::from(a) * (256 - part) + u32::from(b) * part + 32768) >> 16) as u8
+    }
+}
+
+/// Random numbers that are the same every time (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn between(&mut self, from: f64, to: f64) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let share = ((bits ^ (bits >> 31)) >> 11) as f64 / (1u64 << 53) as f64;
+        from + share * (to - from)
+    }
+}

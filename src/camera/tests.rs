@@ -1,0 +1,160 @@
+use super::*;
+use std::collections::VecDeque;
+use std::path::Path;
+
+/// A source that plays a script, and then gives nothing.
+struct Fake(VecDeque<Result<Shot>>);
+
+impl Source for Fake {
+    fn next(&mut self, timeout: Duration) -> Result<Shot> {
+        let shot = self.0.pop_front().unwrap_or(Ok(Shot::Nothing));
+        if !matches!(shot, Ok(Shot::Corrupt(_))) {
+            std::thread::sleep(timeout.min(Duration::from_millis(20)));
+        }
+        shot
+    }
+
+    fn describe(&self) -> String {
+        "fake".to_owned()
+    }
+}
+
+fn grey(length: usize) -> Result<Shot> {
+    let format = Format::by_fourcc(b"GREY").unwrap();
+    let (bytes, captured_at) = (vec![7; length], Moment::now());
+    Ok(Shot::Picture(Captured { format, width: 16, height: 16, stride: 16, bytes, captured_at, dropped: 2 }))
+}
+
+fn fake(shots: Vec<Result<Shot>>) -> Result<Box<dyn Source>> {
+    Ok(Box::new(Fake(shots.into())))
+}
+
+fn config(set: impl Fn(&mut Camera)) -> Arc<Config> {
+    let mut config = Config::defaults(Path::new("/"));
+    config.camera.source = Place::Device("/dev/test".into());
+    set(&mut config.camera);
+    Arc::new(config)
+}
+
+/// Runs the thread with `open` while `check` looks at it.
+fn with_thread(mut open: impl FnMut(&Camera) -> Result<Box<dyn Source>> + Send, check: impl FnOnce(&Stage)) {
+    let stage = Stage { config: Arc::default(), frames: Arc::default(), health: Arc::default(), stop: Arc::default() };
+    stage.config.publish(config(|_| {}));
+    std::thread::scope(|scope| {
+        scope.spawn(|| run_with(&stage, &mut open));
+        check(&stage);
+        stage.stop.set();
+    });
+}
+
+fn wait_for(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(8), "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_camera_that_is_gone_is_said_and_back_within_three_seconds() {
+    let mut opened = 0;
+    let open = |_: &Camera| {
+        opened += 1;
+        match opened {
+            1 => bail!("there is no such device"),
+            2 => fake(vec![grey(256), grey(256), Err(anyhow::anyhow!("it was unplugged"))]),
+            _ => fake(vec![grey(256)]),
+        }
+    };
+    with_thread(open, |stage| {
+        let health = &stage.health;
+        let error = || health.camera().error;
+        wait_for("the first error", || error().as_deref() == Some("there is no such device"));
+        wait_for("pictures", || health.camera_online());
+        let camera = health.camera();
+        assert_eq!((camera.source.as_str(), camera.format.as_str(), camera.width), ("/dev/test", "GREY", 16));
+        wait_for("the second error", || error().as_deref() == Some("it was unplugged"));
+        let gone = Instant::now();
+        wait_for("pictures again", || health.camera_online());
+        assert!(gone.elapsed() < Duration::from_secs(3));
+        assert_eq!((health.frames.get(), health.dropped.get()), (3, 6));
+        assert_eq!(stage.frames.newest().unwrap().1.seq, 3);
+        assert_eq!(health.faults.all().len(), 2);
+    });
+}
+
+#[test]
+fn pauses_grow_to_three_seconds_and_end_at_once_for_a_new_source() {
+    let times = std::sync::Mutex::new(Vec::new());
+    let open = |camera: &Camera| {
+        times.lock().unwrap().push(Instant::now());
+        if camera.width == 64 { fake(vec![grey(256)]) } else { bail!("there is no such device") }
+    };
+    with_thread(open, |stage| {
+        let count = || times.lock().unwrap().len();
+        wait_for("four tries", || count() >= 4);
+        let pauses: Vec<u128> = times.lock().unwrap().windows(2).map(|w| (w[1] - w[0]).as_millis()).collect();
+        assert!((450..900).contains(&pauses[0]) && (950..1500).contains(&pauses[1]), "{pauses:?}");
+        stage.config.publish(config(|camera| camera.width = 64));
+        let changed = Instant::now();
+        wait_for("the new source", || stage.health.camera_online());
+        assert!(changed.elapsed() < Duration::from_secs(1));
+        // One fault, however often it was tried.
+        assert_eq!(stage.health.faults.all(), [("camera: there is no such device".to_owned(), 1)]);
+    });
+}
+
+#[test]
+fn a_reload_opens_the_source_again_only_when_the_camera_changed() {
+    let opened = std::sync::atomic::AtomicU32::new(0);
+    let open = |_: &Camera| {
+        opened.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        fake((0..500).map(|_| grey(256)).collect())
+    };
+    let opened = || opened.load(std::sync::atomic::Ordering::Relaxed);
+    with_thread(open, |stage| {
+        wait_for("pictures", || stage.health.frames.get() > 2);
+        stage.config.publish(config(|camera| (camera.rotate, camera.mirror) = (90, true)));
+        let turned = || stage.frames.newest().unwrap().1.turn.degrees == 90;
+        wait_for("a turned frame", turned);
+        assert_eq!(opened(), 1);
+        let seq = stage.frames.newest().unwrap().1.seq;
+        stage.config.publish(config(|camera| camera.fps = 15));
+        wait_for("the second opening", || opened() == 2);
+        wait_for("more frames", || stage.frames.newest().unwrap().1.seq > seq + 2);
+        assert!(stage.health.camera_online());
+    });
+}
+
+#[test]
+fn broken_pictures_are_counted_and_never_published() {
+    let jpeg = || {
+        let (bytes, captured_at) = (b"\xFF\xD8\xFF\xE0 is no JPEG".to_vec(), Moment::now());
+        let format = Format::mjpg();
+        Ok(Shot::Picture(Captured { format, width: 0, height: 0, stride: 0, bytes, captured_at, dropped: 0 }))
+    };
+    let script = move || vec![grey(255), jpeg(), Ok(Shot::Corrupt("flagged by the driver".to_owned())), grey(256)];
+    with_thread(
+        |_: &Camera| fake(script()),
+        |stage| {
+            wait_for("the good one", || stage.health.frames.get() == 1);
+            assert_eq!(stage.health.corrupt.get(), 3);
+            let causes: Vec<String> = stage.health.faults.all().into_iter().map(|(cause, _)| cause).collect();
+            assert!(causes.contains(&"camera: a broken picture: GREY 16x16 cut short".to_owned()), "{causes:?}");
+        },
+    );
+}
+
+#[test]
+fn a_source_that_gives_nothing_for_five_seconds_is_opened_again() {
+    with_thread(
+        |_: &Camera| fake(vec![grey(256)]),
+        |stage| {
+            wait_for("a picture", || stage.health.camera_online());
+            let start = Instant::now();
+            wait_for("the error", || stage.health.camera().error.as_deref() == Some("no picture for 5 s"));
+            assert!(start.elapsed() > Duration::from_secs(4));
+            wait_for("the second opening", || stage.health.frames.get() == 2);
+        },
+    );
+}

@@ -1,0 +1,140 @@
+//! Controls of a camera: brightness, exposure, focus. Their names are v4l2-ctl's.
+
+use super::{Kernel, MAX_ITEMS, call, sys, text, vidioc, zeroed};
+use serde::Serialize;
+use std::io;
+
+/// A control of a camera.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Control {
+    /// V4L2's number of it.
+    #[serde(skip)]
+    pub id: u32,
+    /// As `camera.controls` takes it.
+    pub name: String,
+    /// integer, boolean, menu, button, ...
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Smallest value.
+    pub min: i64,
+    /// Largest value.
+    pub max: i64,
+    /// Distance of its values.
+    pub step: u64,
+    /// Value after power-up.
+    pub default: i64,
+    /// Value now; `None` when it cannot be read.
+    pub value: Option<i64>,
+    /// Of a menu: value and meaning.
+    pub menu: Vec<(i64, String)>,
+    /// True when it cannot be set, now (another control holds it) or ever.
+    pub locked: bool,
+}
+
+impl Control {
+    /// The values that it takes, for people.
+    pub fn range(&self) -> String {
+        if self.menu.is_empty() {
+            let step = if self.step > 1 { format!(" in steps of {}", self.step) } else { String::new() };
+            return format!("{} to {}{step}", self.min, self.max);
+        }
+        let items: Vec<String> = self.menu.iter().map(|(value, meaning)| format!("{value} {meaning}")).collect();
+        items.join(", ")
+    }
+}
+
+/// All controls that have a number as value, and buttons.
+pub(super) fn list(kernel: &dyn Kernel) -> Vec<Control> {
+    let mut controls = Vec::new();
+    let mut id = 0;
+    for _ in 0..MAX_ITEMS {
+        let mut query = sys::v4l2_query_ext_ctrl { id: id | sys::V4L2_CTRL_FLAG_NEXT_CTRL, ..zeroed() };
+        // A driver that does not move on would keep us here.
+        if call(kernel, vidioc::VIDIOC_QUERY_EXT_CTRL, &mut query).is_err() || query.id <= id {
+            break;
+        }
+        id = query.id;
+        controls.extend(describe(kernel, &query));
+    }
+    controls
+}
+
+fn describe(kernel: &dyn Kernel, query: &sys::v4l2_query_ext_ctrl) -> Option<Control> {
+    let kind = match query.type_ {
+        sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER => "integer",
+        sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_BOOLEAN => "boolean",
+        sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_MENU | sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER_MENU => "menu",
+        sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_BUTTON => "button",
+        sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_BITMASK => "bitmask",
+        _ => return None,
+    };
+    if query.flags & sys::V4L2_CTRL_FLAG_DISABLED != 0 {
+        return None;
+    }
+    let readable = query.flags & sys::V4L2_CTRL_FLAG_WRITE_ONLY == 0 && kind != "button";
+    let mut now = sys::v4l2_control { id: query.id, value: 0 };
+    let value = (readable && call(kernel, vidioc::VIDIOC_G_CTRL, &mut now).is_ok()).then(|| i64::from(now.value));
+    let locks = sys::V4L2_CTRL_FLAG_READ_ONLY | sys::V4L2_CTRL_FLAG_INACTIVE | sys::V4L2_CTRL_FLAG_GRABBED;
+    Some(Control {
+        id: query.id,
+        name: ctl_name(&text(&query.name.map(|c| c.to_ne_bytes()[0]))),
+        kind,
+        min: query.minimum,
+        max: query.maximum,
+        step: query.step,
+        default: query.default_value,
+        value,
+        menu: if kind == "menu" { menu(kernel, query) } else { Vec::new() },
+        locked: query.flags & locks != 0,
+    })
+}
+
+/// The items that a menu really has: drivers leave out some between minimum and maximum.
+fn menu(kernel: &dyn Kernel, query: &sys::v4l2_query_ext_ctrl) -> Vec<(i64, String)> {
+    let numbers = query.type_ == sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER_MENU;
+    let indices = (query.minimum.max(0)..=query.maximum).take(MAX_ITEMS as usize);
+    let item = |index: i64| {
+        let mut item = sys::v4l2_querymenu { id: query.id, index: index.try_into().ok()?, ..zeroed() };
+        call(kernel, vidioc::VIDIOC_QUERYMENU, &mut item).ok()?;
+        let meaning = item.__bindgen_anon_1;
+        // SAFETY: a union of bytes and an integer, every bit pattern is a value of both.
+        let meaning = unsafe { if numbers { meaning.value.to_string() } else { text(&meaning.name) } };
+        Some((index, meaning))
+    };
+    indices.filter_map(item).collect()
+}
+
+/// v4l2-ctl's name: "White Balance, Auto" is white_balance_auto.
+pub(super) fn ctl_name(title: &str) -> String {
+    let words = title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("_").to_ascii_lowercase()
+}
+
+/// Sets controls in the order given (auto_exposure before exposure_time); what did not work, for the log.
+pub(super) fn set(kernel: &dyn Kernel, wanted: &[(String, i64)]) -> Vec<String> {
+    let has = if wanted.is_empty() { Vec::new() } else { list(kernel) };
+    let problem = |(name, value): &(String, i64)| {
+        let name = ctl_name(name);
+        let Some(control) = has.iter().find(|control| control.name == name) else {
+            let names: Vec<&str> = has.iter().map(|control| control.name.as_str()).collect();
+            return Some(format!("it has no control {name}; it has {}", names.join(", ")));
+        };
+        let result = match i32::try_from(*value) {
+            Ok(value) => call(kernel, vidioc::VIDIOC_S_CTRL, &mut sys::v4l2_control { id: control.id, value }),
+            Err(_) => Err(io::Error::from_raw_os_error(libc::ERANGE)),
+        };
+        Some(refusal(control, *value, &result.err()?))
+    };
+    wanted.iter().filter_map(problem).collect()
+}
+
+fn refusal(control: &Control, value: i64, error: &io::Error) -> String {
+    let setting = format!("{} = {value} is refused", control.name);
+    match error.raw_os_error() {
+        Some(libc::EINVAL | libc::ERANGE) => format!("{setting}: it takes {}", control.range()),
+        Some(libc::EACCES | libc::EBUSY) => {
+            format!("{setting}: it is read-only, or another control holds it (switch its automatic off first)")
+        }
+        _ => format!("{setting}: {error}"),
+    }
+}

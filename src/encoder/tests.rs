@@ -1,0 +1,287 @@
+use super::*;
+use crate::pixels::{Format, Raw, Turn};
+use crate::sighting::{Rect, Sighting, State};
+use std::path::Path;
+use std::thread;
+
+const SIZE: (u32, u32) = (320, 240);
+const GREY: [u8; 3] = [120; 3];
+
+fn stage(change: impl FnOnce(&mut Config)) -> Stage {
+    let mut config = Config::defaults(Path::new("/"));
+    change(&mut config);
+    let stage = Stage {
+        config: Arc::new(Latest::with(config)),
+        frames: Arc::default(),
+        sightings: Arc::default(),
+        jpegs: Arc::default(),
+        demand: Arc::default(),
+        health: Arc::default(),
+        stop: Arc::default(),
+    };
+    stage.health.camera_is_online("test", "MJPG", SIZE.0, SIZE.1);
+    stage
+}
+
+fn jpeg_of(rgb: &Rgb) -> Vec<u8> {
+    let mut jpeg = Vec::new();
+    compress(rgb, 90, &mut jpeg).unwrap();
+    jpeg
+}
+
+fn frame(seq: u64, rgb: &Rgb, turn: Turn) -> Frame {
+    let raw = Raw { bytes: jpeg_of(rgb), width: rgb.width, height: rgb.height, stride: 0 };
+    Frame::new(seq, Moment::now(), Format::mjpg(), raw, turn)
+}
+
+fn grey_frame(seq: u64) -> Arc<Frame> {
+    Arc::new(frame(seq, &Rgb::filled(SIZE.0, SIZE.1, GREY), Turn::default()))
+}
+
+/// A picture in which every pixel differs from its neighbours, so that a mosaic shows.
+fn checkers() -> Rgb {
+    let data =
+        (0..SIZE.0 * SIZE.1).flat_map(|i| [if (i % SIZE.0 / 8 + i / SIZE.0 / 8) & 1 == 0 { 20 } else { 230 }; 3]);
+    Rgb { width: SIZE.0, height: SIZE.1, data: data.collect() }
+}
+
+fn seen(track: u64, name: Option<&str>, age: Duration) -> Arc<Sightings> {
+    let face = Sighting {
+        track,
+        name: name.map(Arc::from),
+        distance: Some(0.4),
+        runner_up: None,
+        nearest: None,
+        rect: Rect { x: 100, y: 80, w: 80, h: 80 },
+        state: if name.is_some() { State::Named } else { State::Unknown },
+    };
+    let captured_at = Instant::now().checked_sub(age).unwrap();
+    let took = Duration::from_millis(50);
+    Arc::new(Sightings {
+        frame: 1,
+        captured_at,
+        took,
+        interval: took,
+        width: SIZE.0,
+        height: SIZE.1,
+        faces: vec![face],
+    })
+}
+
+fn nobody() -> Arc<Sightings> {
+    Arc::new(Sightings { faces: Vec::new(), ..(*seen(0, None, Duration::ZERO)).clone() })
+}
+
+/// What is offered to viewers now.
+fn shown(stage: &Stage) -> (u64, Arc<Jpeg>, Rgb) {
+    let (version, jpeg) = stage.jpegs.newest().expect("a picture");
+    let rgb = crate::jpeg::decode(jpeg.picture()).expect("a JPEG");
+    (version, jpeg, rgb)
+}
+
+fn is_green([r, g, b]: [u8; 3]) -> bool {
+    g > 150 && r < 110 && b < 110
+}
+
+#[test]
+fn a_camera_jpeg_with_nothing_to_draw_goes_out_byte_for_byte() {
+    let stage = stage(|_| ());
+    let mut encoder = Encoder::new(&stage);
+    let frame = grey_frame(1);
+    stage.frames.publish(Arc::clone(&frame));
+    stage.sightings.publish(nobody());
+    encoder.round();
+    let (_, jpeg, _) = shown(&stage);
+    assert_eq!(jpeg.picture(), frame.bytes);
+    assert!(jpeg.live);
+    assert_eq!((stage.health.passed_through.get(), stage.health.encoded.get()), (1, 0));
+}
+
+#[test]
+fn the_box_is_where_the_face_is_and_the_frame_stays_as_it_was() {
+    let stage = stage(|_| ());
+    let mut encoder = Encoder::new(&stage);
+    let frame = grey_frame(1);
+    stage.frames.publish(Arc::clone(&frame));
+    stage.sightings.publish(seen(1, Some("Alice"), Duration::ZERO));
+    encoder.round();
+    let (_, _, rgb) = shown(&stage);
+    for (x, y) in [(100, 120), (179, 120), (140, 159), (102, 66)] {
+        assert!(is_green(rgb.pixel(x, y)), "at {x},{y}: {:?}", rgb.pixel(x, y));
+    }
+    assert!(!is_green(rgb.pixel(140, 120)) && !is_green(rgb.pixel(60, 120)));
+    assert!(frame.rgb().unwrap().pixel(100, 120)[1].abs_diff(GREY[1]) < 6, "others share it");
+    assert!(stage.health.encode_took.ms().is_some());
+}
+
+#[test]
+fn a_smaller_stream_has_a_smaller_box_and_is_never_larger_than_the_frame() {
+    let stage = stage(|config| config.stream.width = 160);
+    let mut encoder = Encoder::new(&stage);
+    stage.frames.publish(grey_frame(1));
+    stage.sightings.publish(seen(1, Some("Alice"), Duration::ZERO));
+    encoder.round();
+    let (_, _, rgb) = shown(&stage);
+    assert_eq!((rgb.width, rgb.height), (160, 120));
+    assert!(is_green(rgb.pixel(51, 60)) && is_green(rgb.pixel(88, 60)) && !is_green(rgb.pixel(70, 60)));
+    let mut config = (*stage.config.newest().unwrap().1).clone();
+    config.stream.width = 5000;
+    stage.config.publish(Arc::new(config));
+    stage.frames.publish(grey_frame(2));
+    encoder.round();
+    assert_eq!(shown(&stage).2.width, 320);
+}
+
+#[test]
+fn a_turned_frame_is_never_passed_through() {
+    let stage = stage(|_| ());
+    let mut encoder = Encoder::new(&stage);
+    let turn = Turn { degrees: 90, mirror: false };
+    stage.frames.publish(Arc::new(frame(1, &Rgb::filled(320, 240, GREY), turn)));
+    encoder.round();
+    let (_, _, rgb) = shown(&stage);
+    assert_eq!((rgb.width, rgb.height), (240, 320));
+    assert_eq!(stage.health.passed_through.get(), 0);
+}
+
+#[test]
+fn stale_boxes_go_and_the_same_frame_is_not_made_twice() {
+    let stage = stage(|_| ());
+    let mut encoder = Encoder::new(&stage);
+    stage.frames.publish(grey_frame(1));
+    stage.sightings.publish(seen(1, Some("Alice"), Duration::from_millis(1600)));
+    encoder.round();
+    assert_eq!(stage.health.passed_through.get(), 1, "a stale box is not drawn");
+    encoder.round();
+    stage.sightings.publish(nobody());
+    encoder.round();
+    assert_eq!(shown(&stage).0, 1, "nothing new, nothing made");
+    // A camera that is slow does not keep a name from the picture that waits for it.
+    stage.sightings.publish(seen(1, Some("Alice"), Duration::ZERO));
+    encoder.round();
+    encoder.round();
+    assert_eq!((shown(&stage).0, stage.health.encoded.get()), (2, 1));
+}
+
+#[test]
+fn sightings_of_a_picture_of_another_size_are_not_drawn() {
+    let stage = stage(|_| ());
+    let mut encoder = Encoder::new(&stage);
+    stage.frames.publish(Arc::new(frame(1, &Rgb::filled(200, 200, GREY), Turn::default())));
+    stage.sightings.publish(seen(1, Some("Alice"), Duration::ZERO));
+    encoder.round();
+    let (_, _, rgb) = shown(&stage);
+    assert!(rgb.data.iter().all(|value| value.abs_diff(120) < 6));
+}
+
+#[test]
+fn with_blur_nothing_is_passed_through_and_a_missed_face_stays_blurred() {
+    let stage = stage(|config| config.overlay.unknown = UnknownFaces::Blur);
+    let mut encoder = Encoder::new(&stage);
+    let contrast = |rgb: &Rgb| {
+        let line: Vec<u8> = (110..170).map(|x| rgb.pixel(x, 120)[0]).collect();
+        line.iter().max().unwrap() - line.iter().min().unwrap()
+    };
+    let show = |encoder: &mut Encoder<'_>, seq, sightings| {
+        stage.frames.publish(Arc::new(frame(seq, &checkers(), Turn::default())));
+        stage.sightings.publish(sightings);
+        encoder.round();
+        contrast(&shown(&stage).2)
+    };
+    assert!(show(&mut encoder, 1, nobody()) > 150);
+    assert!(show(&mut encoder, 2, seen(1, None, Duration::ZERO)) < 100);
+    assert!(show(&mut encoder, 3, nobody()) < 100, "one look missed it");
+    assert!(show(&mut encoder, 4, seen(2, Some("Alice"), Duration::ZERO)) > 150, "it was Alice");
+    assert!(show(&mut encoder, 5, seen(3, None, Duration::from_millis(1300))) < 100);
+    assert!(show(&mut encoder, 6, nobody()) < 100);
+    thread::sleep(Duration::from_millis(300));
+    assert!(show(&mut encoder, 7, nobody()) > 150, "the look that found it is stale");
+    assert_eq!(stage.health.passed_through.get(), 0);
+}
+
+#[test]
+fn a_frame_that_cannot_be_decoded_is_counted_and_the_old_picture_stays() {
+    let stage = stage(|config| config.camera.mirror = true);
+    let mut encoder = Encoder::new(&stage);
+    let mirror = Turn { degrees: 0, mirror: true };
+    stage.frames.publish(Arc::new(frame(1, &Rgb::filled(32, 32, GREY), mirror)));
+    encoder.round();
+    for seq in 2..4 {
+        let broken = Raw { bytes: b"\xff\xd8 not a JPEG".to_vec(), width: 32, height: 32, stride: 0 };
+        stage.frames.publish(Arc::new(Frame::new(seq, Moment::now(), Format::mjpg(), broken, mirror)));
+        encoder.round();
+    }
+    assert_eq!((shown(&stage).0, stage.health.corrupt.get()), (1, 2));
+    assert_eq!(stage.health.faults.all().len(), 1);
+}
+
+#[test]
+fn a_camera_that_is_away_is_told_once_a_second_and_its_old_frame_is_not_shown() {
+    let stage = stage(|_| ());
+    let mut encoder = Encoder::new(&stage);
+    let old = Raw { bytes: jpeg_of(&Rgb::filled(640, 480, GREY)), width: 640, height: 480, stride: 0 };
+    let old = Frame::new(1, Moment::ago(Duration::from_secs(60)), Format::mjpg(), old, Turn::default());
+    stage.frames.publish(Arc::new(old));
+    stage.health.camera_is_away("/dev/video0", "/dev/video0: No such device");
+    let until = Instant::now() + Duration::from_millis(1300);
+    while Instant::now() < until {
+        encoder.round();
+    }
+    let (version, jpeg, rgb) = shown(&stage);
+    assert_eq!((version, stage.health.encoded.get()), (2, 1), "twice shown, once encoded");
+    assert!(!jpeg.live);
+    assert_eq!((rgb.width, rgb.height), (640, 480));
+    assert!(rgb.data.iter().any(|value| *value > 200) && rgb.pixel(5, 5)[0] < 40, "light text on a dark ground");
+    // It is back: its picture comes at once.
+    stage.health.camera_is_online("/dev/video0", "MJPG", 320, 240);
+    stage.frames.publish(grey_frame(2));
+    encoder.round();
+    assert!(shown(&stage).1.live);
+}
+
+#[test]
+fn nothing_is_encoded_while_nobody_watches_and_the_first_viewer_gets_the_newest_frame_at_once() {
+    let stage = stage(|config| config.stream.width = 160);
+    stage.frames.publish(grey_frame(1));
+    thread::scope(|scope| {
+        scope.spawn(|| run(&stage));
+        thread::sleep(Duration::from_millis(300));
+        assert!(stage.jpegs.newest().is_none());
+        let hold = stage.demand.hold();
+        let first = stage.jpegs.wait_newer(0, Duration::from_secs(5));
+        drop(hold);
+        stage.stop.set();
+        assert!(first.is_some());
+    });
+}
+
+#[test]
+fn max_fps_spaces_pictures_evenly_and_starts_anew_after_a_pause() {
+    let start = Instant::now();
+    let (at, interval) = (|ms| start + Duration::from_millis(ms), Duration::from_millis(100));
+    assert_eq!(next_due(at(0), at(3), interval), at(100));
+    assert_eq!(next_due(at(100), at(107), interval), at(200));
+    assert_eq!(next_due(at(200), at(950), interval), at(1050));
+
+    let stage = stage(|config| config.stream.max_fps = 20);
+    let mut encoder = Encoder::new(&stage);
+    let end = Instant::now() + Duration::from_millis(500);
+    let mut seq = 0;
+    while Instant::now() < end {
+        seq += 1;
+        stage.frames.publish(grey_frame(seq));
+        encoder.round();
+    }
+    assert!((2..=12).contains(&shown(&stage).0), "{} pictures in half a second", shown(&stage).0);
+}
+
+#[test]
+fn pictures_are_baseline_jfif_with_halved_chroma_and_too_large_ones_are_refused() {
+    let jpeg = jpeg_of(&checkers());
+    assert_eq!(jpeg[..4], [0xff, 0xd8, 0xff, 0xe0]);
+    assert_eq!(&jpeg[6..10], b"JFIF");
+    let sof = jpeg.windows(2).position(|two| two == [0xff, 0xc0]).expect("baseline");
+    assert_eq!((jpeg[sof + 9], jpeg[sof + 11]), (3, 0x22));
+    let wide = Rgb { width: 70_000, height: 1, data: vec![0; 210_000] };
+    assert!(compress(&wide, 80, &mut Vec::new()).unwrap_err().contains("stream.width"));
+}

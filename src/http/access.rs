@@ -1,0 +1,277 @@
+//! Who may ask what: the Host check against DNS rebinding, and the passwords.
+
+use super::accounts::{Accounts, Role};
+use super::message::{Request, Whole};
+use crate::config::Config;
+use crate::health::Health;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Whom a route is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody.
+    Open,
+    /// Who may watch.
+    Viewer,
+    /// Who may see the gallery.
+    Admin,
+}
+
+/// How many right passwords are remembered, and how many addresses with wrong ones.
+const REMEMBERED: usize = 64;
+/// So many wrong passwords may come from an address before it must wait.
+const TRIES: u32 = 5;
+/// For so long.
+const PENALTY: Duration = Duration::from_secs(10);
+/// How long a password waits for the check of others.
+const QUEUE: Duration = Duration::from_secs(5);
+
+/// Decides who may ask what.
+pub struct Gate {
+    health: Arc<Health>,
+    machine: String,
+    /// Random, of this process: what is remembered is worth nothing elsewhere.
+    key: [u8; 32],
+    known: Mutex<Known>,
+    checking: Turn,
+    failures: Mutex<HashMap<IpAddr, Failures>>,
+}
+
+/// The accounts of a version of the config; `None` when nobody needs a password.
+#[derive(Clone, Default)]
+struct Known {
+    version: u64,
+    people: Option<Arc<People>>,
+}
+
+#[derive(Default)]
+struct People {
+    accounts: Accounts,
+    /// Right passwords, hashed with the key. Dies with its accounts, so that a reload forgets them.
+    proven: Mutex<HashMap<[u8; 32], Role>>,
+}
+
+struct Failures {
+    count: u32,
+    last: Instant,
+}
+
+impl Gate {
+    /// A gate that knows nobody yet; [`Gate::refresh`] tells it.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub fn new(health: Arc<Health>) -> anyhow::Result<Gate> {
+        let mut key = [0; 32];
+        for half in key.chunks_exact_mut(16) {
+            let random = argon2::password_hash::try_generate_salt();
+            half.copy_from_slice(&random.map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?);
+        }
+        let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_lowercase();
+        let (known, failures) = (Mutex::default(), Mutex::default());
+        Ok(Gate { health, machine, key, known, checking: Turn::default(), failures })
+    }
+
+    /// Reads the password file when the config is a new one. A bad file is reported, and the accounts stay as they
+    /// were; at the start that is nobody.
+    pub fn refresh(&self, version: u64, config: &Config) {
+        let mut known = lock(&self.known);
+        if known.version == version {
+            return;
+        }
+        known.version = version;
+        let Some(path) = &config.http.password_file else {
+            known.people = None;
+            return;
+        };
+        match Accounts::load(path) {
+            Ok(accounts) => {
+                accounts.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+                known.people = Some(Arc::new(People { accounts, proven: Mutex::default() }));
+            }
+            Err(problems) => {
+                problems.iter().for_each(|problem| self.health.faults.report("http", problem));
+                known.people.get_or_insert_default();
+            }
+        }
+    }
+
+    /// Lets a request pass that comes under a name of this machine.
+    ///
+    /// # Errors
+    /// The answer that says which name is not among them.
+    pub fn check_host(&self, request: &Request, config: &Config) -> Result<(), Whole> {
+        let headers = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Host")).map(|(_, v)| v);
+        let stranger = headers.chain(&request.authority).find(|host| !self.is_mine(host, config));
+        let Some(host) = stranger else { return Ok(()) };
+        let host: String = host.chars().filter(|c| c.is_ascii_graphic()).take(100).collect();
+        Err(Whole::text(
+            421,
+            &format!(
+                "This is a namecam, but not one that is called {host}.\nIf that is its name, add it to http.hosts in \
+                 namecam.ini and reload; its address as a number always works."
+            ),
+        ))
+    }
+
+    fn is_mine(&self, host: &str, config: &Config) -> bool {
+        if let Some(rest) = host.strip_prefix('[') {
+            return rest.split_once(']').is_some_and(|(ip, _)| ip.parse::<Ipv6Addr>().is_ok());
+        }
+        let name = host.split(':').next().unwrap_or_default().trim_end_matches('.').to_lowercase();
+        let short = self.machine.split('.').next().unwrap_or_default();
+        let machine = !short.is_empty()
+            && (name == self.machine || name == short || name.strip_suffix(".local").is_some_and(|n| n == short));
+        name.parse::<IpAddr>().is_ok() || name == "localhost" || machine || config.http.hosts.contains(&name)
+    }
+
+    /// What who asks may do.
+    ///
+    /// # Errors
+    /// The answer that refuses.
+    pub fn admit(&self, request: &Request, config: &Config, access: Access) -> Result<Role, Whole> {
+        if access == Access::Open {
+            return Ok(Role::Viewer);
+        }
+        let people = lock(&self.known).people.clone();
+        let role = match people {
+            Some(people) => self.log_in(request, &people)?,
+            None => without_password(request, config)?,
+        };
+        if access == Access::Admin && role != Role::Admin {
+            let how = "This is for an admin: a user with that role in http.password_file";
+            let here = if config.http.password_file.is_none() { ", or anybody on the machine itself" } else { "" };
+            return Err(Whole::text(403, &format!("{how}{here}.")));
+        }
+        Ok(role)
+    }
+
+    fn log_in(&self, request: &Request, people: &People) -> Result<Role, Whole> {
+        let Some((user, password)) = request.header("Authorization").and_then(basic) else {
+            return Err(unauthorized("A user name and a password are needed."));
+        };
+        let mark = self.mark(&user, &password);
+        if let Some(role) = lock(&people.proven).get(&mark) {
+            return Ok(*role);
+        }
+        self.may_try(request.peer)?;
+        let busy = || Whole::later(503, 5, "Many passwords are being checked; please try again.");
+        let _turn = self.checking.wait(QUEUE).ok_or_else(busy)?;
+        // Others from there may have failed while this one waited.
+        self.may_try(request.peer)?;
+        let Some(role) = people.accounts.verify(&user, &password) else {
+            self.failed(request.peer);
+            return Err(unauthorized("The user name or the password is wrong."));
+        };
+        if let Some(peer) = request.peer {
+            lock(&self.failures).remove(&peer);
+        }
+        let mut proven = lock(&people.proven);
+        if proven.len() >= REMEMBERED {
+            proven.clear();
+        }
+        proven.insert(mark, role);
+        Ok(role)
+    }
+
+    /// What right credentials are remembered by. Looking it up takes a time that says nothing without the key.
+    fn mark(&self, user: &str, password: &str) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.key);
+        hash.update((user.len() as u64).to_le_bytes());
+        hash.update(user);
+        hash.update(password);
+        hash.finalize().into()
+    }
+
+    fn may_try(&self, peer: Option<IpAddr>) -> Result<(), Whole> {
+        let mut failures = lock(&self.failures);
+        let Some((peer, record)) = peer.and_then(|peer| Some((peer, failures.get(&peer)?))) else { return Ok(()) };
+        if record.count < TRIES {
+            return Ok(());
+        }
+        let left = PENALTY.saturating_sub(record.last.elapsed());
+        if left.is_zero() {
+            failures.remove(&peer);
+            return Ok(());
+        }
+        Err(Whole::later(429, left.as_secs() as u32 + 1, "Too many wrong passwords; please wait a few seconds."))
+    }
+
+    fn failed(&self, peer: Option<IpAddr>) {
+        self.health.faults.report("http", "a wrong user name or password");
+        let Some(peer) = peer else { return };
+        let mut failures = lock(&self.failures);
+        if failures.len() >= REMEMBERED && !failures.contains_key(&peer) {
+            failures.retain(|_, record| record.last.elapsed() < PENALTY);
+        }
+        if failures.len() >= REMEMBERED && !failures.contains_key(&peer) {
+            failures.clear();
+        }
+        let record = failures.entry(peer).or_insert_with(|| {
+            log::warn!("http: a wrong user name or password from {peer}");
+            Failures { count: 0, last: Instant::now() }
+        });
+        record.count += 1;
+        record.last = Instant::now();
+    }
+}
+
+/// Without a password file who asks from the machine itself is admin, and `open` or loopback makes a viewer.
+fn without_password(request: &Request, config: &Config) -> Result<Role, Whole> {
+    let loopback = request.peer.is_some_and(|peer| peer.to_canonical().is_loopback());
+    // A proxy on this machine speaks for others.
+    let proxied =
+        ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"].iter().any(|name| request.header(name).is_some());
+    match (loopback, config.http.open) {
+        (true, _) if !proxied => Ok(Role::Admin),
+        (true, _) | (_, true) => Ok(Role::Viewer),
+        _ => Err(Whole::text(403, "Not from here: set http.password_file, or http.open = yes, in namecam.ini.")),
+    }
+}
+
+fn unauthorized(text: &str) -> Whole {
+    Whole::text(401, text).with("WWW-Authenticate", "Basic realm=\"namecam\", charset=\"UTF-8\"")
+}
+
+/// User and password of an `Authorization: Basic` header.
+fn basic(header: &str) -> Option<(String, String)> {
+    let (scheme, code) = header.split_once(' ')?;
+    let plain = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(code.trim()).ok())??;
+    let (user, password) = std::str::from_utf8(&plain).ok()?.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
+}
+
+/// One at a time, and a wait with an end.
+#[derive(Default)]
+struct Turn {
+    taken: Mutex<bool>,
+    freed: Condvar,
+}
+
+struct Taken<'a>(&'a Turn);
+
+impl Turn {
+    fn wait(&self, longest: Duration) -> Option<Taken<'_>> {
+        let waited = self.freed.wait_timeout_while(lock(&self.taken), longest, |taken| *taken);
+        let (mut taken, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        (!std::mem::replace(&mut *taken, true)).then_some(Taken(self))
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.taken) = false;
+        self.0.freed.notify_one();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

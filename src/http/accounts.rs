@@ -1,0 +1,254 @@
+//! The password file: lines `user:role:hash`, read by [`Accounts::load`], written by [`passwd`].
+
+use anyhow::{Context, Result, bail};
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::Path;
+
+/// What somebody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Watch.
+    Viewer,
+    /// Watch, and see the gallery.
+    Admin,
+}
+
+impl Role {
+    /// The word for it in the password file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Admin => "admin",
+        }
+    }
+
+    /// The role that this word names.
+    pub fn from_word(word: &str) -> Option<Role> {
+        [Role::Viewer, Role::Admin].into_iter().find(|role| role.as_str() == word)
+    }
+}
+
+/// Memory of one check in KiB, and rounds: 0.1 s on a small board.
+const COST: (u32, u32) = (19_456, 2);
+/// A hash that asks for more memory than this (KiB) or more rounds would stop a small board.
+const MAX_COST: (u32, u32) = (262_144, 16);
+
+struct Account {
+    role: Role,
+    hash: PasswordHash,
+}
+
+/// Who may log in.
+#[derive(Default)]
+pub struct Accounts {
+    users: BTreeMap<String, Account>,
+    /// What is worth a warning about the file.
+    pub warnings: Vec<String>,
+}
+
+impl Accounts {
+    /// Reads a password file. Blank lines and lines that begin with `#` are comments.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with the line's number.
+    pub fn load(path: &Path) -> Result<Accounts, Vec<String>> {
+        let shown = path.display();
+        let read = fs::read_to_string(path);
+        let text = read.map_err(|error| vec![format!("{shown}: cannot be read: {error}")])?;
+        let mut accounts = Accounts::default();
+        let mut problems = Vec::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            match read_line(line) {
+                Ok((user, _)) if accounts.users.contains_key(&user) => {
+                    problems.push(format!("{shown}, line {number}: {user} has a line already"));
+                }
+                Ok((user, account)) => drop(accounts.users.insert(user, account)),
+                Err(what) => problems.push(format!("{shown}, line {number}: {what}")),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        if accounts.users.is_empty() {
+            accounts.warnings.push(format!("{shown}: names nobody, so nobody can watch; namecam passwd adds somebody"));
+        }
+        if fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o004 != 0) {
+            accounts.warnings.push(format!("{shown}: everybody on this machine can read it; chmod o-r {shown}"));
+        }
+        Ok(accounts)
+    }
+
+    /// The role of `user` when `password` is right. Takes as long for a user who does not exist.
+    pub fn verify(&self, user: &str, password: &str) -> Option<Role> {
+        let known = self.users.get(user);
+        let account = known.or_else(|| self.users.values().next())?;
+        let right = Argon2::default().verify_password(password.as_bytes(), &account.hash).is_ok();
+        (right && known.is_some()).then_some(account.role)
+    }
+}
+
+fn read_line(line: &str) -> Result<(String, Account), String> {
+    let mut parts = line.splitn(3, ':');
+    let (Some(user), Some(role), Some(hash)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("must be user:role:hash; namecam passwd writes it".to_owned());
+    };
+    check_user(user)?;
+    let role = Role::from_word(role).ok_or_else(|| format!("role {role}: must be viewer or admin"))?;
+    let hash =
+        PasswordHash::new(hash).map_err(|_| "the hash is damaged; namecam passwd writes a new one".to_owned())?;
+    let params = Params::try_from(&hash).ok().filter(|p| p.m_cost() <= MAX_COST.0 && p.t_cost() <= MAX_COST.1);
+    if hash.algorithm.as_str() != "argon2id" || hash.salt.is_none() || hash.hash.is_none() || params.is_none() {
+        let (m, t) = MAX_COST;
+        return Err(format!("the hash must be argon2id with m <= {m} and t <= {t}; namecam passwd writes one"));
+    }
+    Ok((user.to_owned(), Account { role, hash }))
+}
+
+fn check_user(user: &str) -> Result<(), String> {
+    let bad = |c: char| c == ':' || c.is_control() || c.is_whitespace();
+    if user.is_empty() || user.len() > 64 || user.starts_with('#') || user.contains(bad) {
+        return Err("a user's name is 1 to 64 bytes without spaces and colons, and does not begin with #".to_owned());
+    }
+    Ok(())
+}
+
+/// Adds `user` to the password file, or gives her another role and password. Other lines stay as they are; the
+/// file is replaced in one step, keeps its owner and mode, and is made with mode 0600 when it is not there.
+///
+/// # Errors
+/// When the name or password cannot be used, or the file cannot be read or written.
+pub fn passwd(file: &Path, user: &str, role: Role, password: &str) -> Result<()> {
+    if let Err(what) = check_user(user) {
+        bail!(what);
+    }
+    if password.is_empty() || password.len() > 256 || password.contains(char::is_control) {
+        bail!("a password is 1 to 256 bytes without control characters");
+    }
+    let params = Params::new(COST.0, COST.1, 1, None).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let hash = argon2.hash_password(password.as_bytes()).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let new = format!("{user}:{}:{hash}", role.as_str());
+
+    // The file itself, so that a link to it stays a link.
+    let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let shown = file.display();
+    let old = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
+    };
+    let hers = |line: &str| line.trim().split(':').next() == Some(user);
+    let mut lines: Vec<&str> = old.lines().collect();
+    match lines.iter().position(|line| hers(line)) {
+        Some(at) => lines[at] = &new,
+        None => lines.push(&new),
+    }
+    replace(&file, &(lines.join("\n") + "\n")).with_context(|| format!("cannot write {shown}"))
+}
+
+fn replace(file: &Path, text: &str) -> Result<()> {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(format!(".{}", std::process::id()));
+    let beside = Path::new(&beside);
+    let written = (|| {
+        let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
+        if let Ok(old) = fs::metadata(file) {
+            // First the owner, who may only be another one when root writes; chown may clear mode bits.
+            if (old.uid(), old.gid()) != (new.metadata()?.uid(), new.metadata()?.gid()) {
+                fchown(&new, Some(old.uid()), Some(old.gid()))?;
+            }
+            new.set_permissions(Permissions::from_mode(old.mode() & 0o777))?;
+        }
+        new.write_all(text.as_bytes())?;
+        new.sync_all()?;
+        fs::rename(beside, file)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(beside);
+    }
+    written?;
+    // The new name is on the disk once its folder is; a file system that cannot do that is no reason to fail.
+    if let Some(folder) = file.parent() {
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_user_can_log_in_and_a_wrong_password_or_name_cannot() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        passwd(&file, "anna", Role::Viewer, "ein Wort: geheim").unwrap();
+        passwd(&file, "민호", Role::Admin, "비밀").unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+        let accounts = Accounts::load(&file).ok().unwrap();
+        assert!(accounts.warnings.is_empty());
+        assert_eq!(accounts.verify("anna", "ein Wort: geheim"), Some(Role::Viewer));
+        assert_eq!(accounts.verify("민호", "비밀"), Some(Role::Admin));
+        assert_eq!(accounts.verify("anna", "비밀"), None);
+        assert_eq!(accounts.verify("nobody", "ein Wort: geheim"), None);
+    }
+
+    #[test]
+    fn a_new_password_replaces_only_that_line_and_keeps_the_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        passwd(&file, "anna", Role::Viewer, "old").unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("# the family\n\n{text}# end")).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        passwd(&file, "anna", Role::Admin, "new").unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("# the family\n\nanna:admin:$argon2id$") && text.ends_with("\n# end\n"), "{text}");
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let accounts = Accounts::load(&file).ok().unwrap();
+        assert_eq!((accounts.verify("anna", "old"), accounts.verify("anna", "new")), (None, Some(Role::Admin)));
+    }
+
+    #[test]
+    fn every_bad_line_is_named_with_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        passwd(&file, "anna", Role::Viewer, "x").unwrap();
+        let good = fs::read_to_string(&file).unwrap();
+        let weak = good.replace("anna", "eve").replace("m=19456", "m=999999");
+        fs::write(&file, format!("{good}\nbob\n# fine\ncarl:boss:x\ndora:viewer:plain\n{weak}{good}")).unwrap();
+        let problems = Accounts::load(&file).err().unwrap();
+        let lines: Vec<&str> = problems.iter().filter_map(|p| p.split("line ").nth(1)?.split(':').next()).collect();
+        assert_eq!(lines, ["3", "5", "6", "7", "8"], "{problems:#?}");
+    }
+
+    #[test]
+    fn a_file_that_everybody_can_read_or_that_names_nobody_is_warned_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        fs::write(&file, "# nobody yet\n").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(Accounts::load(&file).ok().unwrap().warnings.len(), 2);
+        assert!(Accounts::load(&folder.path().join("absent")).err().unwrap()[0].contains("cannot be read"));
+    }
+
+    #[test]
+    fn names_and_passwords_that_the_file_cannot_hold_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        for (user, password) in [("a:b", "x"), ("", "x"), ("#a", "x"), ("a\nb", "x"), ("a", ""), ("a", "x\ny")] {
+            assert!(passwd(&file, user, Role::Viewer, password).is_err(), "{user:?} {password:?}");
+        }
+        assert!(!file.exists());
+    }
+}

@@ -1,0 +1,83 @@
+//! The listening socket, with everything set that accepted connections inherit from it.
+
+use anyhow::{Context, Result};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// A write that makes no progress for so long ends with what it has done.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(4);
+/// A client that does not acknowledge, or keeps its window shut, for so long is gone.
+const GONE_AFTER: Duration = Duration::from_secs(10);
+/// Bytes under way to a client, about two pictures: more would make a slow viewer see the past. The kernel doubles it.
+const SEND_BUFFER: libc::c_int = 128 * 1024;
+const BACKLOG: libc::c_int = 128;
+
+/// Listens on `address`. The options come before `listen`, so that no connection is without them.
+///
+/// # Errors
+/// When the address is taken, is not this machine's, or needs more rights.
+pub fn listen(address: SocketAddr) -> Result<TcpListener> {
+    open(address).with_context(|| format!("cannot listen on {address}"))
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    // SAFETY: no pointers; the result is checked.
+    let fd = check(unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
+    // SAFETY: `fd` is a socket that was opened just now and that nobody else owns.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1)?;
+    set(&socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, &1)?;
+    set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUF, &SEND_BUFFER)?;
+    let timeout = libc::timeval { tv_sec: SEND_TIMEOUT.as_secs() as libc::time_t, tv_usec: 0 };
+    set(&socket, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &timeout)?;
+    set(&socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1)?;
+    let gone_after_ms = GONE_AFTER.as_millis() as libc::c_uint;
+    set(&socket, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, &gone_after_ms)?;
+    bind(&socket, address)?;
+    // SAFETY: no pointers; the socket is open.
+    check(unsafe { libc::listen(socket.as_raw_fd(), BACKLOG) })?;
+    Ok(TcpListener::from(socket))
+}
+
+fn set<T>(socket: &OwnedFd, level: libc::c_int, option: libc::c_int, value: &T) -> io::Result<()> {
+    let (value, len) = (std::ptr::from_ref(value).cast(), size_of::<T>() as libc::socklen_t);
+    // SAFETY: `value` points to `len` bytes that live through the call.
+    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value, len) }).map(drop)
+}
+
+fn bind(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(v4) => {
+            let raw = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: v4.port().to_be(),
+                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
+                sin_zero: [0; 8],
+            };
+            bind_raw(socket, &raw)
+        }
+        SocketAddr::V6(v6) => {
+            let raw = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: v6.port().to_be(),
+                sin6_flowinfo: v6.flowinfo(),
+                sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
+                sin6_scope_id: v6.scope_id(),
+            };
+            bind_raw(socket, &raw)
+        }
+    }
+}
+
+fn bind_raw<T>(socket: &OwnedFd, address: &T) -> io::Result<()> {
+    let (address, len) = (std::ptr::from_ref(address).cast(), size_of::<T>() as libc::socklen_t);
+    // SAFETY: `address` is a sockaddr_in or sockaddr_in6 of `len` bytes that lives through the call.
+    check(unsafe { libc::bind(socket.as_raw_fd(), address, len) }).map(drop)
+}
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

@@ -1,0 +1,180 @@
+//! HTTP: [`ROUTES`], who may ask them, and the way from a request to its answer.
+//!
+//! A request passes the Host check, finds its route, passes the route's access, then its method; the handler sees only
+//! [`message`] types. [`server`] knows sockets, [`access`] passwords, [`mjpeg`] and [`events`] answers without an end.
+
+pub mod access;
+pub mod accounts;
+mod events;
+mod listener;
+pub mod message;
+mod mjpeg;
+mod page;
+pub mod server;
+mod state;
+
+use crate::config::Config;
+use crate::demand::Demand;
+use crate::frame::Jpeg;
+use crate::health::Health;
+use crate::latest::Latest;
+use crate::roster::Roster;
+use crate::sighting::Sightings;
+use crate::stop::Stop;
+use access::{Access, Gate};
+use accounts::Role;
+use message::{Answer, Body, Request, Whole};
+use page::Page;
+use server::Handler;
+pub use server::Server;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+/// What HTTP reads and whom it asks for pictures.
+pub struct Stage {
+    /// The config; a newer one is taken up at once.
+    pub config: Arc<Latest<Config>>,
+    /// What recognition sees.
+    pub sightings: Arc<Latest<Sightings>>,
+    /// Who is in the gallery.
+    pub roster: Arc<Latest<Roster>>,
+    /// Pictures for viewers.
+    pub jpegs: Arc<Latest<Jpeg>>,
+    /// Tells the encoder that somebody watches.
+    pub demand: Arc<Demand>,
+    /// Numbers and heartbeats.
+    pub health: Arc<Health>,
+    /// The end.
+    pub stop: Arc<Stop>,
+}
+
+/// Serves until the program ends, and returns within 0.3 s then.
+pub fn run(server: Server, stage: Stage) {
+    let site = match Site::new(stage) {
+        Ok(site) => Arc::new(site),
+        // The program ends with this thread.
+        Err(error) => return log::error!("http: {error:#}"),
+    };
+    server.serve(&site, &site.stage.stop, || {
+        site.stage.health.http_beat.beat();
+        site.refresh();
+    });
+}
+
+/// Everything that answers need.
+pub(crate) struct Site {
+    stage: Stage,
+    gate: Gate,
+    page: Page,
+    listeners: AtomicUsize,
+}
+
+/// A line of [`ROUTES`].
+pub struct Route {
+    /// The path.
+    pub path: &'static str,
+    /// The value of the parameter `action` that leads here too, as mjpg-streamer has it: `/?action=stream`.
+    pub action: Option<&'static str>,
+    /// The method; GET means HEAD too.
+    pub method: &'static str,
+    /// Whom it is for.
+    pub access: Access,
+    /// What it does.
+    pub help: &'static str,
+    handler: for<'a> fn(&'a Site, &'a Request, Role) -> Answer<'a>,
+}
+
+macro_rules! route {
+    ($method:ident $path:literal $(?action=$action:literal)?, $access:ident, $help:literal, $handler:expr) => {
+        Route {
+            path: $path,
+            action: route!(@action $($action)?),
+            method: stringify!($method),
+            access: Access::$access,
+            help: $help,
+            handler: $handler,
+        }
+    };
+    (@action) => { None };
+    (@action $action:literal) => { Some($action) };
+}
+
+/// Every route. The first that fits is taken.
+pub const ROUTES: &[Route] = &[
+    route!(GET "/" ?action="stream", Viewer, "live picture, MJPEG", |site, _, _| mjpeg::stream(site)),
+    route!(GET "/" ?action="snapshot", Viewer, "newest picture, JPEG", |site, request, _| mjpeg::snapshot(site, request)),
+    route!(GET "/", Viewer, "the page", |site, _, _| site.page.answer().into()),
+    route!(GET "/video_feed", Viewer, "live picture, MJPEG", |site, _, _| mjpeg::stream(site)),
+    route!(GET "/stream.mjpg", Viewer, "live picture, MJPEG", |site, _, _| mjpeg::stream(site)),
+    route!(GET "/snapshot.jpg", Viewer, "newest picture, JPEG; ?strict=1: 503 when the camera is away", |site, request, _| {
+        mjpeg::snapshot(site, request)
+    }),
+    route!(GET "/api/state", Viewer, "camera, recognition, stream and faces, JSON", |site, _, role| {
+        Whole::json(&state::state(&site.stage, role)).into()
+    }),
+    route!(GET "/api/events", Viewer, "who comes and who goes, server-sent events", |site, _, role| events::events(site, role)),
+    route!(GET "/api/gallery", Admin, "people and pictures, and why some are not used, JSON", |site, _, _| site.gallery().into()),
+    route!(GET "/metrics", Viewer, "counters for Prometheus", |site, _, _| {
+        let text = state::metrics(&site.stage).into_bytes();
+        Whole::new("text/plain; version=0.0.4; charset=utf-8", Body::Bytes(text)).into()
+    }),
+    route!(GET "/healthz", Open, "ok, or 503 and why", |site, _, _| match site.stage.health.trouble() {
+        None => Whole::text(200, "ok").into(),
+        Some(trouble) => Whole::text(503, &trouble).into(),
+    }),
+];
+
+impl Site {
+    fn new(stage: Stage) -> anyhow::Result<Site> {
+        let gate = Gate::new(Arc::clone(&stage.health))?;
+        let site = Site { stage, gate, page: Page::default(), listeners: AtomicUsize::new(0) };
+        site.refresh();
+        Ok(site)
+    }
+
+    /// Takes up a newer config.
+    fn refresh(&self) {
+        if let Some((version, config)) = self.stage.config.newest() {
+            self.gate.refresh(version, &config);
+        }
+    }
+
+    fn config(&self) -> Arc<Config> {
+        let newest = self.stage.config.newest().map(|(_, config)| config);
+        newest.unwrap_or_else(|| Arc::new(Config::defaults(std::path::Path::new(""))))
+    }
+
+    fn gallery(&self) -> Whole {
+        let roster = self.stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default();
+        match serde_json::to_value(&*roster) {
+            Ok(value) => Whole::json(&value),
+            Err(error) => Whole::text(500, &error.to_string()),
+        }
+    }
+
+    fn dispatch<'a>(&'a self, request: &'a Request) -> Result<Answer<'a>, Whole> {
+        self.refresh();
+        let config = self.config();
+        self.gate.check_host(request, &config)?;
+        let action = request.param("action");
+        let fits = |route: &&Route| route.path == request.path && (route.action.is_none() || route.action == action);
+        let Some(route) = ROUTES.iter().find(fits) else {
+            return Err(Whole::text(404, "There is nothing here. The page is at /"));
+        };
+        let role = self.gate.admit(request, &config, route.access)?;
+        if request.method != route.method && request.method != "HEAD" {
+            let allow = format!("{}, HEAD", route.method);
+            return Err(Whole::text(405, &format!("Only {allow}.")).with("Allow", allow));
+        }
+        Ok((route.handler)(self, request, role))
+    }
+}
+
+impl Handler for Site {
+    fn answer<'a>(&'a self, request: &'a Request) -> Answer<'a> {
+        self.dispatch(request).unwrap_or_else(Answer::Whole)
+    }
+}
+
+#[cfg(test)]
+mod tests;

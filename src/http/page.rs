@@ -1,0 +1,60 @@
+//! The page, and the policy under which a browser runs its own script and style and nothing else.
+
+use super::message::{Body, Whole};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+const HTML: &str = include_str!("page.html");
+
+/// The page with its policy.
+pub struct Page {
+    policy: String,
+}
+
+impl Default for Page {
+    fn default() -> Page {
+        let hash = |tag: &str| STANDARD.encode(Sha256::digest(inside(HTML, tag).as_bytes()));
+        let policy = format!(
+            "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src 'self' data:; \
+             connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+            hash("script"),
+            hash("style")
+        );
+        Page { policy }
+    }
+}
+
+impl Page {
+    /// The answer of `/`.
+    pub fn answer(&self) -> Whole {
+        Whole::new("text/html; charset=utf-8", Body::Static(HTML.as_bytes()))
+            .with("Content-Security-Policy", self.policy.as_str())
+    }
+}
+
+/// What stands between `<tag>` and `</tag>`.
+fn inside<'a>(html: &'a str, tag: &str) -> &'a str {
+    let behind = html.split_once(&format!("<{tag}>")).map_or("", |(_, rest)| rest);
+    behind.split_once(&format!("</{tag}>")).map_or("", |(inside, _)| inside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_one_script_and_one_style_and_nothing_that_the_policy_forbids() {
+        for tag in ["script", "style"] {
+            assert_eq!(HTML.matches(&format!("<{tag}")).count(), 1);
+            assert!(inside(HTML, tag).len() > 100);
+        }
+        for forbidden in
+            [" style=", " onclick=", " onload=", " onerror=", "innerHTML", "http://", "https://", "//cdn", "@import"]
+        {
+            let allowed = HTML.replace("http://www.w3.org/2000/svg", "");
+            assert!(!allowed.contains(forbidden), "{forbidden} in page.html");
+        }
+        assert!(!HTML.contains('\r'), "a browser would hash other line ends than we do");
+    }
+}

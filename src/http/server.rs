@@ -1,0 +1,201 @@
+//! The socket side of HTTP: the only file that knows tiny_http.
+
+use super::accounts::Accounts;
+use super::listener::{SEND_TIMEOUT, listen};
+use super::message::{Answer, Request, Stream, Whole, Wire};
+use crate::config::Config;
+use crate::stop::{POLL, Stop};
+use anyhow::{Context, Result};
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// After so long no further write of the same bytes is begun; with the last one's [`SEND_TIMEOUT`] it stays below 10 s.
+const SEND_LIMIT: Duration = Duration::from_secs(5);
+const _: () = assert!(SEND_LIMIT.as_secs() + SEND_TIMEOUT.as_secs() < 10);
+/// How long answers under way are waited for at the end.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// Answers requests.
+pub trait Handler: Send + Sync + 'static {
+    /// The answer to `request`. It may take its time: it holds up nobody else.
+    fn answer<'a>(&'a self, request: &'a Request) -> Answer<'a>;
+}
+
+/// A server that listens already; requests wait until [`Server::serve`] takes them.
+pub struct Server {
+    tiny: tiny_http::Server,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Listens on `http.bind`.
+    ///
+    /// # Errors
+    /// When that address cannot be listened on or the password file is bad; says why.
+    pub fn bind(config: &Config) -> Result<Server> {
+        if let Some(path) = &config.http.password_file {
+            Accounts::load(path).map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
+        }
+        let address = config.bind_address().with_context(|| format!("not an address: {}", config.http.bind))?;
+        Server::with_limits(address, tiny_http::Limits::default())
+    }
+
+    /// Like [`Server::bind`], with another time that a client has for its request.
+    #[cfg(test)]
+    pub(super) fn impatient(config: &Config, read_timeout: Duration) -> Result<Server> {
+        let address = config.bind_address().context("not an address")?;
+        Server::with_limits(address, tiny_http::Limits { read_timeout, ..tiny_http::Limits::default() })
+    }
+
+    fn with_limits(address: SocketAddr, limits: tiny_http::Limits) -> Result<Server> {
+        let listener = listen(address)?;
+        let address = listener.local_addr()?;
+        let tiny = tiny_http::Server::from_listener(listener, limits).map_err(|error| anyhow::anyhow!(error))?;
+        Ok(Server { tiny, address })
+    }
+
+    /// Where it listens; the port is the real one when 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests until the program ends; `tick` is called at least every [`POLL`].
+    ///
+    /// Each answer has a thread of its own, so that a slow client, a password check or a stream holds up nobody. There
+    /// are never more than connections, which the server bounds: a connection's next request is read after the answer.
+    pub fn serve(&self, handler: &Arc<impl Handler>, stop: &Stop, tick: impl Fn()) {
+        let under_way = Arc::new(AtomicUsize::new(0));
+        while !stop.is_set() {
+            tick();
+            match self.tiny.recv_timeout(POLL) {
+                Ok(Some(request)) => {
+                    let (handler, guard) = (Arc::clone(handler), UnderWay::one_more(&under_way));
+                    let thread = std::thread::Builder::new().name("http-answer".to_owned());
+                    // Without a thread the request is dropped, which answers 500 and closes.
+                    let spawned = thread.spawn(move || {
+                        let _guard = guard;
+                        respond(&*handler, request);
+                    });
+                    if let Err(error) = spawned {
+                        log::warn!("http: no thread for an answer: {error}");
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    log::warn!("http: {error}");
+                    stop.wait(POLL);
+                }
+            }
+        }
+        let deadline = Instant::now() + FAREWELL;
+        while under_way.load(Relaxed) > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Counts an answer for as long as it is under way.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    fn one_more(count: &Arc<AtomicUsize>) -> UnderWay {
+        count.fetch_add(1, Relaxed);
+        UnderWay(Arc::clone(count))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+fn respond(handler: &impl Handler, tiny: tiny_http::Request) {
+    let mut request = Request::new(tiny.method().as_str(), tiny.url());
+    let headers = tiny.headers().iter();
+    request.headers = headers.map(|h| (h.field.as_str().to_string(), h.value.to_string())).collect();
+    request.peer = tiny.remote_addr().map(|address| address.ip().to_canonical());
+    let head_only = request.method == "HEAD";
+    let keeps_alive = keeps_alive(&request, *tiny.http_version() >= (1, 1));
+    // A client that has gone, or is cut off, is nothing to report: the closed connection says it.
+    let _ = match handler.answer(&request) {
+        Answer::Whole(whole) => {
+            let writer = if keeps_alive { tiny.into_writer() } else { tiny.into_last_writer() };
+            send_whole(&mut Outgoing(writer), &whole, keeps_alive, head_only)
+        }
+        Answer::Stream(stream) => send_stream(&mut Outgoing(tiny.into_last_writer()), stream, head_only),
+    };
+}
+
+/// True when the client may ask again on this connection; nothing here reads a body, so one with a body may not.
+fn keeps_alive(request: &Request, http_1_1: bool) -> bool {
+    let says = |word: &str| request.header("Connection").is_some_and(|v| v.to_ascii_lowercase().contains(word));
+    let body =
+        request.header("Transfer-Encoding").is_some() || request.header("Content-Length").is_some_and(|v| v != "0");
+    !body && !says("close") && !says("upgrade") && (http_1_1 || says("keep-alive"))
+}
+
+fn send_whole(wire: &mut Outgoing, whole: &Whole, keeps_alive: bool, head_only: bool) -> io::Result<()> {
+    let body = whole.body.bytes();
+    let mut head = head(whole.status, whole.content_type, &whole.headers);
+    let connection = if keeps_alive { "keep-alive" } else { "close" };
+    let _ = write!(head, "Content-Length: {}\r\nConnection: {connection}\r\n\r\n", body.len());
+    wire.0.write_all(head.as_bytes())?;
+    wire.send(if head_only { b"" } else { body })
+}
+
+fn send_stream(wire: &mut Outgoing, stream: Stream<'_>, head_only: bool) -> io::Result<()> {
+    // No chunks and no keep-alive: the end of the connection is the end of the body, for HTTP/1.0 clients too.
+    let mut head = head(200, stream.content_type, &[]).into_bytes();
+    head.extend_from_slice(b"Connection: close\r\n\r\n");
+    if head_only {
+        return wire.send(&head);
+    }
+    head.extend_from_slice(stream.first);
+    wire.send(&head)?;
+    (stream.run)(wire)
+}
+
+/// Status line and headers, without the empty line behind them.
+fn head(status: u16, content_type: &str, headers: &[(&str, String)]) -> String {
+    let reason = tiny_http::StatusCode(status).default_reason_phrase();
+    let mut head = format!("HTTP/1.1 {status} {reason}\r\nServer: namecam\r\nContent-Type: {content_type}\r\n");
+    let usual = [
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'self'"),
+    ];
+    let own = |name: &str| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+    let usual = usual.into_iter().filter(|(name, _)| !own(name));
+    for (name, value) in headers.iter().map(|(n, v)| (*n, v.as_str())).chain(usual) {
+        let _ = write!(head, "{name}: {value}\r\n");
+    }
+    head
+}
+
+/// The way to a client, with an end to patience.
+struct Outgoing(Box<dyn Write + Send>);
+
+impl Wire for Outgoing {
+    fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        let begun = Instant::now();
+        // Not write_all: a client that takes a byte now and then would hold it for ever.
+        while !bytes.is_empty() {
+            match self.0.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            if !bytes.is_empty() && begun.elapsed() >= SEND_LIMIT {
+                return Err(ErrorKind::TimedOut.into());
+            }
+        }
+        self.0.flush()
+    }
+}

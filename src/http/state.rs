@@ -1,0 +1,156 @@
+//! What the program knows about itself, as JSON and as Prometheus metrics.
+
+use super::Stage;
+use super::accounts::Role;
+use crate::health::{Health, Heartbeat};
+use crate::sighting::{Sightings, round3};
+use serde_json::{Value, json};
+use std::fmt::{Display, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The answer of `/api/state`.
+pub fn state(stage: &Stage, role: Role) -> Value {
+    let health = &stage.health;
+    let camera = health.camera();
+    let roster = stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default();
+    let recognition = stage.config.newest().map(|(_, config)| config.recognition.clone()).unwrap_or_default();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_s": health.started.elapsed().as_secs(),
+        "camera": {
+            "source": camera.source,
+            "online": camera.error.is_none(),
+            "format": camera.format,
+            "width": camera.width,
+            "height": camera.height,
+            "fps": round1(health.capture_fps.per_second()),
+            "frames": health.frames.get(),
+            "dropped": health.dropped.get(),
+            "corrupt": health.corrupt.get(),
+            "age_ms": health.frame_age().map(millis),
+            "error": camera.error,
+        },
+        "recognition": {
+            "interval_ms": recognition.interval_ms,
+            "looks": health.looks.get(),
+            "last_ms": health.look_took.ms(),
+            "age_ms": health.look_age().map(millis),
+            "threshold": round3(recognition.threshold_for(recognition.metric)),
+            "people": roster.known(),
+            "pictures": roster.used(),
+            "skipped": roster.skipped(),
+            "generation": roster.generation,
+        },
+        "stream": {
+            "viewers": stage.demand.viewers(),
+            "fps": round1(health.stream_fps.per_second()),
+            "encoded": health.encoded.get(),
+            "passed_through": health.passed_through.get(),
+            "encode_ms": health.encode_took.ms(),
+        },
+        "faces": faces(current(stage).as_deref(), role),
+    })
+}
+
+/// The newest sightings, unless they are stale.
+pub fn current(stage: &Stage) -> Option<Arc<Sightings>> {
+    stage.sightings.newest().map(|(_, sightings)| sightings).filter(|sightings| !sightings.is_stale(Instant::now()))
+}
+
+/// The faces as `/api/state` shows them.
+pub fn faces(sightings: Option<&Sightings>, role: Role) -> Value {
+    let Some(sightings) = sightings else { return json!([]) };
+    let age_ms = millis(sightings.captured_at.elapsed());
+    let shown = sightings.faces.iter().map(|face| {
+        let mut shown = json!({ "track": face.track });
+        let rest = face.json(sightings.width, sightings.height, role == Role::Admin);
+        if let (Some(shown), Value::Object(rest)) = (shown.as_object_mut(), rest) {
+            shown.extend(rest);
+            shown.insert("state".to_owned(), face.state.as_str().into());
+            shown.insert("age_ms".to_owned(), age_ms.into());
+        }
+        shown
+    });
+    Value::Array(shown.collect())
+}
+
+fn millis(age: Duration) -> u64 {
+    age.as_millis() as u64
+}
+
+fn round1(rate: f64) -> f64 {
+    (rate * 10.0).round() / 10.0
+}
+
+/// The answer of `/metrics`: Prometheus text format 0.0.4.
+pub fn metrics(stage: &Stage) -> String {
+    let health = &*stage.health;
+    let roster = stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default();
+    let seconds = |ms: Option<f64>| ms.map_or(f64::NAN, |ms| ms / 1000.0);
+    let mut page = Metrics::default();
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    page.labelled("build_info", "the program that runs", "gauge", &[(&version, 1)]);
+    page.gauge("uptime_seconds", "since the program started", health.started.elapsed().as_secs());
+    page.gauge("healthy", "1, or 0 when a loop hangs or no model can be used", u8::from(health.trouble().is_none()));
+    page.gauge("camera_online", "1 while pictures come", u8::from(health.camera_online()));
+    page.gauge("camera_fps", "frames a second of the camera", round1(health.capture_fps.per_second()));
+    page.counter("camera_frames_total", "frames that the camera gave", health.frames.get());
+    page.counter("camera_dropped_total", "frames that a newer one overtook", health.dropped.get());
+    page.counter("camera_corrupt_total", "frames that were broken", health.corrupt.get());
+    page.counter("looks_total", "looks of the recognition", health.looks.get());
+    page.gauge("look_seconds", "how long the last look took", seconds(health.look_took.ms()));
+    page.gauge("faces", "faces in sight", current(stage).map_or(0, |s| s.faces.len()));
+    page.gauge("gallery_people", "people who can be recognised", roster.known());
+    page.gauge("gallery_pictures", "pictures of them that are used", roster.used());
+    page.gauge("gallery_skipped", "files in the gallery that are not used", roster.skipped());
+    page.gauge("gallery_generation", "galleries since the start", roster.generation);
+    page.gauge("viewers", "viewers of the stream", stage.demand.viewers());
+    page.gauge("stream_fps", "pictures a second for viewers", round1(health.stream_fps.per_second()));
+    page.counter("encoded_total", "pictures that were encoded", health.encoded.get());
+    page.counter("passed_through_total", "pictures that went out as they came", health.passed_through.get());
+    page.gauge("encode_seconds", "how long the last encoding took", seconds(health.encode_took.ms()));
+    heartbeats(&mut page, health);
+    let faults = health.faults.all();
+    let labels: Vec<_> = faults.iter().map(|(cause, count)| ([("cause", cause.as_str())], *count)).collect();
+    let samples: Vec<_> = labels.iter().map(|(labels, count)| (&labels[..], *count)).collect();
+    page.labelled("faults_total", "what went wrong, by cause", "counter", &samples);
+    page.0
+}
+
+fn heartbeats(page: &mut Metrics, health: &Health) {
+    let age = |beat: &Heartbeat| beat.age().as_secs_f64();
+    let samples = [
+        (&[("loop", "capture")][..], age(&health.capture_beat)),
+        (&[("loop", "recognition")][..], age(&health.recognition_beat)),
+        (&[("loop", "encoder")][..], age(&health.encoder_beat)),
+        (&[("loop", "http")][..], age(&health.http_beat)),
+    ];
+    page.labelled("heartbeat_age_seconds", "how long ago each loop went round", "gauge", &samples);
+}
+
+#[derive(Default)]
+struct Metrics(String);
+
+impl Metrics {
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.labelled(name, help, "gauge", &[(&[], value)]);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.labelled(name, help, "counter", &[(&[], value)]);
+    }
+
+    fn labelled<V: Display>(&mut self, name: &str, help: &str, kind: &str, samples: &[(&[(&str, &str)], V)]) {
+        let page = &mut self.0;
+        let _ = writeln!(page, "# HELP namecam_{name} {help}\n# TYPE namecam_{name} {kind}");
+        for (labels, value) in samples {
+            let _ = write!(page, "namecam_{name}");
+            if let [(label, text)] = labels {
+                let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                let _ = write!(page, "{{{label}=\"{text}\"}}");
+            }
+            let _ = writeln!(page, " {value}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Clients that mean harm, or are broken in the same way.
+
+use super::sockets::{CLOSE, Running};
+use std::io::{BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+#[test]
+fn clients_that_reset_at_once_do_no_harm() {
+    let running = Running::small();
+    let address = running.address;
+    let storm = (0..4).map(|_| {
+        std::thread::spawn(move || {
+            for _ in 0..500 {
+                let Ok(mut stream) = TcpStream::connect(address) else { continue };
+                let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                reset_on_close(&stream);
+            }
+        })
+    });
+    let storm: Vec<JoinHandle<()>> = storm.collect();
+    storm.into_iter().for_each(|thread| thread.join().unwrap());
+    let answered = || {
+        let mut text = String::new();
+        let stream = TcpStream::connect(address).and_then(|mut stream| {
+            stream.write_all(format!("GET /healthz HTTP/1.1\r\n{CLOSE}").as_bytes())?;
+            stream.read_to_string(&mut text)
+        });
+        stream.is_ok() && text.ends_with("ok\n")
+    };
+    running.within(Duration::from_secs(5), "an answer", answered);
+}
+
+fn reset_on_close(stream: &TcpStream) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let (value, len) = (std::ptr::from_ref(&linger).cast(), size_of::<libc::linger>() as libc::socklen_t);
+    // SAFETY: `value` points to a `linger` of `len` bytes that lives through the call.
+    let result = unsafe { libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, value, len) };
+    assert_eq!(result, 0);
+}
+
+#[test]
+fn a_client_that_dribbles_its_request_is_closed() {
+    let running = Running::start(100, 32, Duration::from_millis(700));
+    let mut slow = running.ask("GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
+    let idle = running.ask("");
+    let begun = Instant::now();
+    let writer = {
+        let mut slow = slow.try_clone().unwrap();
+        std::thread::spawn(move || {
+            while slow.write_all(b"a").is_ok() && begun.elapsed() < Duration::from_secs(10) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        })
+    };
+    let mut text = Vec::new();
+    let _ = slow.read_to_end(&mut text);
+    assert!(text.is_empty() || text.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&text));
+    let mut idle = idle;
+    assert_eq!(idle.read_to_end(&mut Vec::new()).unwrap(), 0, "an idle connection is closed without a word");
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    writer.join().unwrap();
+}
+
+#[test]
+fn heads_without_measure_and_bodies_that_never_come_do_no_harm() {
+    let running = Running::small();
+    let long = format!("GET /{} HTTP/1.1\r\n{CLOSE}", "x".repeat(20_000));
+    let many = format!("GET / HTTP/1.1\r\n{}{CLOSE}", "A: b\r\n".repeat(200));
+    for request in [long, many] {
+        let mut stream = running.ask(&request);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&answer));
+    }
+    let begun = Instant::now();
+    for hostile in [
+        "Content-Length: 18446744073709551615\r\n",
+        "Content-Length: 1000000\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Content-Length: 2000\r\nExpect: 100-continue\r\n",
+        "TE: a;q=NaN, b;q=1, c;q=NaN, chunked;q=0.5\r\n",
+        "Connection: upgrade\r\n",
+    ] {
+        let answer = running.answer(&format!("GET /healthz HTTP/1.1\r\n{hostile}{CLOSE}"));
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("ok\n"), "{hostile}: {answer}");
+    }
+    let future = running.answer("PRI * HTTP/2.0\r\n\r\n");
+    assert!(future.starts_with("HTTP/1.1 505 ") || future.starts_with("HTTP/2.0 505 "), "{future}");
+    assert!(running.answer("GET /\u{e9} HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400 "));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn requests_behind_a_stream_on_the_same_connection_hold_up_nobody() {
+    let running = Running::small();
+    let request =
+        "GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2) + &"GET / HTTP/1.1\r\n\r\n".repeat(50);
+    let viewers: Vec<TcpStream> = (0..20).map(|_| running.ask(&request)).collect();
+    running.within(Duration::from_secs(5), "20 viewers", || running.stage.demand.viewers() == 20);
+    let begun = Instant::now();
+    assert!(running.answer(&format!("GET /healthz HTTP/1.1\r\n{CLOSE}")).ends_with("ok\n"));
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert_eq!(running.stage.demand.viewers(), viewers.len());
+}
+
+#[test]
+fn connections_beyond_the_limit_are_closed_and_places_are_given_back() {
+    let running = Running::small();
+    let open: Vec<TcpStream> = (0..256).map(|_| running.ask("")).collect();
+    let shut_out = || {
+        let mut stream = TcpStream::connect(running.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let _ = stream.write_all(format!("GET /healthz HTTP/1.1\r\n{CLOSE}").as_bytes());
+        let mut text = String::new();
+        let _ = stream.read_to_string(&mut text);
+        text.is_empty()
+    };
+    running.within(Duration::from_secs(5), "refusal", shut_out);
+    drop(open);
+    running.within(Duration::from_secs(5), "an answer", || !shut_out());
+}
+
+#[test]
+fn a_viewer_that_does_not_read_is_cut_off_and_costs_the_others_nothing() {
+    let running = Running::start(200_000, 32, Duration::from_secs(30));
+    let stuck = running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut good = BufReader::new(running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    running.within(Duration::from_secs(5), "two viewers", || running.stage.demand.viewers() == 2);
+    let begun = Instant::now();
+    let mut pictures = 0;
+    let mut bytes = vec![0; 200_000];
+    while running.stage.demand.viewers() == 2 {
+        good.read_exact(&mut bytes).unwrap();
+        pictures += 1;
+        assert!(begun.elapsed() < Duration::from_secs(11), "it still holds a place");
+    }
+    let rate = f64::from(pictures) / begun.elapsed().as_secs_f64();
+    assert!(rate > 15.0, "the other one got {rate:.1} pictures a second of 25");
+    // What was sent before can still be read; then the connection has ended.
+    let mut rest = Vec::new();
+    let mut stuck = stuck;
+    let _ = stuck.read_to_end(&mut rest);
+    assert!(rest.len() < 2_000_000, "{} bytes were waiting for it", rest.len());
+}

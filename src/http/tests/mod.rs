@@ -1,0 +1,331 @@
+//! Tests of HTTP: the dispatcher without sockets here, the server with them in [`sockets`] and [`hostile`].
+
+mod hostile;
+mod sockets;
+
+use super::*;
+use crate::roster::{Person, Picture};
+use crate::sighting::{Near, Rect, Sighting, State};
+use serde_json::{Value, json};
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
+    let mut config = Config::defaults(Path::new("/nowhere"));
+    config.http.bind = "127.0.0.1:0".to_owned();
+    change(&mut config);
+    Stage {
+        config: Arc::new(Latest::with(config)),
+        sightings: Arc::default(),
+        roster: Arc::default(),
+        jpegs: Arc::default(),
+        demand: Arc::default(),
+        health: Arc::default(),
+        stop: Arc::default(),
+    }
+}
+
+fn site(change: impl FnOnce(&mut Config)) -> Site {
+    Site::new(stage(change)).unwrap()
+}
+
+fn request(method: &str, target: &str, peer: &str) -> Request {
+    let headers = vec![("Host".to_owned(), "127.0.0.1:5000".to_owned())];
+    Request { headers, peer: Some(peer.parse::<IpAddr>().unwrap()), ..Request::new(method, target) }
+}
+
+fn with(mut request: Request, name: &str, value: &str) -> Request {
+    request.headers.retain(|(n, _)| n != name);
+    request.headers.push((name.to_owned(), value.to_owned()));
+    request
+}
+
+fn whole(site: &Site, request: &Request) -> Whole {
+    match site.answer(request) {
+        Answer::Whole(whole) => whole,
+        Answer::Stream(_) => panic!("{request:?} is a stream"),
+    }
+}
+
+fn status(site: &Site, request: &Request) -> u16 {
+    site.answer(request).status()
+}
+
+fn body(whole: &Whole) -> String {
+    String::from_utf8_lossy(whole.body.bytes()).into_owned()
+}
+
+fn header<'a>(whole: &'a Whole, name: &str) -> Option<&'a str> {
+    whole.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_str())
+}
+
+fn faces() -> Sightings {
+    let near = |what: &str, distance| Near { what: what.into(), distance };
+    let rect = Rect { x: -4, y: 10, w: 50, h: 60 };
+    let alice = Sighting {
+        track: 7,
+        name: Some("Alice".into()),
+        distance: Some(0.4123),
+        runner_up: Some(near("Bob", 0.81)),
+        nearest: Some(near("Alice/1.jpg", 0.39)),
+        rect,
+        state: State::Named,
+    };
+    let stranger = Sighting {
+        track: 8,
+        name: None,
+        distance: None,
+        runner_up: None,
+        nearest: None,
+        state: State::Seen,
+        ..alice.clone()
+    };
+    let captured_at = Instant::now();
+    Sightings {
+        frame: 1,
+        captured_at,
+        took: Duration::ZERO,
+        interval: Duration::ZERO,
+        width: 640,
+        height: 360,
+        faces: vec![alice, stranger],
+    }
+}
+
+const LAN: &str = "192.168.1.9";
+
+#[test]
+fn every_route_answers_get_and_refuses_other_methods_with_allow() {
+    let site = site(|_| {});
+    site.stage.jpegs.publish(Arc::new(Jpeg::new(b"JPEG", crate::frame::Moment::now(), false)));
+    for route in ROUTES {
+        let target = route.action.map_or(route.path.to_owned(), |action| format!("{}?x=1&action={action}", route.path));
+        let good = status(&site, &request("GET", &target, "127.0.0.1"));
+        assert_eq!(good, 200, "GET {target}");
+        for method in ["POST", "DELETE", "OPTIONS", "get", "BREW"] {
+            let refused = whole(&site, &request(method, &target, "127.0.0.1"));
+            assert_eq!((refused.status, header(&refused, "Allow")), (405, Some("GET, HEAD")), "{method} {target}");
+        }
+    }
+    for nowhere in ["/nothing", "/video_feed/", "//", "/%2e%2e/", "*"] {
+        assert_eq!(status(&site, &request("GET", nowhere, "127.0.0.1")), 404, "{nowhere}");
+    }
+    let page = whole(&site, &request("GET", "/?action=other", "127.0.0.1"));
+    assert_eq!((page.status, page.content_type), (200, "text/html; charset=utf-8"));
+}
+
+#[test]
+fn only_names_of_this_machine_pass_the_host_check() {
+    let site = site(|config| config.http.hosts = vec!["cam.home.arpa".to_owned()]);
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned();
+    let short = machine.split('.').next().unwrap();
+    let (local, shouted) = (format!("{short}.local"), format!("{}:80", short.to_uppercase()));
+    let good =
+        ["10.0.0.7", "10.0.0.7:5000", "[::1]:5000", "[fe80::1]", "localhost", "LocalHost.:5000", "cam.home.arpa:80"];
+    for host in good.into_iter().chain([&machine[..], &local, &shouted]) {
+        assert_eq!(status(&site, &with(request("GET", "/healthz", LAN), "Host", host)), 200, "{host}");
+    }
+    for host in ["evil.example", "10.0.0.7.evil.example", "localhost.evil.example", "[::1", "", "1.2.3", "local"] {
+        let refused = whole(&site, &with(request("GET", "/api/state", "127.0.0.1"), "Host", host));
+        assert_eq!(refused.status, 421, "{host}");
+        assert!(body(&refused).contains("http.hosts"));
+    }
+    let absolute = Request { peer: None, ..request("GET", "http://evil.example/healthz", LAN) };
+    assert_eq!(status(&site, &absolute), 421);
+    let twice = {
+        let mut request = request("GET", "/healthz", LAN);
+        request.headers.push(("host".to_owned(), "evil.example".to_owned()));
+        request
+    };
+    assert_eq!(status(&site, &twice), 421);
+}
+
+#[test]
+fn without_a_password_file_loopback_is_admin_and_others_need_open() {
+    let shut = site(|_| {});
+    assert_eq!(status(&shut, &request("GET", "/api/gallery", "127.0.0.1")), 200);
+    assert_eq!(status(&shut, &request("GET", "/api/gallery", "::ffff:127.0.0.1")), 200);
+    assert_eq!(status(&shut, &request("GET", "/api/state", LAN)), 403);
+    assert_eq!(status(&shut, &request("GET", "/healthz", LAN)), 200);
+    let open = site(|config| config.http.open = true);
+    assert_eq!(status(&open, &request("GET", "/api/state", LAN)), 200);
+    assert_eq!(status(&open, &request("GET", "/api/gallery", LAN)), 403);
+    let proxied = with(request("GET", "/api/gallery", "127.0.0.1"), "X-Forwarded-For", LAN);
+    assert_eq!(status(&open, &proxied), 403);
+}
+
+fn login(target: &str, peer: &str, credentials: &str) -> Request {
+    use base64::Engine;
+    let code = base64::engine::general_purpose::STANDARD.encode(credentials);
+    with(request("GET", target, peer), "Authorization", &format!("Basic {code}"))
+}
+
+#[test]
+fn a_password_is_asked_for_and_its_role_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
+    accounts::passwd(&file, "root", Role::Admin, "r:oot").unwrap();
+    let site = site(|config| config.http.password_file = Some(file.clone()));
+    let asked = whole(&site, &request("GET", "/video_feed", "127.0.0.1"));
+    assert_eq!(asked.status, 401);
+    assert!(header(&asked, "WWW-Authenticate").unwrap().starts_with("Basic realm=\"namecam\""));
+    assert_eq!(status(&site, &request("GET", "/healthz", LAN)), 200);
+    assert_eq!(status(&site, &login("/api/state", LAN, "anna:a")), 200);
+    assert_eq!(status(&site, &login("/api/gallery", "127.0.0.1", "anna:a")), 403);
+    assert_eq!(status(&site, &login("/api/gallery", LAN, "root:r:oot")), 200);
+    assert_eq!(status(&site, &login("/api/state", LAN, "anna:b")), 401);
+    assert_eq!(status(&site, &with(request("GET", "/", LAN), "Authorization", "Basic %%%")), 401);
+
+    let begun = Instant::now();
+    for _ in 0..1000 {
+        assert_eq!(status(&site, &login("/api/state", LAN, "anna:a")), 200);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(3), "a right password is checked once only");
+}
+
+#[test]
+fn too_many_wrong_passwords_make_that_address_wait_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
+    let site = site(|config| config.http.password_file = Some(file.clone()));
+    assert_eq!(status(&site, &login("/", LAN, "anna:a")), 200);
+    for _ in 0..5 {
+        assert_eq!(status(&site, &login("/", LAN, "nobody:a")), 401);
+    }
+    let refused = whole(&site, &login("/", LAN, "anna:x"));
+    assert_eq!(refused.status, 429);
+    assert!(header(&refused, "Retry-After").is_some());
+    assert_eq!(status(&site, &login("/", LAN, "anna:a")), 200, "who is known already is not held up");
+    assert_eq!(status(&site, &login("/", "192.168.1.10", "anna:x")), 401);
+}
+
+#[test]
+fn a_reload_takes_new_passwords_and_a_bad_file_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    accounts::passwd(&file, "anna", Role::Viewer, "old").unwrap();
+    let site = site(|config| config.http.password_file = Some(file.clone()));
+    let reload = || site.stage.config.publish(site.config());
+    assert_eq!(status(&site, &login("/", LAN, "anna:old")), 200);
+    accounts::passwd(&file, "anna", Role::Viewer, "new").unwrap();
+    reload();
+    assert_eq!(status(&site, &login("/", LAN, "anna:old")), 401);
+    assert_eq!(status(&site, &login("/", LAN, "anna:new")), 200);
+    std::fs::write(&file, "rubbish\n").unwrap();
+    reload();
+    assert_eq!(status(&site, &login("/", LAN, "anna:new")), 200);
+    assert!(site.stage.health.faults.all().iter().any(|(cause, _)| cause.contains("line 1")));
+}
+
+#[test]
+fn a_bad_password_file_at_the_start_admits_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = site(|config| config.http.password_file = Some(folder.path().join("absent")));
+    assert_eq!(status(&site, &request("GET", "/", "127.0.0.1")), 401);
+    assert_eq!(status(&site, &login("/", "127.0.0.1", "anna:a")), 401);
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn state_has_the_shape_that_scripts_rely_on() {
+    let site = site(|config| config.http.open = true);
+    site.stage.sightings.publish(Arc::new(faces()));
+    let ask = |peer| serde_json::from_str::<Value>(&body(&whole(&site, &request("GET", "/api/state", peer)))).unwrap();
+    let state = ask(LAN);
+    assert_eq!(keys(&state), ["version", "uptime_s", "camera", "recognition", "stream", "faces"]);
+    let camera =
+        ["source", "online", "format", "width", "height", "fps", "frames", "dropped", "corrupt", "age_ms", "error"];
+    assert_eq!(keys(&state["camera"]), camera);
+    let recognition =
+        ["interval_ms", "looks", "last_ms", "age_ms", "threshold", "people", "pictures", "skipped", "generation"];
+    assert_eq!(keys(&state["recognition"]), recognition);
+    assert_eq!(keys(&state["stream"]), ["viewers", "fps", "encoded", "passed_through", "encode_ms"]);
+    let face = ["track", "name", "distance", "runner_up", "nearest", "box", "state", "age_ms"];
+    assert_eq!(keys(&state["faces"][0]), face);
+    assert_eq!((&state["camera"]["age_ms"], &state["recognition"]["last_ms"]), (&Value::Null, &Value::Null));
+    assert_eq!(state["recognition"]["threshold"], json!(0.6));
+    assert_eq!(state["faces"][0]["box"], json!([0, 10, 46, 60]));
+    assert_eq!(state["faces"][0]["runner_up"], json!({"name": "Bob", "distance": 0.81}));
+    assert_eq!(state["faces"][0]["nearest"], json!({"file": null, "distance": 0.39}), "files are for admins");
+    assert_eq!(ask("127.0.0.1")["faces"][0]["nearest"]["file"], json!("Alice/1.jpg"));
+    assert_eq!((&state["faces"][1]["name"], &state["faces"][1]["state"]), (&Value::Null, &json!("seen")));
+}
+
+#[test]
+fn faces_of_long_ago_are_left_out() {
+    let site = site(|_| {});
+    let old = Sightings { captured_at: Instant::now().checked_sub(Duration::from_secs(2)).unwrap(), ..faces() };
+    site.stage.sightings.publish(Arc::new(old));
+    assert_eq!(state::state(&site.stage, Role::Admin)["faces"], json!([]));
+}
+
+#[test]
+fn the_gallery_says_which_pictures_are_skipped_and_why() {
+    let site = site(|_| {});
+    let picture = Picture { file: "Alice/2.jpg".into(), skipped: Some("no face".into()) };
+    let people = vec![Person { name: "Alice".into(), pictures: vec![picture] }];
+    site.stage.roster.publish(Arc::new(Roster { generation: 3, people, ..Roster::default() }));
+    let gallery: Value = serde_json::from_str(&body(&whole(&site, &request("GET", "/api/gallery", "::1")))).unwrap();
+    assert_eq!(keys(&gallery), ["generation", "people", "ignored", "warnings"]);
+    assert_eq!(gallery["people"][0]["pictures"][0], json!({"file": "Alice/2.jpg", "skipped": "no face"}));
+}
+
+#[test]
+fn healthz_says_what_hangs_and_a_camera_that_is_away_is_healthy() {
+    let site = site(|_| {});
+    site.stage.health.camera_is_away("/dev/video0", "no such device");
+    assert_eq!(status(&site, &request("GET", "/healthz", LAN)), 200);
+    site.stage.health.set_recognition_error(Some("no model".to_owned()));
+    let sick = whole(&site, &request("GET", "/healthz", LAN));
+    assert_eq!((sick.status, body(&sick).as_str()), (503, "no model\n"));
+}
+
+#[test]
+fn every_line_of_the_metrics_is_one_that_prometheus_reads() {
+    let site = site(|_| {});
+    site.stage.health.faults.report("camera", "said \"no\" \\ and\nleft");
+    let text = body(&whole(&site, &request("GET", "/metrics", "127.0.0.1")));
+    assert!(text.contains("namecam_faults_total{cause=\"camera: said \\\"no\\\" \\\\ and\\nleft\"} 1\n"), "{text}");
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(name.starts_with("namecam_"), "{line}");
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn a_snapshot_with_strict_says_that_the_camera_is_away_and_without_shows_the_picture_that_does() {
+    let site = site(|_| {});
+    site.stage.health.camera_is_away("/dev/video0", "unplugged");
+    let old = crate::frame::Moment::ago(Duration::from_secs(60));
+    site.stage.jpegs.publish(Arc::new(Jpeg::new(b"AWAY", old, false)));
+    let strict = whole(&site, &request("GET", "/snapshot.jpg?strict=1", "127.0.0.1"));
+    assert_eq!((strict.status, header(&strict, "Retry-After")), (503, Some("3")));
+    assert!(body(&strict).contains("unplugged"));
+    let shown = whole(&site, &request("GET", "/?action=snapshot&strict=0", "127.0.0.1"));
+    assert_eq!((shown.status, shown.content_type, shown.body.bytes()), (200, "image/jpeg", &b"AWAY"[..]));
+}
+
+#[test]
+fn a_snapshot_waits_for_a_fresh_picture_and_wakes_the_encoder() {
+    let site = Arc::new(site(|_| {}));
+    site.stage.health.camera_is_online("test", "MJPG", 4, 4);
+    let old = crate::frame::Moment::ago(Duration::from_secs(60));
+    site.stage.jpegs.publish(Arc::new(Jpeg::new(b"OLD", old, true)));
+    let encoder = {
+        let site = Arc::clone(&site);
+        std::thread::spawn(move || {
+            assert!(site.stage.demand.wait(Duration::from_secs(5)), "nobody asked for pictures");
+            site.stage.jpegs.publish(Arc::new(Jpeg::new(b"NEW", crate::frame::Moment::now(), true)));
+        })
+    };
+    assert_eq!(whole(&site, &request("GET", "/snapshot.jpg", "127.0.0.1")).body.bytes(), b"NEW");
+    encoder.join().unwrap();
+    assert!(!site.stage.demand.wait(Duration::ZERO));
+}

@@ -1,0 +1,284 @@
+//! The server over real sockets, with pictures from a fake encoder.
+
+use super::{faces, stage};
+use crate::frame::{Jpeg, Moment};
+use crate::http::server::Server;
+use crate::http::{Stage, run};
+use crate::sighting::Sightings;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// A server with a thread that publishes pictures, ended on drop.
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
+    pub(super) stage: Arc<Stage>,
+    threads: Vec<JoinHandle<()>>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// One server at a time, so that threads can be counted.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Panics outside of test threads. A test program unwinds; the real one would have ended.
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+static WATCH: Once = Once::new();
+
+fn watch_for_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if std::thread::current().name().is_none_or(|name| name.starts_with("http-")) {
+            PANICS.fetch_add(1, Relaxed);
+        }
+        usual(info);
+    }));
+}
+
+impl Running {
+    /// `size`: bytes of a picture; 25 of them a second.
+    pub(super) fn start(size: usize, max_viewers: u32, read_timeout: Duration) -> Running {
+        Running::with_pace(size, Duration::from_millis(40), max_viewers, read_timeout)
+    }
+
+    fn with_pace(size: usize, every: Duration, max_viewers: u32, read_timeout: Duration) -> Running {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        WATCH.call_once(watch_for_panics);
+        let built = stage(|config| config.stream.max_viewers = max_viewers);
+        let config = built.config.newest().unwrap().1;
+        let server = Server::impatient(&config, read_timeout).unwrap();
+        let address = server.local_addr();
+        built.health.camera_is_online("test", "MJPG", 4, 4);
+        let shared = Arc::new(share(&built));
+        let serving = std::thread::spawn(move || run(server, built));
+        let publishing = {
+            let stage = Arc::clone(&shared);
+            let publish = move || stage.jpegs.publish(Arc::new(Jpeg::new(&vec![b'J'; size], Moment::now(), true)));
+            publish();
+            let stage = Arc::clone(&shared);
+            std::thread::spawn(move || {
+                while !stage.stop.wait(every) {
+                    publish();
+                }
+            })
+        };
+        Running { address, stage: shared, threads: vec![serving, publishing], _alone: alone }
+    }
+
+    pub(super) fn small() -> Running {
+        Running::start(100, 32, Duration::from_secs(30))
+    }
+
+    pub(super) fn ask(&self, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    }
+
+    /// The whole answer, up to the end of the connection.
+    pub(super) fn answer(&self, request: &str) -> String {
+        let mut text = String::new();
+        self.ask(request).read_to_string(&mut text).unwrap();
+        text
+    }
+
+    pub(super) fn within(&self, limit: Duration, what: &str, reached: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !reached() {
+            assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn share(stage: &Stage) -> Stage {
+    Stage {
+        config: Arc::clone(&stage.config),
+        sightings: Arc::clone(&stage.sightings),
+        roster: Arc::clone(&stage.roster),
+        jpegs: Arc::clone(&stage.jpegs),
+        demand: Arc::clone(&stage.demand),
+        health: Arc::clone(&stage.health),
+        stop: Arc::clone(&stage.stop),
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stage.stop.set();
+        for thread in self.threads.drain(..) {
+            thread.join().unwrap();
+        }
+        if !std::thread::panicking() {
+            assert_eq!(PANICS.load(Relaxed), 0, "a panic in the server would have ended the program");
+        }
+    }
+}
+
+pub(super) const CLOSE: &str = "Host: localhost\r\nConnection: close\r\n\r\n";
+
+fn read_head(stream: &mut impl BufRead) -> Vec<String> {
+    let lines = stream.lines().map(Result::unwrap).take_while(|line| !line.is_empty());
+    lines.collect()
+}
+
+#[test]
+fn parts_are_laid_out_to_the_byte_and_each_ends_with_the_next_boundary() {
+    let running = Running::small();
+    for target in ["/video_feed", "/stream.mjpg", "/?action=stream"] {
+        let mut stream = BufReader::new(running.ask(&format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")));
+        let head = read_head(&mut stream);
+        assert_eq!(head[0], "HTTP/1.1 200 OK");
+        assert!(head.contains(&"Content-Type: multipart/x-mixed-replace; boundary=frame".to_owned()), "{head:?}");
+        assert!(!head.iter().any(|line| line.starts_with("Transfer-Encoding") || line.starts_with("Content-Length")));
+        let mut boundary = [0; 9];
+        stream.read_exact(&mut boundary).unwrap();
+        assert_eq!(&boundary, b"--frame\r\n");
+        for _ in 0..3 {
+            let part = read_head(&mut stream);
+            assert_eq!(part[..2], ["Content-Type: image/jpeg", "Content-Length: 100"]);
+            assert!(part[2].starts_with("X-Timestamp: ") && part.len() == 3, "{part:?}");
+            let mut rest = [0; 111];
+            stream.read_exact(&mut rest).unwrap();
+            assert_eq!(rest[..100], [b'J'; 100]);
+            assert_eq!(&rest[100..], b"\r\n--frame\r\n");
+        }
+    }
+}
+
+#[test]
+fn an_http_1_0_client_gets_pictures_and_whole_answers() {
+    let running = Running::small();
+    let mut stream = running.ask("GET /video_feed HTTP/1.0\r\n\r\n");
+    let mut bytes = vec![0; 2000];
+    stream.read_exact(&mut bytes).unwrap();
+    assert!(String::from_utf8_lossy(&bytes).matches("X-Timestamp").count() >= 5);
+    let answer = running.answer("GET /healthz HTTP/1.0\r\n\r\n");
+    assert!(answer.ends_with("\r\n\r\nok\n") && answer.contains("\r\nConnection: close\r\n"), "{answer}");
+}
+
+#[test]
+fn the_last_picture_comes_again_after_a_second_without_a_new_one() {
+    let running = Running::with_pace(4, Duration::from_secs(60), 32, Duration::from_secs(30));
+    let stream = BufReader::new(running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    let begun = Instant::now();
+    let mut lines = stream.lines().map(Result::unwrap);
+    for _ in 0..3 {
+        assert!(lines.by_ref().any(|line| line == "JJJJ"));
+    }
+    let took = begun.elapsed();
+    assert!(took > Duration::from_millis(1900) && took < Duration::from_millis(4000), "{took:?}");
+}
+
+#[test]
+fn the_viewer_beyond_the_limit_gets_503_and_when_to_come_again() {
+    let running = Running::small();
+    let ask = "GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let viewers: Vec<TcpStream> = (0..32).map(|_| running.ask(ask)).collect();
+    running.within(Duration::from_secs(10), "32 viewers", || running.stage.demand.viewers() == 32);
+    let refused = running.answer(&format!("GET /video_feed HTTP/1.1\r\n{CLOSE}"));
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("\r\nRetry-After: 10\r\n"), "{refused}");
+    assert!(refused.contains("max_viewers"));
+    let head = running.answer(&format!("HEAD /video_feed HTTP/1.1\r\n{CLOSE}"));
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    drop(viewers);
+    running.within(Duration::from_secs(10), "no viewer", || running.stage.demand.viewers() == 0);
+    let mut again = running.ask(ask);
+    let mut bytes = [0; 500];
+    again.read_exact(&mut bytes).unwrap();
+    assert!(bytes.starts_with(b"HTTP/1.1 200 "));
+}
+
+#[test]
+fn head_has_the_head_of_get_and_no_body() {
+    let running = Running::small();
+    for target in ["/", "/healthz", "/api/state", "/snapshot.jpg", "/nowhere"] {
+        let answer = running.answer(&format!("HEAD {target} HTTP/1.1\r\n{CLOSE}"));
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(body.is_empty(), "{target}: {body}");
+        assert!(head.contains("\r\nContent-Length: ") && !head.contains("\r\nContent-Length: 0"), "{head}");
+    }
+    let stream = running.answer(&format!("HEAD /video_feed HTTP/1.1\r\n{CLOSE}"));
+    assert!(stream.starts_with("HTTP/1.1 200 ") && stream.ends_with("\r\n\r\n"), "{stream}");
+    running.within(Duration::from_secs(2), "no viewer", || running.stage.demand.viewers() == 0);
+}
+
+#[test]
+fn a_wrong_method_gets_405_with_allow_and_the_usual_headers_are_there() {
+    let running = Running::small();
+    let answer = running.answer(&format!("PUT /api/state HTTP/1.1\r\n{CLOSE}"));
+    assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("\r\nAllow: GET, HEAD\r\n"), "{answer}");
+    for line in ["X-Content-Type-Options: nosniff", "Cache-Control: no-store", "Referrer-Policy: no-referrer"] {
+        assert!(answer.contains(&format!("\r\n{line}\r\n")), "{answer}");
+    }
+    assert!(!answer.contains("Access-Control"));
+}
+
+#[test]
+fn one_connection_carries_many_requests() {
+    let running = Running::small();
+    let mut stream = BufReader::new(running.ask(&"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(50)));
+    for _ in 0..50 {
+        let head = read_head(&mut stream);
+        assert_eq!(head[0], "HTTP/1.1 200 OK");
+        let mut body = [0; 3];
+        stream.read_exact(&mut body).unwrap();
+        assert_eq!(&body, b"ok\n");
+    }
+}
+
+/// Threads of this process with this name.
+fn threads(name: &str) -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|comm| comm.trim() == name).count()
+}
+
+#[test]
+fn fifty_viewers_come_and_go_and_leave_nothing_behind() {
+    let running = Running::start(5_000, 100, Duration::from_secs(30));
+    let viewers: Vec<TcpStream> =
+        (0..50).map(|_| running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n")).collect();
+    running.within(Duration::from_secs(10), "50 viewers", || running.stage.demand.viewers() == 50);
+    assert!(threads("http-answer") >= 50);
+    drop(viewers);
+    running.within(Duration::from_secs(10), "no viewer", || running.stage.demand.viewers() == 0);
+    assert!(!running.stage.demand.wait(Duration::ZERO), "the encoder may rest");
+    running.within(Duration::from_secs(5), "no threads", || threads("http-answer") + threads("http-connection") == 0);
+}
+
+#[test]
+fn events_tell_who_comes_and_who_goes_and_nothing_else() {
+    let running = Running::small();
+    let mut stream = BufReader::new(running.ask("GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    let head = read_head(&mut stream);
+    assert!(head.contains(&"Content-Type: text/event-stream".to_owned()), "{head:?}");
+    assert_eq!(read_head(&mut stream), ["retry: 2000"]);
+    assert_eq!(read_head(&mut stream)[0], "event: camera");
+    assert_eq!(read_head(&mut stream), ["event: faces", "data: []"]);
+    for _ in 0..3 {
+        running.stage.sightings.publish(Arc::new(faces()));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let came = read_head(&mut stream);
+    assert!(came[0] == "event: faces" && came[1].contains("\"name\":\"Alice\""), "{came:?}");
+    running.stage.sightings.publish(Arc::new(Sightings { faces: Vec::new(), ..faces() }));
+    assert_eq!(read_head(&mut stream), ["event: faces", "data: []"], "one event for three looks at the same people");
+}
+
+#[test]
+fn the_end_takes_a_third_of_a_second_even_with_viewers() {
+    let mut running = Running::start(100_000, 32, Duration::from_secs(30));
+    let viewers: Vec<TcpStream> =
+        (0..8).map(|_| running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n")).collect();
+    running.within(Duration::from_secs(5), "8 viewers", || running.stage.demand.viewers() == 8);
+    std::thread::sleep(Duration::from_secs(1));
+    let begun = Instant::now();
+    running.stage.stop.set();
+    running.threads.drain(..).for_each(|thread| thread.join().unwrap());
+    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+    drop(viewers);
+}

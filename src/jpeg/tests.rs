@@ -1,0 +1,179 @@
+use super::*;
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+
+/// A picture with slopes in every channel, so that a wrong table or a lost block shows.
+fn pixels(width: u16, height: u16) -> Vec<u8> {
+    let at = |x: u16, y: u16| [(x * 3) as u8, (y * 3) as u8, (x + y) as u8];
+    (0..height).flat_map(|y| (0..width).flat_map(move |x| at(x, y))).collect()
+}
+
+fn encoded(width: u16, height: u16, set: impl Fn(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
+    let mut jpeg = Vec::new();
+    let mut encoder = Encoder::new(&mut jpeg, 90);
+    set(&mut encoder);
+    encoder.encode(&pixels(width, height), width, height, ColorType::Rgb).unwrap();
+    jpeg
+}
+
+fn plain() -> Vec<u8> {
+    encoded(64, 48, |_| {})
+}
+
+/// The picture with another one as thumbnail in its APP1.
+fn with_thumbnail() -> Vec<u8> {
+    encoded(64, 48, |encoder| {
+        let thumbnail = encoded(16, 16, |_| {});
+        encoder.add_app_segment(1, [b"Exif\0\0".to_vec(), thumbnail].concat()).unwrap();
+    })
+}
+
+/// The picture as many webcams send it: without Huffman tables.
+fn without_tables(mut jpeg: Vec<u8>) -> Vec<u8> {
+    let mut at = 2;
+    while jpeg[at + 1] != 0xDA {
+        let end = at + 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+        if jpeg[at + 1] == 0xC4 {
+            jpeg.drain(at..end);
+        } else {
+            at = end;
+        }
+    }
+    jpeg
+}
+
+fn assert_close(jpeg: &[u8], width: u16, height: u16) {
+    let rgb = decode(jpeg).unwrap();
+    assert_eq!((rgb.width, rgb.height), (width.into(), height.into()));
+    let differences = rgb.data.iter().zip(pixels(width, height)).map(|(&a, b)| u64::from(a.abs_diff(b)));
+    let mean = differences.sum::<u64>() as f64 / rgb.data.len() as f64;
+    assert!(mean < 4.0, "differs by {mean} on average");
+}
+
+#[test]
+fn a_picture_in_order_comes_back_in_the_same_memory() {
+    let jpeg = plain();
+    let (copy, memory) = (jpeg.clone(), jpeg.as_ptr());
+    let tidied = tidy(jpeg).unwrap();
+    assert_eq!((tidied.as_ptr(), &tidied), (memory, &copy));
+}
+
+#[test]
+fn padding_and_rubbish_around_a_picture_go() {
+    let jpeg = plain();
+    for (before, after) in [(&b""[..], &[0; 500][..]), (b"rubbish", b"\xFFstale"), (b"\xFF", b"\xFF\xFF"), (b"", b"\0")]
+    {
+        assert_eq!(tidy([before, &jpeg, after].concat()).unwrap(), jpeg, "{before:?} {after:?}");
+    }
+}
+
+#[test]
+fn the_last_complete_picture_of_a_buffer_counts() {
+    let (old, new) = (encoded(32, 32, |_| {}), with_thumbnail());
+    let half = old.len() / 2;
+    for buffer in [
+        [&old[..], &new].concat(),
+        [&old[..half], &new].concat(),
+        [&old[..2], &new].concat(),
+        [&old[..8], &new].concat(),
+        [&new[..], &old[..half]].concat(),
+        [&old[..], b"\0\0", &new, &[0; 9]].concat(),
+    ] {
+        assert_eq!(size(&tidy(buffer.clone()).unwrap()), Some((64, 48)));
+        assert!(tidy(buffer).unwrap() == new);
+    }
+}
+
+#[test]
+fn a_thumbnail_inside_is_not_taken_for_the_picture() {
+    let jpeg = with_thumbnail();
+    assert_eq!(size(&jpeg), Some((64, 48)));
+    assert_eq!(tidy(jpeg.clone()).unwrap(), jpeg);
+}
+
+#[test]
+fn a_picture_without_huffman_tables_gets_the_standard_ones() {
+    let bare = without_tables(plain());
+    assert!(decode(&bare).is_err());
+    let tidied = tidy(bare).unwrap();
+    assert_close(&tidied, 64, 48);
+    assert_eq!(decode(&tidied), decode(&plain()));
+}
+
+#[test]
+fn every_truncation_is_refused_in_words() {
+    let jpeg = plain();
+    for length in 0..jpeg.len() {
+        let why = tidy(jpeg[..length].to_vec()).unwrap_err();
+        assert!(why.starts_with("it "), "{length}: {why}");
+    }
+    assert_eq!(tidy(jpeg[..jpeg.len() - 2].to_vec()), Err("it has no end (EOI)"));
+    assert_eq!(tidy(b"hello".to_vec()), Err("it has no start (SOI)"));
+    assert_eq!(tidy(vec![0xFF, 0xD8, 0xFF, 0xE0, 0xFF, 0xFF, 1, 2]), Err("it is cut off in its header"));
+    assert_eq!(tidy(vec![0xFF, 0xD8, 0xFF, 0xD9]), Err("it has no picture data (SOS)"));
+    assert_eq!(tidy(vec![0xFF, 0xD8, 0xFF, 0xDA, 0, 2, 7, 0xFF, 0xD9]), Err("it has no frame header (SOF)"));
+}
+
+#[test]
+fn bytes_of_any_kind_never_upset_it() {
+    let jpeg = with_thumbnail();
+    let mut seed = 1u32;
+    for _ in 0..3000 {
+        let mut broken = jpeg.clone();
+        for _ in 0..4 {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let at = (seed >> 8) as usize % broken.len();
+            broken[at] = seed as u8;
+        }
+        if let Ok(tidied) = tidy(broken) {
+            assert!(tidied.starts_with(&[0xFF, 0xD8]) && tidied.ends_with(&[0xFF, 0xD9]));
+        }
+    }
+}
+
+#[test]
+fn a_walk_comes_to_the_same_end_when_bytes_come_one_by_one() {
+    for jpeg in [with_thumbnail(), encoded(64, 48, |e| e.set_progressive(true)), without_tables(plain())] {
+        let mut walk = Walk::new(0);
+        for length in 2..jpeg.len() {
+            assert_eq!(walk.go(&jpeg[..length]), Step::More);
+        }
+        assert_eq!(walk.go(&[&jpeg[..], b"next"].concat()), Step::End(jpeg.len()));
+    }
+}
+
+#[test]
+fn restart_markers_subsampling_odd_sizes_and_progressive_decode() {
+    let set_sampling = |factor| move |e: &mut Encoder<&mut Vec<u8>>| e.set_sampling_factor(factor);
+    for factor in [SamplingFactor::F_1_1, SamplingFactor::F_2_1, SamplingFactor::F_1_2, SamplingFactor::F_2_2] {
+        for (width, height) in [(64, 48), (37, 23), (1, 1), (17, 8)] {
+            let jpeg = encoded(width, height, set_sampling(factor));
+            assert_close(&tidy(without_tables(jpeg)).unwrap(), width, height);
+        }
+    }
+    assert_close(&tidy(encoded(61, 47, |e| e.set_restart_interval(2))).unwrap(), 61, 47);
+    assert_close(&tidy(encoded(61, 47, |e| e.set_progressive(true))).unwrap(), 61, 47);
+}
+
+#[test]
+fn a_grey_picture_decodes_to_grey() {
+    let mut jpeg = Vec::new();
+    let grey: Vec<u8> = (0..40 * 30).map(|i| (i % 40 * 6) as u8).collect();
+    Encoder::new(&mut jpeg, 95).encode(&grey, 40, 30, ColorType::Luma).unwrap();
+    let rgb = decode(&tidy(without_tables(jpeg)).unwrap()).unwrap();
+    for (i, &value) in grey.iter().enumerate() {
+        let [r, g, b] = rgb.pixel(i as u32 % 40, i as u32 / 40);
+        assert!(r == g && g == b && r.abs_diff(value) < 12, "{value} became {r} {g} {b}");
+    }
+}
+
+#[test]
+fn a_start_is_found_wherever_it_stands() {
+    for at in 0..200 {
+        let mut bytes = vec![0xFF; 202];
+        bytes[at + 1] = 0xD8;
+        assert_eq!(find_soi(&bytes, 0), Some(at));
+        assert_eq!(find_soi(&bytes, at), Some(at));
+        assert_eq!(find_soi(&bytes, at + 1), None);
+        assert_eq!(find_soi(&bytes[..at + 1], 0), None);
+    }
+}

@@ -1,0 +1,46 @@
+//! The time of day where the board stands, from the C library.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// `at` as `14:05`, with its date when that is not the date of `now`; in local time.
+pub fn clock(at: SystemTime, now: SystemTime) -> String {
+    let (at, now) = (broken_down(at), broken_down(now));
+    let time = format!("{:02}:{:02}", at.tm_hour, at.tm_min);
+    if (at.tm_year, at.tm_yday) == (now.tm_year, now.tm_yday) {
+        return time;
+    }
+    format!("{:04}-{:02}-{:02} {time}", at.tm_year + 1900, at.tm_mon + 1, at.tm_mday)
+}
+
+/// Hour, minute and second of `at`, in local time.
+pub fn time_of_day(at: SystemTime) -> [i32; 3] {
+    let at = broken_down(at);
+    [at.tm_hour, at.tm_min, at.tm_sec]
+}
+
+fn broken_down(at: SystemTime) -> libc::tm {
+    let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = libc::time_t::try_from(seconds).unwrap_or_default();
+    // SAFETY: `tm` is plain numbers and a pointer that may be null, so all zeroes is a value of it.
+    let mut fields: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live values of ours; localtime_r writes to the second one alone. When it fails
+    // (a year that does not fit), the zeroes stay.
+    unsafe { libc::localtime_r(&raw const seconds, &raw mut fields) };
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_date_is_told_only_when_it_is_another_day() {
+        // Noon in UTC: the same day in nearly every zone on earth.
+        let noon = UNIX_EPOCH + Duration::from_secs(1_700_000_000 / 86_400 * 86_400 + 43_200);
+        let today = clock(noon, noon + Duration::from_secs(60));
+        assert!(today.len() == 5 && today.as_bytes()[2] == b':', "{today}");
+        let earlier = clock(noon, noon + Duration::from_secs(3 * 86_400));
+        assert!(earlier.starts_with("2023-11-1") && earlier.ends_with(&today), "{earlier}");
+    }
+}

@@ -1,0 +1,175 @@
+//! The log: one write a line on stderr, with the journal's priorities when stderr is the journal.
+
+use crate::localtime;
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::time::SystemTime;
+
+/// Longer messages are cut: some hold what a stranger sent.
+const MAX_MESSAGE: usize = 4000;
+
+/// How a line looks, by what stderr is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    /// The journal: a priority, and the journal's own clock.
+    Journal,
+    /// A terminal: time of day and colours.
+    Colored,
+    /// Anything else: time of day.
+    Plain,
+}
+
+struct Logger {
+    style: Style,
+}
+
+/// Starts the log. Called once, first; a second call changes the level only.
+pub fn start(level: LevelFilter) {
+    // An error means that there is a logger already, in tests for example: it stays.
+    let _ = log::set_boxed_logger(Box::new(Logger { style: style() }));
+    set_level(level);
+}
+
+/// Changes how much is logged. Other crates' information is noise: below `debug` only their warnings are shown.
+pub fn set_level(level: LevelFilter) {
+    log::set_max_level(level);
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let max = log::max_level();
+        let ours = metadata.target().split("::").next() == Some(env!("CARGO_PKG_NAME"));
+        metadata.level() <= if ours || max >= LevelFilter::Debug { max } else { max.min(LevelFilter::Warn) }
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let line =
+            line(self.style, record.level(), &record.args().to_string(), || localtime::time_of_day(SystemTime::now()));
+        // stderr has no buffer: this is one write, so that lines of two threads never mix.
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    }
+
+    fn flush(&self) {}
+}
+
+fn line(style: Style, level: Level, message: &str, clock: impl FnOnce() -> [i32; 3]) -> String {
+    let mut line = String::with_capacity(message.len() + 32);
+    if style == Style::Journal {
+        let priority = match level {
+            Level::Error => 3,
+            Level::Warn => 4,
+            Level::Info => 6,
+            Level::Debug | Level::Trace => 7,
+        };
+        let _ = write!(line, "<{priority}>");
+    } else {
+        let [hour, minute, second] = clock();
+        let word = level.as_str().to_ascii_lowercase();
+        let (on, off) = match (style, level) {
+            (Style::Colored, Level::Error) => ("\x1b[1;31m", "\x1b[0m"),
+            (Style::Colored, Level::Warn) => ("\x1b[33m", "\x1b[0m"),
+            (Style::Colored, Level::Debug | Level::Trace) => ("\x1b[2m", "\x1b[0m"),
+            _ => ("", ""),
+        };
+        let _ = write!(line, "{hour:02}:{minute:02}:{second:02} {on}{word:5}{off} ");
+    }
+    escape_into(&mut line, message);
+    line.push('\n');
+    line
+}
+
+/// Appends `message` with what could forge a line, move the cursor or turn the text around written as an escape:
+/// names come from folders and from HTTP.
+fn escape_into(line: &mut String, message: &str) {
+    for (at, c) in message.char_indices() {
+        if at >= MAX_MESSAGE {
+            line.push('…');
+            break;
+        }
+        let turns_text =
+            matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || turns_text {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+}
+
+fn style() -> Style {
+    let stderr = std::io::stderr();
+    let journal = std::env::var("JOURNAL_STREAM").is_ok_and(|stream| is_journal(&stream, &stderr));
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    match (journal, stderr.is_terminal() && !set("NO_COLOR")) {
+        (true, _) => Style::Journal,
+        (false, true) => Style::Colored,
+        (false, false) => Style::Plain,
+    }
+}
+
+/// True when `stream`, `device:inode` as systemd writes it, is this very stream: the variable is inherited by children
+/// whose stderr may be elsewhere.
+fn is_journal(stream: &str, stderr: &impl AsFd) -> bool {
+    let metadata = stderr.as_fd().try_clone_to_owned().map(std::fs::File::from).and_then(|file| file.metadata());
+    metadata.is_ok_and(|m| stream == format!("{}:{}", m.dev(), m.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noon() -> [i32; 3] {
+        [12, 3, 4]
+    }
+
+    #[test]
+    fn the_journal_gets_a_priority_and_others_a_time() {
+        assert_eq!(line(Style::Journal, Level::Error, "no model", noon), "<3>no model\n");
+        assert_eq!(line(Style::Journal, Level::Info, "listening", noon), "<6>listening\n");
+        assert_eq!(line(Style::Plain, Level::Warn, "no model", noon), "12:03:04 warn  no model\n");
+        assert_eq!(line(Style::Colored, Level::Warn, "x", noon), "12:03:04 \u{1b}[33mwarn \u{1b}[0m x\n");
+    }
+
+    #[test]
+    fn a_message_cannot_forge_a_line_nor_command_the_terminal() {
+        let told = line(Style::Journal, Level::Info, "민호\n<3>fire\u{1b}[2J\u{85}\u{202e}gpj", noon);
+        assert_eq!(told, "<6>민호\\n<3>fire\\u{1b}[2J\\u{85}\\u{202e}gpj\n");
+    }
+
+    #[test]
+    fn an_endless_message_is_cut() {
+        let told = line(Style::Journal, Level::Info, &"ü".repeat(100_000), noon);
+        assert!(told.len() < MAX_MESSAGE + 20 && told.ends_with("…\n"), "{}", told.len());
+    }
+
+    #[test]
+    fn only_the_very_stream_that_systemd_named_is_the_journal() {
+        let file = tempfile::tempfile().unwrap();
+        let metadata = file.metadata().unwrap();
+        let stream = format!("{}:{}", metadata.dev(), metadata.ino());
+        assert!(is_journal(&stream, &file));
+        assert!(!is_journal(&stream, &tempfile::tempfile().unwrap()));
+        assert!(!is_journal("nonsense", &file));
+    }
+
+    #[test]
+    fn other_crates_are_heard_from_their_warnings_on() {
+        let logger = Logger { style: Style::Plain };
+        let heard = |target: &str, level| logger.enabled(&Metadata::builder().target(target).level(level).build());
+        set_level(LevelFilter::Info);
+        assert!(heard("namecam::camera", Level::Info) && !heard("namecam", Level::Debug));
+        assert!(
+            heard("tiny_http", Level::Warn) && !heard("tiny_http", Level::Info) && !heard("namecameo", Level::Info)
+        );
+        set_level(LevelFilter::Debug);
+        assert!(heard("tiny_http", Level::Debug) && !heard("tiny_http", Level::Trace));
+        set_level(LevelFilter::Error);
+        assert!(!heard("tiny_http", Level::Warn));
+    }
+}

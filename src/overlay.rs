@@ -1,0 +1,293 @@
+//! [`Painter`]: boxes and labels on an RGB picture, in every script a name can be written in.
+//!
+//! Text runs from left to right, a glyph a character: names in scripts that join or reorder their letters (Arabic,
+//! Devanagari) can be told apart, but are not set as they should be.
+
+mod away;
+mod bitmap;
+mod fonts;
+
+pub use away::Away;
+
+use crate::config::{self, UnknownFaces};
+use crate::pixels::Rgb;
+use crate::sighting::{Rect, Sighting, State};
+use fonts::{Fonts, Glyph};
+
+/// No more characters of a name are looked at; no picture is wide enough for them.
+const MAX_NAME: usize = 512;
+/// A face that is made unrecognisable becomes a mosaic of so many cells a side.
+const MOSAIC: i64 = 8;
+/// How far the mosaic reaches beyond the face on each side, as a share of it: chin, brow and ears are not in the box.
+const MOSAIC_MARGIN: f64 = 0.2;
+
+/// Draws what `[overlay]` asks for. Holds the fonts and the glyphs that were drawn lately.
+pub struct Painter {
+    config: config::Overlay,
+    fonts: Fonts,
+}
+
+impl Painter {
+    /// A painter for this `[overlay]`. A font that cannot be read is told in the log; the system's are taken instead.
+    pub fn new(config: &config::Overlay) -> Painter {
+        Painter { config: config.clone(), fonts: Fonts::of_system(config.font.as_deref()) }
+    }
+
+    /// The section that it was made for.
+    pub fn config(&self) -> &config::Overlay {
+        &self.config
+    }
+
+    /// True when this face changes the picture.
+    pub fn draws(&self, face: &Sighting) -> bool {
+        self.boxes(face) || self.blurs(face)
+    }
+
+    fn boxes(&self, face: &Sighting) -> bool {
+        self.config.enabled && (face.name.is_some() || self.config.unknown == UnknownFaces::Show)
+    }
+
+    /// Privacy does not depend on `enabled`, which is about boxes and names.
+    fn blurs(&self, face: &Sighting) -> bool {
+        face.name.is_none() && self.config.unknown == UnknownFaces::Blur
+    }
+
+    /// Draws `faces` into the picture, which is `scale` times as large as the frame that they were seen on.
+    pub fn draw(&mut self, rgb: &mut Rgb, faces: &[Sighting], scale: f64) {
+        for face in faces.iter().filter(|face| self.blurs(face)) {
+            pixelate(rgb, face.rect.scaled(scale));
+        }
+        let style = Style::for_height(rgb.height);
+        let (width, height) = (rgb.width, rgb.height);
+        let visible = |face: &&Sighting| {
+            let rect = face.rect.scaled(scale).clipped(width, height);
+            rect.w > 0 && rect.h > 0
+        };
+        let faces: Vec<&Sighting> = faces.iter().filter(|face| self.boxes(face)).filter(visible).collect();
+        // All boxes come before the first label, so that none runs through a name.
+        for face in &faces {
+            outline(rgb, face.rect.scaled(scale), style.line, self.config.box_color);
+        }
+        for face in faces.iter().filter(|face| face.state != State::Seen) {
+            self.label(rgb, face, face.rect.scaled(scale), &style);
+        }
+    }
+
+    /// The label above the box; at its top where there is no room above; shifted where it would leave the picture.
+    fn label(&mut self, rgb: &mut Rgb, face: &Sighting, rect: Rect, style: &Style) {
+        let room = i64::from(rgb.width) - 2 * style.padding;
+        let text = self.caption(face, style.px, room);
+        let width = self.text_width(style.px, &text) + 2 * style.padding;
+        let left = i64::from(rect.x).min(i64::from(rgb.width) - width).max(0);
+        let above = i64::from(rect.y) - style.label;
+        let top = if above >= 0 { above } else { i64::from(rect.y).max(0) };
+        let area = Area { left, top, right: left + width, bottom: top + style.label };
+        area.fill(rgb, self.config.box_color);
+        let base = top + (style.label - i64::from(style.px)) / 2 + base_line(style.px);
+        let color = self.config.text_color;
+        self.put(rgb, area, Pen { x: left + style.padding, base, px: style.px, color }, &text);
+    }
+
+    /// The words of a label, cut so that they fit into `room` pixels: of a name that is too long the end goes.
+    fn caption(&mut self, face: &Sighting, px: u16, room: i64) -> String {
+        let name = face.name.as_deref().unwrap_or("Unknown");
+        let mut text: String = name.chars().filter_map(printable).take(MAX_NAME).collect();
+        if text.trim().is_empty() {
+            text = char::REPLACEMENT_CHARACTER.to_string();
+        }
+        let mut distance = match face.distance.filter(|_| self.config.show_distance) {
+            Some(distance) => format!(" dist:{distance:.3}"),
+            None => String::new(),
+        };
+        if self.text_width(px, &text) + self.text_width(px, &distance) > room {
+            if self.text_width(px, &distance) > room / 2 {
+                distance.clear();
+            }
+            let room = (room - self.text_width(px, "…") - self.text_width(px, &distance)) as f32;
+            let mut width = 0.0;
+            let fits = text.char_indices().find(|(_, c)| {
+                width += self.fonts.glyph(*c, px).advance;
+                width > room
+            });
+            text.truncate(fits.map_or(text.len(), |(end, _)| end));
+            text.push('…');
+        }
+        text + &distance
+    }
+
+    /// Writes one line of text, `px` pixels an em, its top left corner at `x`, `y`. Returns its width in pixels.
+    pub fn text(&mut self, rgb: &mut Rgb, x: i32, y: i32, px: u16, color: [u8; 3], text: &str) -> i64 {
+        let pen = Pen { x: x.into(), base: i64::from(y) + base_line(px), px, color };
+        self.put(rgb, Area::of(rgb), pen, text)
+    }
+
+    /// The width of a line of text in pixels.
+    pub fn text_width(&mut self, px: u16, text: &str) -> i64 {
+        let advances = text.chars().filter_map(printable).map(|c| self.fonts.glyph(c, px).advance);
+        advances.sum::<f32>().ceil() as i64
+    }
+
+    /// True when some character of the text would become a box, because no font has it.
+    pub fn lacks(&mut self, px: u16, text: &str) -> bool {
+        text.chars().filter_map(printable).any(|c| self.fonts.glyph(c, px).missing)
+    }
+
+    fn put(&mut self, rgb: &mut Rgb, clip: Area, pen: Pen, text: &str) -> i64 {
+        let mut advance = 0.0_f32;
+        for c in text.chars().filter_map(printable) {
+            let glyph = self.fonts.glyph(c, pen.px);
+            let x = pen.x + advance.round() as i64 + i64::from(glyph.left);
+            clip.blend(rgb, x, pen.base + i64::from(glyph.top), &glyph, pen.color);
+            advance += glyph.advance;
+        }
+        advance.ceil() as i64
+    }
+}
+
+/// Where and how a line of text is written.
+#[derive(Clone, Copy)]
+struct Pen {
+    x: i64,
+    base: i64,
+    px: u16,
+    color: [u8; 3],
+}
+
+/// From the top of a line of text to its base line, pixels. The same for all fonts, so that they mix.
+fn base_line(px: u16) -> i64 {
+    i64::from(px) * 7 / 8
+}
+
+/// Sizes in pixels that go with the height of a picture.
+struct Style {
+    /// Width of a box's line.
+    line: i64,
+    /// Size of the text.
+    px: u16,
+    /// Height of a label.
+    label: i64,
+    /// Left and right of the text in it.
+    padding: i64,
+}
+
+impl Style {
+    fn for_height(height: u32) -> Style {
+        let px = (10 + height / 72).min(96);
+        let line = ((height + 180) / 360).max(2);
+        Style { line: line.into(), px: px as u16, label: (px + px / 3).into(), padding: (px / 3).into() }
+    }
+}
+
+/// What is drawn for a character of a name: nothing for those that would hide, reorder or join others, a space for
+/// every kind of space, and the replacement character for those that have no shape at all.
+fn printable(c: char) -> Option<char> {
+    match c {
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' => None,
+        '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => None,
+        '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' => None,
+        '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' => None,
+        c if c.is_control() => Some(char::REPLACEMENT_CHARACTER),
+        '\u{e000}'..='\u{f8ff}' | '\u{f0000}'.. => Some(char::REPLACEMENT_CHARACTER),
+        c if c.is_whitespace() || c == '\u{2800}' => Some(' '),
+        c => Some(c),
+    }
+}
+
+/// A part of a picture: from `left` and `top` up to, not including, `right` and `bottom`. It may reach beyond.
+#[derive(Debug, Clone, Copy)]
+struct Area {
+    left: i64,
+    top: i64,
+    right: i64,
+    bottom: i64,
+}
+
+impl Area {
+    /// The whole picture.
+    fn of(rgb: &Rgb) -> Area {
+        Area { left: 0, top: 0, right: rgb.width.into(), bottom: rgb.height.into() }
+    }
+
+    fn of_rect(rect: Rect) -> Area {
+        let (left, top) = (i64::from(rect.x), i64::from(rect.y));
+        Area { left, top, right: left + i64::from(rect.w), bottom: top + i64::from(rect.h) }
+    }
+
+    fn within(self, other: Area) -> Area {
+        let (left, top) = (self.left.max(other.left), self.top.max(other.top));
+        let (right, bottom) = (self.right.min(other.right).max(left), self.bottom.min(other.bottom).max(top));
+        Area { left, top, right, bottom }
+    }
+
+    /// The pixels of the area line by line, as far as the picture has them.
+    fn lines(self, rgb: &mut Rgb) -> impl Iterator<Item = &mut [[u8; 3]]> {
+        let area = self.within(Area::of(rgb));
+        let (top, height) = (area.top as usize, (area.bottom - area.top) as usize);
+        let columns = area.left as usize..area.right as usize;
+        let lines = rgb.data.as_chunks_mut().0.chunks_exact_mut((rgb.width as usize).max(1));
+        lines.skip(top).take(height).map(move |line| line.get_mut(columns.clone()).unwrap_or_default())
+    }
+
+    fn fill(self, rgb: &mut Rgb, color: [u8; 3]) {
+        self.lines(rgb).for_each(|line| line.fill(color));
+    }
+
+    /// Blends a glyph whose top left corner is at `x`, `y`, as far as it lies within the area.
+    fn blend(self, rgb: &mut Rgb, x: i64, y: i64, glyph: &Glyph, color: [u8; 3]) {
+        let height = glyph.coverage.len().checked_div(glyph.width).unwrap_or(0);
+        let whole = Area { left: x, top: y, right: x + glyph.width as i64, bottom: y + height as i64 };
+        let shown = whole.within(self).within(Area::of(rgb));
+        let (skip_x, skip_y) = ((shown.left - x).max(0) as usize, (shown.top - y).max(0) as usize);
+        let rows = glyph.coverage.chunks_exact(glyph.width.max(1)).skip(skip_y);
+        for (line, row) in shown.lines(rgb).zip(rows) {
+            for (pixel, &share) in line.iter_mut().zip(row.iter().skip(skip_x)) {
+                *pixel = mix(*pixel, color, share);
+            }
+        }
+    }
+}
+
+/// `share` of 255 parts of `over` on `under`.
+fn mix(under: [u8; 3], over: [u8; 3], share: u8) -> [u8; 3] {
+    let share = u32::from(share);
+    std::array::from_fn(|i| ((u32::from(over[i]) * share + u32::from(under[i]) * (255 - share) + 127) / 255) as u8)
+}
+
+/// The four sides of a box, its lines inside of it.
+fn outline(rgb: &mut Rgb, rect: Rect, line: i64, color: [u8; 3]) {
+    let all = Area::of_rect(rect);
+    let sides = [
+        Area { bottom: all.top + line, ..all },
+        Area { top: all.bottom - line, ..all },
+        Area { right: all.left + line, ..all },
+        Area { left: all.right - line, ..all },
+    ];
+    sides.iter().for_each(|side| side.within(all).fill(rgb, color));
+}
+
+/// Makes the face at `rect` unrecognisable: it and its surroundings become the means of a few cells, and what was
+/// between them is gone for good.
+pub fn pixelate(rgb: &mut Rgb, rect: Rect) {
+    let grow = |len: u32| (f64::from(len) * MOSAIC_MARGIN).ceil() as i64;
+    let (dx, dy, face) = (grow(rect.w), grow(rect.h), Area::of_rect(rect));
+    let wide = Area { left: face.left - dx, top: face.top - dy, right: face.right + dx, bottom: face.bottom + dy };
+    // Small faces get fewer cells: some pixels must go into each.
+    let cell = ((wide.right - wide.left).max(wide.bottom - wide.top) / MOSAIC).max(4);
+    let area = wide.within(Area::of(rgb));
+    for top in (area.top..area.bottom).step_by(cell as usize) {
+        for left in (area.left..area.right).step_by(cell as usize) {
+            let part = Area { left, top, right: left + cell, bottom: top + cell }.within(area);
+            let (mut sums, mut count) = ([0_u64; 3], 0);
+            for line in part.lines(rgb) {
+                count += line.len() as u64;
+                for pixel in line {
+                    (0..3).for_each(|i| sums[i] += u64::from(pixel[i]));
+                }
+            }
+            part.fill(rgb, sums.map(|sum| (sum / count.max(1)) as u8));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

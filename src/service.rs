@@ -1,0 +1,231 @@
+//! What makes the program a service: signals, systemd's notifications and its watchdog.
+
+use anyhow::Context;
+use sd_notify::NotifyState;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// SIGTERM or SIGINT: end.
+    Stop,
+    /// SIGHUP: read config and gallery again.
+    Reload,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    stop: bool,
+    reload: bool,
+}
+
+/// The signals that the program takes. Made by [`block_signals`].
+#[derive(Debug)]
+pub struct Signals {
+    shared: Arc<(Mutex<Asked>, Condvar)>,
+}
+
+/// Blocks SIGTERM, SIGINT and SIGHUP in this thread and so in every thread that it starts later, and starts the one
+/// thread that takes them. First thing in `main`: a thread that is older than this call could still be interrupted.
+///
+/// A second SIGTERM or SIGINT ends the process there and then, with 128 and the number as its exit code.
+/// Programs started from here inherit the blocked signals unless they are given an empty mask.
+///
+/// # Errors
+/// When the handlers or the thread cannot be had.
+pub fn block_signals() -> anyhow::Result<Signals> {
+    const TAKEN: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
+    mask(libc::SIG_BLOCK, &TAKEN).context("signals cannot be blocked")?;
+    let mut incoming = signal_hook::iterator::Signals::new(TAKEN).context("signals cannot be taken")?;
+    let shared = Arc::new((Mutex::new(Asked::default()), Condvar::new()));
+    let signals = Signals { shared: Arc::clone(&shared) };
+    let take = move || {
+        // Only here are they let in, so that signal-hook's handler interrupts this thread and no other one.
+        if let Err(error) = mask(libc::SIG_UNBLOCK, &TAKEN) {
+            log::error!("signals cannot be taken: {error}");
+            exit_now(1);
+        }
+        for signal in incoming.forever() {
+            let (asked, changed) = &*shared;
+            let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+            match signal {
+                SIGHUP => asked.reload = true,
+                _ if asked.stop => exit_now(128 + signal),
+                _ => asked.stop = true,
+            }
+            changed.notify_all();
+        }
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(take).context("no thread for signals")?;
+    Ok(signals)
+}
+
+impl Signals {
+    /// Waits for a signal, `timeout` at most. Several SIGHUPs before the call are one `Reload`; once it is time to
+    /// stop, every call says `Stop` at once.
+    pub fn wait(&self, timeout: Duration) -> Option<Event> {
+        let (asked, changed) = &*self.shared;
+        let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let nothing = |asked: &mut Asked| !asked.stop && !asked.reload;
+        let (mut asked, _) =
+            changed.wait_timeout_while(asked, timeout, nothing).unwrap_or_else(PoisonError::into_inner);
+        if asked.stop {
+            return Some(Event::Stop);
+        }
+        std::mem::take(&mut asked.reload).then_some(Event::Reload)
+    }
+}
+
+fn mask(how: i32, signals: &[i32]) -> std::io::Result<()> {
+    // SAFETY: `set` is plain old data that sigemptyset fills before anything reads it; no pointer outlives the calls.
+    let failed = unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        for signal in signals {
+            libc::sigaddset(&mut set, *signal);
+        }
+        libc::pthread_sigmask(how, &set, std::ptr::null_mut())
+    };
+    if failed == 0 { Ok(()) } else { Err(std::io::Error::from_raw_os_error(failed)) }
+}
+
+/// Ends the process at once: no destructors, no exit handlers, which may wait for a thread that hangs in dlib.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit does nothing but end the process.
+    unsafe { libc::_exit(code) }
+}
+
+/// Runs `ask` while the terminal at stdin shows nothing of what is typed. Ctrl-C is a character meanwhile, as in
+/// getpass: the program would end and leave a mute terminal behind. Without a terminal it just runs `ask`.
+pub fn without_echo<T>(ask: impl FnOnce() -> T) -> T {
+    // SAFETY: `termios` is plain old data, of which zeros are a value; tcgetattr writes to nothing but it.
+    let (had, asked) = unsafe {
+        let mut termios: libc::termios = std::mem::zeroed();
+        (libc::tcgetattr(libc::STDIN_FILENO, &mut termios) == 0, termios)
+    };
+    if !had {
+        return ask();
+    }
+    let mut mute = asked;
+    mute.c_lflag &= !(libc::ECHO | libc::ISIG);
+    // SAFETY: tcsetattr only reads the termios that it is given.
+    unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSAFLUSH, &mute) };
+    let answer = ask();
+    // SAFETY: as above.
+    unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSAFLUSH, &asked) };
+    answer
+}
+
+/// The vector instructions that this processor has and namecam's libraries use.
+pub fn simd() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    return if std::arch::is_x86_feature_detected!("avx2") { "AVX2" } else { "SSE2" };
+    #[cfg(target_arch = "aarch64")]
+    return "NEON";
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return "none";
+}
+
+/// Tells systemd how the service is. Without systemd (no NOTIFY_SOCKET) every call does nothing.
+#[derive(Debug, Default)]
+pub struct Notify {
+    failed: AtomicBool,
+}
+
+impl Notify {
+    /// Ready to tell whoever NOTIFY_SOCKET names.
+    pub fn new() -> Notify {
+        Notify::default()
+    }
+
+    /// Start, or a reload, is complete; `status` as in [`Notify::status`].
+    pub fn ready(&self, status: &str) {
+        self.send(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
+    }
+
+    /// A reload begins; [`Notify::ready`] ends it.
+    pub fn reloading(&self) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => self.send(&[NotifyState::Reloading, now]),
+            Err(_) => self.send(&[NotifyState::Reloading]),
+        }
+    }
+
+    /// The program ends.
+    pub fn stopping(&self) {
+        self.send(&[NotifyState::Stopping]);
+    }
+
+    /// A line for `systemctl status`.
+    pub fn status(&self, text: &str) {
+        self.send(&[NotifyState::Status(&one_line(text))]);
+    }
+
+    /// The program is well. Stays away for longer than WatchdogSec: systemd starts it again.
+    pub fn watchdog(&self) {
+        self.send(&[NotifyState::Watchdog]);
+    }
+
+    fn send(&self, states: &[NotifyState<'_>]) {
+        if let Err(error) = sd_notify::notify(states)
+            && !self.failed.swap(true, Relaxed)
+        {
+            log::warn!("systemd cannot be told how the service is: {error}");
+        }
+    }
+}
+
+/// A line end in a status would begin another assignment, such as STOPPING=1; names of people stand in it.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// How often [`Notify::watchdog`] is due: twice in the time that systemd waits. `None`: systemd does not wait for it.
+pub fn watchdog_interval() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|wait| wait / 2).filter(|interval| !interval.is_zero())
+}
+
+/// Asks the program's own port for `/healthz` over loopback. True when any HTTP answer comes within `timeout`.
+///
+/// tiny_http's accept thread may die while the port stays open and refuses nobody: only an answer proves that it lives.
+pub fn probe_port(listening: SocketAddr, timeout: Duration) -> bool {
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    status_line(SocketAddr::new(ip, listening.port()), timeout).is_some_and(|line| is_http_status(&line))
+}
+
+/// The first bytes of the answer, as many as a status has.
+fn status_line(address: SocketAddr, timeout: Duration) -> Option<[u8; 12]> {
+    let deadline = Instant::now() + timeout;
+    let left = || Some(deadline.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero());
+    let mut stream = TcpStream::connect_timeout(&address, left()?).ok()?;
+    stream.set_write_timeout(left()).ok()?;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    let (mut line, mut read) = ([0; 12], 0);
+    while read < line.len() {
+        // Anew before each read: a byte now and then must not prolong the whole.
+        stream.set_read_timeout(Some(left()?)).ok()?;
+        match stream.read(&mut line[read..]) {
+            Ok(0) => return None,
+            Ok(n) => read += n,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+    Some(line)
+}
+
+fn is_http_status(line: &[u8; 12]) -> bool {
+    line.starts_with(b"HTTP/1.") && line[8] == b' ' && line[9..].iter().all(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+use super::*;
+use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+/// Set in the process that a test starts of itself, because signals and the environment belong to a whole process.
+const CHILD: &str = "NAMECAM_TEST_CHILD";
+
+/// This test once more, as a process of its own.
+fn again(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([&format!("service::tests::{test}"), "--exact", "--nocapture", "--test-threads=1"]);
+    command.env(CHILD, "1").env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
+fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+/// Reads what the child prints until a line is `wanted`.
+fn expect(out: &mut impl Read, wanted: &str) {
+    let (mut all, mut byte) = (Vec::new(), [0]);
+    while !String::from_utf8_lossy(&all).lines().any(|line| line.ends_with(wanted)) || all.last() != Some(&b'\n') {
+        assert!(out.read(&mut byte).unwrap() == 1, "ended before {wanted}: {}", String::from_utf8_lossy(&all));
+        all.push(byte[0]);
+    }
+}
+
+fn kill(child: &Child, signal: i32) {
+    // SAFETY: sends a signal to a child that has not been waited for, so that its number is still its own.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+}
+
+#[test]
+fn signals_become_events_interrupt_no_poll_and_the_second_stop_is_final() {
+    if is_child() {
+        let signals = block_signals().unwrap();
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let poll = thread::spawn(move || {
+            use std::os::fd::AsRawFd;
+            let mut waits = libc::pollfd { fd: reader.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: `waits` is one pollfd and lives through the call.
+            unsafe { libc::poll(&mut waits, 1, 1000) }
+        });
+        println!("ready");
+        assert_eq!(signals.wait(Duration::from_secs(10)), Some(Event::Reload));
+        println!("reload");
+        assert_eq!(signals.wait(Duration::from_secs(10)), Some(Event::Stop));
+        assert_eq!(signals.wait(Duration::ZERO), Some(Event::Stop));
+        assert_eq!(poll.join().unwrap(), 0, "the poll of another thread was interrupted");
+        println!("stop");
+        thread::sleep(Duration::from_secs(10));
+        exit_now(1);
+    }
+    let mut child = again("signals_become_events_interrupt_no_poll_and_the_second_stop_is_final").spawn().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    expect(&mut out, "ready");
+    kill(&child, SIGHUP);
+    expect(&mut out, "reload");
+    kill(&child, SIGTERM);
+    expect(&mut out, "stop");
+    kill(&child, SIGINT);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn systemd_hears_ready_reloading_stopping_and_one_line_of_status() {
+    if is_child() {
+        let notify = Notify::default();
+        notify.ready("3 people");
+        notify.reloading();
+        notify.status("Eve\nSTOPPING=1");
+        notify.watchdog();
+        notify.stopping();
+        println!("{:?}", watchdog_interval());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut command = again("systemd_hears_ready_reloading_stopping_and_one_line_of_status");
+    let output = command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "60000000").output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Some(30s)"), "{output:?}");
+    let heard = || {
+        let mut buffer = [0; 200];
+        let n = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..n]).into_owned()
+    };
+    assert_eq!(heard(), "READY=1\nSTATUS=3 people\n");
+    assert!(heard().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    assert_eq!(heard(), "STATUS=Eve STOPPING=1\n");
+    assert_eq!(heard(), "WATCHDOG=1\n");
+    assert_eq!(heard(), "STOPPING=1\n");
+}
+
+#[test]
+fn without_systemd_nothing_is_sent_and_nothing_is_due() {
+    if is_child() {
+        let notify = Notify::default();
+        notify.ready("here");
+        println!("{:?} {:?}", watchdog_interval(), notify.failed);
+        return;
+    }
+    let output = again("without_systemd_nothing_is_sent_and_nothing_is_due").output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("None false"), "{output:?}");
+}
+
+/// A server that takes one connection, answers it and holds it open.
+fn server(answer: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(answer).unwrap();
+        thread::sleep(Duration::from_secs(2));
+    });
+    address
+}
+
+#[test]
+fn a_port_is_alive_when_it_answers_http_whatever_the_status() {
+    let wait = Duration::from_secs(5);
+    assert!(probe_port(server(b"HTTP/1.1 200 OK\r\n\r\n"), wait));
+    assert!(probe_port(server(b"HTTP/1.0 503 Hung\r\n\r\n"), wait));
+    assert!(!probe_port(server(b"SSH-2.0-OpenSSH_9.2\r\n"), wait));
+}
+
+#[test]
+fn a_port_that_accepts_but_never_answers_is_dead() {
+    let began = Instant::now();
+    assert!(!probe_port(server(b""), Duration::from_millis(200)));
+    assert!(!probe_port(server(b"HTTP/1.1"), Duration::from_millis(200)));
+    assert!(began.elapsed() < Duration::from_millis(1500));
+}
+
+#[test]
+fn a_port_where_nobody_listens_is_dead() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert!(!probe_port(address, Duration::from_secs(1)));
+}
+
+/// True when the terminal at stdin shows what is typed.
+fn echoes() -> bool {
+    // SAFETY: `termios` is plain old data, which tcgetattr fills.
+    unsafe {
+        let mut termios: libc::termios = std::mem::zeroed();
+        assert_eq!(libc::tcgetattr(0, &mut termios), 0);
+        termios.c_lflag & libc::ECHO != 0
+    }
+}
+
+#[test]
+fn a_password_is_not_shown_and_the_terminal_is_as_before_afterwards() {
+    if is_child() {
+        let before = echoes();
+        let during = without_echo(echoes);
+        println!("{before} {during} {}", echoes());
+        return;
+    }
+    use std::os::fd::{FromRawFd, OwnedFd};
+    let (mut ours, mut terminal) = (0, 0);
+    let none = std::ptr::null_mut();
+    // SAFETY: openpty writes two descriptors, which are ours alone; it takes null for what is not wanted.
+    let (_ours, terminal) = unsafe {
+        assert_eq!(libc::openpty(&mut ours, &mut terminal, none, none.cast(), none.cast()), 0);
+        (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(terminal))
+    };
+    let mut command = again("a_password_is_not_shown_and_the_terminal_is_as_before_afterwards");
+    let output = command.stdin(Stdio::from(terminal)).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("true false true"), "{output:?}");
+}

@@ -1,0 +1,297 @@
+//! The rules of the house: who may import whom, who knows which library, where `unsafe` may stand, and that the README
+//! keeps up. A failure says what to do. docs/ARCHITECTURE.md says why.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot read its own house may fail
+
+use namecam::config::keys::KEYS;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Each is a thread with a job, or a part of one. They know the vocabulary, and not each other.
+const STAGES: &[&str] = &["camera", "recognition", "encoder", "overlay", "http", "service"];
+/// What ties the stages together: these may import all of them.
+const WIRING: &[&str] = &["lib", "main", "app", "cli", "commands"];
+/// The exception to "stages never import each other".
+const EXCEPTIONS: &[(&str, &str)] = &[("encoder", "overlay")];
+
+/// A foreign library and the files that know it; a name without `.rs` is a file with the files in the folder beside it.
+const LIBRARIES: &[(&str, &[&str])] = &[
+    ("ab_glyph", &["overlay"]),
+    ("argon2", &["http"]),
+    ("base64", &["http"]),
+    ("dlib_face_recognition", &["recognition/engine.rs"]),
+    ("ini", &["config/text.rs"]),
+    ("jpeg_encoder", &["encoder", "camera/stills"]),
+    ("lexopt", &["main.rs", "cli.rs"]),
+    ("memmap2", &["overlay"]),
+    ("sd_notify", &["service"]),
+    ("signal_hook", &["service"]),
+    ("tiny_http", &["http/server"]),
+    ("v4l", &["camera/v4l2"]),
+    ("yuv", &["pixels", "camera/scene.rs"]),
+];
+
+/// Files that wrap a foreign library or the kernel. Elsewhere safe Rust does.
+const UNSAFE: &[&str] = &[
+    "camera/pipe",
+    "camera/v4l2",
+    "http/listener",
+    "localtime.rs",
+    "logging.rs",
+    "overlay/fonts",
+    "recognition/engine",
+    "service",
+];
+
+const MAX_LINES: usize = 400;
+
+/// A Rust file of ours.
+struct Source {
+    /// Its path below its root, such as `camera/v4l2.rs`.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The first part of its module path: `camera` for `camera/v4l2.rs`.
+    fn module(&self) -> &str {
+        let first = self.path.split('/').next().unwrap_or_default();
+        first.strip_suffix(".rs").unwrap_or(first)
+    }
+
+    /// Its lines with their numbers, without comments and what stands in quotes.
+    fn code(&self) -> impl Iterator<Item = (usize, String)> {
+        (1..).zip(self.text.lines()).map(|(number, line)| {
+            let mut code = String::new();
+            for (at, part) in line.split('"').enumerate() {
+                match (at % 2, part.split_once("//")) {
+                    (1, _) => code.push_str("\"\""),
+                    (_, None) => code.push_str(part),
+                    (_, Some((before, _))) => {
+                        code.push_str(before);
+                        break;
+                    }
+                }
+            }
+            (number, code)
+        })
+    }
+
+    /// The code that ships: tests may use what they like.
+    fn shipped(&self) -> impl Iterator<Item = (usize, String)> {
+        let tests = self.path.ends_with("tests.rs") || self.path.contains("tests/");
+        self.code().take_while(move |(_, line)| !tests && line.trim() != "mod tests {")
+    }
+
+    /// True when it is one of `places`, see [`LIBRARIES`].
+    fn is_in(&self, places: &[&str]) -> bool {
+        places.iter().any(|place| match self.path.strip_prefix(place) {
+            Some(rest) => rest.is_empty() || (!place.ends_with(".rs") && (rest == ".rs" || rest.starts_with('/'))),
+            None => false,
+        })
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn sources(folder: &str) -> Vec<Source> {
+    let (mut found, mut folders): (Vec<Source>, Vec<PathBuf>) = (Vec::new(), vec![root().join(folder)]);
+    while let Some(current) = folders.pop() {
+        for entry in std::fs::read_dir(&current).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let short = path.strip_prefix(root().join(folder)).unwrap().to_str().unwrap().to_owned();
+                found.push(Source { path: short, text: std::fs::read_to_string(&path).unwrap() });
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no Rust file in {folder}");
+    found
+}
+
+/// The word that begins at `text`.
+fn word(text: &str) -> &str {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
+}
+
+/// The text behind each place where the path `name::` or the import `use name` stands in `code`.
+fn uses<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    code.match_indices(name).filter_map(move |(at, _)| {
+        let before = code[..at].chars().next_back();
+        let rest = &code[at + name.len()..];
+        let begins = before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':' && c != '.');
+        let imported = code[..at].trim_end().ends_with("use") && rest.starts_with([';', ' ']);
+        (begins && (rest.starts_with("::") || imported)).then(|| rest.trim_start_matches(':'))
+    })
+}
+
+/// Top-level modules of the crate that `code` names: in `crate::a`, `crate::{a, b::c}`.
+fn modules_named(code: &str) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for rest in uses(code, "crate") {
+        let Some(group) = rest.strip_prefix('{') else {
+            named.insert(word(rest).to_owned());
+            continue;
+        };
+        let (mut depth, mut fresh) = (0, true);
+        for (at, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => fresh = true,
+                c if fresh && !c.is_whitespace() => {
+                    named.insert(word(&group[at..]).to_owned());
+                    fresh = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    named
+}
+
+/// Fails with everything that was found, and what to do about it.
+fn hold(faults: &[String], remedy: &str) {
+    assert!(faults.is_empty(), "\n{}\n\n{remedy}\n", faults.join("\n"));
+}
+
+#[test]
+fn stages_know_the_vocabulary_and_never_each_other() {
+    let mut faults = Vec::new();
+    for source in sources("src") {
+        let from = source.module();
+        // Whole, because an import may be spread over lines.
+        let code: String = source.code().map(|(_, line)| line + "\n").collect();
+        for to in modules_named(&code) {
+            let to = to.as_str();
+            let free = WIRING.contains(&from) || from == to || EXCEPTIONS.contains(&(from, to));
+            if !free && (STAGES.contains(&to) || WIRING.contains(&to)) {
+                faults.push(format!("src/{}: {from} imports {to}", source.path));
+            }
+        }
+    }
+    hold(
+        &faults,
+        "Put what both need into a vocabulary module (latest, frame, sighting, health, ...), or let app.rs hand it over.",
+    );
+}
+
+#[test]
+fn one_file_knows_each_foreign_library() {
+    let mut faults = Vec::new();
+    for source in sources("src") {
+        for (number, code) in source.shipped() {
+            for (library, places) in LIBRARIES {
+                if uses(&code, library).next().is_some() && !source.is_in(places) {
+                    faults.push(format!("src/{}:{number}: {library} belongs to {}", source.path, places.join(" and ")));
+                }
+            }
+        }
+    }
+    hold(
+        &faults,
+        "Ask the file that knows the library to do it, in words of ours; so the library can be changed there.",
+    );
+}
+
+#[test]
+fn unsafe_stands_only_where_a_library_or_the_kernel_is_wrapped() {
+    let mut faults = Vec::new();
+    for source in sources("src") {
+        for (number, code) in source.shipped() {
+            let found = code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
+            if found && !source.is_in(UNSAFE) {
+                faults.push(format!("src/{}:{number}: unsafe", source.path));
+            }
+        }
+    }
+    hold(
+        &faults,
+        "Do it in safe Rust, or in a file that UNSAFE in tests/house.rs names; a new one there needs a reason.",
+    );
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader_is_patient() {
+    let mut faults = Vec::new();
+    for folder in ["src", "tests"] {
+        for source in sources(folder) {
+            let lines = source.text.lines().count();
+            if lines > MAX_LINES {
+                faults.push(format!("{folder}/{}: {lines} lines", source.path));
+            }
+        }
+    }
+    hold(
+        &faults,
+        &format!("At most {MAX_LINES}: move a part with a name of its own, or its tests, to a file beside it."),
+    );
+}
+
+const TABLE: [&str; 2] = ["<!-- config keys, written by `make sample-ini` -->\n", "<!-- end of config keys -->\n"];
+
+fn config_table() -> String {
+    let mut table = String::from("| key | default | what it is |\n| --- | --- | --- |\n");
+    for key in KEYS {
+        let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
+        let restart = if key.restart { " Needs a restart." } else { "" };
+        let allowed = key.kind.allowed();
+        let _ = writeln!(table, "| `{}` | {default} | {} ({allowed}).{restart} |", key.path(), key.help);
+    }
+    table
+}
+
+#[test]
+fn the_readme_lists_every_config_key() {
+    let readme = read("README.md");
+    let (before, rest) = readme.split_once(TABLE[0]).expect("README.md has lost the line that begins the config keys");
+    let (table, after) = rest.split_once(TABLE[1]).expect("README.md has lost the line that ends the config keys");
+    if std::env::var_os("WRITE_README").is_some() {
+        let [begin, end] = TABLE;
+        std::fs::write(root().join("README.md"), format!("{before}{begin}{}{end}{after}", config_table())).unwrap();
+        return;
+    }
+    assert_eq!(table, config_table(), "the README's config table is old: make sample-ini");
+}
+
+#[test]
+fn the_readme_names_everything_that_make_can_do() {
+    let (readme, makefile) = (read("README.md"), read("Makefile"));
+    let targets = makefile.lines().filter(|line| line.contains(": ") && line.contains("## "));
+    let targets: Vec<&str> = targets.filter_map(|line| line.split(':').next()).collect();
+    assert!(targets.contains(&"test"), "the Makefile's targets cannot be read: {targets:?}");
+    let missing = targets.iter().filter(|target| !readme.contains(&format!("`make {target}`")));
+    hold(
+        &missing.map(|target| format!("make {target}")).collect::<Vec<_>>(),
+        "README.md, \"What make can do\", must name it.",
+    );
+}
+
+#[test]
+fn the_license_texts_are_here() {
+    assert!(read("LICENSE-MIT").contains("Permission is hereby granted"));
+    assert!(read("LICENSE-APACHE").contains("Version 2.0, January 2004"));
+}
+
+#[test]
+fn the_rules_are_able_to_see_what_they_forbid() {
+    let code = "use crate::{a, b::{c, d}, e}; let x = crate::f::g(); use v4l::Device; use ini;";
+    assert_eq!(modules_named(code).into_iter().collect::<Vec<_>>(), ["a", "b", "e", "f"]);
+    assert!(uses(code, "v4l").next().is_some() && uses(code, "ini").next().is_some());
+    assert!(uses("let mini::x = my_v4l::y; self.ini", "ini").next().is_none());
+    let source = |path: &str| Source { path: path.into(), text: "a(\"// unsafe\"); // unsafe\nunsafe {}".into() };
+    let code: Vec<String> = source("x.rs").code().map(|(_, code)| code).collect();
+    assert_eq!(code, ["a(\"\"); ", "unsafe {}"]);
+    assert_eq!((source("x.rs").shipped().count(), source("x/tests.rs").shipped().count()), (2, 0));
+    assert!(source("camera/v4l2/queue.rs").is_in(&["camera/v4l2"]) && source("service.rs").is_in(&["service"]));
+    assert!(!source("camera/v4l2x.rs").is_in(&["camera/v4l2"]) && source("a/b.rs").is_in(&["a/b.rs"]));
+}
