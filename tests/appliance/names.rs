@@ -120,8 +120,10 @@ fn a_reload_takes_a_new_threshold_and_unknown_faces_can_be_hidden() {
     home.write_config(&format!("[camera]\nsource = {camera}\n[recognition]\nthreshold = 0.6\n"));
     running.reload();
     running.until("he is named", |r| r.names() == ["Barack Obama"]);
-    let shown = decode(&running.get("/snapshot.jpg").body);
-    assert!(shown.pixels().filter(|p| is_green(p)).count() > 500);
+    running.until("his label is drawn", |r| {
+        let shown = decode(&r.get("/snapshot.jpg").body);
+        shown.pixels().filter(|p| is_green(p)).count() > 500
+    });
 }
 
 #[test]

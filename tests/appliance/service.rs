@@ -14,7 +14,8 @@ fn busy_home() -> Home {
 
 #[test]
 fn sigterm_ends_it_within_a_second_while_people_watch_and_faces_are_looked_for() {
-    let mut running = busy_home().run();
+    let home = busy_home();
+    let mut running = home.run();
     let mut viewers: Vec<_> = (0..10).map(|_| running.view()).collect();
     let _never_reads = running.view();
     running.until("he is named", |r| r.names() == ["Barack Obama"]);
