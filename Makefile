@@ -26,8 +26,9 @@ test: setup ## format, lints, and every test
 	$(WITH_DLIB) $(CARGO) clippy --locked --all-targets -- -D warnings
 	$(WITH_DLIB) $(CARGO) test --locked
 
-bench: setup ## measure
+bench: release ## measure: the scan of descriptors, looks, CPU, memory; ARGS="--peer COMMAND ..." beside another program
 	$(WITH_DLIB) $(CARGO) bench --locked --bench '*'
+	python3 tools/bench.py target/release/namecam $(ARGS)
 
 sample-ini: setup ## write namecam.ini.example and the README's table again, from the program's own table
 	$(WITH_DLIB) $(CARGO) run --locked --quiet -- --sample-ini >target/setup/sample.ini

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Measures namecam on a clip with two faces, and beside it another program: make bench [PEER="COMMAND ..."]
+"""Measures namecam on a clip with two faces, and beside it another program: make bench [ARGS="--peer COMMAND ..."]
 
-usage: bench.py NAMECAM [--seconds S] [--clip CLIP.mjpeg] [--peer COMMAND ...]
+usage: bench.py NAMECAM [--seconds S] [--clip CLIP.mjpeg] [--looks L] [--peer COMMAND ...]
 
 The clip (640x480, 30 fps, two faces that drift; made with ffmpeg from the test pictures unless one is given) is fed to
 namecam as its camera. Everything runs on this machine in this run, one OpenBLAS thread each: compare the rows with each
@@ -98,29 +98,25 @@ class Viewer(threading.Thread):
 
 def measure(program, folder, clip, seconds, viewers, settings):
     namecam = Namecam(program, folder, clip, settings)
+    recognising = "recognition.enabled=no" not in settings
     try:
         first_frame_s = namecam.until(lambda s: s["camera"]["frames"] > 0)
-        namecam.until(lambda s: s["recognition"]["generation"] > 0 and s["recognition"]["looks"] > 2)
+        if recognising:
+            namecam.until(lambda s: s["recognition"]["generation"] > 0 and s["recognition"]["looks"] > 2)
         crowd = [Viewer(namecam.address) for _ in range(viewers)]
         for viewer in crowd:
             viewer.start()
         time.sleep(1.5)
-        before, cpu, at = namecam.state(), namecam.cpu(), time.monotonic()
-        frames = [viewer.frames for viewer in crowd]
+        before, frames, cpu, at = namecam.state(), [v.frames for v in crowd], namecam.cpu(), time.monotonic()
         time.sleep(seconds)
-        after, dt = namecam.state(), time.monotonic() - at
-        names = sorted(face["name"] or "?" for face in after["faces"])
-        return {
-            "looks_per_s": round((after["recognition"]["looks"] - before["recognition"]["looks"]) / dt, 2),
-            "last_look_ms": after["recognition"]["last_ms"],
-            "cpu": round((namecam.cpu() - cpu) / dt, 3),
-            "camera_fps": round((after["camera"]["frames"] - before["camera"]["frames"]) / dt, 1),
-            "stream_fps": [round((v.frames - n) / dt, 1) for v, n in zip(crowd, frames)],
-            "rss_mb": round(namecam.peak_mb()),
-            "listening_s": round(namecam.listening_s, 2),
-            "first_frame_s": round(first_frame_s, 2),
-            "names": names,
-        }
+        dt = time.monotonic() - at
+        row = {"cpu": round((namecam.cpu() - cpu) / dt, 3), "stream_fps": [round((v.frames - n) / dt, 1) for v, n in zip(crowd, frames)],
+               "rss_mb": round(namecam.peak_mb()), "listening_s": round(namecam.listening_s, 2), "first_frame_s": round(first_frame_s, 2)}
+        after = namecam.state()
+        if recognising:
+            looks = after["recognition"]["looks"] - before["recognition"]["looks"]
+            row = {"looks_per_s": round(looks / dt, 2), **row, "names": sorted(face["name"] or "?" for face in after["faces"])}
+        return row
     finally:
         namecam.close()
 
@@ -130,6 +126,7 @@ def main():
     parser.add_argument("namecam")
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--clip")
+    parser.add_argument("--looks", type=float, default=4.5, help="looks a second of the rows that are compared with the peer")
     parser.add_argument("--peer", nargs=argparse.REMAINDER, default=[])
     args = parser.parse_args()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -138,43 +135,23 @@ def main():
         if not args.clip:
             make_clip(clip)
         make_gallery(os.path.join(folder, "gallery"))
+        as_often = f"recognition.interval_ms={1000 / args.looks:.0f}"
         rows = [
             ("as often as possible, upsample 1", 0, ["recognition.interval_ms=0"]),
             ("as often as possible, upsample 0", 0, ["recognition.interval_ms=0", "recognition.upsample=0"]),
-            ("3.5 looks a second, nobody watches", 0, ["recognition.interval_ms=285"]),
-            ("3.5 looks a second, 1 viewer", 1, ["recognition.interval_ms=285"]),
-            ("3.5 looks a second, 8 viewers", 8, ["recognition.interval_ms=285"]),
+            (f"{args.looks} looks a second, nobody watches", 0, [as_often]),
+            (f"{args.looks} looks a second, 1 viewer", 1, [as_often]),
+            (f"{args.looks} looks a second, 8 viewers", 8, [as_often]),
             ("no recognition, nobody watches", 0, ["recognition.enabled=no"]),
             ("no recognition, 1 viewer (passthrough)", 1, ["recognition.enabled=no"]),
         ]
         for what, viewers, settings in rows:
-            if "no recognition" in what:
-                row = measure_without(args.namecam, folder, clip, args.seconds, viewers, settings)
-            else:
-                row = measure(args.namecam, folder, clip, args.seconds, viewers, settings)
+            row = measure(args.namecam, folder, clip, args.seconds, viewers, settings)
             print(f"namecam  {what:<40} {json.dumps(row)}", flush=True)
         for viewers in (0, 1, 8) if args.peer else ():
             command = [*args.peer, os.path.join(folder, "gallery"), clip, str(args.seconds), str(viewers)]
             output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
             print(f"peer     {f'as often as it does, {viewers} viewers':<40} {output.strip().splitlines()[-1]}", flush=True)
-
-
-def measure_without(program, folder, clip, seconds, viewers, settings):
-    """Without recognition there are no looks to wait for."""
-    namecam = Namecam(program, folder, clip, settings)
-    try:
-        namecam.until(lambda s: s["camera"]["frames"] > 5)
-        crowd = [Viewer(namecam.address) for _ in range(viewers)]
-        for viewer in crowd:
-            viewer.start()
-        time.sleep(1.5)
-        frames, cpu, at = [v.frames for v in crowd], namecam.cpu(), time.monotonic()
-        time.sleep(seconds)
-        dt = time.monotonic() - at
-        return {"cpu": round((namecam.cpu() - cpu) / dt, 3), "stream_fps": [round((v.frames - n) / dt, 1) for v, n in zip(crowd, frames)],
-                "rss_mb": round(namecam.peak_mb())}
-    finally:
-        namecam.close()
 
 
 if __name__ == "__main__":

@@ -67,6 +67,9 @@ pub trait Engine {
     fn describe(&mut self, picture: &Rgb, faces: &[Rect], jitters: u32) -> Vec<Descriptor>;
 }
 
+/// Counts the ways in which stills have been judged: a cache of another one is made anew.
+const ENROLMENT: u32 = 2;
+
 /// An engine and what tells its descriptors from those of another one.
 pub struct Opened {
     /// The engine.
@@ -83,7 +86,7 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
     let files = models::check(config)?;
     engine::set_blas_threads(config.recognition.blas_threads);
     let detector = config.recognition.detector.as_str();
-    let tag = format!("{} {detector} {} {STILL_SIDE}", files.tag, config.recognition.num_jitters);
+    let tag = format!("{ENROLMENT} {} {detector} {}", files.tag, config.recognition.num_jitters);
     Ok(Opened { engine: Box::new(engine::Dlib::open(&files)?), tag })
 }
 
@@ -102,7 +105,7 @@ pub fn faces_on_still(engine: &mut dyn Engine, rgb: &Rgb) -> Vec<Rect> {
 const AGAIN_WIDTHS: [f64; 4] = [84.0, 92.0, 97.0, 105.0];
 const AGAIN_AT_LEAST: usize = 6;
 
-fn is_found_again(engine: &mut dyn Engine, rgb: &Rgb, face: Rect) -> bool {
+pub(crate) fn is_found_again(engine: &mut dyn Engine, rgb: &Rgb, face: Rect) -> bool {
     let around = face.grown(face.w / 2).clipped(rgb.width, rgb.height);
     let as_it_is = rgb.cropped(around);
     let here = Rect { x: face.x - around.x, y: face.y - around.y, ..face };

@@ -1,8 +1,8 @@
 //! Where on a frame to look for faces. Small faces cost four times as much per doubling (`upsample`), so the whole frame is
 //! swept for them once a second only; in between, it is looked at one doubling less, and small faces that are known are
-//! followed where they were.
+//! followed where they were. HOG's false faces (a collar, a flag) are found out by a closer look at each new one.
 
-use super::{Detect, Engine};
+use super::{Detect, Engine, is_found_again};
 use crate::config::{Detector, Recognition};
 use crate::pixels::Rgb;
 use crate::sighting::Rect;
@@ -19,6 +19,8 @@ pub struct Scanner {
     swept_at: Option<Instant>,
     frame_size: (u32, u32),
     known: Vec<Rect>,
+    /// What looked like faces and was none, since the last sweep.
+    rejected: Vec<Rect>,
 }
 
 impl Scanner {
@@ -28,28 +30,54 @@ impl Scanner {
         let scale = how.scale(rgb.width, rgb.height);
         let recent = self.swept_at.is_some_and(|at| now.saturating_duration_since(at) < SWEEP_EVERY);
         let same_size = self.frame_size == (rgb.width, rgb.height);
-        // The CNN sees faces of all sizes at one price, and without upsampling there is nothing to save.
-        if config.upsample == 0 || config.detector == Detector::Cnn || !recent || !same_size {
-            (self.swept_at, self.frame_size) = (Some(now), (rgb.width, rgb.height));
-            self.known = engine.detect(rgb, scale);
-            return self.known.clone();
+        // The CNN sees faces of all sizes at one price, gives no false ones to speak of, and is not asked twice.
+        if config.detector == Detector::Cnn {
+            return engine.detect(rgb, scale);
         }
-        let mut found = engine.detect(rgb, scale / 2.0);
         let mut missed = Vec::new();
-        for &place in &self.known {
-            if is_among(place, &found) {
-                continue;
-            }
-            match follow(engine, rgb, place, scale) {
-                Some(face) if !is_among(face, &found) => found.push(face),
-                Some(_) => {}
-                // It may have turned away for a moment: it is looked for until the next sweep.
-                None => missed.push(place),
-            }
+        if !same_size {
+            self.known.clear();
         }
+        if !recent || !same_size {
+            (self.swept_at, self.frame_size) = (Some(now), (rgb.width, rgb.height));
+            self.rejected.clear();
+        }
+        let mut found = if config.upsample == 0 || self.swept_at == Some(now) {
+            self.believed(engine, rgb, scale)
+        } else {
+            let mut found = self.believed(engine, rgb, scale / 2.0);
+            for &place in &self.known {
+                if is_among(place, &found) {
+                    continue;
+                }
+                match follow(engine, rgb, place, scale) {
+                    Some(face) if !is_among(face, &found) => found.push(face),
+                    Some(_) => {}
+                    // It may have turned away for a moment: it is looked for until the next sweep.
+                    None => missed.push(place),
+                }
+            }
+            found
+        };
         found.sort_by_key(|face| face.x);
         self.known = found.iter().copied().chain(missed).collect();
         found
+    }
+
+    /// The faces on a whole frame: those that are where one was, and new ones that are found again when looked at closely.
+    fn believed(&mut self, engine: &mut dyn Engine, rgb: &Rgb, scale: f64) -> Vec<Rect> {
+        let mut faces = engine.detect(rgb, scale);
+        faces.retain(|&face| {
+            if is_among(face, &self.known) {
+                return true;
+            }
+            let believed = !is_among(face, &self.rejected) && is_found_again(engine, rgb, face);
+            if !believed && !is_among(face, &self.rejected) {
+                self.rejected.push(face);
+            }
+            believed
+        });
+        faces
     }
 }
 
@@ -70,22 +98,27 @@ mod tests {
     use super::*;
     use crate::recognition::Descriptor;
 
-    /// Sees its faces where they are, if they lie in the picture and are at least 80 pixels wide once scaled. It knows
-    /// the place of a crop by the colour of its first pixel: red is x / 10, green is y / 10.
+    /// Sees squares of one shade of blue, each a face, if they are whole and at least 80 pixels wide once scaled. A square
+    /// with red in it looks like a face on a whole frame only.
+    #[derive(Default)]
     struct Fake {
-        faces: Vec<Rect>,
         pixels_looked_at: f64,
     }
 
     impl Engine for Fake {
         fn detect(&mut self, picture: &Rgb, scale: f64) -> Vec<Rect> {
             self.pixels_looked_at += f64::from(picture.width * picture.height) * scale * scale;
-            let [x, y, _] = picture.pixel(0, 0).map(|v| i32::from(v) * 10);
-            let visible = |face: &&Rect| {
-                let inside = face.x >= x && face.y >= y && face.x + face.w as i32 <= x + picture.width as i32;
-                inside && f64::from(face.w) * scale >= 80.0
+            let whole_frame = picture.width == 640;
+            let square = |blue: u8| {
+                let all = (0..picture.height).flat_map(|y| (0..picture.width).map(move |x| (x, y)));
+                let mut of_it = all.filter(|&(x, y)| picture.pixel(x, y)[2] == blue);
+                let (x, y) = of_it.next()?;
+                let (right, bottom) = of_it.next_back()?;
+                let face = Rect { x: x as i32, y: y as i32, w: right + 1 - x, h: bottom + 1 - y };
+                let real = whole_frame || picture.pixel(x, y)[0] == 0;
+                (face.w == face.h && real && f64::from(face.w) * scale >= 80.0).then_some(face)
             };
-            self.faces.iter().filter(visible).map(|face| Rect { x: face.x - x, y: face.y - y, ..*face }).collect()
+            (1..=3).filter_map(square).collect()
         }
 
         fn describe(&mut self, _: &Rgb, _: &[Rect], _: u32) -> Vec<Descriptor> {
@@ -93,9 +126,19 @@ mod tests {
         }
     }
 
-    fn frame() -> Rgb {
-        let pixel = |i: u32| [(i % 640 / 10) as u8, (i / 640 / 10) as u8, 0];
-        Rgb { width: 640, height: 480, data: (0..640 * 480).flat_map(pixel).collect() }
+    fn frame(faces: &[Rect]) -> Rgb {
+        with_red(faces, 0)
+    }
+
+    fn with_red(faces: &[Rect], red: u8) -> Rgb {
+        let mut rgb = Rgb::filled(640, 480, [0; 3]);
+        for (shade, face) in (1..).zip(faces) {
+            for (x, y) in (0..face.h).flat_map(|y| (0..face.w).map(move |x| (x, y))) {
+                let at = rgb.offset(face.x as u32 + x, face.y as u32 + y);
+                rgb.data[at..at + 3].copy_from_slice(&[red, 0, shade]);
+            }
+        }
+        rgb
     }
 
     const LARGE: Rect = Rect { x: 400, y: 100, w: 100, h: 100 };
@@ -105,26 +148,31 @@ mod tests {
         crate::config::Config::defaults("/".as_ref()).recognition
     }
 
+    /// Looks at `faces` so many milliseconds after the first look.
+    fn looker(start: Instant) -> impl FnMut(u64, &[Rect]) -> Vec<Rect> {
+        let (mut engine, mut scanner) = (Fake::default(), Scanner::default());
+        move |ms, faces| scanner.find(&mut engine, &frame(faces), &recognition(), start + Duration::from_millis(ms))
+    }
+
     #[test]
-    fn a_small_face_is_followed_between_sweeps_at_less_than_a_third_of_the_price() {
-        let (mut engine, mut scanner) = (Fake { faces: vec![SMALL, LARGE], pixels_looked_at: 0.0 }, Scanner::default());
-        let start = Instant::now();
-        assert_eq!(scanner.find(&mut engine, &frame(), &recognition(), start), [SMALL, LARGE]);
-        let sweep = std::mem::take(&mut engine.pixels_looked_at);
-        engine.faces = vec![Rect { x: SMALL.x + 20, ..SMALL }, LARGE];
-        let found = scanner.find(&mut engine, &frame(), &recognition(), start + Duration::from_millis(200));
-        assert_eq!(found, [Rect { x: SMALL.x + 20, ..SMALL }, LARGE]);
-        assert!(engine.pixels_looked_at < sweep / 3.0, "{} of {sweep}", engine.pixels_looked_at);
+    fn a_small_face_is_followed_between_sweeps_at_less_than_half_of_the_price() {
+        let (mut engine, mut scanner, start) = (Fake::default(), Scanner::default(), Instant::now());
+        let mut look = |ms: u64, faces: &[Rect]| {
+            engine.pixels_looked_at = 0.0;
+            let found = scanner.find(&mut engine, &frame(faces), &recognition(), start + Duration::from_millis(ms));
+            (found, engine.pixels_looked_at)
+        };
+        assert_eq!(look(0, &[SMALL, LARGE]).0, [SMALL, LARGE]);
+        let (_, sweep) = look(1000, &[SMALL, LARGE]);
+        let moved = Rect { x: SMALL.x + 20, ..SMALL };
+        let (found, price) = look(1200, &[moved, LARGE]);
+        assert_eq!(found, [moved, LARGE]);
+        assert!(price < sweep / 2.0, "{price} of {sweep}");
     }
 
     #[test]
     fn a_new_large_face_is_seen_at_once_and_a_new_small_one_within_a_second() {
-        let (mut engine, mut scanner) = (Fake { faces: vec![], pixels_looked_at: 0.0 }, Scanner::default());
-        let start = Instant::now();
-        let mut look = |ms: u64, faces: &[Rect]| {
-            engine.faces = faces.to_vec();
-            scanner.find(&mut engine, &frame(), &recognition(), start + Duration::from_millis(ms))
-        };
+        let mut look = looker(Instant::now());
         assert_eq!(look(0, &[]), []);
         assert_eq!(look(200, &[SMALL, LARGE]), [LARGE]);
         assert_eq!(look(1000, &[SMALL, LARGE]), [SMALL, LARGE]);
@@ -132,22 +180,32 @@ mod tests {
 
     #[test]
     fn a_small_face_that_turned_away_is_found_again_before_the_next_sweep() {
-        let (mut engine, mut scanner) = (Fake { faces: vec![], pixels_looked_at: 0.0 }, Scanner::default());
-        let start = Instant::now();
-        let mut look = |ms: u64, faces: &[Rect]| {
-            engine.faces = faces.to_vec();
-            scanner.find(&mut engine, &frame(), &recognition(), start + Duration::from_millis(ms)).len()
+        let mut look = looker(Instant::now());
+        assert_eq!([look(0, &[SMALL]).len(), look(200, &[]).len(), look(400, &[SMALL]).len()], [1, 0, 1]);
+    }
+
+    #[test]
+    fn what_is_a_face_on_the_whole_frame_only_is_not_believed_and_not_asked_again_before_the_next_sweep() {
+        let (mut engine, mut scanner, start) = (Fake::default(), Scanner::default(), Instant::now());
+        let mut price_of = |ms: u64, picture: &Rgb| {
+            engine.pixels_looked_at = 0.0;
+            assert_eq!(scanner.find(&mut engine, picture, &recognition(), start + Duration::from_millis(ms)), []);
+            engine.pixels_looked_at
         };
-        assert_eq!([look(0, &[SMALL]), look(200, &[]), look(400, &[SMALL])], [1, 0, 1]);
+        let (empty, flag) = (frame(&[]), with_red(&[LARGE], 1));
+        price_of(0, &empty);
+        let alone = price_of(100, &empty);
+        assert!(price_of(200, &flag) > alone);
+        assert_eq!(price_of(300, &flag), alone);
     }
 
     #[test]
     fn without_upsampling_the_whole_frame_is_looked_at_every_time() {
-        let (mut engine, mut scanner) = (Fake { faces: vec![LARGE], pixels_looked_at: 0.0 }, Scanner::default());
+        let (mut engine, mut scanner) = (Fake::default(), Scanner::default());
         let config = Recognition { upsample: 0, ..recognition() };
-        for _ in 0..3 {
-            assert_eq!(scanner.find(&mut engine, &frame(), &config, Instant::now()), [LARGE]);
-        }
-        assert_eq!(engine.pixels_looked_at, 3.0 * 640.0 * 480.0);
+        assert_eq!(scanner.find(&mut engine, &frame(&[LARGE]), &config, Instant::now()), [LARGE]);
+        engine.pixels_looked_at = 0.0;
+        assert_eq!(scanner.find(&mut engine, &frame(&[LARGE]), &config, Instant::now()), [LARGE]);
+        assert_eq!(engine.pixels_looked_at, 640.0 * 480.0);
     }
 }
