@@ -144,6 +144,14 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Strin
     given.command(subcommand)
 }
 
+/// A device by its path or, as in `camera.source`, by its number.
+fn device(word: OsString) -> PathBuf {
+    match word.to_str().and_then(|text| text.parse::<u32>().ok()) {
+        Some(number) => format!("/dev/video{number}").into(),
+        None => word.into(),
+    }
+}
+
 #[derive(Default)]
 struct Given {
     origin: Origin,
@@ -156,6 +164,7 @@ struct Given {
 impl Given {
     fn command(self, subcommand: &str) -> Result<Command, String> {
         let Given { origin, json, admin, file, words } = self;
+        let passwd = (admin, file.is_some());
         let mut words = words.into_iter();
         let command = match subcommand {
             "identify" => {
@@ -165,7 +174,7 @@ impl Given {
                 }
                 Command::Identify { origin, images, json }
             }
-            "probe" => Command::Probe { origin, device: words.next().map(PathBuf::from), json },
+            "probe" => Command::Probe { origin, device: words.next().map(device), json },
             "check" => Command::Check { origin, json },
             "passwd" => {
                 let user = words.next().ok_or("passwd needs a name: namecam passwd USER")?;
@@ -178,9 +187,13 @@ impl Given {
         if let Some(word) = words.next() {
             return Err(format!("{subcommand} does not take {}", word.to_string_lossy()));
         }
-        if json && !matches!(subcommand, "check" | "probe" | "identify") {
-            return Err(format!("{subcommand} does not take --json"));
-        }
+        let only = |given: bool, option: &str, subcommands: &[&str]| match given && !subcommands.contains(&subcommand) {
+            true => Err(format!("{subcommand} does not take {option}")),
+            false => Ok(()),
+        };
+        only(json, "--json", &["check", "probe", "identify"])?;
+        only(passwd.0, "--admin", &["passwd"])?;
+        only(passwd.1, "--file", &["passwd"])?;
         Ok(command)
     }
 }
@@ -201,6 +214,12 @@ mod tests {
     }
 
     #[test]
+    fn a_device_may_be_named_by_its_number() {
+        let Command::Probe { device, .. } = parsed("probe 7").unwrap() else { panic!("not probe") };
+        assert_eq!(device, Some("/dev/video7".into()));
+    }
+
+    #[test]
     fn wrong_usage_says_which_word_is_wrong() {
         for (line, word) in [
             ("", "which subcommand"),
@@ -209,6 +228,8 @@ mod tests {
             ("run --fast", "--fast"),
             ("identify", "needs a picture"),
             ("run --json", "--json"),
+            ("run --admin", "--admin"),
+            ("check --file x", "--file"),
             ("run --config", "--config"),
         ] {
             let error = parsed(line).unwrap_err();

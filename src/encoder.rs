@@ -1,8 +1,9 @@
 //! The encoder: one JPEG per frame, however many viewers, and none while nobody watches.
 //!
-//! What `overlay.unknown = blur` can promise: no picture goes out past it, and a face without a name stays blurred
-//! where it was last seen until that look is stale. A face is clear until the first look that finds it has ended, and
-//! one that moves fast is ahead of its blur by as much.
+//! What `overlay.unknown = blur` can promise: no picture goes out past it; without a recent look (at start, without
+//! models, with recognition off) the whole picture is blurred; and a face without a name stays blurred where it was last
+//! seen until that look is stale. A face is clear until the first look that finds it has ended, and one that moves fast
+//! is ahead of its blur by as much.
 
 mod veils;
 
@@ -14,7 +15,7 @@ use crate::latest::Latest;
 use crate::localtime;
 use crate::overlay::{Away, Painter, pixelate};
 use crate::pixels::Rgb;
-use crate::sighting::Sightings;
+use crate::sighting::{Rect, Sightings};
 use crate::stop::{POLL, Stop};
 use jpeg_encoder::{ColorType, SamplingFactor};
 use std::sync::Arc;
@@ -173,6 +174,12 @@ impl<'a> Encoder<'a> {
         let size = (rgb.width, rgb.height);
         // What was seen on a picture of another size (the camera was exchanged) says nothing about this one.
         let sightings = sightings.filter(|sightings| (sightings.width, sightings.height) == size);
+        if config.overlay.unknown == UnknownFaces::Blur && self.is_blind(size) {
+            rgb.shrink_into(config.stream.width, &mut self.canvas);
+            let everything = Rect { x: 0, y: 0, w: self.canvas.width, h: self.canvas.height };
+            pixelate(&mut self.canvas, everything);
+            return Picture::Canvas;
+        }
         let veiled = self.veils.places(size).next().is_some();
         let shrinks = (1..rgb.width).contains(&config.stream.width);
         if !shrinks && !veiled && sightings.is_none() {
@@ -187,6 +194,12 @@ impl<'a> Encoder<'a> {
             painter(&mut self.painter, &config.overlay).draw(&mut self.canvas, &sightings.faces, scale);
         }
         Picture::Canvas
+    }
+
+    /// True when there is no recent look at pictures of this size: nobody knows where faces are.
+    fn is_blind(&self, size: (u32, u32)) -> bool {
+        let newest = self.stage.sightings.newest();
+        newest.is_none_or(|(_, seen)| seen.is_stale(Instant::now()) || (seen.width, seen.height) != size)
     }
 
     fn publish_encoded(&mut self, encoded: Result<(), String>, config: &Config, captured_at: Moment, started: Instant) {

@@ -197,6 +197,13 @@ pub struct Problem {
     pub what: String,
 }
 
+impl Problem {
+    /// The line of the file; what has none comes behind those that have.
+    fn line(&self) -> u32 {
+        self.place.rsplit_once(':').and_then(|(_, line)| line.parse().ok()).unwrap_or(u32::MAX)
+    }
+}
+
 /// Everything that is wrong with the config.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Problems(pub Vec<Problem>);
@@ -240,6 +247,7 @@ impl Origin {
         let mut config = Config::defaults(&base.unwrap_or_default());
         config.file = file;
         config.apply(&settings, &mut problems);
+        problems.0.sort_by_key(Problem::line);
         if problems.0.is_empty() { Ok(config) } else { Err(problems) }
     }
 }

@@ -47,6 +47,7 @@ fn all_problems_are_told_at_once_with_line_key_and_range() {
     let text = "fps = 3\n[camera]\nfps = 9000\nfsp = 1\nwidth = wide\nwidth = 640\njust words\n[kamera]\nfps = 1\n";
     let told = complaints(text);
     assert_eq!(told.len(), 7, "{told:#?}");
+    assert!(told.is_sorted(), "in the order of lines: {told:#?}");
     for (line, word) in [
         ("namecam.ini:1: ", "before the first [section]"),
         ("namecam.ini:3: ", "a whole number from 1 to 240"),

@@ -175,6 +175,28 @@ fn sightings_of_a_picture_of_another_size_are_not_drawn() {
 }
 
 #[test]
+fn with_blur_and_no_recent_look_the_whole_picture_is_blurred() {
+    let stage = stage(|config| config.overlay.unknown = UnknownFaces::Blur);
+    let mut encoder = Encoder::new(&stage);
+    // Black and white beside each other anywhere: somebody could be recognised.
+    let sharp = |rgb: &Rgb| rgb.data.windows(6).any(|pair| pair[0].abs_diff(pair[3]) > 100);
+    let mut shows_sharply = |seq: u64, sightings: Option<Arc<Sightings>>| {
+        if let Some(sightings) = sightings {
+            stage.sightings.publish(sightings);
+        }
+        stage.frames.publish(Arc::new(frame(seq, &checkers(), Turn::default())));
+        encoder.round();
+        sharp(&shown(&stage).2)
+    };
+    assert!(!shows_sharply(1, None), "before the first look");
+    assert!(shows_sharply(2, Some(nobody())), "nobody is there");
+    let of_another_size = Sightings { width: 64, ..(*nobody()).clone() };
+    assert!(!shows_sharply(3, Some(Arc::new(of_another_size))), "the camera was exchanged");
+    let old = Arc::new(Sightings { faces: Vec::new(), ..(*seen(0, None, Duration::from_secs(9))).clone() });
+    assert!(!shows_sharply(4, Some(old)), "recognition has stopped");
+}
+
+#[test]
 fn with_blur_nothing_is_passed_through_and_a_missed_face_stays_blurred() {
     let stage = stage(|config| config.overlay.unknown = UnknownFaces::Blur);
     let mut encoder = Encoder::new(&stage);
