@@ -261,7 +261,8 @@ impl Turn {
     fn wait(&self, longest: Duration) -> Option<Taken<'_>> {
         let waited = self.freed.wait_timeout_while(lock(&self.taken), longest, |taken| *taken);
         let (mut taken, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        (!std::mem::replace(&mut *taken, true)).then_some(Taken(self))
+        // Made only when it is handed out: dropped here it would wait for the lock that this thread holds.
+        (!std::mem::replace(&mut *taken, true)).then(|| Taken(self))
     }
 }
 
@@ -274,4 +275,22 @@ impl Drop for Taken<'_> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_in_vain_for_a_check_leaves_the_turn_to_who_has_it() {
+        let (told, hears) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let turn = Turn::default();
+            let first = turn.wait(Duration::ZERO);
+            let in_vain = turn.wait(Duration::from_millis(10)).is_none() && turn.wait(Duration::ZERO).is_none();
+            drop(first);
+            told.send(in_vain && turn.wait(Duration::ZERO).is_some())
+        });
+        assert_eq!(hears.recv_timeout(Duration::from_secs(5)), Ok(true));
+    }
 }
