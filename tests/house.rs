@@ -221,6 +221,21 @@ fn unsafe_stands_only_where_a_library_or_the_kernel_is_wrapped() {
 }
 
 #[test]
+fn of_proc_only_what_the_service_can_see_is_read() {
+    assert!(read("systemd/namecam.service").contains("\nProcSubset=pid\n"), "this test can go");
+    let mut faults = Vec::new();
+    for source in sources("src").iter().filter(|source| !source.path.contains("tests")) {
+        for (number, line) in (1..).zip(source.text.lines()) {
+            let mut places = line.split("\"/proc/").skip(1);
+            if places.any(|place| !place.starts_with("self/") && !place.starts_with("{pid}/")) {
+                faults.push(format!("src/{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    hold(&faults, "ProcSubset=pid in systemd/namecam.service hides it: ask the kernel by a system call.");
+}
+
+#[test]
 fn no_file_is_longer_than_a_reader_is_patient() {
     let mut faults = Vec::new();
     for folder in ["src", "tests"] {

@@ -1,6 +1,7 @@
 //! Who may ask what: the Host check against DNS rebinding, and the passwords.
 
 use super::accounts::{Accounts, Role};
+use super::listener::machine_name;
 use super::message::{Request, Whole};
 use crate::config::Config;
 use crate::health::Health;
@@ -73,7 +74,7 @@ impl Gate {
             let random = argon2::password_hash::try_generate_salt();
             half.copy_from_slice(&random.map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?);
         }
-        let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_lowercase();
+        let machine = machine_name().to_lowercase();
         let (known, failures) = (Mutex::default(), Mutex::default());
         Ok(Gate { health, machine, key, known, checking: Turn::default(), failures })
     }

@@ -1,4 +1,5 @@
-//! The listening socket, with everything set that accepted connections inherit from it.
+//! What HTTP needs of the kernel: the listening socket, with everything set that accepted connections inherit from it,
+//! and the machine's name.
 
 use anyhow::{Context, Result};
 use std::io;
@@ -76,6 +77,16 @@ fn bind_raw<T>(socket: &OwnedFd, address: &T) -> io::Result<()> {
     let (address, len) = (std::ptr::from_ref(address).cast(), size_of::<T>() as libc::socklen_t);
     // SAFETY: `address` is a sockaddr_in or sockaddr_in6 of `len` bytes that lives through the call.
     check(unsafe { libc::bind(socket.as_raw_fd(), address, len) }).map(drop)
+}
+
+/// The name of this machine; empty when it has none. Asked of the kernel: under `ProcSubset=pid`, as the service runs,
+/// there is no /proc/sys.
+pub fn machine_name() -> String {
+    let mut name = [0_u8; 256];
+    // SAFETY: `name` is ours to write, all but its last byte, so that a name that was cut off ends as well.
+    let result = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
+    let length = name.iter().position(|&byte| byte == 0).filter(|_| result == 0).unwrap_or(0);
+    String::from_utf8_lossy(&name[..length]).trim().to_owned()
 }
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
