@@ -1,6 +1,9 @@
 //! JPEG as bytes: what a camera sends, walked marker by marker ([`Walk`]), tidied ([`tidy`]) and decoded ([`decode`]).
 
+mod layout;
+
 use crate::pixels::{Rgb, check_size};
+use layout::Layout;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -11,6 +14,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 /// # Errors
 /// Says in the decoder's words what is wrong.
 pub fn decode(jpeg: &[u8]) -> Result<Rgb, String> {
+    check(jpeg)?;
     let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(jpeg), options);
     decoder.decode_headers().map_err(|e| e.to_string())?;
@@ -22,6 +26,19 @@ pub fn decode(jpeg: &[u8]) -> Result<Rgb, String> {
         return Err(format!("a JPEG of {width}x{height} became {} bytes", data.len()));
     }
     Ok(Rgb { width, height, data })
+}
+
+/// Refuses what zune-jpeg, here and within crate `image`, cannot read without a panic, which would end the program: see
+/// [`layout`]. Ask before either decodes a JPEG that came from outside.
+///
+/// # Errors
+/// Says what is odd about it.
+pub fn check(jpeg: &[u8]) -> Result<(), &'static str> {
+    match Walk::new(0).go(jpeg) {
+        Step::Broken(why) => Err(why),
+        // Cut off: the walk has seen all that there is.
+        Step::More | Step::Scan | Step::End(_) => Ok(()),
+    }
 }
 
 /// Makes what a camera sends one whole JPEG: the last complete picture counts (some cameras put several into one
@@ -109,6 +126,7 @@ struct Head {
     has_tables: bool,
     /// Where the first SOS stands; 0 before it is reached.
     scan_header: usize,
+    layout: Layout,
 }
 
 /// How far a [`Walk`] came.
@@ -207,11 +225,23 @@ impl Walk {
                 if width == 0 || height == 0 {
                     return Some(Step::Broken("its frame header says no size"));
                 }
-                head.size = Some((width.into(), height.into()));
+                if head.size.replace((width.into(), height.into())).is_some() {
+                    return Some(Step::Broken("it has two frame headers"));
+                }
                 head.baseline = code <= 0xC1;
+                if let Err(odd) = head.layout.frame(code, body) {
+                    return Some(Step::Broken(odd));
+                }
             }
             0xDA if head.size.is_none() => return Some(Step::Broken("it has no frame header (SOF)")),
-            0xDA if head.scan_header == 0 => head.scan_header = self.at,
+            0xDA => {
+                if let Err(odd) = head.layout.scan(body) {
+                    return Some(Step::Broken(odd));
+                }
+                if head.scan_header == 0 {
+                    head.scan_header = self.at;
+                }
+            }
             _ => {}
         }
         self.in_scan = code == 0xDA;

@@ -1,9 +1,11 @@
 //! [`Film`]: scenes of one or two pictures, over which a window moves slowly.
 
+use crate::jpeg;
 use crate::pixels::check_size;
 use anyhow::{Context, Result, anyhow};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use yuv::{YuvChromaSubsampling, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix, rgb_to_yuv420};
 
@@ -242,7 +244,11 @@ impl Pane {
 }
 
 fn decode(path: &Path) -> Result<DynamicImage> {
-    let mut reader = ImageReader::open(path)?.with_guessed_format()?;
+    let bytes = std::fs::read(path)?;
+    let mut reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?;
+    if reader.format() == Some(ImageFormat::Jpeg) {
+        jpeg::check(&bytes).map_err(|odd| anyhow!(odd))?;
+    }
     reader.limits(Limits::default());
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();

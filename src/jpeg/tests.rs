@@ -154,6 +154,56 @@ fn restart_markers_subsampling_odd_sizes_and_progressive_decode() {
     assert_close(&tidy(encoded(61, 47, |e| e.set_progressive(true))).unwrap(), 61, 47);
 }
 
+/// Headers of a picture with these components (number, sampling) and scans (numbers); each scan is followed by zeros.
+fn laid_out(marker: u8, components: &[(u8, u8)], scans: &[&[u8]]) -> Vec<u8> {
+    let model = plain();
+    let sof = model.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    let sos = model.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap();
+    let mut jpeg = model[..sof].to_vec();
+    let count = components.len() as u8;
+    jpeg.extend([0xFF, marker, 0, 8 + 3 * count, 8, 0, 20, 0, 40, count]);
+    components.iter().for_each(|(number, sampling)| jpeg.extend([*number, *sampling, 0]));
+    // The tables stand between the two; a frame header of three components takes 19 bytes.
+    jpeg.extend(&model[sof + 19..sos]);
+    for scan in scans {
+        let count = scan.len() as u8;
+        jpeg.extend([0xFF, 0xDA, 0, 6 + 2 * count, count]);
+        scan.iter().for_each(|number| jpeg.extend([*number, 0]));
+        jpeg.extend([0, 63, 0]);
+        jpeg.extend([0; 400]);
+    }
+    jpeg.extend([0xFF, 0xD9]);
+    jpeg
+}
+
+#[test]
+fn layouts_on_which_the_decoder_would_panic_are_refused_and_the_usual_ones_are_not() {
+    let cmyk = [(0, 0x11), (1, 0x11), (2, 0x11), (3, 0x22)];
+    let colour = [(1, 0x22), (2, 0x11), (3, 0x11)];
+    let (odd_scans, odd_sampling) = ("its scans do not go together", "its colours are sampled as in no picture");
+    // zune-jpeg panics on the first; the others differ from it in what they get wrong.
+    for (jpeg, why) in [
+        (laid_out(0xC0, &cmyk, &[&[0, 1, 2], &[0, 1, 2, 3]]), odd_sampling),
+        (laid_out(0xC0, &cmyk, &[&[0], &[1], &[2], &[0, 1, 2, 3]]), odd_sampling),
+        (laid_out(0xC2, &[(1, 0x11), (2, 0x22), (3, 0x11)], &[&[1, 2, 3]]), odd_sampling),
+        (laid_out(0xC0, &colour, &[&[1, 2], &[1, 2, 3]]), odd_scans),
+        (laid_out(0xC0, &colour, &[&[1, 2, 3], &[1]]), odd_scans),
+        (laid_out(0xC0, &[(1, 0x33), (2, 0x11), (3, 0x11)], &[&[1, 2, 3]]), odd_sampling),
+        (laid_out(0xC0, &[(1, 0x11), (2, 0x11)], &[&[1, 2]]), "it has neither 1 nor 3 nor 4 colours"),
+    ] {
+        assert_eq!(decode(&jpeg).unwrap_err(), why);
+    }
+    for jpeg in [
+        laid_out(0xC0, &colour, &[&[1, 2, 3]]),
+        laid_out(0xC0, &colour, &[&[1], &[2], &[3]]),
+        laid_out(0xC2, &colour, &[&[1, 2, 3], &[2]]),
+        laid_out(0xC0, &cmyk, &[&[0, 1, 2, 3]]),
+        laid_out(0xC0, &[(1, 0x22)], &[&[1]]),
+    ] {
+        assert_eq!(check(&jpeg), Ok(()));
+    }
+}
+
 #[test]
 fn a_grey_picture_decodes_to_grey() {
     let mut jpeg = Vec::new();

@@ -1,5 +1,6 @@
 //! Still pictures: from the bytes of a file to an upright [`Rgb`], and whether the file is whole.
 
+use crate::jpeg;
 use crate::pixels::{MAX_PIXELS, Rgb, check_size};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
@@ -17,7 +18,8 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb, String> {
     }
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     match reader.format() {
-        Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
+        Some(ImageFormat::Jpeg) => jpeg::check(bytes).map_err(|odd| format!("unreadable: {odd}"))?,
+        Some(ImageFormat::Png) => {}
         Some(other) => return Err(format!("{other:?} pictures are not read: only JPEG and PNG are")),
         None => return Err("not a JPEG or PNG picture".to_owned()),
     }
@@ -130,5 +132,9 @@ mod tests {
         let mut broken = whole;
         broken[40..50].fill(0);
         assert!(decode(&broken).unwrap_err().starts_with("unreadable"));
+        let mut odd = encoded(ImageFormat::Jpeg);
+        let frame = odd.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+        odd[frame + 9] = 2;
+        assert_eq!(decode(&odd).unwrap_err(), "unreadable: it has neither 1 nor 3 nor 4 colours");
     }
 }
