@@ -2,8 +2,8 @@
 
 use super::sockets::{CLOSE, Running};
 use std::io::{BufReader, Read, Write};
-use std::net::TcpStream;
-use std::os::fd::AsRawFd;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -109,7 +109,7 @@ fn requests_behind_a_stream_on_the_same_connection_hold_up_nobody() {
 #[test]
 fn connections_beyond_the_limit_are_closed_and_places_are_given_back() {
     let running = Running::small();
-    let open: Vec<TcpStream> = (0..256).map(|_| running.ask("")).collect();
+    let open: Vec<TcpStream> = (0..288).map(|_| running.ask("")).collect();
     let shut_out = || {
         let mut stream = TcpStream::connect(running.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
@@ -121,6 +121,47 @@ fn connections_beyond_the_limit_are_closed_and_places_are_given_back() {
     running.within(Duration::from_secs(5), "refusal", shut_out);
     drop(open);
     running.within(Duration::from_secs(5), "an answer", || !shut_out());
+}
+
+/// A connection that comes from 127.0.0.`host`.
+fn from(host: u8, to: SocketAddr) -> TcpStream {
+    let SocketAddr::V4(to) = to else { panic!("{to} is not IPv4") };
+    let raw = |ip: Ipv4Addr, port: u16| libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) },
+        sin_zero: [0; 8],
+    };
+    let (here, there) = (raw(Ipv4Addr::new(127, 0, 0, host), 0), raw(*to.ip(), to.port()));
+    let len = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+    // SAFETY: a socket of ours, and addresses of `len` bytes that live through the calls.
+    unsafe {
+        let fd = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
+        assert!(fd >= 0 && libc::bind(fd, std::ptr::from_ref(&here).cast(), len) == 0);
+        assert_eq!(libc::connect(fd, std::ptr::from_ref(&there).cast(), len), 0);
+        TcpStream::from_raw_fd(fd)
+    }
+}
+
+#[test]
+fn one_machine_that_takes_every_connection_shuts_out_neither_others_nor_the_watchdog() {
+    let running = Running::small();
+    let ask = |mut stream: TcpStream| {
+        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let _ = stream.write_all(format!("GET /healthz HTTP/1.1\r\n{CLOSE}").as_bytes());
+        let mut text = String::new();
+        let _ = stream.read_to_string(&mut text);
+        text.ends_with("ok\n")
+    };
+    let greedy: Vec<TcpStream> = (0..256).map(|_| from(2, running.address)).collect();
+    running.within(Duration::from_secs(5), "another machine", || ask(from(3, running.address)));
+    assert!(!ask(from(2, running.address)));
+    let others: Vec<TcpStream> =
+        (3..8).flat_map(|host| (0..64).map(move |_| host)).map(|h| from(h, running.address)).collect();
+    assert!(!ask(from(9, running.address)), "all places are taken");
+    assert!(ask(TcpStream::connect(running.address).unwrap()), "the watchdog comes through");
+    drop((greedy, others));
+    running.within(Duration::from_secs(5), "an answer", || ask(from(2, running.address)));
 }
 
 #[test]

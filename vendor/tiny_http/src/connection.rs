@@ -87,6 +87,15 @@ impl Connection {
         }
     }
 
+    /// The address that the peer has connected to.
+    pub(crate) fn local_ip(&self) -> Option<std::net::IpAddr> {
+        match self {
+            Self::Tcp(s) => s.local_addr().ok().map(|address| address.ip()),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+        }
+    }
+
     pub(crate) fn set_read_timeout(&self, timeout: std::time::Duration) -> std::io::Result<()> {
         match self {
             Self::Tcp(s) => s.set_read_timeout(Some(timeout)),

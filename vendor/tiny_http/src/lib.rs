@@ -91,15 +91,16 @@
 #![deny(rust_2018_idioms)]
 #![allow(clippy::match_like_matches_macro)]
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::io::Error as IoError;
 use std::io::ErrorKind as IoErrorKind;
 use std::io::Result as IoResult;
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::net::{IpAddr, Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -171,6 +172,11 @@ pub struct Limits {
     pub read_timeout: Duration,
     /// How many connections may be open; further ones are closed at once.
     pub max_connections: usize,
+    /// How many of them may be one other machine's.
+    pub max_connections_per_address: usize,
+    /// How many more may be open from the very address that was connected to: programs on this machine, a watchdog among
+    /// them, always have room.
+    pub max_own_connections: usize,
     /// How many bytes the request line and the headers may have together.
     pub max_head_bytes: usize,
     /// How many headers a request may have.
@@ -182,30 +188,63 @@ impl Default for Limits {
         Limits {
             read_timeout: Duration::from_secs(30),
             max_connections: 256,
+            max_connections_per_address: 64,
+            max_own_connections: 32,
             max_head_bytes: 16 * 1024,
             max_headers: 100,
         }
     }
 }
 
-/// Counts a connection for as long as it lives.
-struct Open(Arc<AtomicUsize>);
+/// How many connections are open, and to whom.
+#[derive(Default)]
+struct Places {
+    open: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// Holds a connection's place for as long as it lives.
+struct Open {
+    places: Arc<Mutex<Places>>,
+    peer: Option<IpAddr>,
+}
 
 impl Open {
-    /// None when there are `max` already.
-    fn one_more(count: &Arc<AtomicUsize>, max: usize) -> Option<Open> {
-        let open = Open(count.clone());
-        if count.fetch_add(1, Relaxed) < max {
-            Some(open)
-        } else {
-            None
+    /// None when there is no place for another one of `peer`; `own`: it is this machine.
+    fn one_more(
+        places: &Arc<Mutex<Places>>,
+        peer: Option<IpAddr>,
+        own: bool,
+        limits: &Limits,
+    ) -> Option<Open> {
+        let mut now = places.lock().unwrap_or_else(PoisonError::into_inner);
+        let reserve = if own { limits.max_own_connections } else { 0 };
+        let of_peer = peer.and_then(|peer| now.by_address.get(&peer).copied());
+        let too_many = !own && of_peer.unwrap_or(0) >= limits.max_connections_per_address;
+        if too_many || now.open >= limits.max_connections + reserve {
+            return None;
         }
+        now.open += 1;
+        if let Some(peer) = peer {
+            *now.by_address.entry(peer).or_insert(0) += 1;
+        }
+        drop(now);
+        Some(Open { places: places.clone(), peer })
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        let mut now = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        now.open -= 1;
+        let left = self.peer.and_then(|peer| {
+            let left = now.by_address.get_mut(&peer)?;
+            *left -= 1;
+            Some((peer, *left))
+        });
+        if let Some((peer, 0)) = left {
+            now.by_address.remove(&peer);
+        }
     }
 }
 
@@ -264,13 +303,13 @@ impl Server {
         let inside_close_trigger = close_trigger.clone();
         let inside_messages = messages.clone();
         thread::Builder::new().name("http-accept".into()).spawn(move || {
-            let open = Arc::new(AtomicUsize::new(0));
+            let places = Arc::default();
             let mut said: Option<Instant> = None;
 
             log::debug!("Running accept thread");
             while !inside_close_trigger.load(Relaxed) {
-                let sock = match server.accept() {
-                    Ok((sock, _)) => sock,
+                let (sock, peer) = match server.accept() {
+                    Ok((sock, peer)) => (sock, peer.map(|peer| peer.ip())),
                     Err(e) => {
                         // out of file descriptors, a client that has gone: it passes
                         if said.map_or(true, |at| at.elapsed() > Duration::from_secs(60)) {
@@ -281,7 +320,8 @@ impl Server {
                         continue;
                     }
                 };
-                let open = match Open::one_more(&open, limits.max_connections) {
+                let own = peer.is_some() && sock.local_ip() == peer;
+                let open = match Open::one_more(&places, peer, own, &limits) {
                     Some(open) => open,
                     None => continue,
                 };
