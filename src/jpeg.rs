@@ -153,6 +153,13 @@ impl Walk {
         self.retry
     }
 
+    /// The bytes before the picture, so many, have gone.
+    pub fn moved(&mut self, by: usize) {
+        self.at -= by;
+        self.retry -= by;
+        self.head.scan_header = self.head.scan_header.saturating_sub(by);
+    }
+
     /// Goes on to the end of the picture or of the bytes. The bytes are those of the call before, and more behind them.
     pub fn go(&mut self, bytes: &[u8]) -> Step {
         loop {
