@@ -90,6 +90,8 @@ fn heads_without_measure_and_bodies_that_never_come_do_no_harm() {
     let future = running.answer("PRI * HTTP/2.0\r\n\r\n");
     assert!(future.starts_with("HTTP/1.1 505 ") || future.starts_with("HTTP/2.0 505 "), "{future}");
     assert!(running.answer("GET /\u{e9} HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400 "));
+    let cookie = running.answer(&format!("GET /healthz HTTP/1.1\r\nCookie: name=\u{bbfc}\u{d638}\r\n{CLOSE}"));
+    assert!(cookie.starts_with("HTTP/1.1 200 "), "another program's cookie: {cookie}");
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 

@@ -96,8 +96,8 @@ impl ClientConnection {
     ///
     /// Reads until `CRLF` is reached. The next read will start
     ///  at the first byte of the new line.
-    fn read_next_line(&mut self) -> Result<AsciiString, ReadError> {
-        let mut buf = Vec::new();
+    fn read_next_line(&mut self, in_headers: bool) -> Result<AsciiString, ReadError> {
+        let mut buf: Vec<u8> = Vec::new();
         let mut prev_byte_was_cr = false;
 
         loop {
@@ -117,6 +117,10 @@ impl ClientConnection {
 
             if byte == b'\n' && prev_byte_was_cr {
                 buf.pop(); // removing the '\r'
+                if in_headers {
+                    // browsers send what other programs on this host put into cookies, UTF-8 too
+                    buf.iter_mut().filter(|b| !b.is_ascii()).for_each(|b| *b = b'?');
+                }
                 return AsciiString::from_ascii(buf).map_err(|_| {
                     IoError::new(ErrorKind::InvalidInput, "Header is not in ASCII").into()
                 });
@@ -137,7 +141,7 @@ impl ClientConnection {
         let (method, path, version, headers) = {
             // reading the request line
             let (method, path, version) = {
-                let line = self.read_next_line()?;
+                let line = self.read_next_line(false)?;
 
                 parse_request_line(
                     line.as_str().trim(), // TODO: remove this conversion
@@ -148,7 +152,7 @@ impl ClientConnection {
             let headers = {
                 let mut headers = Vec::new();
                 loop {
-                    let line = self.read_next_line()?;
+                    let line = self.read_next_line(true)?;
 
                     if line.is_empty() {
                         break;
