@@ -74,6 +74,8 @@ struct Encoder<'a> {
     /// No picture before this, for `stream.max_fps`.
     due: Instant,
     away_due: Instant,
+    /// Since when no frame could be decoded.
+    undecodable_since: Option<SystemTime>,
     /// The last picture of a camera that is away, and what it says.
     away: Option<(Away, (u32, u32), Vec<u8>)>,
     /// What is drawn on, and what the encoder writes to: kept, because they are large.
@@ -90,6 +92,7 @@ impl<'a> Encoder<'a> {
             made: Made::default(),
             due: Instant::now(),
             away_due: Instant::now(),
+            undecodable_since: None,
             away: None,
             canvas: Rgb { width: 0, height: 0, data: Vec::new() },
             jpeg: Vec::new(),
@@ -110,7 +113,8 @@ impl<'a> Encoder<'a> {
         }
         let newer = stage.frames.wait_newer(self.made.frame, PATIENCE);
         if self.camera_is_away() {
-            self.show_away(&config);
+            let says = self.away_words();
+            self.show_away(&config, says);
         } else if let Some((version, frame)) = newer {
             self.show(&config, version, &frame);
         } else if let Some((version, frame)) = stage.frames.newest() {
@@ -156,10 +160,18 @@ impl<'a> Encoder<'a> {
             Ok(rgb) => rgb,
             Err(error) => {
                 self.stage.health.corrupt.add();
-                self.stage.health.faults.report("encoder", &format!("a frame cannot be decoded: {error}"));
+                let error = format!("a frame cannot be decoded: {error}");
+                self.stage.health.faults.report("encoder", &error);
+                // One bad frame is passed over; when none is good, viewers are told rather than shown an old one.
+                let since = self.undecodable_since.get_or_insert_with(SystemTime::now);
+                if since.elapsed().is_ok_and(|bad| bad > AWAY_AFTER) {
+                    let says = Away { starting: false, why: error, since: localtime::clock(*since, SystemTime::now()) };
+                    self.show_away(config, says);
+                }
                 return;
             }
         };
+        self.undecodable_since = None;
         let picture = self.paint(config, &rgb, drawable.as_ref().map(|(_, sightings)| &**sightings));
         let encoded = match picture {
             Picture::Canvas => compress(&self.canvas, config.stream.quality, &mut self.jpeg),
@@ -222,22 +234,23 @@ impl<'a> Encoder<'a> {
         };
     }
 
-    /// Shows once a second that the camera is away, why, and since when.
-    fn show_away(&mut self, config: &Config) {
+    /// What is to be said of a camera that gives nothing.
+    fn away_words(&self) -> Away {
+        let camera = self.stage.health.camera();
+        let why = camera.error.unwrap_or_default();
+        let never = self.stage.frames.newest().is_none();
+        let starting = never && why == "starting";
+        Away { starting, why, since: localtime::clock(camera.since, SystemTime::now()) }
+    }
+
+    /// Shows once a second that there is no picture of the camera, why, and since when.
+    fn show_away(&mut self, config: &Config, says: Away) {
         let early = self.away_due.saturating_duration_since(Instant::now());
         if !early.is_zero() {
             self.stage.stop.wait(early.min(PATIENCE));
             return;
         }
         self.away_due = Instant::now() + AWAY_EVERY;
-        let camera = self.stage.health.camera();
-        let why = camera.error.unwrap_or_default();
-        let never = self.stage.frames.newest().is_none();
-        let says = Away {
-            starting: never && why == "starting",
-            why,
-            since: localtime::clock(camera.since, SystemTime::now()),
-        };
         let size = self.away_size(config);
         let known = self.away.as_ref().is_some_and(|(said, drawn, _)| (said, *drawn) == (&says, size));
         if !known {

@@ -197,6 +197,24 @@ fn with_blur_and_no_recent_look_the_whole_picture_is_blurred() {
 }
 
 #[test]
+fn when_no_frame_can_be_decoded_viewers_are_told() {
+    let stage = stage(|config| config.camera.mirror = true);
+    let mut encoder = Encoder::new(&stage);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut seq = 0;
+    while stage.jpegs.newest().is_none() {
+        assert!(Instant::now() < deadline, "nothing is shown");
+        seq += 1;
+        let raw = Raw { bytes: b"\xff\xd8\xff\xd9".to_vec(), width: SIZE.0, height: SIZE.1, stride: 0 };
+        let turn = Turn { degrees: 0, mirror: true };
+        stage.frames.publish(Arc::new(Frame::new(seq, Moment::now(), Format::mjpg(), raw, turn)));
+        encoder.round();
+        thread::sleep(Duration::from_millis(30));
+    }
+    assert!(!shown(&stage).1.live);
+}
+
+#[test]
 fn with_blur_nothing_is_passed_through_and_a_missed_face_stays_blurred() {
     let stage = stage(|config| config.overlay.unknown = UnknownFaces::Blur);
     let mut encoder = Encoder::new(&stage);

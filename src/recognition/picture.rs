@@ -1,12 +1,15 @@
 //! Still pictures: from the bytes of a file to an upright [`Rgb`], and whether the file is whole.
 
 use crate::jpeg;
-use crate::pixels::{MAX_PIXELS, Rgb, check_size};
+use crate::pixels::{Rgb, check_size};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
 
 /// No picture file is larger; a larger one is not read into memory at all.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// No picture is larger once decoded: one beside the program must fit on a board.
+const MAX_DECODED_BYTES: u64 = 200_000_000;
 
 /// Decodes a JPEG or PNG, whatever its name says, and turns it upright as its EXIF orientation says.
 ///
@@ -24,12 +27,15 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb, String> {
         None => return Err("not a JPEG or PNG picture".to_owned()),
     }
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_PIXELS * 8);
+    limits.max_alloc = Some(MAX_DECODED_BYTES);
     reader.limits(limits);
     let unreadable = |e: image::ImageError| format!("unreadable: {}", e.to_string().trim().replace('\n', " "));
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
+    if decoder.total_bytes() > MAX_DECODED_BYTES {
+        return Err(format!("{width}x{height} pixels are too many: scale it down to 60 megapixels or less"));
+    }
     let orientation = decoder.orientation().map_err(unreadable)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
     picture.apply_orientation(orientation);
@@ -120,6 +126,13 @@ mod tests {
         let picture = [&whole[..2], &thumbnail, &whole[2..]].concat();
         assert!(has_its_end(&picture));
         assert!(!has_its_end(&picture[..picture.len() - 2]));
+    }
+
+    #[test]
+    fn a_small_file_that_would_fill_the_memory_is_refused() {
+        let mut bytes = Cursor::new(Vec::new());
+        DynamicImage::new_rgba16(6000, 6000).write_to(&mut bytes, ImageFormat::Png).unwrap();
+        assert!(decode(bytes.get_ref()).unwrap_err().contains("scale it down"));
     }
 
     #[test]
