@@ -78,24 +78,46 @@ impl Cache {
     /// Forgets the rows that were not asked for since the last time, and writes the rest if anything has changed.
     ///
     /// # Errors
-    /// When the file cannot be written; the old one is then still there.
+    /// As [`Cache::write`].
     pub fn save(&mut self) -> std::io::Result<()> {
         let before = self.rows.len();
         self.rows.retain(|_, (_, used)| std::mem::take(used));
-        let changed = std::mem::take(&mut self.changed) || self.rows.len() != before;
-        let Some(file) = self.file.as_ref().filter(|_| changed) else { return Ok(()) };
-        if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder)?;
+        self.changed |= self.rows.len() != before;
+        self.write()
+    }
+
+    /// Writes all rows if anything has changed: for whoever cannot say yet, or never, which ones are gone.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the old one is then still there, and the next call tries again.
+    pub fn write(&mut self) -> std::io::Result<()> {
+        if let Some(file) = self.file.as_ref().filter(|_| self.changed) {
+            replace(file, &format(&self.rows, &self.tag))?;
         }
-        let temporary = file.with_extension("new");
+        self.changed = false;
+        Ok(())
+    }
+}
+
+/// Puts `bytes` in the place of the file's content: all of them or, when that fails, none.
+fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let temporary = file.with_extension("new");
+    let write = || {
         let mut open = std::fs::OpenOptions::new();
         // Descriptors are biometric data: nobody else may read them.
         std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
         let mut out = open.write(true).create(true).truncate(true).open(&temporary)?;
-        std::io::Write::write_all(&mut out, &format(&self.rows, &self.tag))?;
+        std::io::Write::write_all(&mut out, bytes)?;
         out.sync_all()?;
         std::fs::rename(&temporary, file)
-    }
+    };
+    write().inspect_err(|_| {
+        // A part of the cache on a full disk helps nobody.
+        let _ = std::fs::remove_file(&temporary);
+    })
 }
 
 /// MAGIC, tag and line end, rows, SHA-256 of all of that. A row: key, kind (0 descriptor, 1 reason), length, data.
@@ -182,5 +204,32 @@ mod tests {
         for length in 0..whole.len() {
             assert!(parse(&whole[..length], "model").is_none());
         }
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_the_next_time_and_no_part_of_it_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cache = Cache::open(Some(folder.path()), "model");
+        cache.put([1; 32], Ok([0.25; DESCRIPTOR_LEN]));
+        // A folder in the place of the file: the rename fails.
+        std::fs::create_dir(folder.path().join("descriptors")).unwrap();
+        cache.save().unwrap_err();
+        assert!(!folder.path().join("descriptors.new").exists());
+        std::fs::remove_dir(folder.path().join("descriptors")).unwrap();
+        assert!(cache.get(&[1; 32]).is_some());
+        cache.save().unwrap();
+        assert!(Cache::open(Some(folder.path()), "model").get(&[1; 32]).is_some());
+    }
+
+    #[test]
+    fn writing_forgets_nothing_that_another_gallery_may_need() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cache = Cache::open(Some(folder.path()), "model");
+        cache.put([1; 32], Ok([0.25; DESCRIPTOR_LEN]));
+        cache.save().unwrap();
+        let mut other = Cache::open(Some(folder.path()), "model");
+        other.put([2; 32], Err("no face".into()));
+        other.write().unwrap();
+        assert_eq!(Cache::open(Some(folder.path()), "model").rows.len(), 2);
     }
 }

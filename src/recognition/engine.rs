@@ -102,7 +102,17 @@ impl Engine for Dlib {
         let encodings = self.network.get_face_encodings(&image, &landmarks, jitters);
         encodings.iter().map(|encoding| to_descriptor(encoding.as_ref())).collect()
     }
+
+    fn still_side(&self) -> u32 {
+        match self.detector {
+            AnyDetector::Hog(_) => super::STILL_SIDE,
+            AnyDetector::Cnn(_) => CNN_STILL_SIDE,
+        }
+    }
 }
+
+/// The CNN takes a gigabyte of memory for a megapixel, and the unit allows namecam one in all.
+const CNN_STILL_SIDE: u32 = 800;
 
 /// Copies a picture into dlib's type.
 fn matrix(rgb: &Rgb) -> ImageMatrix {

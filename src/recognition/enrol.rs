@@ -34,14 +34,14 @@ pub struct Library {
 pub struct Memory {
     /// Descriptors by content.
     pub cache: Cache,
-    /// Content hashes of files that have not changed since.
-    keys: HashMap<PathBuf, (Stamp, Key)>,
+    /// Content hashes of files that have not changed since, and whether somebody asked since the last [`Memory::settle`].
+    keys: HashMap<PathBuf, (Stamp, Key, bool)>,
     /// Files that the last enrolment found on their way.
     waiting: HashSet<PathBuf>,
 }
 
 /// Changes whenever a file's content does: device, inode, length, times of change.
-type Stamp = (u64, u64, u64, i64, i64, i64);
+type Stamp = [i64; 7];
 
 impl Memory {
     /// Nothing but the cache.
@@ -49,9 +49,24 @@ impl Memory {
         Memory { cache, keys: HashMap::new(), waiting: HashSet::new() }
     }
 
-    /// True when a file that was waited for has come whole, or has not grown for so long that it never will.
+    /// True when a file that was waited for has come whole, has not grown for so long that it never will, or is gone.
     pub fn news_of_waiting(&self) -> bool {
-        self.waiting.iter().any(|path| read(path).is_ok_and(|file| !file.is_on_its_way()))
+        self.waiting.iter().any(|path| !read(path).is_ok_and(|file| file.is_on_its_way()))
+    }
+
+    /// The gallery is taken in: forgets files that are no longer in it, and writes the cache.
+    ///
+    /// # Errors
+    /// When the cache cannot be written.
+    pub fn settle(&mut self) -> std::io::Result<()> {
+        self.keys.retain(|_, (_, _, used)| std::mem::take(used));
+        self.cache.save()
+    }
+
+    /// Of how many files it knows the content.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.keys.len()
     }
 }
 
@@ -152,10 +167,11 @@ impl Enrolment {
 fn judge(path: &Path, jitters: u32, engine: &mut dyn Engine, memory: &mut Memory) -> Verdict {
     let metadata = std::fs::symlink_metadata(path).map_err(|e| format!("unreadable: {e}"))?;
     let stamp = stamp(&metadata);
-    if let Some((known, key)) = memory.keys.get(path)
+    if let Some((known, key, used)) = memory.keys.get_mut(path)
         && *known == stamp
         && let Some(verdict) = memory.cache.get(key)
     {
+        *used = true;
         return verdict;
     }
     let file = read(path)?;
@@ -165,7 +181,7 @@ fn judge(path: &Path, jitters: u32, engine: &mut dyn Engine, memory: &mut Memory
     }
     memory.waiting.remove(path);
     let key = Cache::key(&file.bytes);
-    memory.keys.insert(path.to_owned(), (stamp, key));
+    memory.keys.insert(path.to_owned(), (stamp, key, true));
     if let Some(verdict) = memory.cache.get(&key) {
         return verdict;
     }
@@ -222,5 +238,6 @@ fn read(path: &Path) -> Result<Content, String> {
 }
 
 fn stamp(m: &Metadata) -> Stamp {
-    (m.dev(), m.ino(), m.len(), m.mtime_nsec() + m.mtime() * 1_000_000_000, m.ctime(), m.ctime_nsec())
+    let [dev, ino, len] = [m.dev(), m.ino(), m.len()].map(u64::cast_signed);
+    [dev, ino, len, m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()]
 }

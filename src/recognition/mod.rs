@@ -38,11 +38,14 @@ pub enum Detect {
         upsample: u32,
     },
     /// On a picture that somebody chose: doubled where it is small, so that a face of 40 pixels is found.
-    Still,
+    Still {
+        /// The longest side to scale a larger one to, see [`Engine::still_side`].
+        side: u32,
+    },
 }
 
 /// The longest side, in pixels, that a still picture is looked at with. Faces on it need a twentieth of that.
-const STILL_SIDE: f64 = 1600.0;
+const STILL_SIDE: u32 = 1600;
 
 impl Detect {
     /// By how much a picture of `width` x `height` pixels is scaled before faces are looked for.
@@ -52,7 +55,7 @@ impl Detect {
                 let shrink = (f64::from(wanted) / f64::from(width.max(1))).min(1.0);
                 shrink * f64::from(1 << upsample)
             }
-            Detect::Still => (STILL_SIDE / f64::from(width.max(height).max(1))).min(2.0),
+            Detect::Still { side } => (f64::from(side) / f64::from(width.max(height).max(1))).min(2.0),
         }
     }
 }
@@ -65,10 +68,15 @@ pub trait Engine {
 
     /// A descriptor for each of `faces`, cut from `picture` in its full size. `jitters` shaken copies are averaged.
     fn describe(&mut self, picture: &Rgb, faces: &[Rect], jitters: u32) -> Vec<Descriptor>;
+
+    /// The longest side in pixels of a still picture that it can afford to look at.
+    fn still_side(&self) -> u32 {
+        STILL_SIDE
+    }
 }
 
 /// Counts the ways in which stills have been judged: a cache of another one is made anew.
-const ENROLMENT: u32 = 2;
+const ENROLMENT: u32 = 3;
 
 /// An engine and what tells its descriptors from those of another one.
 pub struct Opened {
@@ -93,7 +101,7 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
 /// The faces on a still picture, left to right. HOG now and then takes a collar or a flag for a face, and gives no score
 /// through the crate; so where there are several, each must be found again on a cut-out at other scales.
 pub fn faces_on_still(engine: &mut dyn Engine, rgb: &Rgb) -> Vec<Rect> {
-    let mut faces = engine.detect(rgb, Detect::Still.scale(rgb.width, rgb.height));
+    let mut faces = engine.detect(rgb, Detect::Still { side: engine.still_side() }.scale(rgb.width, rgb.height));
     if faces.len() > 1 {
         faces.retain(|&face| is_found_again(engine, rgb, face));
     }
@@ -159,7 +167,8 @@ pub fn load(config: &Config, opened: &mut Opened) -> anyhow::Result<Library> {
         shown.show(enrolment.progress());
     }
     shown.done();
-    if let Err(error) = memory.cache.save() {
+    // Not `save`: the rows of a gallery that a running namecam has are not this command's to forget.
+    if let Err(error) = memory.cache.write() {
         log::warn!("the cache of descriptors cannot be written: {error}");
     }
     Ok(enrolment.finish(1))

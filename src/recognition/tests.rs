@@ -181,7 +181,8 @@ fn a_look_names_the_nearest_person_within_the_threshold_of_the_metric() {
 fn the_scale_of_a_look_follows_detect_width_and_upsample() {
     let live = Detect::Live { width: 640, upsample: 1 };
     assert_eq!((live.scale(640, 480), live.scale(1280, 720), live.scale(320, 240)), (2.0, 1.0, 2.0));
-    assert_eq!((Detect::Still.scale(250, 250), Detect::Still.scale(3200, 100)), (2.0, 0.5));
+    let still = Detect::Still { side: 1600 };
+    assert_eq!((still.scale(250, 250), still.scale(3200, 100)), (2.0, 0.5));
 }
 
 #[test]
@@ -210,4 +211,30 @@ fn without_models_the_stage_says_why_and_ends_when_told() {
     stage.stop.set();
     thread.join().unwrap();
     assert!(stage.sightings.newest().is_none());
+}
+
+#[test]
+fn a_file_from_the_year_2400_is_a_picture_like_others() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Alice/1.png", &png([200, 0, 0]));
+    let file = File::options().append(true).open(root.path().join("Alice/1.png")).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(13_569_465_600)).unwrap();
+    let library = enrol(&config(root.path()), &mut Fake { described: 0 }, &mut memory());
+    assert_eq!(reason(&library, "Alice/1.png"), "used");
+}
+
+#[test]
+fn a_file_that_is_gone_is_neither_waited_for_nor_remembered() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Alice/1.png", &png([200, 0, 0]));
+    put_aged(root.path(), "Alice/2.png", &png([210, 0, 0])[..50], Duration::ZERO);
+    let (mut fake, mut memory) = (Fake { described: 0 }, memory());
+    enrol(&config(root.path()), &mut fake, &mut memory);
+    memory.settle().unwrap();
+    assert!(!memory.news_of_waiting());
+    fs::remove_dir_all(root.path().join("Alice")).unwrap();
+    assert!(memory.news_of_waiting(), "the roster would say for ever that it is being copied");
+    let library = enrol(&config(root.path()), &mut fake, &mut memory);
+    memory.settle().unwrap();
+    assert_eq!((library.roster.skipped(), memory.remembered()), (0, 0));
 }

@@ -36,9 +36,15 @@ pub struct Stage {
 /// How often files that were still being copied are looked at again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
+/// How long pictures are taken in before it is time for a look again. Those that are known take microseconds: with one
+/// between two looks, a gallery of thousands would take an hour where looks are slow.
+const ENROL_FOR: Duration = Duration::from_millis(50);
+/// How often what has been taken in so far is saved, so that whatever ends the program costs no more than that.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
+
 /// The body of the recognition thread: until [`Stop`].
 pub fn run(stage: &Stage) {
-    let mut worker = Worker::new(stage);
+    let mut worker = Worker::new(stage, open);
     while !stage.stop.is_set() {
         stage.health.recognition_beat.beat();
         worker.reload_if_asked();
@@ -51,12 +57,19 @@ struct Worker<'a> {
     stage: &'a Stage,
     config: Arc<Config>,
     config_seen: u64,
+    open: fn(&Config) -> anyhow::Result<Opened>,
+    /// The engine that looks, and the options that it was opened with.
     opened: Option<(Opened, Recognition)>,
+    /// The engine that takes the gallery in, where that is another one. It looks when the gallery is swapped: what two
+    /// engines make of a face must not be compared.
+    coming: Option<(Opened, Recognition)>,
     memory: Memory,
-    matcher: Matcher,
+    /// The gallery at work and the tag of the engine that took it in; `None` before the first.
+    library: Option<(String, Matcher)>,
     generation: u64,
     enrolment: Option<(Enrolment, Progress)>,
     next_retry: Instant,
+    next_save: Instant,
     scanner: Scanner,
     tracker: Tracker,
     frame_seen: u64,
@@ -64,18 +77,21 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(stage: &'a Stage) -> Worker<'a> {
+    fn new(stage: &'a Stage, open: fn(&Config) -> anyhow::Result<Opened>) -> Worker<'a> {
         let (_, config) = stage.config.newest().unwrap_or_else(|| (0, Arc::new(Config::defaults("/".as_ref()))));
         Worker {
             stage,
-            matcher: Matcher::new(config.recognition.metric),
             config,
             config_seen: 0,
+            open,
             opened: None,
+            coming: None,
             memory: Memory::new(Cache::open(None, "")),
+            library: None,
             generation: 0,
             enrolment: None,
             next_retry: Instant::now(),
+            next_save: Instant::now(),
             scanner: Scanner::default(),
             tracker: Tracker::default(),
             frame_seen: 0,
@@ -88,35 +104,61 @@ impl<'a> Worker<'a> {
         let Some((seen, config)) = self.stage.config.wait_newer(self.config_seen, Duration::ZERO) else { return };
         (self.config_seen, self.config) = (seen, config);
         if !self.config.recognition.enabled {
-            (self.opened, self.enrolment) = (None, None);
+            self.save();
+            (self.opened, self.coming, self.enrolment) = (None, None, None);
             self.stage.health.set_recognition_error(None);
             return;
         }
         if let Err(error) = self.open_engine() {
             let error = format!("{error:#}");
             log::error!("recognition: {error}");
-            // With an engine at work, the old one stays; without one there is no recognition.
-            self.stage.health.set_recognition_error(self.opened.is_none().then_some(error));
-            return;
+            let Some((_, options)) = self.coming.as_ref().or(self.opened.as_ref()) else {
+                self.stage.health.set_recognition_error(Some(error));
+                return;
+            };
+            // With an engine at work, that one stays, with its options; the gallery is read again all the same.
+            let recognition = with_options(&self.config.recognition, options);
+            self.config = Arc::new(Config { recognition, ..(*self.config).clone() });
         }
         self.stage.health.set_recognition_error(None);
         self.begin_enrolment();
     }
 
+    /// Opens another engine when the options are others than those of the one that takes the gallery in.
     fn open_engine(&mut self) -> anyhow::Result<()> {
-        let wanted = &self.config.recognition;
-        let same = |old: &Recognition| {
-            let options = |r: &Recognition| (r.detector, r.landmarks, r.num_jitters);
-            options(old) == options(wanted)
-        };
-        if self.opened.as_ref().is_some_and(|(_, old)| same(old)) {
+        let wanted = self.config.recognition.clone();
+        if self.coming.as_ref().or(self.opened.as_ref()).is_some_and(|(_, options)| same_engine(options, &wanted)) {
             return Ok(());
         }
-        let opened = open(&self.config)?;
+        let opened = (self.open)(&self.config)?;
         log::info!("recognition: dlib {}, {}", super::engine::DLIB, super::engine::blas());
+        self.save();
         self.memory = Memory::new(Cache::open(cache::folder().as_deref(), &opened.tag));
-        self.opened = Some((opened, wanted.clone()));
+        if self.library.as_ref().is_some_and(|(tag, _)| *tag != opened.tag) && self.opened.is_none() {
+            self.library = None;
+        }
+        // What the other engine has taken in is not for this one to go on with.
+        self.enrolment = None;
+        let engine = Some((opened, wanted));
+        if self.opened.is_some() {
+            self.coming = engine
+        } else {
+            self.opened = engine
+        }
         Ok(())
+    }
+
+    /// Writes what has been taken in so far.
+    fn save(&mut self) {
+        self.next_save = Instant::now() + SAVE_EVERY;
+        let written = self.memory.cache.write();
+        self.report_unsaved(written);
+    }
+
+    fn report_unsaved(&self, written: std::io::Result<()>) {
+        if let Err(error) = written {
+            self.stage.health.faults.report("gallery", &format!("the cache of descriptors cannot be written: {error}"));
+        }
     }
 
     fn begin_enrolment(&mut self) {
@@ -132,9 +174,9 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Takes one more picture in; swaps the gallery when it was the last.
+    /// Takes a few more pictures in; swaps the gallery after the last.
     fn enrol(&mut self) {
-        let Some((opened, _)) = &mut self.opened else { return };
+        let Some((opened, _)) = self.coming.as_mut().or(self.opened.as_mut()) else { return };
         let Some((enrolment, progress)) = &mut self.enrolment else {
             if self.next_retry <= Instant::now() {
                 self.next_retry = Instant::now() + RETRY_EVERY;
@@ -144,9 +186,15 @@ impl<'a> Worker<'a> {
             }
             return;
         };
-        if enrolment.step(opened.engine.as_mut(), &mut self.memory) {
+        let started = Instant::now();
+        while enrolment.step(opened.engine.as_mut(), &mut self.memory) {
             progress.show(enrolment.progress());
-            return;
+            if started.elapsed() >= ENROL_FOR {
+                if Instant::now() >= self.next_save {
+                    self.save();
+                }
+                return;
+            }
         }
         progress.done();
         if let Some((enrolment, _)) = self.enrolment.take() {
@@ -173,11 +221,14 @@ impl<'a> Worker<'a> {
         for warning in &roster.warnings {
             log::warn!("gallery: {warning}");
         }
-        self.matcher = matcher;
-        self.stage.roster.publish(Arc::new(roster));
-        if let Err(error) = self.memory.cache.save() {
-            self.stage.health.faults.report("gallery", &format!("the cache of descriptors cannot be written: {error}"));
+        if self.coming.is_some() {
+            self.opened = self.coming.take();
         }
+        let tag = self.opened.as_ref().map(|(opened, _)| opened.tag.clone()).unwrap_or_default();
+        self.library = Some((tag, matcher));
+        self.stage.roster.publish(Arc::new(roster));
+        let written = self.memory.settle();
+        self.report_unsaved(written);
     }
 
     /// Looks at the newest frame when the interval is over; else waits, but not when pictures are to be taken in.
@@ -206,14 +257,16 @@ impl<'a> Worker<'a> {
                 return;
             }
         };
-        let Some((opened, _)) = &mut self.opened else { return };
-        let config = &self.config.recognition;
+        let Some((opened, options)) = &mut self.opened else { return };
+        let config = with_options(&self.config.recognition, options);
         let engine = opened.engine.as_mut();
-        let rects = self.scanner.find(engine, &rgb, config, started);
-        let mut faces = identify(engine, &self.matcher, config, &rgb, &rects);
+        let rects = self.scanner.find(engine, &rgb, &config, started);
+        let nobody = Matcher::new(config.metric);
+        let matcher = self.library.as_ref().map_or(&nobody, |(_, matcher)| matcher);
+        let mut faces = identify(engine, matcher, &config, &rgb, &rects);
         for (face, track) in faces.iter_mut().zip(self.tracker.number(&rects, started)) {
             face.track = track;
-            if self.generation == 0 && self.enrolment.is_some() {
+            if self.library.is_none() && self.enrolment.is_some() {
                 // Nobody has been compared with anybody: "Unknown" would be untrue.
                 face.state = State::Seen;
             }
@@ -227,3 +280,18 @@ impl<'a> Worker<'a> {
         self.stage.sightings.publish(Arc::new(sightings));
     }
 }
+
+/// True when one engine does for both.
+fn same_engine(a: &Recognition, b: &Recognition) -> bool {
+    let options = |r: &Recognition| (r.detector, r.landmarks, r.num_jitters);
+    options(a) == options(b)
+}
+
+/// `config`, but for what an engine that was opened with `options` cannot do otherwise.
+fn with_options(config: &Recognition, options: &Recognition) -> Recognition {
+    let Recognition { detector, landmarks, num_jitters, .. } = *options;
+    Recognition { detector, landmarks, num_jitters, ..config.clone() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+use super::*;
+use crate::config::Landmarks;
+use crate::frame::Moment;
+use crate::pixels::{Format, Raw, Rgb, Turn};
+use crate::recognition::{DESCRIPTOR_LEN, Descriptor, Engine};
+use crate::sighting::Rect;
+use std::path::Path;
+
+/// Takes every picture for a face. The engine for 68 landmarks makes something quite different of it.
+struct Fake {
+    landmarks: Landmarks,
+    slow: Duration,
+}
+
+impl Engine for Fake {
+    fn detect(&mut self, picture: &Rgb, _: f64) -> Vec<Rect> {
+        std::thread::sleep(self.slow);
+        vec![Rect { x: 0, y: 0, w: picture.width, h: picture.height }]
+    }
+
+    fn describe(&mut self, _: &Rgb, faces: &[Rect], _: u32) -> Vec<Descriptor> {
+        let value = if self.landmarks == Landmarks::Five { 0.0 } else { 1.0 };
+        faces.iter().map(|_| [value; DESCRIPTOR_LEN]).collect()
+    }
+}
+
+fn opened(config: &Config, slow: u64) -> Opened {
+    let landmarks = config.recognition.landmarks;
+    let engine = Box::new(Fake { landmarks, slow: Duration::from_millis(slow) });
+    Opened { engine, tag: landmarks.as_str().to_owned() }
+}
+
+fn quick(config: &Config) -> anyhow::Result<Opened> {
+    Ok(opened(config, 0))
+}
+
+/// The landmarks for 68 are not there.
+fn five_only(config: &Config) -> anyhow::Result<Opened> {
+    if config.recognition.landmarks == Landmarks::Five { quick(config) } else { anyhow::bail!("no such model") }
+}
+
+fn put(root: &Path, file: &str, red: u8) {
+    let path = root.join(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    image::RgbImage::from_pixel(30, 30, image::Rgb([red, 0, 0])).save(&path).unwrap();
+    let yesterday = std::time::SystemTime::now() - Duration::from_secs(86_400);
+    std::fs::File::options().append(true).open(path).unwrap().set_modified(yesterday).unwrap();
+}
+
+fn stage(root: &Path) -> Stage {
+    let mut config = Config::defaults(root);
+    config.gallery.path = root.to_owned();
+    config.recognition.interval_ms = 0;
+    Stage {
+        config: Arc::new(Latest::with(config)),
+        frames: Arc::default(),
+        sightings: Arc::default(),
+        roster: Arc::default(),
+        health: Arc::default(),
+        stop: Arc::default(),
+    }
+}
+
+fn reload(worker: &mut Worker, set: impl Fn(&mut Config)) {
+    let mut config = (*worker.stage.config.newest().unwrap().1).clone();
+    set(&mut config);
+    worker.stage.config.publish(Arc::new(config));
+    worker.reload_if_asked();
+    // The tests of one machine share the user's cache: none of that here.
+    worker.memory.cache = Cache::open(None, "");
+}
+
+/// One look at one more frame: the name that it gives.
+fn look(worker: &mut Worker) -> (Option<String>, State) {
+    let raw = Raw { bytes: vec![9; 900], width: 30, height: 30, stride: 30 };
+    let frame = Frame::new(1, Moment::now(), Format::by_fourcc(b"GREY").unwrap(), raw, Turn::default());
+    worker.look(&frame);
+    let face = worker.stage.sightings.newest().unwrap().1.faces[0].clone();
+    (face.name.map(|name| name.to_string()), face.state)
+}
+
+fn take_all_in(worker: &mut Worker) {
+    while worker.enrolment.is_some() {
+        worker.enrol();
+    }
+}
+
+fn alice() -> (Option<String>, State) {
+    (Some("Alice".to_owned()), State::Named)
+}
+
+#[test]
+fn faces_keep_their_names_while_the_gallery_is_taken_in_by_another_engine() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Alice/1.png", 200);
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, quick);
+    reload(&mut worker, |_| ());
+    assert_eq!(look(&mut worker), (None, State::Seen));
+    take_all_in(&mut worker);
+    assert_eq!(look(&mut worker), alice());
+    reload(&mut worker, |config| config.recognition.landmarks = Landmarks::SixtyEight);
+    assert_eq!(look(&mut worker), alice(), "a face of one engine was compared with a gallery of another one");
+    take_all_in(&mut worker);
+    assert_eq!(look(&mut worker), alice());
+    assert_eq!((worker.generation, worker.coming.is_none()), (2, true));
+}
+
+#[test]
+fn a_gallery_of_another_engine_is_not_compared_with_after_recognition_was_off() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Alice/1.png", 200);
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, quick);
+    reload(&mut worker, |_| ());
+    take_all_in(&mut worker);
+    reload(&mut worker, |config| config.recognition.enabled = false);
+    reload(&mut worker, |config| config.recognition.enabled = true);
+    assert_eq!(look(&mut worker), alice());
+    take_all_in(&mut worker);
+    reload(&mut worker, |config| config.recognition.enabled = false);
+    let other = |config: &mut Config| {
+        (config.recognition.enabled, config.recognition.landmarks) = (true, Landmarks::SixtyEight);
+    };
+    reload(&mut worker, other);
+    assert_eq!(look(&mut worker), (None, State::Seen));
+}
+
+#[test]
+fn a_model_that_is_missing_keeps_the_engine_and_does_not_keep_the_gallery_from_being_read() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Bob/1.png", 200);
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, five_only);
+    reload(&mut worker, |_| ());
+    take_all_in(&mut worker);
+    std::fs::remove_dir_all(root.path().join("Bob")).unwrap();
+    put(root.path(), "Alice/1.png", 200);
+    reload(&mut worker, |config| config.recognition.landmarks = Landmarks::SixtyEight);
+    assert_eq!(stage.health.recognition_error(), None);
+    take_all_in(&mut worker);
+    assert_eq!((worker.generation, look(&mut worker)), (2, alice()));
+    assert_eq!(worker.config.recognition.landmarks, Landmarks::Five);
+}
+
+#[test]
+fn a_gallery_that_is_known_does_not_wait_for_a_look_between_any_two_pictures() {
+    let root = tempfile::tempdir().unwrap();
+    for i in 0..100 {
+        put(root.path(), &format!("Person {i}/1.png"), i);
+    }
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, quick);
+    reload(&mut worker, |_| ());
+    take_all_in(&mut worker);
+    worker.begin_enrolment();
+    let mut rounds = 0;
+    while worker.enrolment.is_some() {
+        worker.enrol();
+        rounds += 1;
+    }
+    assert!(rounds < 20, "{rounds} rounds for 100 pictures");
+}
+
+#[test]
+fn what_has_been_taken_in_is_saved_before_the_gallery_is_through() {
+    let root = tempfile::tempdir().unwrap();
+    for i in 0..20 {
+        put(root.path(), &format!("gallery/Person {i}/1.png"), i);
+    }
+    let stage = stage(&root.path().join("gallery"));
+    let mut worker = Worker::new(&stage, |config| Ok(opened(config, 60)));
+    reload(&mut worker, |_| ());
+    worker.memory.cache = Cache::open(Some(root.path()), "5");
+    worker.next_save = Instant::now();
+    worker.enrol();
+    assert!(worker.enrolment.is_some());
+    assert!(std::fs::metadata(root.path().join("descriptors")).is_ok());
+}
