@@ -16,6 +16,8 @@ use crate::latest::Latest;
 use crate::pixels::{Format, Raw, check_size};
 use crate::stop::{POLL, Stop};
 use anyhow::{Result, bail};
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -85,15 +87,16 @@ const STEADY: Duration = Duration::from_secs(30);
 /// The camera thread: opens the source that the config names, publishes its pictures, and begins again when it fails,
 /// until [`Stop`].
 pub fn run(stage: &Stage) {
-    run_with(stage, &mut open);
+    let said = Rc::default();
+    run_with(stage, &mut |camera| open(camera, &said));
 }
 
 type Open<'a> = dyn FnMut(&Camera) -> Result<Box<dyn Source>> + 'a;
 
-fn open(camera: &Camera) -> Result<Box<dyn Source>> {
+fn open(camera: &Camera, said: &Rc<RefCell<pipe::Said>>) -> Result<Box<dyn Source>> {
     match &camera.source {
         Place::Device(_) => v4l2::open(camera),
-        Place::Pipe(words) => pipe::open(words),
+        Place::Pipe(words) => pipe::open(words, said),
         Place::Stills(folder) => stills::open(camera, folder),
         Place::None => bail!("no camera.source"),
     }
@@ -149,6 +152,8 @@ impl Thread<'_> {
             health.capture_beat.beat();
             if let Some((newest, config)) = config.newest().filter(|(newest, _)| *newest != version) {
                 if !same_source(camera, &config.camera) {
+                    // Until the new one gives pictures, those of the old one must not pass for its.
+                    health.camera_is_away(&config.camera.source.public(), "starting");
                     return Ok(());
                 }
                 (version, turn) = (newest, config.camera.turn());

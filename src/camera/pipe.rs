@@ -1,23 +1,30 @@
 //! `pipe:COMMAND`: any program that prints JPEGs one after the other, as MJPEG or as a multipart stream.
 
+mod messages;
+
 use super::splitter::Splitter;
 use super::{Captured, Shot, Source};
 use crate::frame::Moment;
 use crate::pixels::Format;
 use crate::stop::POLL;
 use anyhow::{Context, Result, anyhow};
+use messages::Messages;
+pub use messages::Said;
+use std::cell::RefCell;
 use std::io::{ErrorKind, Read as _};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// At most so much is read before the pictures in it are looked at.
 const MAX_READ: u64 = 1 << 20;
 /// Room in the pipe, so that a whole picture fits and the program need not wait for us.
 const PIPE_SIZE: libc::c_int = 1 << 20;
-/// How long the program may take to end after SIGTERM. namecam itself must be gone within a second.
-const GRACE: Duration = Duration::from_millis(500);
+/// How long the program may take to end after SIGTERM. With [`POLL`] before it, this is less than the 600 ms that namecam
+/// waits for its threads: what ends namecam first leaves the program's own children behind.
+const GRACE: Duration = Duration::from_millis(300);
 
 /// A child process that prints JPEGs.
 pub struct Pipe {
@@ -29,11 +36,11 @@ pub struct Pipe {
     messages: Messages,
 }
 
-/// Starts `words`: a program and its arguments.
+/// Starts `words`: a program and its arguments. `said` is what earlier runs of it have said.
 ///
 /// # Errors
 /// There is no such program, or it cannot be started.
-pub fn open(words: &[String]) -> Result<Box<dyn Source>> {
+pub fn open(words: &[String], said: &Rc<RefCell<Said>>) -> Result<Box<dyn Source>> {
     let (program, arguments) = words.split_first().context("pipe: without a command")?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
@@ -54,7 +61,7 @@ pub fn open(words: &[String]) -> Result<Box<dyn Source>> {
     }
     // SAFETY: the descriptor is open. A smaller pipe than asked for does as well, only slower.
     unsafe { libc::fcntl(stdout.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_SIZE) };
-    let (program, messages) = (program.clone(), Messages::default());
+    let (program, messages) = (program.clone(), Messages::new(said));
     Ok(Box::new(Pipe { program, child, stdout, stderr, pictures: Splitter::default(), messages }))
 }
 
@@ -244,65 +251,6 @@ impl Drop for Group {
             self.wait(GRACE);
             self.reap();
         }
-    }
-}
-
-/// The longest line of a program's messages that is logged, bytes.
-const MAX_LINE: usize = 300;
-/// At most so many of its lines are logged a second.
-const LINES_A_SECOND: u32 = 10;
-
-/// What the program says on its stderr, on the way to the log.
-#[derive(Default)]
-struct Messages {
-    line: Vec<u8>,
-    last: String,
-    second: Option<Instant>,
-    logged: u32,
-    passed_over: u64,
-}
-
-impl Messages {
-    fn take(&mut self, program: &str, bytes: &[u8]) {
-        for &byte in bytes {
-            match byte {
-                // ffmpeg ends the lines of its progress with CR.
-                b'\n' | b'\r' => self.end_line(program),
-                _ if self.line.len() < MAX_LINE => self.line.push(byte),
-                _ => {}
-            }
-        }
-    }
-
-    fn end_line(&mut self, program: &str) {
-        if self.line.is_empty() {
-            return;
-        }
-        self.last = String::from_utf8_lossy(&self.line).trim().replace(char::is_control, "?");
-        self.line.clear();
-        if self.second.is_none_or(|since| since.elapsed() >= Duration::from_secs(1)) {
-            self.sum_up(program);
-            self.second = Some(Instant::now());
-        }
-        if self.logged < LINES_A_SECOND {
-            log::info!("{program}: {}", self.last);
-            self.logged += 1;
-        } else {
-            self.passed_over += 1;
-        }
-    }
-
-    /// Logs how many lines were not, and begins another second.
-    fn sum_up(&mut self, program: &str) {
-        if self.passed_over > 0 {
-            log::info!("{program}: {} more lines, not logged", self.passed_over);
-        }
-        (self.logged, self.passed_over) = (0, 0);
-    }
-
-    fn finish(&mut self, program: &str) {
-        self.end_line(program);
-        self.sum_up(program);
     }
 }
 

@@ -158,3 +158,14 @@ fn a_source_that_gives_nothing_for_five_seconds_is_opened_again() {
         },
     );
 }
+
+#[test]
+fn a_camera_that_was_chosen_and_gives_nothing_yet_is_not_online_with_the_pictures_of_the_last_one() {
+    let open = |camera: &Camera| fake(if camera.width == 64 { vec![] } else { vec![grey(256)] });
+    with_thread(open, |stage| {
+        wait_for("pictures", || stage.health.camera_online());
+        stage.config.publish(config(|camera| (camera.width, camera.source) = (64, Place::Device("/dev/other".into()))));
+        wait_for("the other camera's name", || stage.health.camera().source == "/dev/other");
+        assert_eq!(stage.health.camera().error.as_deref(), Some("starting"));
+    });
+}

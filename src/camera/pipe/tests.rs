@@ -23,7 +23,7 @@ fn folder() -> tempfile::TempDir {
 
 fn script(folder: &Path, text: &str) -> Box<dyn Source> {
     let text = format!("cd '{}' || exit 9\n{text}", folder.display());
-    open(&["sh".to_owned(), "-c".to_owned(), text]).unwrap()
+    open(&["sh".to_owned(), "-c".to_owned(), text], &Rc::default()).unwrap()
 }
 
 /// The next thing that is not `Nothing`.
@@ -144,7 +144,7 @@ fn a_program_that_ends_says_how_and_its_last_words() {
 
 #[test]
 fn an_unknown_program_is_named() {
-    let error = open(&["namecam-no-such-program".to_owned()]).err().unwrap();
+    let error = open(&["namecam-no-such-program".to_owned()], &Rc::default()).err().unwrap();
     assert_eq!(error.to_string(), "pipe: no program named 'namecam-no-such-program'");
 }
 
@@ -160,7 +160,8 @@ fn nothing_of_a_program_is_left_when_it_is_dropped() {
         assert!(processes.iter().all(|process| runs(process)));
         let start = Instant::now();
         drop(source);
-        assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+        // namecam waits for 600 ms, up to 200 of which have gone when it comes to this.
+        assert!(start.elapsed() < Duration::from_millis(390), "{:?}", start.elapsed());
         assert!(!Path::new(&format!("/proc/{}", processes[0])).exists(), "a zombie is left");
         let patience = Instant::now();
         while runs(&processes[1]) {
@@ -201,17 +202,4 @@ fn a_child_gets_signals_that_its_parent_blocks() {
         std::fs::read_to_string(folder.path().join("got"))
     });
     assert_eq!(blocked.join().unwrap().unwrap(), "got\n");
-}
-
-#[test]
-fn messages_are_cut_and_limited_in_number() {
-    let mut messages = Messages::default();
-    messages.take("p", &b"x".repeat(5000));
-    messages.take("p", b"\rbar\x07\n\n");
-    assert_eq!(messages.last, "bar?");
-    messages.take("p", &b"line\n".repeat(100));
-    assert_eq!((messages.logged, messages.passed_over), (LINES_A_SECOND, 92));
-    messages.take("p", &b"y".repeat(5000));
-    messages.finish("p");
-    assert_eq!((messages.last.len(), messages.passed_over), (MAX_LINE, 0));
 }

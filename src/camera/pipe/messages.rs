@@ -1,0 +1,154 @@
+//! What a program says on its stderr, on the way to the log. A camera that is away for a month has its program started
+//! and complain every few seconds: each thing is logged once a day. And a program likes to name the address that it
+//! failed to open, password and all.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// The longest line of a program's messages that is logged, bytes.
+pub(super) const MAX_LINE: usize = 300;
+/// At most so many of its lines are logged a second.
+pub(super) const LINES_A_SECOND: u32 = 10;
+/// What was said is not logged again for so long.
+const SAY_AGAIN: Duration = Duration::from_secs(86_400);
+/// At most so many different lines are logged in that time.
+const MAX_SAID: usize = 200;
+
+/// What the program, in all of its runs, has said lately, without the digits in it.
+#[derive(Debug, Default)]
+pub struct Said {
+    since: Option<Instant>,
+    lines: HashSet<String>,
+}
+
+impl Said {
+    /// True when `line` is something new.
+    pub(super) fn is_news(&mut self, line: &str) -> bool {
+        if self.since.is_none_or(|since| since.elapsed() >= SAY_AGAIN) {
+            (self.since, self.lines) = (Some(Instant::now()), HashSet::new());
+        }
+        // Times, counters and addresses in memory make nothing new of it.
+        let gist = line.replace(|c: char| c.is_ascii_hexdigit(), "");
+        self.lines.len() < MAX_SAID && self.lines.insert(gist)
+    }
+}
+
+/// What one run of the program says.
+#[derive(Default)]
+pub(super) struct Messages {
+    line: Vec<u8>,
+    pub(super) last: String,
+    said: Rc<RefCell<Said>>,
+    second: Option<Instant>,
+    pub(super) logged: u32,
+    pub(super) passed_over: u64,
+}
+
+impl Messages {
+    pub(super) fn new(said: &Rc<RefCell<Said>>) -> Messages {
+        Messages { said: Rc::clone(said), ..Messages::default() }
+    }
+
+    pub(super) fn take(&mut self, program: &str, bytes: &[u8]) {
+        for &byte in bytes {
+            match byte {
+                // ffmpeg ends the lines of its progress with CR.
+                b'\n' | b'\r' => self.end_line(program),
+                _ if self.line.len() < MAX_LINE => self.line.push(byte),
+                _ => {}
+            }
+        }
+    }
+
+    fn end_line(&mut self, program: &str) {
+        if self.line.is_empty() {
+            return;
+        }
+        self.last = without_secrets(String::from_utf8_lossy(&self.line).trim()).replace(char::is_control, "?");
+        self.line.clear();
+        if self.second.is_none_or(|since| since.elapsed() >= Duration::from_secs(1)) {
+            self.sum_up(program);
+            self.second = Some(Instant::now());
+        }
+        if self.logged >= LINES_A_SECOND {
+            self.passed_over += 1;
+        } else if self.said.borrow_mut().is_news(&self.last) {
+            log::info!("{program}: {}", self.last);
+            self.logged += 1;
+        } else {
+            log::debug!("{program}: {}", self.last);
+        }
+    }
+
+    /// Logs how many lines were not, and begins another second.
+    fn sum_up(&mut self, program: &str) {
+        if self.passed_over > 0 {
+            log::info!("{program}: {} more lines, not logged", self.passed_over);
+        }
+        (self.logged, self.passed_over) = (0, 0);
+    }
+
+    pub(super) fn finish(&mut self, program: &str) {
+        self.end_line(program);
+        self.sum_up(program);
+    }
+}
+
+/// `text` without the user, password and query of each address in it: everybody who watches may see it.
+fn without_secrets(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, address) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let ends = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '<' | '>');
+        let (address, after) = address.split_at(address.find(ends).unwrap_or(address.len()));
+        let (address, query) = address.split_once('?').map_or((address, ""), |(address, _)| (address, "?..."));
+        shown.push_str(address.rsplit_once('@').map_or(address, |(_, host)| host));
+        shown.push_str(query);
+        rest = after;
+    }
+    shown + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_user_password_and_query() {
+        for (said, shown) in [
+            ("Error opening rtsp://admin:s3cret@cam/h264.", "Error opening rtsp://cam/h264."),
+            ("'http://u:p@s/s@cam:80/x?pwd=1' and https://cam/y", "'http://cam:80/x?...' and https://cam/y"),
+            ("no address at all: a@b", "no address at all: a@b"),
+        ] {
+            assert_eq!(without_secrets(said), shown);
+        }
+    }
+
+    #[test]
+    fn what_a_program_says_at_each_start_is_news_once() {
+        let mut said = Said::default();
+        assert!(said.is_news("[rtsp @ 0x55d1c0] Connection refused"));
+        assert!(!said.is_news("[rtsp @ 0x7f0a9e] Connection refused"));
+        assert!(said.is_news("[rtsp @ 0x7f0a9e] No route to host"));
+        let news = (0..1000).filter(|n| said.is_news(&"x".repeat(*n))).count();
+        assert!(news < MAX_SAID);
+    }
+
+    #[test]
+    fn messages_are_cut_and_limited_in_number() {
+        let mut messages = Messages::default();
+        messages.take("p", &b"x".repeat(5000));
+        messages.take("p", b"\rbar\x07\n\n");
+        assert_eq!(messages.last, "bar?");
+        let lines: String = (0..100).map(|n| "z".repeat(n + 2) + "\n").collect();
+        messages.take("p", lines.as_bytes());
+        assert_eq!((messages.logged, messages.passed_over), (LINES_A_SECOND, 92));
+        messages.take("p", &b"y".repeat(5000));
+        messages.finish("p");
+        assert_eq!((messages.last.len(), messages.passed_over), (MAX_LINE, 0));
+    }
+}
