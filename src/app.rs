@@ -42,6 +42,8 @@ struct Wires {
 /// # Errors
 /// When it cannot start: the port is taken, the accounts are unreadable, a thread cannot be made.
 pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
+    // The file that was found; where nobody named one, a reload must not fall back to defaults while it is being edited.
+    let origin = &Origin { file: config.file.clone(), ..origin.clone() };
     // Before any thread starts, so that none is ever interrupted.
     let signals = service::block_signals()?;
     let notify = Notify::new();
@@ -49,7 +51,7 @@ pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
     let address = server.local_addr();
     let wires = Wires::new(config);
     let threads = wires.start(server)?;
-    eprintln!("listening on http://{address}/");
+    logging::tell(&format!("listening on http://{address}/"));
     notify.ready(&wires.status());
     let mut watchdog = Watchdog::new();
     let mut next_status = Instant::now() + STATUS_EVERY;

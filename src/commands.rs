@@ -3,6 +3,7 @@
 use crate::camera::probe;
 use crate::config::Config;
 use crate::http::accounts::{Role, passwd as write_account};
+use crate::logging;
 use crate::pixels::Rgb;
 use crate::recognition::enrol::Library;
 use crate::recognition::{self, Opened, engine, picture};
@@ -11,7 +12,7 @@ use crate::sighting::{Sighting, round3};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Read, Write, stdin, stdout};
+use std::io::{IsTerminal, Read, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 /// Everything is good.
@@ -149,7 +150,7 @@ pub fn identify(config: &Config, images: &[PathBuf], json: bool) -> u8 {
     let (mut opened, library) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
-            eprintln!("namecam: {error:#}");
+            logging::tell(&format!("namecam: {error:#}"));
             return UNUSABLE;
         }
     };
@@ -223,7 +224,7 @@ pub fn passwd(config: &Config, file: Option<&Path>, user: &str, admin: bool) -> 
     let password = if stdin().is_terminal() { ask_twice(user)? } else { first_line()? };
     let role = if admin { Role::Admin } else { Role::Viewer };
     write_account(file, user, role, &password)?;
-    eprintln!("{user} may watch now; if namecam is running, restart it (systemctl restart namecam)");
+    logging::tell(&format!("{user} may watch now; if namecam is running, restart it (systemctl restart namecam)"));
     Ok(())
 }
 
@@ -235,9 +236,9 @@ fn first_line() -> anyhow::Result<String> {
 
 fn ask_twice(user: &str) -> anyhow::Result<String> {
     let ask = |prompt: &str| -> anyhow::Result<String> {
-        eprint!("{prompt}");
+        let _ = write!(stderr(), "{prompt}");
         let line = crate::service::without_echo(first_line);
-        eprintln!();
+        logging::tell("");
         line
     };
     let password = ask(&format!("Password for {user}: "))?;

@@ -33,6 +33,12 @@ pub fn start(level: LevelFilter) {
     set_level(level);
 }
 
+/// Says something to whoever started the program, whatever is logged. `eprintln!` would end the program when stderr is a
+/// pipe that nobody reads any more or a file on a full disk.
+pub fn tell(text: &str) {
+    let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
+
 /// Changes how much is logged. Other crates' information is noise: below `debug` only their warnings are shown.
 pub fn set_level(level: LevelFilter) {
     log::set_max_level(level);

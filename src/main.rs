@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let config = match origin.load() {
         Ok(config) => config,
         Err(problems) => {
-            eprintln!("{problems}");
+            logging::tell(&problems.to_string());
             return ExitCode::from(CONFIG);
         }
     };
@@ -68,6 +68,6 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn fail(error: &str, status: u8) -> ExitCode {
-    eprintln!("namecam: {error}");
+    logging::tell(&format!("namecam: {error}"));
     ExitCode::from(status)
 }

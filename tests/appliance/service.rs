@@ -84,3 +84,15 @@ fn a_port_that_is_taken_is_named() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && said.contains(&address), "{said}");
 }
+
+#[test]
+fn a_stderr_that_takes_nothing_does_not_end_it() {
+    let home = busy_home();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut child = home.command().arg("run").stderr(full).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(child.try_wait().unwrap(), None);
+    // SAFETY: the child has not been waited for, so the number is its own.
+    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    assert!(child.wait().unwrap().success());
+}
