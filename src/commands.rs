@@ -1,7 +1,7 @@
 //! The subcommands that end when they are done.
 
 use crate::camera::probe;
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::http::accounts::{Role, passwd as write_account};
 use crate::logging;
 use crate::pixels::Rgb;
@@ -37,6 +37,8 @@ pub fn check(config: &Config, json: bool) -> u8 {
         Ok(Library { roster, .. }) => (roster, None),
         Err(error) => (Roster::default(), models_error.is_none().then(|| format!("{error:#}"))),
     };
+    let mut roster = roster;
+    roster.warnings.extend(warnings_of(config));
     let status = if models_error.is_some() || roster.used() == 0 {
         UNUSABLE
     } else if roster.skipped() > 0 || !roster.warnings.is_empty() {
@@ -47,6 +49,20 @@ pub fn check(config: &Config, json: bool) -> u8 {
     let report = Report { config, models_error, gallery_error, roster, status };
     print(&if json { format!("{}\n", report.json()) } else { report.text() });
     status
+}
+
+/// What `run` would live with, but hardly anybody wants: files that the config names and that are not there.
+fn warnings_of(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(Err(error)) = config.overlay.font.as_ref().map(std::fs::File::open) {
+        warnings.push(format!("[overlay] font cannot be read ({error}): the fonts of the system are used"));
+    }
+    if let Source::Stills(folder) = &config.camera.source
+        && let Err(error) = std::fs::read_dir(folder)
+    {
+        warnings.push(format!("[camera] source: {} cannot be read: {error}", folder.display()));
+    }
+    warnings
 }
 
 struct Report<'a> {
@@ -102,7 +118,7 @@ impl Report<'_> {
         self.gallery(&mut out);
         out.push_str(match self.status {
             GOOD => "good: ready to run\n",
-            WARNINGS => "usable: see the pictures that are skipped\n",
+            WARNINGS => "usable, but see the warnings and the pictures that are skipped\n",
             _ if self.models_error.is_some() => "unusable: no model, so nobody can be recognised\n",
             _ => "unusable: nobody is in the gallery, so nobody can be recognised\n",
         });

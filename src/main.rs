@@ -2,6 +2,7 @@
 
 use namecam::cli::{self, Command};
 use namecam::config::{Config, Origin, Source};
+use namecam::http::accounts::Accounts;
 use namecam::{app, commands, logging};
 use std::process::ExitCode;
 
@@ -31,6 +32,13 @@ fn main() -> ExitCode {
         }
     };
     logging::start(config.log.level);
+    let serves = matches!(command, Command::Run(_) | Command::Demo(_) | Command::Check { .. });
+    if let Some(file) = config.http.password_file.as_ref().filter(|_| serves)
+        && let Err(problems) = Accounts::load(file)
+    {
+        logging::tell(&problems.join("\n"));
+        return ExitCode::from(CONFIG);
+    }
     carry_out(command, origin, config)
 }
 

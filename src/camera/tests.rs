@@ -42,9 +42,18 @@ fn with_thread(mut open: impl FnMut(&Camera) -> Result<Box<dyn Source>> + Send, 
     stage.config.publish(config(|_| {}));
     std::thread::scope(|scope| {
         scope.spawn(|| run_with(&stage, &mut open));
+        // However the check ends: a thread that goes on would keep the scope, and the whole run, for ever.
+        let _end = EndAtDrop(&stage);
         check(&stage);
-        stage.stop.set();
     });
+}
+
+struct EndAtDrop<'a>(&'a Stage);
+
+impl Drop for EndAtDrop<'_> {
+    fn drop(&mut self) {
+        self.0.stop.set();
+    }
 }
 
 fn wait_for(what: &str, condition: impl Fn() -> bool) {

@@ -38,7 +38,12 @@ pub struct Memory {
     keys: HashMap<PathBuf, (Stamp, Key, bool)>,
     /// Files that the last enrolment found on their way.
     waiting: HashSet<PathBuf>,
+    /// False where nobody looks again: then a file is judged as it is now.
+    patient: bool,
 }
+
+/// Why a picture is not used yet.
+const COMING: &str = "still being copied: it is tried again";
 
 /// Changes whenever a file's content does: device, inode, length, times of change.
 type Stamp = [i64; 7];
@@ -46,7 +51,12 @@ type Stamp = [i64; 7];
 impl Memory {
     /// Nothing but the cache.
     pub fn new(cache: Cache) -> Memory {
-        Memory { cache, keys: HashMap::new(), waiting: HashSet::new() }
+        Memory { cache, keys: HashMap::new(), waiting: HashSet::new(), patient: true }
+    }
+
+    /// For whoever takes the gallery in once and ends.
+    pub fn for_once(cache: Cache) -> Memory {
+        Memory { patient: false, ..Memory::new(cache) }
     }
 
     /// True when a file that was waited for has come whole, has not grown for so long that it never will, or is gone.
@@ -143,19 +153,21 @@ impl Enrolment {
     /// The library, once every picture is done.
     pub fn finish(self, generation: u64) -> Library {
         let mut matcher = Matcher::new(self.metric);
-        let mut warnings = Vec::new();
-        let mut people = Vec::new();
+        let (mut warnings, mut people, mut somebody_comes) = (Vec::new(), Vec::new(), false);
         for mut draft in self.drafts {
-            if draft.used.is_empty() {
-                let why =
-                    if draft.pictures.is_empty() { "the folder is empty" } else { "no picture of it can be used" };
+            let comes = draft.pictures.iter().any(|picture| picture.skipped.as_deref() == Some(COMING));
+            somebody_comes |= comes;
+            // Whoever is still being copied is not warned about: in two seconds it would be untrue.
+            if draft.used.is_empty() && !comes {
+                let empty = draft.pictures.is_empty();
+                let why = if empty { "the folder is empty" } else { "none of the pictures can be used" };
                 warnings.push(format!("{} will not be recognised: {why}", draft.name));
             }
             draft.pictures.sort_by(|a, b| a.file.cmp(&b.file));
             matcher.add(&draft.name, draft.used);
             people.push(Person { name: draft.name, pictures: draft.pictures });
         }
-        if matcher.people() == 0 {
+        if matcher.people() == 0 && !somebody_comes {
             let folder = self.folder.display();
             warnings.push(format!("nobody is in the gallery: put pictures of a person into {folder}/NAME/ and reload"));
         }
@@ -175,9 +187,9 @@ fn judge(path: &Path, jitters: u32, engine: &mut dyn Engine, memory: &mut Memory
         return verdict;
     }
     let file = read(path)?;
-    if file.is_on_its_way() {
+    if memory.patient && file.is_on_its_way() {
         memory.waiting.insert(path.to_owned());
-        return Err("still being copied: it is tried again".to_owned());
+        return Err(COMING.to_owned());
     }
     memory.waiting.remove(path);
     let key = Cache::key(&file.bytes);

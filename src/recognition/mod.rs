@@ -160,7 +160,7 @@ pub fn identify(
 /// # Errors
 /// When the folder is missing or cannot be read.
 pub fn load(config: &Config, opened: &mut Opened) -> anyhow::Result<Library> {
-    let mut memory = Memory::new(cache::Cache::open(cache::folder().as_deref(), &opened.tag));
+    let mut memory = Memory::for_once(cache::Cache::open(cache::folder().as_deref(), &opened.tag));
     let mut enrolment = Enrolment::begin(config, &mut memory)?;
     let mut shown = progress::Progress::new();
     while enrolment.step(opened.engine.as_mut(), &mut memory) {

@@ -154,6 +154,10 @@ fn a_file_that_was_written_a_moment_ago_is_waited_for_but_not_one_from_the_futur
         reason(&library, "Alice/1.png")
     };
     assert!(touch(SystemTime::now()).starts_with("still being copied"));
+    let coming = enrol(&config(root.path()), &mut Fake { described: 0 }, &mut memory());
+    assert_eq!(coming.roster.warnings, [""; 0], "in two seconds they would be untrue");
+    let once = enrol(&config(root.path()), &mut Fake { described: 0 }, &mut Memory::for_once(Cache::open(None, "")));
+    assert_eq!(reason(&once, "Alice/1.png"), "used", "check does not look again");
     assert_eq!(touch(SystemTime::now() + Duration::from_secs(5000)), "used");
 }
 

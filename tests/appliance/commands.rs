@@ -101,6 +101,25 @@ fn a_bad_config_is_78_in_every_subcommand_with_all_problems_at_once() {
 }
 
 #[test]
+fn check_finds_what_run_would_stumble_over() {
+    let home = Home::new("");
+    home.put("gallery/Barack Obama/1.jpg", &std::fs::read(picture("obama.jpg")).unwrap());
+    let check = |set: &str| output(home.command().args(["check", "--set", set]));
+    let (status, stdout, _) = check("overlay.enabled=yes");
+    assert!(status == 0 && stdout.contains("1 of 1 used"), "copied a moment ago: {stdout}");
+    for subcommand in ["check", "run"] {
+        let (status, _, stderr) = output(home.command().args([subcommand, "--set", "http.password_file=nobody"]));
+        assert!(status == 78 && stderr.contains("nobody: cannot be read"), "{subcommand}: {status} {stderr}");
+    }
+    for (set, word) in
+        [("overlay.font=no.ttf", "font cannot be read"), ("camera.source=stills:no", "no cannot be read")]
+    {
+        let (status, stdout, _) = check(set);
+        assert!(status == 1 && stdout.contains(word), "{set}: {stdout}");
+    }
+}
+
+#[test]
 fn wrong_usage_is_64_and_help_and_version_are_0() {
     let home = Home::new("");
     for words in [&["fly"][..], &[], &["run", "--fast"], &["identify"]] {

@@ -160,8 +160,8 @@ fn nothing_of_a_program_is_left_when_it_is_dropped() {
         assert!(processes.iter().all(|process| runs(process)));
         let start = Instant::now();
         drop(source);
-        // namecam waits for 600 ms, up to 200 of which have gone when it comes to this.
-        assert!(start.elapsed() < Duration::from_millis(390), "{:?}", start.elapsed());
+        // The grace is 300 ms; namecam waits for 600 in all.
+        assert!(start.elapsed() < Duration::from_millis(550), "{:?}", start.elapsed());
         assert!(!Path::new(&format!("/proc/{}", processes[0])).exists(), "a zombie is left");
         let patience = Instant::now();
         while runs(&processes[1]) {
