@@ -192,7 +192,7 @@ pub fn watchdog_interval() -> Option<Duration> {
 
 /// Asks the program's own port for `/healthz` over loopback. True when any HTTP answer comes within `timeout`.
 ///
-/// tiny_http's accept thread may die while the port stays open and refuses nobody: only an answer proves that it lives.
+/// An accept thread may hang while the port stays open: only an answer proves that it lives.
 pub fn probe_port(listening: SocketAddr, timeout: Duration) -> bool {
     let ip = match listening.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -177,7 +177,7 @@ pub const KEYS: &[Key] = &[
         recognition.upsample = "1",
         Kind::Whole(0, 2),
         Whole,
-        "how often that picture is doubled: 0 sees faces from 80 pixels, 1 from 40 at four times the cost, 2 from 20"
+        "how often that picture is doubled: 0 sees faces from 80 pixels, 1 from 40, 2 from 20; the last doubling of the whole picture is done once a second"
     ),
     key!(
         recognition.blas_threads = "1",
