@@ -20,8 +20,10 @@ use std::time::{Duration, Instant};
 const STOP_WITHIN: Duration = Duration::from_millis(600);
 /// How often the status that `systemctl status` shows is renewed.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
-/// How long the own port may take to answer.
-const PORT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the own port may take to answer: less than the second within which a signal ends the program.
+const PORT_PATIENCE: Duration = Duration::from_millis(700);
+/// When the watchdog could not be fed, it is tried again so soon: a busy moment must not cost a restart.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// How long the encoder may go without a round; one frame of the largest size takes less than a second.
 const ENCODER_HANG: Duration = Duration::from_secs(30);
 
@@ -210,6 +212,8 @@ impl Watchdog {
             log::error!("http://{address}/ does not answer: the watchdog is not fed");
         } else {
             notify.watchdog();
+            return;
         }
+        self.next = Instant::now() + TRY_AGAIN.min(interval);
     }
 }
