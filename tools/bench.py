@@ -121,6 +121,42 @@ def measure(program, folder, clip, seconds, viewers, settings):
         namecam.close()
 
 
+def hold_out(program, folder, clip):
+    """What bad viewers do: one that never reads, and 1,000 that connect and leave."""
+    namecam = Namecam(program, folder, clip, [])
+    host, port = namecam.address.rsplit(":", 1)
+
+    def connect():
+        viewer = socket.create_connection((host, int(port)))
+        viewer.sendall(b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return viewer
+
+    def holds():
+        with open(f"/proc/{namecam.process.pid}/status") as f:
+            status = f.read()
+        number = lambda key: int(re.search(rf"{key}:\s+(\d+)", status).group(1))
+        return {"rss_mb": round(number("VmRSS") / 1024), "threads": number("Threads"),
+                "descriptors": len(os.listdir(f"/proc/{namecam.process.pid}/fd"))}
+
+    try:
+        namecam.until(lambda s: s["recognition"]["looks"] > 10)
+        started, stalled = time.monotonic(), connect()
+        namecam.until(lambda s: s["stream"]["viewers"] == 1)
+        namecam.until(lambda s: s["stream"]["viewers"] == 0)
+        row = {"never_reads_cut_off_s": round(time.monotonic() - started, 1)}
+        stalled.close()
+        row["before"] = holds()
+        for _ in range(1000):
+            viewer = connect()
+            viewer.recv(1000)
+            viewer.close()
+        namecam.until(lambda s: s["stream"]["viewers"] == 0)
+        time.sleep(3)
+        return {**row, "after_1000": holds()}
+    finally:
+        namecam.close()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("namecam")
@@ -148,6 +184,7 @@ def main():
         for what, viewers, settings in rows:
             row = measure(args.namecam, folder, clip, args.seconds, viewers, settings)
             print(f"namecam  {what:<40} {json.dumps(row)}", flush=True)
+        print(f"namecam  {'bad viewers':<40} {json.dumps(hold_out(args.namecam, folder, clip))}", flush=True)
         for viewers in (0, 1, 8) if args.peer else ():
             command = [*args.peer, os.path.join(folder, "gallery"), clip, str(args.seconds), str(viewers)]
             output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
