@@ -1,10 +1,17 @@
 # Everything that can be done here. `make` prints the list.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test bench sample-ini models-68 release clean
+.PHONY: help setup data demo run test bench sample-ini models-68 build release cross deb board-test clean
 
 CARGO ?= cargo
 # More arguments for `make demo` and `make run`: make run ARGS="--config my.ini"
 ARGS ?=
+# For which processors `make deb` makes packages, and which board `make board-test` emulates: arm64 or amd64.
+DEBS ?= arm64 amd64
+BOARD ?= arm64
+# `make cross CROSS=cross` builds in a container, with the program `cross`.
+CROSS ?= tools
+# Files in a package bear the time of the last commit: two builds of it are one.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 # Where dlib was built by `make setup`, the compiler is told so.
 WITH_DLIB := . target/setup/env &&
 
@@ -14,11 +21,11 @@ help: ## print this list
 setup: ## get what is missing: system packages, dlib, models, test pictures, the demo's gallery
 	@tools/setup
 
-demo: release ## people with their names in a browser, without a camera: moving pictures
+demo: build ## people with their names in a browser, without a camera: moving pictures
 	@echo 'The page stands at the address that follows; ctrl-c ends it.'
 	@target/release/namecam demo --config demo/namecam.ini $(ARGS)
 
-run: release ## run with ./namecam.ini, or ARGS="--config FILE"
+run: build ## run with ./namecam.ini, or ARGS="--config FILE"
 	@target/release/namecam run $(ARGS)
 
 test: setup ## format, lints, and every test
@@ -26,9 +33,9 @@ test: setup ## format, lints, and every test
 	$(WITH_DLIB) $(CARGO) clippy --locked --all-targets -- -D warnings
 	$(WITH_DLIB) $(CARGO) test --locked
 
-bench: release ## measure: the scan of descriptors, looks, CPU, memory; ARGS="--peer COMMAND ..." beside another program
+bench: setup release ## measure: the scan of descriptors, looks, CPU, memory; ARGS="--peer COMMAND ..." beside another program
 	$(WITH_DLIB) $(CARGO) bench --locked --bench '*'
-	python3 tools/bench.py target/release/namecam $(ARGS)
+	python3 tools/bench.py target/$(shell uname -m)-unknown-linux-gnu/release/namecam $(ARGS)
 
 sample-ini: setup ## write namecam.ini.example and the README's table again, from the program's own table
 	$(WITH_DLIB) $(CARGO) run --locked --quiet -- --sample-ini >target/setup/sample.ini
@@ -38,8 +45,30 @@ sample-ini: setup ## write namecam.ini.example and the README's table again, fro
 models-68: setup ## fetch the 68-point landmarks: not for commercial use
 	@tools/setup models-68
 
-release: setup ## build target/release/namecam
+build: setup ## build target/release/namecam, with the dlib of this machine
 	$(WITH_DLIB) $(CARGO) build --locked --release
+
+# Models and pictures only: what ships is built with libraries of its own.
+data:
+	@tools/setup data
+
+release: ## build what ships, for this processor: target/TRIPLE/release/namecam
+	@tools/bookworm tools/lean
+
+cross: data ## build what ships for aarch64, and try it under qemu
+ifeq ($(CROSS),cross)
+	CROSS_CONFIG=cross.toml cross build --locked --release --target aarch64-unknown-linux-gnu
+else
+	@tools/bookworm tools/lean arm64
+	@tools/bookworm tools/smoke target/aarch64-unknown-linux-gnu/release/namecam
+endif
+
+deb: data ## build packages into target/deb, DEBS="arm64 amd64"
+	@for arch in $(DEBS); do tools/bookworm tools/lean $$arch && tools/bookworm packaging/build $$arch || exit 1; done
+
+board-test: ## boot an emulated board and try the packages on it; BOARD=amd64 is quicker
+	@$(MAKE) --no-print-directory deb DEBS=$(BOARD)
+	@tests/board/run $(BOARD)
 
 clean: ## remove what was built; downloads, models, pictures and target/dlib stay
 	rm -rf target/debug target/release target/tmp

@@ -107,10 +107,15 @@ fn camera(rgb: &mut Rgb, x: f64, y: f64, height: f64) {
             let (dx, dy) = ((area.left as f64 + column as f64 - x).abs(), area.top as f64 + row as f64 - center_y);
             // Distances to the outlines; a pixel is covered as far as it lies within half a line of one.
             let (over_x, over_y) = (dx - half_width + line + corner, dy.abs() - half_height + line + corner);
-            let body = over_x.max(0.0).hypot(over_y.max(0.0)) + over_x.max(over_y).min(0.0) - corner;
-            let lens = dx.hypot(dy) - height * 0.22;
+            let body = length(over_x.max(0.0), over_y.max(0.0)) + over_x.max(over_y).min(0.0) - corner;
+            let lens = length(dx, dy) - height * 0.22;
             let share = (line / 2.0 + 0.5 - body.abs().min(lens.abs())).clamp(0.0, 1.0);
             *pixel = mix(*pixel, FAINT, (share * 255.0) as u8);
         }
     }
+}
+
+/// Not `f64::hypot`, which needs glibc 2.35: what ships must run with 2.34 (tools/lean).
+fn length(x: f64, y: f64) -> f64 {
+    (x * x + y * y).sqrt()
 }

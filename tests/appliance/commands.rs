@@ -30,6 +30,29 @@ fn identify_says_who_is_on_each_picture() {
 }
 
 #[test]
+fn names_boxes_and_distances_are_those_that_every_processor_must_give() {
+    let reference: Value = serde_json::from_str(include_str!("../reference.json")).unwrap();
+    let home = Home::new("");
+    for (name, pictures) in reference["gallery"].as_object().unwrap() {
+        pictures.as_array().unwrap().iter().for_each(|file| home.enrol(name, file.as_str().unwrap()));
+    }
+    let probes = reference["probes"].as_array().unwrap();
+    let pictures = probes.iter().map(|probe| picture(probe["picture"].as_str().unwrap()));
+    let (_, stdout, _) = output(home.command().args(["identify", "--json"]).args(pictures));
+    for (line, probe) in stdout.lines().zip(probes) {
+        let found: Value = serde_json::from_str(line).unwrap();
+        let same = |a: &Value, b: &Value| {
+            let off = (a["distance"].as_f64().unwrap() - b["distance"].as_f64().unwrap()).abs();
+            a["name"] == b["name"] && a["box"] == b["box"] && off <= reference["tolerance"].as_f64().unwrap()
+        };
+        let [found, wanted] = [&found["faces"], &probe["faces"]].map(|faces| faces.as_array().unwrap());
+        assert_eq!(found.len(), wanted.len(), "{line}");
+        assert!(found.iter().zip(wanted).all(|(a, b)| same(a, b)), "{line} is not {probe}");
+    }
+    assert_eq!(stdout.lines().count(), probes.len());
+}
+
+#[test]
 fn identify_as_json_has_the_shape_of_the_contract() {
     let home = Home::new("");
     home.enrol("Barack Obama", "obama.jpg");
