@@ -301,8 +301,11 @@ fn next_due(due: Instant, now: Instant, interval: Duration) -> Instant {
     if next > now { next } else { now + interval }
 }
 
-/// Encodes `rgb` as baseline JFIF, 4:2:0, into `jpeg`.
-fn compress(rgb: &Rgb, quality: u32, jpeg: &mut Vec<u8>) -> Result<(), String> {
+/// Encodes `rgb` as baseline JFIF, 4:2:0, into `jpeg`; `quality` is 1 to 100.
+///
+/// # Errors
+/// Says that the picture is too large for JPEG.
+pub fn compress(rgb: &Rgb, quality: u32, jpeg: &mut Vec<u8>) -> Result<(), String> {
     let size = (u16::try_from(rgb.width), u16::try_from(rgb.height));
     let (Ok(width), Ok(height)) = size else {
         return Err(format!("a picture of {}x{} is too large for JPEG; set stream.width", rgb.width, rgb.height));

@@ -1,0 +1,85 @@
+//! What a frame costs, part by part: `cargo bench --bench frame` in milliseconds; `tools/instructions` counts the
+//! instructions of the same parts for a board's processor, one part a run: `frame PART TIMES`.
+#![allow(clippy::unwrap_used)] // a bench that cannot read its picture may fail
+
+use namecam::frame::{Jpeg, Moment};
+use namecam::overlay::Painter;
+use namecam::pixels::{Format, Raw, Rgb};
+use namecam::sighting::{Rect, Sighting, State};
+use namecam::{config, encoder, jpeg};
+use std::hint::black_box;
+use std::time::Instant;
+
+const SIZE: (u32, u32) = (1280, 720);
+const QUALITY: u32 = 80;
+
+/// One frame in every form that it takes on its way.
+struct Bench {
+    jpeg: Vec<u8>,
+    yuyv: Vec<u8>,
+    rgb: Rgb,
+    painter: Painter,
+    faces: Vec<Sighting>,
+    out: Vec<u8>,
+}
+
+/// Two people out of a real picture, at the size that cameras are asked for.
+fn bench() -> Bench {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/target/pictures/obama3.jpg");
+    let whole = jpeg::decode(&std::fs::read(file).unwrap()).unwrap();
+    let rgb = whole.cropped(Rect { x: 77, y: 200, w: SIZE.0, h: SIZE.1 });
+    let mut jpeg = Vec::new();
+    encoder::compress(&rgb, QUALITY, &mut jpeg).unwrap();
+    let luma = rgb.data.as_chunks::<3>().0.iter().map(|[_, green, _]| 16 + green / 2);
+    let yuyv = luma.flat_map(|luma| [luma, 120]).collect();
+    let face = |x, name: &str| Sighting {
+        track: 1,
+        name: Some(name.into()),
+        distance: Some(0.372),
+        runner_up: None,
+        nearest: None,
+        rect: Rect { x, y: 112, w: 262, h: 262 },
+        state: State::Named,
+    };
+    let painter = Painter::new(&config::Overlay::default());
+    Bench { jpeg, yuyv, rgb, painter, faces: vec![face(120, "Joe Biden"), face(584, "Barack Obama")], out: Vec::new() }
+}
+
+type Part = (&'static str, fn(&mut Bench));
+
+const PARTS: &[Part] = &[
+    ("passthrough", |b| {
+        // A copy out of the camera's buffer, as the capture thread makes it, and the part that viewers are sent.
+        let tidy = jpeg::tidy(b.jpeg.clone()).unwrap();
+        black_box(Jpeg::new(&tidy, Moment::now(), true));
+    }),
+    ("decode", |b| drop(black_box(jpeg::decode(&b.jpeg).unwrap()))),
+    ("yuyv", |b| {
+        let raw = Raw { bytes: &b.yuyv[..], width: SIZE.0, height: SIZE.1, stride: SIZE.0 * 2 };
+        drop(black_box(Format::by_fourcc(b"YUYV").unwrap().to_rgb(raw).unwrap()));
+    }),
+    ("overlay", |b| b.painter.draw(&mut b.rgb, &b.faces, 1.0)),
+    ("encode", |b| encoder::compress(&b.rgb, QUALITY, &mut b.out).unwrap()),
+];
+
+fn main() {
+    let mut bench = bench();
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    if let [part, times] = &words[..] {
+        let (_, run) = PARTS.iter().find(|(name, _)| name == part).unwrap();
+        (0..times.parse::<u32>().unwrap()).for_each(|_| run(&mut bench));
+        return;
+    }
+    println!("{}x{}, JPEG of {} bytes", SIZE.0, SIZE.1, bench.jpeg.len());
+    for (name, run) in PARTS {
+        let mut times: Vec<f64> = (0..51)
+            .map(|_| {
+                let start = Instant::now();
+                run(&mut bench);
+                start.elapsed().as_secs_f64() * 1000.0
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        println!("{name:<12} {:>8.3} ms", times[times.len() / 2]);
+    }
+}
