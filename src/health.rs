@@ -115,6 +115,8 @@ pub struct CameraStatus {
     pub height: u32,
     /// `None` while pictures come; else why not.
     pub error: Option<String>,
+    /// What the user should know although pictures come.
+    pub hint: Option<String>,
     /// Since when `error` stands, or since when pictures come.
     pub since: SystemTime,
 }
@@ -176,6 +178,7 @@ impl Default for Health {
             width: 0,
             height: 0,
             error: Some("starting".to_owned()),
+            hint: None,
             since: SystemTime::now(),
         };
         Health {
@@ -221,7 +224,13 @@ impl Health {
             camera.since = SystemTime::now();
         }
         let since = camera.since;
-        *camera = CameraStatus { source: source.into(), format: format.into(), width, height, error: None, since };
+        let (source, format) = (source.into(), format.into());
+        *camera = CameraStatus { source, format, width, height, error: None, hint: None, since };
+    }
+
+    /// What the user should know about a camera that gives pictures; nothing more when it is away or begins anew.
+    pub fn set_camera_hint(&self, hint: Option<String>) {
+        lock(&self.camera).hint = hint;
     }
 
     /// No picture comes, because of `error`. `since` stays as long as the camera is away.
@@ -231,7 +240,7 @@ impl Health {
             camera.since = SystemTime::now();
         }
         camera.source = source.to_owned();
-        camera.error = Some(error.to_owned());
+        (camera.error, camera.hint) = (Some(error.to_owned()), None);
     }
 
     /// A frame was published.

@@ -61,6 +61,11 @@ pub trait Source {
 
     /// What it is, for the log: "HD Pro Webcam C920, MJPG 1280x720 at 30 fps".
     fn describe(&self) -> String;
+
+    /// What the user should know although pictures come, one text a matter.
+    fn hints(&self) -> Vec<&str> {
+        Vec::new()
+    }
 }
 
 /// What the camera thread works with.
@@ -87,19 +92,24 @@ const STEADY: Duration = Duration::from_secs(30);
 /// The camera thread: opens the source that the config names, publishes its pictures, and begins again when it fails,
 /// until [`Stop`].
 pub fn run(stage: &Stage) {
-    let said = Rc::default();
-    run_with(stage, &mut |camera| open(camera, &said));
+    let (said, mut memory) = (Rc::default(), v4l2::Memory::default());
+    run_with(stage, &mut |camera| open(camera, &said, &mut memory));
 }
 
 type Open<'a> = dyn FnMut(&Camera) -> Result<Box<dyn Source>> + 'a;
 
-fn open(camera: &Camera, said: &Rc<RefCell<pipe::Said>>) -> Result<Box<dyn Source>> {
+fn open(camera: &Camera, said: &Rc<RefCell<pipe::Said>>, memory: &mut v4l2::Memory) -> Result<Box<dyn Source>> {
     match &camera.source {
-        Place::Device(_) => v4l2::open(camera),
+        Place::Device(_) => v4l2::open(camera, memory),
         Place::Pipe(words) => pipe::open(words, said),
         Place::Stills(folder) => stills::open(camera, folder),
         Place::None => bail!("no camera.source"),
     }
+}
+
+/// The devices that are there, for a source that is one.
+fn devices(camera: &Camera) -> Vec<v4l2::Seen> {
+    if let Place::Device(path) = &camera.source { v4l2::seen(path) } else { Vec::new() }
 }
 
 fn run_with(stage: &Stage, open: &mut Open) {
@@ -112,6 +122,8 @@ fn run_with(stage: &Stage, open: &mut Open) {
             continue;
         };
         let camera = &config.camera;
+        // Before the attempt: what comes while it fails must not be missed.
+        let before = devices(camera);
         let mut first = None;
         match thread.watch(camera, open, &mut first) {
             Ok(()) => pause = PAUSES[0],
@@ -120,7 +132,7 @@ fn run_with(stage: &Stage, open: &mut Open) {
                     pause = PAUSES[0];
                 }
                 thread.away(camera, &format!("{error:#}"));
-                pause = if thread.rest(camera, pause) { (pause * 2).min(PAUSES[1]) } else { PAUSES[0] };
+                pause = if thread.rest(camera, pause, &before) { (pause * 2).min(PAUSES[1]) } else { PAUSES[0] };
             }
         }
     }
@@ -148,6 +160,7 @@ impl Thread<'_> {
         let mut shape = None;
         let mut turn = camera.turn();
         let mut version = 0;
+        let mut hints = Vec::new();
         while !stop.is_set() {
             health.capture_beat.beat();
             if let Some((newest, config)) = config.newest().filter(|(newest, _)| *newest != version) {
@@ -180,8 +193,10 @@ impl Thread<'_> {
                     if shape != new_shape {
                         shape = new_shape;
                         self.online(camera, &captured, &source.describe());
+                        hints.clear();
                     }
                     self.publish(captured, turn);
+                    self.hint(&*source, &mut hints);
                 }
                 Err(why) => {
                     health.corrupt.add();
@@ -210,6 +225,19 @@ impl Thread<'_> {
         self.told = None;
     }
 
+    /// Tells what the source wants known, when that is news.
+    fn hint(&self, source: &dyn Source, told: &mut Vec<String>) {
+        let hints = source.hints();
+        if *told == hints {
+            return;
+        }
+        for news in hints.iter().filter(|hint| !told.iter().any(|old| old == *hint)) {
+            self.stage.health.faults.report("camera", news);
+        }
+        self.stage.health.set_camera_hint((!hints.is_empty()).then(|| hints.join("; ")));
+        *told = hints.into_iter().map(str::to_owned).collect();
+    }
+
     fn away(&mut self, camera: &Camera, error: &str) {
         self.stage.health.camera_is_away(&camera.source.public(), error);
         if self.told.as_deref() != Some(error) {
@@ -218,8 +246,9 @@ impl Thread<'_> {
         }
     }
 
-    /// Waits for `pause`; false when the config has come to name another source, which is a reason to wait no longer.
-    fn rest(&self, camera: &Camera, pause: Duration) -> bool {
+    /// Waits for `pause`; false when the config has come to name another source or a device has come that was not there
+    /// `before`, which are reasons to wait no longer.
+    fn rest(&self, camera: &Camera, pause: Duration, before: &[v4l2::Seen]) -> bool {
         let until = Instant::now() + pause;
         loop {
             self.stage.health.capture_beat.beat();
@@ -228,6 +257,9 @@ impl Thread<'_> {
                 return true;
             }
             if self.stage.config.newest().is_some_and(|(_, config)| !same_source(camera, &config.camera)) {
+                return false;
+            }
+            if devices(camera).iter().any(|device| !before.contains(device)) {
                 return false;
             }
         }

@@ -65,7 +65,7 @@ fn ask(path: PathBuf, wish: &Wish) -> Device {
 }
 
 fn choose(survey: &Survey, wish: &Wish) -> Result<Choice, String> {
-    if let Some(problem) = survey.kind.problem(wish) {
+    if let Some(problem) = survey.problem(wish) {
         return Err(problem);
     }
     let ranked = negotiate::rank(&survey.offers, wish)?;

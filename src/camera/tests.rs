@@ -114,6 +114,61 @@ fn pauses_grow_to_three_seconds_and_end_at_once_for_a_new_source() {
 }
 
 #[test]
+fn a_device_that_comes_back_is_noticed_at_once_however_long_the_pause_has_become() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = folder.path().join("video0");
+    let tries = std::sync::atomic::AtomicU32::new(0);
+    let open = |camera: &Camera| {
+        tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let Place::Device(path) = &camera.source else { bail!("another source") };
+        if path.exists() { fake(vec![grey(256)]) } else { bail!("there is no such device") }
+    };
+    with_thread(open, |stage| {
+        stage.config.publish(config(|camera| camera.source = Place::Device(node.clone())));
+        wait_for("long pauses", || tries.load(std::sync::atomic::Ordering::Relaxed) >= 4);
+        std::fs::write(&node, "").unwrap();
+        let come = Instant::now();
+        wait_for("pictures", || stage.health.camera_online());
+        assert!(come.elapsed() < Duration::from_millis(700), "{:?}", come.elapsed());
+    });
+}
+
+/// A source that has something to tell from its third picture on.
+struct Hinting(Fake);
+
+impl Source for Hinting {
+    fn next(&mut self, timeout: Duration) -> Result<Shot> {
+        self.0.next(timeout)
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
+    fn hints(&self) -> Vec<&str> {
+        if self.0.0.len() < 7 { vec!["it has moved", "it is dark"] } else { vec![] }
+    }
+}
+
+#[test]
+fn what_a_source_has_to_tell_is_told_once_and_ends_with_it() {
+    let open = |_: &Camera| {
+        let mut shots: VecDeque<_> = (0..9).map(|_| grey(256)).collect();
+        shots.push_back(Err(anyhow::anyhow!("it was unplugged")));
+        Ok(Box::new(Hinting(Fake(shots))) as Box<dyn Source>)
+    };
+    with_thread(open, |stage| {
+        let hint = || stage.health.camera().hint;
+        wait_for("the hint", || hint().as_deref() == Some("it has moved; it is dark"));
+        wait_for("the end", || !stage.health.camera_online());
+        assert_eq!(hint(), None);
+        let told: Vec<_> = stage.health.faults.all();
+        assert!(told.contains(&("camera: it has moved".to_owned(), 1)), "{told:?}");
+        assert!(told.contains(&("camera: it is dark".to_owned(), 1)), "{told:?}");
+    });
+}
+
+#[test]
 fn a_reload_opens_the_source_again_only_when_the_camera_changed() {
     let opened = std::sync::atomic::AtomicU32::new(0);
     let open = |_: &Camera| {

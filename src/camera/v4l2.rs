@@ -5,28 +5,36 @@
 //! a newer kernel, a step of 0), and a panic ends the appliance.
 
 mod controls;
+mod identity;
+mod nodes;
+mod pace;
 mod queue;
+mod survey;
 mod words;
 
 pub use controls::Control;
-pub use words::{Kind, users_of};
+pub use identity::Memory;
+pub use nodes::{Seen, nodes, seen};
+pub use survey::{Survey, survey};
+pub use words::{Kind, LOOPBACK, users_of};
 
-use super::negotiate::{self, Choice, Interval, Mode, Offer, Rate, Size, Wish};
+use super::negotiate::{self, Choice, Interval, Wish};
 use super::{Captured, Shot, Source};
 use crate::config;
 use crate::frame::Moment;
 use crate::pixels::{self, Format};
 use anyhow::{Result, anyhow, bail};
+use pace::Pace;
 use queue::{Queue, Take};
 use std::ffi::{c_int, c_void};
+use std::fs;
 use std::io;
 use std::mem::size_of;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
-use v4l::frameinterval::FrameIntervalEnum;
-use v4l::framesize::FrameSizeEnum;
+use std::time::{Duration, Instant};
+use survey::{identify, offers};
 use v4l::v4l_sys as sys;
 use v4l::v4l2::vidioc;
 
@@ -147,120 +155,52 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..end]).trim().to_owned()
 }
 
-/// What a device node says about itself.
-#[derive(Debug, Clone)]
-pub struct Survey {
-    /// The camera's name.
-    pub card: String,
-    /// The driver's name.
-    pub driver: String,
-    /// Where it is plugged in.
-    pub bus: String,
-    /// What kind of node it is.
-    pub kind: Kind,
-    /// Its pixel formats, those included that namecam does not read.
-    pub offers: Vec<Offer>,
-    /// Its controls.
-    pub controls: Vec<Control>,
-}
-
-/// Asks a device node what it is and has; possible while somebody else streams from it.
-///
-/// # Errors
-/// In plain words: no such node, no permission, not a V4L2 device.
-pub fn survey(path: &Path, wish: &Wish) -> Result<Survey> {
-    let node = Node::open(path).map_err(|error| words::explain(path, "open", &error))?;
-    let mut survey = identify(&node).map_err(|error| words::explain(path, "ask", &error))?;
-    survey.offers = offers(&node, wish);
-    survey.controls = controls::list(&node);
-    Ok(survey)
-}
-
-fn identify(kernel: &dyn Kernel) -> io::Result<Survey> {
-    let mut caps: sys::v4l2_capability = zeroed();
-    call(kernel, vidioc::VIDIOC_QUERYCAP, &mut caps)?;
-    // `capabilities` is of the whole device; a webcam's metadata node claims to capture there.
-    let own = caps.capabilities & sys::V4L2_CAP_DEVICE_CAPS != 0;
-    let kind = Kind::of(if own { caps.device_caps } else { caps.capabilities });
-    let (card, driver, bus) = (text(&caps.card), text(&caps.driver), text(&caps.bus_info));
-    Ok(Survey { card, driver, bus, kind, offers: Vec::new(), controls: Vec::new() })
-}
-
-/// Asks for item 0, 1, ... until the driver says that there are no more.
-fn enumerate<T: Plain, R: PartialEq>(
-    kernel: &dyn Kernel,
-    request: vidioc::_IOC_TYPE,
-    question: impl Fn(u32) -> T,
-    read: impl Fn(T) -> Option<R>,
-) -> Vec<R> {
-    let answers = (0..MAX_ITEMS).map_while(|index| {
-        let mut item = question(index);
-        call(kernel, request, &mut item).ok().map(|()| item)
-    });
-    let mut items: Vec<R> = answers.filter_map(read).collect();
-    // A driver that ignores the index says the same for ever.
-    items.dedup();
-    items
-}
-
-fn offers(kernel: &dyn Kernel, wish: &Wish) -> Vec<Offer> {
-    let question = |index| sys::v4l2_fmtdesc { index, type_: CAPTURE, ..zeroed() };
-    let fourccs = enumerate(kernel, vidioc::VIDIOC_ENUM_FMT, question, |item| Some(item.pixelformat));
-    let offer = |fourcc: u32| {
-        let question = |index| sys::v4l2_frmsizeenum { index, pixel_format: fourcc, ..zeroed() };
-        let sizes = enumerate(kernel, vidioc::VIDIOC_ENUM_FRAMESIZES, question, size);
-        let mode = |size: Size| {
-            let (width, height) = size.nearest(wish.width, wish.height);
-            Mode { size, rates: rates(kernel, fourcc, width, height) }
-        };
-        Offer { fourcc: fourcc.to_le_bytes(), modes: sizes.into_iter().map(mode).collect() }
-    };
-    fourccs.into_iter().map(offer).collect()
-}
-
-fn size(item: sys::v4l2_frmsizeenum) -> Option<Size> {
-    Some(match FrameSizeEnum::try_from(item).ok()? {
-        FrameSizeEnum::Discrete(one) => Size::One { width: one.width, height: one.height },
-        FrameSizeEnum::Stepwise(all) => Size::Steps {
-            min: (all.min_width, all.min_height),
-            max: (all.max_width, all.max_height),
-            step: (all.step_width, all.step_height),
-        },
-    })
-}
-
-fn rates(kernel: &dyn Kernel, fourcc: u32, width: u32, height: u32) -> Vec<Rate> {
-    let question = |index| sys::v4l2_frmivalenum { index, pixel_format: fourcc, width, height, ..zeroed() };
-    let interval = |given: v4l::Fraction| Interval { numerator: given.numerator, denominator: given.denominator };
-    enumerate(kernel, vidioc::VIDIOC_ENUM_FRAMEINTERVALS, question, |item| {
-        Some(match FrameIntervalEnum::try_from(item).ok()? {
-            FrameIntervalEnum::Discrete(one) => Rate::One(interval(one)),
-            FrameIntervalEnum::Stepwise(all) => Rate::Steps { shortest: interval(all.min), longest: interval(all.max) },
-        })
-    })
-}
-
 /// Opens the camera of the config and starts it.
 ///
 /// # Errors
 /// In plain words, with what to do about it: not there, not allowed, in use, not a camera, nothing that namecam reads.
-pub fn open(camera: &config::Camera) -> Result<Box<dyn Source>> {
-    let config::Source::Device(path) = &camera.source else {
+pub fn open(camera: &config::Camera, memory: &mut Memory) -> Result<Box<dyn Source>> {
+    let config::Source::Device(configured) = &camera.source else {
         bail!("{} is not a V4L2 device", camera.source);
     };
+    let path = memory.find(configured, |node| identify(&Node::open(node).ok()?).ok());
+    let node = Node::open(&path).map_err(|error| words::explain(&path, "open", &error))?;
+    let mut stream = start(Rc::new(node), &path, camera)?;
+    memory.ran(configured, &path, &stream.about);
+    // Only now: udev makes the lasting names a moment after the node.
+    let elsewhere = path != *configured && fs::canonicalize(configured).ok() != fs::canonicalize(&path).ok();
+    stream.moved = elsewhere.then(|| format!("the camera is now {}", path.display()));
+    Ok(Box::new(stream))
+}
+
+/// Opens a device in this mode and in no other, for a measurement.
+///
+/// # Errors
+/// In plain words, as [`open`]; also when the driver chooses another mode.
+pub fn open_mode(path: &Path, camera: &config::Camera, choice: &Choice) -> Result<Stream> {
     let node = Node::open(path).map_err(|error| words::explain(path, "open", &error))?;
-    Ok(Box::new(start(Rc::new(node), path, camera)?))
+    start_mode(Rc::new(node), path, camera, choice)
+}
+
+fn start_mode(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera, choice: &Choice) -> Result<Stream> {
+    let about = identify(&*kernel).map_err(|error| words::explain(path, "ask", &error))?;
+    let stream = Stream::start(&kernel, choice, camera, &about).map_err(|refused| refused.explain(path))?;
+    let &Stream { format, width, height, .. } = &stream;
+    if (format.fourcc, width, height) != (choice.format.fourcc, choice.width, choice.height) {
+        bail!("the driver gives {} {width}x{height} instead", format.name());
+    }
+    Ok(stream)
 }
 
 fn start(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera) -> Result<Stream> {
-    let about = identify(&*kernel).map_err(|error| words::explain(path, "ask", &error))?;
+    let mut about = identify(&*kernel).map_err(|error| words::explain(path, "ask", &error))?;
     let wish = Wish::of(camera);
-    if let Some(problem) = about.kind.problem(&wish) {
+    about.offers = offers(&*kernel, &wish);
+    if let Some(problem) = about.problem(&wish) {
         bail!("{}: {problem}", path.display());
     }
-    let offers = offers(&*kernel, &wish);
     let choices =
-        negotiate::rank(&offers, &wish).map_err(|why| anyhow!("{} ({}): {why}", path.display(), about.card))?;
+        negotiate::rank(&about.offers, &wish).map_err(|why| anyhow!("{} ({}): {why}", path.display(), about.card))?;
     let mut refusal = anyhow!("{} takes none of its own formats", path.display());
     for choice in &choices {
         match Stream::start(&kernel, choice, camera, &about) {
@@ -268,11 +208,9 @@ fn start(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera) -> Result
                 log::debug!("camera: {}", choice.why);
                 return Ok(stream);
             }
-            Err(Refused::Answer(answer)) => refusal = anyhow!("{}: {answer}", path.display()),
-            Err(Refused::Failed(doing, error)) => {
-                refusal = words::explain(path, doing, &error);
-                // A mode that the driver dislikes, or too much for the USB bus: another format may do.
-                if !matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSPC)) {
+            Err(refused) => {
+                refusal = refused.explain(path);
+                if refused.is_final() {
                     break;
                 }
             }
@@ -290,14 +228,36 @@ enum Refused {
     Failed(&'static str, io::Error),
 }
 
+impl Refused {
+    fn explain(&self, path: &Path) -> anyhow::Error {
+        match self {
+            Refused::Answer(answer) => anyhow!("{}: {answer}", path.display()),
+            Refused::Failed(doing, error) => words::explain(path, doing, error),
+        }
+    }
+
+    /// False for a mode that the driver dislikes, or too much for the USB bus: another format may do.
+    fn is_final(&self) -> bool {
+        matches!(self, Refused::Failed(_, error) if !matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSPC)))
+    }
+}
+
 /// A camera that runs.
-struct Stream {
+pub struct Stream {
+    kernel: Rc<dyn Kernel>,
     queue: Queue,
+    about: Survey,
     format: &'static Format,
     width: u32,
     height: u32,
     stride: u32,
-    description: String,
+    /// Frames a second that the driver has agreed to, where it says.
+    fps: Option<f64>,
+    pace: Pace,
+    /// That it is no longer where the config says.
+    moved: Option<String>,
+    /// Why pictures come too seldom.
+    slow: Option<String>,
 }
 
 impl Stream {
@@ -325,10 +285,28 @@ impl Stream {
         for warning in controls::set(&**kernel, &camera.controls) {
             log::warn!("camera: {warning}");
         }
-        let fps = interval.and_then(Interval::fps).map_or("an unknown number of".to_owned(), negotiate::show_fps);
-        let Survey { card, driver, bus, .. } = about;
-        let description = format!("{card}, {} {width}x{height} at {fps} fps ({driver}, {bus})", format.name());
-        Ok(Stream { queue, format, width, height, stride, description })
+        let fps = interval.and_then(Interval::fps);
+        let (kernel, about, pace) = (Rc::clone(kernel), about.clone(), Pace::of(fps));
+        Ok(Stream { kernel, queue, about, format, width, height, stride, fps, pace, moved: None, slow: None })
+    }
+
+    /// Why a camera gives fewer pictures than it agreed to, where automatic exposure may be why, and what helps.
+    pub fn slowed_by(&self) -> Option<String> {
+        let setting = controls::faster(&*self.kernel)?;
+        let fps = self.fps.map_or("the".to_owned(), |fps| format!("the {}", negotiate::show_fps(fps)));
+        Some(format!(
+            "the camera gives fewer than {fps} fps asked for: in dim light its automatic exposure takes longer. \
+             More light helps, or [camera] controls = {setting}"
+        ))
+    }
+
+    /// Looks whether `frames` more keep the pace.
+    fn keep_pace(&mut self, frames: u64) {
+        match self.pace.count(frames, Instant::now()) {
+            Some(true) => self.slow = self.slowed_by(),
+            Some(false) => self.slow = None,
+            None => {}
+        }
     }
 }
 
@@ -339,6 +317,7 @@ impl Source for Stream {
             Take::Nothing => Shot::Nothing,
             Take::Corrupt(why) => Shot::Corrupt(format!("{} {width}x{height}: {why}", format.name())),
             Take::Picture { bytes, age, dropped } => {
+                self.keep_pace(dropped.saturating_add(1));
                 let captured_at = age.map_or_else(Moment::now, Moment::ago);
                 Shot::Picture(Captured { format, width, height, stride, bytes, captured_at, dropped })
             }
@@ -346,7 +325,13 @@ impl Source for Stream {
     }
 
     fn describe(&self) -> String {
-        self.description.clone()
+        let Stream { format, width, height, about: Survey { card, driver, bus, .. }, .. } = self;
+        let fps = self.fps.map_or("an unknown number of".to_owned(), negotiate::show_fps);
+        format!("{card}, {} {width}x{height} at {fps} fps ({driver}, {bus})", format.name())
+    }
+
+    fn hints(&self) -> Vec<&str> {
+        [&self.moved, &self.slow].into_iter().flatten().map(String::as_str).collect()
     }
 }
 

@@ -30,6 +30,7 @@ pub fn state(stage: &Stage, role: Role) -> Value {
             "corrupt": health.corrupt.get(),
             "age_ms": health.frame_age().map(millis),
             "error": camera.error,
+            "hint": camera.hint,
         },
         "recognition": {
             "interval_ms": recognition.interval_ms,

@@ -138,3 +138,19 @@ fn refusal(control: &Control, value: i64, error: &io::Error) -> String {
         _ => format!("{setting}: {error}"),
     }
 }
+
+/// The setting that keeps an automatic exposure from taking longer than a frame may last; `None` when none does so now.
+pub(super) fn faster(kernel: &dyn Kernel) -> Option<&'static str> {
+    let has = list(kernel);
+    let value = |names: [&str; 2]| has.iter().find(|c| names.contains(&c.name.as_str())).and_then(|c| c.value);
+    // Names of newer and of older kernels; 1 is the manual mode of this menu.
+    let automatic = value(["auto_exposure", "exposure_auto"]).map(|mode| mode != 1);
+    let longer = value(["exposure_dynamic_framerate", "exposure_auto_priority"]).map(|on| on != 0);
+    match (automatic, longer) {
+        (Some(false), _) | (_, Some(false)) | (None, None) => None,
+        (_, Some(true)) if has.iter().any(|c| c.name == "exposure_auto_priority") => Some("exposure_auto_priority=0"),
+        (_, Some(true)) => Some("exposure_dynamic_framerate=0"),
+        (Some(true), None) if has.iter().any(|c| c.name == "exposure_auto") => Some("exposure_auto=1"),
+        (Some(true), None) => Some("auto_exposure=1"),
+    }
+}

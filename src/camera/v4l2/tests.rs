@@ -1,6 +1,8 @@
 //! The queue and the negotiation against a driver of our own: no machine that builds this needs a camera.
 
 mod driver;
+mod recorded;
+mod replug;
 
 use super::*;
 use driver::{BUFFER_LENGTH, Driver};
@@ -308,7 +310,7 @@ fn what_cannot_be_opened_is_explained() {
     let mut camera = camera();
     let mut refused = |path: &str| {
         camera.source = config::Source::Device(path.into());
-        open(&camera).err().unwrap().to_string()
+        open(&camera, &mut Memory::default()).err().unwrap().to_string()
     };
     assert_eq!(refused("/dev/no-camera"), "no camera at /dev/no-camera; namecam probe lists those that are there");
     assert_eq!(refused("/dev/null"), "/dev/null is not a V4L2 device");

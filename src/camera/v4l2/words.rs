@@ -8,6 +8,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+/// The driver of cameras that another program feeds; that program has the node open as well.
+pub const LOOPBACK: &str = "v4l2 loopback";
+
 /// What a device node is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -16,6 +19,8 @@ pub enum Kind {
     Capture,
     /// Pictures come out of it, in a way that namecam does not read.
     MultiPlanar,
+    /// A sensor's end of a chain that a program must set up first; the formats that it lists are not those that it has.
+    MediaController,
     /// Data about pictures come out of it.
     Metadata,
     /// Pictures go in and come out: an encoder, a decoder, a scaler.
@@ -29,11 +34,17 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// By the capabilities of the node.
-    pub(super) fn of(caps: u32) -> Kind {
+    /// By the capabilities of the node, and by what is known of two drivers whose capabilities say something else.
+    pub(super) fn of(caps: u32, driver: &str) -> Kind {
         let has = |flag: u32| caps & flag != 0;
-        if has(sys::V4L2_CAP_VIDEO_M2M | sys::V4L2_CAP_VIDEO_M2M_MPLANE) {
+        // It captures what is put into its other node: the image processor of a Raspberry Pi.
+        let processor = driver == "bcm2835-isp" && has(sys::V4L2_CAP_VIDEO_CAPTURE);
+        // Older versions claim to be a codec besides what they are.
+        let codec = has(sys::V4L2_CAP_VIDEO_M2M | sys::V4L2_CAP_VIDEO_M2M_MPLANE) && driver != LOOPBACK;
+        if codec || processor {
             Kind::Codec
+        } else if has(sys::V4L2_CAP_IO_MC) && has(sys::V4L2_CAP_VIDEO_CAPTURE | sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE) {
+            Kind::MediaController
         } else if has(sys::V4L2_CAP_TOUCH) {
             Kind::Other
         } else if has(sys::V4L2_CAP_VIDEO_CAPTURE) {
@@ -54,6 +65,7 @@ impl Kind {
         match self {
             Kind::Capture => "capture",
             Kind::MultiPlanar => "capture, multi-planar only",
+            Kind::MediaController => "capture, set up by a media controller",
             Kind::Metadata => "metadata",
             Kind::Codec => "codec or scaler",
             Kind::Output => "output",
@@ -63,13 +75,18 @@ impl Kind {
     }
 
     /// Why namecam cannot take pictures from it and what to do; `None` when it can.
-    pub fn problem(self, wish: &Wish) -> Option<String> {
+    pub(super) fn problem(self, driver: &str, wish: &Wish) -> Option<String> {
         let other = "namecam probe lists those that are there";
+        let remedy = || remedy(driver, wish);
         Some(match self {
             Kind::Capture => return None,
             Kind::MultiPlanar => {
-                format!("this node is multi-planar only: a CSI camera or an image processor. Use {}", csi_remedy(wish))
+                format!("this node is multi-planar only: a CSI camera or an image processor. Use {}", remedy())
             }
+            Kind::MediaController => format!(
+                "this node is a CSI camera, which another program must set up before it gives pictures. Use {}",
+                remedy()
+            ),
             Kind::Metadata => {
                 format!("this node carries the metadata of a camera; the pictures are at another node, {other}")
             }
@@ -81,6 +98,17 @@ impl Kind {
             Kind::Other => format!("this node is not a camera; {other}"),
         })
     }
+}
+
+/// The line of the config for a camera that V4L2 alone cannot read, by the driver of its board.
+pub(super) fn remedy(driver: &str, wish: &Wish) -> String {
+    if !driver.starts_with("tegra") {
+        return csi_remedy(wish);
+    }
+    let Wish { width, height, fps, .. } = wish;
+    let caps = format!("video/x-raw(memory:NVMM),width={width},height={height},framerate={fps}/1");
+    let rest = "nvvidconv ! video/x-raw,format=I420 ! jpegenc ! fdsink";
+    format!("source = pipe:gst-launch-1.0 -q nvarguscamerasrc ! {caps} ! {rest}")
 }
 
 /// What went wrong with a node, and what to do about it.

@@ -239,8 +239,10 @@ fn state_has_the_shape_that_scripts_rely_on() {
     let ask = |peer| serde_json::from_str::<Value>(&body(&whole(&site, &request("GET", "/api/state", peer)))).unwrap();
     let state = ask(LAN);
     assert_eq!(keys(&state), ["version", "uptime_s", "camera", "recognition", "stream", "faces"]);
-    let camera =
-        ["source", "online", "format", "width", "height", "fps", "frames", "dropped", "corrupt", "age_ms", "error"];
+    let camera = [
+        "source", "online", "format", "width", "height", "fps", "frames", "dropped", "corrupt", "age_ms", "error",
+        "hint",
+    ];
     assert_eq!(keys(&state["camera"]), camera);
     let recognition =
         ["interval_ms", "looks", "last_ms", "age_ms", "threshold", "people", "pictures", "skipped", "generation"];

@@ -6,13 +6,21 @@ use std::collections::VecDeque;
 
 pub const BUFFER_LENGTH: u32 = 4096;
 
+/// FourCC, and smallest size, largest size and step.
+type Range = ([u8; 4], [(u32, u32); 3]);
+
 /// Mutable state of [`Driver`]; tests reach in before and while the queue runs.
 #[derive(Default)]
 pub struct State {
     pub capabilities: u32,
     pub device_caps: u32,
-    /// FourCC, width, height, fps.
+    pub driver: Vec<u8>,
+    pub card: Vec<u8>,
+    pub bus: Vec<u8>,
+    pub formats: Vec<[u8; 4]>,
+    /// FourCC, width, height, tenths of a frame a second; 0 tenths: no rate is listed.
     pub modes: Vec<([u8; 4], u32, u32, u32)>,
+    pub ranges: Vec<Range>,
     /// What S_FMT answers instead of what it was asked: FourCC and bytesperline.
     pub answers: VecDeque<([u8; 4], u32)>,
     /// Errors of the next calls of this name.
@@ -22,6 +30,8 @@ pub struct State {
     pub revents: Option<i16>,
     pub controls: Vec<sys::v4l2_query_ext_ctrl>,
     pub set: Vec<(u32, i32)>,
+    /// Number and value now; those of other controls are 7.
+    pub values: Vec<(u32, i32)>,
     pub log: Vec<String>,
     pub mapped: Vec<(*mut u8, usize)>,
     queued: VecDeque<u32>,
@@ -36,9 +46,15 @@ impl Driver {
     /// A webcam: these modes, single-planar capture.
     pub fn webcam(modes: &[(&[u8; 4], u32, u32, u32)]) -> Rc<Driver> {
         let capture = sys::V4L2_CAP_VIDEO_CAPTURE | sys::V4L2_CAP_STREAMING;
-        let modes = modes.iter().map(|&(fourcc, w, h, fps)| (*fourcc, w, h, fps)).collect();
+        let mut formats: Vec<_> = modes.iter().map(|mode| *mode.0).collect();
+        formats.dedup();
+        let modes = modes.iter().map(|&(fourcc, w, h, fps)| (*fourcc, w, h, fps * 10)).collect();
         let capabilities = capture | sys::V4L2_CAP_DEVICE_CAPS | sys::V4L2_CAP_META_CAPTURE;
-        Rc::new(Driver(RefCell::new(State { capabilities, device_caps: capture, modes, ..Default::default() })))
+        // A card name that is cut inside a character, as the kernel does at 31 bytes.
+        let (driver, card, bus) = (b"fake".into(), b"Caf\xc3\xa9 \xed".into(), b"usb-1".into());
+        let state =
+            State { capabilities, device_caps: capture, driver, card, bus, formats, modes, ..Default::default() };
+        Rc::new(Driver(RefCell::new(state)))
     }
 
     pub fn state(&self) -> RefMut<'_, State> {
@@ -114,21 +130,31 @@ impl State {
             match request {
                 vidioc::VIDIOC_QUERYCAP => {
                     let caps = &mut *argument.cast::<sys::v4l2_capability>();
-                    // A card name that is cut inside a character, as the kernel does at 31 bytes.
-                    caps.card[..7].copy_from_slice(b"Caf\xc3\xa9 \xed");
-                    caps.driver[..4].copy_from_slice(b"fake");
-                    caps.bus_info[..5].copy_from_slice(b"usb-1");
+                    caps.driver[..self.driver.len()].copy_from_slice(&self.driver);
+                    caps.card[..self.card.len()].copy_from_slice(&self.card);
+                    caps.bus_info[..self.bus.len()].copy_from_slice(&self.bus);
                     (caps.capabilities, caps.device_caps) = (self.capabilities, self.device_caps);
                 }
                 vidioc::VIDIOC_ENUM_FMT => {
                     let item = &mut *argument.cast::<sys::v4l2_fmtdesc>();
                     assert_eq!(item.type_, 1);
-                    let mut fourccs: Vec<_> = self.modes.iter().map(|mode| mode.0).collect();
-                    fourccs.dedup();
-                    item.pixelformat = u32::from_le_bytes(*fourccs.get(item.index as usize).ok_or_else(einval)?);
+                    item.pixelformat = u32::from_le_bytes(*self.formats.get(item.index as usize).ok_or_else(einval)?);
                 }
                 vidioc::VIDIOC_ENUM_FRAMESIZES => {
                     let item = &mut *argument.cast::<sys::v4l2_frmsizeenum>();
+                    let fourcc = item.pixel_format.to_le_bytes();
+                    if let Some(&(_, [min, max, step])) = self.ranges.iter().find(|range| range.0 == fourcc) {
+                        item.type_ = 3;
+                        item.__bindgen_anon_1.stepwise = sys::v4l2_frmsize_stepwise {
+                            min_width: min.0,
+                            max_width: max.0,
+                            step_width: step.0,
+                            min_height: min.1,
+                            max_height: max.1,
+                            step_height: step.1,
+                        };
+                        return Ok(());
+                    }
                     let modes = self.modes_of(item.pixel_format, None);
                     let &(_, width, height, _) = modes.get(item.index as usize).ok_or_else(einval)?;
                     item.type_ = 1;
@@ -137,9 +163,10 @@ impl State {
                 vidioc::VIDIOC_ENUM_FRAMEINTERVALS => {
                     let item = &mut *argument.cast::<sys::v4l2_frmivalenum>();
                     let modes = self.modes_of(item.pixel_format, Some((item.width, item.height)));
-                    let &(_, _, _, denominator) = modes.get(item.index as usize).ok_or_else(einval)?;
+                    let rate = modes.get(item.index as usize).filter(|mode| mode.3 > 0);
+                    let &(_, _, _, denominator) = rate.ok_or_else(einval)?;
                     item.type_ = 1;
-                    item.__bindgen_anon_1.discrete = sys::v4l2_fract { numerator: 1, denominator };
+                    item.__bindgen_anon_1.discrete = sys::v4l2_fract { numerator: 10, denominator };
                 }
                 vidioc::VIDIOC_S_FMT => {
                     let format = &mut *argument.cast::<sys::v4l2_format>();
@@ -185,7 +212,11 @@ impl State {
                     name[..4].copy_from_slice(b"Item");
                     item.__bindgen_anon_1.name = name;
                 }
-                vidioc::VIDIOC_G_CTRL => (*argument.cast::<sys::v4l2_control>()).value = 7,
+                vidioc::VIDIOC_G_CTRL => {
+                    let asked = &mut *argument.cast::<sys::v4l2_control>();
+                    let known = self.values.iter().find(|(id, _)| *id == asked.id);
+                    asked.value = known.map_or(7, |&(_, value)| value);
+                }
                 vidioc::VIDIOC_S_CTRL => {
                     let wanted = *argument.cast::<sys::v4l2_control>();
                     let control = self.controls.iter().find(|control| control.id == wanted.id).ok_or_else(einval)?;
@@ -193,6 +224,8 @@ impl State {
                         return Err(error(libc::ERANGE));
                     }
                     self.set.push((wanted.id, wanted.value));
+                    self.values.retain(|&(id, _)| id != wanted.id);
+                    self.values.push((wanted.id, wanted.value));
                 }
                 _ => return Err(error(libc::ENOTTY)),
             }

@@ -1,0 +1,31 @@
+//! The device nodes that are there.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// `video0`, `video1`, ... of a folder, which is /dev, in the order of their numbers.
+pub fn nodes(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("video")?.parse::<u32>().ok());
+    let mut numbers: Vec<u32> = numbers.collect();
+    numbers.sort_unstable();
+    numbers.into_iter().map(|number| folder.join(format!("video{number}"))).collect()
+}
+
+/// A node as it is now: another one under the same name, or one that has come to belong to another group, is not equal.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Seen {
+    path: PathBuf,
+    inode: u64,
+    changed_at: (i64, i64),
+}
+
+/// The configured node and all others that are there: what is in it and was not before is worth an attempt.
+pub fn seen(configured: &Path) -> Vec<Seen> {
+    let look = |path: PathBuf| {
+        let meta = fs::metadata(&path).ok()?;
+        Some(Seen { path, inode: meta.ino(), changed_at: (meta.ctime(), meta.ctime_nsec()) })
+    };
+    nodes(Path::new("/dev")).into_iter().chain([configured.to_owned()]).filter_map(look).collect()
+}

@@ -1,0 +1,118 @@
+//! What a device node is and has: asked by us, because the crate's enumeration unwraps what a driver says.
+
+use super::{CAPTURE, Control, Kernel, Kind, MAX_ITEMS, Node, Plain, call, controls, sys, text, vidioc, words, zeroed};
+use crate::camera::negotiate::{self, Interval, Mode, Offer, Rate, Size, Wish};
+use anyhow::Result;
+use std::io;
+use std::path::Path;
+use v4l::frameinterval::FrameIntervalEnum;
+use v4l::framesize::FrameSizeEnum;
+
+/// What a device node says about itself.
+#[derive(Debug, Clone)]
+pub struct Survey {
+    /// The camera's name.
+    pub card: String,
+    /// The driver's name.
+    pub driver: String,
+    /// Where it is plugged in.
+    pub bus: String,
+    /// What kind of node it is.
+    pub kind: Kind,
+    /// Its pixel formats, those included that namecam does not read.
+    pub offers: Vec<Offer>,
+    /// Its controls.
+    pub controls: Vec<Control>,
+}
+
+/// Asks a device node what it is and has; possible while somebody else streams from it.
+///
+/// # Errors
+/// In plain words: no such node, no permission, not a V4L2 device.
+pub fn survey(path: &Path, wish: &Wish) -> Result<Survey> {
+    let node = Node::open(path).map_err(|error| words::explain(path, "open", &error))?;
+    let mut survey = identify(&node).map_err(|error| words::explain(path, "ask", &error))?;
+    survey.offers = offers(&node, wish);
+    survey.controls = controls::list(&node);
+    Ok(survey)
+}
+
+impl Survey {
+    /// Why namecam cannot take pictures from it and what to do; `None` when it can.
+    pub fn problem(&self, wish: &Wish) -> Option<String> {
+        if let Some(problem) = self.kind.problem(&self.driver, wish) {
+            return Some(problem);
+        }
+        let remedy = words::remedy(&self.driver, wish);
+        self.bayer_only().then(|| format!("it is a bare sensor: it sends raw Bayer data only; use {remedy}"))
+    }
+
+    /// True when it captures, and gives a sensor's raw data only.
+    pub fn bayer_only(&self) -> bool {
+        self.kind == Kind::Capture && negotiate::bayer_only(&self.offers)
+    }
+}
+
+pub(super) fn identify(kernel: &dyn Kernel) -> io::Result<Survey> {
+    let mut caps: sys::v4l2_capability = zeroed();
+    call(kernel, vidioc::VIDIOC_QUERYCAP, &mut caps)?;
+    // `capabilities` is of the whole device; a webcam's metadata node claims to capture there.
+    let own = caps.capabilities & sys::V4L2_CAP_DEVICE_CAPS != 0;
+    let (card, driver, bus) = (text(&caps.card), text(&caps.driver), text(&caps.bus_info));
+    let kind = Kind::of(if own { caps.device_caps } else { caps.capabilities }, &driver);
+    Ok(Survey { card, driver, bus, kind, offers: Vec::new(), controls: Vec::new() })
+}
+
+/// Asks for item 0, 1, ... until the driver says that there are no more.
+fn enumerate<T: Plain, R: PartialEq>(
+    kernel: &dyn Kernel,
+    request: vidioc::_IOC_TYPE,
+    question: impl Fn(u32) -> T,
+    read: impl Fn(T) -> Option<R>,
+) -> Vec<R> {
+    let answers = (0..MAX_ITEMS).map_while(|index| {
+        let mut item = question(index);
+        call(kernel, request, &mut item).ok().map(|()| item)
+    });
+    let mut items: Vec<R> = answers.filter_map(read).collect();
+    // A driver that ignores the index says the same for ever.
+    items.dedup();
+    items
+}
+
+pub(super) fn offers(kernel: &dyn Kernel, wish: &Wish) -> Vec<Offer> {
+    let question = |index| sys::v4l2_fmtdesc { index, type_: CAPTURE, ..zeroed() };
+    let fourccs = enumerate(kernel, vidioc::VIDIOC_ENUM_FMT, question, |item| Some(item.pixelformat));
+    let offer = |fourcc: u32| {
+        let question = |index| sys::v4l2_frmsizeenum { index, pixel_format: fourcc, ..zeroed() };
+        let sizes = enumerate(kernel, vidioc::VIDIOC_ENUM_FRAMESIZES, question, size);
+        let mode = |size: Size| {
+            let (width, height) = size.nearest(wish.width, wish.height);
+            Mode { size, rates: rates(kernel, fourcc, width, height) }
+        };
+        Offer { fourcc: fourcc.to_le_bytes(), modes: sizes.into_iter().map(mode).collect() }
+    };
+    fourccs.into_iter().map(offer).collect()
+}
+
+fn size(item: sys::v4l2_frmsizeenum) -> Option<Size> {
+    Some(match FrameSizeEnum::try_from(item).ok()? {
+        FrameSizeEnum::Discrete(one) => Size::One { width: one.width, height: one.height },
+        FrameSizeEnum::Stepwise(all) => Size::Steps {
+            min: (all.min_width, all.min_height),
+            max: (all.max_width, all.max_height),
+            step: (all.step_width, all.step_height),
+        },
+    })
+}
+
+fn rates(kernel: &dyn Kernel, fourcc: u32, width: u32, height: u32) -> Vec<Rate> {
+    let question = |index| sys::v4l2_frmivalenum { index, pixel_format: fourcc, width, height, ..zeroed() };
+    let interval = |given: v4l::Fraction| Interval { numerator: given.numerator, denominator: given.denominator };
+    enumerate(kernel, vidioc::VIDIOC_ENUM_FRAMEINTERVALS, question, |item| {
+        Some(match FrameIntervalEnum::try_from(item).ok()? {
+            FrameIntervalEnum::Discrete(one) => Rate::One(interval(one)),
+            FrameIntervalEnum::Stepwise(all) => Rate::Steps { shortest: interval(all.min), longest: interval(all.max) },
+        })
+    })
+}

@@ -1,0 +1,149 @@
+//! What real drivers say of themselves, in drivers/*.txt with where it comes from, and what namecam makes of it.
+
+use super::driver::Driver;
+use super::*;
+
+/// Reads a file of drivers/: a word and its values a line.
+fn load(text: &str) -> Rc<Driver> {
+    let driver = Driver::webcam(&[]);
+    let hex = |value: &str| u32::from_str_radix(value.trim_start_matches("0x"), 16).unwrap();
+    let size = |value: &str| {
+        let (width, height) = value.split_once('x').unwrap();
+        (width.parse::<u32>().unwrap(), height.parse::<u32>().unwrap())
+    };
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (word, value) = line.split_once(' ').unwrap();
+        let values: Vec<&str> = value.split(' ').collect();
+        let state = &mut *driver.state();
+        let fourcc = state.formats.last().copied().unwrap_or_default();
+        match word {
+            "driver" => state.driver = value.into(),
+            "card" => state.card = value.into(),
+            "bus" => state.bus = value.into(),
+            "capabilities" => state.capabilities = hex(value),
+            "device_caps" => state.device_caps = hex(value),
+            "format" => state.formats.push(value.as_bytes().try_into().unwrap()),
+            "range" => state.ranges.push((fourcc, [size(values[0]), size(values[1]), size(values[2])])),
+            "size" => {
+                let (width, height) = size(values[0]);
+                let tenths = values[1..].iter().map(|fps| (fps.parse::<f64>().unwrap() * 10.0) as u32);
+                // A size whose driver lists no rates still is a size.
+                let tenths = if values.len() == 1 { vec![0] } else { tenths.collect() };
+                state.modes.extend(tenths.into_iter().map(|tenths| (fourcc, width, height, tenths)));
+            }
+            "control" => {
+                let [id, kind, min, max, now] = values[..5] else { panic!("{line}") };
+                let kind = ["integer", "boolean", "menu"].iter().position(|name| *name == kind).unwrap() as u32 + 1;
+                let range = min.parse().unwrap()..=max.parse().unwrap();
+                state.controls.push(control(hex(id), &values[5..].join(" "), kind, range));
+                state.values.push((hex(id), now.parse().unwrap()));
+            }
+            _ => panic!("{line}"),
+        }
+    }
+    driver
+}
+
+macro_rules! recorded {
+    ($name:literal) => {
+        load(include_str!(concat!("drivers/", $name, ".txt")))
+    };
+}
+
+fn hd() -> config::Camera {
+    config::Camera { width: 1280, height: 720, ..camera() }
+}
+
+/// Its kind, and what is taken and why, or why nothing is.
+fn verdict(driver: &Rc<Driver>) -> (Kind, String) {
+    let wish = Wish::of(&hd());
+    let kind = identify(&**driver).unwrap().kind;
+    let words = match begin(driver, &hd()) {
+        Ok(stream) => {
+            let why = negotiate::rank(&offers(&**driver, &wish), &wish).unwrap().remove(0).why;
+            format!("{}: {why}", stream.describe())
+        }
+        Err(error) => error.to_string(),
+    };
+    (kind, words)
+}
+
+#[test]
+fn each_driver_is_taken_or_refused_for_the_right_reason() {
+    let loopback = "Dummy video device (0x0000)";
+    let rpicam =
+        "source = pipe:rpicam-vid --timeout 0 --nopreview --codec mjpeg --width 1280 --height 720 --framerate 30";
+    let argus = "source = pipe:gst-launch-1.0 -q nvarguscamerasrc ! \
+                 video/x-raw(memory:NVMM),width=1280,height=720,framerate=30/1 ! nvvidconv ! ";
+    let cases: [(Rc<Driver>, Kind, &[&str]); 13] = [
+        (
+            recorded!("uvc-c920"),
+            Kind::Capture,
+            &["HD Pro Webcam C920, MJPG 1280x720 at 30 fps", "YUYV at 10 fps is further from that rate"],
+        ),
+        (recorded!("uvc-c920-metadata"), Kind::Metadata, &["metadata of a camera", "at another node"]),
+        (recorded!("pi-unicam"), Kind::MediaController, &["this node is a CSI camera", rpicam]),
+        (recorded!("pi-unicam-imx219"), Kind::Capture, &["raw Bayer data only", rpicam]),
+        (recorded!("pi-isp-capture"), Kind::Codec, &["a codec or a scaler, not a camera"]),
+        (recorded!("pi-codec-decode"), Kind::Codec, &["a codec or a scaler, not a camera"]),
+        (recorded!("pi5-pispbe"), Kind::MultiPlanar, &["multi-planar only", rpicam]),
+        (recorded!("jetson-imx219"), Kind::Capture, &["raw Bayer data only", argus]),
+        (recorded!("loopback-exclusive-fed"), Kind::Capture, &[loopback, "MJPG 1280x720 at 30 fps", "only format"]),
+        (recorded!("loopback-exclusive-idle"), Kind::Output, &["until something is written to it"]),
+        (recorded!("loopback-fed"), Kind::Capture, &[loopback, "YUYV 640x480 at 30 fps", "the nearest size"]),
+        (recorded!("loopback-idle"), Kind::Capture, &[loopback, "no pixel format; is something connected to it?"]),
+        (recorded!("vivid-webcam"), Kind::Capture, &["YUYV 1280x720 at 12.5 fps", "the nearest rate to 30 fps there"]),
+    ];
+    for (driver, expected, parts) in cases {
+        let (kind, words) = verdict(&driver);
+        assert_eq!(kind, expected, "{words}");
+        assert!(parts.iter().all(|part| words.contains(part)), "{words}");
+    }
+}
+
+#[test]
+fn a_multi_planar_jetson_is_read_through_its_own_program() {
+    let driver = recorded!("jetson-imx219");
+    driver.state().device_caps = sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE | sys::V4L2_CAP_STREAMING;
+    let (kind, words) = verdict(&driver);
+    assert!(kind == Kind::MultiPlanar && words.contains("nvarguscamerasrc"), "{words}");
+}
+
+#[test]
+fn what_a_webcams_exposure_may_do_to_its_rate_is_known_from_its_controls() {
+    let driver = recorded!("uvc-c920");
+    assert_eq!(controls::faster(&*driver), Some("exposure_dynamic_framerate=0"));
+    let set = |name: &str, value| assert!(controls::set(&*driver, &[(name.into(), value)]).is_empty());
+    set("exposure_dynamic_framerate", 0);
+    assert_eq!(controls::faster(&*driver), None, "it may not take longer");
+    set("exposure_dynamic_framerate", 1);
+    set("auto_exposure", 1);
+    assert_eq!(controls::faster(&*driver), None, "it is not automatic");
+    driver.state().controls.retain(|control| control.id == 0x009a_0901);
+    set("auto_exposure", 3);
+    assert_eq!(controls::faster(&*driver), Some("auto_exposure=1"));
+    assert_eq!(controls::faster(&*recorded!("vivid-webcam")), None);
+}
+
+#[test]
+fn a_camera_that_is_slow_in_dim_light_says_so_and_what_helps() {
+    let stream = begin(&recorded!("uvc-c920"), &hd()).unwrap();
+    let words = stream.slowed_by().unwrap();
+    assert!(words.contains("fewer than the 30 fps") && words.contains("exposure_dynamic_framerate=0"), "{words}");
+}
+
+#[test]
+fn a_mode_is_measured_as_it_was_asked_for_or_not_at_all() {
+    let driver = recorded!("uvc-c920");
+    let wish = Wish::of(&hd());
+    let choice = negotiate::rank(&offers(&*driver, &wish), &wish).unwrap().remove(0);
+    let start = || {
+        let kernel: Rc<dyn Kernel> = driver.clone();
+        start_mode(kernel, Path::new("/dev/video9"), &hd(), &choice)
+    };
+    assert_eq!(start().unwrap().fps, Some(30.0));
+    driver.state().answers = [(*b"YUYV", 0)].into();
+    assert_eq!(refusal(start()), "the driver gives YUYV 1280x720 instead");
+    driver.state().failures = vec![("REQBUFS", libc::EBUSY)];
+    assert!(refusal(start()).contains("/dev/video9 is in use by"));
+}
