@@ -222,12 +222,8 @@ fn text_line(image: &str, found: &Found) -> String {
 }
 
 /// `namecam probe`.
-///
-/// # Errors
-/// When the device cannot be asked.
-pub fn probe(config: &Config, device: Option<&Path>, json: bool) -> anyhow::Result<()> {
-    print(&probe::probe(device, &config.camera, json)?);
-    Ok(())
+pub fn probe(config: &Config, device: Option<&Path>, measure: bool, json: bool) {
+    print(&probe::probe(device, &config.camera, measure, json));
 }
 
 /// `namecam passwd`.

@@ -48,7 +48,10 @@ fn carry_out(command: Command, origin: Origin, config: Config) -> ExitCode {
         Command::Demo(_) => demo(origin, config),
         Command::Check { json, .. } => return ExitCode::from(commands::check(&config, json)),
         Command::Identify { images, json, .. } => return ExitCode::from(commands::identify(&config, &images, json)),
-        Command::Probe { device, json, .. } => commands::probe(&config, device.as_deref(), json),
+        Command::Probe { device, measure, json, .. } => {
+            commands::probe(&config, device.as_deref(), measure, json);
+            Ok(())
+        }
         Command::Passwd { file, user, admin, .. } => commands::passwd(&config, file.as_deref(), &user, admin),
         Command::Help(_) | Command::Version | Command::SampleIni => Ok(()),
     };

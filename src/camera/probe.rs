@@ -1,13 +1,18 @@
-//! What `namecam probe` prints: the cameras that are there, what they can do, and what namecam would choose and why.
+//! What `namecam probe` prints: the cameras that are there, what they can do and really do, and what namecam would choose
+//! and why.
+
+mod measure;
 
 use super::negotiate::{self, Choice, Interval, Mode, Offer, Rate, Size, Wish};
 use super::v4l2::{self, Kind, Survey};
 use crate::config;
+use crate::logging;
 use crate::pixels::Format;
-use anyhow::Result;
+use measure::Measured;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
+use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 
 /// A device node and what was found out about it.
@@ -20,33 +25,29 @@ struct Device {
     survey: Result<Survey, String>,
     /// Or why it cannot be used.
     choice: Result<Choice, String>,
+    /// What its modes really gave.
+    measured: Vec<Measured>,
+    /// Why there are no figures although it can be used.
+    not_measured: Option<String>,
 }
 
-/// Describes `device`, or all of `/dev/video*`, for people or as JSON; also says so when there is none.
-///
-/// # Errors
-/// None by itself: a node that cannot be opened is described as such.
-pub fn probe(device: Option<&Path>, camera: &config::Camera, json: bool) -> Result<String> {
+/// Describes `device`, or all of `/dev/video*`, for people or as JSON; also says so when there is none. Runs the modes
+/// that come into question for a second each, if `measure`.
+pub fn probe(device: Option<&Path>, camera: &config::Camera, measure: bool, json: bool) -> String {
     let wish = Wish::of(camera);
-    let paths = device.map_or_else(nodes, |path| vec![path.to_owned()]);
-    let devices: Vec<Device> = paths.into_iter().map(|path| ask(path, &wish)).collect();
+    let paths = device.map_or_else(|| v4l2::nodes(Path::new("/dev")), |path| vec![path.to_owned()]);
+    let mut devices: Vec<Device> = paths.into_iter().map(|path| ask(path, &wish)).collect();
+    if measure {
+        devices.iter_mut().for_each(|device| device.measure(camera, &wish));
+    }
     let hint = hint(&devices, &wish);
     if json {
         let devices: Vec<Value> = devices.iter().map(as_json).collect();
-        return Ok(format!("{:#}\n", json!({ "devices": devices, "hint": hint })));
+        return format!("{:#}\n", json!({ "devices": devices, "hint": hint }));
     }
     let mut blocks: Vec<String> = devices.iter().map(as_text).collect();
     blocks.extend(hint.map(|hint| hint + "\n"));
-    Ok(blocks.join("\n"))
-}
-
-/// `/dev/video0`, `/dev/video1`, ... in the order of their numbers.
-fn nodes() -> Vec<PathBuf> {
-    let entries = fs::read_dir("/dev").into_iter().flatten().flatten();
-    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("video")?.parse::<u32>().ok());
-    let mut numbers: Vec<u32> = numbers.collect();
-    numbers.sort_unstable();
-    numbers.into_iter().map(|number| format!("/dev/video{number}").into()).collect()
+    blocks.join("\n")
 }
 
 /// The link in /dev/v4l that leads to a node: by-id stays with the camera, by-path with the socket it is plugged into.
@@ -61,7 +62,8 @@ fn lasting_name(path: &Path) -> Option<PathBuf> {
 fn ask(path: PathBuf, wish: &Wish) -> Device {
     let survey = v4l2::survey(&path, wish).map_err(|error| error.to_string());
     let choice = survey.as_ref().map_err(Clone::clone).and_then(|survey| choose(survey, wish));
-    Device { lasting: lasting_name(&path), used_by: v4l2::users_of(&path), path, survey, choice }
+    let (lasting, used_by) = (lasting_name(&path), v4l2::users_of(&path));
+    Device { path, lasting, used_by, survey, choice, measured: Vec::new(), not_measured: None }
 }
 
 fn choose(survey: &Survey, wish: &Wish) -> Result<Choice, String> {
@@ -88,8 +90,29 @@ fn hint(devices: &[Device], wish: &Wish) -> Option<String> {
 
 impl Device {
     fn what(&self, survey: &Survey) -> &'static str {
-        let bayer = survey.kind == Kind::Capture && negotiate::bayer_only(&survey.offers);
-        if bayer { "capture, raw Bayer only" } else { survey.kind.what() }
+        if survey.bayer_only() { "capture, raw Bayer only" } else { survey.kind.what() }
+    }
+
+    /// Runs its modes, and lets what they gave decide.
+    fn measure(&mut self, camera: &config::Camera, wish: &Wish) {
+        let (Ok(survey), Ok(choice)) = (&self.survey, &mut self.choice) else { return };
+        self.not_measured = measure::busy(&survey.driver, &self.used_by);
+        if self.not_measured.is_some() {
+            return;
+        }
+        let modes = measure::modes(&survey.offers, wish);
+        if stderr().is_terminal() {
+            logging::tell(&format!("measuring {}, about {} s ...", self.path.display(), 2 * modes.len()));
+        }
+        // Settings are meant for the camera that the config names.
+        let configured = matches!(&camera.source, config::Source::Device(source)
+            if fs::canonicalize(source).ok() == fs::canonicalize(&self.path).ok());
+        let controls = if configured { camera.controls.clone() } else { Vec::new() };
+        self.measured = measure::measure(&self.path, &config::Camera { controls, ..camera.clone() }, modes);
+        match measure::best(&self.measured) {
+            Some(best) => *choice = best,
+            None => self.not_measured = self.measured.iter().find_map(|one| one.figures.as_ref().err().cloned()),
+        }
     }
 
     /// The lines of the config that choose this camera as it would be chosen now.
@@ -121,6 +144,13 @@ fn as_text(device: &Device) -> String {
     }
     if !device.used_by.is_empty() {
         let _ = writeln!(text, "  in use by {}", device.used_by.join(", "));
+    }
+    if !device.measured.is_empty() {
+        text.push_str("  measured:\n");
+        text.extend(device.measured.iter().map(Measured::text));
+    }
+    if let Some(why) = &device.not_measured {
+        let _ = writeln!(text, "  not measured: {why}");
     }
     match &device.choice {
         Ok(choice) => {
@@ -196,10 +226,12 @@ fn as_json(device: &Device) -> Value {
         "driver": survey.map(|survey| &survey.driver),
         "bus": survey.map(|survey| &survey.bus),
         "kind": survey.map(|survey| survey.kind),
-        "bayer_only": survey.map(|survey| negotiate::bayer_only(&survey.offers)),
+        "bayer_only": survey.map(Survey::bayer_only),
         "used_by": device.used_by,
         "formats": formats,
         "controls": survey.map_or(&[][..], |survey| &survey.controls),
+        "measured": device.measured.iter().map(Measured::json).collect::<Vec<_>>(),
+        "not_measured": device.not_measured,
         "choice": choice.map(|choice| json!({
             "format": choice.format.name(),
             "width": choice.width,

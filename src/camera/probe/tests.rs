@@ -22,7 +22,8 @@ fn device(kind: Kind, offers: Vec<Offer>) -> Device {
     let survey = Survey { card, driver, bus, kind, offers, controls: vec![control] };
     let choice = choose(&survey, &wish());
     let lasting = Some("/dev/v4l/by-id/usb-C920".into());
-    Device { path: "/dev/video0".into(), lasting, used_by: vec![], survey: Ok(survey), choice }
+    let (measured, not_measured) = (vec![], None);
+    Device { path: "/dev/video0".into(), lasting, used_by: vec![], survey: Ok(survey), choice, measured, not_measured }
 }
 
 fn webcam() -> Device {
@@ -70,6 +71,56 @@ fn json_says_the_same_as_data() {
     assert_eq!(json["problem"], Value::Null);
 }
 
+/// The webcam when its first mode gives this, and one with a second mode that gives nothing.
+fn measured_webcam() -> Device {
+    let mut webcam = webcam();
+    let mut modes = measure::modes(&webcam.survey.as_ref().unwrap().offers, &wish()).into_iter();
+    let mut next = |figures| Measured { mode: modes.next().unwrap(), figures };
+    let hint = Some("more light helps".to_owned());
+    let figures = measure::Figures { fps: 14.96, corrupt: 0.004, dropped: 0.0, hint };
+    webcam.measured = vec![next(Ok(figures)), next(Err("gives no picture within 3 s".to_owned()))];
+    webcam.choice = Ok(measure::best(&webcam.measured).unwrap());
+    webcam
+}
+
+#[test]
+fn what_was_measured_is_said_for_people_and_as_data() {
+    let webcam = measured_webcam();
+    let text = as_text(&webcam);
+    let expected = "\
+  measured:
+    MJPG 1280x720: 15.0 of 30 fps, 0.4 % broken
+      more light helps
+    YUYV 1280x720: gives no picture within 3 s
+  namecam would take MJPG: ";
+    assert!(text.contains(expected) && text.contains("; measured: 15.0 of 30 fps, 0.4 % broken\n"), "{text}");
+    let json = as_json(&webcam);
+    let expected = json!({
+        "format": "MJPG", "width": 1280, "height": 720, "fps_promised": 30.0, "fps": 14.96, "corrupt": 0.004,
+        "dropped": 0.0, "hint": "more light helps", "problem": null,
+    });
+    assert_eq!(json["measured"][0], expected);
+    assert_eq!((&json["measured"][1]["fps"], &json["not_measured"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
+fn a_device_in_use_is_not_touched_and_one_that_gives_nothing_still_has_a_choice() {
+    let camera = config::Camera { format: "auto".into(), width: 1280, height: 720, fps: 30, ..Default::default() };
+    let mut device = webcam();
+    (device.path, device.used_by) = ("/dev/null".into(), vec!["cheese (pid 8)".to_owned()]);
+    device.measure(&camera, &wish());
+    assert!(device.measured.is_empty());
+    assert!(as_text(&device).contains("not measured: it is in use by cheese (pid 8)\n  namecam would take MJPG"));
+    device.used_by.clear();
+    device.measure(&camera, &wish());
+    let text = as_text(&device);
+    assert!(text.contains("MJPG 1280x720: /dev/null is not a V4L2 device"), "{text}");
+    assert!(
+        text.contains("not measured: /dev/null is not a V4L2 device") && text.contains("would take MJPG"),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_metadata_node_says_that_the_pictures_are_elsewhere() {
     let node = device(Kind::Metadata, vec![]);
@@ -101,9 +152,9 @@ fn the_lines_for_the_config_are_a_config() {
 #[test]
 fn a_device_that_is_not_there_is_said_to_be_missing() {
     let camera = config::Camera { format: "auto".into(), width: 1280, height: 720, fps: 30, ..Default::default() };
-    let text = probe(Some(Path::new("/dev/no-such-camera")), &camera, false).unwrap();
+    let text = probe(Some(Path::new("/dev/no-such-camera")), &camera, true, false);
     assert!(text.contains("no camera at /dev/no-such-camera"), "{text}");
-    let text = probe(Some(Path::new("/dev/null")), &camera, false).unwrap();
+    let text = probe(Some(Path::new("/dev/null")), &camera, true, false);
     assert!(text.contains("/dev/null is not a V4L2 device"), "{text}");
 }
 

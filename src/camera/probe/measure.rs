@@ -1,0 +1,209 @@
+//! What a camera really gives, as against what it promises: each plausible mode is run for a moment.
+
+use crate::camera::negotiate::{self, Choice, Offer, Wish};
+use crate::camera::v4l2::{self, LOOPBACK};
+use crate::camera::{Shot, Source, checked};
+use crate::config;
+use crate::stop::POLL;
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Sizes worth knowing about besides the one that is wished.
+const SIZES: [(u32, u32); 2] = [(1280, 720), (640, 480)];
+/// More modes than these take longer than anybody waits.
+const MAX_MODES: usize = 8;
+/// After so many modes in a row without a picture the others are not tried.
+const MAX_SILENT: usize = 3;
+/// The first picture may take so long.
+const FIRST: Duration = Duration::from_secs(3);
+/// And then the pictures are counted for so long.
+const SPAN: Duration = Duration::from_secs(1);
+/// What a mode must reach of its promised rate, and what share may be broken.
+const KEPT: f64 = 0.9;
+const BROKEN: f64 = 0.01;
+
+/// A mode, and what came of it.
+pub(super) struct Measured {
+    pub mode: Choice,
+    /// Or why there is none.
+    pub figures: Result<Figures, String>,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Figures {
+    /// Good pictures a second.
+    pub fps: f64,
+    /// Shares of all that came: broken, and lost or overtaken.
+    pub corrupt: f64,
+    pub dropped: f64,
+    /// What may be why it is slow.
+    pub hint: Option<String>,
+}
+
+/// The modes to try: what the config wishes, that in other formats, and a few sizes that most programs use.
+pub(super) fn modes(offers: &[Offer], wish: &Wish) -> Vec<Choice> {
+    let any = Wish { format: None, ..*wish };
+    let ranked = |wish: &Wish| negotiate::rank(offers, wish).unwrap_or_default();
+    let mut modes: Vec<Choice> = Vec::new();
+    let others = SIZES.iter().flat_map(|&(width, height)| {
+        let fits = move |mode: &Choice| (mode.width, mode.height) == (width, height);
+        ranked(&Wish { width, height, ..any }).into_iter().filter(fits)
+    });
+    for mode in ranked(wish).into_iter().chain(ranked(&any)).chain(others) {
+        let key = |mode: &Choice| (mode.format.fourcc, mode.width, mode.height);
+        if modes.len() < MAX_MODES && !modes.iter().any(|known| key(known) == key(&mode)) {
+            modes.push(mode);
+        }
+    }
+    modes
+}
+
+/// Who else has the device, in words; a loopback's writer does not count.
+pub(super) fn busy(driver: &str, users: &[String]) -> Option<String> {
+    let writer = usize::from(driver == LOOPBACK);
+    (users.len() > writer).then(|| format!("it is in use by {}", users.join(", ")))
+}
+
+/// Runs each mode, as `run` would.
+pub(super) fn measure(path: &Path, camera: &config::Camera, modes: Vec<Choice>) -> Vec<Measured> {
+    let (mut all, mut silent) = (Vec::new(), 0);
+    for mode in modes {
+        let figures = figures(path, camera, &mode).map_err(|error| error.to_string());
+        silent = if figures.is_ok() { 0 } else { silent + 1 };
+        all.push(Measured { mode, figures });
+        if silent == MAX_SILENT {
+            break;
+        }
+    }
+    all
+}
+
+fn figures(path: &Path, camera: &config::Camera, mode: &Choice) -> Result<Figures> {
+    let mut stream = v4l2::open_mode(path, camera, mode)?;
+    let mut figures = count(&mut stream, FIRST, SPAN)?;
+    if figures.fps < KEPT * mode.fps() {
+        figures.hint = stream.slowed_by();
+    }
+    Ok(figures)
+}
+
+/// Counts what comes in `span` from the first good picture on, which may take `patience`.
+pub(super) fn count(source: &mut dyn Source, patience: Duration, span: Duration) -> Result<Figures> {
+    let begun = Instant::now();
+    let (mut first, mut broken_before) = (None::<Instant>, false);
+    let (mut good, mut corrupt, mut dropped) = (0u64, 0u64, 0u64);
+    loop {
+        let shot = match source.next(POLL)? {
+            Shot::Picture(captured) => {
+                dropped += if first.is_some() { captured.dropped } else { 0 };
+                Some(checked(captured).is_ok())
+            }
+            Shot::Corrupt(_) => Some(false),
+            Shot::Nothing => None,
+        };
+        match (shot, first) {
+            (Some(true), _) => good += 1,
+            // Many cameras begin in the middle of a picture.
+            (Some(false), None) => broken_before = true,
+            (Some(false), Some(_)) => corrupt += 1,
+            (None, _) => {}
+        }
+        if good == 1 {
+            first.get_or_insert_with(Instant::now);
+        }
+        let elapsed = first.map(|first| first.elapsed());
+        if let Some(elapsed) = elapsed.filter(|&elapsed| elapsed >= span) {
+            let share = |count: u64| count as f64 / (good + corrupt + dropped) as f64;
+            // The first picture only started the clock.
+            let fps = (good - 1) as f64 / elapsed.as_secs_f64();
+            return Ok(Figures { fps, corrupt: share(corrupt), dropped: share(dropped), hint: None });
+        }
+        if first.is_none() && begun.elapsed() >= patience {
+            let what = if broken_before { "gives only broken pictures" } else { "gives no picture" };
+            bail!("{what} within {} s", patience.as_secs());
+        }
+    }
+}
+
+/// The mode to recommend, with the reason in `why`: the first that keeps its promise. One that does not keeps its place
+/// where all that do are slower than it: ten promised frames are less than fifteen of thirty. `None` when no mode works.
+pub(super) fn best(measured: &[Measured]) -> Option<Choice> {
+    let works = || measured.iter().filter_map(|one| Some((&one.mode, one.figures.as_ref().ok()?)));
+    let (first, figures) = works().next()?;
+    let better = |(mode, other): &(&Choice, &Figures)| {
+        other.kept(mode) && (figures.corrupt > BROKEN || other.fps >= figures.fps)
+    };
+    let (best, found) = works().find(better).unwrap_or((first, figures));
+    let mut best = best.clone();
+    let wished = measured.first()?;
+    let reason = if name(&best) == name(&wished.mode) {
+        best.why.clone()
+    } else {
+        format!("{} comes nearer to the config, but {}", name(&wished.mode), wished.verdict())
+    };
+    best.why = format!("{reason}; measured: {}", found.in_words(&best));
+    Some(best)
+}
+
+fn name(mode: &Choice) -> String {
+    format!("{} {}x{}", mode.format.name(), mode.width, mode.height)
+}
+
+impl Figures {
+    fn kept(&self, mode: &Choice) -> bool {
+        self.fps >= KEPT * mode.fps() && self.corrupt <= BROKEN
+    }
+
+    fn in_words(&self, mode: &Choice) -> String {
+        let mut words = format!("{:.1} of {} fps", self.fps, negotiate::show_fps(mode.fps()));
+        for (share, what) in [(self.corrupt, "broken"), (self.dropped, "dropped")] {
+            if share > 0.0 {
+                words += &format!(", {:.1} % {what}", share * 100.0);
+            }
+        }
+        words
+    }
+}
+
+impl Measured {
+    fn verdict(&self) -> String {
+        match &self.figures {
+            Ok(figures) => format!("gives {}", figures.in_words(&self.mode)),
+            Err(why) => why.clone(),
+        }
+    }
+
+    /// A line, and another for what may be why it is slow.
+    pub fn text(&self) -> String {
+        let line = match &self.figures {
+            Ok(figures) => figures.in_words(&self.mode),
+            Err(why) => why.clone(),
+        };
+        let hint = self.figures.as_ref().ok().and_then(|figures| figures.hint.as_ref());
+        let hint = hint.map_or(String::new(), |hint| format!("      {hint}\n"));
+        format!("    {}: {line}\n{hint}", name(&self.mode))
+    }
+
+    pub fn json(&self) -> Value {
+        let Choice { format, width, height, .. } = &self.mode;
+        let figures = self.figures.as_ref().ok();
+        let rounded = |value: f64| (value * 1000.0).round() / 1000.0;
+        json!({
+            "format": format.name(),
+            "width": width,
+            "height": height,
+            "fps_promised": rounded(self.mode.fps()),
+            "fps": figures.map(|figures| rounded(figures.fps)),
+            "corrupt": figures.map(|figures| rounded(figures.corrupt)),
+            "dropped": figures.map(|figures| rounded(figures.dropped)),
+            "hint": figures.and_then(|figures| figures.hint.as_ref()),
+            "problem": self.figures.as_ref().err(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
