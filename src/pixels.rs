@@ -1,12 +1,10 @@
 //! Pixel formats: one table, [`FORMATS`], and the way from each of them to [`Rgb`].
 
+mod convert;
 mod shape;
 
+use convert::Converter;
 use std::borrow::Cow;
-use yuv::{
-    YuvBiPlanarImage, YuvConversionMode, YuvPackedImage, YuvPlanarImage, YuvRange, YuvStandardMatrix, yuv_nv12_to_rgb,
-    yuv420_to_rgb, yuyv422_to_rgb,
-};
 
 pub use shape::Turn;
 
@@ -57,8 +55,6 @@ pub struct Raw<B> {
     pub stride: u32,
 }
 
-type Converter = fn(Raw<&[u8]>) -> Result<Rgb, String>;
-
 /// One line of the table: a pixel format that namecam reads.
 #[derive(Debug)]
 pub struct Format {
@@ -75,49 +71,46 @@ pub struct Format {
     convert: Converter,
 }
 
-/// All pixel formats that namecam reads, the cheapest to show first.
+/// All pixel formats that namecam reads. Of those that are equally good otherwise the first is taken, so among raw ones
+/// it is the cheapest to copy and convert. (Chroma of full height does not count: the stream is 4:2:0 anyway.)
 pub const FORMATS: &[Format] = &[
-    Format {
-        fourcc: *b"MJPG",
-        what: "JPEG pictures",
-        jpeg: true,
-        min_stride: |_| 0,
-        size: |_, _| 0,
-        convert: decode_jpeg,
-    },
-    Format {
-        fourcc: *b"YUYV",
-        what: "4:2:2 packed",
-        jpeg: false,
-        min_stride: |width| width.div_ceil(2) * 4,
-        size: |stride, height| stride as usize * height as usize,
-        convert: yuyv,
-    },
-    Format {
-        fourcc: *b"NV12",
-        what: "4:2:0, two planes",
-        jpeg: false,
-        min_stride: |w| w,
-        size: planes_420,
-        convert: nv12,
-    },
-    Format {
-        fourcc: *b"YU12",
-        what: "4:2:0, three planes",
-        jpeg: false,
-        min_stride: |w| w,
-        size: planes_420,
-        convert: yu12,
-    },
-    Format {
-        fourcc: *b"GREY",
-        what: "8-bit grey",
-        jpeg: false,
-        min_stride: |width| width,
-        size: |stride, height| stride as usize * height as usize,
-        convert: grey,
-    },
+    jpeg(b"MJPG", "JPEG pictures"),
+    jpeg(b"JPEG", "JPEG pictures, as of a still camera"),
+    planar(b"NV12", "4:2:0, two planes", convert::nv12),
+    planar(b"NV21", "4:2:0, two planes, V before U", convert::nv21),
+    planar(b"YU12", "4:2:0, three planes", convert::yu12),
+    planar(b"YV12", "4:2:0, three planes, V before U", convert::yv12),
+    packed(b"RGB3", "24-bit red, green, blue", |width| width * 3, convert::rgb3),
+    packed(b"BGR3", "24-bit blue, green, red", |width| width * 3, convert::bgr3),
+    packed(b"YUYV", "4:2:2 packed", pair_stride, convert::yuyv),
+    packed(b"UYVY", "4:2:2 packed, chroma first", pair_stride, convert::uyvy),
+    packed(b"YVYU", "4:2:2 packed, V before U", pair_stride, convert::yvyu),
+    packed(b"GREY", "8-bit grey", |width| width, convert::grey),
 ];
+
+const fn jpeg(fourcc: &[u8; 4], what: &'static str) -> Format {
+    Format { fourcc: *fourcc, what, jpeg: true, min_stride: |_| 0, size: |_, _| 0, convert: convert::jpeg }
+}
+
+/// One plane.
+const fn packed(fourcc: &[u8; 4], what: &'static str, min_stride: fn(u32) -> u32, convert: Converter) -> Format {
+    let size = |stride: u32, height: u32| stride as usize * height as usize;
+    Format { fourcc: *fourcc, what, jpeg: false, min_stride, size, convert }
+}
+
+/// A plane of luma; chroma in half its width and height behind it.
+const fn planar(fourcc: &[u8; 4], what: &'static str, convert: Converter) -> Format {
+    Format { fourcc: *fourcc, what, jpeg: false, min_stride: |width| width, size: planes_420, convert }
+}
+
+fn pair_stride(width: u32) -> u32 {
+    width.div_ceil(2) * 4
+}
+
+fn planes_420(stride: u32, height: u32) -> usize {
+    let luma = stride as usize * height as usize;
+    luma + stride.div_ceil(2) as usize * 2 * height.div_ceil(2) as usize
+}
 
 impl Format {
     /// The format with this FourCC, if namecam reads it.
@@ -159,7 +152,9 @@ impl Format {
         if bytes.len() < needed {
             return Err(format!("{} {width}x{height} needs {needed} bytes, got {}", self.name(), bytes.len()));
         }
-        (self.convert)(raw)
+        // Some drivers send whole pages, with nothing in what is left of the last one.
+        let bytes = if self.jpeg { bytes } else { &bytes[..needed] };
+        (self.convert)(Raw { bytes, ..raw })
     }
 }
 
@@ -180,77 +175,6 @@ pub fn check_size(width: u32, height: u32) -> Result<(), String> {
         ));
     }
     Ok(())
-}
-
-fn planes_420(stride: u32, height: u32) -> usize {
-    let luma = stride as usize * height as usize;
-    luma + stride.div_ceil(2) as usize * 2 * height.div_ceil(2) as usize
-}
-
-fn blank(raw: &Raw<&[u8]>) -> Rgb {
-    Rgb::filled(raw.width, raw.height, [0; 3])
-}
-
-// BT.601 with limited range: what UVC cameras send when they do not say otherwise.
-const RANGE: YuvRange = YuvRange::Limited;
-const MATRIX: YuvStandardMatrix = YuvStandardMatrix::Bt601;
-
-fn yuyv(raw: Raw<&[u8]>) -> Result<Rgb, String> {
-    let mut rgb = blank(&raw);
-    let image = YuvPackedImage { yuy: raw.bytes, yuy_stride: raw.stride, width: raw.width, height: raw.height };
-    yuyv422_to_rgb(&image, &mut rgb.data, raw.width * 3, RANGE, MATRIX).map_err(|e| e.to_string())?;
-    Ok(rgb)
-}
-
-fn nv12(raw: Raw<&[u8]>) -> Result<Rgb, String> {
-    let mut rgb = blank(&raw);
-    let (luma, chroma) = raw.bytes.split_at(raw.stride as usize * raw.height as usize);
-    let image = YuvBiPlanarImage {
-        y_plane: luma,
-        y_stride: raw.stride,
-        uv_plane: chroma,
-        // A pair of chroma never straddles two lines, so an odd stride is rounded up (see planes_420).
-        uv_stride: raw.stride.next_multiple_of(2),
-        width: raw.width,
-        height: raw.height,
-    };
-    yuv_nv12_to_rgb(&image, &mut rgb.data, raw.width * 3, RANGE, MATRIX, YuvConversionMode::Balanced)
-        .map_err(|e| e.to_string())?;
-    Ok(rgb)
-}
-
-fn yu12(raw: Raw<&[u8]>) -> Result<Rgb, String> {
-    let mut rgb = blank(&raw);
-    let (luma, chroma) = raw.bytes.split_at(raw.stride as usize * raw.height as usize);
-    let half = raw.stride.div_ceil(2);
-    let (u_plane, v_plane) = chroma.split_at(half as usize * raw.height.div_ceil(2) as usize);
-    let image = YuvPlanarImage {
-        y_plane: luma,
-        y_stride: raw.stride,
-        u_plane,
-        u_stride: half,
-        v_plane,
-        v_stride: half,
-        width: raw.width,
-        height: raw.height,
-    };
-    yuv420_to_rgb(&image, &mut rgb.data, raw.width * 3, RANGE, MATRIX).map_err(|e| e.to_string())?;
-    Ok(rgb)
-}
-
-fn grey(raw: Raw<&[u8]>) -> Result<Rgb, String> {
-    let mut rgb = blank(&raw);
-    let lines = rgb.data.chunks_exact_mut(raw.width as usize * 3);
-    for (to, from) in lines.zip(raw.bytes.chunks(raw.stride as usize)) {
-        for (pixel, &grey) in to.as_chunks_mut().0.iter_mut().zip(from) {
-            *pixel = [grey; 3];
-        }
-    }
-    Ok(rgb)
-}
-
-fn decode_jpeg(raw: Raw<&[u8]>) -> Result<Rgb, String> {
-    crate::jpeg::decode(raw.bytes)
 }
 
 #[cfg(test)]

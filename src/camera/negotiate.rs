@@ -5,6 +5,7 @@
 
 use crate::config;
 use crate::pixels::{FORMATS, Format};
+use std::cmp::Ordering;
 
 /// The time from one frame to the next: `numerator / denominator` seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,11 +164,14 @@ impl Choice {
         self.interval.fps().unwrap_or(0.0)
     }
 
+    fn is_grey(&self) -> bool {
+        self.format.fourcc == *b"GREY"
+    }
+
     fn key(&self, wish: &Wish) -> impl Ord + use<> {
-        let grey = self.format.fourcc == *b"GREY";
         let size = size_distance((self.width, self.height), wish);
         let order = FORMATS.iter().position(|format| format.fourcc == self.format.fourcc);
-        (grey, size, rate_distance(self.fps(), wish), !self.rate_listed, self.format.jpeg, order)
+        (self.is_grey(), size, rate_distance(self.fps(), wish), !self.rate_listed, self.format.jpeg, order)
     }
 }
 
@@ -245,23 +249,34 @@ fn why(choice: &Choice, all: &[Choice], wish: &Wish) -> String {
 
 fn reason_for_format(choice: &Choice, all: &[Choice], wish: &Wish) -> String {
     let name = choice.format.name();
-    let here = |other: &&Choice| (other.width, other.height) == (choice.width, choice.height);
-    let raw = all.iter().filter(here).find(|other| !other.format.jpeg && other.format.fourcc != *b"GREY");
-    let jpeg = all.iter().filter(here).find(|other| other.format.jpeg);
-    match (raw, jpeg) {
-        _ if all.len() == 1 => format!("{name} is the only format that namecam reads here"),
-        _ if choice.format.fourcc == *b"GREY" => "GREY has no colour, so it comes last".to_owned(),
-        (Some(raw), Some(jpeg)) if choice.format.jpeg => {
-            let (ours, theirs) = (rate_distance(jpeg.fps(), wish), rate_distance(raw.fps(), wish));
-            let comparison =
-                if ours < theirs { "is further from that rate" } else { "costs no decoding and comes first" };
-            format!("{} at {} fps {comparison}", raw.format.name(), show_fps(raw.fps()))
-        }
-        (Some(_), Some(jpeg)) if rate_distance(choice.fps(), wish) > rate_distance(jpeg.fps(), wish) => {
-            format!("MJPG comes first, it reaches {} fps", show_fps(jpeg.fps()))
-        }
-        (Some(_), Some(_)) => format!("{name} reaches the rate and, unlike MJPG, costs no decoding"),
-        _ => format!("{name} comes nearest to that size of the formats of its kind"),
+    if all.len() == 1 {
+        return format!("{name} is the only format that namecam reads here");
+    }
+    if choice.is_grey() {
+        return "GREY has no colour, so it comes last".to_owned();
+    }
+    let here = |other: &&Choice| !other.is_grey() && (other.width, other.height) == (choice.width, choice.height);
+    let others = || all.iter().filter(here).filter(|other| other.format.fourcc != choice.format.fourcc);
+    // Whether raw or JPEG is what people ask, so the best of the other kind is compared first.
+    let rival = others().find(|other| other.format.jpeg != choice.format.jpeg).or_else(|| others().next());
+    let Some(rival) = rival else {
+        return match all.first() {
+            Some(first) if first.format.fourcc != choice.format.fourcc => {
+                format!("{} comes nearer to that size", first.format.name())
+            }
+            _ => format!("{name} comes nearest to that size"),
+        };
+    };
+    let (theirs, fps) = (rival.format.name(), show_fps(rival.fps()));
+    let ahead = choice.key(wish) < rival.key(wish);
+    let (front, behind) = if ahead { (&name, &theirs) } else { (&theirs, &name) };
+    match rate_distance(choice.fps(), wish).cmp(&rate_distance(rival.fps(), wish)) {
+        Ordering::Less => format!("{theirs} at {fps} fps is further from that rate"),
+        Ordering::Greater => format!("{theirs} comes first, it reaches {fps} fps"),
+        _ if choice.rate_listed != rival.rate_listed => format!("{front} comes before {behind}, which lists no rates"),
+        _ if choice.format.jpeg == rival.format.jpeg => format!("{front} comes before {behind}, all else being equal"),
+        _ if ahead => format!("unlike {theirs}, {name} costs no decoding"),
+        _ => format!("{theirs} at {fps} fps costs no decoding and comes first"),
     }
 }
 

@@ -175,7 +175,8 @@ pub struct Config {
 }
 
 /// Words of `camera.format`: `auto` and every format namecam reads.
-pub(crate) const FORMAT_WORDS: &[&str] = &["auto", "mjpg", "yuyv", "nv12", "yu12", "grey"];
+pub(crate) const FORMAT_WORDS: &[&str] =
+    &["auto", "mjpg", "jpeg", "nv12", "nv21", "yu12", "yv12", "rgb3", "bgr3", "yuyv", "uyvy", "yvyu", "grey"];
 /// Words of `stream.encoder`.
 pub(crate) const ENCODER_WORDS: &[&str] = &["auto", "jpeg-encoder"];
 

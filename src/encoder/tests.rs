@@ -1,5 +1,5 @@
 use super::*;
-use crate::pixels::{Format, Raw, Turn};
+use crate::pixels::{FORMATS, Format, Raw, Turn};
 use crate::sighting::{Rect, Sighting, State};
 use std::path::Path;
 use std::thread;
@@ -85,16 +85,19 @@ fn is_green([r, g, b]: [u8; 3]) -> bool {
 
 #[test]
 fn a_camera_jpeg_with_nothing_to_draw_goes_out_byte_for_byte() {
-    let stage = stage(|_| ());
-    let mut encoder = Encoder::new(&stage);
-    let frame = grey_frame(1);
-    stage.frames.publish(Arc::clone(&frame));
-    stage.sightings.publish(nobody());
-    encoder.round();
-    let (_, jpeg, _) = shown(&stage);
-    assert_eq!(jpeg.picture(), frame.bytes);
-    assert!(jpeg.live);
-    assert_eq!((stage.health.passed_through.get(), stage.health.encoded.get()), (1, 0));
+    for format in FORMATS.iter().filter(|format| format.jpeg) {
+        let stage = stage(|_| ());
+        let mut encoder = Encoder::new(&stage);
+        let sent = jpeg_of(&Rgb::filled(SIZE.0, SIZE.1, GREY));
+        let raw = Raw { bytes: sent.clone(), width: SIZE.0, height: SIZE.1, stride: 0 };
+        stage.frames.publish(Arc::new(Frame::new(1, Moment::now(), format, raw, Turn::default())));
+        stage.sightings.publish(nobody());
+        encoder.round();
+        let (_, jpeg, _) = shown(&stage);
+        assert_eq!(jpeg.picture(), sent);
+        assert!(jpeg.live);
+        assert_eq!((stage.health.passed_through.get(), stage.health.encoded.get()), (1, 0), "{}", format.name());
+    }
 }
 
 #[test]

@@ -32,50 +32,58 @@ impl Golden {
             .map(|channel| channel.clamp(0.0, 255.0))
     }
 
-    fn planes(&self, stride: u32, interleaved: bool) -> Vec<u8> {
-        // What stands in the padding is nobody's business: bright, so that it shows when it is read.
-        let mut bytes = vec![255; planes_420(stride, self.height)];
+    /// What stands in the padding is nobody's business: bright, so that it shows when it is read.
+    fn padding(&self, format: &Format, stride: u32) -> Vec<u8> {
+        vec![255; format.min_size(self.width, self.height, stride)]
+    }
+
+    /// 4:2:0; `first` and `second` are the chroma channels (U is 0, V is 1) in the order in which they stand.
+    fn planes(&self, format: &Format, stride: u32, interleaved: bool, [first, second]: [usize; 2]) -> Vec<u8> {
+        let mut bytes = self.padding(format, stride);
         for y in 0..self.height {
             for x in 0..self.width {
                 bytes[(y * stride + x) as usize] = self.luma(x, y);
             }
         }
         let half = stride.div_ceil(2);
-        let (u_at, v_at) = (stride * self.height, stride * self.height + half * self.height.div_ceil(2));
+        let (first_at, second_at) = (stride * self.height, stride * self.height + half * self.height.div_ceil(2));
         for y in 0..self.height.div_ceil(2) {
             for x in 0..self.width.div_ceil(2) {
-                let [u, v] = Self::chroma(x, y);
+                let chroma = Self::chroma(x, y);
                 let at = if interleaved {
-                    [u_at + y * half * 2 + x * 2, u_at + y * half * 2 + x * 2 + 1]
+                    [first_at + y * half * 2 + x * 2, first_at + y * half * 2 + x * 2 + 1]
                 } else {
-                    [u_at + y * half + x, v_at + y * half + x]
+                    [first_at + y * half + x, second_at + y * half + x]
                 };
-                bytes[at[0] as usize] = u;
-                bytes[at[1] as usize] = v;
+                bytes[at[0] as usize] = chroma[first];
+                bytes[at[1] as usize] = chroma[second];
             }
         }
         bytes
     }
 
-    fn packed(&self, stride: u32) -> Vec<u8> {
-        let mut bytes = vec![255; (stride * self.height) as usize];
+    /// 4:2:2; `order` says where luma of the left pixel, U, luma of the right pixel and V stand in the four bytes.
+    fn pairs(&self, format: &Format, stride: u32, order: [usize; 4]) -> Vec<u8> {
+        let mut bytes = self.padding(format, stride);
         for y in 0..self.height {
             for pair in 0..self.width.div_ceil(2) {
                 let [u, v] = Self::chroma(pair, y);
                 let at = (y * stride + pair * 4) as usize;
-                bytes[at..at + 4].copy_from_slice(&[self.luma(pair * 2, y), u, self.luma(pair * 2 + 1, y), v]);
+                for (place, value) in order.into_iter().zip([self.luma(pair * 2, y), u, self.luma(pair * 2 + 1, y), v])
+                {
+                    bytes[at + place] = value;
+                }
             }
         }
         bytes
     }
 
-    fn check(&self, fourcc: &[u8; 4], stride: u32, bytes: &[u8]) {
-        let format = Format::by_fourcc(fourcc).unwrap();
+    /// `lines` say how many lines share their chroma.
+    fn check(&self, format: &Format, stride: u32, bytes: &[u8], lines: u32) {
         let raw = Raw { bytes, width: self.width, height: self.height, stride };
         let rgb = format.to_rgb(raw).unwrap();
         assert_eq!((rgb.width, rgb.height), (self.width, self.height));
         assert_eq!(rgb.data.len(), (self.width * self.height * 3) as usize);
-        let lines = if fourcc == b"YUYV" { 1 } else { 2 };
         for y in 0..self.height {
             for x in 0..self.width {
                 let (got, expected) = (rgb.pixel(x, y), self.expected(x, y, lines));
@@ -92,46 +100,82 @@ impl Golden {
     }
 }
 
-/// Sizes about the widths of vector registers, even and odd.
-const SIZES: [(u32, u32); 6] = [(1, 1), (2, 2), (5, 3), (16, 4), (33, 7), (150, 9)];
+/// Sizes about the widths of vector registers, even and odd, with each of several strides.
+fn shapes(format: &'static Format) -> impl Iterator<Item = (u32, u32, u32)> {
+    let sizes = [(1, 1), (2, 2), (5, 3), (16, 4), (33, 7), (150, 9)];
+    let padded = |(width, height)| [0, 1, 2, 8, 62].map(|more| (width, height, format.min_stride(width) + more));
+    sizes.into_iter().flat_map(padded)
+}
+
+fn format(fourcc: &[u8; 4]) -> &'static Format {
+    Format::by_fourcc(fourcc).unwrap()
+}
 
 #[test]
-fn yuyv_becomes_the_golden_picture_with_padded_lines_and_odd_sizes() {
-    for (width, height) in SIZES {
-        let (golden, tight) = (Golden { width, height }, width.div_ceil(2) * 4);
-        for stride in [tight, tight + 8, tight + 62] {
-            golden.check(b"YUYV", stride, &golden.packed(stride));
+fn packed_pairs_become_the_golden_picture_with_padded_lines_and_odd_sizes() {
+    for (fourcc, order) in [(b"YUYV", [0, 1, 2, 3]), (b"UYVY", [1, 0, 3, 2]), (b"YVYU", [0, 3, 2, 1])] {
+        let format = format(fourcc);
+        for (width, height, stride) in shapes(format) {
+            let golden = Golden { width, height };
+            golden.check(format, stride, &golden.pairs(format, stride, order), 1);
         }
     }
 }
 
 #[test]
-fn nv12_and_yu12_become_the_golden_picture_with_padded_lines_and_odd_sizes() {
-    for (width, height) in SIZES {
-        let golden = Golden { width, height };
-        for stride in [width, width + 1, width + 2, width + 62] {
-            golden.check(b"NV12", stride, &golden.planes(stride, true));
-            golden.check(b"YU12", stride, &golden.planes(stride, false));
+fn planes_become_the_golden_picture_with_padded_lines_and_odd_sizes() {
+    let (u_first, v_first) = ([0, 1], [1, 0]);
+    for (fourcc, interleaved, order) in
+        [(b"NV12", true, u_first), (b"NV21", true, v_first), (b"YU12", false, u_first), (b"YV12", false, v_first)]
+    {
+        let format = format(fourcc);
+        for (width, height, stride) in shapes(format) {
+            let golden = Golden { width, height };
+            golden.check(format, stride, &golden.planes(format, stride, interleaved, order), 2);
         }
     }
 }
 
 #[test]
-fn grey_becomes_the_golden_picture_with_padded_lines_and_odd_sizes() {
-    for (width, height, stride) in [(1, 1, 1), (3, 2, 3), (3, 2, 5), (33, 7, 64)] {
-        let mut bytes = vec![255; (stride * height) as usize];
-        for (i, pixel) in (0..width * height).enumerate() {
-            bytes[(pixel / width * stride + pixel % width) as usize] = i as u8;
+fn rgb_and_grey_are_exact_with_padded_lines_and_odd_sizes() {
+    let grey = |[red, ..]: [u8; 3]| [red; 3];
+    let same = |color: [u8; 3]| color;
+    // For each format: what it can show of a colour, and that colour's bytes in memory.
+    let table: [(_, fn([u8; 3]) -> [u8; 3], fn([u8; 3]) -> Vec<u8>); 3] = [
+        (b"RGB3", same, |color| color.to_vec()),
+        (b"BGR3", same, |[r, g, b]| vec![b, g, r]),
+        (b"GREY", grey, |[red, ..]| vec![red]),
+    ];
+    for (fourcc, shown, sent) in table {
+        for (width, height, stride) in shapes(format(fourcc)) {
+            let mut picture = numbered(width, height);
+            let mut bytes = vec![255; (stride * height) as usize];
+            for (i, color) in picture.data.as_chunks_mut().0.iter_mut().enumerate() {
+                let (x, y) = (i as u32 % width, i as u32 / width);
+                let color_bytes = sent(*color);
+                let at = y as usize * stride as usize + x as usize * color_bytes.len();
+                bytes[at..at + color_bytes.len()].copy_from_slice(&color_bytes);
+                *color = shown(*color);
+            }
+            let raw = Raw { bytes: &bytes[..], width, height, stride };
+            assert_eq!(format(fourcc).to_rgb(raw).unwrap(), picture, "{} {width}x{height}", format(fourcc).name());
         }
-        let raw = Raw { bytes: &bytes[..], width, height, stride };
-        let rgb = Format::by_fourcc(b"GREY").unwrap().to_rgb(raw).unwrap();
-        let expected: Vec<u8> = (0..width * height).flat_map(|i| [i as u8; 3]).collect();
-        assert_eq!(rgb, Rgb { width, height, data: expected });
     }
 }
 
 #[test]
-fn mjpg_becomes_the_picture_that_was_encoded_at_odd_sizes_too() {
+fn what_a_driver_sends_behind_the_picture_is_no_part_of_it() {
+    for format in FORMATS.iter().filter(|format| !format.jpeg) {
+        let (width, height, stride) = (6, 4, format.min_stride(6) + 2);
+        let exact: Vec<u8> = (0..format.min_size(width, height, stride)).map(|i| (i * 37) as u8).collect();
+        let pages = [&exact[..], &[255; 4096]].concat();
+        let rgb = |bytes| format.to_rgb(Raw { bytes, width, height, stride }).unwrap();
+        assert_eq!(rgb(&pages[..]), rgb(&exact[..]), "{}", format.name());
+    }
+}
+
+#[test]
+fn jpeg_becomes_the_picture_that_was_encoded_at_odd_sizes_too() {
     for (width, height) in [(1_u16, 1_u16), (17, 33), (64, 48)] {
         // Slow gradients, which JPEG keeps nearly exactly.
         let color = |x: u32, y: u32| [(60 + x * 2) as u8, (80 + y * 2) as u8, 120];
@@ -141,10 +185,12 @@ fn mjpg_becomes_the_picture_that_was_encoded_at_odd_sizes_too() {
         let encoder = jpeg_encoder::Encoder::new(&mut jpeg, 98);
         encoder.encode(&data, width, height, jpeg_encoder::ColorType::Rgb).unwrap();
         let raw = Raw { bytes: &jpeg[..], width: size.0, height: size.1, stride: 0 };
-        let rgb = Format::mjpg().to_rgb(raw).unwrap();
-        assert_eq!((rgb.width, rgb.height), size);
-        let off = rgb.data.iter().zip(&data).map(|(a, b)| a.abs_diff(*b)).max();
-        assert!(off <= Some(6), "{width}x{height}: {off:?} levels off");
+        for format in FORMATS.iter().filter(|format| format.jpeg) {
+            let rgb = format.to_rgb(raw).unwrap();
+            assert_eq!((rgb.width, rgb.height), size);
+            let off = rgb.data.iter().zip(&data).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(off <= Some(6), "{} {width}x{height}: {off:?} levels off", format.name());
+        }
     }
 }
 

@@ -8,5 +8,6 @@ mod camera;
 mod commands;
 mod gallery;
 mod names;
+mod pixels;
 mod service;
 mod stream;

@@ -58,7 +58,7 @@ fn vivid() -> Vec<Offer> {
         shortest: Interval { numerator: 1, denominator: 60 },
         longest: Interval { numerator: 1, denominator: 1 },
     }];
-    [b"GREY", b"YU12", b"NV12", b"YUYV", b"RGB3"]
+    [b"GREY", b"BGR3", b"RGB3", b"YV12", b"YU12", b"NV21", b"NV12", b"YVYU", b"UYVY", b"YUYV", b"BA81"]
         .map(|fourcc| offer(fourcc, vec![Mode { size, rates: rates.clone() }]))
         .to_vec()
 }
@@ -92,8 +92,43 @@ fn raw_comes_first_where_it_reaches_the_rate() {
     assert_eq!(taken(&c920(), &wish("auto", 640, 480, 30)), expect("YUYV", 640, 480, "30"));
     assert_eq!(taken(&c920(), &wish("auto", 1280, 720, 10)), expect("YUYV", 1280, 720, "10"));
     let ranked = rank(&c920(), &wish("auto", 640, 480, 30)).unwrap();
-    assert!(ranked[0].why.ends_with("YUYV reaches the rate and, unlike MJPG, costs no decoding"), "{}", ranked[0].why);
+    assert!(ranked[0].why.ends_with("unlike MJPG, YUYV costs no decoding"), "{}", ranked[0].why);
     assert!(ranked[1].why.ends_with("YUYV at 30 fps costs no decoding and comes first"), "{}", ranked[1].why);
+}
+
+#[test]
+fn a_camera_that_calls_its_pictures_jpeg_is_treated_and_named_like_one_with_mjpg() {
+    let mut offers = c920();
+    offers[2].fourcc = *b"JPEG";
+    let ranked = rank(&offers, &wish("auto", 1280, 720, 30)).unwrap();
+    assert_eq!(taken(&offers, &wish("auto", 1280, 720, 30)), expect("JPEG", 1280, 720, "30"));
+    assert!(ranked[1].why.ends_with("JPEG comes first, it reaches 30 fps"), "{}", ranked[1].why);
+    let ranked = rank(&offers, &wish("auto", 640, 480, 30)).unwrap();
+    assert!(ranked[0].why.ends_with("unlike JPEG, YUYV costs no decoding"), "{}", ranked[0].why);
+    assert_eq!(taken(&offers, &wish("jpeg", 640, 480, 30)), expect("JPEG", 640, 480, "30"));
+}
+
+#[test]
+fn each_of_many_formats_has_a_reason_for_its_place_that_is_true() {
+    let reasons = |offers: &[Offer]| {
+        let ranked = rank(offers, &wish("auto", 640, 480, 30)).unwrap();
+        let reasons = ranked.iter().map(|choice| choice.why.rsplit("; ").next().unwrap().to_owned());
+        reasons.collect::<Vec<_>>()
+    };
+    let (large, small) = (|| vec![one(640, 480, &[30])], || vec![one(320, 240, &[30])]);
+    let alike = [offer(b"UYVY", large()), offer(b"NV12", large()), offer(b"GREY", large())];
+    assert_eq!(
+        reasons(&alike),
+        [
+            "NV12 comes before UYVY, all else being equal",
+            "NV12 comes before UYVY, all else being equal",
+            "GREY has no colour, so it comes last"
+        ]
+    );
+    let sizes = [offer(b"MJPG", large()), offer(b"NV12", small())];
+    assert_eq!(reasons(&sizes), ["MJPG comes nearest to that size", "MJPG comes nearer to that size"]);
+    let unlisted = [offer(b"YUYV", vec![one(640, 480, &[])]), offer(b"JPEG", large())];
+    assert_eq!(reasons(&unlisted), ["JPEG comes before YUYV, which lists no rates"; 2]);
 }
 
 #[test]
@@ -123,7 +158,10 @@ fn a_sensor_without_its_image_processor_is_sent_to_rpicam_vid() {
 #[test]
 fn formats_that_are_not_read_are_named_beside_those_that_are() {
     let refusal = rank(&[offer(b"H264", vec![])], &wish("auto", 640, 480, 30)).unwrap_err();
-    assert_eq!(refusal, "it sends only H264; namecam reads MJPG, YUYV, NV12, YU12, GREY");
+    assert_eq!(
+        refusal,
+        "it sends only H264; namecam reads MJPG, JPEG, NV12, NV21, YU12, YV12, RGB3, BGR3, YUYV, UYVY, YVYU, GREY"
+    );
     assert!(rank(&[], &wish("auto", 640, 480, 30)).unwrap_err().contains("no pixel format"));
 }
 
@@ -143,7 +181,7 @@ fn a_loopback_has_one_size_and_that_is_taken() {
 fn a_range_of_sizes_gives_the_wished_one_and_grey_comes_last() {
     let ranked = rank(&vivid(), &wish("auto", 1280, 720, 30)).unwrap();
     let order: Vec<_> = ranked.iter().map(|choice| choice.format.name().into_owned()).collect();
-    assert_eq!(order, ["YUYV", "NV12", "YU12", "GREY"]);
+    assert_eq!(order, ["NV12", "NV21", "YU12", "YV12", "RGB3", "BGR3", "YUYV", "UYVY", "YVYU", "GREY"]);
     assert!(ranked.iter().all(|choice| (choice.width, choice.height, choice.fps()) == (1280, 720, 30.0)));
 }
 

@@ -92,7 +92,7 @@ fn each_driver_is_taken_or_refused_for_the_right_reason() {
         (recorded!("loopback-exclusive-idle"), Kind::Output, &["until something is written to it"]),
         (recorded!("loopback-fed"), Kind::Capture, &[loopback, "YUYV 640x480 at 30 fps", "the nearest size"]),
         (recorded!("loopback-idle"), Kind::Capture, &[loopback, "no pixel format; is something connected to it?"]),
-        (recorded!("vivid-webcam"), Kind::Capture, &["YUYV 1280x720 at 12.5 fps", "the nearest rate to 30 fps there"]),
+        (recorded!("vivid-webcam"), Kind::Capture, &["NV12 1280x720 at 12.5 fps", "the nearest rate to 30 fps there"]),
     ];
     for (driver, expected, parts) in cases {
         let (kind, words) = verdict(&driver);
