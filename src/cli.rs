@@ -16,18 +16,24 @@ pub enum Command {
     Identify { origin: Origin, images: Vec<PathBuf>, json: bool },
     Passwd { origin: Origin, file: Option<PathBuf>, user: String, admin: bool },
     Help(&'static str),
+    Manual,
     SampleIni,
     Version,
 }
 
-/// A subcommand's name, its line in the overview, and its help.
-struct Subcommand {
+/// Wrong usage, as in sysexits.h.
+pub const USAGE: u8 = 64;
+/// A bad config, as in sysexits.h; systemd does not restart on it.
+pub const CONFIG: u8 = 78;
+
+/// A subcommand's name, its line in the overview, and its help: the usage, a blank line, and what there is to say.
+pub(crate) struct Subcommand {
     name: &'static str,
     what: &'static str,
-    help: &'static str,
+    pub(crate) help: &'static str,
 }
 
-const SUBCOMMANDS: &[Subcommand] = &[
+pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "run",
         what: "read the camera, name the people, serve the stream",
@@ -91,24 +97,30 @@ terminal, else it is the first line of the input. A viewer may watch; --admin: a
     },
 ];
 
-const OPTIONS: &str = "
-Options:
-  --config FILE              the config; without it ./namecam.ini, else /etc/namecam/namecam.ini, else defaults
-  --set section.key=value    sets one key, whatever the file says; may be given several times
-  -h, --help                 this text; after a subcommand: about that
-  -V, --version              the version, and the libraries at work
-";
+/// The options of every subcommand, each with what it does.
+pub(crate) const OPTIONS: &[(&str, &str)] = &[
+    ("--config FILE", "the config; without it ./namecam.ini, else /etc/namecam/namecam.ini, else defaults"),
+    ("--set section.key=value", "sets one key, whatever the file says; may be given several times"),
+    ("-h, --help", "this text; after a subcommand: about that"),
+    ("-V, --version", "the version, and the libraries at work"),
+];
+
+fn options() -> String {
+    let list: String = OPTIONS.iter().map(|(option, what)| format!("  {option:<26} {what}\n")).collect();
+    format!("\nOptions:\n{list}")
+}
 
 /// The overview.
 pub fn overview() -> String {
     let list: String = SUBCOMMANDS.iter().map(|s| format!("  {:<10} {}\n", s.name, s.what)).collect();
-    format!("namecam: a camera that knows who it sees.\n\nUsage: namecam SUBCOMMAND [OPTION]...\n\n{list}{OPTIONS}")
+    let options = options();
+    format!("namecam: a camera that knows who it sees.\n\nUsage: namecam SUBCOMMAND [OPTION]...\n\n{list}{options}")
 }
 
 /// The help of a subcommand with the options that it shares with the others; the overview for "".
 pub fn help(subcommand: &str) -> String {
     match SUBCOMMANDS.iter().find(|s| s.name == subcommand) {
-        Some(s) => format!("{}{OPTIONS}", s.help),
+        Some(s) => format!("{}{}", s.help, options()),
         None => overview(),
     }
 }
@@ -127,6 +139,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Strin
         match arg {
             Short('h') | Long("help") => return Ok(Command::Help(subcommand.unwrap_or(""))),
             Short('V') | Long("version") => return Ok(Command::Version),
+            Long("man") => return Ok(Command::Manual),
             Long("sample-ini") => return Ok(Command::SampleIni),
             Long("config") => given.origin.file = Some(value(&mut parser)?.into()),
             Long("set") => given.origin.sets.push(text(value(&mut parser)?)?),

@@ -26,6 +26,7 @@ pub mod jpeg;
 pub mod latest;
 pub mod localtime;
 pub mod logging;
+pub mod manual;
 pub mod overlay;
 pub mod pixels;
 pub mod recognition;

@@ -1,15 +1,10 @@
 //! namecam: arguments in, one function a subcommand.
 
-use namecam::cli::{self, Command};
+use namecam::cli::{self, CONFIG, Command, USAGE};
 use namecam::config::{Config, Origin, Source};
 use namecam::http::accounts::Accounts;
-use namecam::{app, commands, logging};
+use namecam::{app, commands, logging, manual};
 use std::process::ExitCode;
-
-/// Wrong usage, as in sysexits.h.
-const USAGE: u8 = 64;
-/// A bad config, as in sysexits.h; systemd does not restart on it.
-const CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
     let command = match cli::parse(std::env::args_os().skip(1)) {
@@ -19,6 +14,7 @@ fn main() -> ExitCode {
     let origin = match &command {
         Command::Help(subcommand) => return print(&cli::help(subcommand)),
         Command::Version => return print(&commands::version()),
+        Command::Manual => return print(&manual::page()),
         Command::SampleIni => return print(&namecam::config::keys::sample()),
         Command::Run(origin) | Command::Demo(origin) => origin.clone(),
         Command::Check { origin, .. } | Command::Probe { origin, .. } => origin.clone(),
@@ -53,7 +49,7 @@ fn carry_out(command: Command, origin: Origin, config: Config) -> ExitCode {
             Ok(())
         }
         Command::Passwd { file, user, admin, .. } => commands::passwd(&config, file.as_deref(), &user, admin),
-        Command::Help(_) | Command::Version | Command::SampleIni => Ok(()),
+        Command::Help(_) | Command::Version | Command::Manual | Command::SampleIni => Ok(()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

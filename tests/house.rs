@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Each is a thread with a job, or a part of one. They know the vocabulary, and not each other.
 const STAGES: &[&str] = &["camera", "recognition", "encoder", "overlay", "http", "service"];
 /// What ties the stages together: these may import all of them.
-const WIRING: &[&str] = &["lib", "main", "app", "cli", "commands"];
+const WIRING: &[&str] = &["lib", "main", "app", "cli", "commands", "manual"];
 /// The exception to "stages never import each other".
 const EXCEPTIONS: &[(&str, &str)] = &[("encoder", "overlay")];
 
@@ -276,6 +276,11 @@ fn the_readme_lists_every_config_key() {
         return;
     }
     assert_eq!(table, config_table(), "the README's config table is old: make sample-ini");
+}
+
+#[test]
+fn the_man_page_is_what_the_program_prints() {
+    assert_eq!(read("packaging/namecam.1"), namecam::manual::page(), "packaging/namecam.1 is old: make sample-ini");
 }
 
 #[test]

@@ -151,6 +151,8 @@ fn wrong_usage_is_64_and_help_and_version_are_0() {
     }
     let (status, stdout, _) = output(home.command().arg("--help"));
     assert!(status == 0 && ["run", "check", "probe", "identify", "demo"].iter().all(|s| stdout.contains(s)));
+    let (status, stdout, _) = output(home.command().arg("--man"));
+    assert!(status == 0 && stdout.contains("\n.TH NAMECAM 1 "), "{stdout}");
     let (status, stdout, _) = output(home.command().arg("-V"));
     assert!(
         status == 0 && ["namecam", "dlib 19", "OpenBLAS", "SIMD", "jpeg-encoder"].iter().all(|s| stdout.contains(s)),
