@@ -226,6 +226,11 @@ pub fn probe(config: &Config, device: Option<&Path>, measure: bool, json: bool) 
     print(&probe::probe(device, &config.camera, measure, json));
 }
 
+/// True for a copy that systemd hands to a service; it comes and goes with the service, and nobody else sees it.
+pub fn is_credential(file: &Path) -> bool {
+    file.starts_with("/run/credentials")
+}
+
 /// `namecam passwd`.
 ///
 /// # Errors
@@ -233,6 +238,13 @@ pub fn probe(config: &Config, device: Option<&Path>, measure: bool, json: bool) 
 pub fn passwd(config: &Config, file: Option<&Path>, user: &str, admin: bool) -> anyhow::Result<()> {
     let file = file.or(config.http.password_file.as_deref());
     let file = file.context("which file? give --file FILE, or set http.password_file in the config")?;
+    if is_credential(file) {
+        bail!(
+            "{} is a copy that systemd makes for the service; give --file with the file that the unit names, such as \
+             /etc/namecam/users",
+            file.display()
+        );
+    }
     let password = if stdin().is_terminal() { ask_twice(user)? } else { first_line()? };
     let role = if admin { Role::Admin } else { Role::Viewer };
     write_account(file, user, role, &password)?;

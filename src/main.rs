@@ -4,6 +4,7 @@ use namecam::cli::{self, CONFIG, Command, USAGE};
 use namecam::config::{Config, Origin, Source};
 use namecam::http::accounts::Accounts;
 use namecam::{app, commands, logging, manual};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -28,8 +29,13 @@ fn main() -> ExitCode {
         }
     };
     logging::start(config.log.level);
-    let serves = matches!(command, Command::Run(_) | Command::Demo(_) | Command::Check { .. });
-    if let Some(file) = config.http.password_file.as_ref().filter(|_| serves)
+    let reads = |file: &PathBuf| match command {
+        Command::Run(_) | Command::Demo(_) => true,
+        // Nobody but the service sees what systemd hands to it: no reason to call its config bad.
+        Command::Check { .. } => !commands::is_credential(file),
+        _ => false,
+    };
+    if let Some(file) = config.http.password_file.as_ref().filter(|file| reads(file))
         && let Err(problems) = Accounts::load(file)
     {
         logging::tell(&problems.join("\n"));

@@ -143,6 +143,17 @@ fn check_finds_what_run_would_stumble_over() {
 }
 
 #[test]
+fn what_systemd_hands_to_the_service_alone_is_asked_of_nobody_else() {
+    let home = Home::new("");
+    home.put("gallery/Barack Obama/1.jpg", &std::fs::read(picture("obama.jpg")).unwrap());
+    let set = "http.password_file=/run/credentials/namecam.service/users";
+    let (status, stdout, stderr) = output(home.command().args(["check", "--set", set]));
+    assert_eq!(status, 0, "{stdout}{stderr}");
+    let (status, _, stderr) = output(home.command().args(["passwd", "--set", set, "anna"]));
+    assert!(status == 1 && stderr.contains("/etc/namecam/users"), "{status} {stderr}");
+}
+
+#[test]
 fn wrong_usage_is_64_and_help_and_version_are_0() {
     let home = Home::new("");
     for words in [&["fly"][..], &[], &["run", "--fast"], &["identify"]] {
