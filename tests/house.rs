@@ -2,10 +2,12 @@
 //! keeps up. A failure says what to do. docs/ARCHITECTURE.md says why.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot read its own house may fail
 
+use namecam::config::Origin;
 use namecam::config::keys::KEYS;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Each is a thread with a job, or a part of one. They know the vocabulary, and not each other.
 const STAGES: &[&str] = &["camera", "recognition", "encoder", "overlay", "http", "service"];
@@ -281,6 +283,42 @@ fn the_readme_lists_every_config_key() {
 #[test]
 fn the_man_page_is_what_the_program_prints() {
     assert_eq!(read("packaging/namecam.1"), namecam::manual::page(), "packaging/namecam.1 is old: make sample-ini");
+}
+
+#[test]
+fn the_package_and_its_unit_agree() {
+    let file = Some(root().join("packaging/namecam.ini"));
+    let config = Origin { file, ..Origin::default() }.load().expect("the package's config is good");
+    assert!(config.http.bind.ends_with(":5000") && !config.http.open, "the network, with a password");
+    assert_eq!(config.http.password_file.as_deref(), Some(Path::new("/run/credentials/namecam.service/users")));
+    let places = [config.gallery.path.as_path(), config.models.path.as_path()];
+    assert_eq!(places, [Path::new("/var/lib/namecam/gallery"), Path::new("/usr/share/namecam/models")]);
+    let agreed = [
+        ("systemd/namecam.service", "LoadCredential=users:/etc/namecam/users"),
+        ("systemd/namecam.service", "--config /etc/namecam/namecam.ini"),
+        ("systemd/namecam.tmpfiles.conf", "/var/lib/namecam/gallery"),
+        ("packaging/namecam/postinst", "users=/etc/namecam/users"),
+        ("packaging/build", "/usr/share/namecam/models"),
+    ];
+    let missing = agreed.iter().filter(|(file, words)| !read(file).contains(words));
+    hold(
+        &missing.map(|(file, words)| format!("{file}: {words} is gone")).collect::<Vec<_>>(),
+        "Config, unit and package name the same places: change all of them, or none.",
+    );
+}
+
+#[test]
+fn every_linked_crate_has_a_licence_that_a_package_can_name() {
+    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let output = Command::new(root().join("tools/copyright")).arg(triple).output().expect("python3 is there");
+    let (copyright, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{error}");
+    let listed = |part: &str| copyright.contains(&format!("\nFiles: {part}"));
+    assert!(listed("crates/tiny_http-") && listed("libraries/dlib/*"), "what is linked is missing:\n{copyright}");
+    assert!(
+        !listed("crates/tempfile-") && !listed("crates/serde_derive-"),
+        "what is not linked is there:\n{copyright}"
+    );
 }
 
 #[test]
