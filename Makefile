@@ -37,9 +37,11 @@ bench: setup release ## measure: the scan of descriptors, looks, CPU, memory; AR
 	$(WITH_DLIB) $(CARGO) bench --locked --bench '*'
 	python3 tools/bench.py target/$(shell uname -m)-unknown-linux-gnu/release/namecam $(ARGS)
 
-sample-ini: setup ## write namecam.ini.example and the README's table again, from the program's own table
+sample-ini: setup ## write namecam.ini.example, the man page and the README's table again, from the program's own tables
 	$(WITH_DLIB) $(CARGO) run --locked --quiet -- --sample-ini >target/setup/sample.ini
 	mv target/setup/sample.ini namecam.ini.example
+	$(WITH_DLIB) $(CARGO) run --locked --quiet -- --man >target/setup/namecam.1
+	mv target/setup/namecam.1 packaging/namecam.1
 	$(WITH_DLIB) WRITE_README=1 $(CARGO) test --locked --quiet --test house the_readme_lists_every_config_key
 
 models-68: setup ## fetch the 68-point landmarks: not for commercial use
@@ -64,7 +66,9 @@ else
 endif
 
 deb: data ## build packages into target/deb, DEBS="arm64 amd64"
-	@for arch in $(DEBS); do tools/bookworm tools/lean $$arch && tools/bookworm packaging/build $$arch || exit 1; done
+	@for arch in $(DEBS); do tools/bookworm tools/lean $$arch || exit 1; done
+	@tools/bookworm tools/need $(shell packaging/build --packages)
+	@for arch in $(DEBS); do tools/bookworm packaging/build $$arch || exit 1; done
 
 board-test: ## boot an emulated board and try the packages on it; BOARD=amd64 is quicker
 	@$(MAKE) --no-print-directory deb DEBS=$(BOARD)
