@@ -3,7 +3,7 @@
 .PHONY: help setup data demo run test bench sample-ini models-68 build release cross deb board-test clean
 
 CARGO ?= cargo
-# More arguments for `make demo` and `make run`: make run ARGS="--config my.ini"
+# More arguments for `make demo`, `run`, `bench` and `board-test`: make run ARGS="--config my.ini"
 ARGS ?=
 # For which processors `make deb` makes packages, and which board `make board-test` emulates: arm64 or amd64.
 DEBS ?= arm64 amd64
@@ -72,7 +72,7 @@ deb: data ## build packages into target/deb, DEBS="arm64 amd64"
 
 board-test: ## boot an emulated board and try the packages on it; BOARD=amd64 is quicker
 	@$(MAKE) --no-print-directory deb DEBS=$(BOARD)
-	@tests/board/run $(BOARD)
+	@tests/board/board.py --arch $(BOARD) $(ARGS) target/deb/namecam_*_$(BOARD).deb target/deb/namecam-models_*_all.deb
 
 clean: ## remove what was built; downloads, models, pictures and target/dlib stay
 	rm -rf target/debug target/release target/tmp

@@ -1,0 +1,204 @@
+"""The emulated board, seen from outside: its power switch, its shell, its files, its web page."""
+
+import base64
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+BOARDS = PROJECT / "target" / "board"
+
+EMULATORS = {
+    "arm64": ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72"],
+    "amd64": ["qemu-system-x86_64", "-M", "q35", "-cpu", "max"],
+}
+CONSOLES = {"arm64": "ttyAMA0", "amd64": "ttyS0"}
+# Emulated, and on a machine that is busy with other things: patience is not what is tested, unless a step says so.
+PATIENCE_S = 90.0
+
+
+class Failed(Exception):
+    """Why a step failed, in words."""
+
+
+def wait(what: str, ready: Callable[[], Any], limit_s: float = PATIENCE_S, every_s: float = 0.1) -> Any:
+    """The first answer of `ready` that is true."""
+    until = time.monotonic() + limit_s
+    while True:
+        if answer := ready():
+            return answer
+        if time.monotonic() > until:
+            raise Failed(f"{what}: not within {limit_s:.0f} s")
+        time.sleep(every_s)
+
+
+@dataclass
+class Reply:
+    """An answer over HTTP."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class Machine:
+    """A qemu with the disk of target/board/ARCH. What it writes is forgotten when it ends."""
+
+    def __init__(self, arch: str, acceleration: str) -> None:
+        self.arch = arch
+        self.folder = BOARDS / arch
+        # The board sees it as /mnt.
+        self.share = BOARDS / "share"
+        self.share.mkdir(parents=True, exist_ok=True)
+        # A socket's path has room for 108 characters only: not in target/.
+        self.run_folder = Path(tempfile.mkdtemp(prefix="board-"))
+        self.ports = {guest: free_port() for guest in (22, 5000)}
+        self.login: tuple[str, str] | None = None
+        self.console = (self.folder / "console.log").open("wb")
+        environment = {**os.environ, "TMPDIR": str(self.folder)}
+        self.qemu = subprocess.Popen(self.command(acceleration), stdin=subprocess.DEVNULL, stdout=self.console,
+                                     stderr=subprocess.STDOUT, env=environment)
+
+    def command(self, acceleration: str) -> list[str]:
+        """The command line of qemu."""
+        name, *machine = EMULATORS[self.arch]
+        emulator = shutil.which(name) or str(BOARDS / "qemu" / "root" / "usr" / "bin" / name)
+        forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for guest, host in self.ports.items())
+        kernel = f"console={CONSOLES[self.arch]} root=/dev/vda quiet systemd.show_status=0 panic=-1 mitigations=off audit=0"
+        return [
+            emulator, *machine, "-accel", acceleration, "-smp", "2", "-m", "1024", "-nographic", "-nodefaults", "-serial", "stdio",
+            "-kernel", str(self.folder / "vmlinuz"), "-initrd", str(self.folder / "initrd.gz"), "-append", kernel,
+            "-drive", f"file={self.folder / 'disk.img'},format=raw,if=none,id=disk,snapshot=on", "-device", "virtio-blk-pci,drive=disk",
+            # The guest reaches nothing; it is reached.
+            "-netdev", f"user,id=net,restrict=on{forwards}", "-device", "virtio-net-pci,netdev=net,romfile=",
+            "-virtfs", f"local,path={self.share},mount_tag=host,security_model=none,readonly=on", "-device", "virtio-rng-pci",
+        ]
+
+    # --- its shell
+
+    def ssh_options(self) -> list[str]:
+        """What ssh and scp need to find the board and nothing of the user's own settings."""
+        options = {
+            "IdentityFile": self.folder / "key", "IdentitiesOnly": "yes", "StrictHostKeyChecking": "no", "UserKnownHostsFile": "/dev/null",
+            "LogLevel": "ERROR", "BatchMode": "yes", "ConnectTimeout": 30, "ServerAliveInterval": 15,
+            "ControlMaster": "auto", "ControlPersist": "yes", "ControlPath": self.run_folder / "%r",
+        }
+        return ["-F", "none", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
+
+    def ssh(self, command: str, user: str = "root") -> list[str]:
+        """The words that run `command` on the board."""
+        return ["ssh", *self.ssh_options(), "-p", str(self.ports[22]), f"{user}@127.0.0.1", command]
+
+    def attempt(self, command: str, user: str = "root", given: str = "", limit_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
+        """Runs a command on the board, however it ends."""
+        try:
+            return subprocess.run(self.ssh(command, user), input=given, capture_output=True, text=True, errors="replace", timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"`{command}` did not end within {limit_s:.0f} s") from None
+
+    def sh(self, command: str, user: str = "root", given: str = "", limit_s: float = PATIENCE_S) -> str:
+        """What a command on the board prints; it must succeed."""
+        done = self.attempt(command, user, given, limit_s)
+        if done.returncode:
+            raise Failed(f"`{command}` ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-400:]}")
+        return done.stdout.strip()
+
+    def hand_in(self, file: Path) -> str:
+        """Where the board finds a file of this machine."""
+        if file.parent != self.share:
+            shutil.copy2(file, self.share)
+        return f"/mnt/{file.name}"
+
+    def scp(self, folder: Path, to: str, user: str) -> None:
+        """A real scp of a folder."""
+        words = ["scp", "-q", "-r", *self.ssh_options(), "-P", str(self.ports[22]), str(folder), f"{user}@127.0.0.1:{to}"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S)
+        if done.returncode:
+            raise Failed(f"scp to {to} as {user}: {done.stderr.strip()}")
+
+    def hang_up(self) -> None:
+        """Ends the connections that ssh keeps open."""
+        for user in ("root", "pi"):
+            subprocess.run(["ssh", *self.ssh_options(), "-O", "exit", f"{user}@127.0.0.1"], capture_output=True, check=False)
+
+    def answers(self) -> bool:
+        """True when a shell can be had."""
+        if self.qemu.poll() is not None:
+            raise Failed(f"the emulator ended with {self.qemu.returncode}, see {self.folder / 'console.log'}")
+        return self.attempt("true").returncode == 0
+
+    def uptime_s(self) -> float:
+        """Seconds since the kernel started."""
+        return float(self.sh("cut -d' ' -f1 /proc/uptime"))
+
+    # --- its page
+
+    def open(self, path: str, known: bool = True) -> http.client.HTTPResponse:
+        """Asks namecam for a path, with the password that is known unless it must not be told."""
+        headers = {}
+        if known and self.login:
+            headers["Authorization"] = "Basic " + base64.b64encode(":".join(self.login).encode()).decode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports[5000], timeout=20)
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse()
+
+    def get(self, path: str, known: bool = True) -> Reply:
+        """The whole answer to a request."""
+        with self.open(path, known) as response:
+            return Reply(response.status, response.headers, response.read())
+
+    def try_get(self, path: str) -> Reply | None:
+        """The same, or nothing when nobody answers."""
+        try:
+            return self.get(path)
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def state(self) -> dict[str, Any]:
+        """/api/state."""
+        state: dict[str, Any] = self.get("/api/state").json()
+        return state
+
+    def fresh_picture(self) -> bool:
+        """True when the newest frame of the camera can be had."""
+        reply = self.try_get("/snapshot.jpg?strict=1")
+        return reply is not None and reply.status == 200 and reply.body.startswith(b"\xff\xd8")
+
+    def stream(self) -> Generator[tuple[float, bytes], None, None]:
+        """The parts of /video_feed as they come: when they were captured, and the JPEG."""
+        with self.open("/video_feed") as response:
+            while line := response.readline():
+                if line.strip() != b"--frame":
+                    raise Failed(f"/video_feed: a part begins with {line[:60]!r}")
+                head = http.client.parse_headers(response)
+                jpeg = response.read(int(head["Content-Length"]))
+                response.readline()
+                yield float(head["X-Timestamp"]), jpeg
+
+    def off(self) -> None:
+        """Pulls its plug."""
+        self.hang_up()
+        self.qemu.terminate()
+        self.qemu.wait()
+        self.console.close()
+        shutil.rmtree(self.run_folder)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody has."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
