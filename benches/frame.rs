@@ -8,6 +8,7 @@ use namecam::pixels::{Format, Raw, Rgb};
 use namecam::sighting::{Rect, Sighting, State};
 use namecam::{config, encoder, jpeg};
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Instant;
 
 const SIZE: (u32, u32) = (1280, 720);
@@ -41,7 +42,7 @@ fn bench() -> Bench {
         rect: Rect { x, y: 112, w: 262, h: 262 },
         state: State::Named,
     };
-    let painter = Painter::new(&config::Overlay::default());
+    let painter = Painter::new(&config::Config::defaults(Path::new(".")).overlay);
     Bench { jpeg, yuyv, rgb, painter, faces: vec![face(120, "Joe Biden"), face(584, "Barack Obama")], out: Vec::new() }
 }
 
