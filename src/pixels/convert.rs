@@ -9,6 +9,11 @@ use yuv::{
 /// What each of these functions does.
 pub(super) type Converter = fn(Raw<&[u8]>) -> Result<Rgb, String>;
 
+// What crate yuv has for formats that differ in the order of their channels only.
+type OfPairs = fn(&YuvPackedImage<u8>, &mut [u8], u32, YuvRange, YuvStandardMatrix) -> Result<(), YuvError>;
+type OfTwoPlanes =
+    fn(&YuvBiPlanarImage<u8>, &mut [u8], u32, YuvRange, YuvStandardMatrix, YuvConversionMode) -> Result<(), YuvError>;
+
 // BT.601 with limited range: what UVC cameras send when they do not say otherwise.
 const RANGE: YuvRange = YuvRange::Limited;
 const MATRIX: YuvStandardMatrix = YuvStandardMatrix::Bt601;
@@ -34,11 +39,11 @@ pub(super) fn nv21(raw: Raw<&[u8]>) -> Result<Rgb, String> {
 }
 
 pub(super) fn yu12(raw: Raw<&[u8]>) -> Result<Rgb, String> {
-    three_planes(raw, |u, v| (u, v))
+    three_planes(raw, false)
 }
 
 pub(super) fn yv12(raw: Raw<&[u8]>) -> Result<Rgb, String> {
-    three_planes(raw, |v, u| (u, v))
+    three_planes(raw, true)
 }
 
 pub(super) fn rgb3(raw: Raw<&[u8]>) -> Result<Rgb, String> {
@@ -69,10 +74,7 @@ fn blank(raw: &Raw<&[u8]>) -> Rgb {
 }
 
 /// 4:2:2 packed: two pixels in four bytes.
-fn pairs(
-    raw: Raw<&[u8]>,
-    convert: fn(&YuvPackedImage<u8>, &mut [u8], u32, YuvRange, YuvStandardMatrix) -> Result<(), YuvError>,
-) -> Result<Rgb, String> {
+fn pairs(raw: Raw<&[u8]>, convert: OfPairs) -> Result<Rgb, String> {
     let mut rgb = blank(&raw);
     let image = YuvPackedImage { yuy: raw.bytes, yuy_stride: raw.stride, width: raw.width, height: raw.height };
     convert(&image, &mut rgb.data, raw.width * 3, RANGE, MATRIX).map_err(|e| e.to_string())?;
@@ -80,17 +82,7 @@ fn pairs(
 }
 
 /// 4:2:0 with both chroma channels in one plane.
-fn two_planes(
-    raw: Raw<&[u8]>,
-    convert: fn(
-        &YuvBiPlanarImage<u8>,
-        &mut [u8],
-        u32,
-        YuvRange,
-        YuvStandardMatrix,
-        YuvConversionMode,
-    ) -> Result<(), YuvError>,
-) -> Result<Rgb, String> {
+fn two_planes(raw: Raw<&[u8]>, convert: OfTwoPlanes) -> Result<Rgb, String> {
     let mut rgb = blank(&raw);
     let (luma, chroma) = raw.bytes.split_at(raw.stride as usize * raw.height as usize);
     let image = YuvBiPlanarImage {
@@ -107,13 +99,13 @@ fn two_planes(
     Ok(rgb)
 }
 
-/// 4:2:0 with a plane for each channel; `order` makes (U, V) of the two chroma planes as they stand.
-fn three_planes(raw: Raw<&[u8]>, order: for<'a> fn(&'a [u8], &'a [u8]) -> (&'a [u8], &'a [u8])) -> Result<Rgb, String> {
+/// 4:2:0 with a plane for each channel.
+fn three_planes(raw: Raw<&[u8]>, v_before_u: bool) -> Result<Rgb, String> {
     let mut rgb = blank(&raw);
     let (luma, chroma) = raw.bytes.split_at(raw.stride as usize * raw.height as usize);
     let half = raw.stride.div_ceil(2);
     let (first, second) = chroma.split_at(half as usize * raw.height.div_ceil(2) as usize);
-    let (u_plane, v_plane) = order(first, second);
+    let (u_plane, v_plane) = if v_before_u { (second, first) } else { (first, second) };
     let image = YuvPlanarImage {
         y_plane: luma,
         y_stride: raw.stride,

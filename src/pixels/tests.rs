@@ -141,7 +141,8 @@ fn rgb_and_grey_are_exact_with_padded_lines_and_odd_sizes() {
     let grey = |[red, ..]: [u8; 3]| [red; 3];
     let same = |color: [u8; 3]| color;
     // For each format: what it can show of a colour, and that colour's bytes in memory.
-    let table: [(_, fn([u8; 3]) -> [u8; 3], fn([u8; 3]) -> Vec<u8>); 3] = [
+    type Row = (&'static [u8; 4], fn([u8; 3]) -> [u8; 3], fn([u8; 3]) -> Vec<u8>);
+    let table: [Row; 3] = [
         (b"RGB3", same, |color| color.to_vec()),
         (b"BGR3", same, |[r, g, b]| vec![b, g, r]),
         (b"GREY", grey, |[red, ..]| vec![red]),
