@@ -6,6 +6,7 @@ import time
 from appliance import INI, UNIT, Board, previous
 from camera_steps import GALLERY, MJPG, PERSON
 from machine import Failed, wait
+from pictures import gallery
 
 MAX_EXPOSURE = 1.7
 WATCHDOG_S = 10
@@ -143,6 +144,8 @@ def rebooted(board: Board) -> str:
 def upgraded(board: Board) -> str:
     """A new version keeps what people did to the old one."""
     machine = board.machine
+    picture = machine.hand_in(gallery(PERSON, "obama2.jpg") / "obama2.jpg")
+    machine.sh(f"install -D {picture} '{GALLERY}/{PERSON}/obama2.jpg'")
     machine.sh(f"{KEEP} {machine.hand_in(previous(board.package, machine.folder))}", limit_s=180)
     machine.sh(f"echo '; edited by hand' >>{INI}")
     kept = f"md5sum {INI} /etc/namecam/password /etc/namecam/users; find {GALLERY} -type f -exec md5sum {{}} +; dpkg-query -W -f '${{Status}}' {UNIT}"
