@@ -19,8 +19,8 @@ BOARDS = PROJECT / "target" / "board"
 
 EMULATORS = {
     "arm64": ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72"],
-    # With the seed that newer ones hand to the kernel, qemu 7.2 does not get beyond the first boot.
-    "amd64": ["qemu-system-x86_64", "-M", "pc-q35-7.1", "-cpu", "Haswell-noTSX"],
+    # With the seed that newer machines hand to the kernel, qemu 7.2 does not get beyond the first boot; AVX is emulated slowly.
+    "amd64": ["qemu-system-x86_64", "-M", "pc-q35-7.1", "-cpu", "Nehalem"],
 }
 CONSOLES = {"arm64": "ttyAMA0", "amd64": "ttyS0"}
 # Emulated, and on a machine that is busy with other things: patience is not what is tested, unless a step says so.
