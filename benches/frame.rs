@@ -40,7 +40,9 @@ fn bench() -> Bench {
         runner_up: None,
         nearest: None,
         rect: Rect { x, y: 112, w: 262, h: 262 },
+        velocity: [0.0; 2],
         state: State::Named,
+        evidence: Default::default(),
     };
     let painter = Painter::new(&config::Config::defaults(Path::new(".")).overlay);
     Bench { jpeg, yuyv, rgb, painter, faces: vec![face(120, "Joe Biden"), face(584, "Barack Obama")], out: Vec::new() }

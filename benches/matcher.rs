@@ -1,6 +1,6 @@
 //! How long the exact scan takes: `cargo bench --bench matcher`. It is why there is no index over descriptors.
 
-use namecam::config::Metric;
+use namecam::config::Config;
 use namecam::recognition::matcher::Matcher;
 use namecam::recognition::{DESCRIPTOR_LEN, Descriptor};
 use std::hint::black_box;
@@ -20,10 +20,11 @@ fn descriptors() -> impl Iterator<Item = Descriptor> {
 }
 
 fn main() {
+    let recognition = Config::defaults("/".as_ref()).recognition;
     println!("{:>9}  {:>12}  {:>14}", "pictures", "median", "per picture");
     for pictures in [1_000, 10_000, 100_000] {
         let mut source = descriptors();
-        let mut matcher = Matcher::new(Metric::Euclidean);
+        let mut matcher = Matcher::new(&recognition);
         for person in 0..pictures / 5 {
             matcher.add(&person.to_string(), source.by_ref().take(5).map(|d| ("".into(), d)));
         }
@@ -31,7 +32,7 @@ fn main() {
             .take(101)
             .map(|probe| {
                 let start = Instant::now();
-                black_box(matcher.find(black_box(&probe)));
+                black_box(matcher.find(black_box(&probe), 1.0, 1.0));
                 start.elapsed()
             })
             .collect();

@@ -8,7 +8,7 @@ use crate::pixels::Rgb;
 use crate::recognition::enrol::Library;
 use crate::recognition::{self, Opened, engine, picture};
 use crate::roster::Roster;
-use crate::sighting::{Sighting, round3};
+use crate::sighting::Sighting;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -76,16 +76,11 @@ struct Report<'a> {
 impl Report<'_> {
     fn json(&self) -> Value {
         let verdict = ["good", "usable with warnings", "unusable"][usize::from(self.status.min(2))];
-        let recognition = &self.config.recognition;
         json!({
             "verdict": verdict,
             "config": self.config.file,
             "models": {"path": self.config.models.path, "error": self.models_error},
-            "threshold": {
-                "metric": recognition.metric.as_str(),
-                "distance": round3(recognition.threshold_for(recognition.metric)),
-                "false_name_budget": round3(recognition.false_name_budget),
-            },
+            "threshold": self.roster.threshold,
             "gallery": {"path": self.config.gallery.path, "error": self.gallery_error, "people": self.roster.people,
                         "ignored": self.roster.ignored, "warnings": self.roster.warnings},
         })
@@ -111,10 +106,16 @@ impl Report<'_> {
                 );
             }
         }
-        let threshold = config.recognition.threshold_for(config.recognition.metric);
-        let metric = config.recognition.metric.as_str();
-        let _ =
-            writeln!(out, "threshold  {threshold} {metric}: a name goes to whoever has the nearest picture within it");
+        if let Some(threshold) = &self.roster.threshold {
+            let _ = writeln!(out, "threshold  {:.3} {}: {}", threshold.distance, threshold.metric, threshold.why);
+            if let (Some(strangers), Some(known)) = (threshold.strangers_named, threshold.known_named) {
+                let (strangers, known) = (strangers * 1000.0, known * 100.0);
+                let _ = writeln!(
+                    out,
+                    "           expect {strangers:.1} of 1000 strangers with a name, and {known:.0} of 100 people named at the first look"
+                );
+            }
+        }
         self.gallery(&mut out);
         out.push_str(match self.status {
             GOOD => "good: ready to run\n",
@@ -191,19 +192,28 @@ fn who_is_on(image: &Path, opened: &mut Opened, library: &Library, config: &Conf
     let rgb = picture::decode(&bytes)?;
     let engine = opened.engine.as_mut();
     let faces = recognition::faces_on_still(engine, &rgb);
-    let faces = recognition::identify(engine, &library.matcher, &config.recognition, &rgb, &faces);
+    let faces = recognition::identify(engine, &library.matcher, config.recognition.num_jitters, &rgb, &faces);
     Ok((rgb, faces))
 }
 
 fn json_line(image: &str, found: &Found) -> String {
     let value = match found {
         Ok((rgb, faces)) => {
-            let faces: Vec<Value> = faces.iter().map(|face| face.json(rgb.width, rgb.height, true)).collect();
+            let faces: Vec<Value> = faces.iter().map(|face| explained(face, rgb)).collect();
             json!({"file": image, "faces": faces, "error": null})
         }
         Err(error) => json!({"file": image, "faces": [], "error": error}),
     };
     format!("{value}\n")
+}
+
+/// A face as `/api/state` shows it, and why it has its name or none.
+fn explained(face: &Sighting, rgb: &Rgb) -> Value {
+    let mut shown = face.json(rgb.width, rgb.height, true);
+    if let (Some(shown), Value::Object(evidence)) = (shown.as_object_mut(), face.evidence_json(true)) {
+        shown.extend(evidence);
+    }
+    shown
 }
 
 fn text_line(image: &str, found: &Found) -> String {

@@ -172,7 +172,7 @@ impl<'a> Encoder<'a> {
             }
         };
         self.undecodable_since = None;
-        let picture = self.paint(config, &rgb, drawable.as_ref().map(|(_, sightings)| &**sightings));
+        let picture = self.paint(config, &rgb, drawable.as_ref().map(|(_, seen)| &**seen), frame.captured_at.instant);
         let encoded = match picture {
             Picture::Canvas => compress(&self.canvas, config.stream.quality, &mut self.jpeg),
             Picture::Frame => compress(&rgb, config.stream.quality, &mut self.jpeg),
@@ -182,7 +182,7 @@ impl<'a> Encoder<'a> {
 
     /// Puts the picture on the canvas, as large as viewers get it and with what is to be drawn; or, when nothing
     /// changes it, leaves it where it is.
-    fn paint(&mut self, config: &Config, rgb: &Rgb, sightings: Option<&Sightings>) -> Picture {
+    fn paint(&mut self, config: &Config, rgb: &Rgb, sightings: Option<&Sightings>, captured_at: Instant) -> Picture {
         let size = (rgb.width, rgb.height);
         // What was seen on a picture of another size (the camera was exchanged) says nothing about this one.
         let sightings = sightings.filter(|sightings| (sightings.width, sightings.height) == size);
@@ -203,7 +203,9 @@ impl<'a> Encoder<'a> {
             pixelate(&mut self.canvas, place.scaled(scale));
         }
         if let Some(sightings) = sightings {
-            painter(&mut self.painter, &config.overlay).draw(&mut self.canvas, &sightings.faces, scale);
+            // Boxes stand where faces have got to since the look.
+            let faces = sightings.faces_at(captured_at);
+            painter(&mut self.painter, &config.overlay).draw(&mut self.canvas, &faces, scale);
         }
         Picture::Canvas
     }

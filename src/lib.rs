@@ -19,6 +19,7 @@ pub mod commands;
 pub mod config;
 pub mod demand;
 pub mod encoder;
+pub mod evidence;
 pub mod frame;
 pub mod health;
 pub mod http;

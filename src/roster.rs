@@ -27,6 +27,25 @@ impl Person {
     }
 }
 
+/// Within which distance a face gets a name, why, and how often that will be right.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Threshold {
+    /// What distances are measured in.
+    pub metric: &'static str,
+    /// For one look at a face, against a person with as many pictures as most have.
+    pub distance: f32,
+    /// No name beyond that.
+    pub outermost: f32,
+    /// The share of strangers that may get a name; 0: no promise.
+    pub false_name_budget: f32,
+    /// The share of strangers that one look will give a name, measured on LFW; `None`: nobody is in the gallery.
+    pub strangers_named: Option<f32>,
+    /// The share of looks at known people that will give them their name, measured on LFW.
+    pub known_named: Option<f32>,
+    /// Why it is that distance, in words.
+    pub why: String,
+}
+
 /// The gallery as it was loaded.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Roster {
@@ -38,6 +57,8 @@ pub struct Roster {
     pub ignored: Vec<Picture>,
     /// What was wrong with the gallery as a whole.
     pub warnings: Vec<String>,
+    /// The threshold at work; `None` before the first gallery.
+    pub threshold: Option<Threshold>,
 }
 
 impl Roster {

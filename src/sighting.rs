@@ -1,5 +1,6 @@
 //! What recognition has to say about a frame: [`Sightings`], a [`Sighting`] a face.
 
+use crate::evidence::Evidence;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -102,11 +103,30 @@ pub struct Sighting {
     pub nearest: Option<Near>,
     /// Where the face is, in pixels of the frame after rotate and mirror.
     pub rect: Rect,
+    /// How fast it moves, pixels a second to the right and down.
+    pub velocity: [f32; 2],
     /// How sure it is.
     pub state: State,
+    /// Why.
+    pub evidence: Arc<Evidence>,
 }
 
+/// Nobody knows where a face is so long after the frame that it was seen on: its box stays where it had got to.
+const LONGEST_WAY: Duration = Duration::from_millis(400);
+
 impl Sighting {
+    /// Where the face should be so long after the frame that it was seen on.
+    pub fn rect_after(&self, age: Duration) -> Rect {
+        let seconds = age.min(LONGEST_WAY).as_secs_f32();
+        let [x, y] = self.velocity.map(|v| (v * seconds).round() as i32);
+        Rect { x: self.rect.x.saturating_add(x), y: self.rect.y.saturating_add(y), ..self.rect }
+    }
+
+    /// Why the face has its name or none, as `/api/faces/TRACK` shows it.
+    pub fn evidence_json(&self, admin: bool) -> Value {
+        self.evidence.json(self.distance, self.runner_up.as_ref(), admin)
+    }
+
     /// The face as `identify --json` and, with what a track adds, `/api/state` show it.
     /// `width` and `height` clip the box; `admin` says whether file names of the gallery may be shown.
     pub fn json(&self, width: u32, height: u32, admin: bool) -> Value {
@@ -154,6 +174,12 @@ pub const STALE: Duration = Duration::from_millis(1500);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(3);
 
 impl Sightings {
+    /// The faces where they should be on a frame captured at `captured_at`.
+    pub fn faces_at(&self, captured_at: Instant) -> Vec<Sighting> {
+        let age = captured_at.saturating_duration_since(self.captured_at);
+        self.faces.iter().map(|face| Sighting { rect: face.rect_after(age), ..face.clone() }).collect()
+    }
+
     /// True when the frame is so long ago at `now` that people may have moved on: boxes and names go then. Where looks
     /// are seldom or take long, they stay until the next but one should have come.
     pub fn is_stale(&self, now: Instant) -> bool {

@@ -197,10 +197,10 @@ pub const KEYS: &[Key] = &[
     key!(recognition.threshold = "0.6", Kind::Number(0.0, 2.0), Number, "no name beyond this euclidean distance"),
     key!(recognition.cosine_threshold = "0.07", Kind::Number(0.0, 2.0), Number, "no name beyond this cosine distance"),
     key!(
-        recognition.false_name_budget = "0",
-        Kind::Number(0.0, 0.0),
+        recognition.false_name_budget = "0.005",
+        Kind::Number(0.0, 0.5),
         Number,
-        "the share of strangers that may get a name; 0: the thresholds alone decide"
+        "the share of strangers' visits that may get a name, for a single picture of looks; it draws the threshold nearer the more people there are; 0: the thresholds alone decide"
     ),
     key!(recognition.templates = "means", Kind::OneOf(&["means", "exemplars"]), Text => Templates::from_word, "what a person is compared by; a false_name_budget of 0 implies exemplars, every picture by itself"),
     key!(gallery.path = "gallery", Kind::Path, Path => std::convert::identity, "the people: a folder each, named like the person, with her pictures in it"),

@@ -92,9 +92,9 @@ pub struct Recognition {
 }
 
 impl Recognition {
-    /// The outermost distance at which a name is shown, for distances in `metric`.
-    pub fn threshold_for(&self, metric: Metric) -> f32 {
-        match metric {
+    /// The distance beyond which nobody is named, in the metric at work.
+    pub fn outermost(&self) -> f32 {
+        match self.metric {
             Metric::Euclidean => self.threshold,
             Metric::Cosine => self.cosine_threshold,
         }

@@ -53,7 +53,9 @@ fn seen(track: u64, name: Option<&str>, age: Duration) -> Arc<Sightings> {
         runner_up: None,
         nearest: None,
         rect: Rect { x: 100, y: 80, w: 80, h: 80 },
+        velocity: [0.0; 2],
         state: if name.is_some() { State::Named } else { State::Unknown },
+        evidence: Default::default(),
     };
     let captured_at = Instant::now().checked_sub(age).unwrap();
     let took = Duration::from_millis(50);

@@ -71,7 +71,7 @@ pub(crate) struct Site {
 
 /// A line of [`ROUTES`].
 pub struct Route {
-    /// The path.
+    /// The path; `*` at its end stands for the rest.
     pub path: &'static str,
     /// The value of the parameter `action` that leads here too, as mjpg-streamer has it: `/?action=stream`.
     pub action: Option<&'static str>,
@@ -111,6 +111,11 @@ pub const ROUTES: &[Route] = &[
     }),
     route!(GET "/api/state", Viewer, "camera, recognition, stream and faces, JSON", |site, _, role| {
         Whole::json(&state::state(&site.stage, role)).into()
+    }),
+    route!(GET "/api/faces/*", Viewer, "why the face of a track has its name or none, JSON", |site, request, role| {
+        let track = request.path.trim_start_matches("/api/faces/");
+        let face = state::face(&site.stage, track, role).map(|face| Whole::json(&face));
+        face.unwrap_or_else(|| Whole::text(404, "There is no such face in sight; tracks are in /api/state.")).into()
     }),
     route!(GET "/api/events", Viewer, "who comes and who goes, server-sent events", |site, _, role| events::events(site, role)),
     route!(GET "/api/gallery", Admin, "people and pictures, and why some are not used, JSON", |site, _, _| site.gallery().into()),
@@ -157,7 +162,13 @@ impl Site {
         let config = self.config();
         self.gate.check_host(request, &config)?;
         let action = request.param("action");
-        let fits = |route: &&Route| route.path == request.path && (route.action.is_none() || route.action == action);
+        let fits = |route: &&Route| {
+            let path = match route.path.strip_suffix('*') {
+                Some(folder) => request.path.starts_with(folder),
+                None => route.path == request.path,
+            };
+            path && (route.action.is_none() || route.action == action)
+        };
         let Some(route) = ROUTES.iter().find(fits) else {
             return Err(Whole::text(404, "There is nothing here. The page is at /"));
         };

@@ -37,11 +37,16 @@ pub fn state(stage: &Stage, role: Role) -> Value {
             "looks": health.looks.get(),
             "last_ms": health.look_took.ms(),
             "age_ms": health.look_age().map(millis),
-            "threshold": round3(recognition.threshold_for(recognition.metric)),
+            "threshold": round3(roster.threshold.as_ref().map_or(recognition.outermost(), |t| t.distance)),
             "people": roster.known(),
             "pictures": roster.used(),
             "skipped": roster.skipped(),
             "generation": roster.generation,
+            "threshold_why": roster.threshold.as_ref().map(|threshold| &threshold.why),
+            "expected": roster.threshold.as_ref().map(|threshold| json!({
+                "strangers_named": threshold.strangers_named.map(round4),
+                "known_named": threshold.known_named.map(round4),
+            })),
         },
         "stream": {
             "viewers": stage.demand.viewers(),
@@ -57,6 +62,24 @@ pub fn state(stage: &Stage, role: Role) -> Value {
 /// The newest sightings, unless they are stale.
 pub fn current(stage: &Stage) -> Option<Arc<Sightings>> {
     stage.sightings.newest().map(|(_, sightings)| sightings).filter(|sightings| !sightings.is_stale(Instant::now()))
+}
+
+/// A share with four decimals.
+pub fn round4(share: f32) -> f64 {
+    (f64::from(share) * 10_000.0).round() / 10_000.0
+}
+
+/// The face of a track, and why it has its name or none; `None` when it is not in sight.
+pub fn face(stage: &Stage, track: &str, role: Role) -> Option<Value> {
+    let track: u64 = track.parse().ok()?;
+    let sightings = current(stage)?;
+    let face = sightings.faces.iter().find(|face| face.track == track)?;
+    let only = Sightings { faces: vec![face.clone()], ..(*sightings).clone() };
+    let mut shown = faces(Some(&only), role).get(0)?.clone();
+    if let (Some(shown), Value::Object(evidence)) = (shown.as_object_mut(), face.evidence_json(role == Role::Admin)) {
+        shown.extend(evidence);
+    }
+    Some(shown)
 }
 
 /// The faces as `/api/state` shows them.

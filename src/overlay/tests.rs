@@ -25,7 +25,9 @@ fn face(name: Option<&str>, rect: [i32; 4]) -> Sighting {
         runner_up: None,
         nearest: None,
         rect: Rect { x, y, w: w as u32, h: h as u32 },
+        velocity: [0.0; 2],
         state: if name.is_some() { State::Named } else { State::Unknown },
+        evidence: Default::default(),
     }
 }
 

@@ -4,7 +4,7 @@
 use super::cache::{Cache, Key, Verdict};
 use super::gallery::{self, Candidate, Listing};
 use super::matcher::Matcher;
-use super::{Descriptor, Engine, faces_on_still, picture};
+use super::{Descriptor, Engine, faces_on_still, outlook, picture};
 use crate::config::Config;
 use crate::roster::{Person, Picture, Roster};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -90,7 +90,7 @@ pub struct Enrolment {
     folder: PathBuf,
     max_images: usize,
     jitters: u32,
-    metric: crate::config::Metric,
+    rule: crate::config::Recognition,
 }
 
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl Enrolment {
             folder: config.gallery.path.clone(),
             max_images: config.gallery.max_images_per_person as usize,
             jitters: config.recognition.num_jitters,
-            metric: config.recognition.metric,
+            rule: config.recognition.clone(),
         })
     }
 
@@ -152,7 +152,7 @@ impl Enrolment {
 
     /// The library, once every picture is done.
     pub fn finish(self, generation: u64) -> Library {
-        let mut matcher = Matcher::new(self.metric);
+        let mut matcher = Matcher::new(&self.rule);
         let (mut warnings, mut people, mut somebody_comes) = (Vec::new(), Vec::new(), false);
         for mut draft in self.drafts {
             let comes = draft.pictures.iter().any(|picture| picture.skipped.as_deref() == Some(COMING));
@@ -171,7 +171,9 @@ impl Enrolment {
             let folder = self.folder.display();
             warnings.push(format!("nobody is in the gallery: put pictures of a person into {folder}/NAME/ and reload"));
         }
-        Library { matcher, roster: Roster { generation, people, ignored: self.ignored, warnings } }
+        warnings.extend(outlook::near_pairs(&matcher));
+        let threshold = Some(outlook::threshold(&matcher));
+        Library { roster: Roster { generation, people, ignored: self.ignored, warnings, threshold }, matcher }
     }
 }
 

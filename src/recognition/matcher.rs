@@ -1,59 +1,120 @@
-//! Who is nearest: an exact scan over a flat matrix of descriptors. At 100,000 pictures it takes milliseconds
-//! (`make bench`), so there is no index that could be wrong.
+//! Who a probe is: the nearest person within the threshold. Exact scans over flat matrices of descriptors; at 100,000
+//! pictures they take milliseconds (`make bench`), so there is no index that could be wrong.
 
+use super::rule::{Rule, Standing};
+use super::template::templates_of;
 use super::{DESCRIPTOR_LEN, Descriptor};
-use crate::config::Metric;
+use crate::config::{Metric, Recognition};
 use crate::sighting::Near;
 use std::sync::Arc;
 
-/// The descriptors of a gallery, a row a picture, rows of a person together.
+/// How many pictures are named to explain a match.
+const EXPLAINING: usize = 3;
+/// Among more templates, pairs are not looked for: their number grows with the square.
+const COMPARED: usize = 5000;
+/// Owner of what shall never be named: the pictures in `.not`.
+const BARRED: u32 = u32::MAX;
+
+/// The people of a gallery: what they are compared by, and their pictures, which explain.
 #[derive(Debug, Clone)]
 pub struct Matcher {
-    metric: Metric,
-    rows: Vec<f32>,
-    /// Whose picture a row is, as an index into `people`.
-    owners: Vec<u32>,
-    files: Vec<Arc<str>>,
+    rule: Rule,
     people: Vec<Arc<str>>,
+    templates: Rows,
+    /// `1/g`, the variance share of each template.
+    variances: Vec<f32>,
+    pictures: Rows,
+    files: Vec<Arc<str>>,
+    barred: usize,
 }
+
+/// A matrix of descriptors, and whose each row is, as an index into the people.
+#[derive(Debug, Clone, Default)]
+struct Rows {
+    values: Vec<f32>,
+    owners: Vec<u32>,
+}
+
+/// A squared distance, and the row that it is to.
+type Scored = (f32, usize);
 
 /// Who a probe looks like.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Match {
-    /// The nearest person.
+    /// The nearest person; of what is in `.not`, the file.
     pub best: Near,
+    /// Within which distance of that person a name is given.
+    pub limit: f32,
     /// The second nearest person.
     pub runner_up: Option<Near>,
-    /// The nearest picture.
-    pub picture: Near,
+    /// The nearest pictures, three at most, the nearest first.
+    pub pictures: Vec<Near>,
+    /// Whether she may be named, and if not, why.
+    pub standing: Standing,
+}
+
+impl Match {
+    /// The name that it gives.
+    pub fn name(&self) -> Option<&Arc<str>> {
+        (self.standing == Standing::Named).then_some(&self.best.what)
+    }
 }
 
 impl Matcher {
-    /// An empty gallery.
-    pub fn new(metric: Metric) -> Matcher {
-        Matcher { metric, rows: Vec::new(), owners: Vec::new(), files: Vec::new(), people: Vec::new() }
+    /// An empty gallery, with what `[recognition]` says about thresholds.
+    pub fn new(config: &Recognition) -> Matcher {
+        Matcher {
+            rule: Rule::new(config),
+            people: Vec::new(),
+            templates: Rows::default(),
+            variances: Vec::new(),
+            pictures: Rows::default(),
+            files: Vec::new(),
+            barred: 0,
+        }
     }
 
     /// Adds a person with the files and descriptors of her pictures.
     pub fn add(&mut self, name: &str, pictures: impl IntoIterator<Item = (Arc<str>, Descriptor)>) {
         let owner = self.people.len() as u32;
-        let before = self.owners.len();
-        for (file, descriptor) in pictures {
-            match self.metric {
-                Metric::Euclidean => self.rows.extend_from_slice(&descriptor),
-                Metric::Cosine => self.rows.extend_from_slice(&unit(&descriptor)),
-            }
-            self.owners.push(owner);
-            self.files.push(file);
+        let own = self.add_pictures(owner, pictures);
+        if own.is_empty() {
+            return;
         }
-        if self.owners.len() > before {
-            self.people.push(name.into());
+        self.people.push(name.into());
+        for template in templates_of(&own, self.rule.separates()) {
+            self.templates.push(owner, &self.rule.prepared(&template.mean));
+            self.variances.push(1.0 / template.effective);
         }
     }
 
-    /// What its distances are measured in.
-    pub fn metric(&self) -> Metric {
-        self.metric
+    /// Adds pictures of what shall never be named: whoever is nearer to one of them than to a person stays unknown.
+    pub fn add_not(&mut self, pictures: impl IntoIterator<Item = (Arc<str>, Descriptor)>) {
+        let barred = self.add_pictures(BARRED, pictures);
+        self.barred += barred.len();
+        for descriptor in barred {
+            self.templates.push(BARRED, &self.rule.prepared(&descriptor));
+            self.variances.push(1.0);
+        }
+    }
+
+    fn add_pictures(
+        &mut self,
+        owner: u32,
+        pictures: impl IntoIterator<Item = (Arc<str>, Descriptor)>,
+    ) -> Vec<Descriptor> {
+        let mut added = Vec::new();
+        for (file, descriptor) in pictures {
+            self.pictures.push(owner, &self.rule.prepared(&descriptor));
+            self.files.push(file);
+            added.push(descriptor);
+        }
+        added
+    }
+
+    /// The rule that decides about names.
+    pub fn rule(&self) -> &Rule {
+        &self.rule
     }
 
     /// How many people there are.
@@ -61,58 +122,151 @@ impl Matcher {
         self.people.len()
     }
 
-    /// How many pictures there are.
+    /// How many pictures of people there are.
     pub fn pictures(&self) -> usize {
-        self.owners.len()
+        self.pictures.owners.len() - self.barred
     }
 
-    /// The nearest person, the second nearest, and the nearest picture. `None` when the gallery is empty or the probe
-    /// is not a number.
-    pub fn find(&self, probe: &Descriptor) -> Option<Match> {
-        let probe = match self.metric {
-            Metric::Euclidean => *probe,
-            Metric::Cosine => unit(probe),
+    /// How many templates of people there are: a stranger may come near to each of them.
+    pub fn templates(&self) -> usize {
+        self.templates.owners.len() - self.barred
+    }
+
+    /// The variance shares `1/g` of the people's templates.
+    pub fn variances(&self) -> impl Iterator<Item = f32> {
+        let of = self.templates.owners.iter().zip(&self.variances);
+        of.filter(|(owner, _)| **owner != BARRED).map(|(_, variance)| *variance)
+    }
+
+    /// Who is nearest to `probe`, the mean of looks that are worth `1/looks_variance` independent ones, and whether she
+    /// may be named within `share` of the budget. `None` when the gallery is empty or the probe is not a number.
+    pub fn find(&self, probe: &Descriptor, looks_variance: f32, share: f32) -> Option<Match> {
+        let probe = self.rule.prepared(probe);
+        let (best, second) = self.templates.nearest_two(&probe)?;
+        let named = |(score, row): (f32, usize)| {
+            let what = match self.templates.owners[row] {
+                BARRED => self.nearest_barred(&probe),
+                owner => Arc::clone(&self.people[owner as usize]),
+            };
+            Near { what, distance: self.rule.distance(score) }
         };
-        // (score, row) of the best picture, and the score of the best picture of another person.
-        let (mut best, mut second) = ((f32::INFINITY, usize::MAX), (f32::INFINITY, usize::MAX));
-        for (row, descriptor) in self.rows.chunks_exact(DESCRIPTOR_LEN).enumerate() {
-            let score = squared_distance(&probe, descriptor);
-            if score < best.0 {
-                if best.1 != usize::MAX && self.owners[row] != self.owners[best.1] {
-                    second = best;
+        let limit = self.limit(self.variances[best.1] + looks_variance, share);
+        let (nearest, runner_up) = (named(best), second.map(named));
+        let barred = self.templates.owners[best.1] == BARRED;
+        let standing = self.rule.standing(nearest.distance, limit, runner_up.as_ref().map(|n| n.distance), barred);
+        Some(Match { best: nearest, limit, runner_up, pictures: self.explain(&probe), standing })
+    }
+
+    /// Within which distance a template is near enough, where `1/g + 1/k` is `variance_share`.
+    pub fn limit(&self, variance_share: f32, share: f32) -> f32 {
+        self.rule.limit(self.templates(), variance_share, share)
+    }
+
+    /// How far `probe` is from the nearest template of `name`, and the limit there.
+    pub fn of_person(&self, name: &str, probe: &Descriptor, looks_variance: f32, share: f32) -> Option<(f32, f32)> {
+        let owner = self.people.iter().position(|person| **person == *name)? as u32;
+        let probe = self.rule.prepared(probe);
+        let (score, row) = self.templates.scores(&probe, |of| of == owner).min_by(|a, b| a.0.total_cmp(&b.0))?;
+        Some((self.rule.distance(score), self.limit(self.variances[row] + looks_variance, share)))
+    }
+
+    /// The pairs of people who are nearer to each other than a stranger's look may be, the nearest first, `most` at most.
+    pub fn near_pairs(&self, most: usize) -> Vec<(Arc<str>, Near)> {
+        let mut pairs = Vec::new();
+        if self.templates.owners.len() > COMPARED {
+            return pairs;
+        }
+        let templates = self.templates.owners.iter().zip(self.templates.values.as_chunks::<DESCRIPTOR_LEN>().0);
+        for (at, (&owner, row)) in templates.enumerate().filter(|(_, (owner, _))| **owner != BARRED) {
+            let earlier = self.templates.scores(row, |of| of < owner);
+            for (score, other) in earlier {
+                let distance = self.rule.distance(score);
+                // A look at one of them is as far from the other as her mean, and by its own noise further.
+                if distance <= self.limit(self.variances[at] + self.variances[other], 1.0) {
+                    let second = Near { what: Arc::clone(&self.people[owner as usize]), distance };
+                    pairs.push((Arc::clone(&self.people[self.templates.owners[other] as usize]), second));
                 }
-                best = (score, row);
-            } else if score < second.0 && self.owners[row] != self.owners[best.1] {
-                second = (score, row);
             }
         }
-        let person = |(score, row): (f32, usize)| {
-            let owner = *self.owners.get(row)?;
-            Some(Near { what: Arc::clone(&self.people[owner as usize]), distance: self.distance(score) })
-        };
-        let picture = Near { what: Arc::clone(self.files.get(best.1)?), distance: self.distance(best.0) };
-        Some(Match { best: person(best)?, runner_up: person(second), picture })
+        pairs.sort_by(|a, b| a.1.distance.total_cmp(&b.1.distance));
+        pairs.truncate(most);
+        pairs
     }
 
-    /// From the squared distance that the scan compares to the distance that people see. For unit vectors
-    /// |a - b|² = 2 (1 - cos), so the cosine distance 1 - cos is half of it.
-    fn distance(&self, squared: f32) -> f32 {
-        match self.metric {
-            Metric::Euclidean => squared.sqrt(),
-            Metric::Cosine => squared / 2.0,
+    fn explain(&self, probe: &Descriptor) -> Vec<Near> {
+        let mut nearest: Vec<(f32, usize)> = Vec::with_capacity(EXPLAINING + 1);
+        for (score, row) in self.pictures.scores(probe, |_| true) {
+            if nearest.len() < EXPLAINING || nearest.last().is_some_and(|last| score < last.0) {
+                let at = nearest.partition_point(|known| known.0 <= score);
+                nearest.insert(at, (score, row));
+                nearest.truncate(EXPLAINING);
+            }
         }
+        let near = |(score, row): (f32, usize)| Near {
+            what: Arc::clone(&self.files[row]),
+            distance: self.rule.distance(score),
+        };
+        nearest.into_iter().map(near).collect()
+    }
+
+    fn nearest_barred(&self, probe: &Descriptor) -> Arc<str> {
+        let nearest = self.pictures.scores(probe, |of| of == BARRED).min_by(|a, b| a.0.total_cmp(&b.0));
+        nearest.map_or_else(|| ".not".into(), |(_, row)| Arc::clone(&self.files[row]))
     }
 }
 
-fn unit(descriptor: &Descriptor) -> Descriptor {
+impl Rows {
+    fn push(&mut self, owner: u32, row: &Descriptor) {
+        self.values.extend_from_slice(row);
+        self.owners.push(owner);
+    }
+
+    /// Squared distance and index of the rows whose owner passes.
+    fn scores<'a>(
+        &'a self,
+        probe: &'a Descriptor,
+        passes: impl Fn(u32) -> bool + 'a,
+    ) -> impl Iterator<Item = (f32, usize)> + 'a {
+        let rows = self.values.as_chunks::<DESCRIPTOR_LEN>().0.iter().zip(&self.owners).enumerate();
+        rows.filter(move |(_, (_, owner))| passes(**owner)).map(|(at, (row, _))| (squared_distance(probe, row), at))
+    }
+
+    /// The nearest row, and the nearest one of another person, each with its squared distance.
+    fn nearest_two(&self, probe: &Descriptor) -> Option<(Scored, Option<Scored>)> {
+        let (mut best, mut second): (Option<Scored>, Option<Scored>) = (None, None);
+        let nearer = |score: f32, than: Option<Scored>| than.is_none_or(|(known, _)| score < known);
+        for (score, row) in self.scores(probe, |_| true).filter(|(score, _)| !score.is_nan()) {
+            let same_person = best.is_some_and(|(_, known)| self.owners[known] == self.owners[row]);
+            if nearer(score, best) {
+                second = if same_person { second } else { best };
+                best = Some((score, row));
+            } else if !same_person && nearer(score, second) && self.owners[row] != BARRED {
+                second = Some((score, row));
+            }
+        }
+        // Only people are runners-up.
+        Some((best?, second.filter(|(_, row)| self.owners[*row] != BARRED)))
+    }
+}
+
+/// The distance of two descriptors: euclidean, or one less the cosine of their angle.
+pub fn distance(metric: Metric, a: &Descriptor, b: &Descriptor) -> f32 {
+    match metric {
+        Metric::Euclidean => squared_distance(a, b).sqrt(),
+        Metric::Cosine => squared_distance(&unit(a), &unit(b)) / 2.0,
+    }
+}
+
+/// The descriptor at length 1.
+pub(super) fn unit(descriptor: &Descriptor) -> Descriptor {
     let length = descriptor.iter().map(|v| v * v).sum::<f32>().sqrt();
     descriptor.map(|v| v / length)
 }
 
 /// Eight sums side by side: the compiler makes one vector register of them.
-fn squared_distance(a: &Descriptor, b: &[f32]) -> f32 {
+pub(super) fn squared_distance(a: &Descriptor, b: &Descriptor) -> f32 {
     let mut sums = [0.0f32; 8];
-    for (a, b) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
+    for (a, b) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0) {
         for lane in 0..8 {
             let difference = a[lane] - b[lane];
             sums[lane] += difference * difference;
@@ -122,50 +276,4 @@ fn squared_distance(a: &Descriptor, b: &[f32]) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn descriptor(x: f32, y: f32) -> Descriptor {
-        let mut d = [0.0; DESCRIPTOR_LEN];
-        (d[0], d[127]) = (x, y);
-        d
-    }
-
-    fn gallery(metric: Metric) -> Matcher {
-        let mut matcher = Matcher::new(metric);
-        matcher.add("Alice", [("a1".into(), descriptor(1.0, 0.0)), ("a2".into(), descriptor(0.9, 0.0))]);
-        matcher.add("Nobody", []);
-        matcher.add("Bob", [("b1".into(), descriptor(0.0, 1.0))]);
-        matcher
-    }
-
-    #[test]
-    fn the_runner_up_is_another_person_not_another_picture() {
-        let found = gallery(Metric::Euclidean).find(&descriptor(0.8, 0.0)).unwrap();
-        assert_eq!((&*found.best.what, &*found.picture.what), ("Alice", "a2"));
-        assert!((found.best.distance - 0.1).abs() < 1e-6);
-        let runner_up = found.runner_up.unwrap();
-        assert_eq!(&*runner_up.what, "Bob");
-        assert!((runner_up.distance - (0.64f32 + 1.0).sqrt()).abs() < 1e-6);
-    }
-
-    #[test]
-    fn the_order_of_people_does_not_matter() {
-        let found = gallery(Metric::Euclidean).find(&descriptor(0.1, 0.9)).unwrap();
-        assert_eq!(&*found.best.what, "Bob");
-        assert_eq!(&*found.runner_up.unwrap().what, "Alice");
-    }
-
-    #[test]
-    fn the_cosine_distance_is_one_less_the_cosine_whatever_the_lengths() {
-        let found = gallery(Metric::Cosine).find(&descriptor(3.0, 3.0)).unwrap();
-        assert!((found.best.distance - (1.0 - 0.5f32.sqrt())).abs() < 1e-6);
-    }
-
-    #[test]
-    fn an_empty_gallery_and_a_probe_of_nan_match_nobody() {
-        assert_eq!(Matcher::new(Metric::Euclidean).find(&descriptor(0.0, 0.0)), None);
-        assert_eq!(gallery(Metric::Euclidean).find(&[f32::NAN; DESCRIPTOR_LEN]), None);
-        assert_eq!(gallery(Metric::Euclidean).people(), 2);
-    }
-}
+mod tests;

@@ -4,22 +4,32 @@
 pub mod cache;
 pub mod engine;
 pub mod enrol;
+pub mod eyes;
 pub mod gallery;
 pub mod matcher;
 pub mod models;
+pub mod outlook;
 pub mod picture;
 pub mod progress;
+pub mod quality;
+pub mod rates;
+pub mod rule;
 pub mod scan;
-pub mod tracker;
+mod template;
+pub mod tracks;
+mod words;
 mod worker;
 
 pub use worker::{Stage, run};
 
-use crate::config::{Config, Recognition};
+use crate::config::Config;
+use crate::evidence::Evidence;
 use crate::pixels::{Rgb, Turn};
 use crate::sighting::{Rect, Sighting, State};
 use enrol::{Enrolment, Library, Memory};
 use matcher::Matcher;
+use quality::Quality;
+use rule::OF_A_PICTURE;
 use std::sync::Arc;
 
 /// How many numbers dlib's network makes of a face.
@@ -129,27 +139,31 @@ pub(crate) fn is_found_again(engine: &mut dyn Engine, rgb: &Rgb, face: Rect) -> 
     times >= AGAIN_AT_LEAST
 }
 
-/// Who the faces on a picture are, by the seed's rule: the nearest picture of the gallery, within the threshold.
-pub fn identify(
-    engine: &mut dyn Engine,
-    matcher: &Matcher,
-    config: &Recognition,
-    rgb: &Rgb,
-    faces: &[Rect],
-) -> Vec<Sighting> {
-    let descriptors = engine.describe(rgb, faces, config.num_jitters);
-    let threshold = config.threshold_for(matcher.metric());
+/// Who the faces on a single picture are.
+pub fn identify(engine: &mut dyn Engine, matcher: &Matcher, jitters: u32, rgb: &Rgb, faces: &[Rect]) -> Vec<Sighting> {
+    let descriptors = engine.describe(rgb, faces, jitters);
     let sightings = faces.iter().zip(&descriptors).map(|(&rect, descriptor)| {
-        let found = matcher.find(descriptor);
-        let named = found.as_ref().filter(|m| m.best.distance <= threshold);
+        let found = matcher.find(descriptor, 1.0, OF_A_PICTURE);
+        let name = found.as_ref().and_then(|found| found.name()).cloned();
+        let quality = Quality::of(rgb, rect);
         Sighting {
             track: 0,
-            name: named.map(|m| Arc::clone(&m.best.what)),
-            distance: found.as_ref().map(|m| m.best.distance),
-            state: if named.is_some() { State::Named } else { State::Unknown },
-            runner_up: found.as_ref().and_then(|m| m.runner_up.clone()),
-            nearest: found.map(|m| m.picture),
+            state: if name.is_some() { State::Named } else { State::Unknown },
+            name,
+            distance: found.as_ref().map(|found| found.best.distance),
+            runner_up: found.as_ref().and_then(|found| found.runner_up.clone()),
+            nearest: found.as_ref().and_then(|found| found.pictures.first().cloned()),
             rect,
+            velocity: [0.0; 2],
+            evidence: Arc::new(Evidence {
+                limit: found.as_ref().map(|found| found.limit),
+                pictures: found.as_ref().map(|found| found.pictures.clone()).unwrap_or_default(),
+                looks: 1,
+                effective_looks: 1.0,
+                width_px: quality.width_px,
+                sharpness: quality.sharpness,
+                reason: words::of_match(found.as_ref(), matcher, "1 look"),
+            }),
         }
     });
     sightings.collect()

@@ -162,7 +162,7 @@ fn a_file_that_was_written_a_moment_ago_is_waited_for_but_not_one_from_the_futur
 }
 
 #[test]
-fn a_look_names_the_nearest_person_within_the_threshold_of_the_metric() {
+fn a_picture_names_the_nearest_person_within_the_threshold_that_the_budget_allows() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "Alice/1.png", &png([200, 0, 0]));
     let (mut fake, config) = (Fake { described: 0 }, config(root.path()));
@@ -170,15 +170,18 @@ fn a_look_names_the_nearest_person_within_the_threshold_of_the_metric() {
     let mut look = |red: u8| {
         let picture = Rgb::filled(30, 30, [red, 1, 1]);
         let faces = fake.detect(&picture, 1.0);
-        identify(&mut fake, &library.matcher, &config.recognition, &picture, &faces).remove(0)
+        identify(&mut fake, &library.matcher, 1, &picture, &faces).remove(0)
     };
-    let near = look(190);
+    let near = look(192);
     assert_eq!((near.name.as_deref(), near.state), (Some("Alice"), State::Named));
     assert_eq!(near.nearest.unwrap().what.as_ref(), "Alice/1.png");
     // 20/255 * sqrt(128) is beyond 0.6.
     let far = look(180);
     assert_eq!((far.name, far.state), (None, State::Unknown));
     assert!(far.distance.is_some_and(|d| d > 0.6));
+    let limit = far.evidence.limit.unwrap();
+    assert!(limit > 0.55 && limit < 0.6, "{limit} for a gallery of one");
+    assert!(far.evidence.reason.contains(&format!("from Alice, more than {limit:.3}")), "{}", far.evidence.reason);
 }
 
 #[test]

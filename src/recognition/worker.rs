@@ -2,17 +2,16 @@
 
 use super::cache::{self, Cache};
 use super::enrol::{Enrolment, Library, Memory};
+use super::eyes::Eyes;
 use super::matcher::Matcher;
 use super::progress::Progress;
-use super::scan::Scanner;
-use super::tracker::Tracker;
-use super::{Opened, identify, open};
+use super::{Opened, open};
 use crate::config::{Config, Recognition};
 use crate::frame::Frame;
 use crate::health::Health;
 use crate::latest::Latest;
 use crate::roster::Roster;
-use crate::sighting::{Sightings, State};
+use crate::sighting::Sightings;
 use crate::stop::{POLL, Stop};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,8 +69,7 @@ struct Worker<'a> {
     enrolment: Option<(Enrolment, Progress)>,
     next_retry: Instant,
     next_save: Instant,
-    scanner: Scanner,
-    tracker: Tracker,
+    eyes: Eyes,
     frame_seen: u64,
     next_look: Instant,
 }
@@ -92,8 +90,7 @@ impl<'a> Worker<'a> {
             enrolment: None,
             next_retry: Instant::now(),
             next_save: Instant::now(),
-            scanner: Scanner::default(),
-            tracker: Tracker::default(),
+            eyes: Eyes::default(),
             frame_seen: 0,
             next_look: Instant::now(),
         }
@@ -223,6 +220,7 @@ impl<'a> Worker<'a> {
         }
         if self.coming.is_some() {
             self.opened = self.coming.take();
+            self.eyes.forget_looks();
         }
         let tag = self.opened.as_ref().map(|(opened, _)| opened.tag.clone()).unwrap_or_default();
         self.library = Some((tag, matcher));
@@ -260,22 +258,18 @@ impl<'a> Worker<'a> {
         let Some((opened, options)) = &mut self.opened else { return };
         let config = with_options(&self.config.recognition, options);
         let engine = opened.engine.as_mut();
-        let rects = self.scanner.find(engine, &rgb, &config, started);
-        let nobody = Matcher::new(config.metric);
-        let matcher = self.library.as_ref().map_or(&nobody, |(_, matcher)| matcher);
-        let mut faces = identify(engine, matcher, &config, &rgb, &rects);
-        for (face, track) in faces.iter_mut().zip(self.tracker.number(&rects, started)) {
-            face.track = track;
-            if self.library.is_none() && self.enrolment.is_some() {
-                // Nobody has been compared with anybody: "Unknown" would be untrue.
-                face.state = State::Seen;
-            }
-        }
+        let captured_at = frame.captured_at.instant;
+        let interval = Duration::from_millis(u64::from(config.interval_ms));
+        let nobody = Matcher::new(&config);
+        // While the first gallery is on its way, nobody can be said to be unknown.
+        let matcher = match &self.library {
+            Some((_, matcher)) => Some(matcher),
+            None => self.enrolment.is_none().then_some(&nobody),
+        };
+        let faces = self.eyes.look(engine, &rgb, matcher, &config, captured_at);
         let took = started.elapsed();
         self.stage.health.look_done(took);
-        let captured_at = frame.captured_at.instant;
         let (width, height) = (rgb.width, rgb.height);
-        let interval = Duration::from_millis(u64::from(config.interval_ms));
         let sightings = Sightings { frame: frame.seq, captured_at, took, interval, width, height, faces };
         self.stage.sightings.publish(Arc::new(sightings));
     }

@@ -63,8 +63,13 @@ fn identify_as_json_has_the_shape_of_the_contract() {
     assert_eq!(value["error"], Value::Null);
     let face = &value["faces"][0];
     let keys: Vec<&String> = face.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["name", "distance", "runner_up", "nearest", "box"]);
+    assert_eq!(keys[..5], ["name", "distance", "runner_up", "nearest", "box"]);
+    let evidence =
+        ["threshold", "margin", "nearest_pictures", "looks", "effective_looks", "width_px", "sharpness", "why"];
+    assert_eq!(keys[5..], evidence);
     assert_eq!(face["nearest"]["file"], "Barack Obama/obama.jpg");
+    assert_eq!(face["nearest_pictures"][0]["file"], "Barack Obama/obama.jpg");
+    assert!(face["why"].as_str().unwrap().contains("from Barack Obama, within"), "{}", face["why"]);
     let cosine = ["identify", "--json", "--set", "recognition.metric=cosine"];
     let (_, stdout, _) = output(home.command().args(cosine).arg(picture("obama2.jpg")));
     let value: Value = serde_json::from_str(stdout.trim()).unwrap();

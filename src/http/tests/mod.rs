@@ -4,6 +4,7 @@ mod hostile;
 mod sockets;
 
 use super::*;
+use crate::evidence::Evidence;
 use crate::roster::{Person, Picture};
 use crate::sighting::{Near, Rect, Sighting, State};
 use serde_json::{Value, json};
@@ -71,6 +72,8 @@ fn faces() -> Sightings {
         nearest: Some(near("Alice/1.jpg", 0.39)),
         rect,
         state: State::Named,
+        velocity: [0.0; 2],
+        evidence: Default::default(),
     };
     let stranger = Sighting {
         track: 8,
@@ -99,8 +102,10 @@ const LAN: &str = "192.168.1.9";
 fn every_route_answers_get_and_refuses_other_methods_with_allow() {
     let site = site(|_| {});
     site.stage.jpegs.publish(Arc::new(Jpeg::new(b"JPEG", crate::frame::Moment::now(), false)));
+    site.stage.sightings.publish(Arc::new(faces()));
     for route in ROUTES {
-        let target = route.action.map_or(route.path.to_owned(), |action| format!("{}?x=1&action={action}", route.path));
+        let path = route.path.replace('*', "7");
+        let target = route.action.map_or(path.clone(), |action| format!("{path}?x=1&action={action}"));
         let good = status(&site, &request("GET", &target, "127.0.0.1"));
         assert_eq!(good, 200, "GET {target}");
         for method in ["POST", "DELETE", "OPTIONS", "get", "BREW"] {
@@ -244,8 +249,19 @@ fn state_has_the_shape_that_scripts_rely_on() {
         "hint",
     ];
     assert_eq!(keys(&state["camera"]), camera);
-    let recognition =
-        ["interval_ms", "looks", "last_ms", "age_ms", "threshold", "people", "pictures", "skipped", "generation"];
+    let recognition = [
+        "interval_ms",
+        "looks",
+        "last_ms",
+        "age_ms",
+        "threshold",
+        "people",
+        "pictures",
+        "skipped",
+        "generation",
+        "threshold_why",
+        "expected",
+    ];
     assert_eq!(keys(&state["recognition"]), recognition);
     assert_eq!(keys(&state["stream"]), ["viewers", "fps", "encoded", "passed_through", "encode_ms"]);
     let face = ["track", "name", "distance", "runner_up", "nearest", "box", "state", "age_ms"];
@@ -257,6 +273,27 @@ fn state_has_the_shape_that_scripts_rely_on() {
     assert_eq!(state["faces"][0]["nearest"], json!({"file": null, "distance": 0.39}), "files are for admins");
     assert_eq!(ask("127.0.0.1")["faces"][0]["nearest"]["file"], json!("Alice/1.jpg"));
     assert_eq!((&state["faces"][1]["name"], &state["faces"][1]["state"]), (&Value::Null, &json!("seen")));
+}
+
+#[test]
+fn why_a_face_has_its_name_is_told_and_file_names_only_to_an_admin() {
+    let site = site(|config| config.http.open = true);
+    let mut seen = faces();
+    let pictures = vec![Near { what: "Alice/1.jpg".into(), distance: 0.39 }];
+    let reason = "1 look at 0.412 from Alice".to_owned();
+    seen.faces[0].evidence =
+        Arc::new(Evidence { limit: Some(0.45), pictures, looks: 1, reason, ..Evidence::default() });
+    site.stage.sightings.publish(Arc::new(seen));
+    let ask = |track: &str, peer| whole(&site, &request("GET", &format!("/api/faces/{track}"), peer));
+    let face: Value = serde_json::from_str(&body(&ask("7", LAN))).unwrap();
+    assert_eq!((&face["name"], &face["threshold"], &face["margin"]), (&json!("Alice"), &json!(0.45), &json!(0.398)));
+    assert_eq!(face["why"], json!("1 look at 0.412 from Alice"));
+    assert_eq!(face["nearest_pictures"], json!([{"file": null, "distance": 0.39}]));
+    let admin: Value = serde_json::from_str(&body(&ask("7", "127.0.0.1"))).unwrap();
+    assert_eq!(admin["nearest_pictures"][0]["file"], json!("Alice/1.jpg"));
+    for nobody in ["9", "", "-1", "7/x", "99999999999999999999999"] {
+        assert_eq!(ask(nobody, LAN).status, 404, "{nobody}");
+    }
 }
 
 #[test]
@@ -274,7 +311,7 @@ fn the_gallery_says_which_pictures_are_skipped_and_why() {
     let people = vec![Person { name: "Alice".into(), pictures: vec![picture] }];
     site.stage.roster.publish(Arc::new(Roster { generation: 3, people, ..Roster::default() }));
     let gallery: Value = serde_json::from_str(&body(&whole(&site, &request("GET", "/api/gallery", "::1")))).unwrap();
-    assert_eq!(keys(&gallery), ["generation", "people", "ignored", "warnings"]);
+    assert_eq!(keys(&gallery), ["generation", "people", "ignored", "warnings", "threshold"]);
     assert_eq!(gallery["people"][0]["pictures"][0], json!({"file": "Alice/2.jpg", "skipped": "no face"}));
 }
 

@@ -3,7 +3,7 @@ use crate::config::Landmarks;
 use crate::frame::Moment;
 use crate::pixels::{Format, Raw, Rgb, Turn};
 use crate::recognition::{DESCRIPTOR_LEN, Descriptor, Engine};
-use crate::sighting::Rect;
+use crate::sighting::{Rect, State};
 use std::path::Path;
 
 /// Takes every picture for a face. The engine for 68 landmarks makes something quite different of it.

@@ -1,0 +1,82 @@
+//! Descriptors of people, a few of each: what rates are measured on.
+
+use anyhow::{Context, ensure};
+use namecam::recognition::{DESCRIPTOR_LEN, Descriptor};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// One person.
+pub struct Person {
+    /// Her name.
+    pub name: String,
+    /// A descriptor and a file name a picture.
+    pub pictures: Vec<(String, Descriptor)>,
+}
+
+/// Reads a file of little-endian f32, 128 a row, and beside it the same name with `.tsv`: name, file, ... a row each.
+pub fn read_descriptors(file: &Path) -> anyhow::Result<Vec<Person>> {
+    let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let list: PathBuf = file.with_extension("tsv");
+    let text = std::fs::read_to_string(&list).with_context(|| format!("{} cannot be read", list.display()))?;
+    let rows = bytes.chunks_exact(DESCRIPTOR_LEN * 4);
+    ensure!(rows.len() == text.lines().count(), "{} and {} differ in rows", file.display(), list.display());
+    let mut people: BTreeMap<&str, Vec<(String, Descriptor)>> = BTreeMap::new();
+    for (row, line) in rows.zip(text.lines()) {
+        let mut cells = line.split('\t');
+        let (name, picture) = (cells.next().unwrap_or_default(), cells.next().unwrap_or_default());
+        let mut descriptor = [0.0; DESCRIPTOR_LEN];
+        for (to, from) in descriptor.iter_mut().zip(row.as_chunks::<4>().0) {
+            *to = f32::from_le_bytes(*from);
+        }
+        people.entry(name).or_default().push((picture.to_owned(), descriptor));
+    }
+    Ok(people.into_iter().map(|(name, pictures)| Person { name: name.to_owned(), pictures }).collect())
+}
+
+/// Writes what [`read_descriptors`] reads.
+pub fn write_descriptors(file: &Path, people: &[Person]) -> anyhow::Result<()> {
+    let (mut bytes, mut text) = (Vec::new(), String::new());
+    for person in people {
+        for (picture, descriptor) in &person.pictures {
+            bytes.extend(descriptor.iter().flat_map(|v| v.to_le_bytes()));
+            text += &format!("{}\t{picture}\n", person.name);
+        }
+    }
+    std::fs::write(file, bytes).with_context(|| format!("{} cannot be written", file.display()))?;
+    std::fs::write(file.with_extension("tsv"), text)?;
+    Ok(())
+}
+
+/// The mean of descriptors.
+pub fn mean<'a>(of: impl Iterator<Item = &'a Descriptor>) -> Descriptor {
+    let (mut sum, mut count) = ([0.0; DESCRIPTOR_LEN], 0.0);
+    for descriptor in of {
+        sum.iter_mut().zip(descriptor).for_each(|(sum, v)| *sum += v);
+        count += 1.0;
+    }
+    sum.map(|v| v / count)
+}
+
+/// A xorshift: the same draws every time.
+pub struct Draw(pub u64);
+
+impl Draw {
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit.max(1)
+    }
+
+    /// `count` of the numbers below `limit`, no one twice, in any order.
+    pub fn some(&mut self, count: usize, limit: usize) -> Vec<usize> {
+        let mut all: Vec<usize> = (0..limit).collect();
+        for at in 0..count.min(limit) {
+            let other = at + self.below(limit - at);
+            all.swap(at, other);
+        }
+        all.truncate(count);
+        all
+    }
+}

@@ -1,0 +1,153 @@
+//! What was measured, as Markdown tables and a plot.
+
+use crate::pairs;
+use crate::people::{Draw, Person, mean};
+use crate::plot::{Curve, plot};
+use crate::visits::{Outcome, Rate, Setting, measure};
+use namecam::config::{Config, Metric, Recognition, Templates};
+use namecam::recognition::matcher::distance;
+use std::path::Path;
+
+/// Galleries and visits; looks 0: a single picture.
+const PEOPLE: [usize; 5] = [5, 10, 20, 50, 100];
+const PICTURES: [usize; 3] = [1, 3, 5];
+const LOOKS: [usize; 4] = [0, 1, 3, 5];
+/// So many visits of known people a row.
+const VISITS: usize = 3000;
+/// Budgets along the curves of the plot.
+const BUDGETS: [f32; 9] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1];
+
+fn defaults(metric: Metric) -> Recognition {
+    Recognition { metric, ..Config::defaults(Path::new("/")).recognition }
+}
+
+/// Everything about `people`, on stdout; the plot into `svg`.
+pub fn write(people: &[Person], pairs_file: Option<&Path>, svg: &Path) -> anyhow::Result<()> {
+    let pictures: usize = people.iter().map(|person| person.pictures.len()).sum();
+    println!("{} people, {pictures} pictures.\n", people.len());
+    for metric in [Metric::Euclidean, Metric::Cosine] {
+        if let Some(file) = pairs_file {
+            let (folds, missing) = pairs::read(file, people, metric)?;
+            let accuracies = pairs::accuracies(&folds);
+            let average = accuracies.iter().sum::<f64>() / accuracies.len() as f64;
+            let deviation = accuracies.iter().map(|a| (a - average).powi(2)).sum::<f64>() / accuracies.len() as f64;
+            let (count, error) =
+                (folds.iter().map(Vec::len).sum::<usize>(), (deviation / accuracies.len() as f64).sqrt());
+            println!(
+                "Verification, {}: {average:.4} +- {error:.4} ({count} pairs in {} folds, {missing} pictures missing).\n",
+                metric.as_str(),
+                folds.len()
+            );
+        }
+        rates(people, metric);
+    }
+    for metric in [Metric::Euclidean, Metric::Cosine] {
+        println!("### {}, at the defaults\n", metric.as_str());
+        println!("| people | pictures | looks | named rightly | 95 % | another's name | strangers named | 95 % |");
+        println!("| ---: | ---: | :--- | ---: | :--- | ---: | ---: | :--- |");
+        for people_in in PEOPLE {
+            for each in PICTURES {
+                for looks in LOOKS {
+                    let setting = Setting { people: people_in, pictures: each, looks };
+                    if let Some(outcome) = measure(people, setting, &defaults(metric), VISITS) {
+                        row(setting, &outcome);
+                    }
+                }
+            }
+        }
+        println!();
+    }
+    frontier(people, svg)
+}
+
+fn row(setting: Setting, outcome: &Outcome) {
+    let looks = if setting.looks == 0 { "picture".to_owned() } else { format!("visit of {}", setting.looks) };
+    let interval = |rate: &Rate| {
+        let (from, to) = rate.interval();
+        format!("{:.2} - {:.2} %", from * 100.0, to * 100.0)
+    };
+    let ((right, known), (wrong, _)) = (outcome.right.counts(), outcome.wrong.counts());
+    let (named, strangers) = outcome.strangers.counts();
+    println!(
+        "| {} | {} | {looks} | {:.2} % ({right}/{known}) | {} | {wrong} | {:.2} % ({named}/{strangers}) | {} |",
+        setting.people,
+        setting.pictures,
+        outcome.right.share() * 100.0,
+        interval(&outcome.right),
+        outcome.strangers.share() * 100.0,
+        interval(&outcome.strangers)
+    );
+}
+
+/// False accepts and false rejects of pairs of single pictures, and of means of three.
+fn rates(people: &[Person], metric: Metric) {
+    let thresholds: &[f32] = match metric {
+        Metric::Euclidean => &[0.35, 0.40, 0.45, 0.50, 0.55, 0.60],
+        Metric::Cosine => &[0.03, 0.04, 0.05, 0.06, 0.07, 0.08],
+    };
+    println!(
+        "| {} | one against one: false accepts | false rejects | one against the mean of 3: false accepts | false rejects |",
+        metric.as_str()
+    );
+    println!("| ---: | ---: | ---: | ---: | ---: |");
+    let [one, three] = [1, 3].map(|g| {
+        let mut draw = Draw(5);
+        let (mut strangers, mut own) = (Vec::new(), Vec::new());
+        let drawn: Vec<_> = (0..people.len())
+            .filter(|&at| people[at].pictures.len() >= g)
+            .map(|at| {
+                let order = draw.some(g + 1, people[at].pictures.len());
+                let picture = |at_picture: &usize| &people[at].pictures[*at_picture].1;
+                (mean(order[..g].iter().map(picture)), order.get(g).map(picture), picture(&order[0]))
+            })
+            .collect();
+        for (at, (template, other, _)) in drawn.iter().enumerate() {
+            own.extend(other.map(|probe| distance(metric, template, probe)));
+            let strange = drawn.iter().enumerate().filter(|(probe, _)| *probe != at);
+            strangers.extend(strange.map(|(_, (.., probe))| distance(metric, template, probe)));
+        }
+        (strangers, own)
+    });
+    let cell = |distances: &[f32], hit: &dyn Fn(f32) -> bool| {
+        let hits = distances.iter().filter(|d| hit(**d)).count();
+        format!("{:.2e} ({hits}/{})", hits as f64 / distances.len().max(1) as f64, distances.len())
+    };
+    for &threshold in thresholds {
+        let within = |d: f32| d <= threshold;
+        let beyond = |d: f32| d > threshold;
+        println!(
+            "| {threshold:.2} | {} | {} | {} | {} |",
+            cell(&one.0, &within),
+            cell(&one.1, &beyond),
+            cell(&three.0, &within),
+            cell(&three.1, &beyond)
+        );
+    }
+    println!();
+}
+
+/// Right names against strangers named, as the budget varies.
+fn frontier(people: &[Person], svg: &Path) -> anyhow::Result<()> {
+    let setting = |people, looks| Setting { people, pictures: 3, looks };
+    let (euclidean, cosine) = (defaults(Metric::Euclidean), defaults(Metric::Cosine));
+    let exemplars = Recognition { templates: Templates::Exemplars, ..euclidean.clone() };
+    let curves = [
+        ("10 people, one picture", setting(10, 0), &euclidean),
+        ("10 people, visit of 3", setting(10, 3), &euclidean),
+        ("50 people, one picture", setting(50, 0), &euclidean),
+        ("50 people, visit of 3", setting(50, 3), &euclidean),
+        ("50 people, one picture, cosine", setting(50, 0), &cosine),
+        ("50 people, one picture, exemplars", setting(50, 0), &exemplars),
+    ];
+    let mut drawn = Vec::new();
+    for (name, setting, config) in curves {
+        let point = |budget: f32| {
+            let config = Recognition { false_name_budget: budget, ..config.clone() };
+            let outcome = measure(people, setting, &config, VISITS)?;
+            Some((outcome.strangers.share(), outcome.right.share(), budget == 0.005))
+        };
+        drawn.push(Curve { name: name.to_owned(), points: BUDGETS.into_iter().filter_map(point).collect() });
+    }
+    std::fs::write(svg, plot(&drawn))?;
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! People at the door: a gallery of some, visits of them and of strangers, and what namecam says of each, by its own
+//! matcher and tracks.
+
+use crate::people::{Draw, Person};
+use namecam::config::Recognition;
+use namecam::pixels::Rgb;
+use namecam::recognition::matcher::Matcher;
+use namecam::recognition::rule::OF_A_PICTURE;
+use namecam::recognition::tracks::{Scene, Tracks};
+use namecam::recognition::{Descriptor, Engine};
+use namecam::sighting::Rect;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// People in the gallery.
+    pub people: usize,
+    /// Pictures of each.
+    pub pictures: usize,
+    /// Looks a visit; 0: one picture by itself, as `identify` judges it.
+    pub looks: usize,
+}
+
+/// Hits and tries of each person.
+#[derive(Debug, Default, Clone)]
+pub struct Rate(BTreeMap<usize, (u32, u32)>);
+
+impl Rate {
+    fn count(&mut self, person: usize, hit: bool) {
+        let entry = self.0.entry(person).or_default();
+        entry.0 += u32::from(hit);
+        entry.1 += 1;
+    }
+
+    /// Hits and tries.
+    pub fn counts(&self) -> (u32, u32) {
+        self.0.values().fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1))
+    }
+
+    /// Hits a try.
+    pub fn share(&self) -> f64 {
+        let (hits, tries) = self.counts();
+        f64::from(hits) / f64::from(tries.max(1))
+    }
+
+    /// Between which shares 95 of 100 samples of other people of the same kind would lie: people drawn again and again.
+    pub fn interval(&self) -> (f64, f64) {
+        let people: Vec<&(u32, u32)> = self.0.values().collect();
+        let mut draw = Draw(12345);
+        let mut shares: Vec<f64> = (0..1000)
+            .map(|_| {
+                let drawn = (0..people.len()).map(|_| people[draw.below(people.len())]);
+                let (hits, tries) = drawn.fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+                f64::from(hits) / f64::from(tries.max(1))
+            })
+            .collect();
+        shares.sort_by(f64::total_cmp);
+        (shares[25], shares[974])
+    }
+}
+
+/// What came of a setting.
+#[derive(Debug, Default, Clone)]
+pub struct Outcome {
+    /// Known people who were named rightly; of a visit: at its end.
+    pub right: Rate,
+    /// Known people who were given another's name, at any time.
+    pub wrong: Rate,
+    /// Strangers who were given a name, at any time.
+    pub strangers: Rate,
+}
+
+/// Draws galleries and visits until there have been `visits` of known people.
+pub fn measure(people: &[Person], setting: Setting, config: &Recognition, visits: usize) -> Option<Outcome> {
+    let looks = setting.looks.max(1);
+    let with = |count: usize| -> Vec<usize> {
+        (0..people.len()).filter(|&person| people[person].pictures.len() >= count).collect()
+    };
+    let (residents, everybody) = (with(setting.pictures + looks), with(looks));
+    if residents.len() < setting.people || everybody.len() <= setting.people {
+        return None;
+    }
+    let (mut outcome, mut draw, mut done) = (Outcome::default(), Draw(77), 0);
+    while done < visits {
+        let chosen: Vec<usize> = draw.some(setting.people, residents.len()).iter().map(|&at| residents[at]).collect();
+        let mut matcher = Matcher::new(config);
+        let mut probes = Vec::new();
+        for &person in &chosen {
+            let Person { name, pictures } = &people[person];
+            let order = draw.some(setting.pictures + looks, pictures.len());
+            let enrolled = order[..setting.pictures].iter().map(|&at| &pictures[at]);
+            matcher.add(name, enrolled.map(|(file, descriptor)| (file.as_str().into(), *descriptor)));
+            probes.push(order[setting.pictures..].iter().map(|&at| pictures[at].1).collect::<Vec<Descriptor>>());
+        }
+        for (&person, probe) in chosen.iter().zip(&probes) {
+            let names = visit(&matcher, config, setting, probe);
+            let own = Some(people[person].name.clone());
+            outcome.right.count(person, names.last() == Some(&own));
+            outcome.wrong.count(person, names.iter().any(|name| name.is_some() && *name != own));
+            done += 1;
+        }
+        for _ in 0..setting.people * 4 {
+            let person = everybody[draw.below(everybody.len())];
+            if chosen.contains(&person) {
+                continue;
+            }
+            let pictures = &people[person].pictures;
+            let probe: Vec<Descriptor> = draw.some(looks, pictures.len()).iter().map(|&at| pictures[at].1).collect();
+            let named = visit(&matcher, config, setting, &probe).iter().any(Option::is_some);
+            outcome.strangers.count(person, named);
+        }
+    }
+    Some(outcome)
+}
+
+/// The names that a face bears from look to look.
+fn visit(matcher: &Matcher, config: &Recognition, setting: Setting, probe: &[Descriptor]) -> Vec<Option<String>> {
+    if setting.looks == 0 {
+        let found = matcher.find(&probe[0], 1.0, OF_A_PICTURE);
+        return vec![found.and_then(|found| found.name().map(|name| name.to_string()))];
+    }
+    let (mut engine, mut tracks) = (Replay(Vec::new()), Tracks::default());
+    // A face that stands still: what changes from look to look is the photograph.
+    let mut rgb = Rgb::filled(200, 200, [90; 3]);
+    rgb.data[40_000..80_000].fill(200);
+    let face = Rect { x: 50, y: 50, w: 100, h: 100 };
+    let start = Instant::now();
+    let names = probe.iter().enumerate().map(|(look, descriptor)| {
+        engine.0 = vec![*descriptor];
+        // Apart enough for each look to be compared.
+        let at = start + Duration::from_millis(1001) * look as u32;
+        let interval = Duration::from_millis(u64::from(config.interval_ms));
+        let scene = Scene { matcher: Some(matcher), jitters: 1, interval, at };
+        let faces = tracks.look(&mut engine, &rgb, &[face], &scene);
+        faces.first().and_then(|face| face.name.as_ref()).map(|name| name.to_string())
+    });
+    names.collect()
+}
+
+/// Gives descriptors that were made before.
+struct Replay(Vec<Descriptor>);
+
+impl Engine for Replay {
+    fn detect(&mut self, _: &Rgb, _: f64) -> Vec<Rect> {
+        Vec::new()
+    }
+
+    fn describe(&mut self, _: &Rgb, faces: &[Rect], _: u32) -> Vec<Descriptor> {
+        self.0.iter().take(faces.len()).copied().collect()
+    }
+}

@@ -1,0 +1,114 @@
+use super::*;
+use crate::config::{Config, Templates};
+use std::path::Path;
+
+fn descriptor(x: f32, y: f32) -> Descriptor {
+    let mut d = [0.0; DESCRIPTOR_LEN];
+    (d[0], d[127]) = (x, y);
+    d
+}
+
+fn config(metric: Metric, budget: f32) -> Recognition {
+    Recognition { metric, false_name_budget: budget, ..Config::defaults(Path::new("/")).recognition }
+}
+
+fn gallery(config: &Recognition) -> Matcher {
+    let mut matcher = Matcher::new(config);
+    matcher.add("Alice", [("a1".into(), descriptor(1.0, 0.0)), ("a2".into(), descriptor(0.6, 0.0))]);
+    matcher.add("Nobody", []);
+    matcher.add("Bob", [("b1".into(), descriptor(0.0, 1.0))]);
+    matcher
+}
+
+fn near(what: &str, distance: f32) -> Near {
+    Near { what: what.into(), distance }
+}
+
+fn rounded(found: Near) -> Near {
+    Near { distance: (found.distance * 1000.0).round() / 1000.0, ..found }
+}
+
+#[test]
+fn with_a_budget_the_mean_decides_and_the_nearest_picture_explains() {
+    let found = gallery(&config(Metric::Euclidean, 0.005)).find(&descriptor(1.0, 0.0), 1.0, 1.0).unwrap();
+    assert_eq!(rounded(found.best), near("Alice", 0.2));
+    assert_eq!(found.pictures.iter().map(|p| &*p.what).collect::<Vec<_>>(), ["a1", "a2", "b1"]);
+    assert_eq!(found.pictures[0].distance, 0.0);
+    assert!(found.limit < 0.6 && found.standing == Standing::Named, "{}", found.limit);
+}
+
+#[test]
+fn without_a_budget_the_nearest_picture_decides_within_the_threshold_as_in_the_seed() {
+    for templates in [Templates::Means, Templates::Exemplars] {
+        let matcher = gallery(&Recognition { templates, ..config(Metric::Euclidean, 0.0) });
+        let found = matcher.find(&descriptor(0.0, 0.0), 1.0, 1.0).unwrap();
+        assert_eq!((rounded(found.best), found.limit), (near("Alice", 0.6), 0.6));
+        assert_eq!(found.standing, Standing::Named);
+        assert_eq!(matcher.find(&descriptor(-0.01, 0.0), 1.0, 1.0).unwrap().standing, Standing::TooFar);
+    }
+}
+
+#[test]
+fn the_runner_up_is_another_person_not_another_picture() {
+    let found = gallery(&config(Metric::Euclidean, 0.0)).find(&descriptor(0.8, 0.0), 1.0, 1.0).unwrap();
+    assert_eq!(found.name().map(|name| &**name), Some("Alice"));
+    assert_eq!(rounded(found.runner_up.unwrap()), near("Bob", 1.281));
+}
+
+#[test]
+fn a_face_between_two_people_gets_neither_name() {
+    let mut matcher = Matcher::new(&config(Metric::Euclidean, 0.005));
+    matcher.add("Minho", [("m".into(), descriptor(0.0, 0.0))]);
+    matcher.add("Jiho", [("j".into(), descriptor(0.3, 0.0))]);
+    let standing = |x: f32| matcher.find(&descriptor(x, 0.0), 1.0, 1.0).unwrap().standing;
+    assert_eq!([standing(0.1), standing(0.145), standing(0.2)], [Standing::Named, Standing::Between, Standing::Named]);
+    let pairs = matcher.near_pairs(10);
+    assert_eq!((pairs.len(), &*pairs[0].0), (1, "Minho"));
+    assert_eq!(rounded(pairs[0].1.clone()), near("Jiho", 0.3));
+}
+
+#[test]
+fn who_is_nearest_to_what_shall_not_be_named_gets_no_name_and_no_one_else_does() {
+    let mut matcher = gallery(&config(Metric::Euclidean, 0.005));
+    let (people, pictures) = (matcher.people(), matcher.pictures());
+    matcher.add_not([(".not/poster.jpg".into(), descriptor(0.9, 0.0))]);
+    let found = matcher.find(&descriptor(0.92, 0.0), 1.0, 1.0).unwrap();
+    assert_eq!((found.standing, &*found.best.what), (Standing::Barred, ".not/poster.jpg"));
+    assert_eq!((found.name(), &*found.runner_up.clone().unwrap().what), (None, "Alice"));
+    assert_eq!(matcher.find(&descriptor(0.7, 0.0), 1.0, 1.0).unwrap().name().map(|n| &**n), Some("Alice"));
+    assert_eq!((matcher.people(), matcher.pictures()), (people, pictures));
+}
+
+#[test]
+fn more_people_draw_the_threshold_nearer_and_more_pictures_do_too() {
+    let limit = |people: usize, pictures: usize, metric| {
+        let mut matcher = Matcher::new(&config(metric, 0.005));
+        for person in 0..people {
+            // Apart enough to be independent, near enough to be one person.
+            let own = (0..pictures).map(|at| ("".into(), descriptor(at as f32 * 0.5, person as f32)));
+            matcher.add(&person.to_string(), own.collect::<Vec<_>>());
+        }
+        matcher.find(&descriptor(0.1, 0.1), 1.0, 1.0).unwrap().limit
+    };
+    for metric in [Metric::Euclidean, Metric::Cosine] {
+        assert!(limit(100, 1, metric) < limit(10, 1, metric));
+        assert!(limit(10, 1, metric) < if metric == Metric::Euclidean { 0.6 } else { 0.07 });
+    }
+    assert!(limit(10, 2, Metric::Euclidean) < limit(10, 1, Metric::Euclidean));
+}
+
+#[test]
+fn the_cosine_distance_is_one_less_the_cosine_whatever_the_lengths() {
+    let found = gallery(&config(Metric::Cosine, 0.0)).find(&descriptor(3.0, 3.0), 1.0, 1.0).unwrap();
+    assert!((found.best.distance - (1.0 - 0.5f32.sqrt())).abs() < 1e-6);
+    let direct = distance(Metric::Cosine, &descriptor(3.0, 3.0), &descriptor(0.0, 0.2));
+    assert!((direct - (1.0 - 0.5f32.sqrt())).abs() < 1e-6);
+}
+
+#[test]
+fn an_empty_gallery_and_a_probe_of_nan_match_nobody() {
+    let config = config(Metric::Euclidean, 0.005);
+    assert_eq!(Matcher::new(&config).find(&descriptor(0.0, 0.0), 1.0, 1.0), None);
+    assert_eq!(gallery(&config).find(&[f32::NAN; DESCRIPTOR_LEN], 1.0, 1.0), None);
+    assert_eq!(gallery(&config).people(), 2);
+}

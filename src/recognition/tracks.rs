@@ -1,0 +1,207 @@
+//! Faces from look to look. A track gathers evidence: the mean of its looks is compared with the gallery, and a name
+//! stays until looks speak against it. Two tracks never bear one name; boxes move on between looks.
+//!
+//! No neural tracker: faces a fifth of a second apart overlap, and the descriptors tell who is who after all.
+
+mod looks;
+mod path;
+mod track;
+mod view;
+
+use super::matcher::{Match, Matcher};
+use super::quality::Quality;
+use super::rule::OF_A_VISIT;
+use super::{Engine, words};
+use crate::evidence::Evidence;
+use crate::pixels::Rgb;
+use crate::sighting::{Rect, Sighting};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use track::{Shows, Track};
+use view::View;
+
+/// Faces that overlap less than this with where a track is expected are not the same.
+const MIN_IOU: f32 = 0.25;
+/// A face that nobody saw for so long is a new one when it comes back.
+const MAX_ABSENCE: Duration = Duration::from_secs(2);
+/// A face that the detector misses is shown for so long, if its place still looks like it: people turn and blink.
+const COAST: Duration = Duration::from_millis(700);
+/// A track that has a name loses it to another one only if that is nearer by this much.
+const HOLDS: f32 = 0.03;
+
+/// What a look needs beside the picture.
+pub struct Scene<'a> {
+    /// Whom faces are compared with; `None`: nobody can say yet.
+    pub matcher: Option<&'a Matcher>,
+    /// Shaken copies of a face that are averaged.
+    pub jitters: u32,
+    /// From look to look.
+    pub interval: Duration,
+    /// When the frame was captured.
+    pub at: Instant,
+}
+
+/// The faces that are followed.
+#[derive(Debug, Default)]
+pub struct Tracks {
+    last: u64,
+    tracks: Vec<Track>,
+}
+
+impl Tracks {
+    /// Where faces are expected at `at`, those that were missed lately too.
+    pub fn expected(&self, at: Instant) -> Vec<Rect> {
+        self.tracks.iter().filter(|track| !is_lost(track, at)).map(|track| track.path.rect_at(at)).collect()
+    }
+
+    /// Takes the `faces` that were found on a picture, describes those that need it, and says who they are, left to right.
+    pub fn look(&mut self, engine: &mut dyn Engine, rgb: &Rgb, faces: &[Rect], scene: &Scene) -> Vec<Sighting> {
+        self.tracks.retain(|track| !is_lost(track, scene.at));
+        self.assign(rgb, faces, scene.at);
+        let described = self.describe(engine, rgb, scene);
+        if let Some(matcher) = scene.matcher {
+            for track in &mut self.tracks {
+                track.judge(matcher, described.contains(&track.number));
+            }
+        }
+        self.sightings(rgb, scene)
+    }
+
+    /// Descriptors of another engine are to be compared from now on.
+    pub fn forget_looks(&mut self) {
+        self.tracks.iter_mut().for_each(Track::forget_looks);
+    }
+
+    fn assign(&mut self, rgb: &Rgb, faces: &[Rect], at: Instant) {
+        let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
+        for (track, known) in self.tracks.iter().enumerate() {
+            let expected = known.path.rect_at(at);
+            for (face, rect) in faces.iter().enumerate() {
+                let iou = rect.iou(expected).max(rect.iou(known.detected));
+                if iou >= MIN_IOU {
+                    pairs.push((iou, face, track));
+                }
+            }
+        }
+        pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut free = vec![true; faces.len()];
+        for (_, face, track) in pairs {
+            let track = &mut self.tracks[track];
+            if free[face] && track.seen_at != at {
+                free[face] = false;
+                track.see(faces[face], View::of(rgb, faces[face]), at);
+            }
+        }
+        for (_, &rect) in free.iter().zip(faces).filter(|(free, _)| **free) {
+            self.begin(rgb, rect, at);
+        }
+        self.tracks.iter_mut().for_each(|track| track.present = track.seen_at == at);
+    }
+
+    fn begin(&mut self, rgb: &Rgb, rect: Rect, at: Instant) -> &mut Track {
+        self.last += 1;
+        let at_end = self.tracks.len();
+        self.tracks.push(Track::new(self.last, rect, View::of(rgb, rect), at));
+        &mut self.tracks[at_end]
+    }
+
+    /// Describes the faces that need it, and gives the numbers of their tracks.
+    fn describe(&mut self, engine: &mut dyn Engine, rgb: &Rgb, scene: &Scene) -> Vec<u64> {
+        let wanted = |track: &Track| track.present && track.wants_description(scene.at);
+        let which: Vec<usize> = (0..self.tracks.len()).filter(|&at| wanted(&self.tracks[at])).collect();
+        let rects: Vec<Rect> = which.iter().map(|&at| self.tracks[at].detected).collect();
+        let descriptors = engine.describe(rgb, &rects, scene.jitters);
+        let mut described = Vec::new();
+        for ((at, rect), descriptor) in which.into_iter().zip(rects).zip(descriptors) {
+            let alone = scene.matcher.and_then(|matcher| matcher.find(&descriptor, 1.0, OF_A_VISIT));
+            let track = &mut self.tracks[at];
+            let track = match track.shows(&descriptor, alone.as_ref().and_then(Match::name)) {
+                Shows::Same => track,
+                Shows::Doubtful => {
+                    track.pass_over();
+                    continue;
+                }
+                Shows::SomebodyElse => {
+                    // The old track ends here: its name is not for whoever took its place.
+                    track.over = true;
+                    self.begin(rgb, rect, scene.at)
+                }
+            };
+            track.describe(descriptor, Quality::of(rgb, rect), scene.at);
+            described.push(track.number);
+        }
+        self.tracks.retain(|track| !is_lost(track, scene.at));
+        described
+    }
+
+    /// For each name, the track that bears it: the nearest one that claims it.
+    fn bearer(&self, matcher: &Matcher, name: &Arc<str>) -> Option<u64> {
+        let claims = self.tracks.iter().filter(|track| track.claim.as_ref() == Some(name));
+        let rank = |track: &&Track| {
+            let distance = track.distance(matcher, Some(name)).unwrap_or(f32::INFINITY);
+            distance - if track.bears { HOLDS } else { 0.0 }
+        };
+        claims.min_by(|a, b| rank(a).total_cmp(&rank(b))).map(|track| track.number)
+    }
+
+    fn sightings(&mut self, rgb: &Rgb, scene: &Scene) -> Vec<Sighting> {
+        let bearers: Vec<Option<u64>> = match scene.matcher {
+            Some(matcher) => self.tracks.iter().map(|track| self.bearer(matcher, track.claim.as_ref()?)).collect(),
+            None => vec![None; self.tracks.len()],
+        };
+        let mut shown = Vec::new();
+        for (track, bearer) in self.tracks.iter_mut().zip(bearers) {
+            track.bears = bearer == Some(track.number);
+            let coasting = || {
+                scene.at.saturating_duration_since(track.seen_at) <= COAST
+                    && track.looks_like(&View::of(rgb, track.path.rect_at(scene.at)))
+            };
+            if track.present || coasting() {
+                shown.push(sighting(track, bearer, scene));
+            }
+        }
+        shown.sort_by_key(|face: &Sighting| face.rect.x);
+        shown
+    }
+}
+
+fn is_lost(track: &Track, at: Instant) -> bool {
+    track.over || at.saturating_duration_since(track.seen_at) > MAX_ABSENCE
+}
+
+fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene) -> Sighting {
+    let name = track.claim.clone().filter(|_| track.bears);
+    let distance = scene.matcher.and_then(|matcher| track.distance(matcher, name.as_ref()));
+    let found = track.found.as_ref();
+    let reason = match (&track.claim, bearer) {
+        (Some(claim), Some(other)) if !track.bears => words::borne_by_another(claim, other),
+        _ => track.reason().to_owned(),
+    };
+    let runner_up = found.and_then(|found| match &name {
+        // The second person is whoever it is not taken for.
+        Some(name) if *name != found.best.what => Some(found.best.clone()),
+        _ => found.runner_up.clone(),
+    });
+    Sighting {
+        track: track.number,
+        state: track.state(name.as_ref(), scene.at, scene.interval),
+        name,
+        distance,
+        runner_up,
+        nearest: found.and_then(|found| found.pictures.first().cloned()),
+        rect: track.path.rect_at(scene.at),
+        velocity: track.path.velocity(),
+        evidence: Arc::new(Evidence {
+            limit: found.map(|found| found.limit),
+            pictures: found.map(|found| found.pictures.clone()).unwrap_or_default(),
+            looks: track.looks.total(),
+            effective_looks: track.effective_looks(),
+            width_px: track.quality.width_px,
+            sharpness: track.quality.sharpness,
+            reason,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! The descriptors of a track's last looks, and what their mean is worth.
+
+use crate::recognition::Descriptor;
+use crate::recognition::matcher::squared_distance;
+use crate::recognition::rates::effective_count;
+use crate::recognition::template::{mean, spread};
+use std::collections::VecDeque;
+
+/// Older looks are forgotten: light and pose of a minute ago do not matter, and whoever took the place of somebody else
+/// has it for himself soon.
+const KEPT: usize = 8;
+
+/// The last looks at a face.
+#[derive(Debug, Clone, Default)]
+pub struct Looks {
+    kept: VecDeque<(Descriptor, f32)>,
+    total: u32,
+}
+
+impl Looks {
+    /// Adds a look of some weight.
+    pub fn add(&mut self, descriptor: Descriptor, weight: f32) {
+        if self.kept.len() == KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back((descriptor, weight));
+        self.total = self.total.saturating_add(1);
+    }
+
+    /// How many there were in all.
+    pub fn total(&self) -> u32 {
+        self.total
+    }
+
+    /// The mean of those that are kept; `None` before the first.
+    pub fn mean(&self) -> Option<Descriptor> {
+        (!self.kept.is_empty()).then(|| mean(self.kept.iter().copied()))
+    }
+
+    /// How many independent looks they are worth.
+    pub fn effective(&self, mean: &Descriptor) -> f32 {
+        effective_count(self.kept.len(), spread(self.kept.iter().copied(), mean))
+    }
+
+    /// How far a new look is from those that are kept; `None` before the first.
+    pub fn distance(&self, descriptor: &Descriptor) -> Option<f32> {
+        self.mean().map(|mean| squared_distance(&mean, descriptor).sqrt())
+    }
+
+    /// Forgets all but the newest `count`.
+    pub fn keep_newest(&mut self, count: usize) {
+        while self.kept.len() > count {
+            self.kept.pop_front();
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Where a face is, how fast it moves, and where it will be: an alpha-beta filter over the boxes of the looks.
+
+use crate::sighting::Rect;
+use std::time::{Duration, Instant};
+
+/// How much of the difference between prediction and box goes into the place. HOG's boxes jump by a twentieth of their
+/// width, because its windows come in steps.
+const ALPHA: f32 = 0.7;
+/// How much of it goes into the speed.
+const BETA: f32 = 0.35;
+/// A face slower than that, in widths a second, stands still: that is what the jumps of boxes amount to.
+const STANDS_STILL: f32 = 0.15;
+/// A face that is further from its prediction than that, in widths, did something new: prediction starts anew.
+const SURPRISE: f32 = 0.5;
+/// The past says nothing about where a face is after a longer time.
+pub const HORIZON: Duration = Duration::from_millis(500);
+
+/// The way of a face. Centre and width in pixels of the frame, speed in pixels a second.
+#[derive(Debug, Clone, Copy)]
+pub struct Path {
+    center: [f32; 2],
+    size: [f32; 2],
+    velocity: [f32; 2],
+    at: Instant,
+}
+
+impl Path {
+    /// Begins at a box.
+    pub fn new(rect: Rect, at: Instant) -> Path {
+        let (center, size) = split(rect);
+        Path { center, size, velocity: [0.0; 2], at }
+    }
+
+    /// Takes the box of another look.
+    pub fn update(&mut self, rect: Rect, at: Instant) {
+        let seconds = at.saturating_duration_since(self.at).as_secs_f32();
+        let (center, size) = split(rect);
+        let expected = self.center_at(at);
+        let surprise = (0..2).any(|i| (center[i] - expected[i]).abs() > SURPRISE * size[0].max(1.0));
+        for i in 0..2 {
+            let off = center[i] - expected[i];
+            if surprise || seconds <= 0.0 {
+                (self.center[i], self.velocity[i]) = (center[i], 0.0);
+            } else {
+                self.center[i] = expected[i] + ALPHA * off;
+                self.velocity[i] += BETA * off / seconds;
+            }
+            self.size[i] += (size[i] - self.size[i]) * if surprise { 1.0 } else { ALPHA };
+        }
+        self.at = at;
+    }
+
+    /// Where the face will be at `at`.
+    pub fn rect_at(&self, at: Instant) -> Rect {
+        let [x, y] = self.center_at(at);
+        let [w, h] = self.size;
+        let side = |v: f32| v.round().max(1.0) as u32;
+        Rect { x: (x - w / 2.0).round() as i32, y: (y - h / 2.0).round() as i32, w: side(w), h: side(h) }
+    }
+
+    /// Its speed, pixels a second; 0 for one that stands still.
+    pub fn velocity(&self) -> [f32; 2] {
+        let [x, y] = self.velocity;
+        if (x * x + y * y).sqrt() < STANDS_STILL * self.size[0] { [0.0; 2] } else { self.velocity }
+    }
+
+    fn center_at(&self, at: Instant) -> [f32; 2] {
+        let ahead = at.saturating_duration_since(self.at).min(HORIZON).as_secs_f32();
+        let [vx, vy] = self.velocity();
+        [self.center[0] + vx * ahead, self.center[1] + vy * ahead]
+    }
+}
+
+fn split(rect: Rect) -> ([f32; 2], [f32; 2]) {
+    let (w, h) = (rect.w as f32, rect.h as f32);
+    ([rect.x as f32 + w / 2.0, rect.y as f32 + h / 2.0], [w, h])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(step: i32, looks: u32) -> (Path, Instant) {
+        let start = Instant::now();
+        let rect = |look: u32| Rect { x: step * look as i32, y: 50, w: 100, h: 100 };
+        let mut path = Path::new(rect(0), start);
+        for look in 1..looks {
+            path.update(rect(look), start + Duration::from_millis(200) * look);
+        }
+        (path, start + Duration::from_millis(200) * (looks - 1))
+    }
+
+    #[test]
+    fn the_box_of_a_walking_face_is_where_the_face_is_between_two_looks() {
+        let (path, last) = walk(30, 8);
+        let between = path.rect_at(last + Duration::from_millis(100));
+        let truth = 30 * 7 + 15;
+        assert!((between.x - truth).abs() <= 4, "{} for {truth}", between.x);
+        // Two seconds later it would be anywhere.
+        assert!(path.rect_at(last + Duration::from_secs(2)).x < 30 * 7 + 30 * 3);
+    }
+
+    #[test]
+    fn the_jumps_of_a_detector_do_not_move_a_still_face() {
+        let start = Instant::now();
+        let mut path = Path::new(Rect { x: 0, y: 0, w: 100, h: 100 }, start);
+        for look in 1..20 {
+            let x = [0, 2][look as usize % 2];
+            path.update(Rect { x, y: 0, w: 100, h: 100 }, start + Duration::from_millis(200) * look);
+        }
+        assert_eq!(path.velocity(), [0.0; 2]);
+    }
+
+    #[test]
+    fn a_jump_is_followed_at_once() {
+        let (mut path, last) = walk(0, 5);
+        path.update(Rect { x: 300, y: 50, w: 80, h: 80 }, last + Duration::from_millis(200));
+        assert_eq!(path.rect_at(last + Duration::from_millis(300)), Rect { x: 300, y: 50, w: 80, h: 80 });
+    }
+}

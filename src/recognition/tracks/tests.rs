@@ -1,0 +1,197 @@
+//! Tracks with an engine that reads a face's descriptor off its colour.
+
+use super::*;
+use crate::config::{Config, Recognition};
+use crate::recognition::{DESCRIPTOR_LEN, Descriptor};
+use crate::sighting::State;
+use std::path::Path;
+
+/// The descriptor of a face: red and green of its first pixel, over 255, in two of its dimensions.
+#[derive(Default)]
+struct Fake {
+    described: usize,
+}
+
+impl Engine for Fake {
+    fn detect(&mut self, _: &Rgb, _: f64) -> Vec<Rect> {
+        Vec::new()
+    }
+
+    fn describe(&mut self, rgb: &Rgb, faces: &[Rect], _: u32) -> Vec<Descriptor> {
+        self.described += faces.len();
+        faces.iter().map(|face| of(rgb.pixel(face.x as u32, face.y as u32))).collect()
+    }
+}
+
+fn of([red, green, _]: [u8; 3]) -> Descriptor {
+    let mut descriptor = [0.0; DESCRIPTOR_LEN];
+    (descriptor[0], descriptor[1]) = (f32::from(red) / 255.0, f32::from(green) / 255.0);
+    descriptor
+}
+
+const ALICE: [u8; 3] = [0, 0, 200];
+const BOB: [u8; 3] = [0, 255, 0];
+const STRANGER: [u8; 3] = [255, 0, 100];
+/// As far from Alice as a hand before her face makes her: near to nobody.
+const HIDDEN: [u8; 3] = [150, 0, 60];
+
+struct Room {
+    engine: Fake,
+    tracks: Tracks,
+    matcher: Matcher,
+    start: Instant,
+}
+
+impl Room {
+    fn new() -> Room {
+        let config: Recognition = Config::defaults(Path::new("/")).recognition;
+        let mut matcher = Matcher::new(&config);
+        matcher.add("Alice", [("a".into(), of(ALICE))]);
+        matcher.add("Bob", [("b".into(), of(BOB))]);
+        Room { engine: Fake::default(), tracks: Tracks::default(), matcher, start: Instant::now() }
+    }
+
+    /// A look at faces of a colour at a place, 100 pixels wide. The eyes of a face are where light falls.
+    fn look(&mut self, ms: u64, faces: &[([u8; 3], i32)]) -> Vec<Sighting> {
+        let mut rgb = Rgb::filled(800, 200, [60; 3]);
+        let mut rects = Vec::new();
+        for &(color, x) in faces {
+            let rect = Rect { x, y: 50, w: 100, h: 100 };
+            for (dx, dy) in (0..100).flat_map(|dy| (0..100).map(move |dx| (dx, dy))) {
+                let at = rgb.offset(x as u32 + dx, 50 + dy);
+                // Bob and the stranger look otherwise, and a hand hides the lower part of a face.
+                let across = if color == ALICE || color == HIDDEN { dx } else { dy };
+                let shade = if across / 25 % 2 == 0 { color } else { [255 - color[2]; 3] };
+                let hand = color == HIDDEN && dy > 65 && dx > 40;
+                rgb.data[at..at + 3].copy_from_slice(if hand { &[90; 3] } else { &shade });
+            }
+            rects.push(rect);
+        }
+        let scene = Scene {
+            matcher: Some(&self.matcher),
+            jitters: 1,
+            interval: Duration::from_millis(200),
+            at: self.start + Duration::from_millis(ms),
+        };
+        self.tracks.look(&mut self.engine, &rgb, &rects, &scene)
+    }
+}
+
+fn names(faces: &[Sighting]) -> Vec<(u64, Option<&str>)> {
+    faces.iter().map(|face| (face.track, face.name.as_deref())).collect()
+}
+
+#[test]
+fn a_face_keeps_its_number_while_it_moves_and_a_new_one_gets_the_next() {
+    let mut room = Room::new();
+    assert_eq!(names(&room.look(0, &[(ALICE, 0), (BOB, 300)])), [(1, Some("Alice")), (2, Some("Bob"))]);
+    assert_eq!(names(&room.look(200, &[(ALICE, 30), (BOB, 340)])), [(1, Some("Alice")), (2, Some("Bob"))]);
+    let third = room.look(400, &[(ALICE, 60), (STRANGER, 600)]);
+    assert_eq!((third[0].track, third.last().unwrap().track), (1, 3));
+}
+
+#[test]
+fn a_stranger_is_seen_first_and_called_unknown_only_after_some_looks() {
+    let mut room = Room::new();
+    let states: Vec<State> = (0..3).map(|look| room.look(look * 200, &[(STRANGER, 100)])[0].state).collect();
+    assert_eq!(states, [State::Seen, State::Seen, State::Unknown]);
+    let face = room.look(600, &[(STRANGER, 100)]).remove(0);
+    assert!(face.evidence.reason.starts_with("nobody is near enough"), "{}", face.evidence.reason);
+    assert_eq!(face.evidence.pictures.len(), 2);
+}
+
+#[test]
+fn a_face_with_a_name_that_stands_still_is_compared_once_a_second_and_a_stranger_more_often() {
+    let looks = |color: [u8; 3]| {
+        let mut room = Room::new();
+        (0..50).for_each(|look| drop(room.look(look * 200, &[(color, 100)])));
+        room.engine.described
+    };
+    let (known, unknown) = (looks(ALICE), looks(STRANGER));
+    assert!((10..=13).contains(&known), "{known} in 10 s");
+    assert!(unknown > 2 * known - 3 && unknown < 32, "{unknown} in 10 s");
+}
+
+#[test]
+fn one_look_at_a_hand_before_the_face_takes_no_name_away() {
+    let mut room = Room::new();
+    for look in 0..7 {
+        room.look(look * 200, &[(ALICE, 100)]);
+    }
+    assert_eq!(names(&room.look(1400, &[(HIDDEN, 100)])), [(1, Some("Alice"))]);
+    assert_eq!(names(&room.look(1600, &[(ALICE, 100)])), [(1, Some("Alice"))]);
+}
+
+#[test]
+fn somebody_else_at_the_same_place_does_not_inherit_the_name() {
+    let mut room = Room::new();
+    for look in 0..6 {
+        room.look(look * 200, &[(ALICE, 100)]);
+    }
+    assert_eq!(names(&room.look(1200, &[(BOB, 100)])), [(2, Some("Bob"))]);
+    assert_eq!(names(&room.look(1400, &[(STRANGER, 180)])), [(3, None)]);
+}
+
+#[test]
+fn two_faces_never_bear_one_name() {
+    let mut room = Room::new();
+    let copy = [8, 8, 200];
+    for look in 0..5 {
+        let faces = room.look(look * 200, &[(copy, 100), (ALICE, 400)]);
+        let bearers = faces.iter().filter(|face| face.name.is_some()).count();
+        assert_eq!(bearers, 1, "{:?}", names(&faces));
+        let (other, bearer) = (&faces[0], &faces[1]);
+        assert_eq!(bearer.name.as_deref(), Some("Alice"));
+        assert!(other.evidence.reason.contains(&format!("track {} is nearer", bearer.track)));
+    }
+}
+
+#[test]
+fn a_face_that_the_detector_misses_stays_for_a_moment_and_comes_back_as_itself() {
+    let mut room = Room::new();
+    for look in 0..3 {
+        room.look(look * 200, &[(ALICE, 100)]);
+    }
+    // The detector misses her, but she is there.
+    let mut rgb_with_her = |ms: u64| {
+        let mut room_without_detection = |rects: &[Rect]| {
+            let mut rgb = Rgb::filled(800, 200, [60; 3]);
+            for (dx, dy) in (0..100u32).flat_map(|dy| (0..100u32).map(move |dx| (dx, dy))) {
+                let at = rgb.offset(100 + dx, 50 + dy);
+                let shade = if dx / 25 % 2 == 0 { ALICE } else { [255 - ALICE[2]; 3] };
+                rgb.data[at..at + 3].copy_from_slice(&shade);
+            }
+            let at = room.start + Duration::from_millis(ms);
+            let scene = Scene { matcher: Some(&room.matcher), jitters: 1, interval: Duration::ZERO, at };
+            room.tracks.look(&mut room.engine, &rgb, rects, &scene)
+        };
+        room_without_detection(&[])
+    };
+    assert_eq!(names(&rgb_with_her(600)), [(1, Some("Alice"))]);
+    assert_eq!(names(&rgb_with_her(1900)), []);
+    assert_eq!(names(&room.look(2200, &[(ALICE, 100)])), [(1, Some("Alice"))]);
+    assert_eq!(names(&room.look(2400, &[])), [], "her place is empty");
+    assert_eq!(names(&room.look(6000, &[(ALICE, 100)])), [(2, Some("Alice"))]);
+}
+
+#[test]
+fn whoever_leaves_the_gallery_loses_the_name_at_once() {
+    let mut room = Room::new();
+    room.look(0, &[(ALICE, 100)]);
+    room.matcher = Matcher::new(&Config::defaults(Path::new("/")).recognition);
+    room.matcher.add("Bob", [("b".into(), of(BOB))]);
+    let face = room.look(200, &[(ALICE, 100)]).remove(0);
+    assert_eq!((face.name, face.evidence.reason.as_str()), (None, "Alice is not in the gallery any more"));
+}
+
+#[test]
+fn the_box_of_a_walking_face_is_said_where_it_will_be() {
+    let mut room = Room::new();
+    let mut faces = Vec::new();
+    for look in 0..8 {
+        faces = room.look(look * 200, &[(ALICE, 20 * look as i32)]);
+    }
+    let ahead = faces[0].rect_after(Duration::from_millis(100)).x - faces[0].rect.x;
+    assert!((8..=12).contains(&ahead), "{ahead} pixels in half an interval, at 20 an interval");
+    assert_eq!(faces[0].rect_after(Duration::from_secs(9)), faces[0].rect_after(Duration::from_millis(400)));
+}

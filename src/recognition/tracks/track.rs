@@ -1,0 +1,251 @@
+//! One face from look to look: where it is, what it looks like, and whose it is.
+
+use super::looks::Looks;
+use super::path::Path;
+use super::view::View;
+use crate::recognition::matcher::{Match, Matcher};
+use crate::recognition::quality::Quality;
+use crate::recognition::rule::{OF_A_VISIT, Standing, TO_KEEP};
+use crate::recognition::{Descriptor, words};
+use crate::sighting::{Rect, State};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// So many looks are compared with the gallery before a face is called unknown, unless that takes too long.
+const ENOUGH_LOOKS: u32 = 3;
+const LONG_ENOUGH: Duration = Duration::from_millis(600);
+/// An unknown face is looked at closely at each look at first, then so often: she may have turned towards the camera.
+const UNKNOWN_LOOKS: u32 = 5;
+const UNKNOWN_EVERY: Duration = Duration::from_millis(400);
+/// A face with a name is compared anew so often.
+const NAMED_EVERY: Duration = Duration::from_secs(1);
+/// So many comparisons in a row must speak against a name before it goes.
+const DOUBTS: u32 = 2;
+/// Views of one face at two looks, 0.2 s apart, are less alike when it moves or somebody else is there: in half of the
+/// looks at people who sign with their hands, in hardly any at people who sit still.
+const ALIKE: f32 = 0.8;
+/// Less alike, or less overlapping, it is quite possible that somebody else is there.
+const DOUBTFULLY_ALIKE: f32 = 0.6;
+const DOUBTFUL_IOU: f32 = 0.5;
+/// Looks at one person in one video are nearer to the mean of those before (median 0.24, nine of ten within 0.39); to
+/// that of few looks they are less near.
+const SAME_PERSON: f32 = 0.45;
+const SAME_PERSON_AT_FIRST: f32 = 0.5;
+const FIRST_LOOKS: u32 = 3;
+
+/// What a new look at a track's place shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shows {
+    /// The same person.
+    Same,
+    /// Something that may be a hand before the face: it is passed over once.
+    Doubtful,
+    /// Somebody else.
+    SomebodyElse,
+}
+
+/// A face that is followed.
+#[derive(Debug)]
+pub struct Track {
+    /// Its number.
+    pub number: u64,
+    /// Where it is.
+    pub path: Path,
+    /// When it was detected last.
+    pub seen_at: Instant,
+    /// The box that the detector gave last.
+    pub detected: Rect,
+    /// False while the detector misses it.
+    pub present: bool,
+    /// The name that the evidence speaks for.
+    pub claim: Option<Arc<str>>,
+    /// True while it bears that name, which no two tracks do.
+    pub bears: bool,
+    /// True when somebody else has taken its place.
+    pub over: bool,
+    /// The nearest person when it was compared last.
+    pub found: Option<Match>,
+    /// How well the face could be seen then.
+    pub quality: Quality,
+    pub(super) looks: Looks,
+    first_at: Instant,
+    view: View,
+    /// True when the face may look otherwise than at the last look.
+    changed: bool,
+    /// True when it may even be another one.
+    displaced: bool,
+    /// True when the last look was passed over.
+    passed_over: bool,
+    described_at: Option<Instant>,
+    doubts: u32,
+    judged: bool,
+    reason: String,
+}
+
+impl Track {
+    /// A face that was not there before.
+    pub fn new(number: u64, rect: Rect, view: View, at: Instant) -> Track {
+        Track {
+            number,
+            path: Path::new(rect, at),
+            seen_at: at,
+            detected: rect,
+            present: true,
+            claim: None,
+            bears: false,
+            over: false,
+            found: None,
+            quality: Quality::default(),
+            looks: Looks::default(),
+            first_at: at,
+            view,
+            changed: false,
+            displaced: false,
+            passed_over: false,
+            described_at: None,
+            doubts: 0,
+            judged: false,
+            reason: String::new(),
+        }
+    }
+
+    /// It is seen again.
+    pub fn see(&mut self, rect: Rect, view: View, at: Instant) {
+        let (likeness, iou) = (self.view.likeness(&view), rect.iou(self.path.rect_at(at)));
+        self.changed |= !self.present || likeness < ALIKE;
+        self.displaced |= likeness < DOUBTFULLY_ALIKE || iou < DOUBTFUL_IOU;
+        self.path.update(rect, at);
+        (self.seen_at, self.detected, self.view, self.present) = (at, rect, view, true);
+    }
+
+    /// True when what is at its place still looks like it.
+    pub fn looks_like(&self, view: &View) -> bool {
+        self.view.likeness(view) >= DOUBTFULLY_ALIKE
+    }
+
+    /// True when the face should be compared with the gallery at this look.
+    pub fn wants_description(&self, at: Instant) -> bool {
+        let Some(described_at) = self.described_at else { return true };
+        let since = at.saturating_duration_since(described_at);
+        self.changed
+            || self.passed_over
+            || self.doubts > 0
+            || match self.claim {
+                Some(_) => self.looks.total() < ENOUGH_LOOKS || since >= NAMED_EVERY,
+                None => self.looks.total() < UNKNOWN_LOOKS || since >= UNKNOWN_EVERY,
+            }
+    }
+
+    /// Whether a descriptor is of the track's person; `name` is whose it is by itself.
+    pub fn shows(&self, descriptor: &Descriptor, name: Option<&Arc<str>>) -> Shows {
+        let near = if self.looks.total() < FIRST_LOOKS { SAME_PERSON_AT_FIRST } else { SAME_PERSON };
+        let is_near = self.looks.distance(descriptor).is_none_or(|distance| distance <= near);
+        if is_near || (name.is_some() && name == self.claim.as_ref()) {
+            Shows::Same
+        } else if name.is_some() {
+            Shows::SomebodyElse
+        } else if !self.changed {
+            // Where nothing changed, nobody can have come: it is a poor look at the same person.
+            Shows::Same
+        } else if self.displaced || self.passed_over {
+            Shows::SomebodyElse
+        } else {
+            Shows::Doubtful
+        }
+    }
+
+    /// Passes a doubtful look over.
+    pub fn pass_over(&mut self) {
+        (self.passed_over, self.displaced) = (true, false);
+    }
+
+    /// Takes the descriptor of a look.
+    pub fn describe(&mut self, descriptor: Descriptor, quality: Quality, at: Instant) {
+        self.looks.add(descriptor, weight(quality));
+        (self.quality, self.described_at) = (quality, Some(at));
+        (self.changed, self.displaced, self.passed_over) = (false, false, false);
+    }
+
+    /// Forgets whose descriptors it has: another engine makes others.
+    pub fn forget_looks(&mut self) {
+        (self.looks, self.described_at) = (Looks::default(), None);
+    }
+
+    /// Compares it with the gallery. `new_look`: there has been a description since the last time.
+    pub fn judge(&mut self, matcher: &Matcher, new_look: bool) {
+        let Some(mean) = self.looks.mean() else { return };
+        let variance = 1.0 / self.looks.effective(&mean);
+        self.found = matcher.find(&mean, variance, OF_A_VISIT);
+        self.judged = true;
+        let wanted = self.found.as_ref().and_then(Match::name).cloned();
+        let Some(claim) = self.claim.clone() else {
+            (self.claim, self.doubts) = (wanted, 0);
+            self.reason = self.words(matcher, variance);
+            return;
+        };
+        if wanted.as_ref() == Some(&claim) {
+            self.doubts = 0;
+            self.reason = self.words(matcher, variance);
+            return;
+        }
+        let own = matcher.of_person(&claim, &mean, variance, TO_KEEP);
+        let kept = wanted.is_none() && own.is_some_and(|(distance, limit)| distance <= limit) && !self.is_barred();
+        if kept {
+            self.doubts = 0;
+            self.reason = own.map_or_else(String::new, |(distance, limit)| words::kept(&claim, distance, limit));
+            return;
+        }
+        self.doubts += u32::from(new_look);
+        // Somebody who is not in the gallery any more loses the name at once.
+        if self.doubts >= DOUBTS || own.is_none() {
+            (self.claim, self.doubts) = (wanted, 0);
+            // What spoke for the old name is not to speak against the new one.
+            self.looks.keep_newest(DOUBTS as usize);
+            self.reason = words::withdrawn(&claim, own);
+        }
+    }
+
+    fn words(&self, matcher: &Matcher, variance: f32) -> String {
+        words::of_match(self.found.as_ref(), matcher, &words::looks(self.looks.total(), 1.0 / variance))
+    }
+
+    fn is_barred(&self) -> bool {
+        self.found.as_ref().is_some_and(|found| found.standing == Standing::Barred)
+    }
+
+    /// What it is called: nothing is said of a face before it has been looked at enough.
+    pub fn state(&self, name: Option<&Arc<str>>, at: Instant, interval: Duration) -> State {
+        let nobody_to_compare_with = self.judged && self.found.is_none();
+        let long_enough = at.saturating_duration_since(self.first_at) + interval >= LONG_ENOUGH;
+        match name {
+            Some(_) => State::Named,
+            None if !self.judged => State::Seen,
+            None if nobody_to_compare_with || long_enough || self.looks.total() >= ENOUGH_LOOKS => State::Unknown,
+            None => State::Seen,
+        }
+    }
+
+    /// The distance that decided: to the person whose name it bears, else to the nearest.
+    pub fn distance(&self, matcher: &Matcher, name: Option<&Arc<str>>) -> Option<f32> {
+        let found = self.found.as_ref()?;
+        let own = name.filter(|name| **name != found.best.what).and_then(|name| {
+            matcher.of_person(name, &self.looks.mean()?, 1.0, OF_A_VISIT).map(|(distance, _)| distance)
+        });
+        Some(own.unwrap_or(found.best.distance))
+    }
+
+    /// How many independent looks it has been compared by.
+    pub fn effective_looks(&self) -> f32 {
+        self.looks.mean().map_or(0.0, |mean| self.looks.effective(&mean))
+    }
+
+    /// Why it is named or not.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+/// What a look counts: a small face says less.
+fn weight(quality: Quality) -> f32 {
+    (quality.width_px as f32 / 80.0).clamp(0.25, 1.0)
+}
