@@ -1,6 +1,6 @@
 //! What the camera gives ([`Frame`]) and what viewers get ([`Jpeg`]).
 
-use crate::pixels::{Format, Raw, Rgb, Turn};
+use crate::pixels::{Format, Luma, Raw, Rgb, Turn};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -68,6 +68,18 @@ impl Frame {
                 Ok(Arc::new(self.turn.apply(rgb)))
             })
             .clone()
+    }
+
+    /// A small plane of the upright picture's luma: to see whether anything moved, without decoding the picture.
+    pub fn luma(&self) -> Result<Luma, String> {
+        let raw = Raw { bytes: &self.bytes[..], width: self.width, height: self.height, stride: self.stride };
+        let luma = self.format.to_luma(raw)?;
+        if self.turn.is_none() {
+            return Ok(luma);
+        }
+        let data = luma.data.iter().flat_map(|&v| [v; 3]).collect();
+        let Rgb { width, height, data } = self.turn.apply(Rgb { width: luma.width, height: luma.height, data });
+        Ok(Luma { width, height, data: data.into_iter().step_by(3).collect() })
     }
 
     /// Width and height in pixels of the upright picture.

@@ -121,6 +121,15 @@ pub struct CameraStatus {
     pub since: SystemTime,
 }
 
+/// How often recognition looks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// From the start of one look to the next.
+    pub interval: Duration,
+    /// `None`: as the config says; else why it is less often.
+    pub why: Option<String>,
+}
+
 /// Every number and heartbeat of the program. Stages write, HTTP and the watchdog read.
 #[derive(Debug)]
 pub struct Health {
@@ -138,8 +147,11 @@ pub struct Health {
     last_frame: Mutex<Option<Instant>>,
     /// Looks of the recognition.
     pub looks: Counter,
+    /// Frames on which nothing had moved, so that there was nothing to look at.
+    pub still: Counter,
     /// How long the last look took.
     pub look_took: Took,
+    pace: Mutex<Pace>,
     last_look: Mutex<Option<Instant>>,
     /// `None` while recognition can work; else why not (no model, ...).
     recognition_error: Mutex<Option<String>>,
@@ -190,7 +202,9 @@ impl Default for Health {
             capture_fps: Rate::default(),
             last_frame: Mutex::default(),
             looks: Counter::default(),
+            still: Counter::default(),
             look_took: Took::default(),
+            pace: Mutex::default(),
             last_look: Mutex::default(),
             recognition_error: Mutex::default(),
             encoded: Counter::default(),
@@ -260,6 +274,29 @@ impl Health {
         self.looks.add();
         self.look_took.set(took);
         *lock(&self.last_look) = Some(Instant::now());
+    }
+
+    /// A frame was found to show what the last one that was looked at shows.
+    pub fn nothing_moved(&self) {
+        self.still.add();
+        *lock(&self.last_look) = Some(Instant::now());
+    }
+
+    /// Recognition looks so often now; a change of the reason is logged.
+    pub fn set_pace(&self, pace: Pace) {
+        let mut known = lock(&self.pace);
+        if known.why.is_some() != pace.why.is_some() {
+            match &pace.why {
+                Some(why) => log::warn!("recognition: looks every {} ms, {why}", pace.interval.as_millis()),
+                None => log::info!("recognition: looks every {} ms again", pace.interval.as_millis()),
+            }
+        }
+        *known = pace;
+    }
+
+    /// How often recognition looks.
+    pub fn pace(&self) -> Pace {
+        lock(&self.pace).clone()
     }
 
     /// How long ago the last look ended.

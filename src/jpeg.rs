@@ -1,8 +1,10 @@
 //! JPEG as bytes: what a camera sends, walked marker by marker ([`Walk`]), tidied ([`tidy`]) and decoded ([`decode`]).
 
 mod layout;
+#[cfg(feature = "turbojpeg")]
+pub mod turbo;
 
-use crate::pixels::{Rgb, check_size};
+use crate::pixels::{Luma, Rgb, check_size};
 use layout::Layout;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -26,6 +28,24 @@ pub fn decode(jpeg: &[u8]) -> Result<Rgb, String> {
         return Err(format!("a JPEG of {width}x{height} became {} bytes", data.len()));
     }
     Ok(Rgb { width, height, data })
+}
+
+/// Decodes the luma alone, at one `divisor`-th of the size (1, 2, 4 or 8).
+///
+/// # Errors
+/// Says in the decoder's words what is wrong.
+#[cfg(feature = "turbojpeg")]
+pub fn luma(jpeg: &[u8], divisor: u32) -> Result<Luma, String> {
+    turbo::luma(jpeg, divisor)
+}
+
+/// Decodes the luma alone, at one `divisor`-th of the size (1, 2, 4 or 8). This decoder knows no smaller sizes.
+///
+/// # Errors
+/// Says in the decoder's words what is wrong.
+#[cfg(not(feature = "turbojpeg"))]
+pub fn luma(jpeg: &[u8], divisor: u32) -> Result<Luma, String> {
+    Ok(decode(jpeg)?.luma(divisor))
 }
 
 /// Refuses what zune-jpeg, here and within crate `image`, cannot read without a panic, which would end the program: see

@@ -1,11 +1,14 @@
 //! Pixel formats: one table, [`FORMATS`], and the way from each of them to [`Rgb`].
 
 mod convert;
+mod luma;
 mod shape;
 
 use convert::Converter;
+use luma::Samples;
 use std::borrow::Cow;
 
+pub use luma::Luma;
 pub use shape::Turn;
 
 /// Pictures above this many pixels a side are refused: no camera has them, and a lying header may claim them.
@@ -25,6 +28,12 @@ pub struct Rgb {
 }
 
 impl Rgb {
+    /// A small plane of its green, which is near enough to luma.
+    pub fn luma(&self, divisor: u32) -> Luma {
+        let raw = Raw { bytes: &self.data[..], width: self.width, height: self.height, stride: self.width * 3 };
+        luma::shrunk(raw, Samples { step: 3, first: 1 }, divisor)
+    }
+
     /// A picture filled with one colour.
     pub fn filled(width: u32, height: u32, color: [u8; 3]) -> Rgb {
         Rgb { width, height, data: color.repeat(width as usize * height as usize) }
@@ -68,6 +77,8 @@ pub struct Format {
     min_stride: fn(u32) -> u32,
     /// Bytes of a whole picture for a stride and a height.
     size: fn(u32, u32) -> usize,
+    /// Where the luma is, in raw formats.
+    luma: Samples,
     convert: Converter,
 }
 
@@ -80,27 +91,36 @@ pub const FORMATS: &[Format] = &[
     planar(b"NV21", "4:2:0, two planes, V before U", convert::nv21),
     planar(b"YU12", "4:2:0, three planes", convert::yu12),
     planar(b"YV12", "4:2:0, three planes, V before U", convert::yv12),
-    packed(b"RGB3", "24-bit red, green, blue", |width| width * 3, convert::rgb3),
-    packed(b"BGR3", "24-bit blue, green, red", |width| width * 3, convert::bgr3),
-    packed(b"YUYV", "4:2:2 packed", pair_stride, convert::yuyv),
-    packed(b"UYVY", "4:2:2 packed, chroma first", pair_stride, convert::uyvy),
-    packed(b"YVYU", "4:2:2 packed, V before U", pair_stride, convert::yvyu),
-    packed(b"GREY", "8-bit grey", |width| width, convert::grey),
+    packed(b"RGB3", "24-bit red, green, blue", |width| width * 3, (3, 1), convert::rgb3),
+    packed(b"BGR3", "24-bit blue, green, red", |width| width * 3, (3, 1), convert::bgr3),
+    packed(b"YUYV", "4:2:2 packed", pair_stride, (2, 0), convert::yuyv),
+    packed(b"UYVY", "4:2:2 packed, chroma first", pair_stride, (2, 1), convert::uyvy),
+    packed(b"YVYU", "4:2:2 packed, V before U", pair_stride, (2, 0), convert::yvyu),
+    packed(b"GREY", "8-bit grey", |width| width, (1, 0), convert::grey),
 ];
 
 const fn jpeg(fourcc: &[u8; 4], what: &'static str) -> Format {
-    Format { fourcc: *fourcc, what, jpeg: true, min_stride: |_| 0, size: |_, _| 0, convert: convert::jpeg }
+    let luma = Samples { step: 0, first: 0 };
+    Format { fourcc: *fourcc, what, jpeg: true, min_stride: |_| 0, size: |_, _| 0, luma, convert: convert::jpeg }
 }
 
-/// One plane.
-const fn packed(fourcc: &[u8; 4], what: &'static str, min_stride: fn(u32) -> u32, convert: Converter) -> Format {
+/// One plane; in red, green and blue, green is near enough to luma.
+const fn packed(
+    fourcc: &[u8; 4],
+    what: &'static str,
+    min_stride: fn(u32) -> u32,
+    (step, first): (u32, u32),
+    convert: Converter,
+) -> Format {
+    let luma = Samples { step, first };
     let size = |stride: u32, height: u32| stride as usize * height as usize;
-    Format { fourcc: *fourcc, what, jpeg: false, min_stride, size, convert }
+    Format { fourcc: *fourcc, what, jpeg: false, min_stride, size, luma, convert }
 }
 
 /// A plane of luma; chroma in half its width and height behind it.
 const fn planar(fourcc: &[u8; 4], what: &'static str, convert: Converter) -> Format {
-    Format { fourcc: *fourcc, what, jpeg: false, min_stride: |width| width, size: planes_420, convert }
+    let luma = Samples { step: 1, first: 0 };
+    Format { fourcc: *fourcc, what, jpeg: false, min_stride: |width| width, size: planes_420, luma, convert }
 }
 
 fn pair_stride(width: u32) -> u32 {
@@ -143,6 +163,20 @@ impl Format {
     /// # Errors
     /// Says what is wrong with the picture: too short, too large, or a JPEG that cannot be decoded.
     pub fn to_rgb(&self, raw: Raw<&[u8]>) -> Result<Rgb, String> {
+        (self.convert)(self.checked(raw)?)
+    }
+
+    /// A small plane of the picture's luma, at a fraction of the cost of the whole picture.
+    ///
+    /// # Errors
+    /// As [`Format::to_rgb`].
+    pub fn to_luma(&self, raw: Raw<&[u8]>) -> Result<Luma, String> {
+        let raw = self.checked(raw)?;
+        let divisor = luma::divisor(raw.width);
+        if self.jpeg { crate::jpeg::luma(raw.bytes, divisor) } else { Ok(luma::shrunk(raw, self.luma, divisor)) }
+    }
+
+    fn checked<'a>(&self, raw: Raw<&'a [u8]>) -> Result<Raw<&'a [u8]>, String> {
         let Raw { bytes, width, height, stride } = raw;
         check_size(width, height)?;
         if !self.jpeg && stride < (self.min_stride)(width) {
@@ -154,7 +188,7 @@ impl Format {
         }
         // Some drivers send whole pages, with nothing in what is left of the last one.
         let bytes = if self.jpeg { bytes } else { &bytes[..needed] };
-        (self.convert)(Raw { bytes, ..raw })
+        Ok(Raw { bytes, ..raw })
     }
 }
 

@@ -49,6 +49,17 @@ impl Rect {
         Rect { x: side(self.x), y: side(self.y), w: self.w + 2 * by, h: self.h + 2 * by }
     }
 
+    /// The smallest rectangle around both.
+    pub fn around(self, other: Rect) -> Rect {
+        let end = |start: i32, length: u32| i64::from(start) + i64::from(length);
+        let span = |a: i32, a_len: u32, b: i32, b_len: u32| {
+            let start = a.min(b);
+            (start, (end(a, a_len).max(end(b, b_len)) - i64::from(start)) as u32)
+        };
+        let ((x, w), (y, h)) = (span(self.x, self.w, other.x, other.w), span(self.y, self.h, other.y, other.h));
+        Rect { x, y, w, h }
+    }
+
     /// The rectangle in a picture that is `factor` times as large.
     pub fn scaled(self, factor: f64) -> Rect {
         let scale = |v: f64| (v * factor).round();

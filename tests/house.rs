@@ -29,6 +29,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("sd_notify", &["service"]),
     ("signal_hook", &["service"]),
     ("tiny_http", &["http/server"]),
+    ("turbojpeg", &["jpeg/turbo.rs"]),
     ("v4l", &["camera/v4l2"]),
     ("yuv", &["pixels", "camera/scene.rs"]),
 ];

@@ -73,12 +73,20 @@ fn look_at_all(
             let format = Format::by_fourcc(b"MJPG").context("MJPG")?;
             let frame = Frame::new(seq as u64, Moment::now(), format, raw, Turn::default());
             let began = Instant::now();
+            let luma = frame.luma().ok();
+            let motion = eyes.motion(luma.as_ref(), (width, height));
+            next_look = now + Duration::from_millis(u64::from(config.recognition.interval_ms));
+            if !eyes.need(&motion, captured_at) {
+                current = current.map(|seen| Sightings { captured_at, ..seen });
+                watched.shown.push(current.as_ref().map(|seen| seen.faces.clone()).unwrap_or_default());
+                continue;
+            }
             let rgb = frame.rgb().map_err(|error| anyhow::anyhow!(error))?;
-            let matcher = Some(&library.matcher);
-            let faces = eyes.look(opened.engine.as_mut(), &rgb, matcher, &config.recognition, captured_at);
+            let (matcher, engine) = (Some(&library.matcher), opened.engine.as_mut());
+            let faces = eyes.look(engine, &rgb, &motion, matcher, &config.recognition, captured_at);
+            eyes.remember(luma);
             let took = began.elapsed();
             let interval = Duration::from_millis(u64::from(config.recognition.interval_ms));
-            next_look = now + interval;
             let (width, height) = (rgb.width, rgb.height);
             let sightings = Sightings { frame: seq as u64, captured_at, took, interval, width, height, faces };
             if std::env::var_os("VERBOSE").is_some() {

@@ -42,6 +42,9 @@ pub fn state(stage: &Stage, role: Role) -> Value {
             "pictures": roster.used(),
             "skipped": roster.skipped(),
             "generation": roster.generation,
+            "still": health.still.get(),
+            "pace_ms": health.pace().interval.as_millis() as u64,
+            "pace_why": health.pace().why,
             "threshold_why": roster.threshold.as_ref().map(|threshold| &threshold.why),
             "expected": roster.threshold.as_ref().map(|threshold| json!({
                 "strangers_named": threshold.strangers_named.map(round4),
@@ -123,6 +126,8 @@ pub fn metrics(stage: &Stage) -> String {
     page.counter("camera_dropped_total", "frames that a newer one overtook", health.dropped.get());
     page.counter("camera_corrupt_total", "frames that were broken", health.corrupt.get());
     page.counter("looks_total", "looks of the recognition", health.looks.get());
+    page.counter("still_total", "frames on which nothing had moved, so that nobody looked", health.still.get());
+    page.gauge("look_interval_seconds", "from the start of one look to the next", health.pace().interval.as_secs_f64());
     page.gauge("look_seconds", "how long the last look took", seconds(health.look_took.ms()));
     page.gauge("faces", "faces in sight", current(stage).map_or(0, |s| s.faces.len()));
     page.gauge("gallery_people", "people who can be recognised", roster.known());

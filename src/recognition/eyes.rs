@@ -1,35 +1,68 @@
-//! A look at a picture: where faces are, whose tracks they belong to, who they are.
+//! A look at a picture: where faces are, whose tracks they belong to, who they are. And whether a look is needed at all.
 
 use super::Engine;
 use super::matcher::Matcher;
+use super::motion::{Gate, Motion};
 use super::scan::Scanner;
 use super::tracks::{Scene, Tracks};
 use crate::config::Recognition;
-use crate::pixels::Rgb;
+use crate::pixels::{Luma, Rgb};
 use crate::sighting::Sighting;
 use std::time::{Duration, Instant};
+
+/// A face that does not move is looked at again so often: it is easy to be still for a moment.
+const STILL_FACE_EVERY: Duration = Duration::from_millis(1500);
 
 /// What is remembered from look to look.
 #[derive(Debug, Default)]
 pub struct Eyes {
+    gate: Gate,
     scanner: Scanner,
     tracks: Tracks,
+    looked_at: Option<Instant>,
 }
 
 impl Eyes {
+    /// What moved since the last look on a frame of `size` pixels. With `None`, nobody can tell.
+    pub fn motion(&mut self, luma: Option<&Luma>, size: (u32, u32)) -> Motion {
+        luma.map_or(Motion::Unknown, |luma| self.gate.compare(luma, size))
+    }
+
+    /// True when a frame that was captured at `at` and on which that moved has to be looked at.
+    pub fn need(&self, motion: &Motion, at: Instant) -> bool {
+        let since = self.looked_at.map(|last| at.saturating_duration_since(last));
+        !motion.is_none()
+            || since.is_none_or(|since| !self.tracks.is_empty() && since >= STILL_FACE_EVERY)
+            || self.tracks.are_unsettled(at)
+            || self.scanner.is_due(at)
+    }
+
     /// The faces on a picture that was captured at `at`, left to right. Without a `matcher` nobody can say who they are.
     pub fn look(
         &mut self,
         engine: &mut dyn Engine,
         rgb: &Rgb,
+        motion: &Motion,
         matcher: Option<&Matcher>,
         config: &Recognition,
         at: Instant,
     ) -> Vec<Sighting> {
-        let faces = self.scanner.find(engine, rgb, config, at);
+        let expected = self.tracks.expected(at);
+        let faces = self.scanner.find(engine, rgb, &expected, motion, config, at);
         let interval = Duration::from_millis(u64::from(config.interval_ms));
         let scene = Scene { matcher, jitters: config.num_jitters, interval, at };
+        self.looked_at = Some(at);
         self.tracks.look(engine, rgb, &faces, &scene)
+    }
+
+    /// Later frames are compared with this one, which was looked at.
+    pub fn remember(&mut self, luma: Option<Luma>) {
+        self.gate.remember(luma);
+    }
+
+    /// Another gallery is at work: faces are looked at again, whether they move or not.
+    pub fn look_again(&mut self) {
+        self.looked_at = None;
     }
 
     /// Another engine looks from now on: what two engines make of a face must not be compared.

@@ -1,31 +1,52 @@
-//! Where on a frame to look for faces. Small faces cost four times as much per doubling (`upsample`), so the whole frame is
-//! swept for them once a second only; in between, it is looked at one doubling less, and small faces that are known are
-//! followed where they were. HOG's false faces (a collar, a flag) are found out by a closer look at each new one.
+//! Where on a frame to look for faces. Most of a frame shows what it showed before: faces that are known are followed where
+//! they should be, at the size at which the detector just sees them; newcomers are looked for where something moved; the
+//! whole frame only now and then. HOG's false faces (a collar, a flag) are found out by a closer look at each new one.
 
+use super::motion::Motion;
 use super::{Detect, Engine, is_found_again};
 use crate::config::{Detector, Recognition};
 use crate::pixels::Rgb;
 use crate::sighting::Rect;
 use std::time::{Duration, Instant};
 
-/// From the end of one sweep to the next: where a sweep takes a second itself, there are still cheap looks in between.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// From the end of one look at the whole frame to the next: while something moves, and while nothing does.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+const IDLE_SWEEP_EVERY: Duration = Duration::from_secs(20);
+/// Where so much of the frame moves, the whole of it is looked at instead, one doubling less; and as it is, so often.
+const MOST_OF_THE_FRAME: f32 = 0.6;
+const MOVING_SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Where a face that is followed moves, a newcomer beside it is looked for so often.
+const BESIDE_EVERY: Duration = Duration::from_secs(2);
+/// What moves is looked at with so much around it, in pixels: a head may be still at first, and HOG wants its margins.
+const MARGIN: u32 = 40;
+/// The width in pixels at which a face is followed: HOG sees faces from 80, at once and for little.
+const FOLLOWED_WIDTH: f64 = 100.0;
+/// Where it is missed, it is looked for again, larger and in a larger place.
+const SECOND_TRY_WIDTH: f64 = 150.0;
 /// Boxes that overlap more are of the same face.
 const SAME_FACE_IOU: f32 = 0.3;
 
-/// Remembers where faces are between two sweeps.
+/// Remembers when what was looked at.
 #[derive(Debug, Default)]
 pub struct Scanner {
     swept_at: Option<Instant>,
+    beside_at: Option<Instant>,
     frame_size: (u32, u32),
-    known: Vec<Rect>,
     /// What looked like faces and was none, since the last sweep.
     rejected: Vec<Rect>,
 }
 
 impl Scanner {
-    /// The faces on a frame, left to right, in pixels of the frame.
-    pub fn find(&mut self, engine: &mut dyn Engine, rgb: &Rgb, config: &Recognition, now: Instant) -> Vec<Rect> {
+    /// The faces on a frame, left to right, in pixels of the frame. `expected` is where known faces should be.
+    pub fn find(
+        &mut self,
+        engine: &mut dyn Engine,
+        rgb: &Rgb,
+        expected: &[Rect],
+        motion: &Motion,
+        config: &Recognition,
+        now: Instant,
+    ) -> Vec<Rect> {
         let how = Detect::Live { width: config.detect_width, upsample: config.upsample };
         let scale = how.scale(rgb.width, rgb.height);
         // The CNN sees faces of all sizes at one price, gives no false ones to speak of, and is not asked twice.
@@ -35,48 +56,88 @@ impl Scanner {
         if self.frame_size != (rgb.width, rgb.height) {
             *self = Scanner { frame_size: (rgb.width, rgb.height), ..Scanner::default() };
         }
-        let due = self.swept_at.is_none_or(|at| now.saturating_duration_since(at) >= SWEEP_EVERY);
-        let mut missed = Vec::new();
-        let mut found = if due || config.upsample == 0 {
-            self.sweep(engine, rgb, scale, due, now)
-        } else {
-            let mut found = self.believed(engine, rgb, scale / 2.0);
-            for &place in &self.known {
-                if is_among(place, &found) {
-                    continue;
-                }
-                match follow(engine, rgb, place, scale) {
-                    Some(face) if !is_among(face, &found) => found.push(face),
-                    Some(_) => {}
-                    // It may have turned away for a moment: it is looked for until the next sweep.
-                    None => missed.push(place),
-                }
+        let mut found = Vec::new();
+        for &place in expected {
+            if let Some(face) = follow(engine, rgb, place, scale)
+                && !is_among(face, &found)
+            {
+                found.push(face);
             }
-            found
-        };
+        }
+        for face in self.newcomers(engine, rgb, expected, motion, scale, now) {
+            if !is_among(face, &found) {
+                found.push(face);
+            }
+        }
         found.sort_by_key(|face| face.x);
-        self.known = found.iter().copied().chain(missed).collect();
         found
     }
 
-    /// Looks at the whole frame; `anew`: what was rejected gets another chance.
-    fn sweep(&mut self, engine: &mut dyn Engine, rgb: &Rgb, scale: f64, anew: bool, now: Instant) -> Vec<Rect> {
+    /// True when it is time to look at the whole frame although nothing moves.
+    pub fn is_due(&self, now: Instant) -> bool {
+        is_past(self.swept_at, IDLE_SWEEP_EVERY, now)
+    }
+
+    fn newcomers(
+        &mut self,
+        engine: &mut dyn Engine,
+        rgb: &Rgb,
+        expected: &[Rect],
+        motion: &Motion,
+        scale: f64,
+        now: Instant,
+    ) -> Vec<Rect> {
+        let Motion::At(places) = motion else { return self.sweep(engine, rgb, expected, scale, now) };
+        let every = if places.is_empty() { IDLE_SWEEP_EVERY } else { SWEEP_EVERY };
+        if is_past(self.swept_at, every, now) {
+            return self.sweep(engine, rgb, expected, scale, now);
+        }
+        let frame = rgb.width as f32 * rgb.height as f32;
+        let moving: Vec<Rect> =
+            joined(places.iter().map(|place| place.grown(MARGIN).clipped(rgb.width, rgb.height)).collect());
+        if moving.iter().map(|place| place.w as f32 * place.h as f32).sum::<f32>() > MOST_OF_THE_FRAME * frame {
+            if is_past(self.swept_at, MOVING_SWEEP_EVERY, now) {
+                return self.sweep(engine, rgb, expected, scale, now);
+            }
+            return self.believed(engine, rgb, expected, Rect { x: 0, y: 0, w: rgb.width, h: rgb.height }, scale / 2.0);
+        }
+        let beside = is_past(self.beside_at, BESIDE_EVERY, now);
+        let mut found = Vec::new();
+        for place in moving {
+            let is_of_known = expected.iter().any(|face| is_within(*face, place));
+            if !is_of_known || beside {
+                found.extend(self.believed(engine, rgb, expected, place, scale));
+            }
+        }
+        if beside {
+            self.beside_at = Some(now);
+        }
+        found
+    }
+
+    /// Looks at the whole frame; what was rejected gets another chance.
+    fn sweep(&mut self, engine: &mut dyn Engine, rgb: &Rgb, expected: &[Rect], scale: f64, now: Instant) -> Vec<Rect> {
         let started = Instant::now();
-        if anew {
-            self.rejected.clear();
-        }
-        let found = self.believed(engine, rgb, scale);
-        if anew {
-            self.swept_at = Some(now + started.elapsed());
-        }
+        self.rejected.clear();
+        let found = self.believed(engine, rgb, expected, Rect { x: 0, y: 0, w: rgb.width, h: rgb.height }, scale);
+        // From its end on: where a sweep takes a second itself, there are still cheap looks in between.
+        let ended = now + started.elapsed();
+        (self.swept_at, self.beside_at) = (Some(ended), Some(ended));
         found
     }
 
-    /// The faces on a whole frame: those that are where one was, and new ones that are found again when looked at closely.
-    fn believed(&mut self, engine: &mut dyn Engine, rgb: &Rgb, scale: f64) -> Vec<Rect> {
-        let mut faces = engine.detect(rgb, scale);
+    /// The faces in a part of a frame: those that are where one was, and new ones that are found again when looked at closely.
+    fn believed(
+        &mut self,
+        engine: &mut dyn Engine,
+        rgb: &Rgb,
+        expected: &[Rect],
+        place: Rect,
+        scale: f64,
+    ) -> Vec<Rect> {
+        let mut faces = detect_in(engine, rgb, place, scale);
         faces.retain(|&face| {
-            if is_among(face, &self.known) {
+            if is_among(face, expected) {
                 return true;
             }
             if is_among(face, &self.rejected) {
@@ -92,16 +153,58 @@ impl Scanner {
     }
 }
 
+fn is_past(at: Option<Instant>, every: Duration, now: Instant) -> bool {
+    at.is_none_or(|at| now.saturating_duration_since(at) >= every)
+}
+
 fn is_among(face: Rect, others: &[Rect]) -> bool {
     others.iter().any(|other| face.iou(*other) > SAME_FACE_IOU)
 }
 
-/// Looks for a face around the place where it was, half of its width to each side.
+/// True when the middle of `face` is in `place`.
+fn is_within(face: Rect, place: Rect) -> bool {
+    let inside = |at: i32, half: u32, from: i32, length: u32| {
+        let middle = i64::from(at) + i64::from(half / 2);
+        (i64::from(from)..i64::from(from) + i64::from(length)).contains(&middle)
+    };
+    inside(face.x, face.w, place.x, place.w) && inside(face.y, face.h, place.y, place.h)
+}
+
+/// Places that overlap become one.
+fn joined(mut places: Vec<Rect>) -> Vec<Rect> {
+    let mut at = 0;
+    while at < places.len() {
+        match (at + 1..places.len()).find(|&other| places[at].iou(places[other]) > 0.0) {
+            Some(other) => {
+                let other = places.swap_remove(other);
+                places[at] = places[at].around(other);
+                at = 0;
+            }
+            None => at += 1,
+        }
+    }
+    places
+}
+
+/// The faces in a part of a frame, in pixels of the frame.
+fn detect_in(engine: &mut dyn Engine, rgb: &Rgb, place: Rect, scale: f64) -> Vec<Rect> {
+    if (place.w, place.h) == (rgb.width, rgb.height) {
+        return engine.detect(rgb, scale);
+    }
+    let faces = engine.detect(&rgb.cropped(place), scale);
+    faces.into_iter().map(|face| Rect { x: face.x + place.x, y: face.y + place.y, ..face }).collect()
+}
+
+/// Looks for a face around the place where it should be, half of its width to each side; if it is not there, all of it.
 fn follow(engine: &mut dyn Engine, rgb: &Rgb, place: Rect, scale: f64) -> Option<Rect> {
-    let around = place.grown(place.w / 2).clipped(rgb.width, rgb.height);
-    let faces = engine.detect(&rgb.cropped(around), scale);
-    let in_frame = faces.into_iter().map(|face| Rect { x: face.x + around.x, y: face.y + around.y, ..face });
-    in_frame.max_by(|a, b| a.iou(place).total_cmp(&b.iou(place)))
+    for (margin, width) in [(place.w / 2, FOLLOWED_WIDTH), (place.w, SECOND_TRY_WIDTH)] {
+        let around = place.grown(margin).clipped(rgb.width, rgb.height);
+        let faces = detect_in(engine, rgb, around, scale.min(width / f64::from(place.w.max(1))));
+        if let Some(face) = faces.into_iter().max_by(|a, b| a.iou(place).total_cmp(&b.iou(place))) {
+            return Some(face);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -154,80 +257,98 @@ mod tests {
 
     const LARGE: Rect = Rect { x: 400, y: 100, w: 100, h: 100 };
     const SMALL: Rect = Rect { x: 100, y: 100, w: 60, h: 60 };
+    const STILL: Motion = Motion::At(Vec::new());
 
     fn recognition() -> Recognition {
         crate::config::Config::defaults("/".as_ref()).recognition
     }
 
-    /// Looks at `faces` so many milliseconds after the first look.
-    fn looker(start: Instant) -> impl FnMut(u64, &[Rect]) -> Vec<Rect> {
-        let (mut engine, mut scanner) = (Fake::default(), Scanner::default());
-        move |ms, faces| scanner.find(&mut engine, &frame(faces), &recognition(), start + Duration::from_millis(ms))
+    fn moved(place: Rect) -> Motion {
+        Motion::At(vec![place])
+    }
+
+    /// Looks so many milliseconds after the first look; gives what it finds, and how many pixels it looked at.
+    struct Looker {
+        engine: Fake,
+        scanner: Scanner,
+        start: Instant,
+    }
+
+    impl Looker {
+        fn new() -> Looker {
+            Looker { engine: Fake::default(), scanner: Scanner::default(), start: Instant::now() }
+        }
+
+        fn look(&mut self, ms: u64, rgb: &Rgb, expected: &[Rect], motion: &Motion) -> (Vec<Rect>, f64) {
+            self.engine.pixels_looked_at = 0.0;
+            let at = self.start + Duration::from_millis(ms);
+            let found = self.scanner.find(&mut self.engine, rgb, expected, motion, &recognition(), at);
+            (found, self.engine.pixels_looked_at)
+        }
     }
 
     #[test]
-    fn a_small_face_is_followed_between_sweeps_at_less_than_half_of_the_price() {
-        let (mut engine, mut scanner, start) = (Fake::default(), Scanner::default(), Instant::now());
-        let mut look = |ms: u64, faces: &[Rect]| {
-            engine.pixels_looked_at = 0.0;
-            let found = scanner.find(&mut engine, &frame(faces), &recognition(), start + Duration::from_millis(ms));
-            (found, engine.pixels_looked_at)
-        };
-        assert_eq!(look(0, &[SMALL, LARGE]).0, [SMALL, LARGE]);
-        let (_, sweep) = look(3000, &[SMALL, LARGE]);
-        let moved = Rect { x: SMALL.x + 20, ..SMALL };
-        let (found, price) = look(3200, &[moved, LARGE]);
+    fn faces_are_followed_at_a_twentieth_of_the_price_of_the_whole_frame() {
+        let mut looker = Looker::new();
+        let (found, sweep) = looker.look(0, &frame(&[SMALL, LARGE]), &[], &Motion::Unknown);
+        assert_eq!(found, [SMALL, LARGE]);
+        let moved = Rect { x: SMALL.x + 10, ..SMALL };
+        let (found, price) = looker.look(200, &frame(&[moved, LARGE]), &[SMALL, LARGE], &STILL);
         assert_eq!(found, [moved, LARGE]);
-        assert!(price < sweep / 2.0, "{price} of {sweep}");
+        assert!(price < sweep / 12.0, "{price} of {sweep}");
     }
 
     #[test]
-    fn a_new_large_face_is_seen_at_once_and_a_new_small_one_at_the_next_sweep() {
-        let mut look = looker(Instant::now());
-        assert_eq!(look(0, &[]), []);
-        assert_eq!(look(200, &[SMALL, LARGE]), [LARGE]);
-        assert_eq!(look(3000, &[SMALL, LARGE]), [SMALL, LARGE]);
+    fn a_newcomer_is_found_at_once_where_something_moved_and_else_at_the_next_sweep() {
+        let mut looker = Looker::new();
+        looker.look(0, &frame(&[]), &[], &Motion::Unknown);
+        let body = Rect { x: 60, y: 80, w: 140, h: 300 };
+        assert_eq!(looker.look(200, &frame(&[SMALL]), &[], &moved(body)).0, [SMALL]);
+        assert_eq!(looker.look(400, &frame(&[SMALL]), &[], &moved(Rect { x: 400, ..body })).0, []);
+        assert_eq!(looker.look(19_000, &frame(&[SMALL]), &[], &STILL).0, []);
+        assert_eq!(looker.look(21_000, &frame(&[SMALL]), &[], &STILL).0, [SMALL]);
     }
 
     #[test]
-    fn a_small_face_that_turned_away_is_found_again_before_the_next_sweep() {
-        let mut look = looker(Instant::now());
-        assert_eq!([look(0, &[SMALL]).len(), look(200, &[]).len(), look(400, &[SMALL]).len()], [1, 0, 1]);
+    fn beside_a_face_that_moves_a_newcomer_is_found_within_two_seconds() {
+        let mut looker = Looker::new();
+        looker.look(0, &frame(&[LARGE]), &[], &Motion::Unknown);
+        let beside = Rect { x: LARGE.x - 90, ..SMALL };
+        let both = frame(&[beside, LARGE]);
+        let place = moved(Rect { x: 280, y: 60, w: 260, h: 300 });
+        assert_eq!(looker.look(200, &both, &[LARGE], &place).0, [LARGE]);
+        assert_eq!(looker.look(2300, &both, &[LARGE], &place).0, [beside, LARGE]);
+    }
+
+    #[test]
+    fn a_face_that_went_further_than_expected_is_found_in_a_larger_place() {
+        let mut looker = Looker::new();
+        looker.look(0, &frame(&[SMALL]), &[], &Motion::Unknown);
+        let far = Rect { x: SMALL.x + 55, ..SMALL };
+        assert_eq!(looker.look(200, &frame(&[far]), &[SMALL], &STILL).0, [far]);
     }
 
     #[test]
     fn what_is_a_face_on_the_whole_frame_only_is_not_believed_and_not_asked_again_before_the_next_sweep() {
-        let (mut engine, mut scanner, start) = (Fake::default(), Scanner::default(), Instant::now());
-        let mut price_of = |ms: u64, picture: &Rgb| {
-            engine.pixels_looked_at = 0.0;
-            assert_eq!(scanner.find(&mut engine, picture, &recognition(), start + Duration::from_millis(ms)), []);
-            engine.pixels_looked_at
-        };
+        let mut looker = Looker::new();
         let (empty, flag) = (frame(&[]), with_red(&[LARGE], 1));
-        price_of(0, &empty);
-        let alone = price_of(100, &empty);
-        assert!(price_of(200, &flag) > alone);
-        assert_eq!(price_of(300, &flag), alone);
+        let everywhere = moved(Rect { x: 0, y: 0, w: 640, h: 480 });
+        looker.look(0, &empty, &[], &Motion::Unknown);
+        let alone = looker.look(100, &empty, &[], &everywhere).1;
+        let (found, asked) = looker.look(200, &flag, &[], &everywhere);
+        assert!(found.is_empty() && asked > alone);
+        assert_eq!(looker.look(300, &flag, &[], &everywhere), (vec![], alone));
     }
 
     #[test]
-    fn where_a_sweep_takes_longer_than_the_pause_between_sweeps_there_are_cheap_looks_too() {
-        let (mut engine, mut scanner, start) = (Fake::default(), Scanner::default(), Instant::now());
-        scanner.find(&mut engine, &frame(&[]), &recognition(), start);
-        // As if the sweep had taken 1.2 s.
-        scanner.swept_at = Some(start + Duration::from_millis(1200));
-        engine.pixels_looked_at = 0.0;
-        scanner.find(&mut engine, &frame(&[]), &recognition(), start + Duration::from_millis(1300));
-        assert_eq!(engine.pixels_looked_at, 640.0 * 480.0);
-    }
-
-    #[test]
-    fn without_upsampling_the_whole_frame_is_looked_at_every_time() {
-        let (mut engine, mut scanner) = (Fake::default(), Scanner::default());
-        let config = Recognition { upsample: 0, ..recognition() };
-        assert_eq!(scanner.find(&mut engine, &frame(&[LARGE]), &config, Instant::now()), [LARGE]);
-        engine.pixels_looked_at = 0.0;
-        assert_eq!(scanner.find(&mut engine, &frame(&[LARGE]), &config, Instant::now()), [LARGE]);
-        assert_eq!(engine.pixels_looked_at, 640.0 * 480.0);
+    fn where_everything_moves_the_whole_frame_is_looked_at_one_doubling_less_and_once_a_second_as_it_is() {
+        let mut looker = Looker::new();
+        let everywhere = moved(Rect { x: 0, y: 0, w: 640, h: 480 });
+        looker.look(0, &frame(&[]), &[], &Motion::Unknown);
+        assert_eq!(looker.look(900, &frame(&[]), &[], &everywhere).1, 640.0 * 480.0);
+        assert_eq!(looker.look(1200, &frame(&[]), &[], &everywhere).1, 640.0 * 480.0 * 4.0);
+        // As if the sweep had taken 1.2 s: there are cheap looks in between all the same.
+        looker.scanner.swept_at = Some(looker.start + Duration::from_millis(2400));
+        assert_eq!(looker.look(2500, &frame(&[]), &[], &everywhere).1, 640.0 * 480.0);
     }
 }

@@ -54,6 +54,16 @@ impl Tracks {
         self.tracks.iter().filter(|track| !is_lost(track, at)).map(|track| track.path.rect_at(at)).collect()
     }
 
+    /// True when nobody is followed.
+    pub fn is_empty(&self) -> bool {
+        self.tracks.is_empty()
+    }
+
+    /// True when some face should be looked at again soon, although nothing moves.
+    pub fn are_unsettled(&self, at: Instant) -> bool {
+        self.tracks.iter().any(|track| !is_lost(track, at) && (!track.present || track.wants_description(at)))
+    }
+
     /// Takes the `faces` that were found on a picture, describes those that need it, and says who they are, left to right.
     pub fn look(&mut self, engine: &mut dyn Engine, rgb: &Rgb, faces: &[Rect], scene: &Scene) -> Vec<Sighting> {
         self.tracks.retain(|track| !is_lost(track, scene.at));

@@ -4,6 +4,7 @@ use super::cache::{self, Cache};
 use super::enrol::{Enrolment, Library, Memory};
 use super::eyes::Eyes;
 use super::matcher::Matcher;
+use super::pace::Pacer;
 use super::progress::Progress;
 use super::{Opened, open};
 use crate::config::{Config, Recognition};
@@ -70,6 +71,7 @@ struct Worker<'a> {
     next_retry: Instant,
     next_save: Instant,
     eyes: Eyes,
+    pacer: Pacer,
     frame_seen: u64,
     next_look: Instant,
 }
@@ -91,6 +93,7 @@ impl<'a> Worker<'a> {
             next_retry: Instant::now(),
             next_save: Instant::now(),
             eyes: Eyes::default(),
+            pacer: Pacer::default(),
             frame_seen: 0,
             next_look: Instant::now(),
         }
@@ -225,6 +228,7 @@ impl<'a> Worker<'a> {
         let tag = self.opened.as_ref().map(|(opened, _)| opened.tag.clone()).unwrap_or_default();
         self.library = Some((tag, matcher));
         self.stage.roster.publish(Arc::new(roster));
+        self.eyes.look_again();
         let written = self.memory.settle();
         self.report_unsaved(written);
     }
@@ -242,12 +246,32 @@ impl<'a> Worker<'a> {
         let patience = if busy { Duration::ZERO } else { POLL };
         let Some((seen, frame)) = self.stage.frames.wait_newer(self.frame_seen, patience) else { return };
         self.frame_seen = seen;
-        self.next_look = Instant::now() + Duration::from_millis(u64::from(self.config.recognition.interval_ms));
+        let started = Instant::now();
         self.look(&frame);
+        let wanted = Duration::from_millis(u64::from(self.config.recognition.interval_ms));
+        let pace = self.pacer.interval(wanted, started.elapsed(), Instant::now());
+        self.next_look = started + pace.interval;
+        self.stage.health.set_pace(pace);
+    }
+
+    /// Nothing moved: what was seen is still so.
+    fn say_again(&self, frame: &Frame) {
+        self.stage.health.nothing_moved();
+        if let Some((_, seen)) = self.stage.sightings.newest() {
+            let captured_at = frame.captured_at.instant;
+            self.stage.sightings.publish(Arc::new(Sightings { frame: frame.seq, captured_at, ..(*seen).clone() }));
+        }
     }
 
     fn look(&mut self, frame: &Frame) {
         let started = Instant::now();
+        let captured_at = frame.captured_at.instant;
+        let luma = frame.luma().ok();
+        let motion = self.eyes.motion(luma.as_ref(), frame.upright_size());
+        if !self.eyes.need(&motion, captured_at) {
+            self.say_again(frame);
+            return;
+        }
         let rgb = match frame.rgb() {
             Ok(rgb) => rgb,
             Err(error) => {
@@ -258,15 +282,15 @@ impl<'a> Worker<'a> {
         let Some((opened, options)) = &mut self.opened else { return };
         let config = with_options(&self.config.recognition, options);
         let engine = opened.engine.as_mut();
-        let captured_at = frame.captured_at.instant;
-        let interval = Duration::from_millis(u64::from(config.interval_ms));
+        let interval = self.stage.health.pace().interval;
         let nobody = Matcher::new(&config);
         // While the first gallery is on its way, nobody can be said to be unknown.
         let matcher = match &self.library {
             Some((_, matcher)) => Some(matcher),
             None => self.enrolment.is_none().then_some(&nobody),
         };
-        let faces = self.eyes.look(engine, &rgb, matcher, &config, captured_at);
+        let faces = self.eyes.look(engine, &rgb, &motion, matcher, &config, captured_at);
+        self.eyes.remember(luma);
         let took = started.elapsed();
         self.stage.health.look_done(took);
         let (width, height) = (rgb.width, rgb.height);

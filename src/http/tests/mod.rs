@@ -259,6 +259,9 @@ fn state_has_the_shape_that_scripts_rely_on() {
         "pictures",
         "skipped",
         "generation",
+        "still",
+        "pace_ms",
+        "pace_why",
         "threshold_why",
         "expected",
     ];

@@ -1,0 +1,52 @@
+//! A small plane of luma, to see whether anything moved without decoding the picture.
+
+use super::Raw;
+
+/// A plane of luma.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Luma {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// A byte a pixel, line by line.
+    pub data: Vec<u8>,
+}
+
+/// Where the luma of raw pixels is in the first plane: bytes from one to the next, and to the first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Samples {
+    pub step: u32,
+    pub first: u32,
+}
+
+/// By how much a picture of this width is made smaller: an eighth, as JPEG comes in blocks of 8, or less of a small one.
+pub(super) fn divisor(width: u32) -> u32 {
+    match width {
+        640.. => 8,
+        320.. => 4,
+        160.. => 2,
+        _ => 1,
+    }
+}
+
+/// The mean of each square of `divisor` pixels; what is over at the edges is left out, unless nothing else is there.
+pub(super) fn shrunk(raw: Raw<&[u8]>, samples: Samples, divisor: u32) -> Luma {
+    let (width, height) = ((raw.width / divisor).max(1), (raw.height / divisor).max(1));
+    let mut data = Vec::with_capacity((width * height) as usize);
+    for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
+        let columns = (x * divisor..(x + 1) * divisor).take_while(|x| *x < raw.width);
+        let mut sum = 0;
+        let mut count = 0;
+        // Every other line is enough, and half the price.
+        for line in (y * divisor..(y + 1) * divisor).step_by(2).take_while(|y| *y < raw.height) {
+            let line = &raw.bytes[line as usize * raw.stride as usize..];
+            for column in columns.clone() {
+                sum += u32::from(line[(column * samples.step + samples.first) as usize]);
+                count += 1;
+            }
+        }
+        data.push((sum / count.max(1)) as u8);
+    }
+    Luma { width, height, data }
+}

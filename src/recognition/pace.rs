@@ -1,0 +1,166 @@
+//! How often to look: as the config says, and less often while the board is hot or cannot keep up.
+
+use crate::health::Pace;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Where Linux says how warm the parts of a board are.
+const ZONES: &str = "/sys/class/thermal";
+/// How often that is read.
+const READ_EVERY: Duration = Duration::from_secs(5);
+/// Without a trip point, a processor is hot from here on, degrees Celsius: a Raspberry Pi slows its clock down at 80.
+const HOT_C: f32 = 78.0;
+/// So many degrees below the point at which the kernel slows the processor down, looks are made half as often.
+const NEAR_C: f32 = 3.0;
+/// It is not hot any more so many degrees below the point where it was: else it would come and go.
+const RELIEF_C: f32 = 3.0;
+/// Parts that are named like this are the processor, on Raspberry Pi, Jetson and PCs; others are batteries and wireless.
+const PROCESSORS: [&str; 6] = ["cpu", "soc", "x86_pkg", "gpu", "tj", "acpitz"];
+/// Of the time, looks may take so much: a look that takes longer than the interval does not take a whole core.
+const SHARE: f32 = 0.7;
+
+/// Stretches the interval.
+#[derive(Debug)]
+pub struct Pacer {
+    zones: PathBuf,
+    read_at: Option<Instant>,
+    hot: Option<Heat>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Heat {
+    zone: String,
+    celsius: f32,
+    /// By how much intervals are longer.
+    times: u32,
+}
+
+impl Default for Pacer {
+    fn default() -> Pacer {
+        Pacer::new(Path::new(ZONES))
+    }
+}
+
+impl Pacer {
+    fn new(zones: &Path) -> Pacer {
+        Pacer { zones: zones.to_owned(), read_at: None, hot: None }
+    }
+
+    /// From the start of one look to the next, when `wanted` is what the config says and the last look took `took`.
+    pub fn interval(&mut self, wanted: Duration, took: Duration, now: Instant) -> Pace {
+        if self.read_at.is_none_or(|at| now.saturating_duration_since(at) >= READ_EVERY) {
+            self.read_at = Some(now);
+            self.hot = hottest(&self.zones, self.hot.is_some());
+        }
+        // "As often as possible" means what it says, until it is hot.
+        let least = if wanted.is_zero() { Duration::ZERO } else { took.div_f32(SHARE) };
+        if let Some(Heat { zone, celsius, times }) = &self.hot {
+            let interval = wanted.max(took) * *times;
+            return Pace { interval, why: Some(format!("hot: {zone} is at {celsius:.0} \u{b0}C")) };
+        }
+        if least > wanted {
+            return Pace { interval: least, why: Some(format!("behind: a look takes {} ms", took.as_millis())) };
+        }
+        Pace { interval: wanted, why: None }
+    }
+}
+
+/// The zone that is nearest to the point where the kernel slows it down, or beyond it.
+fn hottest(zones: &Path, was_hot: bool) -> Option<Heat> {
+    let mut worst: Option<(f32, Heat)> = None;
+    for entry in std::fs::read_dir(zones).ok()?.flatten() {
+        let path = entry.path();
+        let text = |name: &str| std::fs::read_to_string(path.join(name)).map(|text| text.trim().to_owned()).ok();
+        let Some(zone) = text("type").filter(|zone| is_processor(zone)) else { continue };
+        let Some(celsius) = text("temp").and_then(|text| thousandths(&text)) else { continue };
+        let over = celsius - passive_trip(&path).unwrap_or(HOT_C) + if was_hot { RELIEF_C } else { 0.0 };
+        let times = match over {
+            0.0.. => 4,
+            over if over >= -NEAR_C => 2,
+            _ => continue,
+        };
+        if worst.as_ref().is_none_or(|(known, _)| over > *known) {
+            worst = Some((over, Heat { zone, celsius, times }));
+        }
+    }
+    worst.map(|(_, heat)| heat)
+}
+
+fn is_processor(zone: &str) -> bool {
+    let zone = zone.to_lowercase();
+    PROCESSORS.iter().any(|name| zone.starts_with(name))
+}
+
+/// The lowest temperature at which the kernel slows the processor down.
+fn passive_trip(zone: &Path) -> Option<f32> {
+    let trips = (0..12).filter_map(|number| {
+        let read = |what: &str| std::fs::read_to_string(zone.join(format!("trip_point_{number}_{what}"))).ok();
+        (read("type")?.trim() == "passive").then(|| thousandths(read("temp")?.trim()))?
+    });
+    trips.filter(|celsius| *celsius > 40.0).min_by(f32::total_cmp)
+}
+
+fn thousandths(text: &str) -> Option<f32> {
+    text.parse::<i32>().ok().map(|value| value as f32 / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WANTED: Duration = Duration::from_millis(200);
+    const QUICK: Duration = Duration::from_millis(20);
+
+    fn board(zone: &str, temp: &str, trip: Option<&str>) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            std::fs::create_dir_all(root.path().join("thermal_zone0")).unwrap();
+            std::fs::write(root.path().join("thermal_zone0").join(name), format!("{text}\n")).unwrap();
+        };
+        put("type", zone);
+        put("temp", temp);
+        if let Some(trip) = trip {
+            put("trip_point_0_type", "critical");
+            put("trip_point_0_temp", "110000");
+            put("trip_point_1_type", "passive");
+            put("trip_point_1_temp", trip);
+        }
+        root
+    }
+
+    fn pace(zone: &str, temp: &str, trip: Option<&str>) -> Pace {
+        Pacer::new(board(zone, temp, trip).path()).interval(WANTED, QUICK, Instant::now())
+    }
+
+    #[test]
+    fn a_cool_board_looks_as_often_as_it_is_told_and_a_hot_one_less_often() {
+        assert_eq!(pace("cpu-thermal", "65000", None), Pace { interval: WANTED, why: None });
+        assert_eq!(pace("cpu-thermal", "76000", None).interval, WANTED * 2);
+        let hot = pace("CPU-therm", "91000", Some("90500"));
+        assert_eq!(hot, Pace { interval: WANTED * 4, why: Some("hot: CPU-therm is at 91 \u{b0}C".into()) });
+        assert_eq!(pace("iwlwifi_1", "99000", None).why, None, "the wireless card is not the processor");
+        assert_eq!(pace("cpu-thermal", "rubbish", Some("x")).why, None);
+    }
+
+    #[test]
+    fn it_stays_hot_until_it_has_cooled_down_a_little() {
+        let board = board("cpu-thermal", "75200", None);
+        let mut pacer = Pacer::new(board.path());
+        let start = Instant::now();
+        assert!(pacer.interval(WANTED, QUICK, start).why.is_some());
+        let temp = board.path().join("thermal_zone0/temp");
+        std::fs::write(&temp, "74000").unwrap();
+        assert!(pacer.interval(WANTED, QUICK, start + READ_EVERY).why.is_some());
+        std::fs::write(&temp, "71000").unwrap();
+        assert_eq!(pacer.interval(WANTED, QUICK, start + READ_EVERY * 2).why, None);
+    }
+
+    #[test]
+    fn a_look_that_takes_longer_than_the_interval_leaves_time_for_others() {
+        let mut pacer = Pacer::new(Path::new("/nowhere"));
+        let behind = pacer.interval(WANTED, Duration::from_millis(350), Instant::now());
+        assert_eq!((behind.interval.as_millis(), behind.why.as_deref()), (500, Some("behind: a look takes 350 ms")));
+        let flat_out = pacer.interval(Duration::ZERO, Duration::from_millis(350), Instant::now());
+        assert_eq!(flat_out, Pace { interval: Duration::ZERO, why: None });
+    }
+}
