@@ -10,19 +10,20 @@ use crate::sighting::Rect;
 use std::time::{Duration, Instant};
 
 /// From the end of one look at the whole frame to the next: while something moves, and while nothing does.
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
 const IDLE_SWEEP_EVERY: Duration = Duration::from_secs(20);
 /// Where so much of the frame moves, the whole of it is looked at instead, one doubling less; and as it is, so often.
 const MOST_OF_THE_FRAME: f32 = 0.6;
 const MOVING_SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// Where a face that is followed moves, a newcomer beside it is looked for so often.
+/// Where a face that is followed moves, a newcomer beside it is looked for so often, one doubling less.
 const BESIDE_EVERY: Duration = Duration::from_secs(2);
 /// What moves is looked at with so much around it, in pixels: a head may be still at first, and HOG wants its margins.
 const MARGIN: u32 = 40;
-/// The width in pixels at which a face is followed: HOG sees faces from 80, at once and for little.
-const FOLLOWED_WIDTH: f64 = 100.0;
-/// Where it is missed, it is looked for again, larger and in a larger place.
-const SECOND_TRY_WIDTH: f64 = 150.0;
+/// The least width in pixels at which a face is followed: HOG sees faces from 80, at once and for little.
+const FOLLOWED_WIDTH: f64 = 90.0;
+/// HOG scales a picture down in steps of this. Faces are followed at a size on the same ladder, or their boxes, and the
+/// descriptors that depend on them, would change from look to look.
+const STEP: f64 = 5.0 / 6.0;
 /// Boxes that overlap more are of the same face.
 const SAME_FACE_IOU: f32 = 0.3;
 
@@ -95,24 +96,20 @@ impl Scanner {
         let frame = rgb.width as f32 * rgb.height as f32;
         let moving: Vec<Rect> =
             joined(places.iter().map(|place| place.grown(MARGIN).clipped(rgb.width, rgb.height)).collect());
+        let (besides, moving): (Vec<Rect>, Vec<Rect>) =
+            moving.into_iter().partition(|place| expected.iter().any(|face| is_within(*face, *place)));
         if moving.iter().map(|place| place.w as f32 * place.h as f32).sum::<f32>() > MOST_OF_THE_FRAME * frame {
             if is_past(self.swept_at, MOVING_SWEEP_EVERY, now) {
                 return self.sweep(engine, rgb, expected, scale, now);
             }
             return self.believed(engine, rgb, expected, Rect { x: 0, y: 0, w: rgb.width, h: rgb.height }, scale / 2.0);
         }
-        let beside = is_past(self.beside_at, BESIDE_EVERY, now);
-        let mut found = Vec::new();
-        for place in moving {
-            let is_of_known = expected.iter().any(|face| is_within(*face, place));
-            if !is_of_known || beside {
-                found.extend(self.believed(engine, rgb, expected, place, scale));
-            }
-        }
-        if beside {
+        let mut places: Vec<(Rect, f64)> = moving.into_iter().map(|place| (place, scale)).collect();
+        if is_past(self.beside_at, BESIDE_EVERY, now) {
             self.beside_at = Some(now);
+            places.extend(besides.into_iter().map(|place| (place, scale / 2.0)));
         }
-        found
+        places.into_iter().flat_map(|(place, scale)| self.believed(engine, rgb, expected, place, scale)).collect()
     }
 
     /// Looks at the whole frame; what was rejected gets another chance.
@@ -195,11 +192,16 @@ fn detect_in(engine: &mut dyn Engine, rgb: &Rgb, place: Rect, scale: f64) -> Vec
     faces.into_iter().map(|face| Rect { x: face.x + place.x, y: face.y + place.y, ..face }).collect()
 }
 
-/// Looks for a face around the place where it should be, half of its width to each side; if it is not there, all of it.
+/// Looks for a face around the place where it should be, a third of its width to each side; if it is not there, all of
+/// it, and for a smaller face too.
 fn follow(engine: &mut dyn Engine, rgb: &Rgb, place: Rect, scale: f64) -> Option<Rect> {
-    for (margin, width) in [(place.w / 2, FOLLOWED_WIDTH), (place.w, SECOND_TRY_WIDTH)] {
+    let mut at_scale = scale;
+    while f64::from(place.w) * at_scale * STEP >= FOLLOWED_WIDTH {
+        at_scale *= STEP;
+    }
+    for (margin, at_scale) in [(place.w * 2 / 5, at_scale), (place.w, scale.min(at_scale / STEP))] {
         let around = place.grown(margin).clipped(rgb.width, rgb.height);
-        let faces = detect_in(engine, rgb, around, scale.min(width / f64::from(place.w.max(1))));
+        let faces = detect_in(engine, rgb, around, at_scale);
         if let Some(face) = faces.into_iter().max_by(|a, b| a.iou(place).total_cmp(&b.iou(place))) {
             return Some(face);
         }
@@ -313,7 +315,7 @@ mod tests {
     fn beside_a_face_that_moves_a_newcomer_is_found_within_two_seconds() {
         let mut looker = Looker::new();
         looker.look(0, &frame(&[LARGE]), &[], &Motion::Unknown);
-        let beside = Rect { x: LARGE.x - 90, ..SMALL };
+        let beside = Rect { x: LARGE.x - 110, w: 90, h: 90, ..SMALL };
         let both = frame(&[beside, LARGE]);
         let place = moved(Rect { x: 280, y: 60, w: 260, h: 300 });
         assert_eq!(looker.look(200, &both, &[LARGE], &place).0, [LARGE]);

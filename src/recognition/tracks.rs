@@ -18,7 +18,6 @@ use crate::sighting::{Rect, Sighting};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use track::{Shows, Track};
-use view::View;
 
 /// Faces that overlap less than this with where a track is expected are not the same.
 const MIN_IOU: f32 = 0.25;
@@ -99,7 +98,7 @@ impl Tracks {
             let track = &mut self.tracks[track];
             if free[face] && track.seen_at != at {
                 free[face] = false;
-                track.see(faces[face], View::of(rgb, faces[face]), at);
+                track.see(rgb, faces[face], at);
             }
         }
         for (_, &rect) in free.iter().zip(faces).filter(|(free, _)| **free) {
@@ -111,7 +110,7 @@ impl Tracks {
     fn begin(&mut self, rgb: &Rgb, rect: Rect, at: Instant) -> &mut Track {
         self.last += 1;
         let at_end = self.tracks.len();
-        self.tracks.push(Track::new(self.last, rect, View::of(rgb, rect), at));
+        self.tracks.push(Track::new(self.last, rgb, rect, at));
         &mut self.tracks[at_end]
     }
 
@@ -162,10 +161,8 @@ impl Tracks {
         let mut shown = Vec::new();
         for (track, bearer) in self.tracks.iter_mut().zip(bearers) {
             track.bears = bearer == Some(track.number);
-            let coasting = || {
-                scene.at.saturating_duration_since(track.seen_at) <= COAST
-                    && track.looks_like(&View::of(rgb, track.path.rect_at(scene.at)))
-            };
+            let coasting =
+                || scene.at.saturating_duration_since(track.seen_at) <= COAST && track.is_there(rgb, scene.at);
             if track.present || coasting() {
                 shown.push(sighting(track, bearer, scene));
             }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 /// How much of the difference between prediction and box goes into the place. HOG's boxes jump by a twentieth of their
 /// width, because its windows come in steps.
 const ALPHA: f32 = 0.7;
+/// And how much of the width's, which HOG knows to a fifth only, and people change slowly.
+const SIZE_ALPHA: f32 = 0.4;
 /// How much of it goes into the speed.
 const BETA: f32 = 0.35;
 /// A face slower than that, in widths a second, stands still: that is what the jumps of boxes amount to.
@@ -45,7 +47,7 @@ impl Path {
                 self.center[i] = expected[i] + ALPHA * off;
                 self.velocity[i] += BETA * off / seconds;
             }
-            self.size[i] += (size[i] - self.size[i]) * if surprise { 1.0 } else { ALPHA };
+            self.size[i] += (size[i] - self.size[i]) * if surprise { 1.0 } else { SIZE_ALPHA };
         }
         self.at = at;
     }

@@ -3,6 +3,7 @@
 use super::looks::Looks;
 use super::path::Path;
 use super::view::View;
+use crate::pixels::Rgb;
 use crate::recognition::matcher::{Match, Matcher};
 use crate::recognition::quality::Quality;
 use crate::recognition::rule::{OF_A_VISIT, Standing, TO_KEEP};
@@ -17,15 +18,17 @@ const LONG_ENOUGH: Duration = Duration::from_millis(600);
 /// An unknown face is looked at closely at each look at first, then so often: she may have turned towards the camera.
 const UNKNOWN_LOOKS: u32 = 5;
 const UNKNOWN_EVERY: Duration = Duration::from_millis(400);
-/// A face with a name is compared anew so often.
+/// A face with a name is compared anew so often, and each time half as often as before, down to the other.
 const NAMED_EVERY: Duration = Duration::from_secs(1);
+const NAMED_AT_LEAST_EVERY: Duration = Duration::from_secs(2);
 /// So many comparisons in a row must speak against a name before it goes.
 const DOUBTS: u32 = 2;
-/// Views of one face at two looks, 0.2 s apart, are less alike when it moves or somebody else is there: in half of the
-/// looks at people who sign with their hands, in hardly any at people who sit still.
-const ALIKE: f32 = 0.8;
-/// Less alike, or less overlapping, it is quite possible that somebody else is there.
-const DOUBTFULLY_ALIKE: f32 = 0.6;
+/// Views of one face at two looks are less alike when it turns or somebody else is there: at one look in seven at people
+/// who sign with their hands.
+const ALIKE: f32 = 0.85;
+/// Less alike, or less overlapping, it is quite possible that somebody else is there: where one of those people takes the
+/// place of another, it is 0.44 to 0.77.
+const DOUBTFULLY_ALIKE: f32 = 0.78;
 const DOUBTFUL_IOU: f32 = 0.5;
 /// Looks at one person in one video are nearer to the mean of those before (median 0.24, nine of ten within 0.39); to
 /// that of few looks they are less near.
@@ -84,7 +87,7 @@ pub struct Track {
 
 impl Track {
     /// A face that was not there before.
-    pub fn new(number: u64, rect: Rect, view: View, at: Instant) -> Track {
+    pub fn new(number: u64, rgb: &Rgb, rect: Rect, at: Instant) -> Track {
         Track {
             number,
             path: Path::new(rect, at),
@@ -98,7 +101,7 @@ impl Track {
             quality: Quality::default(),
             looks: Looks::default(),
             first_at: at,
-            view,
+            view: View::of(rgb, rect),
             changed: false,
             displaced: false,
             passed_over: false,
@@ -110,17 +113,20 @@ impl Track {
     }
 
     /// It is seen again.
-    pub fn see(&mut self, rect: Rect, view: View, at: Instant) {
-        let (likeness, iou) = (self.view.likeness(&view), rect.iou(self.path.rect_at(at)));
-        self.changed |= !self.present || likeness < ALIKE;
-        self.displaced |= likeness < DOUBTFULLY_ALIKE || iou < DOUBTFUL_IOU;
+    pub fn see(&mut self, rgb: &Rgb, rect: Rect, at: Instant) {
+        let iou = rect.iou(self.path.rect_at(at));
         self.path.update(rect, at);
+        // Of the place that the path says, which jumps less than the detector's boxes.
+        let place = self.path.rect_at(at);
+        let (view, likeness) = (View::of(rgb, place), self.view.likeness_at(rgb, place));
+        self.displaced |= likeness < DOUBTFULLY_ALIKE || iou < DOUBTFUL_IOU;
+        self.changed |= self.displaced || !self.present || likeness < ALIKE;
         (self.seen_at, self.detected, self.view, self.present) = (at, rect, view, true);
     }
 
     /// True when what is at its place still looks like it.
-    pub fn looks_like(&self, view: &View) -> bool {
-        self.view.likeness(view) >= DOUBTFULLY_ALIKE
+    pub fn is_there(&self, rgb: &Rgb, at: Instant) -> bool {
+        self.view.likeness_at(rgb, self.path.rect_at(at)) >= DOUBTFULLY_ALIKE
     }
 
     /// True when the face should be compared with the gallery at this look.
@@ -131,9 +137,14 @@ impl Track {
             || self.passed_over
             || self.doubts > 0
             || match self.claim {
-                Some(_) => self.looks.total() < ENOUGH_LOOKS || since >= NAMED_EVERY,
+                Some(_) => self.looks.total() < ENOUGH_LOOKS || since >= self.named_every(),
                 None => self.looks.total() < UNKNOWN_LOOKS || since >= UNKNOWN_EVERY,
             }
+    }
+
+    fn named_every(&self) -> Duration {
+        let doublings = self.looks.total().saturating_sub(ENOUGH_LOOKS).min(8);
+        (NAMED_EVERY * (1 << doublings)).min(NAMED_AT_LEAST_EVERY)
     }
 
     /// Whether a descriptor is of the track's person; `name` is whose it is by itself.
