@@ -1,17 +1,19 @@
 //! The subcommands that end when they are done.
 
+mod check;
+
+pub use check::check;
+
 use crate::camera::probe;
-use crate::config::{Config, Source};
+use crate::config::Config;
 use crate::http::accounts::{Role, passwd as write_account};
 use crate::logging;
 use crate::pixels::Rgb;
 use crate::recognition::enrol::Library;
 use crate::recognition::{self, Opened, engine, picture};
-use crate::roster::Roster;
 use crate::sighting::Sighting;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 use std::io::{IsTerminal, Read, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
 
@@ -26,136 +28,6 @@ pub const UNUSABLE: u8 = 2;
 fn print(text: &str) {
     let mut out = stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
-
-/// `namecam check`: the exit status.
-pub fn check(config: &Config, json: bool) -> u8 {
-    let opened = recognition::open(config);
-    let models_error = opened.as_ref().err().map(|error| format!("{error:#}"));
-    let library = opened.and_then(|mut opened| recognition::load(config, &mut opened));
-    let (roster, gallery_error) = match library {
-        Ok(Library { roster, .. }) => (roster, None),
-        Err(error) => (Roster::default(), models_error.is_none().then(|| format!("{error:#}"))),
-    };
-    let mut roster = roster;
-    roster.warnings.extend(warnings_of(config));
-    let status = if models_error.is_some() || roster.used() == 0 {
-        UNUSABLE
-    } else if roster.skipped() > 0 || !roster.warnings.is_empty() {
-        WARNINGS
-    } else {
-        GOOD
-    };
-    let report = Report { config, models_error, gallery_error, roster, status };
-    print(&if json { format!("{}\n", report.json()) } else { report.text() });
-    status
-}
-
-/// What `run` would live with, but hardly anybody wants: files that the config names and that are not there.
-fn warnings_of(config: &Config) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if let Some(Err(error)) = config.overlay.font.as_ref().map(std::fs::File::open) {
-        warnings.push(format!("[overlay] font cannot be read ({error}): the fonts of the system are used"));
-    }
-    if let Source::Stills(folder) = &config.camera.source
-        && let Err(error) = std::fs::read_dir(folder)
-    {
-        warnings.push(format!("[camera] source: {} cannot be read: {error}", folder.display()));
-    }
-    warnings
-}
-
-struct Report<'a> {
-    config: &'a Config,
-    models_error: Option<String>,
-    gallery_error: Option<String>,
-    roster: Roster,
-    status: u8,
-}
-
-impl Report<'_> {
-    fn json(&self) -> Value {
-        let verdict = ["good", "usable with warnings", "unusable"][usize::from(self.status.min(2))];
-        json!({
-            "verdict": verdict,
-            "config": self.config.file,
-            "models": {"path": self.config.models.path, "error": self.models_error},
-            "threshold": self.roster.threshold,
-            "gallery": {"path": self.config.gallery.path, "error": self.gallery_error, "people": self.roster.people,
-                        "ignored": self.roster.ignored, "warnings": self.roster.warnings},
-        })
-    }
-
-    fn text(&self) -> String {
-        let mut out = String::new();
-        let config = self.config;
-        let file =
-            config.file.as_ref().map_or("none: every key at its default".to_owned(), |f| f.display().to_string());
-        let _ = writeln!(out, "config     {file}: good");
-        match &self.models_error {
-            Some(error) => {
-                let _ = writeln!(out, "models     {error}");
-            }
-            None => {
-                let _ = writeln!(
-                    out,
-                    "models     {}: good (dlib {}, {})",
-                    config.models.path.display(),
-                    engine::DLIB,
-                    engine::blas()
-                );
-            }
-        }
-        if let Some(threshold) = &self.roster.threshold {
-            let _ = writeln!(out, "threshold  {:.3} {}: {}", threshold.distance, threshold.metric, threshold.why);
-            if let (Some(strangers), Some(known)) = (threshold.strangers_named, threshold.known_named) {
-                let (strangers, known) = (strangers * 1000.0, known * 100.0);
-                let _ = writeln!(
-                    out,
-                    "           expect {strangers:.1} of 1000 strangers with a name, and {known:.0} of 100 people named at the first look"
-                );
-            }
-        }
-        self.gallery(&mut out);
-        out.push_str(match self.status {
-            GOOD => "good: ready to run\n",
-            WARNINGS => "usable, but see the warnings and the pictures that are skipped\n",
-            _ if self.models_error.is_some() => "unusable: no model, so nobody can be recognised\n",
-            _ => "unusable: nobody is in the gallery, so nobody can be recognised\n",
-        });
-        out
-    }
-
-    fn gallery(&self, out: &mut String) {
-        let roster = &self.roster;
-        let folder = self.config.gallery.path.display();
-        if let Some(error) = &self.gallery_error {
-            let _ = writeln!(out, "gallery    {error}");
-            return;
-        }
-        if self.models_error.is_some() {
-            let _ = writeln!(out, "gallery    {folder}: not looked at without models");
-            return;
-        }
-        let counts =
-            format!("{} people, {} pictures used, {} skipped", roster.known(), roster.used(), roster.skipped());
-        let _ = writeln!(out, "gallery    {folder}: {counts}");
-        for person in &roster.people {
-            let _ = writeln!(out, "\n  {}: {} of {} used", person.name, person.used(), person.pictures.len());
-            for picture in &person.pictures {
-                let verdict = picture.skipped.as_ref().map_or("used".to_owned(), |reason| format!("skipped: {reason}"));
-                let name = picture.file.split_once('/').map_or(picture.file.as_str(), |(_, name)| name);
-                let _ = writeln!(out, "    {name:<28} {verdict}");
-            }
-        }
-        for file in &roster.ignored {
-            let _ = writeln!(out, "\n  {}: ignored: {}", file.file, file.skipped.as_deref().unwrap_or_default());
-        }
-        out.push('\n');
-        for warning in &roster.warnings {
-            let _ = writeln!(out, "warning: {warning}");
-        }
-    }
 }
 
 /// `namecam identify`: the exit status.

@@ -9,6 +9,30 @@ pub struct Picture {
     pub file: String,
     /// `None`: it is used. Otherwise why it is not, in words for a person.
     pub skipped: Option<String>,
+    /// What should be known of a picture that is used.
+    pub note: Option<String>,
+    /// How well its face can be seen; `None` without one face.
+    pub face: Option<FaceNumbers>,
+}
+
+impl Picture {
+    /// A file that is not used, and why.
+    pub fn skipped(file: impl Into<String>, reason: impl Into<String>) -> Picture {
+        Picture { file: file.into(), skipped: Some(reason.into()), note: None, face: None }
+    }
+}
+
+/// The numbers that pictures are judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct FaceNumbers {
+    /// Width of the face, pixels.
+    pub width_px: u32,
+    /// How sharp it is; see `recognition::quality`.
+    pub sharpness: f32,
+    /// Mean luma, 0 to 255.
+    pub brightness: f32,
+    /// Distance to the nearest other picture of the same person; `None` without one.
+    pub nearest_own: Option<f32>,
 }
 
 /// A folder of the gallery.
@@ -18,6 +42,10 @@ pub struct Person {
     pub name: String,
     /// Her pictures in name order.
     pub pictures: Vec<Picture>,
+    /// The mean distance of those that are used from their mean; `None` of fewer than two.
+    pub spread: Option<f32>,
+    /// What could be done for her to be known better.
+    pub hint: Option<String>,
 }
 
 impl Person {
@@ -53,6 +81,8 @@ pub struct Roster {
     pub generation: u64,
     /// In name order.
     pub people: Vec<Person>,
+    /// Pictures in `.not`: who looks like them is never named.
+    pub never: Vec<Picture>,
     /// What lies in the gallery but is nobody's picture, and why it is passed over.
     pub ignored: Vec<Picture>,
     /// What was wrong with the gallery as a whole.
@@ -75,6 +105,7 @@ impl Roster {
     /// How many files are not used.
     pub fn skipped(&self) -> usize {
         let of_people: usize = self.people.iter().map(|person| person.pictures.len() - person.used()).sum();
-        of_people + self.ignored.len()
+        let of_never = self.never.iter().filter(|picture| picture.skipped.is_some()).count();
+        of_people + of_never + self.ignored.len()
     }
 }

@@ -1,6 +1,7 @@
 //! Descriptors that need not be computed again: a file in the state directory, by content of the picture. It may be
 //! deleted at any time; when it is damaged or of another model it is made anew.
 
+use super::quality::Quality;
 use super::{DESCRIPTOR_LEN, Descriptor};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -8,8 +9,44 @@ use std::path::{Path, PathBuf};
 
 /// SHA-256 of a picture file's bytes.
 pub type Key = [u8; 32];
-/// What a picture gave: a descriptor, or why it gave none.
-pub type Verdict = Result<Descriptor, String>;
+/// What a picture gave: a face, or why it gave none.
+pub type Verdict = Result<Face, String>;
+
+/// The one face on a picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Face {
+    /// What dlib's network makes of it.
+    pub descriptor: Descriptor,
+    /// How well it can be seen.
+    pub quality: Quality,
+}
+
+impl Face {
+    /// Descriptor, width, sharpness and brightness, little-endian.
+    const BYTES: usize = DESCRIPTOR_LEN * 4 + 12;
+
+    fn to_bytes(self) -> Vec<u8> {
+        let Quality { width_px, sharpness, brightness } = self.quality;
+        let mut bytes: Vec<u8> = self.descriptor.iter().flat_map(|v| v.to_le_bytes()).collect();
+        bytes.extend([width_px.to_le_bytes(), sharpness.to_le_bytes(), brightness.to_le_bytes()].as_flattened());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Face> {
+        let words = bytes.as_chunks::<4>().0;
+        let (numbers, [width, sharpness, brightness]) = words.split_last_chunk::<3>()?;
+        let mut descriptor = [0.0; DESCRIPTOR_LEN];
+        for (to, from) in descriptor.iter_mut().zip(numbers) {
+            *to = f32::from_le_bytes(*from);
+        }
+        let quality = Quality {
+            width_px: u32::from_le_bytes(*width),
+            sharpness: f32::from_le_bytes(*sharpness),
+            brightness: f32::from_le_bytes(*brightness),
+        };
+        Some(Face { descriptor, quality })
+    }
+}
 
 /// The cache. Rows that nobody asked for since it was opened are left out when it is saved.
 #[derive(Debug)]
@@ -21,7 +58,7 @@ pub struct Cache {
     changed: bool,
 }
 
-const MAGIC: &[u8] = b"namecam descriptors 1\n";
+const MAGIC: &[u8] = b"namecam descriptors 2\n";
 /// A file beyond this size is not ours: 100,000 pictures take 57 MB.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -120,13 +157,13 @@ fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     })
 }
 
-/// MAGIC, tag and line end, rows, SHA-256 of all of that. A row: key, kind (0 descriptor, 1 reason), length, data.
+/// MAGIC, tag and line end, rows, SHA-256 of all of that. A row: key, kind (0 face, 1 reason), length, data.
 fn format(rows: &HashMap<Key, (Verdict, bool)>, tag: &str) -> Vec<u8> {
     let mut out = [MAGIC, tag.as_bytes(), b"\n"].concat();
     for (key, (verdict, _)) in rows {
         out.extend_from_slice(key);
         let (kind, data) = match verdict {
-            Ok(descriptor) => (0, descriptor.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            Ok(face) => (0, face.to_bytes()),
             Err(reason) => (1, reason.as_bytes().to_vec()),
         };
         out.push(kind);
@@ -151,13 +188,7 @@ fn parse(bytes: &[u8], tag: &str) -> Option<HashMap<Key, (Verdict, bool)>> {
         let (length, after) = after.split_first_chunk::<4>()?;
         let (data, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
         let verdict = match kind {
-            0 if data.len() == DESCRIPTOR_LEN * 4 => {
-                let mut descriptor = [0.0; DESCRIPTOR_LEN];
-                for (to, from) in descriptor.iter_mut().zip(data.as_chunks::<4>().0) {
-                    *to = f32::from_le_bytes(*from);
-                }
-                Ok(descriptor)
-            }
+            0 if data.len() == Face::BYTES => Ok(Face::from_bytes(data)?),
             1 => Err(String::from_utf8(data.to_vec()).ok()?),
             _ => return None,
         };
@@ -171,13 +202,20 @@ fn parse(bytes: &[u8], tag: &str) -> Option<HashMap<Key, (Verdict, bool)>> {
 mod tests {
     use super::*;
 
+    fn face() -> Face {
+        let quality = Quality { width_px: 97, sharpness: 0.25, brightness: 120.5 };
+        Face { descriptor: [0.25; DESCRIPTOR_LEN], quality }
+    }
+
     #[test]
     fn what_was_saved_is_there_again_and_what_was_not_asked_for_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let mut cache = Cache::open(Some(folder.path()), "model");
-        cache.put([1; 32], Ok([0.25; DESCRIPTOR_LEN]));
+        cache.put([1; 32], Ok(face()));
         cache.put([2; 32], Err("no face".into()));
         cache.save().unwrap();
+        let mut cache = Cache::open(Some(folder.path()), "model");
+        assert_eq!(cache.get(&[1; 32]), Some(Ok(face())));
         let mut cache = Cache::open(Some(folder.path()), "model");
         assert_eq!(cache.get(&[2; 32]), Some(Err("no face".into())));
         cache.save().unwrap();
@@ -190,7 +228,7 @@ mod tests {
     fn another_model_a_cut_and_a_flipped_bit_make_it_anew() {
         let folder = tempfile::tempdir().unwrap();
         let mut cache = Cache::open(Some(folder.path()), "model");
-        cache.put([1; 32], Ok([0.25; DESCRIPTOR_LEN]));
+        cache.put([1; 32], Ok(face()));
         cache.save().unwrap();
         let file = folder.path().join("descriptors");
         let whole = std::fs::read(&file).unwrap();
@@ -210,7 +248,7 @@ mod tests {
     fn what_could_not_be_written_is_written_the_next_time_and_no_part_of_it_stays() {
         let folder = tempfile::tempdir().unwrap();
         let mut cache = Cache::open(Some(folder.path()), "model");
-        cache.put([1; 32], Ok([0.25; DESCRIPTOR_LEN]));
+        cache.put([1; 32], Ok(face()));
         // A folder in the place of the file: the rename fails.
         std::fs::create_dir(folder.path().join("descriptors")).unwrap();
         cache.save().unwrap_err();
@@ -225,7 +263,7 @@ mod tests {
     fn writing_forgets_nothing_that_another_gallery_may_need() {
         let folder = tempfile::tempdir().unwrap();
         let mut cache = Cache::open(Some(folder.path()), "model");
-        cache.put([1; 32], Ok([0.25; DESCRIPTOR_LEN]));
+        cache.put([1; 32], Ok(face()));
         cache.save().unwrap();
         let mut other = Cache::open(Some(folder.path()), "model");
         other.put([2; 32], Err("no face".into()));

@@ -1,12 +1,17 @@
 //! From the files of the gallery to a [`Library`]: one picture a step, beside the library that is at work, so that
 //! neither the stream nor recognition waits for it.
 
-use super::cache::{Cache, Key, Verdict};
-use super::gallery::{self, Candidate, Listing};
+use super::cache::{Cache, Face, Key, Verdict};
+use super::gallery::{self, Candidate, Folder, Listing};
+use super::hygiene::{self, Fate, Usable};
 use super::matcher::Matcher;
-use super::{Descriptor, Engine, faces_on_still, outlook, picture};
+use super::quality::Quality;
+use super::tilt::tilted;
+use super::{Engine, faces_on_still, is_found_again, outlook, picture};
 use crate::config::Config;
-use crate::roster::{Person, Picture, Roster};
+use crate::pixels::Rgb;
+use crate::roster::{FaceNumbers, Person, Picture, Roster};
+use crate::sighting::Rect;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{File, Metadata};
 use std::io::Read;
@@ -85,6 +90,7 @@ impl Memory {
 pub struct Enrolment {
     jobs: VecDeque<(usize, Candidate)>,
     total: usize,
+    /// The people, and behind them those who shall never be named.
     drafts: Vec<Draft>,
     ignored: Vec<Picture>,
     folder: PathBuf,
@@ -96,8 +102,20 @@ pub struct Enrolment {
 #[derive(Debug)]
 struct Draft {
     name: String,
-    used: Vec<(Arc<str>, Descriptor)>,
-    pictures: Vec<Picture>,
+    usable: Vec<Usable>,
+    /// Files that cannot be used, and why.
+    unusable: Vec<Picture>,
+}
+
+impl Draft {
+    fn new(name: String, folder: Folder) -> (Draft, Vec<Candidate>) {
+        (Draft { name, usable: Vec::new(), unusable: folder.passed_over }, folder.candidates)
+    }
+
+    /// How many pictures are good by themselves.
+    fn good(&self) -> usize {
+        self.usable.iter().filter(|picture| hygiene::poor(&picture.face.quality).is_none()).count()
+    }
 }
 
 impl Enrolment {
@@ -107,11 +125,12 @@ impl Enrolment {
     /// When the folder is missing or cannot be read: the old library then stays.
     pub fn begin(config: &Config, memory: &mut Memory) -> anyhow::Result<Enrolment> {
         memory.waiting.clear();
-        let Listing { people, ignored } = gallery::list(&config.gallery.path)?;
+        let Listing { people, never, ignored } = gallery::list(&config.gallery.path)?;
         let (mut jobs, mut drafts) = (VecDeque::new(), Vec::new());
-        for (name, folder) in people {
-            jobs.extend(folder.candidates.into_iter().map(|candidate| (drafts.len(), candidate)));
-            drafts.push(Draft { name, used: Vec::new(), pictures: folder.passed_over });
+        for (name, folder) in people.into_iter().chain([(gallery::NEVER.to_owned(), never)]) {
+            let (draft, candidates) = Draft::new(name, folder);
+            jobs.extend(candidates.into_iter().map(|candidate| (drafts.len(), candidate)));
+            drafts.push(draft);
         }
         Ok(Enrolment {
             total: jobs.len(),
@@ -133,48 +152,89 @@ impl Enrolment {
     /// Takes the next picture in; false when there is none left.
     pub fn step(&mut self, engine: &mut dyn Engine, memory: &mut Memory) -> bool {
         let Some((owner, candidate)) = self.jobs.pop_front() else { return false };
+        let is_never = owner + 1 == self.drafts.len();
         let draft = &mut self.drafts[owner];
-        let verdict = if draft.used.len() >= self.max_images {
-            Err(format!("more than {} pictures (gallery.max_images_per_person)", self.max_images))
+        let verdict = if draft.good() >= self.max_images && !is_never {
+            Err(too_many(self.max_images))
         } else {
             judge(&candidate.path, self.jitters, engine, memory)
         };
-        let skipped = match verdict {
-            Ok(descriptor) => {
-                draft.used.push((Arc::clone(&candidate.shown), descriptor));
-                None
-            }
-            Err(reason) => Some(reason),
-        };
-        draft.pictures.push(Picture { file: candidate.shown.to_string(), skipped });
+        match verdict {
+            Ok(face) => draft.usable.push(Usable { file: candidate.shown, face }),
+            Err(reason) => draft.unusable.push(Picture::skipped(&*candidate.shown, reason)),
+        }
         true
     }
 
     /// The library, once every picture is done.
-    pub fn finish(self, generation: u64) -> Library {
+    pub fn finish(mut self, generation: u64) -> Library {
         let mut matcher = Matcher::new(&self.rule);
+        let never = self.drafts.pop();
+        let named: Vec<(&str, &[Usable])> = self.drafts.iter().map(|d| (d.name.as_str(), &d.usable[..])).collect();
+        let mut fates = hygiene::judge(&named);
+        fates.iter_mut().for_each(|fates| keep_at_most(self.max_images, fates));
         let (mut warnings, mut people, mut somebody_comes) = (Vec::new(), Vec::new(), false);
-        for mut draft in self.drafts {
-            let comes = draft.pictures.iter().any(|picture| picture.skipped.as_deref() == Some(COMING));
+        for (draft, fates) in self.drafts.into_iter().zip(fates) {
+            let comes = draft.unusable.iter().any(|picture| picture.skipped.as_deref() == Some(COMING));
             somebody_comes |= comes;
+            let used: Vec<&Usable> = used(&draft.usable, &fates).collect();
             // Whoever is still being copied is not warned about: in two seconds it would be untrue.
-            if draft.used.is_empty() && !comes {
-                let empty = draft.pictures.is_empty();
+            if used.is_empty() && !comes {
+                let empty = draft.usable.is_empty() && draft.unusable.is_empty();
                 let why = if empty { "the folder is empty" } else { "none of the pictures can be used" };
                 warnings.push(format!("{} will not be recognised: {why}", draft.name));
             }
-            draft.pictures.sort_by(|a, b| a.file.cmp(&b.file));
-            matcher.add(&draft.name, draft.used);
-            people.push(Person { name: draft.name, pictures: draft.pictures });
+            matcher.add(&draft.name, used.iter().map(|picture| (Arc::clone(&picture.file), picture.face.descriptor)));
+            let (spread, hint) = (hygiene::spread(&used), hygiene::hint(&used));
+            people.push(Person { pictures: pictures(&draft, fates), name: draft.name, spread, hint });
         }
+        let never = never.map(|draft| {
+            matcher.add_not(draft.usable.iter().map(|picture| (Arc::clone(&picture.file), picture.face.descriptor)));
+            let fates = draft.usable.iter().map(|_| Fate::Used).collect();
+            pictures(&draft, fates)
+        });
         if matcher.people() == 0 && !somebody_comes {
             let folder = self.folder.display();
             warnings.push(format!("nobody is in the gallery: put pictures of a person into {folder}/NAME/ and reload"));
         }
         warnings.extend(outlook::near_pairs(&matcher));
         let threshold = Some(outlook::threshold(&matcher));
-        Library { roster: Roster { generation, people, ignored: self.ignored, warnings, threshold }, matcher }
+        let (never, ignored) = (never.unwrap_or_default(), self.ignored);
+        Library { roster: Roster { generation, people, never, ignored, warnings, threshold }, matcher }
     }
+}
+
+fn too_many(max_images: usize) -> String {
+    format!("more than {max_images} pictures (gallery.max_images_per_person)")
+}
+
+/// Poor pictures do not count while they are taken in, but they do when they are used for want of better ones.
+fn keep_at_most(max_images: usize, fates: &mut [Fate]) {
+    for fate in fates.iter_mut().filter(|fate| fate.is_used()).skip(max_images) {
+        *fate = Fate::Skipped(too_many(max_images));
+    }
+}
+
+fn used<'a>(usable: &'a [Usable], fates: &'a [Fate]) -> impl Iterator<Item = &'a Usable> {
+    usable.iter().zip(fates).filter(|(_, fate)| fate.is_used()).map(|(picture, _)| picture)
+}
+
+/// All files of a person with what became of them, in name order.
+fn pictures(draft: &Draft, fates: Vec<Fate>) -> Vec<Picture> {
+    let judged = draft.usable.iter().zip(fates).enumerate().map(|(at, (picture, fate))| {
+        let Quality { width_px, sharpness, brightness } = picture.face.quality;
+        let nearest_own = hygiene::from_nearest(&draft.usable, at);
+        let (skipped, note) = match fate {
+            Fate::Used => (None, None),
+            Fate::UsedBut(note) => (None, Some(note)),
+            Fate::Skipped(reason) => (Some(reason), None),
+        };
+        let face = Some(FaceNumbers { width_px, sharpness, brightness, nearest_own });
+        Picture { file: picture.file.to_string(), skipped, note, face }
+    });
+    let mut all: Vec<Picture> = judged.chain(draft.unusable.iter().cloned()).collect();
+    all.sort_by(|a, b| a.file.cmp(&b.file));
+    all
 }
 
 /// The descriptor of the one face on a picture, or why it has none.
@@ -204,18 +264,33 @@ fn judge(path: &Path, jitters: u32, engine: &mut dyn Engine, memory: &mut Memory
     verdict
 }
 
+/// Where no face is found, the picture is turned so far to either side: HOG sees faces that are upright.
+const TILTS_DEGREES: [f32; 2] = [15.0, -15.0];
+
 fn describe_the_one_face(bytes: &[u8], jitters: u32, engine: &mut dyn Engine) -> Verdict {
     let rgb = picture::decode(bytes)?;
     let faces = faces_on_still(engine, &rgb);
-    match faces.len() {
-        1 => {
-            let described = engine.describe(&rgb, &faces, jitters).into_iter().next();
-            let finite = described.filter(|d| d.iter().all(|v| v.is_finite()));
-            finite.ok_or_else(|| "its face gives no descriptor".to_owned())
-        }
-        0 => Err("no face found: use a sharp picture from the front".to_owned()),
-        n => Err(format!("{n} faces: cut it so that only this person is on it")),
+    match faces[..] {
+        [face] => describe(&rgb, face, jitters, engine),
+        [] => TILTS_DEGREES
+            .iter()
+            .find_map(|degrees| {
+                let turned = tilted(&rgb, *degrees);
+                let faces = faces_on_still(engine, &turned);
+                let [face] = faces[..] else { return None };
+                // A collar that looks like a face at one of three tilts is likelier than at one.
+                is_found_again(engine, &turned, face).then(|| describe(&turned, face, jitters, engine))
+            })
+            .unwrap_or_else(|| Err("no face found: use a sharp picture from the front".to_owned())),
+        ref several => Err(format!("{} faces: cut it so that only this person is on it", several.len())),
     }
+}
+
+fn describe(rgb: &Rgb, face: Rect, jitters: u32, engine: &mut dyn Engine) -> Verdict {
+    let described = engine.describe(rgb, &[face], jitters).into_iter().next();
+    let finite = described.filter(|descriptor| descriptor.iter().all(|v| v.is_finite()));
+    let descriptor = finite.ok_or_else(|| "its face gives no descriptor".to_owned())?;
+    Ok(Face { descriptor, quality: Quality::of(rgb, face) })
 }
 
 struct Content {

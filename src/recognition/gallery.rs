@@ -33,12 +33,18 @@ pub struct Folder {
 pub struct Listing {
     /// By name in NFC.
     pub people: BTreeMap<String, Folder>,
+    /// What lies in `.not`: people who shall never be named.
+    pub never: Folder,
     /// What is in nobody's folder, and why it is passed over.
     pub ignored: Vec<Picture>,
 }
 
 /// At most so many people and so many files in a folder are looked at; more is a mistake, not a gallery.
 const MAX_ENTRIES: usize = 100_000;
+/// The folder of those who shall never be named.
+pub const NEVER: &str = ".not";
+/// Why a folder in a person's folder is passed over.
+const A_FOLDER: &str = "a folder inside a person's folder is not read";
 /// What a picture's name ends in.
 const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
 
@@ -50,16 +56,20 @@ pub fn list(root: &Path) -> anyhow::Result<Listing> {
     let mut listing = Listing::default();
     for entry in entries(root).with_context(|| format!("gallery {} cannot be read", root.display()))? {
         let shown = printable(&entry.file_name());
+        if shown == NEVER && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            read_never(&entry.path(), &mut listing.never);
+            continue;
+        }
         match folder_name(&entry) {
             Ok(Some(name)) => {
                 let folder = listing.people.entry(name).or_default();
                 read_folder(&entry.path(), &shown, folder);
             }
             Ok(None) => {}
-            Err(reason) => listing.ignored.push(Picture { file: shown, skipped: Some(reason) }),
+            Err(reason) => listing.ignored.push(Picture::skipped(shown, reason)),
         }
     }
-    for folder in listing.people.values_mut() {
+    for folder in listing.people.values_mut().chain([&mut listing.never]) {
         folder.candidates.sort();
     }
     Ok(listing)
@@ -93,11 +103,10 @@ fn folder_name(entry: &DirEntry) -> Result<Option<String>, String> {
 }
 
 fn read_folder(path: &Path, shown_folder: &str, folder: &mut Folder) {
-    let pass_over = |file: String, reason: String| Picture { file, skipped: Some(reason) };
     let entries = match entries(path) {
         Ok(entries) => entries,
         Err(error) => {
-            folder.passed_over.push(pass_over(shown_folder.to_owned(), format!("folder cannot be read: {error}")));
+            folder.passed_over.push(Picture::skipped(shown_folder, format!("folder cannot be read: {error}")));
             return;
         }
     };
@@ -105,9 +114,24 @@ fn read_folder(path: &Path, shown_folder: &str, folder: &mut Folder) {
         let shown = format!("{shown_folder}/{}", printable(&entry.file_name()));
         match picture_file(&entry) {
             Ok(()) => folder.candidates.push(Candidate { shown: shown.into(), path: entry.path() }),
-            Err(reason) => folder.passed_over.push(pass_over(shown, reason)),
+            Err(reason) => folder.passed_over.push(Picture::skipped(shown, reason)),
         }
     }
+}
+
+/// Pictures in `.not` lie in it as they are, or in folders.
+fn read_never(path: &Path, never: &mut Folder) {
+    for entry in entries(path).unwrap_or_default() {
+        let name = printable(&entry.file_name());
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) && checked_name(&entry.file_name()).is_ok() {
+            read_folder(&entry.path(), &format!("{NEVER}/{name}"), never);
+        }
+    }
+    read_folder(path, NEVER, never);
+    // That there are folders in it is as it should be.
+    never
+        .passed_over
+        .retain(|picture| picture.skipped.as_deref() != Some(A_FOLDER) || picture.file.matches('/').count() > 1);
 }
 
 fn picture_file(entry: &DirEntry) -> Result<(), String> {
@@ -117,7 +141,7 @@ fn picture_file(entry: &DirEntry) -> Result<(), String> {
         return Err("a symbolic link: copy the picture itself".to_owned());
     }
     if kind.is_dir() {
-        return Err("a folder inside a person's folder is not read".to_owned());
+        return Err(A_FOLDER.to_owned());
     }
     if !kind.is_file() {
         return Err("not a regular file".to_owned());
@@ -219,6 +243,22 @@ mod tests {
         assert!(listing.people["Bob"].candidates.is_empty());
         assert_eq!(listing.ignored.len(), 5, "{}", reasons(&listing));
         assert!(!reasons(&listing).contains(['\u{7}', '\u{202e}']));
+    }
+
+    #[test]
+    fn who_shall_never_be_named_lies_in_a_folder_of_its_own_or_in_folders_there() {
+        let root = tempfile::tempdir().unwrap();
+        for file in
+            [".not/poster.jpg", ".not/Delivery man/1.jpg", ".not/Delivery man/notes.txt", ".not/.x.jpg", ".nots/1.jpg"]
+        {
+            touch(root.path(), file);
+        }
+        let listing = list(root.path()).unwrap();
+        let shown: Vec<&str> = listing.never.candidates.iter().map(|c| &*c.shown).collect();
+        assert_eq!(shown, [".not/Delivery man/1.jpg", ".not/poster.jpg"]);
+        let passed_over: Vec<&str> = listing.never.passed_over.iter().map(|p| p.file.as_str()).collect();
+        assert_eq!(passed_over, [".not/Delivery man/notes.txt", ".not/.x.jpg"]);
+        assert!(listing.people.is_empty() && listing.ignored[0].file == ".nots");
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod enrol;
 pub mod eyes;
 pub mod gallery;
+pub mod hygiene;
 pub mod matcher;
 pub mod models;
 pub mod motion;
@@ -18,6 +19,7 @@ pub mod rates;
 pub mod rule;
 pub mod scan;
 mod template;
+mod tilt;
 pub mod tracks;
 mod words;
 mod worker;
@@ -88,7 +90,7 @@ pub trait Engine {
 }
 
 /// Counts the ways in which stills have been judged: a cache of another one is made anew.
-const ENROLMENT: u32 = 3;
+const ENROLMENT: u32 = 4;
 
 /// An engine and what tells its descriptors from those of another one.
 pub struct Opened {

@@ -9,9 +9,8 @@ use crate::pixels::Rgb;
 use crate::sighting::Rect;
 use std::time::{Duration, Instant};
 
-/// From the end of one look at the whole frame to the next: while something moves, and while nothing does.
-const SWEEP_EVERY: Duration = Duration::from_secs(10);
-const IDLE_SWEEP_EVERY: Duration = Duration::from_secs(20);
+/// From the end of one look at the whole frame to the next: newcomers move, so that it hardly ever finds anybody.
+const SWEEP_EVERY: Duration = Duration::from_secs(20);
 /// Where so much of the frame moves, the whole of it is looked at instead, one doubling less; and as it is, so often.
 const MOST_OF_THE_FRAME: f32 = 0.6;
 const MOVING_SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -76,7 +75,7 @@ impl Scanner {
 
     /// True when it is time to look at the whole frame although nothing moves.
     pub fn is_due(&self, now: Instant) -> bool {
-        is_past(self.swept_at, IDLE_SWEEP_EVERY, now)
+        is_past(self.swept_at, SWEEP_EVERY, now)
     }
 
     fn newcomers(
@@ -89,8 +88,7 @@ impl Scanner {
         now: Instant,
     ) -> Vec<Rect> {
         let Motion::At(places) = motion else { return self.sweep(engine, rgb, expected, scale, now) };
-        let every = if places.is_empty() { IDLE_SWEEP_EVERY } else { SWEEP_EVERY };
-        if is_past(self.swept_at, every, now) {
+        if is_past(self.swept_at, SWEEP_EVERY, now) {
             return self.sweep(engine, rgb, expected, scale, now);
         }
         let frame = rgb.width as f32 * rgb.height as f32;

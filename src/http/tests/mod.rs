@@ -310,12 +310,15 @@ fn faces_of_long_ago_are_left_out() {
 #[test]
 fn the_gallery_says_which_pictures_are_skipped_and_why() {
     let site = site(|_| {});
-    let picture = Picture { file: "Alice/2.jpg".into(), skipped: Some("no face".into()) };
-    let people = vec![Person { name: "Alice".into(), pictures: vec![picture] }];
+    let picture = Picture::skipped("Alice/2.jpg", "no face");
+    let people = vec![Person { name: "Alice".into(), pictures: vec![picture], spread: None, hint: None }];
     site.stage.roster.publish(Arc::new(Roster { generation: 3, people, ..Roster::default() }));
     let gallery: Value = serde_json::from_str(&body(&whole(&site, &request("GET", "/api/gallery", "::1")))).unwrap();
-    assert_eq!(keys(&gallery), ["generation", "people", "ignored", "warnings", "threshold"]);
-    assert_eq!(gallery["people"][0]["pictures"][0], json!({"file": "Alice/2.jpg", "skipped": "no face"}));
+    assert_eq!(keys(&gallery), ["generation", "people", "never", "ignored", "warnings", "threshold"]);
+    assert_eq!(
+        gallery["people"][0]["pictures"][0],
+        json!({"file": "Alice/2.jpg", "skipped": "no face", "note": null, "face": null})
+    );
 }
 
 #[test]

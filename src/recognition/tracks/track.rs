@@ -20,7 +20,7 @@ const UNKNOWN_LOOKS: u32 = 5;
 const UNKNOWN_EVERY: Duration = Duration::from_millis(400);
 /// A face with a name is compared anew so often, and each time half as often as before, down to the other.
 const NAMED_EVERY: Duration = Duration::from_secs(1);
-const NAMED_AT_LEAST_EVERY: Duration = Duration::from_secs(2);
+const NAMED_AT_LEAST_EVERY: Duration = Duration::from_secs(4);
 /// So many comparisons in a row must speak against a name before it goes.
 const DOUBTS: u32 = 2;
 /// Views of one face at two looks are less alike when it turns or somebody else is there: at one look in seven at people

@@ -1,0 +1,266 @@
+//! What a gallery's pictures say about each other: which are poor, copies, of somebody else. Judged when all are in, so
+//! that the order of files does not matter, and from descriptors alone, so that a reload costs nothing.
+
+use super::Descriptor;
+use super::cache::Face;
+use super::matcher::squared_distance;
+use super::quality::Quality;
+use super::template::mean;
+use std::sync::Arc;
+
+/// Narrower faces, pixels, are poor: dlib's network was made for 150 pixels with some margin around the face.
+const NARROW_PX: u32 = 60;
+/// Less sharp, darker and lighter faces are poor. Of 282 faces of 100 people of LFW, sharpness is 0.043 to 0.60 (median
+/// 0.18) and light 63 to 174 (median 123): none is poor. A face blurred by a gaussian of 4 pixels has 0.012.
+const BLURRED: f32 = 0.03;
+const DARK: f32 = 40.0;
+const LIGHT: f32 = 220.0;
+/// Pictures of one person that are nearer are the same photograph; two different ones of LFW hardly ever are.
+const COPY: f32 = 0.10;
+/// Two pictures that are further apart are of two people, by dlib's own rule.
+const UNLIKE: f32 = 0.6;
+/// A picture is somebody else's when it is nearer to her by this, nearer than pictures of strangers are as a rule, and
+/// further from the rest of its folder than pictures of one person are.
+const MORE_LIKE_BY: f32 = 0.1;
+const LIKE: f32 = 0.45;
+const NOT_LIKE: f32 = 0.5;
+/// Pictures of one person that are all nearer to their mean hardly differ.
+const ALL_ALIKE: f32 = 0.17;
+
+/// A picture with one face on it.
+#[derive(Debug, Clone)]
+pub struct Usable {
+    /// `Alice/1.jpg`.
+    pub file: Arc<str>,
+    /// Its face.
+    pub face: Face,
+}
+
+/// What became of a picture.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fate {
+    /// It is used.
+    Used,
+    /// It is used, but somebody should know this.
+    UsedBut(String),
+    /// It is not used, because of this.
+    Skipped(String),
+}
+
+impl Fate {
+    /// True when it is used.
+    pub fn is_used(&self) -> bool {
+        !matches!(self, Fate::Skipped(_))
+    }
+}
+
+/// Why a face is poor, with the number that says so; `None`: it is good.
+pub fn poor(quality: &Quality) -> Option<String> {
+    let Quality { width_px, sharpness, brightness } = *quality;
+    if width_px < NARROW_PX {
+        Some(format!("face is {width_px} px wide, {NARROW_PX} or more are good"))
+    } else if sharpness < BLURRED {
+        Some(format!("blurred: sharpness {sharpness:.3}, {BLURRED} or more is good"))
+    } else if brightness < DARK {
+        Some(format!("too dark: light {brightness:.0} of 255, {DARK} or more is good"))
+    } else if brightness > LIGHT {
+        Some(format!("too light: light {brightness:.0} of 255, {LIGHT} or less is good"))
+    } else {
+        None
+    }
+}
+
+/// What becomes of each picture of each person; `people` are names and pictures.
+pub fn judge(people: &[(&str, &[Usable])]) -> Vec<Vec<Fate>> {
+    let means: Vec<Option<Descriptor>> = people.iter().map(|(_, pictures)| mean_of(pictures, |_| true)).collect();
+    (0..people.len()).map(|person| fates(people, &means, person)).collect()
+}
+
+fn fates(people: &[(&str, &[Usable])], means: &[Option<Descriptor>], person: usize) -> Vec<Fate> {
+    let pictures = people[person].1;
+    let mut fates: Vec<Fate> = pictures.iter().map(|_| Fate::Used).collect();
+    for at in 0..pictures.len() {
+        if let Some(reason) = somebody_elses(people, means, person, at).or_else(|| unlike(pictures, at)) {
+            fates[at] = Fate::Skipped(reason);
+        }
+    }
+    for at in 0..pictures.len() {
+        // Of two copies the first stays.
+        let earlier = (0..at).filter(|&other| fates[other].is_used());
+        let near = earlier.map(|other| (between(pictures, at, other), other)).min_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((distance, other)) = near.filter(|(distance, _)| *distance < COPY && fates[at].is_used()) {
+            fates[at] = Fate::Skipped(format!("the same as {} ({distance:.2} apart)", pictures[other].file));
+        }
+    }
+    let good = |at: usize, fates: &[Fate]| fates[at].is_used() && poor(&pictures[at].face.quality).is_none();
+    let some_are_good = (0..pictures.len()).any(|at| good(at, &fates));
+    for (at, picture) in pictures.iter().enumerate() {
+        match poor(&picture.face.quality).filter(|_| fates[at].is_used()) {
+            Some(reason) if some_are_good => fates[at] = Fate::Skipped(reason),
+            // Better a poor picture than a person whom nobody knows.
+            Some(reason) => fates[at] = Fate::UsedBut(format!("{reason}; there is no better one")),
+            None => {}
+        }
+    }
+    fates
+}
+
+/// A picture that is clearly of another person in the gallery.
+fn somebody_elses(
+    people: &[(&str, &[Usable])],
+    means: &[Option<Descriptor>],
+    person: usize,
+    at: usize,
+) -> Option<String> {
+    let (name, pictures) = people[person];
+    let own = distance(&mean_of(pictures, |other| other != at)?, &pictures[at].face.descriptor);
+    let others = means.iter().enumerate().filter(|(other, _)| *other != person);
+    let (nearest, who) = others
+        .filter_map(|(other, mean)| Some((distance(mean.as_ref()?, &pictures[at].face.descriptor), other)))
+        .min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let clearly = nearest + MORE_LIKE_BY < own && nearest < LIKE && own > NOT_LIKE;
+    clearly.then(|| format!("more like {} ({nearest:.2}) than like {name}'s other pictures ({own:.2})", people[who].0))
+}
+
+/// A picture that is far from all others of a person, who are near each other.
+fn unlike(pictures: &[Usable], at: usize) -> Option<String> {
+    let others = (0..pictures.len()).filter(|&other| other != at);
+    let nearest = others.clone().map(|other| between(pictures, at, other)).min_by(f32::total_cmp)?;
+    let agree = |a: usize| others.clone().any(|b| a != b && between(pictures, a, b) <= UNLIKE);
+    let the_others_agree = others.clone().any(agree);
+    (nearest > UNLIKE && the_others_agree)
+        .then(|| format!("unlike the other pictures: {nearest:.2} from the nearest, up to {UNLIKE} is good"))
+}
+
+/// What somebody could do for a person to be known better; `name`, and the pictures of her that are used.
+pub fn hint(used: &[&Usable]) -> Option<String> {
+    match used {
+        [] => None,
+        [_] => Some("only one picture: two more, in another light or of another day, make the name surer".to_owned()),
+        [a, b] if distance(&a.face.descriptor, &b.face.descriptor) > UNLIKE => Some(format!(
+            "{} and {} are {:.2} apart: is this one person?",
+            a.file,
+            b.file,
+            distance(&a.face.descriptor, &b.face.descriptor)
+        )),
+        _ => {
+            let spread = spread(used)?;
+            (used.len() > 2 && spread < ALL_ALIKE).then(|| {
+                format!(
+                    "all pictures are nearly the same (spread {spread:.2}): add one in another light, or with glasses"
+                )
+            })
+        }
+    }
+}
+
+/// The mean distance of pictures from their mean; `None` of fewer than two.
+pub fn spread(used: &[&Usable]) -> Option<f32> {
+    let mean = mean(used.iter().map(|picture| (picture.face.descriptor, 1.0)));
+    let sum: f32 = used.iter().map(|picture| distance(&picture.face.descriptor, &mean)).sum();
+    (used.len() > 1).then(|| sum / used.len() as f32)
+}
+
+/// How far a picture is from the nearest other one of the same person.
+pub fn from_nearest(pictures: &[Usable], at: usize) -> Option<f32> {
+    let others = (0..pictures.len()).filter(|&other| other != at);
+    others.map(|other| between(pictures, at, other)).min_by(f32::total_cmp)
+}
+
+fn mean_of(pictures: &[Usable], counts: impl Fn(usize) -> bool) -> Option<Descriptor> {
+    let counted = pictures.iter().enumerate().filter(|(at, _)| counts(*at));
+    counted.clone().next()?;
+    Some(mean(counted.map(|(_, picture)| (picture.face.descriptor, 1.0))))
+}
+
+fn between(pictures: &[Usable], a: usize, b: usize) -> f32 {
+    distance(&pictures[a].face.descriptor, &pictures[b].face.descriptor)
+}
+
+fn distance(a: &Descriptor, b: &Descriptor) -> f32 {
+    squared_distance(a, b).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recognition::DESCRIPTOR_LEN;
+
+    const GOOD: Quality = Quality { width_px: 100, sharpness: 0.3, brightness: 120.0 };
+
+    fn picture(file: &str, x: f32, y: f32, quality: Quality) -> Usable {
+        let mut descriptor = [0.0; DESCRIPTOR_LEN];
+        (descriptor[0], descriptor[1]) = (x, y);
+        Usable { file: file.into(), face: Face { descriptor, quality } }
+    }
+
+    fn of(pictures: &[Usable]) -> Vec<Fate> {
+        judge(&[("Alice", pictures)]).remove(0)
+    }
+
+    fn reason(fate: &Fate) -> &str {
+        match fate {
+            Fate::Used => "used",
+            Fate::UsedBut(reason) | Fate::Skipped(reason) => reason,
+        }
+    }
+
+    #[test]
+    fn a_picture_that_is_poor_is_skipped_where_there_is_a_better_one_and_used_where_there_is_none() {
+        let blurred = Quality { sharpness: 0.001, ..GOOD };
+        let both = of(&[picture("a", 0.0, 0.0, GOOD), picture("b", 0.3, 0.0, blurred)]);
+        assert_eq!(both[0], Fate::Used);
+        assert!(!both[1].is_used() && reason(&both[1]).starts_with("blurred: sharpness 0.001"));
+        let alone = of(&[picture("b", 0.3, 0.0, blurred)]);
+        assert!(alone[0].is_used() && reason(&alone[0]).ends_with("there is no better one"));
+        for (quality, word) in [
+            (Quality { width_px: 41, ..GOOD }, "face is 41 px wide"),
+            (Quality { brightness: 20.0, ..GOOD }, "too dark: light 20"),
+            (Quality { brightness: 250.0, ..GOOD }, "too light: light 250"),
+        ] {
+            assert!(poor(&quality).is_some_and(|reason| reason.starts_with(word)), "{word}");
+        }
+    }
+
+    #[test]
+    fn of_copies_the_first_stays_and_an_outlier_goes_whatever_the_order() {
+        let pictures = [picture("a", 0.0, 0.0, GOOD), picture("b", 0.05, 0.0, GOOD), picture("c", 0.9, 0.0, GOOD)];
+        let fates = of(&pictures);
+        assert_eq!(fates[0], Fate::Used);
+        assert_eq!(reason(&fates[1]), "the same as a (0.05 apart)");
+        assert_eq!(reason(&fates[2]), "unlike the other pictures: 0.85 from the nearest, up to 0.6 is good");
+        let backwards: Vec<Usable> = pictures.iter().rev().cloned().collect();
+        assert!(!of(&backwards)[0].is_used() && of(&backwards)[1].is_used());
+    }
+
+    #[test]
+    fn two_pictures_that_disagree_both_stay_and_somebody_is_asked() {
+        let pictures = [picture("a", 0.0, 0.0, GOOD), picture("b", 0.9, 0.0, GOOD)];
+        assert_eq!(of(&pictures), [Fate::Used, Fate::Used]);
+        let used: Vec<&Usable> = pictures.iter().collect();
+        assert_eq!(hint(&used).as_deref(), Some("a and b are 0.90 apart: is this one person?"));
+        assert!(hint(&used[..1]).is_some_and(|hint| hint.starts_with("only one picture")));
+        let alike = [0.0, 0.11, 0.22].map(|x| picture("c", x, 0.0, GOOD));
+        assert!(
+            hint(&alike.iter().collect::<Vec<_>>()).is_some_and(|hint| hint.contains("nearly the same (spread 0.07)"))
+        );
+    }
+
+    #[test]
+    fn two_pictures_that_were_swapped_are_both_found() {
+        let alice = [picture("a1", 0.0, 0.0, GOOD), picture("a2", 0.2, 0.0, GOOD), picture("a3", 0.0, 1.0, GOOD)];
+        let bob = [picture("b1", 0.0, 1.1, GOOD), picture("b2", 0.2, 1.0, GOOD), picture("b3", 0.1, 0.1, GOOD)];
+        let fates = judge(&[("Alice", &alice), ("Bob", &bob)]);
+        assert_eq!(reason(&fates[0][2]), "more like Bob (0.28) than like Alice's other pictures (1.00)");
+        assert!(reason(&fates[1][2]).starts_with("more like Alice"), "{:?}", fates[1]);
+        assert!([&fates[0][..2], &fates[1][..2]].concat().iter().all(|fate| *fate == Fate::Used));
+    }
+
+    #[test]
+    fn twins_keep_their_pictures() {
+        let one = [picture("a1", 0.0, 0.0, GOOD), picture("a2", 0.3, 0.0, GOOD)];
+        let other = [picture("b1", 0.15, 0.1, GOOD), picture("b2", 0.15, -0.1, GOOD)];
+        let fates = judge(&[("Minho", &one), ("Jiho", &other)]);
+        assert!(fates.concat().iter().all(|fate| *fate == Fate::Used), "{fates:?}");
+    }
+}
