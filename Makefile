@@ -1,6 +1,6 @@
 # Everything that can be done here. `make` prints the list.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo run test bench sample-ini models-68 build release cross deb board-test clean
+.PHONY: help setup data demo run test bench accuracy tables sample-ini models-68 build release cross deb board-test clean
 
 CARGO ?= cargo
 # More arguments for `make demo`, `run`, `bench` and `board-test`: make run ARGS="--config my.ini"
@@ -34,8 +34,21 @@ test: setup ## format, lints, and every test
 	$(WITH_DLIB) $(CARGO) test --locked
 
 bench: setup release ## measure: the scan of descriptors, looks, CPU, memory; ARGS="--peer COMMAND ..." beside another program
-	$(WITH_DLIB) $(CARGO) bench --locked --bench '*'
+	$(WITH_DLIB) $(CARGO) bench --locked --bench matcher --bench frame
 	python3 tools/bench.py target/$(shell uname -m)-unknown-linux-gnu/release/namecam $(ARGS)
+
+# People to measure with, a folder each: LFW="FOLDER ..."; or DESCRIPTORS=FILE.f32, with FILE.tsv beside it.
+LFW ?=
+DESCRIPTORS ?=
+PAIRS ?=
+ACCURACY := $(if $(DESCRIPTORS),--descriptors $(DESCRIPTORS)) $(if $(LFW),--lfw "$(LFW)") $(if $(PAIRS),--pairs $(PAIRS))
+
+accuracy: setup ## how often names are right, on LFW="FOLDER ..." or DESCRIPTORS=FILE [PAIRS=FILE]: tables, and docs/accuracy.svg
+	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- rates $(ACCURACY) --svg docs/accuracy.svg $(ARGS)
+
+tables: setup ## make the tables of rates again from DESCRIPTORS=FILE
+	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- tables $(DESCRIPTORS) >target/setup/table.rs
+	mv target/setup/table.rs src/recognition/rates/table.rs
 
 sample-ini: setup ## write namecam.ini.example, the man page and the README's table again, from the program's own tables
 	$(WITH_DLIB) $(CARGO) run --locked --quiet -- --sample-ini >target/setup/sample.ini

@@ -10,6 +10,8 @@ loops_per_s, stream_fps, cpu, rss_mb, load_s. Only the standard library and ffmp
 """
 import argparse, json, os, re, shutil, socket, subprocess, sys, tempfile, threading, time, urllib.request
 
+import bench_rooms
+
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PICTURES = os.path.join(HERE, "target", "pictures")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -102,7 +104,8 @@ def measure(program, folder, clip, seconds, viewers, settings):
     try:
         first_frame_s = namecam.until(lambda s: s["camera"]["frames"] > 0)
         if recognising:
-            namecam.until(lambda s: s["recognition"]["generation"] > 0 and s["recognition"]["looks"] > 2)
+            namecam.until(lambda s: s["recognition"]["generation"] > 0 and s["recognition"]["looks"] > 0)
+            time.sleep(2)
         crowd = [Viewer(namecam.address) for _ in range(viewers)]
         for viewer in crowd:
             viewer.start()
@@ -183,6 +186,10 @@ def main():
         ]
         for what, viewers, settings in rows:
             row = measure(args.namecam, folder, clip, args.seconds, viewers, settings)
+            print(f"namecam  {what:<40} {json.dumps(row)}", flush=True)
+        rooms = bench_rooms.rows(lambda clip, settings: measure(args.namecam, folder, clip, args.seconds, 0, settings),
+                                 lambda clip: Namecam(args.namecam, folder, clip, []), folder, PICTURES, args.seconds)
+        for what, row in rooms:
             print(f"namecam  {what:<40} {json.dumps(row)}", flush=True)
         print(f"namecam  {'bad viewers':<40} {json.dumps(hold_out(args.namecam, folder, clip))}", flush=True)
         for viewers in (0, 1, 8) if args.peer else ():

@@ -164,20 +164,20 @@ pub const KEYS: &[Key] = &[
         recognition.interval_ms = "200",
         Kind::Whole(0, 60_000),
         Whole,
-        "the time from the start of one look to the next, milliseconds; 0: as often as possible"
+        "the time from the start of one look to the next, milliseconds; 0: as often as possible; longer while the board is hot or behind"
     ),
     key!(recognition.detector = "hog", Kind::OneOf(&["hog", "cnn"]), Text => Detector::from_word, "hog is fast and sees frontal faces; cnn sees more and is many times slower"),
     key!(
         recognition.detect_width = "640",
         Kind::Whole(80, 4096),
         Whole,
-        "faces are looked for on a picture of this width, pixels; smaller is faster and shortens the range"
+        "faces are looked for on a picture of this width, pixels; with upsample 1 and a lens of 60 degrees, 640 reaches 2 metres, 1280 4; smaller is faster"
     ),
     key!(
         recognition.upsample = "1",
         Kind::Whole(0, 2),
         Whole,
-        "how often that picture is doubled: 0 sees faces from 80 pixels, 1 from 40, 2 from 20; the last doubling of the whole picture is done once a second"
+        "how often that picture is doubled: 0 sees faces from 80 pixels, 1 from 40, 2 from 20; done where something moves and where faces are known"
     ),
     key!(
         recognition.blas_threads = "1",
@@ -215,7 +215,7 @@ pub const KEYS: &[Key] = &[
         models.recognizer = "dlib_face_recognition_resnet_model_v1.dat",
         Kind::Text,
         Text,
-        "the recognition model in that folder",
+        "the recognition model in that folder; another one than dlib's needs its sum in FILE.sha256, and has no false_name_budget",
         restart
     ),
     key!(overlay.enabled = "yes", Kind::YesNo, YesNo, "draw boxes and names into the picture"),

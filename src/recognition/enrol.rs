@@ -7,7 +7,7 @@ use super::hygiene::{self, Fate, Usable};
 use super::matcher::Matcher;
 use super::quality::Quality;
 use super::tilt::tilted;
-use super::{Engine, faces_on_still, is_found_again, outlook, picture};
+use super::{Engine, faces_on_still, is_found_again, models, outlook, picture};
 use crate::config::Config;
 use crate::pixels::Rgb;
 use crate::roster::{FaceNumbers, Person, Picture, Roster};
@@ -97,6 +97,8 @@ pub struct Enrolment {
     max_images: usize,
     jitters: u32,
     rule: crate::config::Recognition,
+    /// False: what is known of distances is not of this model.
+    measured: bool,
 }
 
 #[derive(Debug)]
@@ -140,7 +142,8 @@ impl Enrolment {
             folder: config.gallery.path.clone(),
             max_images: config.gallery.max_images_per_person as usize,
             jitters: config.recognition.num_jitters,
-            rule: config.recognition.clone(),
+            rule: rule(config),
+            measured: models::is_measured(config),
         })
     }
 
@@ -197,11 +200,27 @@ impl Enrolment {
             let folder = self.folder.display();
             warnings.push(format!("nobody is in the gallery: put pictures of a person into {folder}/NAME/ and reload"));
         }
+        if !self.measured && matcher.people() > 0 {
+            warnings.push(
+                "how near strangers come was measured with dlib's own model: with another recognizer, the threshold alone \
+                 decides about names"
+                    .to_owned(),
+            );
+        }
         warnings.extend(outlook::near_pairs(&matcher));
         let threshold = Some(outlook::threshold(&matcher));
         let (never, ignored) = (never.unwrap_or_default(), self.ignored);
         Library { roster: Roster { generation, people, never, ignored, warnings, threshold }, matcher }
     }
+}
+
+/// What `[recognition]` says; of a model of which no rates are known, no budget can be kept.
+fn rule(config: &Config) -> crate::config::Recognition {
+    let mut rule = config.recognition.clone();
+    if !models::is_measured(config) {
+        rule.false_name_budget = 0.0;
+    }
+    rule
 }
 
 fn too_many(max_images: usize) -> String {

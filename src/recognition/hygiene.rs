@@ -78,12 +78,9 @@ pub fn judge(people: &[(&str, &[Usable])]) -> Vec<Vec<Fate>> {
 
 fn fates(people: &[(&str, &[Usable])], means: &[Option<Descriptor>], person: usize) -> Vec<Fate> {
     let pictures = people[person].1;
-    let mut fates: Vec<Fate> = pictures.iter().map(|_| Fate::Used).collect();
-    for at in 0..pictures.len() {
-        if let Some(reason) = somebody_elses(people, means, person, at).or_else(|| unlike(pictures, at)) {
-            fates[at] = Fate::Skipped(reason);
-        }
-    }
+    let out_of_place = |at: usize| somebody_elses(people, means, person, at).or_else(|| unlike(pictures, at));
+    let mut fates: Vec<Fate> =
+        (0..pictures.len()).map(|at| out_of_place(at).map_or(Fate::Used, Fate::Skipped)).collect();
     for at in 0..pictures.len() {
         // Of two copies the first stays.
         let earlier = (0..at).filter(|&other| fates[other].is_used());

@@ -80,6 +80,11 @@ fn checked(folder: &Path, name: &str, expected: &str) -> anyhow::Result<PathBuf>
     Ok(path)
 }
 
+/// True for the model that the tables of [`super::rates`] were measured with.
+pub fn is_measured(config: &Config) -> bool {
+    config.models.recognizer == RESNET.file
+}
+
 /// Another recognition model brings its sum in a file beside it, as `sha256sum MODEL > MODEL.sha256` writes it.
 fn own_sum(folder: &Path, name: &str) -> anyhow::Result<String> {
     let path = folder.join(format!("{name}.sha256"));

@@ -249,7 +249,7 @@ impl<'a> Worker<'a> {
         let started = Instant::now();
         self.look(&frame);
         let wanted = Duration::from_millis(u64::from(self.config.recognition.interval_ms));
-        let pace = self.pacer.interval(wanted, started.elapsed(), Instant::now());
+        let pace = self.pacer.interval(wanted, started.elapsed(), started);
         self.next_look = started + pace.interval;
         self.stage.health.set_pace(pace);
     }
