@@ -71,9 +71,15 @@ impl Frame {
     }
 
     /// A small plane of the upright picture's luma: to see whether anything moved, without decoding the picture.
+    ///
+    /// # Errors
+    /// As [`Frame::rgb`].
     pub fn luma(&self) -> Result<Luma, String> {
         let raw = Raw { bytes: &self.bytes[..], width: self.width, height: self.height, stride: self.stride };
-        let luma = self.format.to_luma(raw)?;
+        let Ok(luma) = self.format.to_luma(raw) else {
+            // Some cameras' JPEGs are good enough for a decoder that forgives.
+            return Ok(self.rgb()?.luma());
+        };
         if self.turn.is_none() {
             return Ok(luma);
         }
@@ -137,6 +143,38 @@ impl Jpeg {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Light comes from the left on each picture; a JPEG, a raw format and each way to turn one say so.
+    #[test]
+    fn the_luma_is_that_of_the_upright_picture_in_each_format() {
+        let mut rgb = Rgb::filled(640, 480, [20; 3]);
+        for (x, y) in (0..320).flat_map(|x| (0..480).map(move |y| (x, y))) {
+            let at = rgb.offset(x, y);
+            rgb.data[at..at + 3].fill(200);
+        }
+        let mut jpeg = Vec::new();
+        let encoder = image::codecs::jpeg::JpegEncoder::new(&mut jpeg);
+        image::ImageEncoder::write_image(encoder, &rgb.data, 640, 480, image::ExtendedColorType::Rgb8).unwrap();
+        let grey: Vec<u8> = rgb.data.iter().copied().step_by(3).collect();
+        let yuyv: Vec<u8> = grey.iter().flat_map(|&luma| [luma, 128]).collect();
+        // A stray byte before the end: libjpeg-turbo warns of it, and the other decoder passes over it.
+        let stray = [&jpeg[..jpeg.len() - 2], &[7], &jpeg[jpeg.len() - 2..]].concat();
+        let formats = [(b"MJPG", jpeg, 0), (b"GREY", grey, 640), (b"YUYV", yuyv, 1280), (b"RGB3", rgb.data, 1920)];
+        let turns = [(0, false, (10, 30)), (0, true, (70, 30)), (180, false, (70, 30)), (90, false, (30, 10))];
+        for (fourcc, bytes, stride) in formats.into_iter().chain([(b"MJPG", stray, 0)]) {
+            for (degrees, mirror, light) in turns {
+                let raw = Raw { bytes: bytes.clone(), width: 640, height: 480, stride };
+                let frame =
+                    Frame::new(1, Moment::now(), Format::by_fourcc(fourcc).unwrap(), raw, Turn { degrees, mirror });
+                let luma = frame.luma().unwrap();
+                let (width, height) = frame.upright_size();
+                assert_eq!((luma.width, luma.height), (width / 8, height / 8));
+                let at = |x: u32, y: u32| luma.data[(y * luma.width + x) as usize];
+                let dark = (luma.width - 1 - light.0, luma.height - 1 - light.1);
+                assert!(at(light.0, light.1) > 180 && at(dark.0, dark.1) < 40, "{fourcc:?} {degrees} {mirror}");
+            }
+        }
+    }
 
     #[test]
     fn a_part_is_header_picture_and_the_next_boundary() {

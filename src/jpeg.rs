@@ -39,13 +39,13 @@ pub fn luma(jpeg: &[u8], divisor: u32) -> Result<Luma, String> {
     turbo::luma(jpeg, divisor)
 }
 
-/// Decodes the luma alone, at one `divisor`-th of the size (1, 2, 4 or 8). This decoder knows no smaller sizes.
+/// Decodes the luma, at a fraction of the size. This decoder knows no smaller sizes, and takes them from the whole.
 ///
 /// # Errors
 /// Says in the decoder's words what is wrong.
 #[cfg(not(feature = "turbojpeg"))]
-pub fn luma(jpeg: &[u8], divisor: u32) -> Result<Luma, String> {
-    Ok(decode(jpeg)?.luma(divisor))
+pub fn luma(jpeg: &[u8], _: u32) -> Result<Luma, String> {
+    Ok(decode(jpeg)?.luma())
 }
 
 /// Refuses what zune-jpeg, here and within crate `image`, cannot read without a panic, which would end the program: see

@@ -29,7 +29,8 @@ pub struct Rgb {
 
 impl Rgb {
     /// A small plane of its green, which is near enough to luma.
-    pub fn luma(&self, divisor: u32) -> Luma {
+    pub fn luma(&self) -> Luma {
+        let divisor = luma::divisor(self.width);
         let raw = Raw { bytes: &self.data[..], width: self.width, height: self.height, stride: self.width * 3 };
         luma::shrunk(raw, Samples { step: 3, first: 1 }, divisor)
     }
