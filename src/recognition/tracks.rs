@@ -143,9 +143,12 @@ impl Tracks {
         described
     }
 
-    /// For each name, the track that bears it: the nearest one that claims it.
+    /// For each name, the track that bears it: the nearest one that claims it. Whoever is not there yields to whoever is:
+    /// that will be the same person, who moved too fast to be followed.
     fn bearer(&self, matcher: &Matcher, name: &Arc<str>) -> Option<u64> {
         let claims = self.tracks.iter().filter(|track| track.claim.as_ref() == Some(name));
+        let there = claims.clone().any(|track| track.present);
+        let claims = claims.filter(|track| track.present || !there);
         let rank = |track: &&Track| {
             let distance = track.distance(matcher, Some(name)).unwrap_or(f32::INFINITY);
             distance - if track.bears { HOLDS } else { 0.0 }

@@ -157,6 +157,17 @@ fn two_faces_never_bear_one_name() {
 }
 
 #[test]
+fn whoever_moved_too_fast_to_be_followed_keeps_the_name_all_the_same() {
+    let mut room = Room::new();
+    for look in 0..4 {
+        room.look(look * 200, &[(ALICE, 100)]);
+    }
+    let faces = room.look(800, &[(ALICE, 500)]);
+    assert_eq!(names(&faces).last(), Some(&(2, Some("Alice"))), "{:?}", names(&faces));
+    assert!(faces.iter().filter(|face| face.name.is_some()).count() == 1);
+}
+
+#[test]
 fn a_face_that_the_detector_misses_stays_for_a_moment_and_comes_back_as_itself() {
     let mut room = Room::new();
     for look in 0..3 {
