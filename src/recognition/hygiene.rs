@@ -4,6 +4,7 @@
 use super::Descriptor;
 use super::cache::Face;
 use super::matcher::squared_distance;
+use super::misplaced::{People, UNLIKE, misplaced};
 use super::quality::Quality;
 use super::template::mean;
 use std::sync::Arc;
@@ -17,13 +18,6 @@ const DARK: f32 = 40.0;
 const LIGHT: f32 = 220.0;
 /// Pictures of one person that are nearer are the same photograph; two different ones of LFW hardly ever are.
 const COPY: f32 = 0.10;
-/// Two pictures that are further apart are of two people, by dlib's own rule.
-const UNLIKE: f32 = 0.6;
-/// A picture is somebody else's when it is nearer to her by this, nearer than pictures of strangers are as a rule, and
-/// further from the rest of its folder than pictures of one person are.
-const MORE_LIKE_BY: f32 = 0.1;
-const LIKE: f32 = 0.45;
-const NOT_LIKE: f32 = 0.5;
 /// Pictures of one person that are all nearer to their mean hardly differ.
 const ALL_ALIKE: f32 = 0.17;
 
@@ -71,16 +65,16 @@ pub fn poor(quality: &Quality) -> Option<String> {
 }
 
 /// What becomes of each picture of each person; `people` are names and pictures.
-pub fn judge(people: &[(&str, &[Usable])]) -> Vec<Vec<Fate>> {
-    let means: Vec<Option<Descriptor>> = people.iter().map(|(_, pictures)| mean_of(pictures, |_| true)).collect();
-    (0..people.len()).map(|person| fates(people, &means, person)).collect()
+pub fn judge(people: &People) -> Vec<Vec<Fate>> {
+    let mut all: Vec<Vec<Fate>> = people.iter().map(|(_, pictures)| vec![Fate::Used; pictures.len()]).collect();
+    for (person, picture, fate) in misplaced(people) {
+        all[person][picture] = fate;
+    }
+    people.iter().zip(all).map(|((_, pictures), fates)| beside_each_other(pictures, fates)).collect()
 }
 
-fn fates(people: &[(&str, &[Usable])], means: &[Option<Descriptor>], person: usize) -> Vec<Fate> {
-    let pictures = people[person].1;
-    let out_of_place = |at: usize| somebody_elses(people, means, person, at).or_else(|| unlike(pictures, at));
-    let mut fates: Vec<Fate> =
-        (0..pictures.len()).map(|at| out_of_place(at).map_or(Fate::Used, Fate::Skipped)).collect();
+/// Leaves out copies, and poor pictures where there are better ones.
+fn beside_each_other(pictures: &[Usable], mut fates: Vec<Fate>) -> Vec<Fate> {
     for at in 0..pictures.len() {
         // Of two copies the first stays.
         let earlier = (0..at).filter(|&other| fates[other].is_used());
@@ -100,33 +94,6 @@ fn fates(people: &[(&str, &[Usable])], means: &[Option<Descriptor>], person: usi
         }
     }
     fates
-}
-
-/// A picture that is clearly of another person in the gallery.
-fn somebody_elses(
-    people: &[(&str, &[Usable])],
-    means: &[Option<Descriptor>],
-    person: usize,
-    at: usize,
-) -> Option<String> {
-    let (name, pictures) = people[person];
-    let own = distance(&mean_of(pictures, |other| other != at)?, &pictures[at].face.descriptor);
-    let others = means.iter().enumerate().filter(|(other, _)| *other != person);
-    let (nearest, who) = others
-        .filter_map(|(other, mean)| Some((distance(mean.as_ref()?, &pictures[at].face.descriptor), other)))
-        .min_by(|a, b| a.0.total_cmp(&b.0))?;
-    let clearly = nearest + MORE_LIKE_BY < own && nearest < LIKE && own > NOT_LIKE;
-    clearly.then(|| format!("more like {} ({nearest:.2}) than like {name}'s other pictures ({own:.2})", people[who].0))
-}
-
-/// A picture that is far from all others of a person, who are near each other.
-fn unlike(pictures: &[Usable], at: usize) -> Option<String> {
-    let others = (0..pictures.len()).filter(|&other| other != at);
-    let nearest = others.clone().map(|other| between(pictures, at, other)).min_by(f32::total_cmp)?;
-    let agree = |a: usize| others.clone().any(|b| a != b && between(pictures, a, b) <= UNLIKE);
-    let the_others_agree = others.clone().any(agree);
-    (nearest > UNLIKE && the_others_agree)
-        .then(|| format!("unlike the other pictures: {nearest:.2} from the nearest, up to {UNLIKE} is good"))
 }
 
 /// What somebody could do for a person to be known better; `name`, and the pictures of her that are used.
@@ -164,17 +131,12 @@ pub fn from_nearest(pictures: &[Usable], at: usize) -> Option<f32> {
     others.map(|other| between(pictures, at, other)).min_by(f32::total_cmp)
 }
 
-fn mean_of(pictures: &[Usable], counts: impl Fn(usize) -> bool) -> Option<Descriptor> {
-    let counted = pictures.iter().enumerate().filter(|(at, _)| counts(*at));
-    counted.clone().next()?;
-    Some(mean(counted.map(|(_, picture)| (picture.face.descriptor, 1.0))))
-}
-
 fn between(pictures: &[Usable], a: usize, b: usize) -> f32 {
     distance(&pictures[a].face.descriptor, &pictures[b].face.descriptor)
 }
 
-fn distance(a: &Descriptor, b: &Descriptor) -> f32 {
+/// How far two faces are from each other, whatever the config measures names in.
+pub fn distance(a: &Descriptor, b: &Descriptor) -> f32 {
     squared_distance(a, b).sqrt()
 }
 
@@ -225,7 +187,10 @@ mod tests {
         let fates = of(&pictures);
         assert_eq!(fates[0], Fate::Used);
         assert_eq!(reason(&fates[1]), "the same as a (0.05 apart)");
-        assert_eq!(reason(&fates[2]), "unlike the other pictures: 0.85 from the nearest, up to 0.6 is good");
+        assert_eq!(
+            reason(&fates[2]),
+            "unlike the other pictures: 0.85 from the nearest, up to 0.6 is good; if it is her, add a second one like it"
+        );
         let backwards: Vec<Usable> = pictures.iter().rev().cloned().collect();
         assert!(!of(&backwards)[0].is_used() && of(&backwards)[1].is_used());
     }
@@ -241,23 +206,5 @@ mod tests {
         assert!(
             hint(&alike.iter().collect::<Vec<_>>()).is_some_and(|hint| hint.contains("nearly the same (spread 0.07)"))
         );
-    }
-
-    #[test]
-    fn two_pictures_that_were_swapped_are_both_found() {
-        let alice = [picture("a1", 0.0, 0.0, GOOD), picture("a2", 0.2, 0.0, GOOD), picture("a3", 0.0, 1.0, GOOD)];
-        let bob = [picture("b1", 0.0, 1.1, GOOD), picture("b2", 0.2, 1.0, GOOD), picture("b3", 0.1, 0.1, GOOD)];
-        let fates = judge(&[("Alice", &alice), ("Bob", &bob)]);
-        assert_eq!(reason(&fates[0][2]), "more like Bob (0.28) than like Alice's other pictures (1.00)");
-        assert!(reason(&fates[1][2]).starts_with("more like Alice"), "{:?}", fates[1]);
-        assert!([&fates[0][..2], &fates[1][..2]].concat().iter().all(|fate| *fate == Fate::Used));
-    }
-
-    #[test]
-    fn twins_keep_their_pictures() {
-        let one = [picture("a1", 0.0, 0.0, GOOD), picture("a2", 0.3, 0.0, GOOD)];
-        let other = [picture("b1", 0.15, 0.1, GOOD), picture("b2", 0.15, -0.1, GOOD)];
-        let fates = judge(&[("Minho", &one), ("Jiho", &other)]);
-        assert!(fates.concat().iter().all(|fate| *fate == Fate::Used), "{fates:?}");
     }
 }

@@ -8,6 +8,7 @@ pub mod eyes;
 pub mod gallery;
 pub mod hygiene;
 pub mod matcher;
+mod misplaced;
 pub mod models;
 pub mod motion;
 pub mod outlook;
