@@ -20,6 +20,11 @@ impl Picture {
     pub fn skipped(file: impl Into<String>, reason: impl Into<String>) -> Picture {
         Picture { file: file.into(), skipped: Some(reason.into()), note: None, face: None }
     }
+
+    /// True when somebody should look at it.
+    pub fn is_doubtful(&self) -> bool {
+        self.skipped.is_some() || self.note.is_some()
+    }
 }
 
 /// The numbers that pictures are judged by.
@@ -102,10 +107,14 @@ impl Roster {
         self.people.iter().map(Person::used).sum()
     }
 
+    /// Every file that was found.
+    pub fn files(&self) -> impl Iterator<Item = &Picture> {
+        let of_people = self.people.iter().flat_map(|person| &person.pictures);
+        of_people.chain(&self.never).chain(&self.ignored)
+    }
+
     /// How many files are not used.
     pub fn skipped(&self) -> usize {
-        let of_people: usize = self.people.iter().map(|person| person.pictures.len() - person.used()).sum();
-        let of_never = self.never.iter().filter(|picture| picture.skipped.is_some()).count();
-        of_people + of_never + self.ignored.len()
+        self.files().filter(|picture| picture.skipped.is_some()).count()
     }
 }

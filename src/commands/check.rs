@@ -1,12 +1,14 @@
 //! `namecam check`: config, models and gallery, and what to do about them.
 
+mod table;
+
 use super::{GOOD, UNUSABLE, WARNINGS, print};
 use crate::config::{Config, Source};
 use crate::recognition::enrol::Library;
 use crate::recognition::{self, engine};
-use crate::roster::{FaceNumbers, Picture, Roster};
+use crate::roster::{Picture, Roster};
 use serde_json::{Value, json};
-use std::fmt::Write as _;
+use table::{Table, paragraph};
 
 /// `namecam check`: the exit status.
 pub fn check(config: &Config, json: bool) -> u8 {
@@ -21,7 +23,7 @@ pub fn check(config: &Config, json: bool) -> u8 {
     roster.warnings.extend(warnings_of(config));
     let status = if models_error.is_some() || roster.used() == 0 {
         UNUSABLE
-    } else if roster.skipped() > 0 || !roster.warnings.is_empty() {
+    } else if roster.files().any(Picture::is_doubtful) || !roster.warnings.is_empty() {
         WARNINGS
     } else {
         GOOD
@@ -67,39 +69,32 @@ impl Report<'_> {
     }
 
     fn text(&self) -> String {
-        let mut out = String::new();
         let config = self.config;
         let file =
             config.file.as_ref().map_or("none: every key at its default".to_owned(), |f| f.display().to_string());
-        let _ = writeln!(out, "config     {file}: good");
-        match &self.models_error {
-            Some(error) => {
-                let _ = writeln!(out, "models     {error}");
-            }
-            None => {
-                let _ = writeln!(
-                    out,
-                    "models     {}: good (dlib {}, {})",
-                    config.models.path.display(),
-                    engine::DLIB,
-                    engine::blas()
-                );
-            }
-        }
+        let mut out = paragraph("config     ", &format!("{file}: good"));
+        let models = config.models.path.display();
+        let models = match &self.models_error {
+            Some(error) => error.clone(),
+            None => format!("{models}: good (dlib {}, {})", engine::DLIB, engine::blas()),
+        };
+        out.push_str(&paragraph("models     ", &models));
         if let Some(threshold) = &self.roster.threshold {
-            let _ = writeln!(out, "threshold  {:.3} {}: {}", threshold.distance, threshold.metric, threshold.why);
+            let text = format!("{:.3} {}: {}", threshold.distance, threshold.metric, threshold.why);
+            out.push_str(&paragraph("threshold  ", &text));
             if let (Some(strangers), Some(known)) = (threshold.strangers_named, threshold.known_named) {
                 let (strangers, known) = (strangers * 1000.0, known * 100.0);
-                let _ = writeln!(
-                    out,
-                    "           expect {strangers:.1} of 1000 strangers with a name, and {known:.0} of 100 people named at the first look"
+                let text = format!(
+                    "expect {strangers:.1} of 1000 strangers with a name, and {known:.0} of 100 people named at the \
+                     first look"
                 );
+                out.push_str(&paragraph("           ", &text));
             }
         }
         self.gallery(&mut out);
         out.push_str(match self.status {
             GOOD => "good: ready to run\n",
-            WARNINGS => "usable, but see the warnings and the pictures that are skipped\n",
+            WARNINGS => "usable, but see the warnings and the pictures that are skipped or doubtful\n",
             _ if self.models_error.is_some() => "unusable: no model, so nobody can be recognised\n",
             _ => "unusable: nobody is in the gallery, so nobody can be recognised\n",
         });
@@ -109,57 +104,30 @@ impl Report<'_> {
     fn gallery(&self, out: &mut String) {
         let roster = &self.roster;
         let folder = self.config.gallery.path.display();
-        if let Some(error) = &self.gallery_error {
-            let _ = writeln!(out, "gallery    {error}");
-            return;
-        }
-        if self.models_error.is_some() {
-            let _ = writeln!(out, "gallery    {folder}: not looked at without models");
-            return;
-        }
-        let counts =
-            format!("{} people, {} pictures used, {} skipped", roster.known(), roster.used(), roster.skipped());
-        let _ = writeln!(out, "gallery    {folder}: {counts}");
+        let state = if let Some(error) = &self.gallery_error {
+            error.clone()
+        } else if self.models_error.is_some() {
+            format!("{folder}: not looked at without models")
+        } else {
+            let (people, used, skipped) = (roster.known(), roster.used(), roster.skipped());
+            format!("{folder}: {people} people, {used} pictures used, {skipped} skipped")
+        };
+        out.push_str(&paragraph("gallery    ", &state));
+        let mut table = Table::default();
         for person in &roster.people {
-            let spread = person.spread.map_or(String::new(), |spread| format!(", spread {spread:.2}"));
-            let _ = writeln!(out, "\n  {}: {} of {} used{spread}", person.name, person.used(), person.pictures.len());
-            table(out, &person.pictures);
-            if let Some(hint) = &person.hint {
-                let _ = writeln!(out, "    -> {hint}");
-            }
+            let spread = person.spread.map(|spread| format!(", spread {spread:.2}")).unwrap_or_default();
+            let title = format!("{}: {} of {} used{spread}", person.name, person.used(), person.pictures.len());
+            table.section(&title, &person.pictures, person.hint.as_deref());
         }
         if !roster.never.is_empty() {
-            let _ = writeln!(out, "\n  .not: whoever looks like these is never named");
-            table(out, &roster.never);
+            table.section(".not: whoever looks like these is never named", &roster.never, None);
         }
-        for file in &roster.ignored {
-            let _ = writeln!(out, "\n  {}: ignored: {}", file.file, file.skipped.as_deref().unwrap_or_default());
+        if !roster.ignored.is_empty() {
+            table.section("in nobody's folder", &roster.ignored, None);
         }
-        out.push('\n');
+        out.push_str(&table.text());
         for warning in &roster.warnings {
-            let _ = writeln!(out, "warning: {warning}");
+            out.push_str(&paragraph("warning: ", warning));
         }
-    }
-}
-
-/// A line a picture: the name, the numbers that it is judged by, and the verdict.
-fn table(out: &mut String, pictures: &[Picture]) {
-    if pictures.iter().any(|picture| picture.face.is_some()) {
-        let _ =
-            writeln!(out, "    {:<24} {:>5} {:>6} {:>5} {:>5}  verdict", "picture", "face", "sharp", "light", "own");
-    }
-    for picture in pictures {
-        let name = picture.file.rsplit_once('/').map_or(picture.file.as_str(), |(_, name)| name);
-        let numbers = picture.face.map_or(format!("{:>5} {:>6} {:>5} {:>5}", "-", "-", "-", "-"), |face| {
-            let own = face.nearest_own.map_or("-".to_owned(), |own| format!("{own:.2}"));
-            let FaceNumbers { width_px, sharpness, brightness, .. } = face;
-            format!("{width_px:>5} {sharpness:>6.3} {brightness:>5.0} {own:>5}")
-        });
-        let verdict = match (&picture.skipped, &picture.note) {
-            (Some(reason), _) => format!("skipped: {reason}"),
-            (None, Some(note)) => format!("used, but {note}"),
-            (None, None) => "good".to_owned(),
-        };
-        let _ = writeln!(out, "    {name:<24} {numbers}  {verdict}");
     }
 }
