@@ -36,7 +36,7 @@ pub struct FaceNumbers {
     pub sharpness: f32,
     /// Mean luma, 0 to 255.
     pub brightness: f32,
-    /// Distance to the nearest other picture of the same person; `None` without one.
+    /// Distance to the nearest other picture of the same person that is used; `None` without one.
     pub nearest_own: Option<f32>,
 }
 

@@ -240,9 +240,9 @@ fn used<'a>(usable: &'a [Usable], fates: &'a [Fate]) -> impl Iterator<Item = &'a
 
 /// All files of a person with what became of them, in name order.
 fn pictures(draft: &Draft, fates: Vec<Fate>) -> Vec<Picture> {
-    let judged = draft.usable.iter().zip(fates).enumerate().map(|(at, (picture, fate))| {
+    let own: Vec<_> = (0..fates.len()).map(|at| hygiene::from_nearest(&draft.usable, &fates, at)).collect();
+    let judged = draft.usable.iter().zip(fates).zip(own).map(|((picture, fate), nearest_own)| {
         let Quality { width_px, sharpness, brightness } = picture.face.quality;
-        let nearest_own = hygiene::from_nearest(&draft.usable, at);
         let (skipped, note) = match fate {
             Fate::Used => (None, None),
             Fate::UsedBut(note) => (None, Some(note)),

@@ -125,9 +125,9 @@ pub fn spread(used: &[&Usable]) -> Option<f32> {
     (used.len() > 1).then(|| sum / used.len() as f32)
 }
 
-/// How far a picture is from the nearest other one of the same person.
-pub fn from_nearest(pictures: &[Usable], at: usize) -> Option<f32> {
-    let others = (0..pictures.len()).filter(|&other| other != at);
+/// How far a picture is from the nearest other one of the same person that is used.
+pub fn from_nearest(pictures: &[Usable], fates: &[Fate], at: usize) -> Option<f32> {
+    let others = (0..pictures.len()).filter(|&other| other != at && fates[other].is_used());
     others.map(|other| between(pictures, at, other)).min_by(f32::total_cmp)
 }
 

@@ -139,7 +139,8 @@ fn hostile_names_do_no_harm_and_are_told() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     let unbroken = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    for reason in ["symbolic link", "control or direction characters", "begins with a dot", "Barack Obama: 1 of 1 used"] {
+    for reason in ["symbolic link", "control or direction characters", "begins with a dot", "Barack Obama: 1 of 1 used"]
+    {
         assert!(unbroken.contains(reason), "{reason}: {said}");
     }
     assert!(said.contains(&"가".repeat(85)), "255 bytes are allowed: {said}");
