@@ -132,7 +132,7 @@ fn visit(matcher: &Matcher, config: &Recognition, setting: Setting, probe: &[Des
         // Apart enough for each look to be compared.
         let at = start + Duration::from_millis(1001) * look as u32;
         let interval = Duration::from_millis(u64::from(config.interval_ms));
-        let scene = Scene { matcher: Some(matcher), jitters: 1, interval, at };
+        let scene = Scene { matcher: Some(matcher), is_new: false, jitters: 1, interval, at };
         let faces = tracks.look(&mut engine, &rgb, &[face], &scene);
         faces.first().and_then(|face| face.name.as_ref()).map(|name| name.to_string())
     });

@@ -50,7 +50,8 @@ impl Eyes {
         let expected = self.tracks.expected(at);
         let faces = self.scanner.find(engine, rgb, &expected, motion, config, at);
         let interval = Duration::from_millis(u64::from(config.interval_ms));
-        let scene = Scene { matcher, jitters: config.num_jitters, interval, at };
+        let is_new = self.looked_at.is_none();
+        let scene = Scene { matcher, is_new, jitters: config.num_jitters, interval, at };
         self.looked_at = Some(at);
         self.tracks.look(engine, rgb, &faces, &scene)
     }

@@ -32,6 +32,8 @@ const HOLDS: f32 = 0.03;
 pub struct Scene<'a> {
     /// Whom faces are compared with; `None`: nobody can say yet.
     pub matcher: Option<&'a Matcher>,
+    /// True when that is another gallery than at the last look.
+    pub is_new: bool,
     /// Shaken copies of a face that are averaged.
     pub jitters: u32,
     /// From look to look.
@@ -70,7 +72,11 @@ impl Tracks {
         let described = self.describe(engine, rgb, scene);
         if let Some(matcher) = scene.matcher {
             for track in &mut self.tracks {
-                track.judge(matcher, described.contains(&track.number));
+                let new_look = described.contains(&track.number);
+                // The same looks and the same gallery give the same name.
+                if new_look || scene.is_new {
+                    track.judge(matcher, new_look);
+                }
             }
         }
         self.sightings(rgb, scene)

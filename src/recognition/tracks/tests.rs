@@ -39,6 +39,7 @@ struct Room {
     engine: Fake,
     tracks: Tracks,
     matcher: Matcher,
+    is_new: bool,
     start: Instant,
 }
 
@@ -48,7 +49,7 @@ impl Room {
         let mut matcher = Matcher::new(&config);
         matcher.add("Alice", [("a".into(), of(ALICE))]);
         matcher.add("Bob", [("b".into(), of(BOB))]);
-        Room { engine: Fake::default(), tracks: Tracks::default(), matcher, start: Instant::now() }
+        Room { engine: Fake::default(), tracks: Tracks::default(), matcher, is_new: true, start: Instant::now() }
     }
 
     /// A look at faces of a colour at a place, 100 pixels wide.
@@ -57,6 +58,7 @@ impl Room {
         let rects: Vec<Rect> = faces.iter().map(|&(_, x)| Rect { x, y: 50, w: 100, h: 100 }).collect();
         let scene = Scene {
             matcher: Some(&self.matcher),
+            is_new: std::mem::take(&mut self.is_new),
             jitters: 1,
             interval: Duration::from_millis(200),
             at: self.start + Duration::from_millis(ms),
@@ -176,7 +178,7 @@ fn a_face_that_the_detector_misses_stays_for_a_moment_and_comes_back_as_itself()
     // The detector misses her, but she is there.
     let mut missed = |ms: u64| {
         let at = room.start + Duration::from_millis(ms);
-        let scene = Scene { matcher: Some(&room.matcher), jitters: 1, interval: Duration::ZERO, at };
+        let scene = Scene { matcher: Some(&room.matcher), is_new: false, jitters: 1, interval: Duration::ZERO, at };
         room.tracks.look(&mut room.engine, &paint(&[(ALICE, 100)]), &[], &scene)
     };
     assert_eq!(names(&missed(600)), [(1, Some("Alice"))]);
@@ -192,6 +194,7 @@ fn whoever_leaves_the_gallery_loses_the_name_at_once() {
     room.look(0, &[(ALICE, 100)]);
     room.matcher = Matcher::new(&Config::defaults(Path::new("/")).recognition);
     room.matcher.add("Bob", [("b".into(), of(BOB))]);
+    room.is_new = true;
     let face = room.look(200, &[(ALICE, 100)]).remove(0);
     assert_eq!((face.name, face.evidence.reason.as_str()), (None, "Alice is not in the gallery any more"));
 }
