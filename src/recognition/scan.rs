@@ -26,6 +26,15 @@ const STEP: f64 = 5.0 / 6.0;
 /// Boxes that overlap more are of the same face.
 const SAME_FACE_IOU: f32 = 0.3;
 
+/// Where a face that is known should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// Its box, in pixels of the frame.
+    pub place: Rect,
+    /// False when the last look missed it.
+    pub was_seen: bool,
+}
+
 /// Remembers when what was looked at.
 #[derive(Debug, Default)]
 pub struct Scanner {
@@ -42,7 +51,7 @@ impl Scanner {
         &mut self,
         engine: &mut dyn Engine,
         rgb: &Rgb,
-        expected: &[Rect],
+        expected: &[Expected],
         motion: &Motion,
         config: &Recognition,
         now: Instant,
@@ -57,8 +66,8 @@ impl Scanner {
             *self = Scanner { frame_size: (rgb.width, rgb.height), ..Scanner::default() };
         }
         let mut found = Vec::new();
-        for &place in expected {
-            if let Some(face) = follow(engine, rgb, place, scale)
+        for &known in expected {
+            if let Some(face) = follow(engine, rgb, known, scale)
                 && !is_among(face, &found)
             {
                 found.push(face);
@@ -82,7 +91,7 @@ impl Scanner {
         &mut self,
         engine: &mut dyn Engine,
         rgb: &Rgb,
-        expected: &[Rect],
+        expected: &[Expected],
         motion: &Motion,
         scale: f64,
         now: Instant,
@@ -95,7 +104,7 @@ impl Scanner {
         let moving: Vec<Rect> =
             joined(places.iter().map(|place| place.grown(MARGIN).clipped(rgb.width, rgb.height)).collect());
         let (besides, moving): (Vec<Rect>, Vec<Rect>) =
-            moving.into_iter().partition(|place| expected.iter().any(|face| is_within(*face, *place)));
+            moving.into_iter().partition(|place| expected.iter().any(|face| is_within(face.place, *place)));
         if moving.iter().map(|place| place.w as f32 * place.h as f32).sum::<f32>() > MOST_OF_THE_FRAME * frame {
             if is_past(self.swept_at, MOVING_SWEEP_EVERY, now) {
                 return self.sweep(engine, rgb, expected, scale, now);
@@ -111,7 +120,14 @@ impl Scanner {
     }
 
     /// Looks at the whole frame; what was rejected gets another chance.
-    fn sweep(&mut self, engine: &mut dyn Engine, rgb: &Rgb, expected: &[Rect], scale: f64, now: Instant) -> Vec<Rect> {
+    fn sweep(
+        &mut self,
+        engine: &mut dyn Engine,
+        rgb: &Rgb,
+        expected: &[Expected],
+        scale: f64,
+        now: Instant,
+    ) -> Vec<Rect> {
         let started = Instant::now();
         self.rejected.clear();
         let found = self.believed(engine, rgb, expected, Rect { x: 0, y: 0, w: rgb.width, h: rgb.height }, scale);
@@ -126,13 +142,13 @@ impl Scanner {
         &mut self,
         engine: &mut dyn Engine,
         rgb: &Rgb,
-        expected: &[Rect],
+        expected: &[Expected],
         place: Rect,
         scale: f64,
     ) -> Vec<Rect> {
         let mut faces = detect_in(engine, rgb, place, scale);
         faces.retain(|&face| {
-            if is_among(face, expected) {
+            if expected.iter().any(|known| face.iou(known.place) > SAME_FACE_IOU) {
                 return true;
             }
             if is_among(face, &self.rejected) {
@@ -190,14 +206,18 @@ fn detect_in(engine: &mut dyn Engine, rgb: &Rgb, place: Rect, scale: f64) -> Vec
     faces.into_iter().map(|face| Rect { x: face.x + place.x, y: face.y + place.y, ..face }).collect()
 }
 
-/// Looks for a face around the place where it should be, a third of its width to each side; if it is not there, all of
-/// it, and for a smaller face too.
-fn follow(engine: &mut dyn Engine, rgb: &Rgb, place: Rect, scale: f64) -> Option<Rect> {
+/// Looks for a face around the place where it should be, three tenths of its width to each side; if it is not there, all
+/// of it, and for a smaller face too. One that was missed at the last look as well has gone, or has turned away: then what
+/// moves leads to it, and its place is looked at for little.
+fn follow(engine: &mut dyn Engine, rgb: &Rgb, expected: Expected, scale: f64) -> Option<Rect> {
+    let place = expected.place;
     let mut at_scale = scale;
     while f64::from(place.w) * at_scale * STEP >= FOLLOWED_WIDTH {
         at_scale *= STEP;
     }
-    for (margin, at_scale) in [(place.w * 2 / 5, at_scale), (place.w, scale.min(at_scale / STEP))] {
+    let near = (place.w * 3 / 10, at_scale);
+    let far = (place.w, scale.min(at_scale / STEP));
+    for (margin, at_scale) in std::iter::once(near).chain(expected.was_seen.then_some(far)) {
         let around = place.grown(margin).clipped(rgb.width, rgb.height);
         let faces = detect_in(engine, rgb, around, at_scale);
         if let Some(face) = faces.into_iter().max_by(|a, b| a.iou(place).total_cmp(&b.iou(place))) {
@@ -272,17 +292,20 @@ mod tests {
         engine: Fake,
         scanner: Scanner,
         start: Instant,
+        was_seen: bool,
     }
 
     impl Looker {
         fn new() -> Looker {
-            Looker { engine: Fake::default(), scanner: Scanner::default(), start: Instant::now() }
+            Looker { engine: Fake::default(), scanner: Scanner::default(), start: Instant::now(), was_seen: true }
         }
 
         fn look(&mut self, ms: u64, rgb: &Rgb, expected: &[Rect], motion: &Motion) -> (Vec<Rect>, f64) {
             self.engine.pixels_looked_at = 0.0;
             let at = self.start + Duration::from_millis(ms);
-            let found = self.scanner.find(&mut self.engine, rgb, expected, motion, &recognition(), at);
+            let expected: Vec<Expected> =
+                expected.iter().map(|&place| Expected { place, was_seen: self.was_seen }).collect();
+            let found = self.scanner.find(&mut self.engine, rgb, &expected, motion, &recognition(), at);
             (found, self.engine.pixels_looked_at)
         }
     }
@@ -326,6 +349,17 @@ mod tests {
         looker.look(0, &frame(&[SMALL]), &[], &Motion::Unknown);
         let far = Rect { x: SMALL.x + 55, ..SMALL };
         assert_eq!(looker.look(200, &frame(&[far]), &[SMALL], &STILL).0, [far]);
+    }
+
+    #[test]
+    fn the_place_of_a_face_that_was_missed_twice_is_looked_at_for_little() {
+        let mut looker = Looker::new();
+        looker.look(0, &frame(&[]), &[], &Motion::Unknown);
+        let (found, first) = looker.look(200, &frame(&[]), &[LARGE], &STILL);
+        looker.was_seen = false;
+        let (again, then) = looker.look(400, &frame(&[]), &[LARGE], &STILL);
+        assert!(found.is_empty() && again.is_empty() && then < first / 3.0, "{then} of {first}");
+        assert_eq!(looker.look(600, &frame(&[LARGE]), &[LARGE], &STILL).0, [LARGE], "she turns round again");
     }
 
     #[test]

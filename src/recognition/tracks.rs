@@ -11,13 +11,14 @@ mod view;
 use super::matcher::{Match, Matcher};
 use super::quality::Quality;
 use super::rule::OF_A_VISIT;
-use super::{Engine, words};
+use super::scan::Expected;
+use super::{Descriptor, Engine, words};
 use crate::evidence::Evidence;
 use crate::pixels::Rgb;
 use crate::sighting::{Rect, Sighting};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use track::{Shows, Track};
+use track::{SAME_PERSON, Shows, Track};
 
 /// Faces that overlap less than this with where a track is expected are not the same.
 const MIN_IOU: f32 = 0.25;
@@ -51,8 +52,9 @@ pub struct Tracks {
 
 impl Tracks {
     /// Where faces are expected at `at`, those that were missed lately too.
-    pub fn expected(&self, at: Instant) -> Vec<Rect> {
-        self.tracks.iter().filter(|track| !is_lost(track, at)).map(|track| track.path.rect_at(at)).collect()
+    pub fn expected(&self, at: Instant) -> Vec<Expected> {
+        let known = self.tracks.iter().filter(|track| !is_lost(track, at));
+        known.map(|track| Expected { place: track.path.rect_at(at), was_seen: track.present }).collect()
     }
 
     /// True when nobody is followed.
@@ -129,6 +131,7 @@ impl Tracks {
         let mut described = Vec::new();
         for ((at, rect), descriptor) in which.into_iter().zip(rects).zip(descriptors) {
             let alone = scene.matcher.and_then(|matcher| matcher.find(&descriptor, 1.0, OF_A_VISIT));
+            let at = self.back_again(at, &descriptor, rgb, scene.at);
             let track = &mut self.tracks[at];
             let track = match track.shows(&descriptor, alone.as_ref().and_then(Match::name)) {
                 Shows::Same => track,
@@ -147,6 +150,23 @@ impl Tracks {
         }
         self.tracks.retain(|track| !is_lost(track, scene.at));
         described
+    }
+
+    /// A face that has no looks yet may be of somebody who was missed a moment ago, and moved too fast to be followed: then
+    /// her track goes on. Gives the place of the track that goes on.
+    fn back_again(&mut self, at: usize, descriptor: &Descriptor, rgb: &Rgb, now: Instant) -> usize {
+        if self.tracks[at].looks.total() > 0 {
+            return at;
+        }
+        let missed = self.tracks.iter().enumerate().filter(|(_, track)| !track.present && !track.over);
+        let near = missed.filter_map(|(known, track)| Some((track.looks.distance(descriptor)?, known)));
+        let nearest = near.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|(distance, _)| *distance <= SAME_PERSON);
+        let Some((_, known)) = nearest else { return at };
+        let (rect, old) = (self.tracks[at].detected, &mut self.tracks[known]);
+        old.see(rgb, rect, now);
+        // What has taken its place has no looks of its own, and ends.
+        self.tracks[at].over = true;
+        known
     }
 
     /// For each name, the track that bears it: the nearest one that claims it. Whoever is not there yields to whoever is:

@@ -159,14 +159,17 @@ fn two_faces_never_bear_one_name() {
 }
 
 #[test]
-fn whoever_moved_too_fast_to_be_followed_keeps_the_name_all_the_same() {
+fn whoever_moved_too_fast_to_be_followed_keeps_track_and_name_all_the_same() {
     let mut room = Room::new();
     for look in 0..4 {
         room.look(look * 200, &[(ALICE, 100)]);
     }
-    let faces = room.look(800, &[(ALICE, 500)]);
-    assert_eq!(names(&faces).last(), Some(&(2, Some("Alice"))), "{:?}", names(&faces));
-    assert!(faces.iter().filter(|face| face.name.is_some()).count() == 1);
+    let described = room.engine.described;
+    for ms in [800, 1000, 1200] {
+        assert_eq!(names(&room.look(ms, &[(ALICE, 500)])), [(1, Some("Alice"))], "{ms}");
+    }
+    assert_eq!(room.engine.described, described + 1, "one look says who it is");
+    assert_eq!(names(&room.look(1400, &[(STRANGER, 100)])), [(3, None)], "not whoever else turns up");
 }
 
 #[test]

@@ -20,7 +20,7 @@ const UNKNOWN_LOOKS: u32 = 5;
 const UNKNOWN_EVERY: Duration = Duration::from_millis(400);
 /// A face with a name is compared anew so often, and each time half as often as before, down to the other.
 const NAMED_EVERY: Duration = Duration::from_secs(1);
-const NAMED_AT_LEAST_EVERY: Duration = Duration::from_secs(4);
+const NAMED_AT_LEAST_EVERY: Duration = Duration::from_secs(8);
 /// So many comparisons in a row must speak against a name before it goes.
 const DOUBTS: u32 = 2;
 /// Views of one face at two looks are less alike when it turns or somebody else is there: at one look in seven at people
@@ -32,7 +32,7 @@ const DOUBTFULLY_ALIKE: f32 = 0.78;
 const DOUBTFUL_IOU: f32 = 0.5;
 /// Looks at one person in one video are nearer to the mean of those before (median 0.24, nine of ten within 0.39); to
 /// that of few looks they are less near.
-const SAME_PERSON: f32 = 0.45;
+pub const SAME_PERSON: f32 = 0.45;
 const SAME_PERSON_AT_FIRST: f32 = 0.5;
 const FIRST_LOOKS: u32 = 3;
 
