@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// From the end of one look at the whole frame to the next: newcomers move, so that it hardly ever finds anybody.
 const SWEEP_EVERY: Duration = Duration::from_secs(20);
+/// And where nothing at all moves.
+const STILL_SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Where so much of the frame moves, the whole of it is looked at instead, one doubling less; and as it is, so often.
 const MOST_OF_THE_FRAME: f32 = 0.6;
 const MOVING_SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -84,7 +86,7 @@ impl Scanner {
 
     /// True when it is time to look at the whole frame although nothing moves.
     pub fn is_due(&self, now: Instant) -> bool {
-        is_past(self.swept_at, SWEEP_EVERY, now)
+        is_past(self.swept_at, STILL_SWEEP_EVERY, now)
     }
 
     fn newcomers(
@@ -329,6 +331,8 @@ mod tests {
         assert_eq!(looker.look(200, &frame(&[SMALL]), &[], &moved(body)).0, [SMALL]);
         assert_eq!(looker.look(400, &frame(&[SMALL]), &[], &moved(Rect { x: 400, ..body })).0, []);
         assert_eq!(looker.look(19_000, &frame(&[SMALL]), &[], &STILL).0, []);
+        let due = |s: u64| looker.scanner.is_due(looker.start + Duration::from_secs(s));
+        assert_eq!([due(59), due(62)], [false, true], "where nobody looks, because nothing moves");
         assert_eq!(looker.look(21_000, &frame(&[SMALL]), &[], &STILL).0, [SMALL]);
     }
 
