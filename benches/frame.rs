@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used)] // a bench that cannot read its picture may fail
 
 use namecam::frame::{Jpeg, Moment};
+use namecam::jpeg::{Codec, Compressor};
 use namecam::overlay::Painter;
 use namecam::pixels::{Format, Raw, Rgb};
 use namecam::sighting::{Rect, Sighting, State};
-use namecam::{config, encoder, jpeg};
+use namecam::{config, jpeg};
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
@@ -22,6 +23,7 @@ struct Bench {
     painter: Painter,
     faces: Vec<Sighting>,
     out: Vec<u8>,
+    compressor: Compressor,
 }
 
 /// Two people out of a real picture, at the size that cameras are asked for.
@@ -30,7 +32,8 @@ fn bench() -> Bench {
     let whole = jpeg::decode(&std::fs::read(file).unwrap()).unwrap();
     let rgb = whole.cropped(Rect { x: 77, y: 200, w: SIZE.0, h: SIZE.1 });
     let mut jpeg = Vec::new();
-    encoder::compress(&rgb, QUALITY, &mut jpeg).unwrap();
+    let mut compressor = Compressor::new(Codec::default(), QUALITY);
+    compressor.compress(&rgb, &mut jpeg).unwrap();
     let luma = rgb.data.as_chunks::<3>().0.iter().map(|[_, green, _]| 16 + green / 2);
     let yuyv = luma.flat_map(|luma| [luma, 120]).collect();
     let face = |x, name: &str| Sighting {
@@ -45,7 +48,8 @@ fn bench() -> Bench {
         evidence: Default::default(),
     };
     let painter = Painter::new(&config::Config::defaults(Path::new(".")).overlay);
-    Bench { jpeg, yuyv, rgb, painter, faces: vec![face(120, "Joe Biden"), face(584, "Barack Obama")], out: Vec::new() }
+    let faces = vec![face(120, "Joe Biden"), face(584, "Barack Obama")];
+    Bench { jpeg, yuyv, rgb, painter, faces, out: Vec::new(), compressor }
 }
 
 type Part = (&'static str, fn(&mut Bench));
@@ -62,7 +66,7 @@ const PARTS: &[Part] = &[
         drop(black_box(Format::by_fourcc(b"YUYV").unwrap().to_rgb(raw).unwrap()));
     }),
     ("overlay", |b| b.painter.draw(&mut b.rgb, &b.faces, 1.0)),
-    ("encode", |b| encoder::compress(&b.rgb, QUALITY, &mut b.out).unwrap()),
+    ("encode", |b| b.compressor.compress(&b.rgb, &mut b.out).unwrap()),
 ];
 
 fn main() {

@@ -7,6 +7,7 @@ pub use check::check;
 use crate::camera::probe;
 use crate::config::Config;
 use crate::http::accounts::{Role, passwd as write_account};
+use crate::jpeg::Codec;
 use crate::logging;
 use crate::pixels::Rgb;
 use crate::recognition::enrol::Library;
@@ -157,7 +158,7 @@ fn ask_twice(user: &str) -> anyhow::Result<String> {
 /// `namecam --version`.
 pub fn version() -> String {
     let simd = crate::service::simd();
-    let encoder = "jpeg-encoder";
+    let encoder = Codec::default().as_str();
     format!(
         "namecam {}\ndlib {}, {}\nJPEG: {encoder}\nSIMD: {simd}\n",
         env!("CARGO_PKG_VERSION"),

@@ -11,13 +11,13 @@ use crate::config::{self, Config, UnknownFaces};
 use crate::demand::Demand;
 use crate::frame::{Frame, Jpeg, Moment};
 use crate::health::Health;
+use crate::jpeg::Compressor;
 use crate::latest::Latest;
 use crate::localtime;
 use crate::overlay::{Away, Painter, pixelate};
 use crate::pixels::Rgb;
 use crate::sighting::{Rect, Sightings};
 use crate::stop::{POLL, Stop};
-use jpeg_encoder::{ColorType, SamplingFactor};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use veils::Veils;
@@ -81,6 +81,7 @@ struct Encoder<'a> {
     /// What is drawn on, and what the encoder writes to: kept, because they are large.
     canvas: Rgb,
     jpeg: Vec<u8>,
+    compressor: Compressor,
 }
 
 impl<'a> Encoder<'a> {
@@ -96,6 +97,7 @@ impl<'a> Encoder<'a> {
             away: None,
             canvas: Rgb { width: 0, height: 0, data: Vec::new() },
             jpeg: Vec::new(),
+            compressor: Compressor::default(),
         }
     }
 
@@ -106,6 +108,7 @@ impl<'a> Encoder<'a> {
             stage.stop.wait(POLL);
             return;
         };
+        self.compressor.set(config.stream.encoder, config.stream.quality);
         let early = self.due.saturating_duration_since(Instant::now());
         if !early.is_zero() {
             stage.stop.wait(early.min(POLL));
@@ -174,8 +177,8 @@ impl<'a> Encoder<'a> {
         self.undecodable_since = None;
         let picture = self.paint(config, &rgb, drawable.as_ref().map(|(_, seen)| &**seen), frame.captured_at.instant);
         let encoded = match picture {
-            Picture::Canvas => compress(&self.canvas, config.stream.quality, &mut self.jpeg),
-            Picture::Frame => compress(&rgb, config.stream.quality, &mut self.jpeg),
+            Picture::Canvas => self.compressor.compress(&self.canvas, &mut self.jpeg),
+            Picture::Frame => self.compressor.compress(&rgb, &mut self.jpeg),
         };
         self.publish_encoded(encoded, config, frame.captured_at, started);
     }
@@ -260,7 +263,7 @@ impl<'a> Encoder<'a> {
             (self.canvas.width, self.canvas.height) = size;
             self.canvas.data.resize(size.0 as usize * size.1 as usize * 3, 0);
             painter(&mut self.painter, &config.overlay).away(&mut self.canvas, &says);
-            if let Err(error) = compress(&self.canvas, config.stream.quality, &mut jpeg) {
+            if let Err(error) = self.compressor.compress(&self.canvas, &mut jpeg) {
                 self.stage.health.faults.report("encoder", &error);
                 return;
             }
@@ -301,21 +304,6 @@ fn painter<'p>(slot: &'p mut Option<Painter>, overlay: &config::Overlay) -> &'p 
 fn next_due(due: Instant, now: Instant, interval: Duration) -> Instant {
     let next = due + interval;
     if next > now { next } else { now + interval }
-}
-
-/// Encodes `rgb` as baseline JFIF, 4:2:0, into `jpeg`; `quality` is 1 to 100.
-///
-/// # Errors
-/// Says that the picture is too large for JPEG.
-pub fn compress(rgb: &Rgb, quality: u32, jpeg: &mut Vec<u8>) -> Result<(), String> {
-    let size = (u16::try_from(rgb.width), u16::try_from(rgb.height));
-    let (Ok(width), Ok(height)) = size else {
-        return Err(format!("a picture of {}x{} is too large for JPEG; set stream.width", rgb.width, rgb.height));
-    };
-    jpeg.clear();
-    let mut encoder = jpeg_encoder::Encoder::new(jpeg, quality.clamp(1, 100) as u8);
-    encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    encoder.encode(&rgb.data, width, height, ColorType::Rgb).map_err(|error| format!("encoding failed: {error}"))
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
-//! JPEG as bytes: what a camera sends, walked marker by marker ([`Walk`]), tidied ([`tidy`]) and decoded ([`decode`]).
+//! JPEG as bytes: what a camera sends, walked marker by marker ([`Walk`]), tidied ([`tidy`]) and decoded ([`decode`]);
+//! and what viewers get, encoded ([`Compressor`]).
 
+mod compressor;
 mod layout;
+mod portable;
 #[cfg(feature = "turbojpeg")]
 pub mod turbo;
 
 use crate::pixels::{Luma, Rgb, check_size};
+pub use compressor::{Codec, Compressor};
 use layout::Layout;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;

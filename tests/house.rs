@@ -23,7 +23,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("base64", &["http"]),
     ("dlib_face_recognition", &["recognition/engine.rs"]),
     ("ini", &["config/text.rs"]),
-    ("jpeg_encoder", &["encoder", "camera/stills"]),
+    ("jpeg_encoder", &["jpeg/portable.rs", "camera/stills"]),
     ("lexopt", &["main.rs", "cli.rs"]),
     ("memmap2", &["overlay"]),
     ("sd_notify", &["service"]),

@@ -1,6 +1,7 @@
 //! [`KEYS`]: the one table of the config. Parser, `--help`, sample ini, man page and README are loops over it.
 
 use super::{Config, Detector, Landmarks, Metric, Templates, UnknownFaces, values};
+use crate::jpeg::Codec;
 use std::path::PathBuf;
 
 /// What a value must look like. Printed as the allowed range, and checked by [`Kind::parse`].
@@ -238,7 +239,7 @@ pub const KEYS: &[Key] = &[
         "at most so many pictures a second for viewers; 0: as many as the camera gives"
     ),
     key!(stream.max_viewers = "32", Kind::Whole(1, 1000), Whole, "at most so many viewers of the stream"),
-    key!(stream.encoder = "auto", Kind::OneOf(super::ENCODER_WORDS), Text, "the JPEG encoder"),
+    key!(stream.encoder = "auto", Kind::OneOf(Codec::WORDS), Text => |text: String| Codec::from_word(&text), "the JPEG encoder; auto takes turbojpeg, or jpeg-encoder in a build without that"),
     key!(
         http.bind = "127.0.0.1:5000",
         Kind::Address,

@@ -6,6 +6,7 @@ mod values;
 
 pub use values::Source;
 
+use crate::jpeg::Codec;
 use crate::pixels::{FORMATS, Turn};
 use std::fmt;
 use std::net::SocketAddr;
@@ -138,7 +139,7 @@ pub struct Stream {
     pub quality: u32,
     pub max_fps: u32,
     pub max_viewers: u32,
-    pub encoder: String,
+    pub encoder: Codec,
 }
 
 /// `[http]`
@@ -177,8 +178,6 @@ pub struct Config {
 /// Words of `camera.format`: `auto` and every format namecam reads.
 pub(crate) const FORMAT_WORDS: &[&str] =
     &["auto", "mjpg", "jpeg", "nv12", "nv21", "yu12", "yv12", "rgb3", "bgr3", "yuyv", "uyvy", "yvyu", "grey"];
-/// Words of `stream.encoder`.
-pub(crate) const ENCODER_WORDS: &[&str] = &["auto", "jpeg-encoder"];
 
 /// Where the config comes from; kept, so that a reload reads the same again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -337,6 +336,10 @@ fn allowed(key: &keys::Key) -> String {
     match key.path().as_str() {
         "camera.source" => "a device, a number, pipe:COMMAND or stills:FOLDER (quotes closed)".to_owned(),
         "camera.controls" => "name=whole number, a comma between".to_owned(),
+        // The word is right, but not for this build.
+        "stream.encoder" if !cfg!(feature = "turbojpeg") => {
+            "auto or jpeg-encoder; this build is without turbojpeg".to_owned()
+        }
         "http.hosts" => "names, a comma between".to_owned(),
         _ => key.kind.allowed(),
     }

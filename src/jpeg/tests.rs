@@ -1,6 +1,20 @@
 use super::*;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
+/// A real picture, 1600 pixels wide or so: `make setup` fetches it.
+pub(super) fn obama() -> Rgb {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/target/pictures/obama3.jpg");
+    decode(&std::fs::read(file).expect("run `make setup` first")).unwrap()
+}
+
+/// How near two pictures are: decibels of the highest value over the mean difference.
+pub(super) fn psnr(one: &Rgb, other: &Rgb) -> f64 {
+    assert_eq!((one.width, one.height), (other.width, other.height));
+    let squares = one.data.iter().zip(&other.data).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+    let mean = squares.sum::<f64>() / one.data.len() as f64;
+    10.0 * (255.0 * 255.0 / mean.max(1e-9)).log10()
+}
+
 /// A picture with slopes in every channel, so that a wrong table or a lost block shows.
 fn pixels(width: u16, height: u16) -> Vec<u8> {
     let at = |x: u16, y: u16| [(x * 3) as u8, (y * 3) as u8, (x + y) as u8];

@@ -54,19 +54,39 @@ fn read(
     decoder.decompress(jpeg, image).map_err(|e| e.to_string())
 }
 
-/// Encodes `rgb` as baseline JFIF, 4:2:0, into `jpeg`; `quality` is 1 to 100.
-///
-/// # Errors
-/// Says in the library's words what is wrong.
-pub fn compress(rgb: &Rgb, quality: u32, jpeg: &mut Vec<u8>) -> Result<(), String> {
-    let mut encoder = Compressor::new().map_err(|e| e.to_string())?;
-    encoder.set_quality(quality.clamp(1, 100) as i32).map_err(|e| e.to_string())?;
-    encoder.set_subsamp(Subsamp::Sub2x2).map_err(|e| e.to_string())?;
-    let (width, height) = (rgb.width as usize, rgb.height as usize);
-    let image = Image { pixels: &rgb.data[..], width, pitch: width * 3, height, format: PixelFormat::RGB };
-    let room = encoder.buf_len(width, height).map_err(|e| e.to_string())?;
-    jpeg.resize(room, 0);
-    let length = encoder.compress_to_slice(image, jpeg).map_err(|e| e.to_string())?;
-    jpeg.truncate(length);
-    Ok(())
+/// An encoder, and room for what it writes, which is the larger part of what one costs.
+#[derive(Debug)]
+pub struct Encoder {
+    compressor: Compressor,
+    room: Vec<u8>,
+}
+
+impl Encoder {
+    /// A new one.
+    ///
+    /// # Errors
+    /// Says in the library's words what is wrong.
+    pub fn new() -> Result<Encoder, String> {
+        let mut compressor = Compressor::new().map_err(|e| e.to_string())?;
+        compressor.set_subsamp(Subsamp::Sub2x2).map_err(|e| e.to_string())?;
+        Ok(Encoder { compressor, room: Vec::new() })
+    }
+
+    /// Encodes `rgb` as baseline JFIF, 4:2:0, behind what is in `jpeg`; `quality` is 1 to 100.
+    ///
+    /// # Errors
+    /// Says in the library's words what is wrong.
+    pub fn compress(&mut self, rgb: &Rgb, quality: u32, jpeg: &mut Vec<u8>) -> Result<(), String> {
+        let (width, height) = (rgb.width as usize, rgb.height as usize);
+        self.compressor.set_quality(quality.clamp(1, 100) as i32).map_err(|e| e.to_string())?;
+        let needed = self.compressor.buf_len(width, height).map_err(|e| e.to_string())?;
+        if self.room.len() != needed {
+            // Fresh zeros take no memory until they are written over: most of the room never is.
+            self.room = vec![0; needed];
+        }
+        let image = Image { pixels: &rgb.data[..], width, pitch: width * 3, height, format: PixelFormat::RGB };
+        let length = self.compressor.compress_to_slice(image, &mut self.room).map_err(|e| e.to_string())?;
+        jpeg.extend_from_slice(&self.room[..length]);
+        Ok(())
+    }
 }
