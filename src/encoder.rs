@@ -71,6 +71,8 @@ struct Encoder<'a> {
     painter: Option<Painter>,
     veils: Veils,
     made: Made,
+    /// When the frame that is shown for the first time was published.
+    published_at: Option<Instant>,
     /// No picture before this, for `stream.max_fps`.
     due: Instant,
     away_due: Instant,
@@ -91,6 +93,7 @@ impl<'a> Encoder<'a> {
             painter: None,
             veils: Veils::default(),
             made: Made::default(),
+            published_at: None,
             due: Instant::now(),
             away_due: Instant::now(),
             undecodable_since: None,
@@ -149,6 +152,7 @@ impl<'a> Encoder<'a> {
     fn show(&mut self, config: &Config, version: u64, frame: &Frame) {
         let started = Instant::now();
         let drawable = self.drawable(&config.overlay);
+        self.published_at = (self.made.frame != version).then_some(frame.published_at);
         self.made = Made { frame: version, sightings: drawable.as_ref().map_or(0, |(version, _)| *version) };
         let private = config.overlay.unknown == UnknownFaces::Blur;
         self.veils.update(if private { self.stage.sightings.newest() } else { None }, started);
@@ -229,7 +233,9 @@ impl<'a> Encoder<'a> {
         self.publish(Jpeg::new(&self.jpeg, captured_at, true), config);
     }
 
-    fn publish(&mut self, jpeg: Jpeg, config: &Config) {
+    fn publish(&mut self, mut jpeg: Jpeg, config: &Config) {
+        jpeg.frame_published_at = self.published_at.take().filter(|_| jpeg.live);
+        self.stage.health.ages.picture_encoded(&jpeg);
         self.stage.jpegs.publish(Arc::new(jpeg));
         self.stage.health.stream_fps.tick();
         let now = Instant::now();

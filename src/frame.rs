@@ -37,6 +37,8 @@ pub struct Frame {
     pub seq: u64,
     /// When it was captured.
     pub captured_at: Moment,
+    /// When it was made, to be handed to the other stages at once.
+    pub published_at: Instant,
     /// Its pixel format.
     pub format: &'static Format,
     /// Width in pixels, before `turn`.
@@ -56,7 +58,8 @@ impl Frame {
     /// A frame of `format` with `width` x `height` pixels.
     pub fn new(seq: u64, captured_at: Moment, format: &'static Format, picture: Raw<Vec<u8>>, turn: Turn) -> Frame {
         let Raw { bytes, width, height, stride } = picture;
-        Frame { seq, captured_at, format, width, height, stride, bytes, turn, rgb: OnceLock::new() }
+        let published_at = Instant::now();
+        Frame { seq, captured_at, published_at, format, width, height, stride, bytes, turn, rgb: OnceLock::new() }
     }
 
     /// The picture as upright RGB. Decoded at most once, by whoever asks first; the others share it.
@@ -104,6 +107,10 @@ pub struct Jpeg {
     body: Range<usize>,
     /// When the picture was captured (the away picture: when it was made).
     pub captured_at: Moment,
+    /// When it was ready for viewers.
+    pub made_at: Instant,
+    /// When its frame was, the first time that frame is shown; `None` on other pictures, whose ages are not counted.
+    pub frame_published_at: Option<Instant>,
     /// True for a picture of the camera, false for one that says that the camera is away.
     pub live: bool,
 }
@@ -126,7 +133,7 @@ impl Jpeg {
         part.extend_from_slice(BOUNDARY.as_bytes());
         part.extend_from_slice(b"\r\n");
         let body = head.len()..head.len() + jpeg.len();
-        Jpeg { part, body, captured_at, live }
+        Jpeg { part, body, captured_at, made_at: Instant::now(), frame_published_at: None, live }
     }
 
     /// What is written to a viewer after the first boundary line.

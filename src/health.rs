@@ -1,5 +1,6 @@
 //! [`Health`]: what every stage counts and says about itself, for `/api/state`, `/metrics` and the watchdog.
 
+use crate::ages::Ages;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -163,6 +164,8 @@ pub struct Health {
     pub encode_took: Took,
     /// Pictures a second that are offered to viewers.
     pub stream_fps: Rate,
+    /// How old pictures are at each stage.
+    pub ages: Ages,
     /// The capture loop.
     pub capture_beat: Heartbeat,
     /// The recognition loop.
@@ -211,6 +214,7 @@ impl Default for Health {
             passed_through: Counter::default(),
             encode_took: Took::default(),
             stream_fps: Rate::default(),
+            ages: Ages::new(started),
             capture_beat: beat(),
             recognition_beat: beat(),
             encoder_beat: beat(),

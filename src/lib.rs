@@ -12,6 +12,7 @@
 //! Imports go `main -> app -> {camera, recognition, encoder, http, service} -> vocabulary`. Stages never import each
 //! other (one exception: encoder -> overlay), and one file alone knows each foreign library; `tests/house.rs` holds both.
 
+pub mod ages;
 pub mod app;
 pub mod camera;
 pub mod cli;

@@ -214,6 +214,7 @@ impl Thread<'_> {
         let Captured { format, width, height, stride, bytes, captured_at, .. } = captured;
         self.seq += 1;
         let frame = Frame::new(self.seq, captured_at, format, Raw { bytes, width, height, stride }, turn);
+        self.stage.health.ages.frame_published(&frame);
         self.stage.frames.publish(Arc::new(frame));
         self.stage.health.frame_came();
     }

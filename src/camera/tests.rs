@@ -87,6 +87,7 @@ fn a_camera_that_is_gone_is_said_and_back_within_three_seconds() {
         wait_for("pictures again", || health.camera_online());
         assert!(gone.elapsed() < Duration::from_secs(3));
         assert_eq!((health.frames.get(), health.dropped.get()), (3, 6));
+        assert_eq!(health.ages.published.since_start().count, 3);
         assert_eq!(stage.frames.newest().unwrap().1.seq, 3);
         assert_eq!(health.faults.all().len(), 2);
     });

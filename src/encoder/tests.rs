@@ -167,6 +167,7 @@ fn stale_boxes_go_and_the_same_frame_is_not_made_twice() {
     encoder.round();
     encoder.round();
     assert_eq!((shown(&stage).0, stage.health.encoded.get()), (2, 1));
+    assert_eq!(stage.health.ages.encoded.since_start().count, 1, "an old frame that is drawn on is no late picture");
 }
 
 #[test]

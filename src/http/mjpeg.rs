@@ -44,10 +44,14 @@ fn show(site: &Site, wire: &mut dyn Wire) -> io::Result<()> {
     while !stage.stop.is_set() {
         let due = REPEAT.saturating_sub(sent.elapsed());
         let newer = stage.jpegs.wait_newer(seen, due.min(POLL));
+        let fresh = newer.is_some();
         let next = newer.or_else(|| stage.jpegs.newest().filter(|_| sent.elapsed() >= REPEAT));
         if let Some((version, jpeg)) = next {
             (seen, sent) = (version, Instant::now());
             wire.send(jpeg.part())?;
+            if fresh {
+                stage.health.ages.picture_written(&jpeg);
+            }
         }
     }
     Ok(())

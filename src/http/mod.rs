@@ -57,6 +57,7 @@ pub fn run(server: Server, stage: Stage) {
     };
     server.serve(&site, &site.stage.stop, || {
         site.stage.health.http_beat.beat();
+        site.stage.health.ages.turn();
         site.refresh();
     });
 }

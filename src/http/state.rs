@@ -2,6 +2,7 @@
 
 use super::Stage;
 use super::accounts::Role;
+use crate::ages::{Figures, SinceStart};
 use crate::health::{Health, Heartbeat};
 use crate::sighting::{Sightings, round3};
 use serde_json::{Value, json};
@@ -57,9 +58,26 @@ pub fn state(stage: &Stage, role: Role) -> Value {
             "encoded": health.encoded.get(),
             "passed_through": health.passed_through.get(),
             "encode_ms": health.encode_took.ms(),
+            "age_ms": ages(health),
         },
         "faces": faces(current(stage).as_deref(), role),
     })
+}
+
+/// How long each step of a picture's way took lately.
+fn ages(health: &Health) -> Value {
+    let steps = health.ages.named().map(|(name, ages)| {
+        let lately = ages.lately();
+        let figure = |of: fn(Figures) -> f64| lately.map(|figures| round2(of(figures)));
+        let shown = json!({
+            "p50": figure(|f| f.p50),
+            "p95": figure(|f| f.p95),
+            "p99": figure(|f| f.p99),
+            "max": figure(|f| f.max),
+        });
+        (name.to_owned(), shown)
+    });
+    Value::Object(steps.into_iter().collect())
 }
 
 /// The newest sightings, unless they are stale.
@@ -110,6 +128,10 @@ fn round1(rate: f64) -> f64 {
     (rate * 10.0).round() / 10.0
 }
 
+fn round2(ms: f64) -> f64 {
+    (ms * 100.0).round() / 100.0
+}
+
 /// The answer of `/metrics`: Prometheus text format 0.0.4.
 pub fn metrics(stage: &Stage) -> String {
     let health = &*stage.health;
@@ -139,6 +161,7 @@ pub fn metrics(stage: &Stage) -> String {
     page.counter("encoded_total", "pictures that were encoded", health.encoded.get());
     page.counter("passed_through_total", "pictures that went out as they came", health.passed_through.get());
     page.gauge("encode_seconds", "how long the last encoding took", seconds(health.encode_took.ms()));
+    page.histograms("picture_age_seconds", "how long each step of a picture's way took", health);
     heartbeats(&mut page, health);
     let faults = health.faults.all();
     let labels: Vec<_> = faults.iter().map(|(cause, count)| ([("cause", cause.as_str())], *count)).collect();
@@ -170,9 +193,27 @@ impl Metrics {
         self.labelled(name, help, "counter", &[(&[], value)]);
     }
 
-    fn labelled<V: Display>(&mut self, name: &str, help: &str, kind: &str, samples: &[(&[(&str, &str)], V)]) {
+    fn about(&mut self, name: &str, help: &str, kind: &str) {
+        let _ = writeln!(self.0, "# HELP namecam_{name} {help}\n# TYPE namecam_{name} {kind}");
+    }
+
+    fn histograms(&mut self, name: &str, help: &str, health: &Health) {
+        self.about(name, help, "histogram");
         let page = &mut self.0;
-        let _ = writeln!(page, "# HELP namecam_{name} {help}\n# TYPE namecam_{name} {kind}");
+        for (step, ages) in health.ages.named() {
+            let SinceStart { below, count, sum } = ages.since_start();
+            let bounds = below.iter().map(|(end, count)| (end.as_secs_f64().to_string(), *count));
+            for (end, count) in bounds.chain([("+Inf".to_owned(), count)]) {
+                let _ = writeln!(page, "namecam_{name}_bucket{{step=\"{step}\",le=\"{end}\"}} {count}");
+            }
+            let _ = writeln!(page, "namecam_{name}_sum{{step=\"{step}\"}} {}", sum.as_secs_f64());
+            let _ = writeln!(page, "namecam_{name}_count{{step=\"{step}\"}} {count}");
+        }
+    }
+
+    fn labelled<V: Display>(&mut self, name: &str, help: &str, kind: &str, samples: &[(&[(&str, &str)], V)]) {
+        self.about(name, help, kind);
+        let page = &mut self.0;
         for (labels, value) in samples {
             let _ = write!(page, "namecam_{name}");
             if let [(label, text)] = labels {

@@ -266,7 +266,10 @@ fn state_has_the_shape_that_scripts_rely_on() {
         "expected",
     ];
     assert_eq!(keys(&state["recognition"]), recognition);
-    assert_eq!(keys(&state["stream"]), ["viewers", "fps", "encoded", "passed_through", "encode_ms"]);
+    assert_eq!(keys(&state["stream"]), ["viewers", "fps", "encoded", "passed_through", "encode_ms", "age_ms"]);
+    let ages = &state["stream"]["age_ms"];
+    assert_eq!(keys(ages), ["published", "encoded", "written", "total"]);
+    assert_eq!(ages["total"], json!({"p50": null, "p95": null, "p99": null, "max": null}));
     let face = ["track", "name", "distance", "runner_up", "nearest", "box", "state", "age_ms"];
     assert_eq!(keys(&state["faces"][0]), face);
     assert_eq!((&state["camera"]["age_ms"], &state["recognition"]["last_ms"]), (&Value::Null, &Value::Null));

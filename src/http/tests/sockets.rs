@@ -55,7 +55,11 @@ impl Running {
         let serving = std::thread::spawn(move || run(server, built));
         let publishing = {
             let stage = Arc::clone(&shared);
-            let publish = move || stage.jpegs.publish(Arc::new(Jpeg::new(&vec![b'J'; size], Moment::now(), true)));
+            let publish = move || {
+                let mut jpeg = Jpeg::new(&vec![b'J'; size], Moment::now(), true);
+                jpeg.frame_published_at = Some(jpeg.captured_at.instant);
+                stage.jpegs.publish(Arc::new(jpeg));
+            };
             publish();
             let stage = Arc::clone(&shared);
             std::thread::spawn(move || {
@@ -170,7 +174,32 @@ fn the_last_picture_comes_again_after_a_second_without_a_new_one() {
         assert!(lines.by_ref().any(|line| line == "JJJJ"));
     }
     let took = begun.elapsed();
+    assert_eq!(running.stage.health.ages.written.since_start().count, 1, "the same picture again says nothing of ages");
     assert!(took > Duration::from_millis(1900) && took < Duration::from_millis(4000), "{took:?}");
+}
+
+#[test]
+fn how_old_pictures_are_when_they_are_written_is_in_the_state_and_in_the_metrics() {
+    let running = Running::small();
+    let mut stream = BufReader::new(running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    let mut lines = stream.by_ref().lines().map(Result::unwrap).filter(|line| line.starts_with("X-Timestamp"));
+    assert_eq!(lines.by_ref().take(10).count(), 10);
+    let state = running.answer(&format!("GET /api/state HTTP/1.1\r\n{CLOSE}"));
+    let state: serde_json::Value = serde_json::from_str(state.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let total = |figure: &str| state["stream"]["age_ms"]["total"][figure].as_f64().unwrap();
+    assert!(0.0 < total("p50") && total("p50") <= total("p95") && total("p99") <= total("max"), "{state}");
+    assert!(total("p50") < 1000.0, "{state}");
+    let metrics = running.answer(&format!("GET /metrics HTTP/1.1\r\n{CLOSE}"));
+    let value = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("namecam_picture_age_seconds_{name} ")));
+        line.unwrap_or_else(|| panic!("{name}: {metrics}")).parse::<f64>().unwrap()
+    };
+    let (all, sum) = (value("count{step=\"total\"}"), value("sum{step=\"total\"}"));
+    assert!(all >= 9.0 && sum > 0.0 && sum < all, "{all} {sum}");
+    assert_eq!(value("bucket{step=\"total\",le=\"+Inf\"}"), all);
+    assert_eq!(value("bucket{step=\"total\",le=\"16.777216\"}"), all);
+    assert!(value("bucket{step=\"total\",le=\"0.000128\"}") <= value("bucket{step=\"total\",le=\"1.048576\"}"));
+    assert!(metrics.contains("# TYPE namecam_picture_age_seconds histogram\n"), "{metrics}");
 }
 
 #[test]
