@@ -1,14 +1,14 @@
 //! The wiring: makes the hand-offs, starts, names and joins the threads, owns reload, watchdog and stop.
 
 use crate::config::{Config, Origin};
-use crate::demand::Demand;
-use crate::frame::{Frame, Jpeg};
+use crate::frame::Frame;
 use crate::health::{CAPTURE_HANG, Health, RECOGNITION_HANG};
 use crate::latest::Latest;
 use crate::roster::Roster;
 use crate::service::{self, Event, Notify};
 use crate::sighting::Sightings;
 use crate::stop::Stop;
+use crate::tiers::Tiers;
 use crate::{camera, encoder, http, logging, recognition};
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -32,9 +32,8 @@ struct Wires {
     config: Arc<Latest<Config>>,
     frames: Arc<Latest<Frame>>,
     sightings: Arc<Latest<Sightings>>,
-    jpegs: Arc<Latest<Jpeg>>,
     roster: Arc<Latest<Roster>>,
-    demand: Arc<Demand>,
+    tiers: Arc<Tiers>,
     health: Arc<Health>,
     stop: Arc<Stop>,
 }
@@ -90,9 +89,8 @@ impl Wires {
             config: Arc::new(Latest::with(config)),
             frames: Arc::default(),
             sightings: Arc::default(),
-            jpegs: Arc::default(),
             roster: Arc::default(),
-            demand: Arc::default(),
+            tiers: Arc::default(),
             health: Arc::default(),
             stop: Arc::default(),
         }
@@ -104,8 +102,7 @@ impl Wires {
             config: Arc::clone(config),
             sightings: Arc::clone(&self.sightings),
             roster: Arc::clone(&self.roster),
-            jpegs: Arc::clone(&self.jpegs),
-            demand: Arc::clone(&self.demand),
+            tiers: Arc::clone(&self.tiers),
             health: Arc::clone(health),
             stop: Arc::clone(stop),
         };
@@ -127,8 +124,7 @@ impl Wires {
             config: Arc::clone(config),
             frames: Arc::clone(&self.frames),
             sightings: Arc::clone(&self.sightings),
-            jpegs: Arc::clone(&self.jpegs),
-            demand: Arc::clone(&self.demand),
+            tiers: Arc::clone(&self.tiers),
             health: Arc::clone(health),
             stop: Arc::clone(stop),
         };
@@ -179,7 +175,7 @@ impl Wires {
             ),
         };
         let people = self.roster.newest().map_or(0, |(_, roster)| roster.known());
-        format!("{picture}; {people} people in the gallery; {} viewers", self.demand.viewers())
+        format!("{picture}; {people} people in the gallery; {} viewers", self.tiers.viewers())
     }
 }
 

@@ -91,6 +91,12 @@ impl Frame {
         Ok(Luma { width, height, data: data.into_iter().step_by(3).collect() })
     }
 
+    /// True when both are the same picture to the byte: some cameras repeat a frame.
+    pub fn shows_the_same(&self, other: &Frame) -> bool {
+        let form = |frame: &Frame| (frame.format.fourcc, frame.width, frame.height, frame.stride, frame.turn);
+        std::ptr::eq(self, other) || (form(self) == form(other) && self.bytes == other.bytes)
+    }
+
     /// Width and height in pixels of the upright picture.
     pub fn upright_size(&self) -> (u32, u32) {
         self.turn.size(self.width, self.height)
@@ -134,6 +140,12 @@ impl Jpeg {
         part.extend_from_slice(b"\r\n");
         let body = head.len()..head.len() + jpeg.len();
         Jpeg { part, body, captured_at, made_at: Instant::now(), frame_published_at: None, live }
+    }
+
+    /// The same for a picture of `frame`; its age counts when it `is_first`, that is, when the frame was not shown before.
+    pub fn of_frame(jpeg: &[u8], frame: &Frame, is_first: bool) -> Jpeg {
+        let frame_published_at = is_first.then_some(frame.published_at);
+        Jpeg { frame_published_at, ..Jpeg::new(jpeg, frame.captured_at, true) }
     }
 
     /// What is written to a viewer after the first boundary line.

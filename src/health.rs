@@ -158,6 +158,8 @@ pub struct Health {
     recognition_error: Mutex<Option<String>>,
     /// Pictures that were encoded.
     pub encoded: Counter,
+    /// Pictures that went out once more, because frame and overlay were as before.
+    pub repeated: Counter,
     /// Pictures that went out as the camera made them.
     pub passed_through: Counter,
     /// How long the last encoding took, blending included.
@@ -211,6 +213,7 @@ impl Default for Health {
             last_look: Mutex::default(),
             recognition_error: Mutex::default(),
             encoded: Counter::default(),
+            repeated: Counter::default(),
             passed_through: Counter::default(),
             encode_took: Took::default(),
             stream_fps: Rate::default(),

@@ -5,7 +5,7 @@
 //! ```text
 //! camera       dequeue -> Frame                                          -> Latest<Frame>
 //! recognition  newest Frame, every interval_ms -> detect, embed, match   -> Latest<Sightings>
-//! encoder      newest Frame + Sightings, while somebody watches -> JPEG  -> Latest<Jpeg>
+//! encoder      newest Frame + Sightings, while somebody watches -> JPEG  -> Latest<Jpeg> a kind
 //! viewers      newest Jpeg -> one write each
 //! ```
 //!
@@ -18,7 +18,6 @@ pub mod camera;
 pub mod cli;
 pub mod commands;
 pub mod config;
-pub mod demand;
 pub mod encoder;
 pub mod evidence;
 pub mod frame;
@@ -36,3 +35,4 @@ pub mod roster;
 pub mod service;
 pub mod sighting;
 pub mod stop;
+pub mod tiers;

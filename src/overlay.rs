@@ -47,8 +47,8 @@ impl Painter {
         self.config.enabled && (face.name.is_some() || self.config.unknown == UnknownFaces::Show)
     }
 
-    /// Privacy does not depend on `enabled`, which is about boxes and names.
-    fn blurs(&self, face: &Sighting) -> bool {
+    /// True when this face is made unrecognisable. Privacy does not depend on `enabled`, which is about boxes and names.
+    pub fn blurs(&self, face: &Sighting) -> bool {
         face.name.is_none() && self.config.unknown == UnknownFaces::Blur
     }
 

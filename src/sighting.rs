@@ -133,6 +133,12 @@ impl Sighting {
         Rect { x: self.rect.x.saturating_add(x), y: self.rect.y.saturating_add(y), ..self.rect }
     }
 
+    /// True when boxes and labels of both are the same.
+    pub fn is_drawn_like(&self, other: &Sighting) -> bool {
+        let shown = |face: &Sighting| (face.rect, face.state, face.distance.map(|distance| round3(distance).to_bits()));
+        shown(self) == shown(other) && self.name == other.name
+    }
+
     /// Why the face has its name or none, as `/api/faces/TRACK` shows it.
     pub fn evidence_json(&self, admin: bool) -> Value {
         self.evidence.json(self.distance, self.runner_up.as_ref(), admin)

@@ -1,7 +1,11 @@
+mod kinds;
+
 use super::*;
-use crate::jpeg::Codec;
-use crate::pixels::{FORMATS, Format, Raw, Turn};
+use crate::config::UnknownFaces;
+use crate::jpeg::{Codec, Compressor};
+use crate::pixels::{FORMATS, Format, Raw, Rgb, Turn};
 use crate::sighting::{Rect, Sighting, State};
+use crate::tiers::Wish;
 use std::path::Path;
 use std::thread;
 
@@ -15,12 +19,18 @@ fn stage(change: impl FnOnce(&mut Config)) -> Stage {
         config: Arc::new(Latest::with(config)),
         frames: Arc::default(),
         sightings: Arc::default(),
-        jpegs: Arc::default(),
-        demand: Arc::default(),
+        tiers: Arc::default(),
         health: Arc::default(),
         stop: Arc::default(),
     };
     stage.health.camera_is_online("test", "MJPG", SIZE.0, SIZE.1);
+    stage
+}
+
+/// The same with somebody who watches, for ever.
+fn watched(change: impl FnOnce(&mut Config)) -> Stage {
+    let stage = stage(change);
+    std::mem::forget(stage.tiers.seat(Wish::USUAL));
     stage
 }
 
@@ -77,7 +87,7 @@ fn nobody() -> Arc<Sightings> {
 
 /// What is offered to viewers now.
 fn shown(stage: &Stage) -> (u64, Arc<Jpeg>, Rgb) {
-    let (version, jpeg) = stage.jpegs.newest().expect("a picture");
+    let (version, jpeg) = stage.tiers.usual().newest().expect("a picture");
     let rgb = crate::jpeg::decode(jpeg.picture()).expect("a JPEG");
     (version, jpeg, rgb)
 }
@@ -89,7 +99,7 @@ fn is_green([r, g, b]: [u8; 3]) -> bool {
 #[test]
 fn a_camera_jpeg_with_nothing_to_draw_goes_out_byte_for_byte() {
     for format in FORMATS.iter().filter(|format| format.jpeg) {
-        let stage = stage(|_| ());
+        let stage = watched(|_| ());
         let mut encoder = Encoder::new(&stage);
         let sent = jpeg_of(&Rgb::filled(SIZE.0, SIZE.1, GREY));
         let raw = Raw { bytes: sent.clone(), width: SIZE.0, height: SIZE.1, stride: 0 };
@@ -105,7 +115,7 @@ fn a_camera_jpeg_with_nothing_to_draw_goes_out_byte_for_byte() {
 
 #[test]
 fn the_box_is_where_the_face_is_and_the_frame_stays_as_it_was() {
-    let stage = stage(|_| ());
+    let stage = watched(|_| ());
     let mut encoder = Encoder::new(&stage);
     let frame = grey_frame(1);
     stage.frames.publish(Arc::clone(&frame));
@@ -122,7 +132,7 @@ fn the_box_is_where_the_face_is_and_the_frame_stays_as_it_was() {
 
 #[test]
 fn a_smaller_stream_has_a_smaller_box_and_is_never_larger_than_the_frame() {
-    let stage = stage(|config| config.stream.width = 160);
+    let stage = watched(|config| config.stream.width = 160);
     let mut encoder = Encoder::new(&stage);
     stage.frames.publish(grey_frame(1));
     stage.sightings.publish(seen(1, Some("Alice"), Duration::ZERO));
@@ -140,7 +150,7 @@ fn a_smaller_stream_has_a_smaller_box_and_is_never_larger_than_the_frame() {
 
 #[test]
 fn a_turned_frame_is_never_passed_through() {
-    let stage = stage(|_| ());
+    let stage = watched(|_| ());
     let mut encoder = Encoder::new(&stage);
     let turn = Turn { degrees: 90, mirror: false };
     stage.frames.publish(Arc::new(frame(1, &Rgb::filled(320, 240, GREY), turn)));
@@ -152,7 +162,7 @@ fn a_turned_frame_is_never_passed_through() {
 
 #[test]
 fn stale_boxes_go_and_the_same_frame_is_not_made_twice() {
-    let stage = stage(|_| ());
+    let stage = watched(|_| ());
     let mut encoder = Encoder::new(&stage);
     stage.frames.publish(grey_frame(1));
     stage.sightings.publish(seen(1, Some("Alice"), Duration::from_millis(1600)));
@@ -172,7 +182,7 @@ fn stale_boxes_go_and_the_same_frame_is_not_made_twice() {
 
 #[test]
 fn sightings_of_a_picture_of_another_size_are_not_drawn() {
-    let stage = stage(|_| ());
+    let stage = watched(|_| ());
     let mut encoder = Encoder::new(&stage);
     stage.frames.publish(Arc::new(frame(1, &Rgb::filled(200, 200, GREY), Turn::default())));
     stage.sightings.publish(seen(1, Some("Alice"), Duration::ZERO));
@@ -183,7 +193,7 @@ fn sightings_of_a_picture_of_another_size_are_not_drawn() {
 
 #[test]
 fn with_blur_and_no_recent_look_the_whole_picture_is_blurred() {
-    let stage = stage(|config| config.overlay.unknown = UnknownFaces::Blur);
+    let stage = watched(|config| config.overlay.unknown = UnknownFaces::Blur);
     let mut encoder = Encoder::new(&stage);
     // Black and white beside each other anywhere: somebody could be recognised.
     let sharp = |rgb: &Rgb| rgb.data.windows(6).any(|pair| pair[0].abs_diff(pair[3]) > 100);
@@ -205,11 +215,11 @@ fn with_blur_and_no_recent_look_the_whole_picture_is_blurred() {
 
 #[test]
 fn when_no_frame_can_be_decoded_viewers_are_told() {
-    let stage = stage(|config| config.camera.mirror = true);
+    let stage = watched(|config| config.camera.mirror = true);
     let mut encoder = Encoder::new(&stage);
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut seq = 0;
-    while stage.jpegs.newest().is_none() {
+    while stage.tiers.usual().newest().is_none() {
         assert!(Instant::now() < deadline, "nothing is shown");
         seq += 1;
         let raw = Raw { bytes: b"\xff\xd8\xff\xd9".to_vec(), width: SIZE.0, height: SIZE.1, stride: 0 };
@@ -223,7 +233,7 @@ fn when_no_frame_can_be_decoded_viewers_are_told() {
 
 #[test]
 fn with_blur_nothing_is_passed_through_and_a_missed_face_stays_blurred() {
-    let stage = stage(|config| config.overlay.unknown = UnknownFaces::Blur);
+    let stage = watched(|config| config.overlay.unknown = UnknownFaces::Blur);
     let mut encoder = Encoder::new(&stage);
     let contrast = |rgb: &Rgb| {
         let line: Vec<u8> = (110..170).map(|x| rgb.pixel(x, 120)[0]).collect();
@@ -248,7 +258,7 @@ fn with_blur_nothing_is_passed_through_and_a_missed_face_stays_blurred() {
 
 #[test]
 fn a_frame_that_cannot_be_decoded_is_counted_and_the_old_picture_stays() {
-    let stage = stage(|config| config.camera.mirror = true);
+    let stage = watched(|config| config.camera.mirror = true);
     let mut encoder = Encoder::new(&stage);
     let mirror = Turn { degrees: 0, mirror: true };
     stage.frames.publish(Arc::new(frame(1, &Rgb::filled(32, 32, GREY), mirror)));
@@ -264,7 +274,7 @@ fn a_frame_that_cannot_be_decoded_is_counted_and_the_old_picture_stays() {
 
 #[test]
 fn a_camera_that_is_away_is_told_once_a_second_and_its_old_frame_is_not_shown() {
-    let stage = stage(|_| ());
+    let stage = watched(|_| ());
     let mut encoder = Encoder::new(&stage);
     let old = Raw { bytes: jpeg_of(&Rgb::filled(640, 480, GREY)), width: 640, height: 480, stride: 0 };
     let old = Frame::new(1, Moment::ago(Duration::from_secs(60)), Format::mjpg(), old, Turn::default());
@@ -293,10 +303,10 @@ fn nothing_is_encoded_while_nobody_watches_and_the_first_viewer_gets_the_newest_
     thread::scope(|scope| {
         scope.spawn(|| run(&stage));
         thread::sleep(Duration::from_millis(300));
-        assert!(stage.jpegs.newest().is_none());
-        let hold = stage.demand.hold();
-        let first = stage.jpegs.wait_newer(0, Duration::from_secs(5));
-        drop(hold);
+        assert!(stage.tiers.usual().newest().is_none());
+        let seat = stage.tiers.seat(Wish::USUAL).unwrap();
+        let first = seat.jpegs().wait_newer(0, Duration::from_secs(5));
+        drop(seat);
         stage.stop.set();
         assert!(first.is_some());
     });
@@ -310,7 +320,7 @@ fn max_fps_spaces_pictures_evenly_and_starts_anew_after_a_pause() {
     assert_eq!(next_due(at(100), at(107), interval), at(200));
     assert_eq!(next_due(at(200), at(950), interval), at(1050));
 
-    let stage = stage(|config| config.stream.max_fps = 20);
+    let stage = watched(|config| config.stream.max_fps = 20);
     let mut encoder = Encoder::new(&stage);
     let end = Instant::now() + Duration::from_millis(500);
     let mut seq = 0;

@@ -1,9 +1,10 @@
-//! The stream and the snapshot.
+//! The stream and the snapshot, as they are or as a request wishes them.
 
 use super::Site;
 use super::message::{Answer, Body, Request, Stream, Whole, Wire};
 use crate::frame::Jpeg;
 use crate::stop::POLL;
+use crate::tiers::{Full, MAX_FPS, MAX_SPECIAL, MAX_WIDTH, MIN_WIDTH, Seat, Wish};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -18,34 +19,61 @@ const SNAPSHOT_WAIT: Duration = Duration::from_secs(3);
 const SNAPSHOT_OLDEST: Duration = Duration::from_secs(10);
 
 /// MJPEG for one viewer.
-pub fn stream<'a>(site: &'a Site) -> Answer<'a> {
+pub fn stream<'a>(site: &'a Site, request: &Request) -> Answer<'a> {
+    let wish = match wish(request) {
+        Ok(wish) => wish,
+        Err(refusal) => return refusal.into(),
+    };
     let max = site.config().stream.max_viewers as usize;
-    let Some(hold) = site.stage.demand.hold_as_viewer(max) else {
-        let text = format!("{max} viewers watch already, which is stream.max_viewers; please try again later.");
-        return Whole::later(503, 10, &text).into();
+    let seat = match site.stage.tiers.seat_viewer(wish, max) {
+        Ok(seat) => seat,
+        Err(full) => return no_seat(full, max).into(),
     };
     Answer::Stream(Stream {
         content_type: "multipart/x-mixed-replace; boundary=frame",
         first: b"--frame\r\n",
-        run: Box::new(move |wire| {
-            let _hold = hold;
-            show(site, wire)
-        }),
+        run: Box::new(move |wire| show(site, &seat, wire)),
     })
 }
 
+/// What a request wants to see: `?overlay=0`, `?width=PIXELS`, `?fps=N`.
+fn wish(request: &Request) -> Result<Wish, Whole> {
+    let number = |name: &str, least: u32, most: u32| {
+        let Some(text) = request.param(name) else { return Ok(0) };
+        let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| Whole::text(400, &format!("{name} is a whole number from {least} to {most}.")))
+    };
+    let overlay = match request.param("overlay") {
+        None | Some("1") => true,
+        Some("0") => false,
+        Some(_) => return Err(Whole::text(400, "overlay is 0 or 1.")),
+    };
+    Ok(Wish { overlay, width: number("width", MIN_WIDTH, MAX_WIDTH)?, fps: number("fps", 1, MAX_FPS)? })
+}
+
+fn no_seat(full: Full, max: usize) -> Whole {
+    let text = match full {
+        Full::Viewers => format!("{max} viewers watch already, which is stream.max_viewers; please try again later."),
+        Full::Kinds => format!(
+            "{MAX_SPECIAL} kinds of picture (?overlay, ?width, ?fps) are made already, and no more at a time; please ask for \
+             one of those that /api/state names under stream.tiers, or try again later."
+        ),
+    };
+    Whole::later(503, 10, &text)
+}
+
 /// One write a picture; pictures that come during a write are missed.
-fn show(site: &Site, wire: &mut dyn Wire) -> io::Result<()> {
-    let (stage, begun) = (&site.stage, Instant::now());
+fn show(site: &Site, seat: &Seat<'_>, wire: &mut dyn Wire) -> io::Result<()> {
+    let (stage, jpegs, begun) = (&site.stage, seat.jpegs(), Instant::now());
     // What was encoded for a viewer of an hour ago is no first picture.
     let stale = |(_, jpeg): &(u64, Arc<Jpeg>)| jpeg.captured_at.instant + FRESH < begun;
-    let mut seen = stage.jpegs.newest().filter(stale).map_or(0, |(version, _)| version);
+    let mut seen = jpegs.newest().filter(stale).map_or(0, |(version, _)| version);
     let mut sent = begun;
     while !stage.stop.is_set() {
         let due = REPEAT.saturating_sub(sent.elapsed());
-        let newer = stage.jpegs.wait_newer(seen, due.min(POLL));
+        let newer = jpegs.wait_newer(seen, due.min(POLL));
         let fresh = newer.is_some();
-        let next = newer.or_else(|| stage.jpegs.newest().filter(|_| sent.elapsed() >= REPEAT));
+        let next = newer.or_else(|| jpegs.newest().filter(|_| sent.elapsed() >= REPEAT));
         if let Some((version, jpeg)) = next {
             (seen, sent) = (version, Instant::now());
             wire.send(jpeg.part())?;
@@ -61,13 +89,21 @@ fn show(site: &Site, wire: &mut dyn Wire) -> io::Result<()> {
 pub fn snapshot<'a>(site: &'a Site, request: &'a Request) -> Answer<'a> {
     let (stage, asked) = (&site.stage, Instant::now());
     let strict = request.param("strict") == Some("1");
-    let _hold = stage.demand.hold();
+    let wish = match wish(request) {
+        // One picture has no pace.
+        Ok(wish) => Wish { fps: 0, ..wish },
+        Err(refusal) => return refusal.into(),
+    };
+    let seat = match stage.tiers.seat(wish) {
+        Ok(seat) => seat,
+        Err(full) => return no_seat(full, 0).into(),
+    };
     loop {
         let online = stage.health.camera_online();
         if strict && !online {
             return away(site);
         }
-        let newest = stage.jpegs.newest();
+        let newest = seat.jpegs().newest();
         let version = newest.as_ref().map_or(0, |(version, _)| *version);
         if let Some((_, jpeg)) = newest {
             let age = jpeg.captured_at.instant.elapsed();
@@ -81,7 +117,7 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request) -> Answer<'a> {
         if asked.elapsed() >= SNAPSHOT_WAIT || stage.stop.is_set() {
             return away(site);
         }
-        stage.jpegs.wait_newer(version, POLL);
+        seat.jpegs().wait_newer(version, POLL);
     }
 }
 

@@ -14,13 +14,12 @@ pub mod server;
 mod state;
 
 use crate::config::Config;
-use crate::demand::Demand;
-use crate::frame::Jpeg;
 use crate::health::Health;
 use crate::latest::Latest;
 use crate::roster::Roster;
 use crate::sighting::Sightings;
 use crate::stop::Stop;
+use crate::tiers::Tiers;
 use access::{Access, Gate};
 use accounts::Role;
 use message::{Answer, Body, Request, Whole};
@@ -38,10 +37,8 @@ pub struct Stage {
     pub sightings: Arc<Latest<Sightings>>,
     /// Who is in the gallery.
     pub roster: Arc<Latest<Roster>>,
-    /// Pictures for viewers.
-    pub jpegs: Arc<Latest<Jpeg>>,
-    /// Tells the encoder that somebody watches.
-    pub demand: Arc<Demand>,
+    /// Pictures for viewers, and who wants them.
+    pub tiers: Arc<Tiers>,
     /// Numbers and heartbeats.
     pub health: Arc<Health>,
     /// The end.
@@ -102,12 +99,12 @@ macro_rules! route {
 
 /// Every route. The first that fits is taken.
 pub const ROUTES: &[Route] = &[
-    route!(GET "/" ?action="stream", Viewer, "live picture, MJPEG", |site, _, _| mjpeg::stream(site)),
+    route!(GET "/" ?action="stream", Viewer, "live picture, MJPEG; ?overlay=0, ?width=PIXELS, ?fps=N", |site, request, _| mjpeg::stream(site, request)),
     route!(GET "/" ?action="snapshot", Viewer, "newest picture, JPEG", |site, request, _| mjpeg::snapshot(site, request)),
     route!(GET "/", Viewer, "the page", |site, _, _| site.page.answer().into()),
-    route!(GET "/video_feed", Viewer, "live picture, MJPEG", |site, _, _| mjpeg::stream(site)),
-    route!(GET "/stream.mjpg", Viewer, "live picture, MJPEG", |site, _, _| mjpeg::stream(site)),
-    route!(GET "/snapshot.jpg", Viewer, "newest picture, JPEG; ?strict=1: 503 when the camera is away", |site, request, _| {
+    route!(GET "/video_feed", Viewer, "live picture, MJPEG; ?overlay=0, ?width=PIXELS, ?fps=N", |site, request, _| mjpeg::stream(site, request)),
+    route!(GET "/stream.mjpg", Viewer, "live picture, MJPEG; ?overlay=0, ?width=PIXELS, ?fps=N", |site, request, _| mjpeg::stream(site, request)),
+    route!(GET "/snapshot.jpg", Viewer, "newest picture, JPEG; ?strict=1: 503 when the camera is away; ?overlay=0, ?width=PIXELS", |site, request, _| {
         mjpeg::snapshot(site, request)
     }),
     route!(GET "/api/state", Viewer, "camera, recognition, stream and faces, JSON", |site, _, role| {

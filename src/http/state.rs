@@ -5,6 +5,7 @@ use super::accounts::Role;
 use crate::ages::{Figures, SinceStart};
 use crate::health::{Health, Heartbeat};
 use crate::sighting::{Sightings, round3};
+use crate::tiers::Wish;
 use serde_json::{Value, json};
 use std::fmt::{Display, Write};
 use std::sync::Arc;
@@ -53,15 +54,27 @@ pub fn state(stage: &Stage, role: Role) -> Value {
             })),
         },
         "stream": {
-            "viewers": stage.demand.viewers(),
+            "viewers": stage.tiers.viewers(),
             "fps": round1(health.stream_fps.per_second()),
             "encoded": health.encoded.get(),
             "passed_through": health.passed_through.get(),
+            "repeated": health.repeated.get(),
             "encode_ms": health.encode_took.ms(),
             "age_ms": ages(health),
+            "tiers": tiers(stage),
         },
         "faces": faces(current(stage).as_deref(), role),
     })
+}
+
+/// Which kinds of picture somebody wants.
+fn tiers(stage: &Stage) -> Value {
+    let wanted = stage.tiers.wanted().0.into_iter();
+    let shown = wanted.map(|tier| {
+        let Wish { overlay, width, fps } = tier.wish;
+        json!({ "overlay": overlay, "width": width, "fps": fps, "viewers": tier.seats() })
+    });
+    Value::Array(shown.collect())
 }
 
 /// How long each step of a picture's way took lately.
@@ -156,10 +169,15 @@ pub fn metrics(stage: &Stage) -> String {
     page.gauge("gallery_pictures", "pictures of them that are used", roster.used());
     page.gauge("gallery_skipped", "files in the gallery that are not used", roster.skipped());
     page.gauge("gallery_generation", "galleries since the start", roster.generation);
-    page.gauge("viewers", "viewers of the stream", stage.demand.viewers());
+    page.gauge("viewers", "viewers of the stream", stage.tiers.viewers());
     page.gauge("stream_fps", "pictures a second for viewers", round1(health.stream_fps.per_second()));
     page.counter("encoded_total", "pictures that were encoded", health.encoded.get());
     page.counter("passed_through_total", "pictures that went out as they came", health.passed_through.get());
+    page.counter(
+        "repeated_total",
+        "pictures that went out once more, because nothing had changed",
+        health.repeated.get(),
+    );
     page.gauge("encode_seconds", "how long the last encoding took", seconds(health.encode_took.ms()));
     page.histograms("picture_age_seconds", "how long each step of a picture's way took", health);
     heartbeats(&mut page, health);

@@ -101,11 +101,11 @@ fn requests_behind_a_stream_on_the_same_connection_hold_up_nobody() {
     let request =
         "GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2) + &"GET / HTTP/1.1\r\n\r\n".repeat(50);
     let viewers: Vec<TcpStream> = (0..20).map(|_| running.ask(&request)).collect();
-    running.within(Duration::from_secs(5), "20 viewers", || running.stage.demand.viewers() == 20);
+    running.within(Duration::from_secs(5), "20 viewers", || running.stage.tiers.viewers() == 20);
     let begun = Instant::now();
     assert!(running.answer(&format!("GET /healthz HTTP/1.1\r\n{CLOSE}")).ends_with("ok\n"));
     assert!(begun.elapsed() < Duration::from_secs(2));
-    assert_eq!(running.stage.demand.viewers(), viewers.len());
+    assert_eq!(running.stage.tiers.viewers(), viewers.len());
 }
 
 #[test]
@@ -171,11 +171,11 @@ fn a_viewer_that_does_not_read_is_cut_off_and_costs_the_others_nothing() {
     let running = Running::start(200_000, 32, Duration::from_secs(30));
     let stuck = running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let mut good = BufReader::new(running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n"));
-    running.within(Duration::from_secs(5), "two viewers", || running.stage.demand.viewers() == 2);
+    running.within(Duration::from_secs(5), "two viewers", || running.stage.tiers.viewers() == 2);
     let begun = Instant::now();
     let mut pictures = 0;
     let mut bytes = vec![0; 200_000];
-    while running.stage.demand.viewers() == 2 {
+    while running.stage.tiers.viewers() == 2 {
         good.read_exact(&mut bytes).unwrap();
         pictures += 1;
         assert!(begun.elapsed() < Duration::from_secs(11), "it still holds a place");

@@ -2,9 +2,11 @@
 
 mod hostile;
 mod sockets;
+mod wishes;
 
 use super::*;
 use crate::evidence::Evidence;
+use crate::frame::Jpeg;
 use crate::roster::{Person, Picture};
 use crate::sighting::{Near, Rect, Sighting, State};
 use serde_json::{Value, json};
@@ -20,8 +22,7 @@ pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
         config: Arc::new(Latest::with(config)),
         sightings: Arc::default(),
         roster: Arc::default(),
-        jpegs: Arc::default(),
-        demand: Arc::default(),
+        tiers: Arc::default(),
         health: Arc::default(),
         stop: Arc::default(),
     }
@@ -55,6 +56,10 @@ fn status(site: &Site, request: &Request) -> u16 {
 
 fn body(whole: &Whole) -> String {
     String::from_utf8_lossy(whole.body.bytes()).into_owned()
+}
+
+fn parsed(whole: &Whole) -> Value {
+    serde_json::from_str(&body(whole)).unwrap()
 }
 
 fn header<'a>(whole: &'a Whole, name: &str) -> Option<&'a str> {
@@ -101,7 +106,7 @@ const LAN: &str = "192.168.1.9";
 #[test]
 fn every_route_answers_get_and_refuses_other_methods_with_allow() {
     let site = site(|_| {});
-    site.stage.jpegs.publish(Arc::new(Jpeg::new(b"JPEG", crate::frame::Moment::now(), false)));
+    site.stage.tiers.usual().publish(Arc::new(Jpeg::new(b"JPEG", crate::frame::Moment::now(), false)));
     site.stage.sightings.publish(Arc::new(faces()));
     for route in ROUTES {
         let path = route.path.replace('*', "7");
@@ -266,7 +271,10 @@ fn state_has_the_shape_that_scripts_rely_on() {
         "expected",
     ];
     assert_eq!(keys(&state["recognition"]), recognition);
-    assert_eq!(keys(&state["stream"]), ["viewers", "fps", "encoded", "passed_through", "encode_ms", "age_ms"]);
+    assert_eq!(
+        keys(&state["stream"]),
+        ["viewers", "fps", "encoded", "passed_through", "repeated", "encode_ms", "age_ms", "tiers"]
+    );
     let ages = &state["stream"]["age_ms"];
     assert_eq!(keys(ages), ["published", "encoded", "written", "total"]);
     assert_eq!(ages["total"], json!({"p50": null, "p95": null, "p99": null, "max": null}));
@@ -352,7 +360,7 @@ fn a_snapshot_with_strict_says_that_the_camera_is_away_and_without_shows_the_pic
     let site = site(|_| {});
     site.stage.health.camera_is_away("/dev/video0", "unplugged");
     let old = crate::frame::Moment::ago(Duration::from_secs(60));
-    site.stage.jpegs.publish(Arc::new(Jpeg::new(b"AWAY", old, false)));
+    site.stage.tiers.usual().publish(Arc::new(Jpeg::new(b"AWAY", old, false)));
     let strict = whole(&site, &request("GET", "/snapshot.jpg?strict=1", "127.0.0.1"));
     assert_eq!((strict.status, header(&strict, "Retry-After")), (503, Some("3")));
     assert!(body(&strict).contains("unplugged"));
@@ -365,15 +373,15 @@ fn a_snapshot_waits_for_a_fresh_picture_and_wakes_the_encoder() {
     let site = Arc::new(site(|_| {}));
     site.stage.health.camera_is_online("test", "MJPG", 4, 4);
     let old = crate::frame::Moment::ago(Duration::from_secs(60));
-    site.stage.jpegs.publish(Arc::new(Jpeg::new(b"OLD", old, true)));
+    site.stage.tiers.usual().publish(Arc::new(Jpeg::new(b"OLD", old, true)));
     let encoder = {
         let site = Arc::clone(&site);
         std::thread::spawn(move || {
-            assert!(site.stage.demand.wait(Duration::from_secs(5)), "nobody asked for pictures");
-            site.stage.jpegs.publish(Arc::new(Jpeg::new(b"NEW", crate::frame::Moment::now(), true)));
+            assert!(site.stage.tiers.wait(Duration::from_secs(5)), "nobody asked for pictures");
+            site.stage.tiers.usual().publish(Arc::new(Jpeg::new(b"NEW", crate::frame::Moment::now(), true)));
         })
     };
     assert_eq!(whole(&site, &request("GET", "/snapshot.jpg", "127.0.0.1")).body.bytes(), b"NEW");
     encoder.join().unwrap();
-    assert!(!site.stage.demand.wait(Duration::ZERO));
+    assert!(!site.stage.tiers.wait(Duration::ZERO));
 }

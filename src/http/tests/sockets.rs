@@ -58,7 +58,7 @@ impl Running {
             let publish = move || {
                 let mut jpeg = Jpeg::new(&vec![b'J'; size], Moment::now(), true);
                 jpeg.frame_published_at = Some(jpeg.captured_at.instant);
-                stage.jpegs.publish(Arc::new(jpeg));
+                stage.tiers.usual().publish(Arc::new(jpeg));
             };
             publish();
             let stage = Arc::clone(&shared);
@@ -103,8 +103,7 @@ fn share(stage: &Stage) -> Stage {
         config: Arc::clone(&stage.config),
         sightings: Arc::clone(&stage.sightings),
         roster: Arc::clone(&stage.roster),
-        jpegs: Arc::clone(&stage.jpegs),
-        demand: Arc::clone(&stage.demand),
+        tiers: Arc::clone(&stage.tiers),
         health: Arc::clone(&stage.health),
         stop: Arc::clone(&stage.stop),
     }
@@ -207,14 +206,14 @@ fn the_viewer_beyond_the_limit_gets_503_and_when_to_come_again() {
     let running = Running::small();
     let ask = "GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let viewers: Vec<TcpStream> = (0..32).map(|_| running.ask(ask)).collect();
-    running.within(Duration::from_secs(10), "32 viewers", || running.stage.demand.viewers() == 32);
+    running.within(Duration::from_secs(10), "32 viewers", || running.stage.tiers.viewers() == 32);
     let refused = running.answer(&format!("GET /video_feed HTTP/1.1\r\n{CLOSE}"));
     assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("\r\nRetry-After: 10\r\n"), "{refused}");
     assert!(refused.contains("max_viewers"));
     let head = running.answer(&format!("HEAD /video_feed HTTP/1.1\r\n{CLOSE}"));
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
     drop(viewers);
-    running.within(Duration::from_secs(10), "no viewer", || running.stage.demand.viewers() == 0);
+    running.within(Duration::from_secs(10), "no viewer", || running.stage.tiers.viewers() == 0);
     let mut again = running.ask(ask);
     let mut bytes = [0; 500];
     again.read_exact(&mut bytes).unwrap();
@@ -232,7 +231,7 @@ fn head_has_the_head_of_get_and_no_body() {
     }
     let stream = running.answer(&format!("HEAD /video_feed HTTP/1.1\r\n{CLOSE}"));
     assert!(stream.starts_with("HTTP/1.1 200 ") && stream.ends_with("\r\n\r\n"), "{stream}");
-    running.within(Duration::from_secs(2), "no viewer", || running.stage.demand.viewers() == 0);
+    running.within(Duration::from_secs(2), "no viewer", || running.stage.tiers.viewers() == 0);
 }
 
 #[test]
@@ -271,11 +270,11 @@ fn fifty_viewers_come_and_go_and_leave_nothing_behind() {
     let running = Running::start(5_000, 100, Duration::from_secs(30));
     let viewers: Vec<TcpStream> =
         (0..50).map(|_| running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n")).collect();
-    running.within(Duration::from_secs(10), "50 viewers", || running.stage.demand.viewers() == 50);
+    running.within(Duration::from_secs(10), "50 viewers", || running.stage.tiers.viewers() == 50);
     assert!(threads("http-answer") >= 50);
     drop(viewers);
-    running.within(Duration::from_secs(10), "no viewer", || running.stage.demand.viewers() == 0);
-    assert!(!running.stage.demand.wait(Duration::ZERO), "the encoder may rest");
+    running.within(Duration::from_secs(10), "no viewer", || running.stage.tiers.viewers() == 0);
+    assert!(!running.stage.tiers.wait(Duration::ZERO), "the encoder may rest");
     running.within(Duration::from_secs(5), "no threads", || threads("http-answer") + threads("http-connection") == 0);
 }
 
@@ -303,7 +302,7 @@ fn the_end_takes_a_third_of_a_second_even_with_viewers() {
     let mut running = Running::start(100_000, 32, Duration::from_secs(30));
     let viewers: Vec<TcpStream> =
         (0..8).map(|_| running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n")).collect();
-    running.within(Duration::from_secs(5), "8 viewers", || running.stage.demand.viewers() == 8);
+    running.within(Duration::from_secs(5), "8 viewers", || running.stage.tiers.viewers() == 8);
     std::thread::sleep(Duration::from_secs(1));
     let begun = Instant::now();
     running.stage.stop.set();

@@ -1,0 +1,203 @@
+//! [`Press`]: one frame as a picture for viewers. Keeps what is costly to make: fonts, a canvas, the JPEG library's state.
+
+use super::Stage;
+use super::veils::Veils;
+use crate::config::{self, Config, UnknownFaces};
+use crate::frame::Frame;
+use crate::jpeg::Compressor;
+use crate::overlay::{Away, Painter, pixelate};
+use crate::pixels::Rgb;
+use crate::sighting::{Rect, Sighting};
+use crate::tiers::{MAX_SPECIAL, Wish};
+use std::time::Instant;
+
+/// All that decides what a picture of a frame looks like, beside the frame.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    /// The counter of the config.
+    config: u64,
+    /// In pixels; 0: as captured.
+    width: u32,
+    /// True when nobody knows where faces are that must be blurred.
+    blind: bool,
+    /// Where faces without a name were a moment ago, which must be blurred.
+    veiled: Vec<Rect>,
+    /// The faces that are drawn or blurred, where they have got to since the look that found them.
+    faces: Vec<Sighting>,
+}
+
+impl PartialEq for Look {
+    fn eq(&self, other: &Look) -> bool {
+        let whole = |look: &Look| (look.config, look.width, look.blind, look.faces.len());
+        whole(self) == whole(other)
+            && self.veiled == other.veiled
+            && self.faces.iter().zip(&other.faces).all(|(one, other)| one.is_drawn_like(other))
+    }
+}
+
+impl Look {
+    fn is_plain(&self) -> bool {
+        self.width == 0 && !self.blind && self.veiled.is_empty() && self.faces.is_empty()
+    }
+}
+
+/// A picture that could not be made, and why.
+#[derive(Debug)]
+pub(super) enum Unprintable {
+    /// The frame cannot be decoded.
+    Frame(String),
+    /// The picture cannot be encoded.
+    Picture(String),
+}
+
+pub(super) struct Press<'a> {
+    stage: &'a Stage,
+    painter: Option<Painter>,
+    veils: Veils,
+    canvas: Rgb,
+    jpeg: Vec<u8>,
+    compressor: Compressor,
+    /// What a camera that is away says, and the pictures of it, by their sizes.
+    away: Option<(Away, Vec<AwayPicture>)>,
+}
+
+/// Size in pixels, and the JPEG.
+type AwayPicture = ((u32, u32), Vec<u8>);
+
+impl<'a> Press<'a> {
+    pub(super) fn new(stage: &'a Stage) -> Press<'a> {
+        Press {
+            stage,
+            painter: None,
+            veils: Veils::default(),
+            canvas: Rgb { width: 0, height: 0, data: Vec::new() },
+            jpeg: Vec::new(),
+            compressor: Compressor::default(),
+            away: None,
+        }
+    }
+
+    /// Takes up what is new in config and sightings. To be called once a frame.
+    pub(super) fn update(&mut self, config: &Config, now: Instant) {
+        let private = config.overlay.unknown == UnknownFaces::Blur;
+        self.veils.update(if private { self.stage.sightings.newest() } else { None }, now);
+        self.compressor.set(config.stream.encoder, config.stream.quality);
+    }
+
+    /// What a frame should look like for those who wish so.
+    pub(super) fn look(&mut self, config: &Config, config_version: u64, frame: &Frame, wish: Wish) -> Look {
+        let size = frame.upright_size();
+        let width = shown_width(config, wish, size.0);
+        let mut look = Look { config: config_version, width, blind: false, veiled: Vec::new(), faces: Vec::new() };
+        // What was seen on a picture of another size (the camera was exchanged) says nothing about this one.
+        let newest = self.stage.sightings.newest().map(|(_, sightings)| sightings);
+        let sightings = newest.filter(|s| !s.is_stale(Instant::now()) && (s.width, s.height) == size);
+        if config.overlay.unknown == UnknownFaces::Blur {
+            look.veiled.extend(self.veils.places(size));
+            look.blind = sightings.is_none();
+        }
+        if let Some(sightings) = sightings {
+            let painter = painter(&mut self.painter, &config.overlay);
+            let drawn = |face: &Sighting| if wish.overlay { painter.draws(face) } else { painter.blurs(face) };
+            look.faces = sightings.faces_at(frame.captured_at.instant);
+            look.faces.retain(drawn);
+        }
+        look
+    }
+
+    /// Makes the picture.
+    pub(super) fn print<'p>(
+        &'p mut self,
+        config: &Config,
+        frame: &'p Frame,
+        look: &Look,
+        started: Instant,
+    ) -> Result<&'p [u8], Unprintable> {
+        let health = &self.stage.health;
+        let private = config.overlay.unknown == UnknownFaces::Blur;
+        if frame.format.jpeg && frame.turn.is_none() && !private && look.is_plain() {
+            health.passed_through.add();
+            return Ok(&frame.bytes);
+        }
+        let rgb = frame.rgb().map_err(Unprintable::Frame)?;
+        if (rgb.width, rgb.height) != frame.upright_size() {
+            // Nobody could say where on it the faces are that must be blurred.
+            return Err(Unprintable::Frame("it is not as large as its header says".to_owned()));
+        }
+        let picture = if look.is_plain() {
+            &*rgb
+        } else {
+            self.paint(config, &rgb, look);
+            &self.canvas
+        };
+        self.compressor.compress(picture, &mut self.jpeg).map_err(Unprintable::Picture)?;
+        health.encode_took.set(started.elapsed());
+        health.encoded.add();
+        Ok(&self.jpeg)
+    }
+
+    /// Puts the picture on the canvas, as large as viewers get it and with what is to be drawn.
+    fn paint(&mut self, config: &Config, rgb: &Rgb, look: &Look) {
+        rgb.shrink_into(look.width, &mut self.canvas);
+        if look.blind {
+            let everything = Rect { x: 0, y: 0, w: self.canvas.width, h: self.canvas.height };
+            return pixelate(&mut self.canvas, everything);
+        }
+        let scale = f64::from(self.canvas.width) / f64::from(rgb.width);
+        for place in &look.veiled {
+            pixelate(&mut self.canvas, place.scaled(scale));
+        }
+        painter(&mut self.painter, &config.overlay).draw(&mut self.canvas, &look.faces, scale);
+    }
+
+    /// A picture that says that there is none of the camera, and why.
+    pub(super) fn print_away(&mut self, config: &Config, says: &Away, wish: Wish) -> Result<&[u8], String> {
+        let size = self.away_size(config, wish);
+        if self.away.as_ref().is_none_or(|(said, _)| said != says) {
+            self.away = Some((says.clone(), Vec::new()));
+        }
+        let Some((_, pictures)) = &mut self.away else { return Err("unsaid".to_owned()) };
+        let at = match pictures.iter().position(|(known, _)| *known == size) {
+            Some(at) => at,
+            None => {
+                (self.canvas.width, self.canvas.height) = size;
+                self.canvas.data.resize(size.0 as usize * size.1 as usize * 3, 0);
+                painter(&mut self.painter, &config.overlay).away(&mut self.canvas, says);
+                let mut jpeg = Vec::new();
+                self.compressor.set(config.stream.encoder, config.stream.quality);
+                self.compressor.compress(&self.canvas, &mut jpeg)?;
+                self.stage.health.encoded.add();
+                pictures.truncate(MAX_SPECIAL);
+                pictures.push((size, jpeg));
+                pictures.len() - 1
+            }
+        };
+        Ok(pictures.get(at).map_or(&[], |(_, jpeg)| jpeg))
+    }
+
+    /// As large as the last frame is for viewers; before the first, as the config wants it.
+    fn away_size(&self, config: &Config, wish: Wish) -> (u32, u32) {
+        let wanted = || config.camera.turn().size(config.camera.width, config.camera.height);
+        let (width, height) = self.stage.frames.newest().map_or_else(wanted, |(_, frame)| frame.upright_size());
+        let shown = match shown_width(config, wish, width) {
+            0 => width,
+            width => width,
+        };
+        let height = u64::from(height) * u64::from(shown) / u64::from(width.max(1));
+        (shown.clamp(1, 8192), (height as u32).clamp(1, 8192))
+    }
+}
+
+/// How wide a frame of `width` pixels is shown; 0: as captured.
+fn shown_width(config: &Config, wish: Wish, width: u32) -> u32 {
+    let smallest = [config.stream.width, wish.width].into_iter().filter(|limit| *limit > 0).min();
+    smallest.filter(|limit| *limit < width).unwrap_or(0)
+}
+
+/// The painter for this `[overlay]`; made anew when that has changed.
+fn painter<'p>(slot: &'p mut Option<Painter>, overlay: &config::Overlay) -> &'p mut Painter {
+    if slot.as_ref().is_some_and(|painter| painter.config() != overlay) {
+        *slot = None;
+    }
+    slot.get_or_insert_with(|| Painter::new(overlay))
+}

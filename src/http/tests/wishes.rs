@@ -1,0 +1,32 @@
+//! What viewers may ask for: `?overlay`, `?width`, `?fps`.
+
+use super::*;
+
+#[test]
+fn a_wish_that_makes_no_sense_is_told_and_a_kind_too_many_is_refused_for_a_while() {
+    let site = site(|_| {});
+    let ask = |target: &str| whole(&site, &request("GET", target, "127.0.0.1"));
+    for (query, says) in [
+        ("width=abc", "width is a whole number from 64 to 8192"),
+        ("width=63", "width is a whole number from 64 to 8192"),
+        ("width=-320", "width is a whole number from 64 to 8192"),
+        ("fps=0", "fps is a whole number from 1 to 240"),
+        ("overlay=no", "overlay is 0 or 1"),
+    ] {
+        let refused = ask(&format!("/video_feed?{query}"));
+        assert!(refused.status == 400 && body(&refused).contains(says), "{query}: {}", body(&refused));
+        assert_eq!(ask(&format!("/snapshot.jpg?{query}")).status, 400);
+    }
+    let streams: Vec<Request> =
+        (1..=5).map(|fps| request("GET", &format!("/video_feed?fps={fps}"), "127.0.0.1")).collect();
+    let answers: Vec<Answer<'_>> = streams.iter().map(|stream| site.answer(stream)).collect();
+    assert_eq!(answers.iter().map(Answer::status).collect::<Vec<_>>(), [200, 200, 200, 200, 503]);
+    let Some(Answer::Whole(refused)) = answers.last() else { panic!("a stream") };
+    assert!(header(refused, "Retry-After").is_some() && body(refused).contains("stream.tiers"), "{}", body(refused));
+    let state = parsed(&ask("/api/state"));
+    assert_eq!(state["stream"]["viewers"], 4);
+    assert_eq!(state["stream"]["tiers"][3], json!({ "overlay": true, "width": 0, "fps": 4, "viewers": 1 }));
+    drop(answers);
+    assert_eq!(parsed(&ask("/api/state"))["stream"]["tiers"], json!([]));
+    assert_eq!(status(&site, &request("GET", "/video_feed?overlay=0&width=320&fps=5&other=1", "127.0.0.1")), 200);
+}
