@@ -1,7 +1,10 @@
 //! [`Health`]: what every stage counts and says about itself, for `/api/state`, `/metrics` and the watchdog.
 
 use crate::ages::Ages;
-use std::collections::BTreeMap;
+mod faults;
+
+pub use faults::Faults;
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -289,14 +292,16 @@ impl Health {
         *lock(&self.last_look) = Some(Instant::now());
     }
 
-    /// Recognition looks so often now; a change of the reason is logged.
+    /// Recognition looks so often now. That it is less often than it should be is a fault like others: on a busy board it
+    /// comes and goes by the second.
     pub fn set_pace(&self, pace: Pace) {
         let mut known = lock(&self.pace);
-        if known.why.is_some() != pace.why.is_some() {
-            match &pace.why {
-                Some(why) => log::warn!("recognition: looks every {} ms, {why}", pace.interval.as_millis()),
-                None => log::info!("recognition: looks every {} ms again", pace.interval.as_millis()),
-            }
+        if let (None, Some(why)) = (&known.why, &pace.why) {
+            let kind = why.split(':').next().unwrap_or(why);
+            self.faults.report(
+                "recognition",
+                &format!("looks less often than interval_ms says, {kind}; see pace_why in /api/state"),
+            );
         }
         *known = pace;
     }
@@ -335,38 +340,6 @@ impl Health {
     }
 }
 
-/// How many different causes are kept; more than that are counted together.
-const MAX_CAUSES: usize = 64;
-
-/// What went wrong, by cause: each is logged when it comes first and at every tenth power, and counted always.
-#[derive(Debug, Default)]
-pub struct Faults(Mutex<BTreeMap<String, u64>>);
-
-impl Faults {
-    /// Counts a fault of `stage`, and logs it when it is news.
-    pub fn report(&self, stage: &str, cause: &str) {
-        let mut causes = lock(&self.0);
-        let mut key = format!("{stage}: {cause}");
-        if causes.len() >= MAX_CAUSES && !causes.contains_key(&key) {
-            key = format!("{stage}: other");
-        }
-        let count = causes.entry(key).or_insert(0);
-        *count += 1;
-        let count = *count;
-        drop(causes);
-        if count == 1 {
-            log::warn!("{stage}: {cause}");
-        } else if count.checked_ilog10().is_some_and(|digits| 10u64.pow(digits) == count) {
-            log::warn!("{stage}: {cause} ({count} times so far)");
-        }
-    }
-
-    /// Every cause and how often it came.
-    pub fn all(&self) -> Vec<(String, u64)> {
-        lock(&self.0).iter().map(|(cause, count)| (cause.clone(), *count)).collect()
-    }
-}
-
 /// Locks, whatever happened to another holder: these are numbers, and each is whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -389,12 +362,14 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_counted_each_and_bounded_in_number() {
-        let faults = Faults::default();
-        for i in 0..200 {
-            faults.report("camera", &format!("cause {i}"));
+    fn a_pace_that_comes_and_goes_is_one_fault_however_long_looks_take() {
+        let health = Health::default();
+        for look in 0..20 {
+            let why = (look % 2 == 0).then(|| format!("behind: a look takes {look} ms"));
+            health.set_pace(Pace { interval: Duration::from_millis(300), why });
         }
-        assert!(faults.all().len() <= MAX_CAUSES + 1);
-        assert_eq!(faults.all().iter().map(|(_, count)| count).sum::<u64>(), 200);
+        let faults = health.faults.all();
+        assert_eq!(faults.len(), 1);
+        assert!(faults[0].1 == 10 && faults[0].0.contains("interval_ms says, behind;"), "{faults:?}");
     }
 }
