@@ -56,8 +56,11 @@ pub fn list(root: &Path) -> anyhow::Result<Listing> {
     let mut listing = Listing::default();
     for entry in entries(root).with_context(|| format!("gallery {} cannot be read", root.display()))? {
         let shown = printable(&entry.file_name());
-        if shown == NEVER && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            read_never(&entry.path(), &mut listing.never);
+        if shown == NEVER {
+            match not_a_folder(&entry) {
+                None => read_never(&entry.path(), &mut listing.never),
+                Some(reason) => listing.ignored.push(Picture::skipped(shown, reason)),
+            }
             continue;
         }
         match folder_name(&entry) {
@@ -79,6 +82,17 @@ fn entries(folder: &Path) -> std::io::Result<Vec<DirEntry>> {
     let mut entries: Vec<DirEntry> = std::fs::read_dir(folder)?.take(MAX_ENTRIES).collect::<Result<_, _>>()?;
     entries.sort_by_key(DirEntry::file_name);
     Ok(entries)
+}
+
+/// Why `.not` is not read; `None`: it is. Whoever made it should learn that nobody is kept from being named.
+fn not_a_folder(entry: &DirEntry) -> Option<String> {
+    let kind = match entry.file_type() {
+        Ok(kind) if kind.is_dir() => return None,
+        Ok(kind) if kind.is_symlink() => "a symbolic link, which is not followed: copy the folder itself".to_owned(),
+        Ok(_) => "not a folder: make it one, and put the pictures into it".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Some(format!("{kind}; until then whoever should never be named may be"))
 }
 
 /// The person's name; `None` for a file that nobody would take for a picture, such as a README.
@@ -259,6 +273,20 @@ mod tests {
         let passed_over: Vec<&str> = listing.never.passed_over.iter().map(|p| p.file.as_str()).collect();
         assert_eq!(passed_over, [".not/Delivery man/notes.txt", ".not/.x.jpg"]);
         assert!(listing.people.is_empty() && listing.ignored[0].file == ".nots");
+    }
+
+    #[test]
+    fn a_not_that_is_no_folder_is_told_with_what_follows_from_it() {
+        let root = tempfile::tempdir().unwrap();
+        touch(root.path(), "Alice/1.jpg");
+        std::os::unix::fs::symlink("Alice", root.path().join(".not")).unwrap();
+        let listing = list(root.path()).unwrap();
+        let link = ".not: a symbolic link, which is not followed: copy the folder itself; until then";
+        assert!(reasons(&listing).starts_with(link) && listing.never.candidates.is_empty(), "{}", reasons(&listing));
+        std::fs::remove_file(root.path().join(".not")).unwrap();
+        touch(root.path(), ".not");
+        let listing = list(root.path()).unwrap();
+        assert!(reasons(&listing).starts_with(".not: not a folder: make it one"), "{}", reasons(&listing));
     }
 
     #[test]
