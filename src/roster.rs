@@ -1,6 +1,6 @@
 //! [`Roster`]: who is in the gallery, and what became of each picture. For `check`, the page and `/api/gallery`.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// What became of one file of the gallery.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,10 +33,13 @@ pub struct FaceNumbers {
     /// Width of the face, pixels.
     pub width_px: u32,
     /// How sharp it is; see `recognition::quality`.
+    #[serde(serialize_with = "thousandths")]
     pub sharpness: f32,
     /// Mean luma, 0 to 255.
+    #[serde(serialize_with = "tenths")]
     pub brightness: f32,
     /// Distance to the nearest other picture of the same person that is used; `None` without one.
+    #[serde(serialize_with = "thousandths")]
     pub nearest_own: Option<f32>,
 }
 
@@ -48,6 +51,7 @@ pub struct Person {
     /// Her pictures in name order.
     pub pictures: Vec<Picture>,
     /// The mean distance of those that are used from their mean; `None` of fewer than two.
+    #[serde(serialize_with = "thousandths")]
     pub spread: Option<f32>,
     /// What could be done for her to be known better.
     pub hint: Option<String>,
@@ -66,14 +70,19 @@ pub struct Threshold {
     /// What distances are measured in.
     pub metric: &'static str,
     /// For one look at a face, against a person with as many pictures as most have.
+    #[serde(serialize_with = "thousandths")]
     pub distance: f32,
     /// No name beyond that.
+    #[serde(serialize_with = "thousandths")]
     pub outermost: f32,
     /// The share of strangers that may get a name; 0: no promise.
+    #[serde(serialize_with = "millionths")]
     pub false_name_budget: f32,
     /// The share of strangers that one look will give a name, measured on LFW; `None`: nobody is in the gallery.
+    #[serde(serialize_with = "ten_thousandths")]
     pub strangers_named: Option<f32>,
     /// The share of looks at known people that will give them their name, measured on LFW.
+    #[serde(serialize_with = "ten_thousandths")]
     pub known_named: Option<f32>,
     /// Why it is that distance, in words.
     pub why: String,
@@ -96,6 +105,27 @@ pub struct Roster {
     pub threshold: Option<Threshold>,
 }
 
+/// Whoever reads the JSON sees the number that decided, not 0.30000001192.
+fn rounded<S: Serializer>(value: impl Into<Option<f32>>, per_one: f64, to: S) -> Result<S::Ok, S::Error> {
+    value.into().map(|value| (f64::from(value) * per_one).round() / per_one).serialize(to)
+}
+
+fn tenths<S: Serializer>(value: &(impl Into<Option<f32>> + Copy), to: S) -> Result<S::Ok, S::Error> {
+    rounded(*value, 10.0, to)
+}
+
+fn thousandths<S: Serializer>(value: &(impl Into<Option<f32>> + Copy), to: S) -> Result<S::Ok, S::Error> {
+    rounded(*value, 1e3, to)
+}
+
+fn ten_thousandths<S: Serializer>(value: &(impl Into<Option<f32>> + Copy), to: S) -> Result<S::Ok, S::Error> {
+    rounded(*value, 1e4, to)
+}
+
+fn millionths<S: Serializer>(value: &(impl Into<Option<f32>> + Copy), to: S) -> Result<S::Ok, S::Error> {
+    rounded(*value, 1e6, to)
+}
+
 impl Roster {
     /// How many people have at least one picture that is used.
     pub fn known(&self) -> usize {
@@ -116,5 +146,43 @@ impl Roster {
     /// How many files are not used.
     pub fn skipped(&self) -> usize {
         self.files().filter(|picture| picture.skipped.is_some()).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roster() -> Roster {
+        let face = FaceNumbers { width_px: 97, sharpness: 0.3, brightness: 120.26, nearest_own: None };
+        let note = Some("face is 41 px wide".to_owned());
+        let pictures = vec![Picture { file: "Alice/1.jpg".into(), skipped: None, note, face: Some(face) }];
+        Roster {
+            people: vec![Person { name: "Alice".into(), pictures, spread: Some(0.207_000_02), hint: None }],
+            never: vec![Picture::skipped(".not/poster.jpg", "no face found")],
+            ignored: vec![Picture::skipped("stray.jpg", "lies beside the folders")],
+            threshold: Some(Threshold {
+                metric: "euclidean",
+                distance: 0.487_001,
+                outermost: 0.6,
+                false_name_budget: 0.005,
+                strangers_named: Some(0.004_123_4),
+                known_named: None,
+                why: String::new(),
+            }),
+            ..Roster::default()
+        }
+    }
+
+    #[test]
+    fn numbers_are_rounded_where_somebody_reads_them() {
+        let json = serde_json::to_value(roster()).unwrap().to_string();
+        for part in [
+            r#""sharpness":0.3,"brightness":120.3,"nearest_own":null"#,
+            r#""spread":0.207,"#,
+            r#""distance":0.487,"outermost":0.6,"false_name_budget":0.005,"strangers_named":0.0041,"known_named":null"#,
+        ] {
+            assert!(json.contains(part), "{part} in {json}");
+        }
     }
 }
