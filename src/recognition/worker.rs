@@ -41,6 +41,8 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 const ENROL_FOR: Duration = Duration::from_millis(50);
 /// How often what has been taken in so far is saved, so that whatever ends the program costs no more than that.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// So many files that something is wrong with are told in the log.
+const REMARKS: usize = 50;
 
 /// The body of the recognition thread: until [`Stop`].
 pub fn run(stage: &Stage) {
@@ -212,11 +214,8 @@ impl<'a> Worker<'a> {
             matcher.pictures(),
             roster.skipped()
         );
-        let people = roster.people.iter().flat_map(|person| &person.pictures);
-        for picture in people.chain(&roster.ignored) {
-            if let Some(reason) = &picture.skipped {
-                log::info!("gallery: {} is skipped: {reason}", picture.file);
-            }
+        for remark in roster.remarks(REMARKS) {
+            log::info!("gallery: {remark}");
         }
         for warning in &roster.warnings {
             log::warn!("gallery: {warning}");
