@@ -1,8 +1,10 @@
 //! From the files of the gallery to a [`Library`]: one picture a step, beside the library that is at work, so that
 //! neither the stream nor recognition waits for it.
 
+mod draft;
+
 use super::cache::{Cache, Face, Key, Verdict};
-use super::gallery::{self, Candidate, Folder, Listing};
+use super::gallery::{self, Listing};
 use super::hygiene::{self, Fate, Usable};
 use super::matcher::Matcher;
 use super::quality::Quality;
@@ -12,6 +14,7 @@ use crate::config::Config;
 use crate::pixels::Rgb;
 use crate::roster::{FaceNumbers, Person, Picture, Roster};
 use crate::sighting::Rect;
+use draft::{Draft, too_many};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{File, Metadata};
 use std::io::Read;
@@ -24,6 +27,8 @@ use std::time::{Duration, SystemTime};
 const YOUNG: Duration = Duration::from_secs(2);
 /// A file without its end that nobody has written to for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// So often it is asked anew who lacks pictures because some are somebody else's: only all people's together say that.
+const ROUNDS: usize = 3;
 
 /// A gallery that is ready to be asked.
 #[derive(Debug)]
@@ -88,7 +93,9 @@ impl Memory {
 /// A gallery on its way.
 #[derive(Debug)]
 pub struct Enrolment {
-    jobs: VecDeque<(usize, Candidate)>,
+    /// Whose pictures are taken in next, as indices.
+    turns: VecDeque<usize>,
+    rounds: usize,
     total: usize,
     /// The people, and behind them those who shall never be named.
     drafts: Vec<Draft>,
@@ -101,25 +108,6 @@ pub struct Enrolment {
     measured: bool,
 }
 
-#[derive(Debug)]
-struct Draft {
-    name: String,
-    usable: Vec<Usable>,
-    /// Files that cannot be used, and why.
-    unusable: Vec<Picture>,
-}
-
-impl Draft {
-    fn new(name: String, folder: Folder) -> (Draft, Vec<Candidate>) {
-        (Draft { name, usable: Vec::new(), unusable: folder.passed_over }, folder.candidates)
-    }
-
-    /// How many pictures are good by themselves.
-    fn good(&self) -> usize {
-        self.usable.iter().filter(|picture| hygiene::poor(&picture.face.quality).is_none()).count()
-    }
-}
-
 impl Enrolment {
     /// Lists the gallery.
     ///
@@ -128,19 +116,17 @@ impl Enrolment {
     pub fn begin(config: &Config, memory: &mut Memory) -> anyhow::Result<Enrolment> {
         memory.waiting.clear();
         let Listing { people, never, ignored } = gallery::list(&config.gallery.path)?;
-        let (mut jobs, mut drafts) = (VecDeque::new(), Vec::new());
-        for (name, folder) in people.into_iter().chain([(gallery::NEVER.to_owned(), never)]) {
-            let (draft, candidates) = Draft::new(name, folder);
-            jobs.extend(candidates.into_iter().map(|candidate| (drafts.len(), candidate)));
-            drafts.push(draft);
-        }
+        let max_images = config.gallery.max_images_per_person as usize;
+        let people = people.into_iter().map(|(name, folder)| Draft::new(name, folder, Some(max_images)));
+        let drafts: Vec<Draft> = people.chain([Draft::new(gallery::NEVER.to_owned(), never, None)]).collect();
         Ok(Enrolment {
-            total: jobs.len(),
-            jobs,
+            turns: (0..drafts.len()).collect(),
+            rounds: 0,
+            total: drafts.iter().map(Draft::waiting).sum(),
             drafts,
             ignored,
             folder: config.gallery.path.clone(),
-            max_images: config.gallery.max_images_per_person as usize,
+            max_images,
             jitters: config.recognition.num_jitters,
             rule: rule(config),
             measured: models::is_measured(config),
@@ -149,35 +135,55 @@ impl Enrolment {
 
     /// How many pictures are done, and how many there are.
     pub fn progress(&self) -> (usize, usize) {
-        (self.total - self.jobs.len(), self.total)
+        let waiting: usize = self.drafts.iter().map(Draft::waiting).sum();
+        (self.total - waiting, self.total)
     }
 
     /// Takes the next picture in; false when there is none left.
     pub fn step(&mut self, engine: &mut dyn Engine, memory: &mut Memory) -> bool {
-        let Some((owner, candidate)) = self.jobs.pop_front() else { return false };
-        let is_never = owner + 1 == self.drafts.len();
-        let draft = &mut self.drafts[owner];
-        let verdict = if draft.good() >= self.max_images && !is_never {
-            Err(too_many(self.max_images))
-        } else {
-            judge(&candidate.path, self.jitters, engine, memory)
-        };
-        match verdict {
-            Ok(face) => draft.usable.push(Usable { file: candidate.shown, face }),
-            Err(reason) => draft.unusable.push(Picture::skipped(&*candidate.shown, reason)),
+        loop {
+            let Some(&owner) = self.turns.front() else {
+                if self.begin_another_round() {
+                    continue;
+                }
+                return false;
+            };
+            let draft = &mut self.drafts[owner];
+            if let Some(candidate) = draft.next_picture() {
+                let verdict = judge(&candidate.path, self.jitters, engine, memory);
+                draft.take(candidate, verdict);
+                return true;
+            }
+            self.turns.pop_front();
         }
-        true
+    }
+
+    /// Whoever lacks pictures because some are somebody else's gets further ones; false when nobody does.
+    fn begin_another_round(&mut self) -> bool {
+        let Some((_, drafts)) = self.drafts.split_last_mut() else { return false };
+        if self.rounds == ROUNDS || drafts.iter().all(|draft| draft.waiting() == 0) {
+            return false;
+        }
+        self.rounds += 1;
+        let fates = hygiene::judge(&by_name(drafts));
+        for ((at, draft), fates) in drafts.iter_mut().enumerate().zip(fates) {
+            draft.learn(&fates);
+            if draft.wants_more() {
+                self.turns.push_back(at);
+            }
+        }
+        !self.turns.is_empty()
     }
 
     /// The library, once every picture is done.
     pub fn finish(mut self, generation: u64) -> Library {
         let mut matcher = Matcher::new(&self.rule);
         let never = self.drafts.pop();
-        let named: Vec<(&str, &[Usable])> = self.drafts.iter().map(|d| (d.name.as_str(), &d.usable[..])).collect();
-        let mut fates = hygiene::judge(&named);
+        let mut fates = hygiene::judge(&by_name(&self.drafts));
         fates.iter_mut().for_each(|fates| keep_at_most(self.max_images, fates));
         let (mut warnings, mut people, mut somebody_comes) = (Vec::new(), Vec::new(), false);
-        for (draft, fates) in self.drafts.into_iter().zip(fates) {
+        for (mut draft, fates) in self.drafts.into_iter().zip(fates) {
+            draft.leave_the_rest(fates.iter().filter(|fate| fate.is_used()).count());
             let comes = draft.unusable.iter().any(|picture| picture.skipped.as_deref() == Some(COMING));
             somebody_comes |= comes;
             let used: Vec<&Usable> = used(&draft.usable, &fates).collect();
@@ -223,11 +229,11 @@ fn rule(config: &Config) -> crate::config::Recognition {
     rule
 }
 
-fn too_many(max_images: usize) -> String {
-    format!("more than {max_images} pictures (gallery.max_images_per_person)")
+fn by_name(drafts: &[Draft]) -> Vec<(&str, &[Usable])> {
+    drafts.iter().map(|draft| (draft.name.as_str(), &draft.usable[..])).collect()
 }
 
-/// Poor pictures do not count while they are taken in, but they do when they are used for want of better ones.
+/// What did not count while it was taken in, does when it is used for want of better.
 fn keep_at_most(max_images: usize, fates: &mut [Fate]) {
     for fate in fates.iter_mut().filter(|fate| fate.is_used()).skip(max_images) {
         *fate = Fate::Skipped(too_many(max_images));
@@ -349,3 +355,6 @@ fn stamp(m: &Metadata) -> Stamp {
     let [dev, ino, len] = [m.dev(), m.ino(), m.len()].map(u64::cast_signed);
     [dev, ino, len, m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()]
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,16 +74,8 @@ pub fn judge(people: &People) -> Vec<Vec<Fate>> {
     people.iter().zip(all).map(|((_, pictures), fates)| beside_each_other(pictures, fates)).collect()
 }
 
-/// Leaves out copies, and poor pictures where there are better ones.
+/// Leaves out poor pictures where there are better ones, and copies.
 fn beside_each_other(pictures: &[Usable], mut fates: Vec<Fate>) -> Vec<Fate> {
-    for at in 0..pictures.len() {
-        // Of two copies the first stays.
-        let earlier = (0..at).filter(|&other| fates[other].is_used());
-        let near = earlier.map(|other| (between(pictures, at, other), other)).min_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((distance, other)) = near.filter(|(distance, _)| *distance < COPY && fates[at].is_used()) {
-            fates[at] = Fate::Skipped(format!("the same as {} ({distance:.2} apart)", pictures[other].file));
-        }
-    }
     let good = |at: usize, fates: &[Fate]| fates[at].is_used() && poor(&pictures[at].face.quality).is_none();
     let some_are_good = (0..pictures.len()).any(|at| good(at, &fates));
     for (at, picture) in pictures.iter().enumerate() {
@@ -94,7 +86,21 @@ fn beside_each_other(pictures: &[Usable], mut fates: Vec<Fate>) -> Vec<Fate> {
             None => {}
         }
     }
+    // After that, or a poor picture would keep a better copy of itself out. Of two copies the first stays.
+    for at in 0..pictures.len() {
+        let earlier = (0..at).filter(|&other| fates[other].is_used());
+        let near = earlier.map(|other| (between(pictures, at, other), other)).min_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((distance, other)) = near.filter(|(distance, _)| *distance < COPY && fates[at].is_used()) {
+            fates[at] = Fate::Skipped(format!("the same as {} ({distance:.2} apart)", pictures[other].file));
+        }
+    }
     fates
+}
+
+/// True when a picture is good and a copy of none of the others: it will be used, unless it is somebody else's.
+pub fn adds<'a>(picture: &Usable, mut to: impl Iterator<Item = &'a Usable>) -> bool {
+    let is_copy = |other: &Usable| distance(&picture.face.descriptor, &other.face.descriptor) < COPY;
+    poor(&picture.face.quality).is_none() && !to.any(is_copy)
 }
 
 /// What somebody could do for a person to be known better; `name`, and the pictures of her that are used.
@@ -194,6 +200,15 @@ mod tests {
         );
         let backwards: Vec<Usable> = pictures.iter().rev().cloned().collect();
         assert!(!of(&backwards)[0].is_used() && of(&backwards)[1].is_used());
+    }
+
+    #[test]
+    fn of_two_copies_the_better_one_stays() {
+        let narrow = Quality { width_px: 41, ..GOOD };
+        let fates = of(&[picture("a", 0.0, 0.0, narrow), picture("b", 0.05, 0.0, GOOD)]);
+        assert!(!fates[0].is_used() && fates[1] == Fate::Used, "{fates:?}");
+        let both_poor = of(&[picture("a", 0.0, 0.0, narrow), picture("b", 0.05, 0.0, narrow)]);
+        assert!(both_poor[0].is_used() && reason(&both_poor[1]).starts_with("the same as a"), "{both_poor:?}");
     }
 
     #[test]

@@ -1,0 +1,100 @@
+//! Which pictures of a folder are taken in, with an engine that reads descriptors off the first pixel: red and green
+//! are where a face stands on a plane, in hundredths.
+
+use super::*;
+use crate::recognition::{DESCRIPTOR_LEN, Descriptor};
+use std::fs;
+
+struct Plane {
+    described: usize,
+}
+
+impl Engine for Plane {
+    fn detect(&mut self, picture: &Rgb, _: f64) -> Vec<Rect> {
+        vec![Rect { x: 0, y: 0, w: picture.width, h: picture.height }]
+    }
+
+    fn describe(&mut self, picture: &Rgb, faces: &[Rect], _: u32) -> Vec<Descriptor> {
+        self.described += faces.len();
+        let [x, y, _] = picture.pixel(0, 0);
+        let mut descriptor = [0.0; DESCRIPTOR_LEN];
+        (descriptor[0], descriptor[1]) = (f32::from(x) / 100.0, f32::from(y) / 100.0);
+        vec![descriptor; faces.len()]
+    }
+}
+
+/// A face `width` pixels wide, sharp and neither dark nor light.
+fn put(root: &Path, file: &str, width: u32, [x, y]: [u8; 2]) {
+    let pixel = |column: u32, line: u32| match (column, line) {
+        (0, 0) => image::Rgb([x, y, 0]),
+        _ => image::Rgb([if (column / 8 + line / 8) % 2 == 0 { 90 } else { 160 }; 3]),
+    };
+    let path = root.join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    image::RgbImage::from_fn(width, width, pixel).save(&path).unwrap();
+    let file = File::options().append(true).open(path).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(86_400)).unwrap();
+}
+
+/// The gallery with at most `most` pictures a person, and how many were described.
+fn enrol(root: &Path, most: u32) -> (Library, usize) {
+    let mut config = Config::defaults(root);
+    config.gallery.path = root.to_owned();
+    config.gallery.max_images_per_person = most;
+    let (mut plane, mut memory) = (Plane { described: 0 }, Memory::new(Cache::open(None, "")));
+    let mut enrolment = Enrolment::begin(&config, &mut memory).unwrap();
+    while enrolment.step(&mut plane, &mut memory) {}
+    (enrolment.finish(1), plane.described)
+}
+
+/// `used`, or why not, of each picture of a person in name order.
+fn verdicts(library: &Library, name: &str) -> Vec<String> {
+    let person = library.roster.people.iter().find(|person| person.name == name).unwrap();
+    let verdict = |picture: &Picture| picture.skipped.clone().unwrap_or_else(|| "used".to_owned());
+    person.pictures.iter().map(verdict).collect()
+}
+
+#[test]
+fn a_copy_and_a_poor_picture_do_not_take_the_place_of_a_good_one() {
+    let root = tempfile::tempdir().unwrap();
+    for (file, width, at) in [("1", 80, 10), ("2", 80, 11), ("3", 40, 60), ("4", 80, 40), ("5", 80, 70), ("6", 80, 100)]
+    {
+        put(root.path(), &format!("Alice/{file}.png"), width, [at, 0]);
+    }
+    let (library, described) = enrol(root.path(), 3);
+    let said = verdicts(&library, "Alice");
+    assert_eq!([&said[0], &said[3], &said[4]], ["used"; 3], "{said:?}");
+    assert!(said[1].starts_with("the same as Alice/1.png") && said[2].starts_with("face is 40 px wide"), "{said:?}");
+    assert_eq!((said[5].as_str(), described), ("more than 3 pictures (gallery.max_images_per_person)", 5));
+}
+
+#[test]
+fn somebody_elses_pictures_do_not_take_the_place_of_her_own() {
+    let root = tempfile::tempdir().unwrap();
+    for (file, at) in [("1", [0, 0]), ("2", [200, 20]), ("3", [30, 0]), ("4", [0, 30]), ("5", [30, 30]), ("6", [0, 60])]
+    {
+        put(root.path(), &format!("Alice/{file}.png"), 80, at);
+    }
+    for (file, at) in [("1", [200, 0]), ("2", [230, 0])] {
+        put(root.path(), &format!("Bob/{file}.png"), 80, at);
+    }
+    let (library, described) = enrol(root.path(), 4);
+    let said = verdicts(&library, "Alice");
+    assert!(said[1].starts_with("more like Bob than like Alice"), "{said:?}");
+    assert_eq!([&said[0], &said[2], &said[3], &said[4]], ["used"; 4], "{said:?}");
+    assert_eq!((said[5].as_str(), described), ("more than 4 pictures (gallery.max_images_per_person)", 7));
+}
+
+#[test]
+fn of_a_folder_without_end_only_the_beginning_is_looked_at() {
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..25 {
+        // Each file is another one, or it would be known from the first.
+        put(root.path(), &format!("Alice/{number:02}.png"), 80 + number, [10, 0]);
+    }
+    let (library, described) = enrol(root.path(), 2);
+    let said = verdicts(&library, "Alice");
+    assert_eq!((said[0].as_str(), described), ("used", 20));
+    assert!(said[19].starts_with("the same as Alice/00.png"), "{said:?}");
+    assert_eq!(said[24], "not looked at: of the 20 pictures before it only 1 can be used; take others out");
+}
