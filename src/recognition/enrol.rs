@@ -197,7 +197,9 @@ impl Enrolment {
             let (spread, hint) = (hygiene::spread(&used), hygiene::hint(&used));
             people.push(Person { pictures: pictures(&draft, fates), name: draft.name, spread, hint });
         }
+        warnings.extend(outlook::near_pairs(&matcher));
         let never = never.map(|draft| {
+            warnings.extend(outlook::near_never(&matcher, &draft.usable));
             matcher.add_not(draft.usable.iter().map(|picture| (Arc::clone(&picture.file), picture.face.descriptor)));
             let fates = draft.usable.iter().map(|_| Fate::Used).collect();
             pictures(&draft, fates)
@@ -213,7 +215,6 @@ impl Enrolment {
                     .to_owned(),
             );
         }
-        warnings.extend(outlook::near_pairs(&matcher));
         let threshold = Some(outlook::threshold(&matcher));
         let (never, ignored) = (never.unwrap_or_default(), self.ignored);
         Library { roster: Roster { generation, people, never, ignored, warnings, threshold }, matcher }

@@ -1,12 +1,19 @@
 //! The threshold at work, why it is that, and what rates are to be expected of it: for `check`, the page and `/api/state`.
 
-use super::matcher::Matcher;
+use super::hygiene::Usable;
+use super::matcher::{Match, Matcher};
 use super::rates;
 use super::rule::OF_A_PICTURE;
 use crate::roster::Threshold;
+use crate::sighting::Near;
+use std::sync::Arc;
 
 /// So many pairs of people who are hard to tell apart are named.
 const PAIRS: usize = 20;
+/// So many pictures in `.not` are compared with everybody: each costs what a look does.
+const COMPARED: usize = 1000;
+/// The variance share of a single picture.
+const OF_ONE_PICTURE: f32 = 1.0;
 
 /// What to expect of a gallery.
 pub fn threshold(matcher: &Matcher) -> Threshold {
@@ -54,6 +61,26 @@ pub fn near_pairs(matcher: &Matcher) -> Vec<String> {
     let pairs = matcher.near_pairs(PAIRS).into_iter();
     let told = pairs.map(|(one, other)| {
         format!("{one} and {} are {:.2} apart: they may be taken for each other", other.what, other.distance)
+    });
+    told.collect()
+}
+
+/// A warning a picture in `.not` that is nearer to a person than the threshold; of `matcher` without what is in `.not`.
+pub fn near_never(matcher: &Matcher, never: &[Usable]) -> Vec<String> {
+    let near = |picture: &Usable| {
+        // As for two people: a look at her is as far from that picture as her mean, and by its own noise further.
+        let found = matcher.find(&picture.face.descriptor, OF_ONE_PICTURE, 1.0)?;
+        let Match { best, limit, .. } = found;
+        (best.distance <= limit).then(|| (best, Arc::clone(&picture.file)))
+    };
+    let mut pairs: Vec<_> = never.iter().take(COMPARED).filter_map(near).collect();
+    pairs.sort_by(|a, b| a.0.distance.total_cmp(&b.0.distance));
+    pairs.truncate(PAIRS);
+    let told = pairs.into_iter().map(|(Near { what: name, distance }, file)| {
+        format!(
+            "{name} and {file} are {distance:.2} apart: whoever looks more like that picture stays unknown. Take it out if \
+             it shows {name}; else more pictures of {name} help"
+        )
     });
     told.collect()
 }

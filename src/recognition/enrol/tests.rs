@@ -98,3 +98,21 @@ fn of_a_folder_without_end_only_the_beginning_is_looked_at() {
     assert!(said[19].starts_with("the same as Alice/00.png"), "{said:?}");
     assert_eq!(said[24], "not looked at: of the 20 pictures before it only 1 can be used; take others out");
 }
+
+#[test]
+fn a_picture_in_not_that_would_take_a_name_away_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    for (file, at) in [
+        ("Alice/1", [0, 0]),
+        ("Alice/2", [30, 0]),
+        ("Bob/1", [0, 200]),
+        (".not/poster", [15, 31]),
+        (".not/postman", [200, 200]),
+    ] {
+        put(root.path(), &format!("{file}.png"), 80, at);
+    }
+    let (library, _) = enrol(root.path(), 5);
+    let expected = "Alice and .not/poster.png are 0.31 apart: whoever looks more like that picture stays unknown. Take it \
+                    out if it shows Alice; else more pictures of Alice help";
+    assert_eq!(library.roster.warnings, [expected]);
+}
