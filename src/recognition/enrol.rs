@@ -293,6 +293,9 @@ fn judge(path: &Path, jitters: u32, engine: &mut dyn Engine, memory: &mut Memory
 /// Where no face is found, the picture is turned so far to either side: HOG sees faces that are upright.
 const TILTS_DEGREES: [f32; 2] = [15.0, -15.0];
 
+const NO_FACE: &str =
+    "no face found: use a sharp, upright picture from the front, the face uncovered and 60 px wide or more";
+
 fn describe_the_one_face(bytes: &[u8], jitters: u32, engine: &mut dyn Engine) -> Verdict {
     let rgb = picture::decode(bytes)?;
     let faces = faces_on_still(engine, &rgb);
@@ -307,7 +310,7 @@ fn describe_the_one_face(bytes: &[u8], jitters: u32, engine: &mut dyn Engine) ->
                 // A collar that looks like a face at one of three tilts is likelier than at one.
                 is_found_again(engine, &turned, face).then(|| describe(&turned, face, jitters, engine))
             })
-            .unwrap_or_else(|| Err("no face found: use a sharp picture from the front".to_owned())),
+            .unwrap_or_else(|| Err(NO_FACE.to_owned())),
         ref several => Err(format!("{} faces: cut it so that only this person is on it", several.len())),
     }
 }

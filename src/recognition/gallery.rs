@@ -161,7 +161,7 @@ fn picture_file(entry: &DirEntry) -> Result<(), String> {
         return Err("not a regular file".to_owned());
     }
     if !ENDINGS.contains(&ending(&entry.file_name()).as_str()) {
-        return Err("not a .jpg, .jpeg or .png file".to_owned());
+        return Err("not a .jpg, .jpeg or .png file: a picture must be saved as one of these".to_owned());
     }
     Ok(())
 }

@@ -60,7 +60,11 @@ fn percent(share: f32) -> String {
 pub fn near_pairs(matcher: &Matcher) -> Vec<String> {
     let pairs = matcher.near_pairs(PAIRS).into_iter();
     let told = pairs.map(|(one, other)| {
-        format!("{one} and {} are {:.2} apart: they may be taken for each other", other.what, other.distance)
+        format!(
+            "{one} and {} are {:.2} apart: they may be taken for each other. If they are one person, put the pictures into \
+             one folder; else more pictures of both help",
+            other.what, other.distance
+        )
     });
     told.collect()
 }

@@ -2,7 +2,8 @@
 
 use crate::jpeg;
 use crate::pixels::{Rgb, check_size};
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use std::fmt::Display;
 use std::io::Cursor;
 
 /// No picture file is larger; a larger one is not read into memory at all.
@@ -21,26 +22,34 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb, String> {
     }
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     match reader.format() {
-        Some(ImageFormat::Jpeg) => jpeg::check(bytes).map_err(|odd| format!("unreadable: {odd}"))?,
+        Some(ImageFormat::Jpeg) => jpeg::check(bytes).map_err(unreadable)?,
         Some(ImageFormat::Png) => {}
-        Some(other) => return Err(format!("{other:?} pictures are not read: only JPEG and PNG are")),
-        None => return Err("not a JPEG or PNG picture".to_owned()),
+        Some(other) => return Err(format!("{other:?} pictures are not read: save it as JPEG or PNG")),
+        None => return Err("not a JPEG or PNG picture: save it as one of these".to_owned()),
     }
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODED_BYTES);
     reader.limits(limits);
-    let unreadable = |e: image::ImageError| format!("unreadable: {}", e.to_string().trim().replace('\n', " "));
-    let mut decoder = reader.into_decoder().map_err(unreadable)?;
+    let broken = |e: image::ImageError| match e {
+        // What a header claims is not yet so, but neither is memory for it.
+        ImageError::Limits(_) => "unreadable: it says that it is too large; scale it down, or copy it again".to_owned(),
+        other => unreadable(other.to_string().trim().trim_end_matches('.').replace('\n', " ")),
+    };
+    let mut decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
     if decoder.total_bytes() > MAX_DECODED_BYTES {
         return Err(format!("{width}x{height} pixels are too many: scale it down to 60 megapixels or less"));
     }
-    let orientation = decoder.orientation().map_err(unreadable)?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    let orientation = decoder.orientation().map_err(broken)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
     picture.apply_orientation(orientation);
     let rgb = picture.into_rgb8();
     Ok(Rgb { width: rgb.width(), height: rgb.height(), data: rgb.into_raw() })
+}
+
+fn unreadable(why: impl Display) -> String {
+    format!("unreadable: {why}; copy it again, or save it anew")
 }
 
 /// False for a JPEG or PNG whose end has not come yet: it is still being copied. True for everything else.
@@ -138,8 +147,8 @@ mod tests {
     #[test]
     fn what_is_no_picture_is_refused_in_words() {
         assert!(decode(b"").unwrap_err().starts_with("incomplete"));
-        assert_eq!(decode(b"Dear diary").unwrap_err(), "not a JPEG or PNG picture");
-        assert!(decode(b"GIF89a..........").unwrap_err().contains("only JPEG and PNG are"));
+        assert!(decode(b"Dear diary").unwrap_err().starts_with("not a JPEG or PNG picture"));
+        assert!(decode(b"GIF89a..........").unwrap_err().starts_with("Gif pictures are not read"));
         let whole = encoded(ImageFormat::Png);
         assert!(decode(&whole[..50]).unwrap_err().starts_with("incomplete"));
         let mut broken = whole;
@@ -148,6 +157,25 @@ mod tests {
         let mut odd = encoded(ImageFormat::Jpeg);
         let frame = odd.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
         odd[frame + 9] = 2;
-        assert_eq!(decode(&odd).unwrap_err(), "unreadable: it has neither 1 nor 3 nor 4 colours");
+        assert!(decode(&odd).unwrap_err().starts_with("unreadable: it has neither 1 nor 3 nor 4 colours"));
+    }
+
+    #[test]
+    fn whatever_is_wrong_with_a_file_the_reason_says_what_to_do() {
+        let lying = [
+            &b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\x7f\xff\xff\xff\x7f\xff\xff\xff\x08\x02\0\0\0\x9b\xab\x9c\x31"[..],
+            b"\0\0\0\0IEND\xae\x42\x60\x82",
+        ];
+        let no_scan: &[u8] = b"\xff\xd8\xff\xfe\0\x02\xff\xd9";
+        for (bytes, what_to_do) in [
+            (&b""[..], "copy it again"),
+            (b"<html>404</html>", "save it as one of these"),
+            (b"RIFF\x24\0\0\0WEBPVP8 ", "save it as JPEG or PNG"),
+            (&lying.concat(), "or copy it again"),
+            (no_scan, "copy it again, or save it anew"),
+        ] {
+            let reason = decode(bytes).unwrap_err();
+            assert!(reason.ends_with(what_to_do), "{reason}");
+        }
     }
 }

@@ -34,7 +34,8 @@ impl Table {
         if self.0.is_empty() {
             return self.0;
         }
-        let legend = "light: mean of the face, 0 to 255; own: distance to the nearest other picture of this person";
+        let legend = "sharp: 0 where the face is smooth, about 1 with fine detail; light: its mean, 0 to 255; own: distance \
+                      to the nearest other picture of this person";
         format!("\n{HEAD}{}\n{}\n", self.0, paragraph("    ", legend))
     }
 }

@@ -6,8 +6,8 @@ use crate::recognition::hygiene::{self, Fate, Usable};
 use crate::roster::Picture;
 use std::collections::VecDeque;
 
-/// For each picture that may count, so many are looked at, or ten thousand pictures of the sea would keep a board busy for
-/// an hour.
+/// For each picture that may count, so many are looked at, or a folder of ten thousand pictures of the sea would be searched
+/// to its end.
 const LOOKED_AT: usize = 10;
 
 /// What is known of a person so far.
