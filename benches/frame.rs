@@ -46,6 +46,7 @@ fn bench() -> Bench {
         velocity: [0.0; 2],
         state: State::Named,
         evidence: Default::default(),
+        view: None,
     };
     let painter = Painter::new(&config::Config::defaults(Path::new(".")).overlay);
     let faces = vec![face(120, "Joe Biden"), face(584, "Barack Obama")];

@@ -36,3 +36,4 @@ pub mod service;
 pub mod sighting;
 pub mod stop;
 pub mod tiers;
+pub mod view;

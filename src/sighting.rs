@@ -1,6 +1,8 @@
 //! What recognition has to say about a frame: [`Sightings`], a [`Sighting`] a face.
 
 use crate::evidence::Evidence;
+use crate::pixels::Rgb;
+use crate::view::View;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -120,7 +122,13 @@ pub struct Sighting {
     pub state: State,
     /// Why.
     pub evidence: Arc<Evidence>,
+    /// What its place looked like on the frame that was looked at; `None`: nobody kept that.
+    pub view: Option<Arc<View>>,
 }
+
+/// What is at the place of a face on a later frame is less alike when something else is there: of a real clip, the same
+/// people were 0.74 and more after a third of a second, and others after a cut 0.47 and less, but for one pair (0.77).
+const STILL_ALIKE: f32 = 0.6;
 
 /// Nobody knows where a face is so long after the frame that it was seen on: its box stays where it had got to.
 const LONGEST_WAY: Duration = Duration::from_millis(400);
@@ -131,6 +139,12 @@ impl Sighting {
         let seconds = age.min(LONGEST_WAY).as_secs_f32();
         let [x, y] = self.velocity.map(|v| (v * seconds).round() as i32);
         Rect { x: self.rect.x.saturating_add(x), y: self.rect.y.saturating_add(y), ..self.rect }
+    }
+
+    /// True when a later frame still shows at the face's place what was seen there, and not another scene.
+    pub fn is_there(&self, rgb: &Rgb) -> bool {
+        let Some(view) = &self.view else { return true };
+        view.likeness(&View::of(rgb, self.rect)) >= STILL_ALIKE || view.likeness_at(rgb, self.rect) >= STILL_ALIKE
     }
 
     /// True when boxes and labels of both are the same.

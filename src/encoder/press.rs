@@ -147,7 +147,11 @@ impl<'a> Press<'a> {
         for place in &look.veiled {
             pixelate(&mut self.canvas, place.scaled(scale));
         }
-        painter(&mut self.painter, &config.overlay).draw(&mut self.canvas, &look.faces, scale);
+        let painter = painter(&mut self.painter, &config.overlay);
+        // A name does not stand on another scene until the next look; what is blurred is blurred in any case.
+        let there = look.faces.iter().filter(|face| painter.blurs(face) || face.is_there(rgb)).cloned();
+        let faces: Vec<Sighting> = there.collect();
+        painter.draw(&mut self.canvas, &faces, scale);
     }
 
     /// A picture that says that there is none of the camera, and why.

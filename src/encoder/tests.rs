@@ -6,6 +6,7 @@ use crate::jpeg::{Codec, Compressor};
 use crate::pixels::{FORMATS, Format, Raw, Rgb, Turn};
 use crate::sighting::{Rect, Sighting, State};
 use crate::tiers::Wish;
+use crate::view::View;
 use std::path::Path;
 use std::thread;
 
@@ -67,6 +68,7 @@ fn seen(track: u64, name: Option<&str>, age: Duration) -> Arc<Sightings> {
         velocity: [0.0; 2],
         state: if name.is_some() { State::Named } else { State::Unknown },
         evidence: Default::default(),
+        view: None,
     };
     let captured_at = Instant::now().checked_sub(age).unwrap();
     let took = Duration::from_millis(50);
@@ -189,6 +191,33 @@ fn sightings_of_a_picture_of_another_size_are_not_drawn() {
     encoder.round();
     let (_, _, rgb) = shown(&stage);
     assert!(rgb.data.iter().all(|value| value.abs_diff(120) < 6));
+}
+
+#[test]
+fn a_name_does_not_stand_on_another_scene_but_what_must_be_blurred_stays_blurred() {
+    let stage = watched(|_| ());
+    let mut encoder = Encoder::new(&stage);
+    let mut show = |seq: u64, rgb: &Rgb| {
+        stage.frames.publish(Arc::new(frame(seq, rgb, Turn::default())));
+        encoder.round();
+        shown(&stage).2.data.as_chunks::<3>().0.iter().any(|pixel| is_green(*pixel))
+    };
+    let mut sightings = (*seen(1, Some("Alice"), Duration::ZERO)).clone();
+    sightings.faces[0].view = Some(Arc::new(View::of(&checkers(), sightings.faces[0].rect)));
+    stage.sightings.publish(Arc::new(sightings.clone()));
+    assert!(show(1, &checkers()));
+    assert!(!show(2, &Rgb::filled(SIZE.0, SIZE.1, GREY)) && show(3, &checkers()));
+
+    let stage = self::stage(|config| config.overlay.unknown = UnknownFaces::Blur);
+    let _seat = stage.tiers.seat(Wish::USUAL).unwrap();
+    let mut encoder = Encoder::new(&stage);
+    (sightings.faces[0].name, sightings.captured_at) = (None, Instant::now());
+    sightings.faces[0].view = Some(Arc::new(View::of(&Rgb::filled(SIZE.0, SIZE.1, GREY), sightings.faces[0].rect)));
+    stage.sightings.publish(Arc::new(sightings));
+    stage.frames.publish(Arc::new(frame(1, &checkers(), Turn::default())));
+    encoder.round();
+    let line: Vec<u8> = (110..170).map(|x| shown(&stage).2.pixel(x, 120)[0]).collect();
+    assert!(line.iter().max().unwrap() - line.iter().min().unwrap() < 100);
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn face(name: Option<&str>, rect: [i32; 4]) -> Sighting {
         velocity: [0.0; 2],
         state: if name.is_some() { State::Named } else { State::Unknown },
         evidence: Default::default(),
+        view: None,
     }
 }
 

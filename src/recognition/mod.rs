@@ -160,6 +160,7 @@ pub fn identify(engine: &mut dyn Engine, matcher: &Matcher, jitters: u32, rgb: &
             nearest: found.as_ref().and_then(|found| found.pictures.first().cloned()),
             rect,
             velocity: [0.0; 2],
+            view: None,
             evidence: Arc::new(Evidence {
                 limit: found.as_ref().map(|found| found.limit),
                 pictures: found.as_ref().map(|found| found.pictures.clone()).unwrap_or_default(),

@@ -6,7 +6,6 @@
 mod looks;
 mod path;
 mod track;
-mod view;
 
 use super::matcher::{Match, Matcher};
 use super::quality::Quality;
@@ -227,6 +226,7 @@ fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene) -> Sighting {
         nearest: found.and_then(|found| found.pictures.first().cloned()),
         rect: track.path.rect_at(scene.at),
         velocity: track.path.velocity(),
+        view: Some(Arc::clone(&track.view)),
         evidence: Arc::new(Evidence {
             limit: found.map(|found| found.limit),
             pictures: found.map(|found| found.pictures.clone()).unwrap_or_default(),

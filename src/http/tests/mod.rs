@@ -79,6 +79,7 @@ fn faces() -> Sightings {
         state: State::Named,
         velocity: [0.0; 2],
         evidence: Default::default(),
+        view: None,
     };
     let stranger = Sighting {
         track: 8,

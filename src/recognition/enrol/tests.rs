@@ -27,7 +27,7 @@ impl Engine for Plane {
 fn put(root: &Path, file: &str, width: u32, [x, y]: [u8; 2]) {
     let pixel = |column: u32, line: u32| match (column, line) {
         (0, 0) => image::Rgb([x, y, 0]),
-        _ => image::Rgb([if (column / 8 + line / 8) % 2 == 0 { 90 } else { 160 }; 3]),
+        _ => image::Rgb([if (column / 8 + line / 8) & 1 == 0 { 90 } else { 160 }; 3]),
     };
     let path = root.join(file);
     fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -2,13 +2,13 @@
 
 use super::looks::Looks;
 use super::path::Path;
-use super::view::View;
 use crate::pixels::Rgb;
 use crate::recognition::matcher::{Match, Matcher};
 use crate::recognition::quality::Quality;
 use crate::recognition::rule::{OF_A_VISIT, Standing, TO_KEEP};
 use crate::recognition::{Descriptor, words};
 use crate::sighting::{Rect, State};
+use crate::view::View;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -72,7 +72,8 @@ pub struct Track {
     pub quality: Quality,
     pub(super) looks: Looks,
     first_at: Instant,
-    view: View,
+    /// What it looked like when it was detected last.
+    pub view: Arc<View>,
     /// True when the face may look otherwise than at the last look.
     changed: bool,
     /// True when it may even be another one.
@@ -101,7 +102,7 @@ impl Track {
             quality: Quality::default(),
             looks: Looks::default(),
             first_at: at,
-            view: View::of(rgb, rect),
+            view: Arc::new(View::of(rgb, rect)),
             changed: false,
             displaced: false,
             passed_over: false,
@@ -118,7 +119,7 @@ impl Track {
         self.path.update(rect, at);
         // Of the place that the path says, which jumps less than the detector's boxes.
         let place = self.path.rect_at(at);
-        let (view, likeness) = (View::of(rgb, place), self.view.likeness_at(rgb, place));
+        let (view, likeness) = (Arc::new(View::of(rgb, place)), self.view.likeness_at(rgb, place));
         self.displaced |= likeness < DOUBTFULLY_ALIKE || iou < DOUBTFUL_IOU;
         self.changed |= self.displaced || !self.present || likeness < ALIKE;
         (self.seen_at, self.detected, self.view, self.present) = (at, rect, view, true);

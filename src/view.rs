@@ -1,4 +1,4 @@
-//! What a face looks like, in 16 x 16 colours: enough to tell that the same thing is still there, at no cost.
+//! [`View`]: what a face looks like, in 16 x 16 colours: enough to tell that the same thing is still there, at no cost.
 
 use crate::pixels::Rgb;
 use crate::sighting::Rect;
