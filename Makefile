@@ -37,18 +37,26 @@ bench: setup release ## measure: the scan of descriptors, looks, CPU, memory; AR
 	$(WITH_DLIB) $(CARGO) bench --locked --bench matcher --bench frame
 	python3 tools/bench.py target/$(shell uname -m)-unknown-linux-gnu/release/namecam $(ARGS)
 
-# People to measure with, a folder each: LFW="FOLDER ..."; or DESCRIPTORS=FILE.f32, with FILE.tsv beside it.
+# People to measure with, a folder each: LFW="FOLDER ..."; or DESCRIPTORS=FILE.f32, with FILE.tsv beside it. RECOGNIZER=FILE
+# in models/ is measured in place of dlib's own model.
 LFW ?=
 DESCRIPTORS ?=
 PAIRS ?=
-ACCURACY := $(if $(DESCRIPTORS),--descriptors $(DESCRIPTORS)) $(if $(LFW),--lfw "$(LFW)") $(if $(PAIRS),--pairs $(PAIRS))
+RECOGNIZER ?=
+PEOPLE := $(if $(DESCRIPTORS),--descriptors $(DESCRIPTORS)) $(if $(LFW),--lfw "$(LFW)") $(if $(RECOGNIZER),--recognizer $(RECOGNIZER))
+PLOT := $(if $(RECOGNIZER),target/accuracy,docs)/accuracy.svg
 
 accuracy: setup ## how often names are right, on LFW="FOLDER ..." or DESCRIPTORS=FILE [PAIRS=FILE]: tables, and docs/accuracy.svg
-	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- rates $(ACCURACY) --svg docs/accuracy.svg $(ARGS)
+	@mkdir -p target/accuracy
+	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- rates $(PEOPLE) $(if $(PAIRS),--pairs $(PAIRS)) --svg $(PLOT) $(ARGS)
 
-tables: setup ## make the tables of rates again from DESCRIPTORS=FILE
-	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- tables $(DESCRIPTORS) >target/setup/table.rs
+tables: setup ## make the tables of rates again, from LFW= or DESCRIPTORS=; of RECOGNIZER=FILE: models/FILE.rates
+ifeq ($(RECOGNIZER),)
+	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- tables $(PEOPLE) >target/setup/table.rs
 	mv target/setup/table.rs src/recognition/rates/table.rs
+else
+	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- tables $(PEOPLE) --rates models/$(RECOGNIZER).rates
+endif
 
 sample-ini: setup ## write namecam.ini.example, the man page and the README's table again, from the program's own tables
 	$(WITH_DLIB) $(CARGO) run --locked --quiet -- --sample-ini >target/setup/sample.ini

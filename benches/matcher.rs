@@ -4,6 +4,7 @@ use namecam::config::Config;
 use namecam::recognition::matcher::Matcher;
 use namecam::recognition::{DESCRIPTOR_LEN, Descriptor};
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Descriptors in no particular place; a xorshift is random enough for that.
@@ -24,7 +25,7 @@ fn main() {
     println!("{:>9}  {:>12}  {:>14}", "pictures", "median", "per picture");
     for pictures in [1_000, 10_000, 100_000] {
         let mut source = descriptors();
-        let mut matcher = Matcher::new(&recognition);
+        let mut matcher = Matcher::new(&recognition, Some(Arc::default()));
         for person in 0..pictures / 5 {
             matcher.add(&person.to_string(), source.by_ref().take(5).map(|d| ("".into(), d)));
         }

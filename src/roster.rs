@@ -78,10 +78,12 @@ pub struct Threshold {
     /// The share of strangers that may get a name; 0: no promise.
     #[serde(serialize_with = "millionths")]
     pub false_name_budget: f32,
-    /// The share of strangers that one look will give a name, measured on LFW; `None`: nobody is in the gallery.
+    /// Whose measured rates that follows from; `None`: nothing is known of the recognition model.
+    pub rates: Option<String>,
+    /// The share of strangers that one look will give a name, as measured; `None`: nobody is in the gallery.
     #[serde(serialize_with = "ten_thousandths")]
     pub strangers_named: Option<f32>,
-    /// The share of looks at known people that will give them their name, measured on LFW.
+    /// The share of looks at known people that will give them their name, as measured.
     #[serde(serialize_with = "ten_thousandths")]
     pub known_named: Option<f32>,
     /// Why it is that distance, in words.
@@ -182,6 +184,7 @@ mod tests {
                 distance: 0.487_001,
                 outermost: 0.6,
                 false_name_budget: 0.005,
+                rates: None,
                 strangers_named: Some(0.004_123_4),
                 known_named: None,
                 why: String::new(),

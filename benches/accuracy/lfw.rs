@@ -1,30 +1,30 @@
 //! Descriptors of a folder of people, made by the program's own engine once and kept beside the build.
 
 use crate::people::{Person, read_descriptors, write_descriptors};
-use anyhow::Context;
-use namecam::config::Config;
+use anyhow::{Context, ensure};
 use namecam::pixels::Rgb;
-use namecam::recognition::{self, picture};
+use namecam::recognition::engine::{Dlib, set_blas_threads};
+use namecam::recognition::models::ModelFiles;
+use namecam::recognition::{self, Engine, picture};
 use namecam::sighting::Rect;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// Reads the descriptors of `file`, or makes them of `folders` (a folder a person in each) and writes them there.
-pub fn describe(folders: &[PathBuf], models: &Path, file: &Path) -> anyhow::Result<Vec<Person>> {
+/// Reads the descriptors of `file`, or makes them of the people in `folders` and writes them there.
+pub fn describe(folders: &[PathBuf], models: &ModelFiles, file: &Path) -> anyhow::Result<Vec<Person>> {
     if file.exists() {
         tell!("descriptors: {} (delete it to make them anew)", file.display());
-        return read_descriptors(file);
+        return read_descriptors(file, &models.sha256);
     }
-    let mut config = Config::defaults(Path::new("/"));
-    config.models.path = std::path::absolute(models)?;
-    let mut opened = recognition::open(&config)?;
+    set_blas_threads(1);
+    let mut engine = Dlib::open(models)?;
     let mut people: Vec<Person> = Vec::new();
     let (mut done, mut faceless) = (0, 0);
-    for path in pictures(folders)? {
-        let name = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    for (name, path) in pictures(folders)? {
         let Ok(rgb) = std::fs::read(&path).map_err(|e| e.to_string()).and_then(|bytes| picture::decode(&bytes)) else {
             continue;
         };
-        let faces = recognition::faces_on_still(opened.engine.as_mut(), &rgb);
+        let faces = recognition::faces_on_still(&mut engine, &rgb);
         done += 1;
         if done % 200 == 0 {
             tell!("{done} pictures, {faceless} without a face");
@@ -33,7 +33,7 @@ pub fn describe(folders: &[PathBuf], models: &Path, file: &Path) -> anyhow::Resu
             faceless += 1;
             continue;
         };
-        let descriptor = opened.engine.describe(&rgb, &[face], 1).remove(0);
+        let descriptor = engine.describe(&rgb, &[face], 1).remove(0);
         let at = people.iter().position(|person| person.name == name).unwrap_or(people.len());
         if at == people.len() {
             people.push(Person { name, pictures: Vec::new() });
@@ -41,10 +41,11 @@ pub fn describe(folders: &[PathBuf], models: &Path, file: &Path) -> anyhow::Resu
         people[at].pictures.push((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), descriptor));
     }
     tell!("{done} pictures, {faceless} without a face");
+    ensure!(!people.is_empty(), "there is no face on any picture of a person in {folders:?}");
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    write_descriptors(file, &people)?;
+    write_descriptors(file, &people, &models.sha256)?;
     Ok(people)
 }
 
@@ -58,18 +59,23 @@ fn central(rgb: &Rgb, faces: &[Rect]) -> Option<Rect> {
     faces.iter().copied().min_by_key(off)
 }
 
-fn pictures(folders: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+/// Names and pictures: those in folders of people, and those that lie beside them, whose names end in a number.
+fn pictures(folders: &[PathBuf]) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let mut all = Vec::new();
     for folder in folders {
-        for person in std::fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
-            let person = person?.path();
-            if person.is_dir() {
-                all.extend(
-                    std::fs::read_dir(person)?.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>()?,
-                );
+        for entry in std::fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
+            let path = entry?.path();
+            let text = |part: Option<&OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() {
+                let name = text(path.file_name());
+                for picture in std::fs::read_dir(&path)? {
+                    all.push((name.clone(), picture?.path()));
+                }
+            } else if let Some((name, _)) = text(path.file_stem()).rsplit_once('_') {
+                all.push((name.to_owned(), path));
             }
         }
     }
-    all.sort();
+    all.sort_by(|a, b| a.1.cmp(&b.1));
     Ok(all)
 }

@@ -14,22 +14,25 @@ mod tables;
 mod video;
 mod visits;
 
-use anyhow::bail;
-use people::read_descriptors;
+use anyhow::{Context, bail};
+use namecam::config::Config;
+use namecam::recognition::models::{self, ModelFiles};
+use people::{Person, read_descriptors};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 const USAGE: &str = "usage:
-  accuracy rates [--descriptors FILE.f32 | --lfw FOLDER ...] [--without FILE.tsv] [--pairs FILE] [--models FOLDER] [--svg FILE]
-  accuracy tables FILE.f32
-  accuracy video CLIP.mjpeg FPS TRUTH.csv ENROL-FOLDER INTERVAL_MS";
+  accuracy rates OF-PEOPLE [--pairs FILE] [--svg FILE]
+  accuracy tables OF-PEOPLE [--rates FILE]
+  accuracy video CLIP.mjpeg FPS TRUTH.csv ENROL-FOLDER INTERVAL_MS
+OF-PEOPLE: [--descriptors FILE.f32] [--lfw FOLDER ...] [--without FILE.tsv] [--models FOLDER] [--recognizer FILE]";
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["tables", file] => tables::print(&read_descriptors(Path::new(file))?),
-        ["rates", ref options @ ..] => rates(options)?,
+        ["tables", ref options @ ..] => make_tables(&Options::read(options)?)?,
+        ["rates", ref options @ ..] => measure_rates(&Options::read(options)?)?,
         ["video", clip, fps, truth, enrol, interval_ms] => {
             let (clip, truth, enrol) = (Path::new(clip), Path::new(truth), Path::new(enrol));
             video::watch(clip, fps.parse()?, truth, enrol, Path::new("models"), interval_ms.parse()?)?
@@ -39,32 +42,73 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn rates(options: &[&str]) -> anyhow::Result<()> {
-    let (mut folders, mut descriptors, mut without, mut pairs) = (Vec::new(), None, None, None);
-    let (mut models, mut svg) = (PathBuf::from("models"), PathBuf::from("target/accuracy/accuracy.svg"));
-    for pair in options.chunks(2) {
-        let &[option, value] = pair else { bail!("{USAGE}") };
-        match option {
-            "--lfw" => folders.extend(value.split_whitespace().map(PathBuf::from)),
-            "--descriptors" => descriptors = Some(PathBuf::from(value)),
-            "--without" => without = Some(PathBuf::from(value)),
-            "--pairs" => pairs = Some(PathBuf::from(value)),
-            "--models" => models = value.into(),
-            "--svg" => svg = value.into(),
-            _ => bail!("{option}?\n{USAGE}"),
+/// What stands behind `rates` and `tables`.
+struct Options {
+    folders: Vec<PathBuf>,
+    descriptors: Option<PathBuf>,
+    without: Option<PathBuf>,
+    pairs: Option<PathBuf>,
+    svg: PathBuf,
+    rates: Option<PathBuf>,
+    config: Config,
+}
+
+impl Options {
+    fn read(words: &[&str]) -> anyhow::Result<Options> {
+        let mut options = Options {
+            folders: Vec::new(),
+            descriptors: None,
+            without: None,
+            pairs: None,
+            svg: PathBuf::from("target/accuracy/accuracy.svg"),
+            rates: None,
+            config: Config::defaults(&std::env::current_dir()?),
+        };
+        for pair in words.chunks(2) {
+            let &[option, value] = pair else { bail!("{USAGE}") };
+            match option {
+                "--lfw" => options.folders.extend(value.split_whitespace().map(PathBuf::from)),
+                "--descriptors" => options.descriptors = Some(value.into()),
+                "--without" => options.without = Some(value.into()),
+                "--pairs" => options.pairs = Some(value.into()),
+                "--models" => options.config.models.path = std::path::absolute(value)?,
+                "--recognizer" => options.config.models.recognizer = value.into(),
+                "--svg" => options.svg = value.into(),
+                "--rates" => options.rates = Some(value.into()),
+                _ => bail!("{option}?\n{USAGE}"),
+            }
         }
+        Ok(options)
     }
-    let mut people = match &descriptors {
-        Some(file) if folders.is_empty() => read_descriptors(file)?,
-        file => {
-            let cache = file.clone().unwrap_or_else(|| PathBuf::from("target/accuracy/descriptors.f32"));
-            lfw::describe(&folders, &models, &cache)?
+
+    /// The people to measure with, described by the model of `files`.
+    fn people(&self, files: &ModelFiles) -> anyhow::Result<Vec<Person>> {
+        // Descriptors of two models are never mixed: a file for each.
+        let own = || PathBuf::from(format!("target/accuracy/{}.f32", &files.sha256[..16]));
+        let file = self.descriptors.clone().unwrap_or_else(own);
+        let mut people = match &self.folders[..] {
+            [] if self.descriptors.is_none() => bail!("whose? --descriptors or --lfw\n{USAGE}"),
+            [] => read_descriptors(&file, &files.sha256)?,
+            folders => lfw::describe(folders, files, &file)?,
+        };
+        if let Some(without) = &self.without {
+            let text = std::fs::read_to_string(without)?;
+            let known: HashSet<&str> = text.lines().filter_map(|line| line.split('\t').next()).collect();
+            people.retain(|person| !known.contains(person.name.as_str()));
         }
-    };
-    if let Some(file) = without {
-        let text = std::fs::read_to_string(file)?;
-        let known: HashSet<&str> = text.lines().filter_map(|line| line.split('\t').next()).collect();
-        people.retain(|person| !known.contains(person.name.as_str()));
+        Ok(people)
     }
-    report::write(&people, pairs.as_deref(), &svg)
+}
+
+fn measure_rates(options: &Options) -> anyhow::Result<()> {
+    let files = models::check(&options.config)?;
+    let rates = models::rates(&files)?;
+    let rates = rates.context("no rates are known of this recognizer: make tables RECOGNIZER=FILE makes them")?;
+    report::write(&options.people(&files)?, &rates, options.pairs.as_deref(), &options.svg)
+}
+
+fn make_tables(options: &Options) -> anyhow::Result<()> {
+    let files = models::check(&options.config)?;
+    let people = options.people(&files)?;
+    tables::make(&people, &files.sha256, options.rates.as_deref())
 }

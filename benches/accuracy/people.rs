@@ -1,6 +1,6 @@
 //! Descriptors of people, a few of each: what rates are measured on.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use namecam::recognition::{DESCRIPTOR_LEN, Descriptor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,16 @@ pub struct Person {
     pub pictures: Vec<(String, Descriptor)>,
 }
 
-/// Reads a file of little-endian f32, 128 a row, and beside it the same name with `.tsv`: name, file, ... a row each.
-pub fn read_descriptors(file: &Path) -> anyhow::Result<Vec<Person>> {
+/// Reads a file of little-endian f32, 128 a row, and beside it the same name with `.tsv`: name, file, ... a row each. Where
+/// the same name with `.model` says of which model they are, it must be that one.
+pub fn read_descriptors(file: &Path, model_sha256: &str) -> anyhow::Result<Vec<Person>> {
+    match std::fs::read_to_string(file.with_extension("model")) {
+        Ok(model) if model.trim() != model_sha256 => {
+            bail!("{} is of another model (SHA-256 {}): name another file, or delete it", file.display(), model.trim())
+        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => bail!("{}: {error}", file.display()),
+        _ => {}
+    }
     let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let list: PathBuf = file.with_extension("tsv");
     let text = std::fs::read_to_string(&list).with_context(|| format!("{} cannot be read", list.display()))?;
@@ -34,7 +42,7 @@ pub fn read_descriptors(file: &Path) -> anyhow::Result<Vec<Person>> {
 }
 
 /// Writes what [`read_descriptors`] reads.
-pub fn write_descriptors(file: &Path, people: &[Person]) -> anyhow::Result<()> {
+pub fn write_descriptors(file: &Path, people: &[Person], model_sha256: &str) -> anyhow::Result<()> {
     let (mut bytes, mut text) = (Vec::new(), String::new());
     for person in people {
         for (picture, descriptor) in &person.pictures {
@@ -44,6 +52,7 @@ pub fn write_descriptors(file: &Path, people: &[Person]) -> anyhow::Result<()> {
     }
     std::fs::write(file, bytes).with_context(|| format!("{} cannot be written", file.display()))?;
     std::fs::write(file.with_extension("tsv"), text)?;
+    std::fs::write(file.with_extension("model"), model_sha256)?;
     Ok(())
 }
 

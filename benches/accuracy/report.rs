@@ -6,7 +6,10 @@ use crate::plot::{Curve, plot};
 use crate::visits::{Outcome, Rate, Setting, measure};
 use namecam::config::{Config, Metric, Recognition, Templates};
 use namecam::recognition::matcher::distance;
+use namecam::recognition::rates::Rates;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Galleries and visits; looks 0: a single picture.
 const PEOPLE: [usize; 5] = [5, 10, 20, 50, 100];
@@ -22,9 +25,9 @@ fn defaults(metric: Metric) -> Recognition {
 }
 
 /// Everything about `people`, on stdout; the plot into `svg`.
-pub fn write(people: &[Person], pairs_file: Option<&Path>, svg: &Path) -> anyhow::Result<()> {
+pub fn write(people: &[Person], tables: &Arc<Rates>, pairs_file: Option<&Path>, svg: &Path) -> anyhow::Result<()> {
     let pictures: usize = people.iter().map(|person| person.pictures.len()).sum();
-    println!("{} people, {pictures} pictures.\n", people.len());
+    println!("{} people, {pictures} pictures; by {}.\n", people.len(), tables.name);
     for metric in [Metric::Euclidean, Metric::Cosine] {
         if let Some(file) = pairs_file {
             let (folds, missing) = pairs::read(file, people, metric)?;
@@ -34,33 +37,51 @@ pub fn write(people: &[Person], pairs_file: Option<&Path>, svg: &Path) -> anyhow
             let (count, error) =
                 (folds.iter().map(Vec::len).sum::<usize>(), (deviation / accuracies.len() as f64).sqrt());
             println!(
-                "Verification, {}: {average:.4} +- {error:.4} ({count} pairs in {} folds, {missing} pictures missing).\n",
+                "Verification, {}: {average:.4} +- {error:.4} ({count} pairs in {} folds; {missing} lack a picture).\n",
                 metric.as_str(),
                 folds.len()
             );
         }
         rates(people, metric);
     }
+    let mut settings = Vec::new();
+    for people in PEOPLE {
+        for pictures in PICTURES {
+            settings.extend(LOOKS.map(|looks| Setting { people, pictures, looks }));
+        }
+    }
     for metric in [Metric::Euclidean, Metric::Cosine] {
         println!("### {}, at the defaults\n", metric.as_str());
         println!("| people | pictures | looks | named rightly | 95 % | another's name | strangers named | 95 % |");
         println!("| ---: | ---: | :--- | ---: | :--- | ---: | ---: | :--- |");
-        for people_in in PEOPLE {
-            for each in PICTURES {
-                for looks in LOOKS {
-                    let setting = Setting { people: people_in, pictures: each, looks };
-                    if let Some(outcome) = measure(people, setting, &defaults(metric), VISITS) {
-                        row(setting, &outcome);
-                    }
-                }
-            }
-        }
+        let config = defaults(metric);
+        let lines = in_parallel(&settings, |&setting| {
+            measure(people, tables, setting, &config, VISITS).map(|outcome| row(setting, &outcome))
+        });
+        lines.iter().flatten().for_each(|line| println!("{line}"));
         println!();
     }
-    frontier(people, svg)
+    frontier(people, tables, svg)
 }
 
-fn row(setting: Setting, outcome: &Outcome) {
+/// Does the jobs on all cores. What comes of each, in their order, does not depend on how many those are.
+fn in_parallel<Job: Sync, Done: Send>(jobs: &[Job], work: impl Fn(&Job) -> Done + Sync) -> Vec<Done> {
+    let next = AtomicUsize::new(0);
+    let some = || {
+        let mine = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        mine.map_while(|at| Some((at, work(jobs.get(at)?)))).collect::<Vec<_>>()
+    };
+    let mut done: Vec<(usize, Done)> = std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let started: Vec<_> = (0..threads).map(|_| scope.spawn(some)).collect();
+        let ended = started.into_iter().map(|thread| thread.join());
+        ended.flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, done)| done).collect()
+}
+
+fn row(setting: Setting, outcome: &Outcome) -> String {
     let looks = if setting.looks == 0 { "picture".to_owned() } else { format!("visit of {}", setting.looks) };
     let interval = |rate: &Rate| {
         let (from, to) = rate.interval();
@@ -68,7 +89,7 @@ fn row(setting: Setting, outcome: &Outcome) {
     };
     let ((right, known), (wrong, _)) = (outcome.right.counts(), outcome.wrong.counts());
     let (named, strangers) = outcome.strangers.counts();
-    println!(
+    format!(
         "| {} | {} | {looks} | {:.2} % ({right}/{known}) | {} | {wrong} | {:.2} % ({named}/{strangers}) | {} |",
         setting.people,
         setting.pictures,
@@ -76,7 +97,7 @@ fn row(setting: Setting, outcome: &Outcome) {
         interval(&outcome.right),
         outcome.strangers.share() * 100.0,
         interval(&outcome.strangers)
-    );
+    )
 }
 
 /// False accepts and false rejects of pairs of single pictures, and of means of three.
@@ -127,27 +148,28 @@ fn rates(people: &[Person], metric: Metric) {
 }
 
 /// Right names against strangers named, as the budget varies.
-fn frontier(people: &[Person], svg: &Path) -> anyhow::Result<()> {
+fn frontier(people: &[Person], tables: &Arc<Rates>, svg: &Path) -> anyhow::Result<()> {
     let setting = |people, looks| Setting { people, pictures: 3, looks };
     let (euclidean, cosine) = (defaults(Metric::Euclidean), defaults(Metric::Cosine));
     let exemplars = Recognition { templates: Templates::Exemplars, ..euclidean.clone() };
     let curves = [
-        ("10 people, one picture", setting(10, 0), &euclidean),
-        ("10 people, visit of 3", setting(10, 3), &euclidean),
-        ("50 people, one picture", setting(50, 0), &euclidean),
-        ("50 people, visit of 3", setting(50, 3), &euclidean),
-        ("50 people, one picture, cosine", setting(50, 0), &cosine),
-        ("50 people, one picture, exemplars", setting(50, 0), &exemplars),
+        ("10 people, a single picture", setting(10, 0), &euclidean),
+        ("10 people, visit of 3 looks", setting(10, 3), &euclidean),
+        ("50 people, a single picture", setting(50, 0), &euclidean),
+        ("50 people, visit of 3 looks", setting(50, 3), &euclidean),
+        ("the same with cosine", setting(50, 0), &cosine),
+        ("the same with exemplars", setting(50, 0), &exemplars),
     ];
-    let mut drawn = Vec::new();
-    for (name, setting, config) in curves {
-        let point = |budget: f32| {
-            let config = Recognition { false_name_budget: budget, ..config.clone() };
-            let outcome = measure(people, setting, &config, VISITS)?;
-            Some((outcome.strangers.share(), outcome.right.share(), budget == 0.005))
-        };
-        drawn.push(Curve { name: name.to_owned(), points: BUDGETS.into_iter().filter_map(point).collect() });
-    }
-    std::fs::write(svg, plot(&drawn))?;
+    let jobs: Vec<_> = curves.iter().flat_map(|curve| BUDGETS.map(|budget| (curve, budget))).collect();
+    let points = in_parallel(&jobs, |&((_, setting, config), budget)| {
+        let config = Recognition { false_name_budget: budget, ..(*config).clone() };
+        let outcome = measure(people, tables, *setting, &config, VISITS)?;
+        Some((outcome.strangers.share(), outcome.right.share(), budget == 0.005))
+    });
+    let drawn = curves.iter().zip(points.chunks(BUDGETS.len())).map(|((name, ..), points)| Curve {
+        name: (*name).to_owned(),
+        points: points.iter().flatten().copied().collect(),
+    });
+    std::fs::write(svg, plot(&drawn.collect::<Vec<_>>()))?;
     Ok(())
 }

@@ -1,60 +1,96 @@
-//! Makes the tables of src/recognition/rates/table.rs: `make tables DESCRIPTORS=FILE`.
+//! Makes tables of rates: src/recognition/rates/table.rs by `make tables DESCRIPTORS=FILE`, or, with `RECOGNIZER=FILE`, that
+//! model's own beside it.
 
 use crate::people::{Draw, Person, mean};
+use anyhow::{Context, ensure};
 use namecam::config::Metric;
 use namecam::recognition::Descriptor;
 use namecam::recognition::matcher::distance;
+use namecam::recognition::rates::{self, LOG_SHARES, NAMED_SHARES, Rates, Row, Table, VARIANCE_SHARES};
+use std::path::Path;
 
-/// Pictures a person and looks a visit, a column each, by rising 1/g + 1/k.
-const COLUMNS: [(usize, usize); 7] = [(5, 5), (3, 3), (2, 2), (5, 1), (3, 1), (2, 1), (1, 1)];
-/// Logarithms of the shares of strangers, a row each.
-const LOG_SHARES: [f64; 11] = [-6.0, -5.5, -5.0, -4.5, -4.0, -3.5, -3.0, -2.5, -2.0, -1.5, -1.0];
-/// Shares of looks at known people, a row each.
-const NAMED_SHARES: [f64; 10] = [0.05, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 0.998];
+/// Pictures a person and looks a visit of each column: `VARIANCE_SHARES` are their 1/g + 1/k.
+const COLUMNS: [(usize, usize); VARIANCE_SHARES.len()] = [(5, 5), (3, 3), (2, 2), (5, 1), (3, 1), (2, 1), (1, 1)];
 /// A quantile that fewer pairs than that lie below is not measured, but as far below the row beside it as in the column to
 /// the right, which has more pairs.
 const ENOUGH: f64 = 10.0;
 /// How often pictures are drawn anew, where there are more than a template takes.
 const DRAWS: u64 = 8;
+/// At least so many people there must be, and so many of them with so many pictures or more.
+const PEOPLE: usize = 40;
+const PEOPLE_WITH_PICTURES: usize = 20;
+const PICTURES: usize = 6;
 
-pub fn print(people: &[Person]) {
+/// What was found for one column: what strangers there were enough pairs for, and what known people.
+struct Column {
+    strangers: Vec<Option<f64>>,
+    known: Option<Vec<f64>>,
+}
+
+/// Prints the built-in tables as Rust; with `file`, writes those of another model there.
+pub fn make(people: &[Person], model_sha256: &str, file: Option<&Path>) -> anyhow::Result<()> {
+    let with_pictures = people.iter().filter(|person| person.pictures.len() >= PICTURES).count();
+    ensure!(
+        people.len() >= PEOPLE && with_pictures >= PEOPLE_WITH_PICTURES,
+        "too few pictures: {} people, {with_pictures} of them with {PICTURES} or more; {PEOPLE} and \
+         {PEOPLE_WITH_PICTURES} it must be at least, and for a budget below 1 % some hundreds",
+        people.len()
+    );
+    let rates = Rates {
+        name: String::new(),
+        within_variance: within_variance(people) as f32,
+        euclidean: table(people, Metric::Euclidean),
+        cosine: table(people, Metric::Cosine),
+    };
+    let Some(file) = file else {
+        print(&rates);
+        return Ok(());
+    };
+    let pictures: usize = people.iter().map(|person| person.pictures.len()).sum();
+    let source = format!("Made by `make tables` from {pictures} pictures of {} people.", people.len());
+    let text = rates::text(&rates, model_sha256, &source);
+    // What the program would refuse is not written.
+    rates::parse(&text, "", model_sha256).context("the pictures give no table")?;
+    std::fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))?;
+    tell!("{} is written", file.display());
+    Ok(())
+}
+
+fn print(rates: &Rates) {
     println!("//! Made by `make tables DESCRIPTORS=FILE`; where the descriptors come from stands in docs/ACCURACY.md.");
     println!(
         "//! Rows: shares; columns: `VARIANCE_SHARES`. Squares of euclidean distances; cosine distances as they are."
     );
-    println!("\n/// Thresholds at [`LOG_SHARES`] and [`NAMED_SHARES`].");
-    println!("pub struct Table {{\n    pub strangers: [[f32; {0}]; {1}],", COLUMNS.len(), LOG_SHARES.len());
-    println!("    pub known: [[f32; {}]; {}],\n}}\n", COLUMNS.len(), NAMED_SHARES.len());
+    println!("\nuse super::Table;\n");
     println!("/// Mean squared distance of a picture from the mean of all pictures of the same person.");
-    println!("pub const WITHIN_VARIANCE: f32 = {:.4};", within_variance(people));
-    let shares = COLUMNS.map(|(g, k)| 1.0 / g as f64 + 1.0 / k as f64);
-    println!("/// 1/g + 1/k for g pictures a person and k looks a visit of {COLUMNS:?}.");
-    println!("pub const VARIANCE_SHARES: [f32; {}] = {shares:.3?};", COLUMNS.len());
-    println!("/// Logarithms (base 10) of the share of strangers that come as near.");
-    println!("pub const LOG_SHARES: [f32; {}] = {LOG_SHARES:?};", LOG_SHARES.len());
-    println!("/// Share of looks at known people that come as near.");
-    println!("pub const NAMED_SHARES: [f32; {}] = {NAMED_SHARES:?};", NAMED_SHARES.len());
-    for (name, metric) in [("EUCLIDEAN", Metric::Euclidean), ("COSINE", Metric::Cosine)] {
-        let measured = COLUMNS.map(|(g, k)| column(people, metric, g, k));
-        let strangers = continued(&measured.each_ref().map(|column| &column.0[..]));
-        println!("\n#[rustfmt::skip]\npub static {name}: Table = Table {{");
-        rows("strangers", LOG_SHARES.len(), |row| strangers.iter().map(|column| column[row]).collect());
-        rows("known", NAMED_SHARES.len(), |row| measured.iter().map(|column| column.1[row]).collect());
+    println!("pub const WITHIN_VARIANCE: f32 = {:.4};", rates.within_variance);
+    for (name, Table { strangers, known }) in [("EUCLIDEAN", &rates.euclidean), ("COSINE", &rates.cosine)] {
+        println!("\n#[rustfmt::skip]\npub const {name}: Table = Table {{");
+        rows("strangers", strangers);
+        rows("known", known);
         println!("}};");
     }
 }
 
-fn rows(name: &str, count: usize, row: impl Fn(usize) -> Vec<f64>) {
+fn rows(name: &str, rows: &[Row]) {
     println!("    {name}: [");
-    for at in 0..count {
-        let cells: Vec<String> = row(at).iter().map(|v| format!("{v:.4}")).collect();
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|v| format!("{v:.4}")).collect();
         println!("        [{}],", cells.join(", "));
     }
     println!("    ],");
 }
 
+fn table(people: &[Person], metric: Metric) -> Table {
+    let columns = COLUMNS.map(|(g, k)| column(people, metric, g, k));
+    let strangers = continued(&columns.each_ref().map(|column| &column.strangers[..]));
+    let known = extended(columns.each_ref().map(|column| column.known.as_deref()));
+    let row = |columns: &[Vec<f64>], at: usize| std::array::from_fn(|column| columns[column][at].max(0.0) as f32);
+    Table { strangers: std::array::from_fn(|at| row(&strangers, at)), known: std::array::from_fn(|at| row(&known, at)) }
+}
+
 /// Thresholds for strangers and for known people, `g` pictures a person and `k` looks a visit.
-fn column(people: &[Person], metric: Metric, g: usize, k: usize) -> (Vec<Option<f64>>, Vec<f64>) {
+fn column(people: &[Person], metric: Metric, g: usize, k: usize) -> Column {
     let (mut strangers, mut known) = (Vec::new(), Vec::new());
     let draws = if g == 1 && k == 1 { 1 } else { DRAWS };
     for seed in 1..=draws {
@@ -78,9 +114,31 @@ fn column(people: &[Person], metric: Metric, g: usize, k: usize) -> (Vec<Option<
     known.sort_unstable_by(f32::total_cmp);
     let independent = strangers.len() as f64 / draws as f64;
     tell!("g = {g}, k = {k}: {independent} pairs of strangers, {} known, {draws} draws", known.len());
-    let shares = LOG_SHARES.iter().map(|share| 10f64.powf(*share));
+    let shares = LOG_SHARES.iter().map(|share| 10f64.powf(f64::from(*share)));
     let far = shares.map(|share| (share * independent >= ENOUGH).then(|| quantile(&strangers, share)));
-    (far.collect(), NAMED_SHARES.iter().map(|&share| quantile(&known, share)).collect())
+    let enough = known.len() as u64 >= draws * PEOPLE_WITH_PICTURES as u64;
+    let quantiles = || NAMED_SHARES.iter().map(|&share| quantile(&known, decimal(share))).collect();
+    Column { strangers: far.collect(), known: enough.then(quantiles) }
+}
+
+/// Fills in the columns that nobody has enough pictures for: distances of known people grow with the variance share. And
+/// lets none say that more pictures bring them further away.
+fn extended(columns: [Option<&[f64]>; VARIANCE_SHARES.len()]) -> Vec<Vec<f64>> {
+    let mut done: Vec<Vec<f64>> = Vec::new();
+    for (at, column) in columns.iter().enumerate().rev() {
+        let right = done.last();
+        let scaled = |right: &Vec<f64>| {
+            let part = f64::from(VARIANCE_SHARES[at] / VARIANCE_SHARES[at + 1]);
+            right.iter().map(|distance| distance * part).collect()
+        };
+        let mut whole = column.map(<[f64]>::to_vec).or_else(|| right.map(scaled)).unwrap_or_default();
+        for (distance, right) in whole.iter_mut().zip(right.into_iter().flatten()) {
+            *distance = distance.min(*right);
+        }
+        done.push(whole);
+    }
+    done.reverse();
+    done
 }
 
 /// Fills in what too few pairs were there for, and lets no column say that more noise brings strangers nearer.
@@ -100,6 +158,11 @@ fn continued(columns: &[&[Option<f64>]]) -> Vec<Vec<f64>> {
     }
     done.reverse();
     done
+}
+
+/// The share as it is written: as f32, 0.95 is a little less.
+fn decimal(share: f32) -> f64 {
+    (f64::from(share) * 1000.0).round() / 1000.0
 }
 
 fn quantile(sorted: &[f32], share: f64) -> f64 {

@@ -5,11 +5,13 @@ use crate::people::{Draw, Person};
 use namecam::config::Recognition;
 use namecam::pixels::Rgb;
 use namecam::recognition::matcher::Matcher;
+use namecam::recognition::rates::Rates;
 use namecam::recognition::rule::OF_A_PICTURE;
 use namecam::recognition::tracks::{Scene, Tracks};
 use namecam::recognition::{Descriptor, Engine};
 use namecam::sighting::Rect;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What is asked.
@@ -73,7 +75,13 @@ pub struct Outcome {
 }
 
 /// Draws galleries and visits until there have been `visits` of known people.
-pub fn measure(people: &[Person], setting: Setting, config: &Recognition, visits: usize) -> Option<Outcome> {
+pub fn measure(
+    people: &[Person],
+    rates: &Arc<Rates>,
+    setting: Setting,
+    config: &Recognition,
+    visits: usize,
+) -> Option<Outcome> {
     let looks = setting.looks.max(1);
     let with = |count: usize| -> Vec<usize> {
         (0..people.len()).filter(|&person| people[person].pictures.len() >= count).collect()
@@ -85,7 +93,7 @@ pub fn measure(people: &[Person], setting: Setting, config: &Recognition, visits
     let (mut outcome, mut draw, mut done) = (Outcome::default(), Draw(77), 0);
     while done < visits {
         let chosen: Vec<usize> = draw.some(setting.people, residents.len()).iter().map(|&at| residents[at]).collect();
-        let mut matcher = Matcher::new(config);
+        let mut matcher = Matcher::new(config, Some(Arc::clone(rates)));
         let mut probes = Vec::new();
         for &person in &chosen {
             let Person { name, pictures } = &people[person];

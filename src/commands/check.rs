@@ -86,7 +86,8 @@ impl Report<'_> {
                 let (strangers, known) = (strangers * 1000.0, known * 100.0);
                 let text = format!(
                     "expect {strangers:.1} of 1000 strangers with a name, and {known:.0} of 100 people named at the \
-                     first look"
+                     first look, by {}",
+                    threshold.rates.as_deref().unwrap_or_default()
                 );
                 out.push_str(&paragraph("           ", &text));
             }

@@ -216,7 +216,7 @@ pub const KEYS: &[Key] = &[
         models.recognizer = "dlib_face_recognition_resnet_model_v1.dat",
         Kind::Text,
         Text,
-        "the recognition model in that folder; another one than dlib's needs its sum in FILE.sha256, and has no false_name_budget",
+        "the recognition model in that folder; another one than dlib's needs its sum in FILE.sha256 and, for a false_name_budget, its rates in FILE.rates",
         restart
     ),
     key!(overlay.enabled = "yes", Kind::YesNo, YesNo, "draw boxes and names into the picture"),

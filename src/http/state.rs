@@ -52,6 +52,7 @@ pub fn state(stage: &Stage, role: Role) -> Value {
                 "strangers_named": threshold.strangers_named.map(round4),
                 "known_named": threshold.known_named.map(round4),
             })),
+            "rates": roster.threshold.as_ref().and_then(|threshold| threshold.rates.as_ref()),
         },
         "stream": {
             "viewers": stage.tiers.viewers(),

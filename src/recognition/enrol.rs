@@ -8,8 +8,9 @@ use super::gallery::{self, Listing};
 use super::hygiene::{self, Fate, Usable};
 use super::matcher::Matcher;
 use super::quality::Quality;
+use super::rates::Rates;
 use super::tilt::tilted;
-use super::{Engine, faces_on_still, is_found_again, models, outlook, picture};
+use super::{Engine, faces_on_still, is_found_again, outlook, picture};
 use crate::config::Config;
 use crate::pixels::Rgb;
 use crate::roster::{FaceNumbers, Person, Picture, Roster};
@@ -54,6 +55,10 @@ pub struct Memory {
 
 /// Why a picture is not used yet.
 const COMING: &str = "still being copied: it is tried again";
+
+/// Without rates, no budget can be kept.
+const NOT_MEASURED: &str = "how near strangers come with this recognizer is not known: the threshold alone decides about names. \
+     `make tables RECOGNIZER=FILE LFW=\"FOLDER ...\"` measures it with pictures of people and writes FILE.rates beside the model";
 
 /// Changes whenever a file's content does: device, inode, length, times of change.
 type Stamp = [i64; 7];
@@ -104,8 +109,8 @@ pub struct Enrolment {
     max_images: usize,
     jitters: u32,
     rule: crate::config::Recognition,
-    /// False: what is known of distances is not of this model.
-    measured: bool,
+    /// What was measured of the recognition model.
+    rates: Option<Arc<Rates>>,
 }
 
 impl Enrolment {
@@ -113,7 +118,7 @@ impl Enrolment {
     ///
     /// # Errors
     /// When the folder is missing or cannot be read: the old library then stays.
-    pub fn begin(config: &Config, memory: &mut Memory) -> anyhow::Result<Enrolment> {
+    pub fn begin(config: &Config, rates: Option<Arc<Rates>>, memory: &mut Memory) -> anyhow::Result<Enrolment> {
         memory.waiting.clear();
         let Listing { people, never, ignored } = gallery::list(&config.gallery.path)?;
         let max_images = config.gallery.max_images_per_person as usize;
@@ -128,8 +133,8 @@ impl Enrolment {
             folder: config.gallery.path.clone(),
             max_images,
             jitters: config.recognition.num_jitters,
-            rule: rule(config),
-            measured: models::is_measured(config),
+            rule: config.recognition.clone(),
+            rates,
         })
     }
 
@@ -177,7 +182,7 @@ impl Enrolment {
 
     /// The library, once every picture is done.
     pub fn finish(mut self, generation: u64) -> Library {
-        let mut matcher = Matcher::new(&self.rule);
+        let mut matcher = Matcher::new(&self.rule, self.rates.clone());
         let never = self.drafts.pop();
         let mut fates = hygiene::judge(&by_name(&self.drafts));
         fates.iter_mut().for_each(|fates| keep_at_most(self.max_images, fates));
@@ -208,26 +213,13 @@ impl Enrolment {
             let folder = self.folder.display();
             warnings.push(format!("nobody is in the gallery: put pictures of a person into {folder}/NAME/ and reload"));
         }
-        if !self.measured && matcher.people() > 0 {
-            warnings.push(
-                "how near strangers come was measured with dlib's own model: with another recognizer, the threshold alone \
-                 decides about names"
-                    .to_owned(),
-            );
+        if self.rates.is_none() && self.rule.false_name_budget > 0.0 && matcher.people() > 0 {
+            warnings.push(NOT_MEASURED.to_owned());
         }
         let threshold = Some(outlook::threshold(&matcher));
         let (never, ignored) = (never.unwrap_or_default(), self.ignored);
         Library { roster: Roster { generation, people, never, ignored, warnings, threshold }, matcher }
     }
-}
-
-/// What `[recognition]` says; of a model of which no rates are known, no budget can be kept.
-fn rule(config: &Config) -> crate::config::Recognition {
-    let mut rule = config.recognition.clone();
-    if !models::is_measured(config) {
-        rule.false_name_budget = 0.0;
-    }
-    rule
 }
 
 fn by_name(drafts: &[Draft]) -> Vec<(&str, &[Usable])> {

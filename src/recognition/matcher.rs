@@ -1,6 +1,7 @@
 //! Who a probe is: the nearest person within the threshold. Exact scans over flat matrices of descriptors; at 100,000
 //! pictures they take milliseconds (`make bench`), so there is no index that could be wrong.
 
+use super::rates::Rates;
 use super::rule::{Rule, Standing};
 use super::template::templates_of;
 use super::{DESCRIPTOR_LEN, Descriptor};
@@ -61,10 +62,10 @@ impl Match {
 }
 
 impl Matcher {
-    /// An empty gallery, with what `[recognition]` says about thresholds.
-    pub fn new(config: &Recognition) -> Matcher {
+    /// An empty gallery, with what `[recognition]` says about thresholds and what was measured of the recognition model.
+    pub fn new(config: &Recognition, rates: Option<Arc<Rates>>) -> Matcher {
         Matcher {
-            rule: Rule::new(config),
+            rule: Rule::new(config, rates),
             people: Vec::new(),
             templates: Rows::default(),
             variances: Vec::new(),
@@ -82,7 +83,7 @@ impl Matcher {
             return;
         }
         self.people.push(name.into());
-        for template in templates_of(&own, self.rule.separates()) {
+        for template in templates_of(&own, self.rule.separates(), self.rule.rates()) {
             self.templates.push(owner, &self.rule.prepared(&template.mean));
             self.variances.push(1.0 / template.effective);
         }

@@ -34,6 +34,7 @@ use crate::sighting::{Rect, Sighting, State};
 use enrol::{Enrolment, Library, Memory};
 use matcher::Matcher;
 use quality::Quality;
+use rates::Rates;
 use rule::OF_A_PICTURE;
 use std::sync::Arc;
 
@@ -99,18 +100,21 @@ pub struct Opened {
     pub engine: Box<dyn Engine>,
     /// Model and options, for the cache.
     pub tag: String,
+    /// What was measured of its recognition model; `None`: nothing.
+    pub rates: Option<Arc<Rates>>,
 }
 
-/// Checks and loads the models that the config asks for.
+/// Checks and loads the models that the config asks for, and the rates of its recognizer.
 ///
 /// # Errors
 /// Names the file that is missing or not what it should be.
 pub fn open(config: &Config) -> anyhow::Result<Opened> {
     let files = models::check(config)?;
+    let rates = models::rates(&files)?;
     engine::set_blas_threads(config.recognition.blas_threads);
     let detector = config.recognition.detector.as_str();
     let tag = format!("{ENROLMENT} {} {detector} {}", files.tag, config.recognition.num_jitters);
-    Ok(Opened { engine: Box::new(engine::Dlib::open(&files)?), tag })
+    Ok(Opened { engine: Box::new(engine::Dlib::open(&files)?), tag, rates })
 }
 
 /// The faces on a still picture, left to right. HOG now and then takes a collar or a flag for a face, and gives no score
@@ -181,7 +185,7 @@ pub fn identify(engine: &mut dyn Engine, matcher: &Matcher, jitters: u32, rgb: &
 /// When the folder is missing or cannot be read.
 pub fn load(config: &Config, opened: &mut Opened) -> anyhow::Result<Library> {
     let mut memory = Memory::for_once(cache::Cache::open(cache::folder().as_deref(), &opened.tag));
-    let mut enrolment = Enrolment::begin(config, &mut memory)?;
+    let mut enrolment = Enrolment::begin(config, opened.rates.clone(), &mut memory)?;
     let mut shown = progress::Progress::new();
     while enrolment.step(opened.engine.as_mut(), &mut memory) {
         shown.show(enrolment.progress());

@@ -1,12 +1,14 @@
 //! The model files: which ones the config needs, and whether each is what it claims to be. dlib aborts on a file that is
 //! cut short, so nothing reaches it that has not the right SHA-256.
 
+use super::rates::{self, Rates};
 use crate::config::{Config, Detector, Landmarks};
 use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A model that is known by its sum. Sizes and sums are those of dlib's author, <http://dlib.net/files/>.
 struct Known {
@@ -40,6 +42,8 @@ pub struct ModelFiles {
     pub landmarks: PathBuf,
     /// The descriptor network's.
     pub recognizer: PathBuf,
+    /// The SHA-256 of that one.
+    pub sha256: String,
     /// Tells descriptors of different models apart: two of them must never be compared.
     pub tag: String,
 }
@@ -63,7 +67,25 @@ pub fn check(config: &Config) -> anyhow::Result<ModelFiles> {
     let sum = if name == RESNET.file { RESNET.sha256.to_owned() } else { own_sum(folder, name)? };
     let recognizer = checked(folder, name, &sum)?;
     let tag = format!("{sum} {}", config.recognition.landmarks.as_str());
-    Ok(ModelFiles { detector, landmarks, recognizer, tag })
+    Ok(ModelFiles { detector, landmarks, recognizer, sha256: sum, tag })
+}
+
+/// What was measured of the recognizer: what `MODEL.rates` beside it says, else, of dlib's own, what is built in; else
+/// nothing.
+///
+/// # Errors
+/// When that file is of another model or no such file at all; it is named, with the line.
+pub fn rates(files: &ModelFiles) -> anyhow::Result<Option<Arc<Rates>>> {
+    let own = rates::read(&beside(&files.recognizer, "rates"), &files.sha256)?.map(Arc::new);
+    Ok(own.or_else(|| (files.sha256 == RESNET.sha256).then(Arc::default)))
+}
+
+/// `MODEL.ending` beside a model.
+fn beside(model: &Path, ending: &str) -> PathBuf {
+    let mut name = model.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
 }
 
 fn checked(folder: &Path, name: &str, expected: &str) -> anyhow::Result<PathBuf> {
@@ -80,14 +102,9 @@ fn checked(folder: &Path, name: &str, expected: &str) -> anyhow::Result<PathBuf>
     Ok(path)
 }
 
-/// True for the model that the tables of [`super::rates`] were measured with.
-pub fn is_measured(config: &Config) -> bool {
-    config.models.recognizer == RESNET.file
-}
-
 /// Another recognition model brings its sum in a file beside it, as `sha256sum MODEL > MODEL.sha256` writes it.
 fn own_sum(folder: &Path, name: &str) -> anyhow::Result<String> {
-    let path = folder.join(format!("{name}.sha256"));
+    let path = beside(&folder.join(name), "sha256");
     let text = std::fs::read_to_string(&path).with_context(|| {
         format!("model {name} needs its SHA-256 in {}: sha256sum MODEL > MODEL.sha256", path.display())
     })?;
@@ -154,5 +171,24 @@ mod tests {
         let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         std::fs::write(folder.path().join("mine.dat.sha256"), format!("{sum}  mine.dat\n")).unwrap();
         assert!(check(&config).unwrap().tag.starts_with(sum));
+    }
+    #[test]
+    fn rates_lie_beside_a_model_and_of_dlibs_own_are_built_in_whatever_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = |sha256: &str| ModelFiles {
+            detector: None,
+            landmarks: PathBuf::new(),
+            recognizer: folder.path().join("mine.dat"),
+            sha256: sha256.to_owned(),
+            tag: String::new(),
+        };
+        let other = "0".repeat(64);
+        assert_eq!(rates(&files(&other)).unwrap(), None);
+        assert_eq!(rates(&files(RESNET.sha256)).unwrap().unwrap(), Arc::default());
+        let text = rates::text(&Rates { within_variance: 0.08, ..Rates::default() }, &other, "a test");
+        std::fs::write(folder.path().join("mine.dat.rates"), text).unwrap();
+        assert_eq!(rates(&files(&other)).unwrap().unwrap().within_variance, 0.08);
+        let error = rates(&files(RESNET.sha256)).unwrap_err().to_string();
+        assert!(error.contains("mine.dat.rates:5: this is of the model"), "{error}");
     }
 }

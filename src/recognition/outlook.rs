@@ -2,7 +2,6 @@
 
 use super::hygiene::Usable;
 use super::matcher::{Match, Matcher};
-use super::rates;
 use super::rule::OF_A_PICTURE;
 use crate::roster::Threshold;
 use crate::sighting::Near;
@@ -21,14 +20,15 @@ pub fn threshold(matcher: &Matcher) -> Threshold {
     let variance_share = 1.0 + middle(matcher.variances());
     let distance = matcher.limit(variance_share, OF_A_PICTURE);
     let (metric, templates) = (rule.metric(), matcher.templates());
-    let somebody = templates > 0;
+    let (rates, expected) = (rule.rates(), rule.is_measured() && templates > 0);
     Threshold {
         metric: metric.as_str(),
         distance,
         outermost: rule.outermost(),
         false_name_budget: rule.budget(),
-        strangers_named: somebody.then(|| rates::stranger_share(metric, distance, templates, variance_share)),
-        known_named: somebody.then(|| rates::named_share(metric, distance, variance_share)),
+        strangers_named: expected.then(|| rates.stranger_share(metric, distance, templates, variance_share)),
+        known_named: expected.then(|| rates.named_share(metric, distance, variance_share)),
+        rates: rule.is_measured().then(|| rates.name.clone()),
         why: why(matcher, distance),
     }
 }
@@ -36,6 +36,10 @@ pub fn threshold(matcher: &Matcher) -> Threshold {
 fn why(matcher: &Matcher, distance: f32) -> String {
     let rule = matcher.rule();
     let budget = rule.budget();
+    if !rule.is_measured() {
+        return "no rates are known of this recognizer: whoever has the nearest picture within the threshold is named"
+            .to_owned();
+    }
     if budget <= 0.0 {
         return "false_name_budget is 0: whoever has the nearest picture within the threshold is named".to_owned();
     }
@@ -100,10 +104,12 @@ mod tests {
     use super::*;
     use crate::config::{Config, Recognition};
     use crate::recognition::DESCRIPTOR_LEN;
+    use crate::recognition::rates::Rates;
+    use std::sync::Arc;
 
-    fn gallery(people: usize, budget: f32) -> Threshold {
+    fn gallery(people: usize, budget: f32, rates: Option<Arc<Rates>>) -> Threshold {
         let defaults = Config::defaults("/".as_ref()).recognition;
-        let mut matcher = Matcher::new(&Recognition { false_name_budget: budget, ..defaults });
+        let mut matcher = Matcher::new(&Recognition { false_name_budget: budget, ..defaults }, rates);
         for person in 0..people {
             matcher.add(&person.to_string(), [("".into(), [person as f32; DESCRIPTOR_LEN])]);
         }
@@ -112,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_promise_is_what_the_table_says_of_the_threshold() {
-        let ten = gallery(10, 0.005);
+        let ten = gallery(10, 0.005, Some(Arc::default()));
         assert!(ten.strangers_named.is_some_and(|share| (0.003..=0.005).contains(&share)), "{ten:?}");
         assert!(ten.known_named.is_some_and(|share| (0.8..0.95).contains(&share)), "{ten:?}");
         assert!(ten.why.starts_with("at most 0.5 % of strangers may get a name"), "{}", ten.why);
@@ -120,10 +126,19 @@ mod tests {
 
     #[test]
     fn the_seeds_rule_names_one_stranger_in_twenty_or_more_with_ten_people() {
-        let seed = gallery(10, 0.0);
+        let seed = gallery(10, 0.0, Some(Arc::default()));
         assert_eq!((seed.distance, seed.false_name_budget), (0.6, 0.0));
         assert!(seed.strangers_named.is_some_and(|share| share > 0.04), "{seed:?}");
-        let nobody = gallery(0, 0.005);
+        let nobody = gallery(0, 0.005, Some(Arc::default()));
         assert_eq!((nobody.strangers_named, nobody.known_named), (None, None));
+    }
+    #[test]
+    fn of_a_model_that_was_not_measured_nothing_is_promised() {
+        let unmeasured = gallery(10, 0.005, None);
+        assert_eq!((unmeasured.distance, unmeasured.false_name_budget, &unmeasured.rates), (0.6, 0.0, &None));
+        assert_eq!((unmeasured.strangers_named, unmeasured.known_named), (None, None));
+        assert!(unmeasured.why.starts_with("no rates are known of this recognizer"), "{}", unmeasured.why);
+        let own = Rates { name: "mine.dat.rates".into(), ..Rates::default() };
+        assert_eq!(gallery(10, 0.005, Some(Arc::new(own))).rates.as_deref(), Some("mine.dat.rates"));
     }
 }

@@ -1,9 +1,11 @@
 //! The name rule: from `false_name_budget`, the gallery and the number of looks to the distance within which a face gets a
 //! name.
 
+use super::Descriptor;
 use super::matcher::unit;
-use super::{Descriptor, rates};
+use super::rates::Rates;
 use crate::config::{Metric, Recognition, Templates};
+use std::sync::Arc;
 
 /// The share of the budget that one look of a track may use up. A visit gives a stranger several chances: on LFW, 1.7
 /// times as many strangers had got a name within five looks as at the first one (`make accuracy`).
@@ -14,7 +16,8 @@ pub const OF_A_PICTURE: f32 = 1.0;
 /// for the name has been seen, and one bad look does not unsay it.
 pub const TO_KEEP: f32 = 20.0 * OF_A_VISIT;
 
-/// Nearer than this to a second person as well, a face gets neither name.
+/// Nearer than this to a second person as well, a face gets neither name. Of dlib's model; euclidean distances of another
+/// one are as much longer or shorter as its pictures of one person are apart, and cosine distances know no length.
 const MARGIN: f32 = 0.02;
 const COSINE_MARGIN: f32 = 0.004;
 
@@ -40,14 +43,29 @@ pub struct Rule {
     /// The share of strangers' visits that may get a name; 0: `outermost` alone decides, as in the seed.
     budget: f32,
     templates: Templates,
+    /// What was measured of the recognition model; of one of which nothing was, dlib's.
+    rates: Arc<Rates>,
+    measured: bool,
 }
 
 impl Rule {
-    /// The rule of a config.
-    pub fn new(config: &Recognition) -> Rule {
-        let budget = config.false_name_budget;
+    /// The rule of a config, with the rates of the recognition model. Without any, no budget can be kept.
+    pub fn new(config: &Recognition, rates: Option<Arc<Rates>>) -> Rule {
+        let measured = rates.is_some();
+        let budget = if measured { config.false_name_budget } else { 0.0 };
         let templates = if budget > 0.0 { config.templates } else { Templates::Exemplars };
-        Rule { metric: config.metric, outermost: config.outermost(), budget, templates }
+        let (metric, outermost) = (config.metric, config.outermost());
+        Rule { metric, outermost, budget, templates, rates: rates.unwrap_or_default(), measured }
+    }
+
+    /// The rates that it judges by.
+    pub fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
+    /// False when those are not of the recognition model, of which nothing is known.
+    pub fn is_measured(&self) -> bool {
+        self.measured
     }
 
     /// What distances are measured in.
@@ -75,13 +93,13 @@ impl Rule {
         if self.budget <= 0.0 {
             return self.outermost;
         }
-        rates::threshold(self.metric, self.budget * share, templates, variance_share).min(self.outermost)
+        self.rates.threshold(self.metric, self.budget * share, templates, variance_share).min(self.outermost)
     }
 
     /// Whether the nearest person may be named.
     pub(super) fn standing(&self, distance: f32, limit: f32, runner_up: Option<f32>, barred: bool) -> Standing {
         let margin = match self.metric {
-            Metric::Euclidean => MARGIN,
+            Metric::Euclidean => MARGIN * self.rates.scale(),
             Metric::Cosine => COSINE_MARGIN,
         };
         if barred {

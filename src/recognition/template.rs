@@ -1,11 +1,12 @@
 //! What a person is compared by: the mean of her pictures, or several where the pictures fall apart (a child who grew up).
 
 use super::matcher::squared_distance;
-use super::rates::effective_count;
+use super::rates::Rates;
 use super::{DESCRIPTOR_LEN, Descriptor};
 
 /// Means of one person's pictures that are further apart than this are kept apart: it is the distance at which dlib's
-/// authors take two pictures for different people. On LFW, it parts the pictures of hardly anybody.
+/// authors take two pictures for different people. On LFW, it parts the pictures of hardly anybody; with a model whose
+/// distances are longer it would part many, so it grows with them.
 const APART: f32 = 0.6;
 
 /// So many pictures are grouped, which takes the cube of their number; more of them join the nearest group.
@@ -21,9 +22,10 @@ pub struct Template {
 }
 
 /// The templates of one person; with `separate`, each picture is one.
-pub fn templates_of(pictures: &[Descriptor], separate: bool) -> Vec<Template> {
+pub fn templates_of(pictures: &[Descriptor], separate: bool, rates: &Rates) -> Vec<Template> {
     let (first, rest) = pictures.split_at(pictures.len().min(if separate { usize::MAX } else { GROUPED }));
     let mut groups: Vec<Vec<&Descriptor>> = first.iter().map(|picture| vec![picture]).collect();
+    let apart = APART * rates.scale();
     // The two nearest groups become one, until all are apart.
     while !separate && groups.len() > 1 {
         let mut nearest = (f32::INFINITY, 0, 0);
@@ -36,7 +38,7 @@ pub fn templates_of(pictures: &[Descriptor], separate: bool) -> Vec<Template> {
                 }
             }
         }
-        if nearest.0 > APART * APART {
+        if nearest.0 > apart * apart {
             break;
         }
         let joining = groups.remove(nearest.2);
@@ -49,12 +51,12 @@ pub fn templates_of(pictures: &[Descriptor], separate: bool) -> Vec<Template> {
             group.push(picture);
         }
     }
-    groups.iter().map(|group| template(group)).collect()
+    groups.iter().map(|group| template(group, rates)).collect()
 }
 
-fn template(group: &[&Descriptor]) -> Template {
+fn template(group: &[&Descriptor], rates: &Rates) -> Template {
     let mean = mean(group.iter().map(|d| (**d, 1.0)));
-    Template { mean, effective: effective_count(group.len(), spread(group.iter().map(|d| (**d, 1.0)), &mean)) }
+    Template { mean, effective: rates.effective_count(group.len(), spread(group.iter().map(|d| (**d, 1.0)), &mean)) }
 }
 
 /// The mean of descriptors with weights.
@@ -90,18 +92,21 @@ mod tests {
     #[test]
     fn pictures_that_fall_apart_make_two_means_whatever_their_order() {
         for order in [[0.0, 0.1, 1.0, 1.1], [1.1, 0.0, 1.0, 0.1]] {
-            let mut means: Vec<f32> = templates_of(&order.map(at), false).iter().map(|t| t.mean[7]).collect();
+            let mut means: Vec<f32> =
+                templates_of(&order.map(at), false, &Rates::default()).iter().map(|t| t.mean[7]).collect();
             means.sort_by(f32::total_cmp);
             assert!((means[0] - 0.05).abs() < 1e-6 && (means[1] - 1.05).abs() < 1e-6, "{means:?}");
         }
-        assert_eq!(templates_of(&[at(0.0), at(0.1)], true).len(), 2);
+        assert_eq!(templates_of(&[at(0.0), at(0.1)], true, &Rates::default()).len(), 2);
+        let longer = Rates { within_variance: Rates::default().within_variance * 4.0, ..Rates::default() };
+        assert_eq!([0.7, 1.3].map(|x| templates_of(&[at(0.0), at(x)], false, &longer).len()), [1, 2]);
     }
 
     #[test]
     fn copies_of_one_picture_are_worth_one() {
-        let copies = templates_of(&[at(0.3); 5], false);
+        let copies = templates_of(&[at(0.3); 5], false, &Rates::default());
         assert_eq!((copies.len(), copies[0].effective), (1, 1.0));
-        let apart = templates_of(&[at(0.0), at(0.5)], false);
+        let apart = templates_of(&[at(0.0), at(0.5)], false, &Rates::default());
         assert_eq!((apart.len(), apart[0].effective), (1, 2.0));
     }
 }

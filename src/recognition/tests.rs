@@ -61,7 +61,7 @@ fn config(root: &Path) -> Config {
 }
 
 fn enrol(config: &Config, fake: &mut Fake, memory: &mut Memory) -> Library {
-    let mut enrolment = Enrolment::begin(config, memory).unwrap();
+    let mut enrolment = Enrolment::begin(config, Some(Arc::default()), memory).unwrap();
     while enrolment.step(fake, memory) {}
     enrolment.finish(1)
 }

@@ -231,7 +231,7 @@ fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene) -> Sighting {
             limit: found.map(|found| found.limit),
             pictures: found.map(|found| found.pictures.clone()).unwrap_or_default(),
             looks: track.looks.total(),
-            effective_looks: track.effective_looks(),
+            effective_looks: scene.matcher.map_or(0.0, |matcher| track.effective_looks(matcher)),
             width_px: track.quality.width_px,
             sharpness: track.quality.sharpness,
             reason,

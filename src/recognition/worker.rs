@@ -164,7 +164,9 @@ impl<'a> Worker<'a> {
     }
 
     fn begin_enrolment(&mut self) {
-        match Enrolment::begin(&self.config, &mut self.memory) {
+        let opened = self.coming.as_ref().or(self.opened.as_ref());
+        let rates = opened.and_then(|(opened, _)| opened.rates.clone());
+        match Enrolment::begin(&self.config, rates, &mut self.memory) {
             Ok(enrolment) => self.enrolment = Some((enrolment, Progress::new())),
             Err(error) => {
                 let error = format!("{error:#}");
@@ -282,7 +284,7 @@ impl<'a> Worker<'a> {
         let config = with_options(&self.config.recognition, options);
         let engine = opened.engine.as_mut();
         let interval = self.stage.health.pace().interval;
-        let nobody = Matcher::new(&config);
+        let nobody = Matcher::new(&config, None);
         // While the first gallery is on its way, nobody can be said to be unknown.
         let matcher = match &self.library {
             Some((_, matcher)) => Some(matcher),

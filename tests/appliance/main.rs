@@ -9,5 +9,6 @@ mod commands;
 mod gallery;
 mod names;
 mod pixels;
+mod recognizer;
 mod service;
 mod stream;

@@ -270,6 +270,7 @@ fn state_has_the_shape_that_scripts_rely_on() {
         "pace_why",
         "threshold_why",
         "expected",
+        "rates",
     ];
     assert_eq!(keys(&state["recognition"]), recognition);
     assert_eq!(

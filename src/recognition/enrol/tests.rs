@@ -42,7 +42,7 @@ fn enrol(root: &Path, most: u32) -> (Library, usize) {
     config.gallery.path = root.to_owned();
     config.gallery.max_images_per_person = most;
     let (mut plane, mut memory) = (Plane { described: 0 }, Memory::new(Cache::open(None, "")));
-    let mut enrolment = Enrolment::begin(&config, &mut memory).unwrap();
+    let mut enrolment = Enrolment::begin(&config, Some(Arc::default()), &mut memory).unwrap();
     while enrolment.step(&mut plane, &mut memory) {}
     (enrolment.finish(1), plane.described)
 }

@@ -13,7 +13,7 @@ fn config(metric: Metric, budget: f32) -> Recognition {
 }
 
 fn gallery(config: &Recognition) -> Matcher {
-    let mut matcher = Matcher::new(config);
+    let mut matcher = Matcher::new(config, Some(Arc::default()));
     matcher.add("Alice", [("a1".into(), descriptor(1.0, 0.0)), ("a2".into(), descriptor(0.6, 0.0))]);
     matcher.add("Nobody", []);
     matcher.add("Bob", [("b1".into(), descriptor(0.0, 1.0))]);
@@ -57,7 +57,7 @@ fn the_runner_up_is_another_person_not_another_picture() {
 
 #[test]
 fn a_face_between_two_people_gets_neither_name() {
-    let mut matcher = Matcher::new(&config(Metric::Euclidean, 0.005));
+    let mut matcher = Matcher::new(&config(Metric::Euclidean, 0.005), Some(Arc::default()));
     matcher.add("Minho", [("m".into(), descriptor(0.0, 0.0))]);
     matcher.add("Jiho", [("j".into(), descriptor(0.3, 0.0))]);
     let standing = |x: f32| matcher.find(&descriptor(x, 0.0), 1.0, 1.0).unwrap().standing;
@@ -82,7 +82,7 @@ fn who_is_nearest_to_what_shall_not_be_named_gets_no_name_and_no_one_else_does()
 #[test]
 fn more_people_draw_the_threshold_nearer_and_more_pictures_do_too() {
     let limit = |people: usize, pictures: usize, metric| {
-        let mut matcher = Matcher::new(&config(metric, 0.005));
+        let mut matcher = Matcher::new(&config(metric, 0.005), Some(Arc::default()));
         for person in 0..people {
             // Apart enough to be independent, near enough to be one person.
             let own = (0..pictures).map(|at| ("".into(), descriptor(at as f32 * 0.5, person as f32)));
@@ -108,7 +108,7 @@ fn the_cosine_distance_is_one_less_the_cosine_whatever_the_lengths() {
 #[test]
 fn an_empty_gallery_and_a_probe_of_nan_match_nobody() {
     let config = config(Metric::Euclidean, 0.005);
-    assert_eq!(Matcher::new(&config).find(&descriptor(0.0, 0.0), 1.0, 1.0), None);
+    assert_eq!(Matcher::new(&config, Some(Arc::default())).find(&descriptor(0.0, 0.0), 1.0, 1.0), None);
     assert_eq!(gallery(&config).find(&[f32::NAN; DESCRIPTOR_LEN], 1.0, 1.0), None);
     assert_eq!(gallery(&config).people(), 2);
 }

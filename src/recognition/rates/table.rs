@@ -1,23 +1,13 @@
 //! Made by `make tables DESCRIPTORS=FILE`; where the descriptors come from stands in docs/ACCURACY.md.
 //! Rows: shares; columns: `VARIANCE_SHARES`. Squares of euclidean distances; cosine distances as they are.
 
-/// Thresholds at [`LOG_SHARES`] and [`NAMED_SHARES`].
-pub struct Table {
-    pub strangers: [[f32; 7]; 11],
-    pub known: [[f32; 7]; 10],
-}
+use super::Table;
 
 /// Mean squared distance of a picture from the mean of all pictures of the same person.
 pub const WITHIN_VARIANCE: f32 = 0.0978;
-/// 1/g + 1/k for g pictures a person and k looks a visit of [(5, 5), (3, 3), (2, 2), (5, 1), (3, 1), (2, 1), (1, 1)].
-pub const VARIANCE_SHARES: [f32; 7] = [0.400, 0.667, 1.000, 1.200, 1.333, 1.500, 2.000];
-/// Logarithms (base 10) of the share of strangers that come as near.
-pub const LOG_SHARES: [f32; 11] = [-6.0, -5.5, -5.0, -4.5, -4.0, -3.5, -3.0, -2.5, -2.0, -1.5, -1.0];
-/// Share of looks at known people that come as near.
-pub const NAMED_SHARES: [f32; 10] = [0.05, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 0.998];
 
 #[rustfmt::skip]
-pub static EUCLIDEAN: Table = Table {
+pub const EUCLIDEAN: Table = Table {
     strangers: [
         [0.0476, 0.0651, 0.0853, 0.0881, 0.0977, 0.1049, 0.1238],
         [0.0771, 0.0947, 0.1148, 0.1176, 0.1272, 0.1344, 0.1534],
@@ -46,7 +36,7 @@ pub static EUCLIDEAN: Table = Table {
 };
 
 #[rustfmt::skip]
-pub static COSINE: Table = Table {
+pub const COSINE: Table = Table {
     strangers: [
         [0.0164, 0.0202, 0.0249, 0.0263, 0.0286, 0.0307, 0.0344],
         [0.0231, 0.0268, 0.0315, 0.0329, 0.0352, 0.0373, 0.0410],

@@ -2,7 +2,7 @@
 
 use crate::recognition::Descriptor;
 use crate::recognition::matcher::squared_distance;
-use crate::recognition::rates::effective_count;
+use crate::recognition::rates::Rates;
 use crate::recognition::template::{mean, spread};
 use std::collections::VecDeque;
 
@@ -38,8 +38,8 @@ impl Looks {
     }
 
     /// How many independent looks they are worth.
-    pub fn effective(&self, mean: &Descriptor) -> f32 {
-        effective_count(self.kept.len(), spread(self.kept.iter().copied(), mean))
+    pub fn effective(&self, mean: &Descriptor, rates: &Rates) -> f32 {
+        rates.effective_count(self.kept.len(), spread(self.kept.iter().copied(), mean))
     }
 
     /// How far a new look is from those that are kept; `None` before the first.

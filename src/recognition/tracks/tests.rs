@@ -46,7 +46,7 @@ struct Room {
 impl Room {
     fn new() -> Room {
         let config: Recognition = Config::defaults(Path::new("/")).recognition;
-        let mut matcher = Matcher::new(&config);
+        let mut matcher = Matcher::new(&config, Some(Arc::default()));
         matcher.add("Alice", [("a".into(), of(ALICE))]);
         matcher.add("Bob", [("b".into(), of(BOB))]);
         Room { engine: Fake::default(), tracks: Tracks::default(), matcher, is_new: true, start: Instant::now() }
@@ -195,7 +195,7 @@ fn a_face_that_the_detector_misses_stays_for_a_moment_and_comes_back_as_itself()
 fn whoever_leaves_the_gallery_loses_the_name_at_once() {
     let mut room = Room::new();
     room.look(0, &[(ALICE, 100)]);
-    room.matcher = Matcher::new(&Config::defaults(Path::new("/")).recognition);
+    room.matcher = Matcher::new(&Config::defaults(Path::new("/")).recognition, Some(Arc::default()));
     room.matcher.add("Bob", [("b".into(), of(BOB))]);
     room.is_new = true;
     let face = room.look(200, &[(ALICE, 100)]).remove(0);

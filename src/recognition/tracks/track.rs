@@ -186,7 +186,7 @@ impl Track {
     /// Compares it with the gallery. `new_look`: there has been a description since the last time.
     pub fn judge(&mut self, matcher: &Matcher, new_look: bool) {
         let Some(mean) = self.looks.mean() else { return };
-        let variance = 1.0 / self.looks.effective(&mean);
+        let variance = 1.0 / self.looks.effective(&mean, matcher.rule().rates());
         self.found = matcher.find(&mean, variance, OF_A_VISIT);
         self.judged = true;
         let wanted = self.found.as_ref().and_then(Match::name).cloned();
@@ -247,8 +247,8 @@ impl Track {
     }
 
     /// How many independent looks it has been compared by.
-    pub fn effective_looks(&self) -> f32 {
-        self.looks.mean().map_or(0.0, |mean| self.looks.effective(&mean))
+    pub fn effective_looks(&self, matcher: &Matcher) -> f32 {
+        self.looks.mean().map_or(0.0, |mean| self.looks.effective(&mean, matcher.rule().rates()))
     }
 
     /// Why it is named or not.

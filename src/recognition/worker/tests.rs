@@ -27,7 +27,7 @@ impl Engine for Fake {
 fn opened(config: &Config, slow: u64) -> Opened {
     let landmarks = config.recognition.landmarks;
     let engine = Box::new(Fake { landmarks, slow: Duration::from_millis(slow) });
-    Opened { engine, tag: landmarks.as_str().to_owned() }
+    Opened { engine, tag: landmarks.as_str().to_owned(), rates: Some(Arc::default()) }
 }
 
 fn quick(config: &Config) -> anyhow::Result<Opened> {

@@ -1,0 +1,118 @@
+//! Another recognition model: its own sum, its own rates, and descriptors that are never mixed with those of dlib's.
+
+use crate::support::{Home, picture, repo};
+use namecam::recognition::models::hex;
+use namecam::recognition::rates::{self, Rates};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::os::unix::fs::symlink;
+
+const LANDMARKS: &str = "shape_predictor_5_face_landmarks.dat";
+const RESNET: &str = "dlib_face_recognition_resnet_model_v1.dat";
+
+/// A home whose models are dlib's and, with the name `mine.dat`, one of the same network that differs in one weight.
+fn with_another_model() -> (Home, String) {
+    let home = Home::new("");
+    std::fs::create_dir(home.path("models")).unwrap();
+    for name in [LANDMARKS, RESNET] {
+        symlink(repo().join("models").join(name), home.path("models").join(name))
+            .expect("models are there: make setup");
+    }
+    let mut bytes = std::fs::read(repo().join("models").join(RESNET)).expect("models are there: make setup");
+    let at = a_weight(&bytes);
+    bytes[at] ^= 1;
+    home.put("models/mine.dat", &bytes);
+    let sum = hex(&Sha256::digest(&bytes));
+    home.put("models/mine.dat.sha256", format!("{sum}  mine.dat\n").as_bytes());
+    home.enrol("Barack Obama", "obama.jpg");
+    home.enrol("Joe Biden", "biden.jpg");
+    (home, sum)
+}
+
+/// Where in the middle of dlib's file a weight begins: a little-endian float of a small size, and so are those behind it.
+fn a_weight(bytes: &[u8]) -> usize {
+    let is_weight = |four: &[u8]| (0x30..0x40).contains(&(four[3] & 0x7f));
+    let middle = bytes.len() / 2;
+    let many = bytes[middle..].windows(80).position(|weights| weights.chunks(4).all(is_weight));
+    middle + many.expect("twenty weights in a row")
+}
+
+fn run(home: &Home, recognizer: &str, words: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = home.command();
+    let set =
+        [("models.path", home.path("models").display().to_string()), ("models.recognizer", recognizer.to_owned())];
+    command.args(words);
+    for (key, value) in set {
+        command.args(["--set", &format!("{key}={value}")]);
+    }
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn check(home: &Home, recognizer: &str) -> Value {
+    let (_, stdout, stderr) = run(home, recognizer, &["check", "--json"]);
+    serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}{stderr}"))
+}
+
+/// The first face on another picture of Obama.
+fn obama(home: &Home, recognizer: &str) -> (Value, String) {
+    let (_, stdout, stderr) = run(home, recognizer, &["identify", "--json", picture("obama2.jpg").to_str().unwrap()]);
+    let line: Value = serde_json::from_str(stdout.trim()).unwrap_or_else(|error| panic!("{error}: {stdout}{stderr}"));
+    (line["faces"][0].clone(), stderr)
+}
+
+#[test]
+fn another_model_keeps_the_budget_with_rates_of_its_own_and_without_them_the_threshold_decides() {
+    let (home, sum) = with_another_model();
+    let checked = check(&home, "mine.dat");
+    let warnings = checked["gallery"]["warnings"].to_string();
+    assert!(warnings.contains("make tables RECOGNIZER=FILE"), "{warnings}");
+    let threshold = &checked["threshold"];
+    assert_eq!((&threshold["rates"], &threshold["false_name_budget"]), (&Value::Null, &0.0.into()), "{threshold}");
+    assert_eq!(
+        (obama(&home, "mine.dat").0["threshold"].as_f64(), &threshold["strangers_named"]),
+        (Some(0.6), &Value::Null)
+    );
+
+    home.put("models/mine.dat.rates", rates::text(&Rates::default(), &sum, "a test").as_bytes());
+    let checked = check(&home, "mine.dat");
+    let threshold = &checked["threshold"];
+    assert_eq!(threshold["rates"], "mine.dat.rates", "{checked}");
+    assert!(threshold["false_name_budget"].as_f64().is_some_and(|budget| budget > 0.0), "{threshold}");
+    assert!(threshold["strangers_named"].as_f64().is_some_and(|share| share <= 0.005), "{threshold}");
+    let (face, _) = obama(&home, "mine.dat");
+    assert!(face["name"] == "Barack Obama" && face["threshold"].as_f64().unwrap() < 0.6, "{face}");
+    assert!(face["why"].as_str().unwrap().contains("false_name_budget, 2 people"), "{face}");
+    let (_, text, _) = run(&home, "mine.dat", &["check"]);
+    assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains("first look, by mine.dat.rates"), "{text}");
+}
+
+#[test]
+fn rates_of_another_model_and_broken_ones_are_refused_as_a_wrong_model_is() {
+    let (home, sum) = with_another_model();
+    let whole = rates::text(&Rates::default(), &sum, "a test");
+    let of_dlib = rates::text(&Rates::default(), &"0".repeat(64), "a test");
+    let cut = whole[..whole.len() / 2].to_owned();
+    for (text, said) in [(of_dlib, "mine.dat.rates:5: this is of the model"), (cut, "mine.dat.rates:")] {
+        home.put("models/mine.dat.rates", text.as_bytes());
+        let (status, stdout, _) = run(&home, "mine.dat", &["check"]);
+        // Long words are put on a line of their own.
+        let words = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(status == Some(2) && words.contains(said) && words.contains("make tables"), "{status:?} {stdout}");
+    }
+    assert_eq!(obama(&home, RESNET).0["name"], "Barack Obama", "dlib's own model is not concerned");
+}
+
+#[test]
+fn what_one_model_made_of_the_gallery_is_not_compared_with_what_another_makes() {
+    let (home, _) = with_another_model();
+    obama(&home, RESNET);
+    let (of_dlib, log) = obama(&home, RESNET);
+    assert!(!log.contains("made anew"), "{log}");
+    let (of_mine, log) = obama(&home, "mine.dat");
+    assert!(log.contains("of another version or model") && of_mine["name"] == "Barack Obama", "{log}");
+    let (again, log) = obama(&home, RESNET);
+    assert!(log.contains("of another version or model"), "{log}");
+    assert_eq!(again["distance"], of_dlib["distance"]);
+}
