@@ -199,7 +199,7 @@ mod tests {
         for part in [
             r#""sharpness":0.3,"brightness":120.3,"nearest_own":null"#,
             r#""spread":0.207,"#,
-            r#""distance":0.487,"outermost":0.6,"false_name_budget":0.005,"strangers_named":0.0041,"known_named":null"#,
+            r#""distance":0.487,"outermost":0.6,"false_name_budget":0.005,"rates":null,"strangers_named":0.0041,"known_named":null"#,
         ] {
             assert!(json.contains(part), "{part} in {json}");
         }
