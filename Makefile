@@ -1,6 +1,6 @@
 # Everything that can be done here. `make` prints the list.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo run test bench accuracy tables sample-ini models-68 build release cross deb board-test clean
+.PHONY: help setup data demo run test bench accuracy crossing tables sample-ini models-68 build release cross deb board-test clean
 
 CARGO ?= cargo
 # More arguments for `make demo`, `run`, `bench` and `board-test`: make run ARGS="--config my.ini"
@@ -49,6 +49,9 @@ PLOT := $(if $(RECOGNIZER),target/accuracy,docs)/accuracy.svg
 accuracy: setup ## how often names are right, on LFW="FOLDER ..." or DESCRIPTORS=FILE [PAIRS=FILE]: tables, and docs/accuracy.svg
 	@mkdir -p target/accuracy
 	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- rates $(PEOPLE) $(if $(PAIRS),--pairs $(PAIRS)) --svg $(PLOT) $(ARGS)
+
+crossing: setup ## how well people are followed who cross, leave and come again: made-up scenes of the people in LFW="FOLDER ..."
+	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- crossing --lfw "$(LFW)" $(ARGS)
 
 tables: setup ## make the tables of rates again, from LFW= or DESCRIPTORS=; of RECOGNIZER=FILE: models/FILE.rates
 ifeq ($(RECOGNIZER),)

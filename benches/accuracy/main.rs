@@ -5,6 +5,7 @@ macro_rules! tell {
     ($($words:tt)*) => { namecam::logging::tell(&format!($($words)*)) };
 }
 
+mod crossing;
 mod lfw;
 mod pairs;
 mod people;
@@ -20,11 +21,14 @@ use namecam::recognition::models::{self, ModelFiles};
 use people::{Person, read_descriptors};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const USAGE: &str = "usage:
   accuracy rates OF-PEOPLE [--pairs FILE] [--svg FILE]
   accuracy tables OF-PEOPLE [--rates FILE]
-  accuracy video CLIP.mjpeg FPS TRUTH.csv ENROL-FOLDER INTERVAL_MS
+  accuracy crossing --lfw \"FOLDER ...\" [--models FOLDER] [--frames FOLDER]
+                    [--scenes N] [--people N,...] [--interval-ms MS,...] [--look-ms MS]
+  accuracy video CLIP.mjpeg FPS TRUTH.csv ENROL-FOLDER INTERVAL_MS [LOOK_MS]
 OF-PEOPLE: [--descriptors FILE.f32] [--lfw FOLDER ...] [--without FILE.tsv] [--models FOLDER] [--recognizer FILE]";
 
 fn main() -> anyhow::Result<()> {
@@ -33,9 +37,11 @@ fn main() -> anyhow::Result<()> {
     match words[..] {
         ["tables", ref options @ ..] => make_tables(&Options::read(options)?)?,
         ["rates", ref options @ ..] => measure_rates(&Options::read(options)?)?,
-        ["video", clip, fps, truth, enrol, interval_ms] => {
+        ["crossing", ref options @ ..] => crossing::run(options)?,
+        ["video", clip, fps, truth, enrol, interval_ms, ref look_ms @ ..] if look_ms.len() <= 1 => {
             let (clip, truth, enrol) = (Path::new(clip), Path::new(truth), Path::new(enrol));
-            video::watch(clip, fps.parse()?, truth, enrol, Path::new("models"), interval_ms.parse()?)?
+            let look = look_ms.first().map(|ms| ms.parse().map(Duration::from_millis)).transpose()?;
+            video::watch(clip, fps.parse()?, truth, enrol, interval_ms.parse()?, look)?
         }
         _ => bail!("{USAGE}"),
     }

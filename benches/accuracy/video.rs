@@ -4,8 +4,9 @@ use anyhow::{Context, bail};
 use namecam::config::Config;
 use namecam::frame::{Frame, Moment};
 use namecam::pixels::{Format, Raw, Turn};
+use namecam::recognition::enrol::Library;
 use namecam::recognition::eyes::Eyes;
-use namecam::recognition::{self, Opened};
+use namecam::recognition::{self, Engine};
 use namecam::sighting::{Sighting, Sightings, State};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,16 +19,33 @@ struct Scene {
     who: String,
 }
 
+/// Frames that come as from a camera.
+pub struct Clip<'a> {
+    /// JPEGs.
+    pub frames: &'a [Vec<u8>],
+    /// Frames a second.
+    pub fps: f64,
+    /// A look takes so long; `None`: as long as it does on this machine.
+    pub look: Option<Duration>,
+}
+
 /// What the clip looked like to namecam.
-struct Watched {
+pub struct Watched {
     /// What stands on each frame of the stream.
-    shown: Vec<Vec<Sighting>>,
+    pub shown: Vec<Vec<Sighting>>,
     /// What each look said of the frame that it looked at.
-    looks: Vec<(usize, Vec<Sighting>)>,
+    pub looks: Vec<(usize, Vec<Sighting>)>,
 }
 
 /// Looks at the clip as `run` would, one look every `interval_ms`, and says who was named when.
-pub fn watch(clip: &Path, fps: f64, truth: &Path, enrol: &Path, models: &Path, interval_ms: u32) -> anyhow::Result<()> {
+pub fn watch(
+    clip: &Path,
+    fps: f64,
+    truth: &Path,
+    enrol: &Path,
+    interval_ms: u32,
+    look: Option<Duration>,
+) -> anyhow::Result<()> {
     let frames = split(&std::fs::read(clip).with_context(|| format!("{} cannot be read", clip.display()))?);
     let scenes = read_truth(truth)?;
     let gallery = tempfile::tempdir()?;
@@ -40,29 +58,30 @@ pub fn watch(clip: &Path, fps: f64, truth: &Path, enrol: &Path, models: &Path, i
     }
     let mut config = Config::defaults(Path::new("/"));
     config.gallery.path = gallery.path().to_owned();
-    config.models.path = std::path::absolute(models)?;
+    config.models.path = std::path::absolute("models")?;
     config.recognition.interval_ms = interval_ms;
     // Copies are a moment old, and are whole.
     let mut opened = recognition::open(&config)?;
     let library = recognition::load(&config, &mut opened)?;
-    let watched = look_at_all(&frames, fps, &config, &mut opened, &library)?;
+    let clip = Clip { frames: &frames, fps, look };
+    let watched = look_at_all(&clip, &config, opened.engine.as_mut(), &library)?;
     report(&scenes, fps, &watched);
     Ok(())
 }
 
-fn look_at_all(
-    frames: &[Vec<u8>],
-    fps: f64,
+/// Looks at a clip as `run` would, in the clip's own time.
+pub fn look_at_all(
+    clip: &Clip,
     config: &Config,
-    opened: &mut Opened,
-    library: &recognition::enrol::Library,
+    engine: &mut dyn Engine,
+    library: &Library,
 ) -> anyhow::Result<Watched> {
     let start = Instant::now();
     let mut eyes = Eyes::default();
     let (mut next_look, mut coming, mut current) = (Duration::ZERO, None, None::<Sightings>);
     let mut watched = Watched { shown: Vec::new(), looks: Vec::new() };
-    for (seq, bytes) in frames.iter().enumerate() {
-        let now = Duration::from_secs_f64(seq as f64 / fps);
+    for (seq, bytes) in clip.frames.iter().enumerate() {
+        let now = Duration::from_secs_f64(seq as f64 / clip.fps);
         let captured_at = start + now;
         if coming.as_ref().is_some_and(|(ready, _)| *ready <= now) {
             current = coming.take().map(|(_, sightings)| sightings);
@@ -82,17 +101,23 @@ fn look_at_all(
                 continue;
             }
             let rgb = frame.rgb().map_err(|error| anyhow::anyhow!(error))?;
-            let (matcher, engine) = (Some(&library.matcher), opened.engine.as_mut());
+            let matcher = Some(&library.matcher);
             let faces = eyes.look(engine, &rgb, &motion, matcher, &config.recognition, captured_at);
             eyes.remember(luma);
-            let took = began.elapsed();
+            let took = clip.look.unwrap_or_else(|| began.elapsed());
             let interval = Duration::from_millis(u64::from(config.recognition.interval_ms));
             let (width, height) = (rgb.width, rgb.height);
             let sightings = Sightings { frame: seq as u64, captured_at, took, interval, width, height, faces };
             if std::env::var_os("VERBOSE").is_some() {
                 for face in &sightings.faces {
                     let (name, why) = (face.name.as_deref().unwrap_or("-"), &face.evidence.reason);
-                    tell!("{seq:4} track {} {name} {:?} {} px: {why}", face.track, face.state, face.rect.w);
+                    tell!(
+                        "{seq:4} track {} {name} {:?} {} px at {}: {why}",
+                        face.track,
+                        face.state,
+                        face.rect.w,
+                        face.rect.x
+                    );
                 }
             }
             watched.looks.push((seq, sightings.faces.clone()));

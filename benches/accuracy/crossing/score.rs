@@ -1,0 +1,223 @@
+//! What a scene is worth whose truth is known: how tracks and names on screen compare with who was where.
+
+use namecam::sighting::Rect;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A box is of the face that it overlaps most, if by so much; boxes of two neighbours hardly touch.
+const SAME_PLACE_IOU: f32 = 0.3;
+/// A face of which less can be seen is nobody's to find.
+const VISIBLE: f32 = 0.5;
+/// A face of which so much can be seen counts as wholly in the picture.
+const WHOLE: f32 = 0.95;
+/// Nobody has to know smaller ones, in pixels.
+const LEAST_WIDTH_PX: u32 = 60;
+
+/// Somebody in a scene.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Role {
+    /// Her name.
+    pub name: String,
+    /// True when the gallery has her.
+    pub known: bool,
+}
+
+/// Where somebody truly is on a frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Present {
+    /// Which role.
+    pub role: usize,
+    /// Counts how often she has come.
+    pub visit: usize,
+    /// Her face.
+    pub face: Rect,
+    /// The share of it that is in the picture and behind nobody.
+    pub visible: f32,
+}
+
+/// A box on screen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// Its track.
+    pub track: u64,
+    /// The name on it.
+    pub name: Option<String>,
+    /// False as long as nothing is said of it, not even that it is unknown.
+    pub labelled: bool,
+    /// Where it is.
+    pub rect: Rect,
+}
+
+/// A scene as it was, and as it was seen.
+pub struct Scene<'a> {
+    /// Who plays.
+    pub roles: &'a [Role],
+    /// Who truly is on each frame.
+    pub truth: &'a [Vec<Present>],
+    /// What stood on each frame of the stream.
+    pub shown: &'a [Vec<Shown>],
+    /// What each look said of the frame that it looked at.
+    pub looks: &'a [(usize, Vec<Shown>)],
+    /// Frames a second.
+    pub fps: f64,
+}
+
+/// Counts over scenes.
+#[derive(Debug, Default)]
+pub struct Score {
+    /// Looks.
+    pub looks: usize,
+    /// Frames.
+    pub frames: usize,
+    /// Tracks that were ever on a face.
+    pub tracks: usize,
+    /// How often a track was on another face than before.
+    pub switches: usize,
+    /// Looks and frames with a box that bears another name than that of the face under it.
+    pub wrong: (usize, usize),
+    /// Looks and frames with one name on two boxes.
+    pub doubled: (usize, usize),
+    /// Tracks that ever bore a name.
+    pub named_tracks: usize,
+    /// Changes of their labels after the first name.
+    pub changes: usize,
+    /// Tracks with more than one such change.
+    pub restless: usize,
+    /// From wholly in the picture to the name on screen, seconds; of visits of known people.
+    pub waits: Vec<f64>,
+    /// Such visits without the name until their end.
+    pub never: usize,
+    /// Names, right or wrong, on such visits.
+    pub names: usize,
+    /// Tracks on such visits.
+    pub visit_tracks: usize,
+    /// Frames of such visits after the first time that the name was shown, and those of them with the name.
+    pub kept: (usize, usize),
+    /// Visits of strangers: with a name, and all.
+    pub strangers: (usize, usize),
+}
+
+impl Score {
+    /// Adds a scene.
+    pub fn add(&mut self, scene: &Scene) {
+        self.looks += scene.looks.len();
+        self.frames += scene.shown.len();
+        self.follow(scene);
+        self.read_labels(scene);
+        for faces in scene.looks.iter().map(|(_, faces)| faces) {
+            self.doubled.0 += usize::from(has_name_twice(faces));
+        }
+        for faces in scene.shown {
+            self.doubled.1 += usize::from(has_name_twice(faces));
+        }
+        let is_wrong = |frame: usize, faces: &[Shown]| {
+            faces.iter().any(|face| {
+                let who = under(face.rect, &scene.truth[frame]).map(|present| &scene.roles[present.role]);
+                face.name.as_ref().is_some_and(|name| who.is_some_and(|who| who.name != *name))
+            })
+        };
+        self.wrong.0 += scene.looks.iter().filter(|(frame, faces)| is_wrong(*frame, faces)).count();
+        self.wrong.1 += scene.shown.iter().enumerate().filter(|(frame, faces)| is_wrong(*frame, faces)).count();
+        let visits: BTreeSet<(usize, usize)> = scene.truth.iter().flatten().map(|p| (p.role, p.visit)).collect();
+        visits.into_iter().for_each(|(role, visit)| self.visit(scene, role, visit));
+    }
+
+    /// Whose face each track is on, from look to look.
+    fn follow(&mut self, scene: &Scene) {
+        let mut on: BTreeMap<u64, usize> = BTreeMap::new();
+        for (frame, faces) in scene.looks {
+            for face in faces {
+                let Some(present) = under(face.rect, &scene.truth[*frame]) else { continue };
+                let before = on.insert(face.track, present.role);
+                self.switches += usize::from(before.is_some_and(|before| before != present.role));
+            }
+        }
+        self.tracks += on.len();
+    }
+
+    /// What each track was called on screen, one after the other.
+    fn read_labels(&mut self, scene: &Scene) {
+        let mut labels: BTreeMap<u64, Vec<&Option<String>>> = BTreeMap::new();
+        for face in scene.shown.iter().flatten().filter(|face| face.labelled) {
+            let known = labels.entry(face.track).or_default();
+            if known.last() != Some(&&face.name) {
+                known.push(&face.name);
+            }
+        }
+        for labels in labels.values() {
+            let Some(first) = labels.iter().position(|label| label.is_some()) else { continue };
+            let changes = labels.len() - 1 - first;
+            self.named_tracks += 1;
+            self.changes += changes;
+            self.restless += usize::from(changes > 1);
+        }
+    }
+
+    fn visit(&mut self, scene: &Scene, role: usize, visit: usize) {
+        let Role { name, known } = &scene.roles[role];
+        let is_hers = |present: &Present| (present.role, present.visit) == (role, visit);
+        // What was said of her; boxes on screen may still stand where somebody else was a moment ago.
+        let looks = scene.looks.iter().flat_map(|(frame, faces)| faces.iter().map(|face| (*frame, face)));
+        let said: Vec<&Shown> = looks
+            .filter(|(frame, face)| under(face.rect, &scene.truth[*frame]).is_some_and(is_hers))
+            .map(|(_, face)| face)
+            .collect();
+        let names: BTreeSet<&String> = said.iter().filter_map(|face| face.name.as_ref()).collect();
+        let tracks: BTreeSet<u64> = said.iter().map(|face| face.track).collect();
+        let (mut whole_since, mut named_at, mut kept) = (None, None, (0, 0));
+        for (frame, (truth, shown)) in scene.truth.iter().zip(scene.shown).enumerate() {
+            let Some(present) = truth.iter().find(|present| is_hers(present)) else { continue };
+            let mut own = shown.iter().filter(|face| under(face.rect, truth).is_some_and(is_hers));
+            let has_name = own.any(|face| face.name.as_ref() == Some(name));
+            let whole = present.visible >= WHOLE && present.face.w >= LEAST_WIDTH_PX;
+            if whole && whole_since.is_none() {
+                whole_since = Some(frame);
+            }
+            if whole && named_at.is_some() {
+                kept = (kept.0 + 1, kept.1 + usize::from(has_name));
+            }
+            if has_name && named_at.is_none() {
+                named_at = Some(frame);
+            }
+        }
+        if !known {
+            self.strangers = (self.strangers.0 + usize::from(!names.is_empty()), self.strangers.1 + 1);
+            return;
+        }
+        self.names += names.len();
+        self.visit_tracks += tracks.len();
+        self.kept = (self.kept.0 + kept.0, self.kept.1 + kept.1);
+        match (whole_since, named_at) {
+            // Whoever has her name before all of her is there does not wait.
+            (Some(since), Some(at)) => self.waits.push(at.saturating_sub(since) as f64 / scene.fps),
+            (None, Some(_)) => self.waits.push(0.0),
+            (Some(_), None) => self.never += 1,
+            // She was never to be seen.
+            (None, None) => {}
+        }
+    }
+
+    /// Visits of known people.
+    pub fn known_visits(&self) -> usize {
+        self.waits.len() + self.never
+    }
+
+    /// Within which time that share of the visits had their name; `None`: those that never had one are among them.
+    pub fn wait(&self, share: f64) -> Option<f64> {
+        let mut waits = self.waits.clone();
+        waits.sort_by(f64::total_cmp);
+        let at = (share * self.known_visits() as f64).ceil() as usize;
+        waits.get(at.saturating_sub(1)).copied()
+    }
+}
+
+/// Whose face a box is on.
+pub fn under(rect: Rect, truth: &[Present]) -> Option<&Present> {
+    let visible = truth.iter().filter(|present| present.visible >= VISIBLE);
+    let best = visible.map(|present| (present.face.iou(rect), present)).max_by(|a, b| a.0.total_cmp(&b.0));
+    best.filter(|(iou, _)| *iou >= SAME_PLACE_IOU).map(|(_, present)| present)
+}
+
+fn has_name_twice(faces: &[Shown]) -> bool {
+    let mut names = BTreeSet::new();
+    faces.iter().filter_map(|face| face.name.as_ref()).any(|name| !names.insert(name))
+}
