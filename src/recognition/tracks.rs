@@ -17,7 +17,7 @@ use crate::pixels::Rgb;
 use crate::sighting::{Rect, Sighting};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use track::{SAME_PERSON, Shows, Track};
+use track::{Shows, Track};
 
 /// Faces that overlap less than this with where a track is expected are not the same.
 const MIN_IOU: f32 = 0.25;
@@ -130,9 +130,13 @@ impl Tracks {
         let mut described = Vec::new();
         for ((at, rect), descriptor) in which.into_iter().zip(rects).zip(descriptors) {
             let alone = scene.matcher.and_then(|matcher| matcher.find(&descriptor, 1.0, OF_A_VISIT));
-            let at = self.back_again(at, &descriptor, rgb, scene.at);
-            let track = &mut self.tracks[at];
-            let track = match track.shows(&descriptor, alone.as_ref().and_then(Match::name)) {
+            let alone = alone.as_ref().and_then(Match::name);
+            let missed = self.missed(at, &descriptor, alone, scene.at);
+            if let Some(old) = missed {
+                self.go_on(old, at, rgb, scene.at);
+            }
+            let track = &mut self.tracks[missed.unwrap_or(at)];
+            let track = match track.shows(&descriptor, alone) {
                 Shows::Same => track,
                 Shows::Doubtful => {
                     track.pass_over();
@@ -151,21 +155,23 @@ impl Tracks {
         described
     }
 
-    /// A face that has no looks yet may be of somebody who was missed a moment ago, and moved too fast to be followed: then
-    /// her track goes on. Gives the place of the track that goes on.
-    fn back_again(&mut self, at: usize, descriptor: &Descriptor, rgb: &Rgb, now: Instant) -> usize {
-        if self.tracks[at].looks.total() > 0 {
-            return at;
+    /// The track that a new one goes on: of somebody who is missed, whom it looks like, and who can have got there.
+    fn missed(&self, new: usize, descriptor: &Descriptor, name: Option<&Arc<str>>, at: Instant) -> Option<usize> {
+        let new = &self.tracks[new];
+        if !new.is_new() {
+            return None;
         }
-        let missed = self.tracks.iter().enumerate().filter(|(_, track)| !track.present && !track.over);
-        let near = missed.filter_map(|(known, track)| Some((track.looks.distance(descriptor)?, known)));
-        let nearest = near.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|(distance, _)| *distance <= SAME_PERSON);
-        let Some((_, known)) = nearest else { return at };
-        let (rect, old) = (self.tracks[at].detected, &mut self.tracks[known]);
-        old.see(rgb, rect, now);
-        // What has taken its place has no looks of its own, and ends.
-        self.tracks[at].over = true;
-        known
+        let missed = self.tracks.iter().enumerate().filter(|(_, old)| !old.present && !is_lost(old, at));
+        let hers = missed.filter(|(_, old)| old.path.can_reach(new.detected, at) && old.may_be(descriptor, name));
+        let distance = |old: &Track| old.looks.distance(descriptor).unwrap_or(f32::INFINITY);
+        hers.min_by(|(_, a), (_, b)| distance(a).total_cmp(&distance(b))).map(|(old, _)| old)
+    }
+
+    /// An old track is where a new one began, which ends.
+    fn go_on(&mut self, old: usize, new: usize, rgb: &Rgb, at: Instant) {
+        let rect = self.tracks[new].detected;
+        self.tracks[new].over = true;
+        self.tracks[old].see(rgb, rect, at);
     }
 
     /// For each name, the track that bears it: the nearest one that claims it. Whoever is not there yields to whoever is:
@@ -191,7 +197,9 @@ impl Tracks {
             track.bears = bearer == Some(track.number);
             let coasting =
                 || scene.at.saturating_duration_since(track.seen_at) <= COAST && track.is_there(rgb, scene.at);
-            if track.present || coasting() {
+            // Whoever is seen elsewhere is not here.
+            let elsewhere = track.claim.is_some() && !track.bears;
+            if track.present || (!elsewhere && coasting()) {
                 shown.push(sighting(track, bearer, scene));
             }
         }

@@ -166,10 +166,28 @@ fn whoever_moved_too_fast_to_be_followed_keeps_track_and_name_all_the_same() {
     }
     let described = room.engine.described;
     for ms in [800, 1000, 1200] {
-        assert_eq!(names(&room.look(ms, &[(ALICE, 500)])), [(1, Some("Alice"))], "{ms}");
+        assert_eq!(names(&room.look(ms, &[(ALICE, 300)])), [(1, Some("Alice"))], "{ms}");
     }
     assert_eq!(room.engine.described, described + 1, "one look says who it is");
     assert_eq!(names(&room.look(1400, &[(STRANGER, 100)])), [(3, None)], "not whoever else turns up");
+}
+
+#[test]
+fn somebody_without_a_name_who_walks_briskly_stays_one_face() {
+    let mut room = Room::new();
+    let tracks = (0..8).map(|look| room.look(look * 200, &[(STRANGER, 75 * look as i32)])[0].track);
+    assert!(tracks.collect::<Vec<_>>().iter().all(|&track| track == 1));
+}
+
+#[test]
+fn whoever_comes_out_behind_somebody_else_is_herself_again_and_nobody_else_is() {
+    for (comes_out, expected) in [(STRANGER, 1), (BOB, 3)] {
+        let mut room = Room::new();
+        (0..3).for_each(|look| drop(room.look(look * 200, &[(STRANGER, 100)])));
+        (3..7).for_each(|look| drop(room.look(look * 200, &[(ALICE, 200)])));
+        let faces = room.look(1400, &[(ALICE, 200), (comes_out, 350)]);
+        assert_eq!((faces[0].track, faces[1].track), (2, expected), "{comes_out:?}");
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ const DOUBTFULLY_ALIKE: f32 = 0.78;
 const DOUBTFUL_IOU: f32 = 0.5;
 /// Looks at one person in one video are nearer to the mean of those before (median 0.24, nine of ten within 0.39); to
 /// that of few looks they are less near.
-pub const SAME_PERSON: f32 = 0.45;
+const SAME_PERSON: f32 = 0.45;
 const SAME_PERSON_AT_FIRST: f32 = 0.5;
 const FIRST_LOOKS: u32 = 3;
 
@@ -148,11 +148,27 @@ impl Track {
         (NAMED_EVERY * (1 << doublings)).min(NAMED_AT_LEAST_EVERY)
     }
 
-    /// Whether a descriptor is of the track's person; `name` is whose it is by itself.
-    pub fn shows(&self, descriptor: &Descriptor, name: Option<&Arc<str>>) -> Shows {
+    /// True when it has not been described yet.
+    pub fn is_new(&self) -> bool {
+        self.looks.total() == 0
+    }
+
+    /// True when whoever is missed here may be the one who has come elsewhere, with that descriptor and, by it, that name.
+    pub fn may_be(&self, descriptor: &Descriptor, name: Option<&Arc<str>>) -> bool {
+        let another = name.is_some() && self.claim.is_some() && name != self.claim.as_ref();
+        !self.is_new() && !another && self.looks_like(descriptor, name)
+    }
+
+    /// True when a descriptor, which by itself is of `name`, is near enough to be of the track's person.
+    fn looks_like(&self, descriptor: &Descriptor, name: Option<&Arc<str>>) -> bool {
         let near = if self.looks.total() < FIRST_LOOKS { SAME_PERSON_AT_FIRST } else { SAME_PERSON };
         let is_near = self.looks.distance(descriptor).is_none_or(|distance| distance <= near);
-        if is_near || (name.is_some() && name == self.claim.as_ref()) {
+        is_near || (name.is_some() && name == self.claim.as_ref())
+    }
+
+    /// Whether a descriptor is of the track's person; `name` is whose it is by itself.
+    pub fn shows(&self, descriptor: &Descriptor, name: Option<&Arc<str>>) -> Shows {
+        if self.looks_like(descriptor, name) {
             Shows::Same
         } else if name.is_some() {
             Shows::SomebodyElse
