@@ -144,7 +144,7 @@ impl Sighting {
     /// True when a later frame still shows at the face's place what was seen there, and not another scene.
     pub fn is_there(&self, rgb: &Rgb) -> bool {
         let Some(view) = &self.view else { return true };
-        view.likeness(&View::of(rgb, self.rect)) >= STILL_ALIKE || view.likeness_at(rgb, self.rect) >= STILL_ALIKE
+        view.likeness_at(rgb, self.rect, STILL_ALIKE) >= STILL_ALIKE
     }
 
     /// True when boxes and labels of both are the same.

@@ -35,8 +35,9 @@ impl View {
         View(cells.collect())
     }
 
-    /// How alike this view and what is at `rect` are, where the box may be a little off.
-    pub fn likeness_at(&self, rgb: &Rgb, rect: Rect) -> f32 {
+    /// How alike this view and what is at `rect` are, where the box may be a little off. `enough` is enough: it is not looked
+    /// for a better place then.
+    pub fn likeness_at(&self, rgb: &Rgb, rect: Rect, enough: f32) -> f32 {
         let step = (rect.w / OFF).max(1) as i32;
         let moved = |[dx, dy, larger]: [i32; 3]| Rect {
             x: rect.x.saturating_add((dx - larger) * step),
@@ -48,6 +49,9 @@ impl View {
         // From where it should be, step by step to where it is most alike.
         let (mut best, mut at) = (likeness([0; 3]), [0; 3]);
         for _ in 0..STEPS {
+            if best >= enough {
+                break;
+            }
             let around = (0..6).map(|way| {
                 let mut off = at;
                 off[way / 2] += if way % 2 == 0 { 1 } else { -1 };
@@ -95,7 +99,7 @@ mod tests {
         assert!(view.likeness(&View::of(&striped(true, 190), rect)) > 0.98);
         let (face, off) = (Rect { x: 60, y: 60, w: 64, h: 64 }, Rect { x: 68, y: 60, w: 64, h: 64 });
         let (room, view) = (striped(true, 200), View::of(&striped(true, 200), face));
-        assert!(view.likeness_at(&room, off) > 0.99 && view.likeness(&View::of(&room, off)) < 0.9);
+        assert!(view.likeness_at(&room, off, 1.0) > 0.99 && view.likeness(&View::of(&room, off)) < 0.9);
         assert!(view.likeness(&View::of(&striped(false, 200), rect)) < 0.3);
         assert!(view.likeness(&View::of(&striped(true, 200), Rect { x: 500, ..rect })) < 0.3);
     }

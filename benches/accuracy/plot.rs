@@ -10,16 +10,16 @@ pub struct Curve {
     pub points: Vec<(f64, f64, bool)>,
 }
 
-const WIDTH: f64 = 820.0;
+const WIDTH: f64 = 840.0;
 const HEIGHT: f64 = 460.0;
 const LEFT: f64 = 60.0;
 const BOTTOM: f64 = 50.0;
-const RIGHT: f64 = 250.0;
+const RIGHT: f64 = 270.0;
 const TOP: f64 = 20.0;
 /// Shares of strangers at the ends of the axis, and of known people at its foot.
 const STRANGERS: (f64, f64) = (1e-4, 1e-1);
 const LOWEST: f64 = 0.5;
-const COLORS: [&str; 6] = ["#1b6ca8", "#3fa34d", "#d1495b", "#edae49", "#6a4c93", "#777777"];
+const COLORS: [&str; 7] = ["#1b6ca8", "#56b4e9", "#2e7d32", "#c2185b", "#f06292", "#777777", "#e69f00"];
 
 /// Draws the curves.
 pub fn plot(curves: &[Curve]) -> String {
@@ -32,7 +32,7 @@ pub fn plot(curves: &[Curve]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n"
     );
-    for (share, label) in [(1e-4, "0.01 %"), (1e-3, "0.1 %"), (5e-3, "0.5 %"), (1e-2, "1 %"), (1e-1, "10 %")] {
+    for (share, label) in [(1e-4, "≤ 0.01 %"), (1e-3, "0.1 %"), (5e-3, "0.5 %"), (1e-2, "1 %"), (1e-1, "10 %")] {
         let (at, foot, head) = (x(share), y(LOWEST), y(1.0));
         let _ = writeln!(
             svg,
@@ -40,21 +40,23 @@ pub fn plot(curves: &[Curve]) -> String {
             foot + 18.0
         );
     }
+    // Curves that leave the plot below or to the left go on along its edge.
     for step in 0..=5 {
         let share = LOWEST + f64::from(step) * (1.0 - LOWEST) / 5.0;
         let at = y(share);
         let _ = writeln!(
             svg,
-            "<path d=\"M{LEFT} {at:.1}H{:.1}\" stroke=\"#ddd\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{:.0} %</text>",
+            "<path d=\"M{LEFT} {at:.1}H{:.1}\" stroke=\"#ddd\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}{:.0} %</text>",
             WIDTH - RIGHT,
             LEFT - 6.0,
             at + 4.0,
+            if step == 0 { "≤ " } else { "" },
             share * 100.0
         );
     }
     let _ = writeln!(
         svg,
-        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">strangers who get a name</text>",
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">strangers who get a name, of pictures or visits</text>",
         (LEFT + WIDTH - RIGHT) / 2.0,
         HEIGHT - 12.0
     );
@@ -92,7 +94,7 @@ pub fn plot(curves: &[Curve]) -> String {
     let line = TOP + 30.0 + 20.0 * curves.len() as f64;
     let _ = writeln!(
         svg,
-        "<text x=\"{:.1}\" y=\"{line:.1}\">large dot: the default budget</text>\n</svg>",
+        "<text x=\"{:.1}\" y=\"{line:.1}\">large dots: the default budget, 0.5 %</text>\n</svg>",
         WIDTH - RIGHT + 14.0
     );
     svg

@@ -17,6 +17,8 @@ const PICTURES: [usize; 3] = [1, 3, 5];
 const LOOKS: [usize; 4] = [0, 1, 3, 5];
 /// So many visits of known people a row.
 const VISITS: usize = 3000;
+/// A curve that rests on fewer strangers is not drawn.
+const STRANGERS: usize = 20;
 /// Budgets along the curves of the plot.
 const BUDGETS: [f32; 9] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1];
 
@@ -154,22 +156,25 @@ fn frontier(people: &[Person], tables: &Arc<Rates>, svg: &Path) -> anyhow::Resul
     let exemplars = Recognition { templates: Templates::Exemplars, ..euclidean.clone() };
     let curves = [
         ("10 people, a single picture", setting(10, 0), &euclidean),
+        ("10 people, a single picture, cosine", setting(10, 0), &cosine),
         ("10 people, visit of 3 looks", setting(10, 3), &euclidean),
         ("50 people, a single picture", setting(50, 0), &euclidean),
+        ("50 people, a single picture, cosine", setting(50, 0), &cosine),
+        ("50 people, a single picture, exemplars", setting(50, 0), &exemplars),
         ("50 people, visit of 3 looks", setting(50, 3), &euclidean),
-        ("the same with cosine", setting(50, 0), &cosine),
-        ("the same with exemplars", setting(50, 0), &exemplars),
     ];
     let jobs: Vec<_> = curves.iter().flat_map(|curve| BUDGETS.map(|budget| (curve, budget))).collect();
     let points = in_parallel(&jobs, |&((_, setting, config), budget)| {
         let config = Recognition { false_name_budget: budget, ..(*config).clone() };
         let outcome = measure(people, tables, *setting, &config, VISITS)?;
-        Some((outcome.strangers.share(), outcome.right.share(), budget == 0.005))
+        let enough = outcome.strangers.people() >= STRANGERS;
+        enough.then(|| (outcome.strangers.share(), outcome.right.share(), budget == 0.005))
     });
     let drawn = curves.iter().zip(points.chunks(BUDGETS.len())).map(|((name, ..), points)| Curve {
         name: (*name).to_owned(),
         points: points.iter().flatten().copied().collect(),
     });
-    std::fs::write(svg, plot(&drawn.collect::<Vec<_>>()))?;
+    let drawn: Vec<Curve> = drawn.filter(|curve| !curve.points.is_empty()).collect();
+    std::fs::write(svg, plot(&drawn))?;
     Ok(())
 }

@@ -41,6 +41,11 @@ impl Rate {
         self.0.values().fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1))
     }
 
+    /// How many people it rests on.
+    pub fn people(&self) -> usize {
+        self.0.len()
+    }
+
     /// Hits a try.
     pub fn share(&self) -> f64 {
         let (hits, tries) = self.counts();
@@ -131,9 +136,10 @@ fn visit(matcher: &Matcher, config: &Recognition, setting: Setting, probe: &[Des
     }
     let (mut engine, mut tracks) = (Replay(Vec::new()), Tracks::default());
     // A face that stands still: what changes from look to look is the photograph.
-    let mut rgb = Rgb::filled(200, 200, [90; 3]);
-    rgb.data[40_000..80_000].fill(200);
-    let face = Rect { x: 50, y: 50, w: 100, h: 100 };
+    // Small, because all that is done with it is to see that.
+    let mut rgb = Rgb::filled(40, 40, [90; 3]);
+    rgb.data[1600..3200].fill(200);
+    let face = Rect { x: 10, y: 10, w: 20, h: 20 };
     let start = Instant::now();
     let names = probe.iter().enumerate().map(|(look, descriptor)| {
         engine.0 = vec![*descriptor];

@@ -119,7 +119,7 @@ impl Track {
         self.path.update(rect, at);
         // Of the place that the path says, which jumps less than the detector's boxes.
         let place = self.path.rect_at(at);
-        let (view, likeness) = (Arc::new(View::of(rgb, place)), self.view.likeness_at(rgb, place));
+        let (view, likeness) = (Arc::new(View::of(rgb, place)), self.view.likeness_at(rgb, place, ALIKE));
         self.displaced |= likeness < DOUBTFULLY_ALIKE || iou < DOUBTFUL_IOU;
         self.changed |= self.displaced || !self.present || likeness < ALIKE;
         (self.seen_at, self.detected, self.view, self.present) = (at, rect, view, true);
@@ -127,7 +127,7 @@ impl Track {
 
     /// True when what is at its place still looks like it.
     pub fn is_there(&self, rgb: &Rgb, at: Instant) -> bool {
-        self.view.likeness_at(rgb, self.path.rect_at(at)) >= DOUBTFULLY_ALIKE
+        self.view.likeness_at(rgb, self.path.rect_at(at), DOUBTFULLY_ALIKE) >= DOUBTFULLY_ALIKE
     }
 
     /// True when the face should be compared with the gallery at this look.
