@@ -24,6 +24,7 @@ struct Bench {
     faces: Vec<Sighting>,
     out: Vec<u8>,
     compressor: Compressor,
+    portable: Compressor,
 }
 
 /// Two people out of a real picture, at the size that cameras are asked for.
@@ -49,8 +50,9 @@ fn bench() -> Bench {
         view: None,
     };
     let painter = Painter::new(&config::Config::defaults(Path::new(".")).overlay);
+    let portable = Compressor::new(Codec::JpegEncoder, QUALITY);
     let faces = vec![face(120, "Joe Biden"), face(584, "Barack Obama")];
-    Bench { jpeg, yuyv, rgb, painter, faces, out: Vec::new(), compressor }
+    Bench { jpeg, yuyv, rgb, painter, faces, out: Vec::new(), compressor, portable }
 }
 
 type Part = (&'static str, fn(&mut Bench));
@@ -62,12 +64,14 @@ const PARTS: &[Part] = &[
         black_box(Jpeg::new(&tidy, Moment::now(), true));
     }),
     ("decode", |b| drop(black_box(jpeg::decode(&b.jpeg).unwrap()))),
+    ("decode-zune", |b| drop(black_box(jpeg::forgiving::decode(&b.jpeg).unwrap()))),
     ("yuyv", |b| {
         let raw = Raw { bytes: &b.yuyv[..], width: SIZE.0, height: SIZE.1, stride: SIZE.0 * 2 };
         drop(black_box(Format::by_fourcc(b"YUYV").unwrap().to_rgb(raw).unwrap()));
     }),
     ("overlay", |b| b.painter.draw(&mut b.rgb, &b.faces, 1.0)),
     ("encode", |b| b.compressor.compress(&b.rgb, &mut b.out).unwrap()),
+    ("encode-rust", |b| b.portable.compress(&b.rgb, &mut b.out).unwrap()),
 ];
 
 fn main() {

@@ -50,6 +50,7 @@ pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
     let notify = Notify::new();
     let server = http::Server::bind(&config)?;
     let address = server.local_addr();
+    log::info!("encoder: {}", config.stream.encoder.as_str());
     let wires = Wires::new(config);
     let threads = wires.start(server)?;
     logging::tell(&format!("listening on http://{address}/"));

@@ -32,6 +32,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("turbojpeg", &["jpeg/turbo.rs"]),
     ("v4l", &["camera/v4l2"]),
     ("yuv", &["pixels", "camera/scene.rs"]),
+    ("zune_jpeg", &["jpeg/forgiving.rs"]),
 ];
 
 /// Files that wrap a foreign library or the kernel. Elsewhere safe Rust does.

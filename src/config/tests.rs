@@ -82,6 +82,21 @@ fn a_bind_beyond_loopback_needs_a_password_or_the_word_open() {
 }
 
 #[test]
+fn an_encoder_that_this_build_has_not_is_a_problem_that_says_so() {
+    let of = |word: &str| load(&format!("[stream]\nencoder = {word}\n")).map(|config| config.stream.encoder);
+    assert_eq!(of("auto"), Ok(Codec::default()));
+    assert_eq!(of("jpeg-encoder"), Ok(Codec::JpegEncoder));
+    let turbojpeg = of("turbojpeg").map(Codec::as_str);
+    if cfg!(feature = "turbojpeg") {
+        assert_eq!(turbojpeg, Ok("turbojpeg"));
+    } else {
+        let told = turbojpeg.unwrap_err().to_string();
+        assert!(told.contains("auto or jpeg-encoder; this build is without turbojpeg"), "{told}");
+    }
+    assert!(complaints("[stream]\nencoder = mozjpeg\n")[0].contains("auto or "));
+}
+
+#[test]
 fn set_on_the_command_line_wins_over_the_file_and_is_checked_like_it() {
     let with = |set: &str| Origin { file: None, sets: vec![set.to_owned()] }.load();
     assert_eq!(with("camera.fps=15").unwrap().camera.fps, 15);

@@ -16,7 +16,8 @@ pub fn state(stage: &Stage, role: Role) -> Value {
     let health = &stage.health;
     let camera = health.camera();
     let roster = stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default();
-    let recognition = stage.config.newest().map(|(_, config)| config.recognition.clone()).unwrap_or_default();
+    let config = stage.config.newest().map(|(_, config)| config);
+    let recognition = config.as_ref().map(|config| config.recognition.clone()).unwrap_or_default();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_s": health.started.elapsed().as_secs(),
@@ -61,6 +62,7 @@ pub fn state(stage: &Stage, role: Role) -> Value {
             "passed_through": health.passed_through.get(),
             "repeated": health.repeated.get(),
             "encode_ms": health.encode_took.ms(),
+            "encoder": config.as_ref().map(|config| config.stream.encoder.as_str()),
             "age_ms": ages(health),
             "tiers": tiers(stage),
         },

@@ -3,16 +3,18 @@
 use crate::pixels::{Luma, Rgb, check_size};
 use turbojpeg::{Compressor, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor, Subsamp};
 
+/// A progressive picture may ask for millions of scans, each as much work as the whole picture; programs write 10 or so.
+const MAX_SCANS: u32 = 100;
+
 /// Decodes to RGB.
 ///
 /// # Errors
 /// Says in the library's words what is wrong.
 pub fn decode(jpeg: &[u8]) -> Result<Rgb, String> {
     let (mut decoder, header) = open(jpeg, ScalingFactor::ONE)?;
-    let mut rgb = Rgb { width: header.width as u32, height: header.height as u32, data: Vec::new() };
-    rgb.data.resize(header.width * header.height * 3, 0);
-    read(&mut decoder, jpeg, &header, PixelFormat::RGB, &mut rgb.data)?;
-    Ok(rgb)
+    let mut data = vec![0; header.width * header.height * 3];
+    read(&mut decoder, jpeg, &header, PixelFormat::RGB, &mut data)?;
+    Ok(Rgb { width: header.width as u32, height: header.height as u32, data })
 }
 
 /// Decodes the luma alone, at one `divisor`-th of the size: 1, 2, 4 or 8. At 8, a pixel is the mean of 64 and costs no
@@ -39,6 +41,7 @@ fn open(jpeg: &[u8], scale: ScalingFactor) -> Result<(Decompressor, DecompressHe
     let header = decoder.read_header(jpeg).map_err(|e| e.to_string())?;
     check_size(u32::try_from(header.width).unwrap_or(u32::MAX), u32::try_from(header.height).unwrap_or(u32::MAX))?;
     decoder.set_scaling_factor(scale).map_err(|e| e.to_string())?;
+    decoder.set_scan_limit(MAX_SCANS).map_err(|e| e.to_string())?;
     Ok((decoder, header.scaled(scale)))
 }
 

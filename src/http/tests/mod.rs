@@ -275,7 +275,7 @@ fn state_has_the_shape_that_scripts_rely_on() {
     assert_eq!(keys(&state["recognition"]), recognition);
     assert_eq!(
         keys(&state["stream"]),
-        ["viewers", "fps", "encoded", "passed_through", "repeated", "encode_ms", "age_ms", "tiers"]
+        ["viewers", "fps", "encoded", "passed_through", "repeated", "encode_ms", "encoder", "age_ms", "tiers"]
     );
     let ages = &state["stream"]["age_ms"];
     assert_eq!(keys(ages), ["published", "encoded", "written", "total"]);
