@@ -14,9 +14,9 @@ use layout::Layout;
 
 /// Decodes a JPEG to RGB.
 ///
-/// libjpeg-turbo, where it is built in, takes little more than half the instructions on ARM, but an error is all that this library's crate lets through
-/// when it has only warned, of a stray byte or a scan cut short, and it makes no RGB of CMYK: what it refuses, the other
-/// decoder may forgive.
+/// libjpeg-turbo, where it is built in, takes little more than half the instructions on ARM. But its crate makes an error
+/// of what the library only warns of, such as stray bytes or a scan cut short, and it makes no RGB of CMYK: what it
+/// refuses, the other decoder may forgive.
 ///
 /// # Errors
 /// Says in the decoder's words what is wrong.

@@ -1,4 +1,4 @@
-//! Crate jpeg-encoder, for pictures of ours: it needs no C, and on ARM three times as long as libjpeg-turbo.
+//! Crate jpeg-encoder: it needs no C compiler, and takes three times the instructions of libjpeg-turbo on ARM.
 
 use crate::pixels::Rgb;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
