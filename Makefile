@@ -35,7 +35,7 @@ test: setup ## format, lints, and every test
 
 bench: setup release ## measure: the scan of descriptors, looks, CPU, memory; ARGS="--peer COMMAND ..." beside another program
 	$(WITH_DLIB) $(CARGO) bench --locked --bench matcher --bench frame
-	python3 tools/bench.py target/$(shell uname -m)-unknown-linux-gnu/release/namecam $(ARGS)
+	$(WITH_DLIB) python3 tools/bench.py target/$(shell uname -m)-unknown-linux-gnu/release/namecam $(ARGS)
 
 # People to measure with, a folder each: LFW="FOLDER ..."; or DESCRIPTORS=FILE.f32, with FILE.tsv beside it. RECOGNIZER=FILE
 # in models/ is measured in place of dlib's own model.

@@ -134,7 +134,10 @@ impl Wires {
             thread("http", move || http::run(server, http))?,
             thread("camera", move || camera::run(&camera))?,
             thread("encoder", move || encoder::run(&encoder))?,
-            thread("recognition", move || recognition::run(&recognition))?,
+            thread("recognition", move || {
+                service::yield_to_others();
+                recognition::run(&recognition);
+            })?,
         ])
     }
 

@@ -9,6 +9,19 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How much less urgent than others, as `nice` has it.
+const PATIENT: libc::c_int = 10;
+
+/// The thread that calls this leaves a busy processor to the others. Where that is refused, all goes on as before.
+pub fn yield_to_others() {
+    // On Linux a nice value is a thread's; 0 means the one that calls.
+    // SAFETY: no pointers.
+    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, PATIENT) };
+    if result != 0 {
+        log::debug!("no lower priority for this thread: {}", std::io::Error::last_os_error());
+    }
+}
+
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures namecam on a clip with two faces, and beside it another program: make bench [ARGS="--peer COMMAND ..."]
 
-usage: bench.py NAMECAM [--seconds S] [--clip CLIP.mjpeg] [--looks L] [--peer COMMAND ...]
+usage: bench.py NAMECAM [--seconds S] [--clip CLIP.mjpeg] [--looks L] [--only looks|rooms|stream] [--people GALLERY] [--peer COMMAND ...]
 
 The clip (640x480, 30 fps, two faces that drift; made with ffmpeg from the test pictures unless one is given) is fed to
 namecam as its camera. Everything runs on this machine in this run, one OpenBLAS thread each: compare the rows with each
@@ -10,22 +10,24 @@ loops_per_s, stream_fps, cpu, rss_mb, load_s. Only the standard library and ffmp
 """
 import argparse, json, os, re, shutil, socket, subprocess, sys, tempfile, threading, time, urllib.request
 
-import bench_rooms
+import bench_rooms, bench_stream
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PICTURES = os.path.join(HERE, "target", "pictures")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def make_clip(path, frames=150):
-    """Two heads that drift on noise, as the MJPEG of a USB camera: quality about 85, 4:2:2."""
+def make_clip(path, frames=150, width=640, height=480):
+    """Two heads that drift on noise, as the MJPEG of a USB camera: quality about 85, 4:2:2, and a sensor's noise, so that no
+    frame is the same as the one before."""
     faces = [os.path.join(PICTURES, name) for name in ("obama.jpg", "biden.jpg")]
     crops = ["crop=iw*0.62:ih*0.62:iw*0.19:ih*0.06", "crop=iw*0.62:ih*0.62:iw*0.19:ih*0.06"]
+    tall, middle = height * 288 // 480, height // 2
     graph = (
-        "color=c=gray:s=640x480:r=30,noise=alls=40:all_seed=7,gblur=3[bg];"
-        f"[0]{crops[0]},scale=-1:288[a];[1]{crops[1]},scale=-1:288[b];"
-        "[bg][a]overlay=x='160-w/2+38*sin(n/40)':y='240-h/2+24*cos(n/55)'[c];"
-        "[c][b]overlay=x='480-w/2+38*sin(n/40+1)':y='240-h/2+24*cos(n/55+2)'[v]"
+        f"color=c=gray:s={width}x{height}:r=30,noise=alls=40:all_seed=7,gblur=3[bg];"
+        f"[0]{crops[0]},scale=-1:{tall}[a];[1]{crops[1]},scale=-1:{tall}[b];"
+        f"[bg][a]overlay=x='{width // 4}-w/2+38*sin(n/40)':y='{middle}-h/2+24*cos(n/55)'[c];"
+        f"[c][b]overlay=x='{width * 3 // 4}-w/2+38*sin(n/40+1)':y='{middle}-h/2+24*cos(n/55+2)'[w];[w]noise=alls=4:all_seed=3:allf=t[v]"
     )
     inputs = [word for face in faces for word in ("-loop", "1", "-framerate", "30", "-i", face)]
     subprocess.run(["ffmpeg", "-loglevel", "error", "-y", *inputs, "-filter_complex", graph, "-map", "[v]", "-frames:v", str(frames),
@@ -42,8 +44,8 @@ def make_gallery(folder):
 class Namecam:
     """The program on the clip, until closed."""
 
-    def __init__(self, program, folder, clip, settings):
-        player = f"ffmpeg -loglevel error -re -stream_loop -1 -f mjpeg -framerate 30 -i {clip} -c copy -f mjpeg -"
+    def __init__(self, program, folder, clip, settings, player=None):
+        player = player or f"ffmpeg -loglevel error -re -stream_loop -1 -f mjpeg -framerate 30 -i {clip} -c copy -f mjpeg -"
         ini = os.path.join(folder, "bench.ini")
         with open(ini, "w") as f:
             f.write(f"[camera]\nsource = pipe:{player}\n[gallery]\npath = {folder}/gallery\n"
@@ -166,6 +168,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--clip")
     parser.add_argument("--looks", type=float, default=4.5, help="looks a second of the rows that are compared with the peer")
+    parser.add_argument("--only", choices=["looks", "rooms", "stream"], help="these rows alone; else all")
+    parser.add_argument("--frames", type=int, default=100_000, help="how many pictures are fed at full speed")
+    parser.add_argument("--people", help="a gallery to measure memory with")
     parser.add_argument("--peer", nargs=argparse.REMAINDER, default=[])
     args = parser.parse_args()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -174,28 +179,45 @@ def main():
         if not args.clip:
             make_clip(clip)
         make_gallery(os.path.join(folder, "gallery"))
-        as_often = f"recognition.interval_ms={1000 / args.looks:.0f}"
-        rows = [
-            ("as often as possible, upsample 1", 0, ["recognition.interval_ms=0"]),
-            ("as often as possible, upsample 0", 0, ["recognition.interval_ms=0", "recognition.upsample=0"]),
-            (f"{args.looks} looks a second, nobody watches", 0, [as_often]),
-            (f"{args.looks} looks a second, 1 viewer", 1, [as_often]),
-            (f"{args.looks} looks a second, 8 viewers", 8, [as_often]),
-            ("no recognition, nobody watches", 0, ["recognition.enabled=no"]),
-            ("no recognition, 1 viewer (passthrough)", 1, ["recognition.enabled=no"]),
-        ]
-        for what, viewers, settings in rows:
-            row = measure(args.namecam, folder, clip, args.seconds, viewers, settings)
-            print(f"namecam  {what:<40} {json.dumps(row)}", flush=True)
-        rooms = bench_rooms.rows(lambda clip, settings: measure(args.namecam, folder, clip, args.seconds, 0, settings),
-                                 lambda clip: Namecam(args.namecam, folder, clip, []), folder, PICTURES, args.seconds)
-        for what, row in rooms:
-            print(f"namecam  {what:<40} {json.dumps(row)}", flush=True)
-        print(f"namecam  {'bad viewers':<40} {json.dumps(hold_out(args.namecam, folder, clip))}", flush=True)
-        for viewers in (0, 1, 8) if args.peer else ():
+        wanted = lambda rows: args.only in (None, rows)
+        show = lambda who, what, row: print(f"{who:<8} {what:<44} {row if isinstance(row, str) else json.dumps(row)}", flush=True)
+        if wanted("looks"):
+            for what, row in looks(args, folder, clip):
+                show("namecam", what, row)
+        if wanted("rooms"):
+            rooms = bench_rooms.rows(lambda clip, settings: measure(args.namecam, folder, clip, args.seconds, 0, settings),
+                                     lambda clip: Namecam(args.namecam, folder, clip, []), folder, PICTURES, args.seconds)
+            for what, row in rooms:
+                show("namecam", what, row)
+        clips = [clip]
+        if wanted("stream"):
+            clips.append(os.path.join(folder, "large.mjpeg"))
+            make_clip(clips[1], width=1280, height=720)
+            start = lambda clip, settings, player=None: Namecam(args.namecam, folder, clip, settings, player)
+            sizes = dict(zip(bench_stream.SIZES, clips))
+            for what, row in bench_stream.rows(start, sizes, args.seconds, args.frames, args.people):
+                show("namecam", what, row)
+        for clip, viewers in [(clip, viewers) for clip in clips for viewers in (0, 1, 8)] if args.peer else ():
             command = [*args.peer, os.path.join(folder, "gallery"), clip, str(args.seconds), str(viewers)]
             output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-            print(f"peer     {f'as often as it does, {viewers} viewers':<40} {output.strip().splitlines()[-1]}", flush=True)
+            show("peer", f"{os.path.basename(clip)}, {viewers} viewers", output.strip().splitlines()[-1])
+
+
+def looks(args, folder, clip):
+    """Yields what and figures: what looks cost, with and without viewers, and what bad viewers leave behind."""
+    as_often = f"recognition.interval_ms={1000 / args.looks:.0f}"
+    rows = [
+        ("as often as possible, upsample 1", 0, ["recognition.interval_ms=0"]),
+        ("as often as possible, upsample 0", 0, ["recognition.interval_ms=0", "recognition.upsample=0"]),
+        (f"{args.looks} looks a second, nobody watches", 0, [as_often]),
+        (f"{args.looks} looks a second, 1 viewer", 1, [as_often]),
+        (f"{args.looks} looks a second, 8 viewers", 8, [as_often]),
+        ("no recognition, nobody watches", 0, ["recognition.enabled=no"]),
+        ("no recognition, 1 viewer (passthrough)", 1, ["recognition.enabled=no"]),
+    ]
+    for what, viewers, settings in rows:
+        yield what, measure(args.namecam, folder, clip, args.seconds, viewers, settings)
+    yield "bad viewers", hold_out(args.namecam, folder, clip)
 
 
 if __name__ == "__main__":

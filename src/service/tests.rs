@@ -173,3 +173,19 @@ fn a_password_is_not_shown_and_the_terminal_is_as_before_afterwards() {
     let output = command.stdin(Stdio::from(terminal)).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("true false true"), "{output:?}");
 }
+
+#[test]
+fn only_the_thread_that_yields_becomes_less_urgent() {
+    let nice = || {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let behind_the_name = stat.rsplit_once(')').unwrap().1;
+        behind_the_name.split_whitespace().nth(16).unwrap().parse::<i32>().unwrap()
+    };
+    let before = nice();
+    let yielded = std::thread::spawn(move || {
+        yield_to_others();
+        nice()
+    });
+    assert_eq!(yielded.join().unwrap(), before.max(10));
+    assert_eq!(nice(), before);
+}

@@ -1,0 +1,81 @@
+//! What nobody can do with less, for `tools/bench_stream.py`; CPU time, as one line of JSON.
+//!
+//! `floor codec CLIP.mjpeg SECONDS`: libjpeg-turbo alone decodes each picture to RGB and encodes it again.
+//! `floor write BYTES VIEWERS SECONDS`: writes so many bytes to so many connections, 30 times a second; prints its port first.
+#![allow(clippy::unwrap_used)] // a bench that cannot measure may fail
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+use turbojpeg::{Compressor, Decompressor, Image, OutputBuf, PixelFormat, Subsamp};
+
+/// `stream.quality`, as namecam has it by default.
+const QUALITY: i32 = 80;
+const FPS: u32 = 30;
+/// Pictures that are run before those that count.
+const WARM_UP: usize = 30;
+
+/// What this thread has had of a processor.
+fn cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
+
+fn codec(clip: &str, limit: Duration) {
+    let clip = std::fs::read(clip).unwrap();
+    let mut starts: Vec<usize> =
+        (0..clip.len() - 2).filter(|&at| clip[at..].starts_with(&[0xFF, 0xD8, 0xFF])).collect();
+    starts.push(clip.len());
+    let pictures: Vec<&[u8]> = starts.windows(2).map(|ends| &clip[ends[0]..ends[1]]).collect();
+    let mut decoder = Decompressor::new().unwrap();
+    let mut encoder = Compressor::new().unwrap();
+    encoder.set_quality(QUALITY).unwrap();
+    encoder.set_subsamp(Subsamp::Sub2x2).unwrap();
+    let header = decoder.read_header(pictures[0]).unwrap();
+    let (width, height) = (header.width, header.height);
+    let mut pixels = vec![0; width * height * 3];
+    let mut out = OutputBuf::new_owned();
+    let (mut begun, mut from) = (Instant::now(), cpu());
+    let (mut pictures, mut count) = (pictures.iter().cycle(), 0);
+    while count < WARM_UP || begun.elapsed() < limit {
+        let picture = pictures.next().unwrap();
+        let image = Image { pixels: &mut pixels[..], width, pitch: width * 3, height, format: PixelFormat::RGB };
+        decoder.decompress(picture, image).unwrap();
+        let image = Image { pixels: &pixels[..], width, pitch: width * 3, height, format: PixelFormat::RGB };
+        encoder.compress(image, &mut out).unwrap();
+        count += 1;
+        if count == WARM_UP {
+            (begun, from) = (Instant::now(), cpu());
+        }
+    }
+    let took = (cpu() - from).as_secs_f64() * 1000.0;
+    println!("{{\"ms_a_frame\": {:.3}}}", took / (count - WARM_UP) as f64);
+}
+
+fn write(bytes: usize, viewers: usize, limit: Duration) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("{}", listener.local_addr().unwrap());
+    let mut viewers: Vec<_> = (0..viewers).map(|_| listener.accept().unwrap().0).collect();
+    let picture = vec![0; bytes];
+    let (begun, from) = (Instant::now(), cpu());
+    let mut count = 0;
+    while begun.elapsed() < limit {
+        for viewer in &mut viewers {
+            viewer.write_all(&picture).unwrap();
+        }
+        count += 1;
+        std::thread::sleep((Duration::from_secs(1) / FPS * count).saturating_sub(begun.elapsed()));
+    }
+    println!("{{\"ms_a_frame\": {:.3}}}", (cpu() - from).as_secs_f64() * 1000.0 / f64::from(count));
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let seconds = |text: &str| Duration::from_secs_f64(text.parse().unwrap());
+    match words[..] {
+        ["codec", clip, limit] => codec(clip, seconds(limit)),
+        ["write", bytes, viewers, limit] => write(bytes.parse().unwrap(), viewers.parse().unwrap(), seconds(limit)),
+        _ => println!("tools/bench_stream.py runs it: make bench"),
+    }
+}
