@@ -1,6 +1,7 @@
 //! What nobody can do with less, for `tools/bench_stream.py`; CPU time, as one line of JSON.
 //!
-//! `floor codec CLIP.mjpeg SECONDS`: libjpeg-turbo alone decodes each picture to RGB and encodes it again.
+//! `floor codec CLIP.mjpeg SECONDS FPS`: libjpeg-turbo alone decodes each picture to RGB and encodes it again, so often a
+//! second, as caches are cold then; 0: without a pause.
 //! `floor write BYTES VIEWERS SECONDS`: writes so many bytes to so many connections, 30 times a second; prints its port first.
 #![allow(clippy::unwrap_used)] // a bench that cannot measure may fail
 
@@ -21,7 +22,7 @@ fn cpu() -> Duration {
     Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }
 
-fn codec(clip: &str, limit: Duration) {
+fn codec(clip: &str, limit: Duration, fps: u32) {
     let clip = std::fs::read(clip).unwrap();
     let mut starts: Vec<usize> =
         (0..clip.len() - 2).filter(|&at| clip[at..].starts_with(&[0xFF, 0xD8, 0xFF])).collect();
@@ -46,6 +47,9 @@ fn codec(clip: &str, limit: Duration) {
         count += 1;
         if count == WARM_UP {
             (begun, from) = (Instant::now(), cpu());
+        } else if count > WARM_UP && fps > 0 {
+            let due = Duration::from_secs(1) / fps * (count - WARM_UP) as u32;
+            std::thread::sleep(due.saturating_sub(begun.elapsed()));
         }
     }
     let took = (cpu() - from).as_secs_f64() * 1000.0;
@@ -74,7 +78,7 @@ fn main() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let seconds = |text: &str| Duration::from_secs_f64(text.parse().unwrap());
     match words[..] {
-        ["codec", clip, limit] => codec(clip, seconds(limit)),
+        ["codec", clip, limit, fps] => codec(clip, seconds(limit), fps.parse().unwrap()),
         ["write", bytes, viewers, limit] => write(bytes.parse().unwrap(), viewers.parse().unwrap(), seconds(limit)),
         _ => println!("tools/bench_stream.py runs it: make bench"),
     }

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import camera_steps as camera
+import floor_step as floor
 import service_steps as service
 from appliance import Board
 from camera_steps import Step
@@ -30,6 +31,7 @@ STEPS: dict[str, Step] = {
     "capture": camera.only_capture,
     "mjpg-480": camera.passthrough(View("MJPG", 640, 480)),
     "mjpg-720": camera.passthrough(View("MJPG", 1280, 720)),
+    "floor": floor.step,
     "yuyv-480": camera.raw(View("YUYV", 640, 480, PEOPLE[:1])),
     "yuyv-720": camera.raw(View("YUYV", 1280, 720, PEOPLE[:1])),
     "formats": camera.other_formats,
