@@ -2,11 +2,14 @@
 //!
 //! `floor codec CLIP.mjpeg SECONDS FPS`: libjpeg-turbo alone decodes each picture to RGB and encodes it again, so often a
 //! second, as caches are cold then; 0: without a pause.
+//! `floor pass CLIP.mjpeg SECONDS`: reads the JPEGs that ffmpeg plays, as namecam does, and writes each to one connection;
+//! prints its port first.
 //! `floor write BYTES VIEWERS SECONDS`: writes so many bytes to so many connections, 30 times a second; prints its port first.
 #![allow(clippy::unwrap_used)] // a bench that cannot measure may fail
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use turbojpeg::{Compressor, Decompressor, Image, OutputBuf, PixelFormat, Subsamp};
 
@@ -56,6 +59,36 @@ fn codec(clip: &str, limit: Duration, fps: u32) {
     println!("{{\"ms_a_frame\": {:.3}}}", took / (count - WARM_UP) as f64);
 }
 
+fn pass(clip: &str, limit: Duration) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("{}", listener.local_addr().unwrap());
+    let mut viewer = listener.accept().unwrap().0;
+    let words = "-loglevel error -re -stream_loop -1 -f mjpeg -framerate 30 -i CLIP -c copy -f mjpeg -";
+    let words = words.split(' ').map(|word| if word == "CLIP" { clip } else { word });
+    let mut player = Command::new("ffmpeg").args(words).stdout(Stdio::piped()).spawn().unwrap();
+    let mut pipe = player.stdout.take().unwrap();
+    let (mut bytes, mut filled, mut searched) = (vec![0; 1 << 20], 0, 0);
+    let (mut begun, mut from, mut count) = (Instant::now(), cpu(), 0);
+    while count < WARM_UP || begun.elapsed() < limit {
+        filled += pipe.read(&mut bytes[filled..]).unwrap();
+        // The end of a picture: EOI.
+        while let Some(at) = bytes[searched..filled].windows(2).position(|pair| pair == [0xFF, 0xD9]) {
+            let end = searched + at + 2;
+            viewer.write_all(&bytes[..end]).unwrap();
+            bytes.copy_within(end..filled, 0);
+            (filled, searched, count) = (filled - end, 0, count + 1);
+            if count == WARM_UP {
+                (begun, from) = (Instant::now(), cpu());
+            }
+        }
+        searched = filled.saturating_sub(1);
+    }
+    let took = (cpu() - from).as_secs_f64() * 1000.0;
+    println!("{{\"ms_a_frame\": {:.3}}}", took / (count - WARM_UP) as f64);
+    player.kill().unwrap();
+    player.wait().unwrap();
+}
+
 fn write(bytes: usize, viewers: usize, limit: Duration) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("{}", listener.local_addr().unwrap());
@@ -79,6 +112,7 @@ fn main() {
     let seconds = |text: &str| Duration::from_secs_f64(text.parse().unwrap());
     match words[..] {
         ["codec", clip, limit, fps] => codec(clip, seconds(limit), fps.parse().unwrap()),
+        ["pass", clip, limit] => pass(clip, seconds(limit)),
         ["write", bytes, viewers, limit] => write(bytes.parse().unwrap(), viewers.parse().unwrap(), seconds(limit)),
         _ => println!("tools/bench_stream.py runs it: make bench"),
     }

@@ -13,7 +13,8 @@ from pictures import View
 VIEWS = (View("MJPG", 640, 480), View("MJPG", 1280, 720))
 SECONDS = 8
 PAIRS = 3
-MOST_TIMES = 1.5
+# The wake-ups of two more threads a frame are what namecam adds, and on an emulated processor they are dear.
+MOST_TIMES = 2.5
 CPU_NS = "cat /proc/$(systemctl show -P MainPID namecam)/task/*/schedstat | awk '{ns += $1} END {printf \"%d\", ns}'"
 
 
