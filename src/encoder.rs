@@ -183,9 +183,9 @@ impl<'a> Encoder<'a> {
                     self.stage.health.repeated.add();
                     Arc::new(Jpeg::of_frame(old.jpeg.picture(), frame, is_new))
                 }
-                (None, None) => match self.press.print(config, frame, &look, now) {
+                (None, None) => match self.press.print(config, frame, &look) {
                     Ok(picture) => Arc::new(Jpeg::of_frame(picture, frame, is_new)),
-                    Err(error) => return self.cannot_show(config, error),
+                    Err(error) => return self.cannot_show(config, version, error),
                 },
             };
             is_first_showing |= is_new;
@@ -205,7 +205,11 @@ impl<'a> Encoder<'a> {
     }
 
     /// One bad frame is passed over; when none is good, viewers are told rather than shown an old one.
-    fn cannot_show(&mut self, config: &Config, error: Unprintable) {
+    fn cannot_show(&mut self, config: &Config, version: u64, error: Unprintable) {
+        // It is not tried again, at no desk: it would fail again.
+        for desk in &mut self.desks {
+            (desk.seen, desk.made) = (version, None);
+        }
         let health = &self.stage.health;
         let why = match error {
             Unprintable::Picture(why) => return health.faults.report("encoder", &why),

@@ -111,9 +111,8 @@ impl<'a> Press<'a> {
         config: &Config,
         frame: &'p Frame,
         look: &Look,
-        started: Instant,
     ) -> Result<&'p [u8], Unprintable> {
-        let health = &self.stage.health;
+        let (started, health) = (Instant::now(), &self.stage.health);
         let private = config.overlay.unknown == UnknownFaces::Blur;
         if frame.format.jpeg && frame.turn.is_none() && !private && look.is_plain() {
             health.passed_through.add();

@@ -290,6 +290,7 @@ fn a_frame_that_cannot_be_decoded_is_counted_and_the_old_picture_stays() {
     let stage = watched(|config| config.camera.mirror = true);
     let mut encoder = Encoder::new(&stage);
     let mirror = Turn { degrees: 0, mirror: true };
+    let _small = stage.tiers.seat(Wish { width: 16, ..Wish::USUAL });
     stage.frames.publish(Arc::new(frame(1, &Rgb::filled(32, 32, GREY), mirror)));
     encoder.round();
     for seq in 2..4 {
@@ -297,6 +298,8 @@ fn a_frame_that_cannot_be_decoded_is_counted_and_the_old_picture_stays() {
         stage.frames.publish(Arc::new(Frame::new(seq, Moment::now(), Format::mjpg(), broken, mirror)));
         encoder.round();
     }
+    // Nor is it tried again while nothing newer comes, which would keep a processor busy.
+    encoder.round();
     assert_eq!((shown(&stage).0, stage.health.corrupt.get()), (1, 2));
     assert_eq!(stage.health.faults.all().len(), 1);
 }
