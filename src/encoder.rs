@@ -7,7 +7,6 @@
 //! is ahead of its blur by as much.
 
 mod press;
-mod veils;
 
 use crate::config::Config;
 use crate::frame::{Frame, Jpeg, Moment};
@@ -66,6 +65,8 @@ struct Encoder<'a> {
     /// Those who had come when the desks were set up.
     arrivals: u64,
     away_due: Instant,
+    /// The counter of the last frame that counts in `stream_fps`.
+    ticked: u64,
     /// Since when no frame could be decoded.
     undecodable_since: Option<SystemTime>,
 }
@@ -115,6 +116,7 @@ impl<'a> Encoder<'a> {
             desks: Vec::new(),
             arrivals: 0,
             away_due: Instant::now(),
+            ticked: 0,
             undecodable_since: None,
         }
     }
@@ -169,7 +171,7 @@ impl<'a> Encoder<'a> {
         self.press.update(config, now);
         // What was made for one desk does for another that looks the same.
         let mut made: Vec<(Look, Arc<Jpeg>)> = Vec::new();
-        let mut is_first_showing = false;
+        let (mut shown, mut failure) = (false, None);
         for desk in self.desks.iter_mut().filter(|desk| desk.is_due(now)) {
             let look = self.press.look(config, config_version, frame, desk.tier.wish);
             let is_new = std::mem::replace(&mut desk.seen, version) != version;
@@ -185,10 +187,14 @@ impl<'a> Encoder<'a> {
                 }
                 (None, None) => match self.press.print(config, frame, &look) {
                     Ok(picture) => Arc::new(Jpeg::of_frame(picture, frame, is_new)),
-                    Err(error) => return self.cannot_show(config, version, error),
+                    Err(error) => {
+                        // It is not tried again at this desk: it would fail again.
+                        (desk.made, failure) = (None, Some(error));
+                        continue;
+                    }
                 },
             };
-            is_first_showing |= is_new;
+            shown |= is_new;
             if made.iter().all(|(known, _)| *known != look) {
                 self.stage.health.ages.picture_encoded(&jpeg);
                 made.push((look.clone(), Arc::clone(&jpeg)));
@@ -196,20 +202,20 @@ impl<'a> Encoder<'a> {
             desk.publish(Arc::clone(&jpeg), config);
             desk.made = Some(Made { frame: Arc::clone(frame), look, jpeg });
         }
-        if !made.is_empty() {
+        let nobody_was_served = made.is_empty();
+        if !nobody_was_served {
             self.undecodable_since = None;
         }
-        if is_first_showing {
+        if shown && std::mem::replace(&mut self.ticked, version) != version {
             self.stage.health.stream_fps.tick();
+        }
+        if let Some(error) = failure {
+            self.cannot_show(config, error, nobody_was_served);
         }
     }
 
     /// One bad frame is passed over; when none is good, viewers are told rather than shown an old one.
-    fn cannot_show(&mut self, config: &Config, version: u64, error: Unprintable) {
-        // It is not tried again, at no desk: it would fail again.
-        for desk in &mut self.desks {
-            (desk.seen, desk.made) = (version, None);
-        }
+    fn cannot_show(&mut self, config: &Config, error: Unprintable, nobody_was_served: bool) {
         let health = &self.stage.health;
         let why = match error {
             Unprintable::Picture(why) => return health.faults.report("encoder", &why),
@@ -217,6 +223,9 @@ impl<'a> Encoder<'a> {
         };
         health.corrupt.add();
         health.faults.report("encoder", &why);
+        if !nobody_was_served {
+            return;
+        }
         let since = *self.undecodable_since.get_or_insert_with(SystemTime::now);
         if since.elapsed().is_ok_and(|bad| bad > AWAY_AFTER) {
             let since = localtime::clock(since, SystemTime::now());

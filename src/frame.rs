@@ -81,7 +81,7 @@ impl Frame {
         let raw = Raw { bytes: &self.bytes[..], width: self.width, height: self.height, stride: self.stride };
         let Ok(luma) = self.format.to_luma(raw) else {
             // Some cameras' JPEGs are good enough for a decoder that forgives.
-            return Ok(self.rgb()?.luma());
+            return Ok(self.rgb()?.luma_as_of(self.width));
         };
         if self.turn.is_none() {
             return Ok(luma);
@@ -176,8 +176,9 @@ mod tests {
         image::ImageEncoder::write_image(encoder, &rgb.data, 640, 480, image::ExtendedColorType::Rgb8).unwrap();
         let grey: Vec<u8> = rgb.data.iter().copied().step_by(3).collect();
         let yuyv: Vec<u8> = grey.iter().flat_map(|&luma| [luma, 128]).collect();
-        // A stray byte before the end: libjpeg-turbo warns of it, and the other decoder passes over it.
-        let stray = [&jpeg[..jpeg.len() - 2], &[7], &jpeg[jpeg.len() - 2..]].concat();
+        // Stray bytes before the end: libjpeg-turbo warns of them, and the other decoder passes over them.
+        let stray = [&jpeg[..jpeg.len() - 2], &[7; 200], &jpeg[jpeg.len() - 2..]].concat();
+        assert!(!cfg!(feature = "turbojpeg") || crate::jpeg::luma(&stray, 8).is_err());
         let formats = [(b"MJPG", jpeg, 0), (b"GREY", grey, 640), (b"YUYV", yuyv, 1280), (b"RGB3", rgb.data, 1920)];
         let turns = [(0, false, (10, 30)), (0, true, (70, 30)), (180, false, (70, 30)), (90, false, (30, 10))];
         for (fourcc, bytes, stride) in formats.into_iter().chain([(b"MJPG", stray, 0)]) {

@@ -30,7 +30,12 @@ pub struct Rgb {
 impl Rgb {
     /// A small plane of its green, which is near enough to luma.
     pub fn luma(&self) -> Luma {
-        let divisor = luma::divisor(self.width);
+        self.luma_as_of(self.width)
+    }
+
+    /// The same, by the divisor that a picture `width` pixels wide has: that of this one before it was turned.
+    pub fn luma_as_of(&self, width: u32) -> Luma {
+        let divisor = luma::divisor(width);
         let raw = Raw { bytes: &self.data[..], width: self.width, height: self.height, stride: self.width * 3 };
         luma::shrunk(raw, Samples { step: 3, first: 1 }, divisor)
     }

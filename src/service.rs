@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How much less urgent than others, as `nice` has it.
-const PATIENT: libc::c_int = 10;
+/// How much less urgent than others, as `nice` has it: not much more, as the encoder may wait for what this thread decodes.
+const PATIENT: libc::c_int = 5;
 
 /// The thread that calls this leaves a busy processor to the others. Where that is refused, all goes on as before.
 pub fn yield_to_others() {

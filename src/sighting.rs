@@ -1,11 +1,15 @@
 //! What recognition has to say about a frame: [`Sightings`], a [`Sighting`] a face.
 
+mod veils;
+
 use crate::evidence::Evidence;
 use crate::pixels::Rgb;
 use crate::view::View;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+pub use veils::Veil;
 
 /// A rectangle in pixels: left, top, width and height. It may reach beyond the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -197,6 +201,8 @@ pub struct Sightings {
     pub height: u32,
     /// The faces, left to right.
     pub faces: Vec<Sighting>,
+    /// Faces without a name that earlier looks found and this one does not.
+    pub veils: Vec<Veil>,
 }
 
 /// What was seen is shown for so long at least; see [`Sightings::is_stale`].
@@ -214,8 +220,13 @@ impl Sightings {
     /// True when the frame is so long ago at `now` that people may have moved on: boxes and names go then. Where looks
     /// are seldom or take long, they stay until the next but one should have come.
     pub fn is_stale(&self, now: Instant) -> bool {
+        now > self.stale_at()
+    }
+
+    /// When that will be.
+    pub fn stale_at(&self) -> Instant {
         let next = self.interval.min(LONGEST_INTERVAL).max(self.took) + self.took * 2 + Duration::from_secs(1);
-        now.saturating_duration_since(self.captured_at) > STALE.max(next)
+        self.captured_at + STALE.max(next)
     }
 }
 
@@ -235,7 +246,16 @@ mod tests {
         let stale_after = |took_ms, interval_ms, age_ms| {
             let captured_at = Instant::now();
             let (took, interval) = (Duration::from_millis(took_ms), Duration::from_millis(interval_ms));
-            let seen = Sightings { frame: 1, captured_at, took, interval, width: 1, height: 1, faces: Vec::new() };
+            let seen = Sightings {
+                frame: 1,
+                captured_at,
+                took,
+                interval,
+                width: 1,
+                height: 1,
+                faces: Vec::new(),
+                veils: Vec::new(),
+            };
             seen.is_stale(captured_at + Duration::from_millis(age_ms))
         };
         assert!(!stale_after(50, 200, 1400) && stale_after(50, 200, 1600));

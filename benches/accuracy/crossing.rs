@@ -77,7 +77,7 @@ pub fn run(options: &[&str]) -> anyhow::Result<()> {
     // Everybody plays once before anybody plays again.
     let mut waiting = Vec::new();
     for number in 0..wanted.scenes {
-        // What is seen in a scene depends on its number only.
+        // What is seen in a scene depends on its number, and on who was in those before it.
         let mut draw = Draw((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let take = take(number, &people, &mut waiting, opened.engine.as_mut(), &mut draw)?;
         for &people_in in &wanted.people {

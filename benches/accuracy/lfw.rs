@@ -8,6 +8,7 @@ use namecam::recognition::models::ModelFiles;
 use namecam::recognition::{self, Engine, picture};
 use namecam::sighting::Rect;
 use std::ffi::OsStr;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 /// Reads the descriptors of `file`, or makes them of the people in `folders` and writes them there.
@@ -60,6 +61,15 @@ fn central(rgb: &Rgb, faces: &[Rect]) -> Option<Rect> {
 }
 
 /// Names and pictures: those in folders of people, and those that lie beside them, whose names end in a number.
+/// A number that other pictures do not have: what was described of some is not taken for others.
+pub fn fingerprint(folders: &[PathBuf]) -> anyhow::Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    for (name, path) in pictures(folders)? {
+        (name, path.file_name(), std::fs::metadata(&path)?.len()).hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}
+
 fn pictures(folders: &[PathBuf]) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let mut all = Vec::new();
     for folder in folders {

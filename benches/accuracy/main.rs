@@ -89,13 +89,15 @@ impl Options {
 
     /// The people to measure with, described by the model of `files`.
     fn people(&self, files: &ModelFiles) -> anyhow::Result<Vec<Person>> {
-        // Descriptors of two models are never mixed: a file for each.
-        let own = || PathBuf::from(format!("target/accuracy/{}.f32", &files.sha256[..16]));
-        let file = self.descriptors.clone().unwrap_or_else(own);
-        let mut people = match &self.folders[..] {
-            [] if self.descriptors.is_none() => bail!("whose? --descriptors or --lfw\n{USAGE}"),
-            [] => read_descriptors(&file, &files.sha256)?,
-            folders => lfw::describe(folders, files, &file)?,
+        let mut people = match (&self.folders[..], &self.descriptors) {
+            ([], None) => bail!("whose? --descriptors or --lfw\n{USAGE}"),
+            ([], Some(file)) => read_descriptors(file, &files.sha256)?,
+            (folders, Some(file)) => lfw::describe(folders, files, file)?,
+            (folders, None) => {
+                // Neither descriptors of two models nor those of other pictures are mixed: a file for each.
+                let name = format!("{}-{:016x}.f32", &files.sha256[..16], lfw::fingerprint(folders)?);
+                lfw::describe(folders, files, &Path::new("target/accuracy").join(name))?
+            }
         };
         if let Some(without) = &self.without {
             let text = std::fs::read_to_string(without)?;

@@ -1,6 +1,7 @@
 //! Descriptors of people, a few of each: what rates are measured on.
 
 use anyhow::{Context, bail, ensure};
+use namecam::recognition::models::DLIBS_OWN;
 use namecam::recognition::{DESCRIPTOR_LEN, Descriptor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,15 +14,16 @@ pub struct Person {
     pub pictures: Vec<(String, Descriptor)>,
 }
 
-/// Reads a file of little-endian f32, 128 a row, and beside it the same name with `.tsv`: name, file, ... a row each. Where
-/// the same name with `.model` says of which model they are, it must be that one.
+/// Reads a file of little-endian f32, 128 a row, and beside it the same name with `.tsv`: name, file, ... a row each. The
+/// same name with `.model` says of which model they are, which must be that one; without it, they are of dlib's own.
 pub fn read_descriptors(file: &Path, model_sha256: &str) -> anyhow::Result<Vec<Person>> {
-    match std::fs::read_to_string(file.with_extension("model")) {
-        Ok(model) if model.trim() != model_sha256 => {
-            bail!("{} is of another model (SHA-256 {}): name another file, or delete it", file.display(), model.trim())
-        }
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => bail!("{}: {error}", file.display()),
-        _ => {}
+    let model = match std::fs::read_to_string(file.with_extension("model")) {
+        Ok(model) => model.trim().to_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => DLIBS_OWN.to_owned(),
+        Err(error) => bail!("{}: {error}", file.display()),
+    };
+    if model != model_sha256 {
+        bail!("{} is of another model (SHA-256 {model}): name another file, or delete it", file.display());
     }
     let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let list: PathBuf = file.with_extension("tsv");
@@ -50,10 +52,10 @@ pub fn write_descriptors(file: &Path, people: &[Person], model_sha256: &str) -> 
             text += &format!("{}\t{picture}\n", person.name);
         }
     }
-    std::fs::write(file, bytes).with_context(|| format!("{} cannot be written", file.display()))?;
-    std::fs::write(file.with_extension("tsv"), text)?;
+    // The descriptors last: without them, the others say nothing.
     std::fs::write(file.with_extension("model"), model_sha256)?;
-    Ok(())
+    std::fs::write(file.with_extension("tsv"), text)?;
+    std::fs::write(file, bytes).with_context(|| format!("{} cannot be written", file.display()))
 }
 
 /// The mean of descriptors.

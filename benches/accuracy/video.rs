@@ -60,7 +60,6 @@ pub fn watch(
     config.gallery.path = gallery.path().to_owned();
     config.models.path = std::path::absolute("models")?;
     config.recognition.interval_ms = interval_ms;
-    // Copies are a moment old, and are whole.
     let mut opened = recognition::open(&config)?;
     let library = recognition::load(&config, &mut opened)?;
     let clip = Clip { frames: &frames, fps, look };
@@ -107,7 +106,8 @@ pub fn look_at_all(
             let took = clip.look.unwrap_or_else(|| began.elapsed());
             let interval = Duration::from_millis(u64::from(config.recognition.interval_ms));
             let (width, height) = (rgb.width, rgb.height);
-            let sightings = Sightings { frame: seq as u64, captured_at, took, interval, width, height, faces };
+            let veils = Vec::new();
+            let sightings = Sightings { frame: seq as u64, captured_at, took, interval, width, height, faces, veils };
             if std::env::var_os("VERBOSE").is_some() {
                 for face in &sightings.faces {
                     let (name, why) = (face.name.as_deref().unwrap_or("-"), &face.evidence.reason);

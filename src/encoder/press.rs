@@ -1,14 +1,14 @@
 //! [`Press`]: one frame as a picture for viewers. Keeps what is costly to make: fonts, a canvas, the JPEG library's state.
 
 use super::Stage;
-use super::veils::Veils;
 use crate::config::{self, Config, UnknownFaces};
 use crate::frame::Frame;
 use crate::jpeg::Compressor;
 use crate::overlay::{Away, Painter, pixelate};
 use crate::pixels::Rgb;
-use crate::sighting::{Rect, Sighting};
+use crate::sighting::{Rect, Sighting, Sightings};
 use crate::tiers::{MAX_SPECIAL, Wish};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// All that decides what a picture of a frame looks like, beside the frame.
@@ -53,7 +53,8 @@ pub(super) enum Unprintable {
 pub(super) struct Press<'a> {
     stage: &'a Stage,
     painter: Option<Painter>,
-    veils: Veils,
+    /// The newest look, unless it is stale.
+    sightings: Option<Arc<Sightings>>,
     canvas: Rgb,
     jpeg: Vec<u8>,
     compressor: Compressor,
@@ -69,7 +70,7 @@ impl<'a> Press<'a> {
         Press {
             stage,
             painter: None,
-            veils: Veils::default(),
+            sightings: None,
             canvas: Rgb { width: 0, height: 0, data: Vec::new() },
             jpeg: Vec::new(),
             compressor: Compressor::default(),
@@ -77,10 +78,9 @@ impl<'a> Press<'a> {
         }
     }
 
-    /// Takes up what is new in config and sightings. To be called once a frame.
+    /// Takes up what is new in config and sightings, for all pictures of a frame: none shows what the others do not know.
     pub(super) fn update(&mut self, config: &Config, now: Instant) {
-        let private = config.overlay.unknown == UnknownFaces::Blur;
-        self.veils.update(if private { self.stage.sightings.newest() } else { None }, now);
+        self.sightings = self.stage.sightings.newest().map(|(_, sightings)| sightings).filter(|s| !s.is_stale(now));
         self.compressor.set(config.stream.encoder, config.stream.quality);
     }
 
@@ -90,10 +90,9 @@ impl<'a> Press<'a> {
         let width = shown_width(config, wish, size.0);
         let mut look = Look { config: config_version, width, blind: false, veiled: Vec::new(), faces: Vec::new() };
         // What was seen on a picture of another size (the camera was exchanged) says nothing about this one.
-        let newest = self.stage.sightings.newest().map(|(_, sightings)| sightings);
-        let sightings = newest.filter(|s| !s.is_stale(Instant::now()) && (s.width, s.height) == size);
+        let sightings = self.sightings.as_ref().filter(|s| (s.width, s.height) == size);
         if config.overlay.unknown == UnknownFaces::Blur {
-            look.veiled.extend(self.veils.places(size));
+            look.veiled.extend(sightings.iter().flat_map(|seen| seen.veiled_at(Instant::now())));
             look.blind = sightings.is_none();
         }
         if let Some(sightings) = sightings {

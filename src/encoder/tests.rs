@@ -80,6 +80,7 @@ fn seen(track: u64, name: Option<&str>, age: Duration) -> Arc<Sightings> {
         width: SIZE.0,
         height: SIZE.1,
         faces: vec![face],
+        veils: Vec::new(),
     })
 }
 
@@ -268,9 +269,16 @@ fn with_blur_nothing_is_passed_through_and_a_missed_face_stays_blurred() {
         let line: Vec<u8> = (110..170).map(|x| rgb.pixel(x, 120)[0]).collect();
         line.iter().max().unwrap() - line.iter().min().unwrap()
     };
+    let look = |sightings: Arc<Sightings>| {
+        let mut sightings = (*sightings).clone();
+        if let Some((_, before)) = stage.sightings.newest() {
+            sightings.keep_veils_of(&before);
+        }
+        stage.sightings.publish(Arc::new(sightings));
+    };
     let show = |encoder: &mut Encoder<'_>, seq, sightings| {
         stage.frames.publish(Arc::new(frame(seq, &checkers(), Turn::default())));
-        stage.sightings.publish(sightings);
+        look(sightings);
         encoder.round();
         contrast(&shown(&stage).2)
     };
@@ -282,6 +290,9 @@ fn with_blur_nothing_is_passed_through_and_a_missed_face_stays_blurred() {
     assert!(show(&mut encoder, 6, nobody()) < 100);
     thread::sleep(Duration::from_millis(300));
     assert!(show(&mut encoder, 7, nobody()) > 150, "the look that found it is stale");
+    // A look that no picture was made of counts as well.
+    look(seen(4, None, Duration::ZERO));
+    assert!(show(&mut encoder, 8, nobody()) < 100);
     assert_eq!(stage.health.passed_through.get(), 0);
 }
 

@@ -15,7 +15,7 @@ const GONE_AFTER: Duration = Duration::from_secs(10);
 /// less would leave a long way empty. The kernel doubles it, for its own book-keeping.
 const SEND_BUFFER: libc::c_int = 128 * 1024;
 /// Bytes among them that wait to be sent. The writer goes on when half of them have left: so the next picture is chosen when
-/// nearly all of this one is on its way. With less, nothing gets younger (docs/PERFORMANCE.md), and the writer wakes more often.
+/// nearly all of this one is on its way (how old pictures are on a slow way: docs/PERFORMANCE.md).
 const NOT_SENT: libc::c_int = 32 * 1024;
 const BACKLOG: libc::c_int = 128;
 

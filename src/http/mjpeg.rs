@@ -70,9 +70,11 @@ fn show(site: &Site, seat: &Seat<'_>, wire: &mut dyn Wire) -> io::Result<()> {
     let mut seen = jpegs.newest().filter(stale).map_or(0, |(version, _)| version);
     let mut sent = begun;
     while !stage.stop.is_set() {
-        let due = REPEAT.saturating_sub(sent.elapsed());
+        // Before the first picture of its kind there is none to repeat.
+        let due = if seen == 0 { POLL } else { REPEAT.saturating_sub(sent.elapsed()) };
         let newer = jpegs.wait_newer(seen, due.min(POLL));
-        let fresh = newer.is_some();
+        // One that was there before she came is not late.
+        let fresh = newer.as_ref().is_some_and(|(_, jpeg)| jpeg.made_at >= begun);
         let next = newer.or_else(|| jpegs.newest().filter(|_| sent.elapsed() >= REPEAT));
         if let Some((version, jpeg)) = next {
             (seen, sent) = (version, Instant::now());

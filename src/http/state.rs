@@ -75,7 +75,7 @@ fn tiers(stage: &Stage) -> Value {
     let wanted = stage.tiers.wanted().0.into_iter();
     let shown = wanted.map(|tier| {
         let Wish { overlay, width, fps } = tier.wish;
-        json!({ "overlay": overlay, "width": width, "fps": fps, "viewers": tier.seats() })
+        json!({ "overlay": overlay, "width": width, "fps": fps, "wanted_by": tier.seats() })
     });
     Value::Array(shown.collect())
 }

@@ -83,7 +83,7 @@ impl Encoder {
         let (width, height) = (rgb.width as usize, rgb.height as usize);
         self.compressor.set_quality(quality.clamp(1, 100) as i32).map_err(|e| e.to_string())?;
         let needed = self.compressor.buf_len(width, height).map_err(|e| e.to_string())?;
-        if self.room.len() != needed {
+        if self.room.len() < needed {
             // Fresh zeros take no memory until they are written over: most of the room never is.
             self.room = vec![0; needed];
         }

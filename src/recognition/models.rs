@@ -28,10 +28,9 @@ const CNN: Known = Known {
     file: "mmod_human_face_detector.dat",
     sha256: "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
 };
-const RESNET: Known = Known {
-    file: "dlib_face_recognition_resnet_model_v1.dat",
-    sha256: "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
-};
+const RESNET: Known = Known { file: "dlib_face_recognition_resnet_model_v1.dat", sha256: DLIBS_OWN };
+/// The SHA-256 of the recognition model whose rates are built in.
+pub const DLIBS_OWN: &str = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30";
 
 /// Model files that have been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

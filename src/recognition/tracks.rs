@@ -9,7 +9,7 @@ mod track;
 
 use super::matcher::{Match, Matcher};
 use super::quality::Quality;
-use super::rule::OF_A_VISIT;
+use super::rule::{OF_A_VISIT, Standing};
 use super::scan::Expected;
 use super::{Descriptor, Engine, words};
 use crate::evidence::Evidence;
@@ -130,8 +130,10 @@ impl Tracks {
         let mut described = Vec::new();
         for ((at, rect), descriptor) in which.into_iter().zip(rects).zip(descriptors) {
             let alone = scene.matcher.and_then(|matcher| matcher.find(&descriptor, 1.0, OF_A_VISIT));
+            let barred = alone.as_ref().is_some_and(|alone| alone.standing == Standing::Barred);
             let alone = alone.as_ref().and_then(Match::name);
-            let missed = self.missed(at, &descriptor, alone, scene.at);
+            let may_be = |old: &Track| old.may_be(&descriptor, alone, barred);
+            let missed = self.missed(at, &descriptor, may_be, scene.at);
             if let Some(old) = missed {
                 self.go_on(old, at, rgb, scene.at);
             }
@@ -156,13 +158,19 @@ impl Tracks {
     }
 
     /// The track that a new one goes on: of somebody who is missed, whom it looks like, and who can have got there.
-    fn missed(&self, new: usize, descriptor: &Descriptor, name: Option<&Arc<str>>, at: Instant) -> Option<usize> {
+    fn missed(
+        &self,
+        new: usize,
+        descriptor: &Descriptor,
+        may_be: impl Fn(&Track) -> bool,
+        at: Instant,
+    ) -> Option<usize> {
         let new = &self.tracks[new];
         if !new.is_new() {
             return None;
         }
         let missed = self.tracks.iter().enumerate().filter(|(_, old)| !old.present && !is_lost(old, at));
-        let hers = missed.filter(|(_, old)| old.path.can_reach(new.detected, at) && old.may_be(descriptor, name));
+        let hers = missed.filter(|(_, old)| old.path.can_reach(new.detected, at) && may_be(old));
         let distance = |old: &Track| old.looks.distance(descriptor).unwrap_or(f32::INFINITY);
         hers.min_by(|(_, a), (_, b)| distance(a).total_cmp(&distance(b))).map(|(old, _)| old)
     }

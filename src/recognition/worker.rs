@@ -295,7 +295,11 @@ impl<'a> Worker<'a> {
         let took = started.elapsed();
         self.stage.health.look_done(took);
         let (width, height) = (rgb.width, rgb.height);
-        let sightings = Sightings { frame: frame.seq, captured_at, took, interval, width, height, faces };
+        let veils = Vec::new();
+        let mut sightings = Sightings { frame: frame.seq, captured_at, took, interval, width, height, faces, veils };
+        if let Some((_, before)) = self.stage.sightings.newest() {
+            sightings.keep_veils_of(&before);
+        }
         self.stage.sightings.publish(Arc::new(sightings));
     }
 }

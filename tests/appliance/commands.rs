@@ -171,7 +171,7 @@ fn wrong_usage_is_64_and_help_and_version_are_0() {
     assert!(status == 0 && stdout.contains("\n.TH NAMECAM 1 "), "{stdout}");
     let (status, stdout, _) = output(home.command().arg("-V"));
     assert!(
-        status == 0 && ["namecam", "dlib 19", "OpenBLAS", "SIMD", "jpeg-encoder"].iter().all(|s| stdout.contains(s)),
+        status == 0 && ["namecam", "dlib 19", "OpenBLAS", "SIMD", "JPEG: turbojpeg"].iter().all(|s| stdout.contains(s)),
         "{stdout}"
     );
 }

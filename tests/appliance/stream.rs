@@ -59,6 +59,32 @@ fn with_nothing_to_draw_the_cameras_bytes_arrive_untouched() {
 }
 
 #[test]
+fn a_viewer_gets_what_she_wishes_by_the_encoder_that_the_config_names() {
+    let (home, running) = streaming("");
+    let camera = home.still_camera("obama.jpg");
+    for encoder in ["turbojpeg", "jpeg-encoder"] {
+        let lines =
+            format!("[camera]\nsource = {camera}\n[recognition]\nenabled = no\n[stream]\nencoder = {encoder}\n");
+        home.write_config(&lines);
+        running.signal(libc::SIGHUP);
+        running.until("the encoder changes", |r| r.state()["stream"]["encoder"] == encoder);
+        let jpeg = running.get("/snapshot.jpg?width=200&overlay=0").body;
+        assert!(decode(&jpeg).dimensions() == (200, 150) && jpeg[6..10] == *b"JFIF", "{encoder}");
+    }
+    let mut viewer = BufReader::new(running.connect());
+    viewer.get_mut().write_all(b"GET /video_feed?width=100&fps=4 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    read_head(&mut viewer);
+    let started = Instant::now();
+    for _ in 0..5 {
+        assert_eq!(decode(&read_part(&mut viewer).0).dimensions(), (100, 75));
+    }
+    assert!(started.elapsed() > Duration::from_millis(900), "four a second: {:?}", started.elapsed());
+    let tiers = &running.state()["stream"]["tiers"];
+    assert_eq!(*tiers, serde_json::json!([{ "overlay": true, "width": 100, "fps": 4, "wanted_by": 1 }]));
+    assert_eq!(running.get("/video_feed?fps=none").status, 400);
+}
+
+#[test]
 fn a_turned_and_shrunk_picture_is_encoded_once_however_many_watch() {
     let (_home, running) = streaming("[stream]\nwidth = 160\nmax_fps = 10\n[camera]\n".trim_end_matches("[camera]\n"));
     let mut viewers: Vec<_> = (0..8).map(|_| running.view()).collect();

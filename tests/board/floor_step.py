@@ -58,7 +58,7 @@ def of_floor(board: Board) -> float:
 
 
 def step(board: Board) -> str:
-    """Passing a frame on costs little more than taking it and writing it."""
+    """What passing a frame on costs beside taking it and writing it. Wanted: 1.5 times; a step back from 2.5 fails."""
     board.write_ini(recognition__enabled="no", overlay__enabled="no")
     said = []
     for view in VIEWS:

@@ -99,6 +99,7 @@ fn faces() -> Sightings {
         width: 640,
         height: 360,
         faces: vec![alice, stranger],
+        veils: Vec::new(),
     }
 }
 

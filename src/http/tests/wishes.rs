@@ -25,7 +25,7 @@ fn a_wish_that_makes_no_sense_is_told_and_a_kind_too_many_is_refused_for_a_while
     assert!(header(refused, "Retry-After").is_some() && body(refused).contains("stream.tiers"), "{}", body(refused));
     let state = parsed(&ask("/api/state"));
     assert_eq!(state["stream"]["viewers"], 4);
-    assert_eq!(state["stream"]["tiers"][3], json!({ "overlay": true, "width": 0, "fps": 4, "viewers": 1 }));
+    assert_eq!(state["stream"]["tiers"][3], json!({ "overlay": true, "width": 0, "fps": 4, "wanted_by": 1 }));
     drop(answers);
     assert_eq!(parsed(&ask("/api/state"))["stream"]["tiers"], json!([]));
     assert_eq!(status(&site, &request("GET", "/video_feed?overlay=0&width=320&fps=5&other=1", "127.0.0.1")), 200);

@@ -63,14 +63,14 @@ pub fn parse(text: &str, name: &str, sha256: &str) -> anyhow::Result<Rates> {
 
 /// The text of such a file; `source` is a line about where the numbers come from.
 pub fn text(rates: &Rates, sha256: &str, source: &str) -> String {
-    let cells = |row: &[f32]| row.iter().map(|value| format!(" {value:.4}")).collect::<String>();
+    let cells = |row: &[f32]| row.iter().map(|value| format!(" {value:.6}")).collect::<String>();
     let mut out = format!(
         "{MAGIC}\n\
          # {source}\n\
          # A row: strangers by the logarithm of their share, looks at known people by their share. A column: 1/g + 1/k for g\n\
          # pictures a person and k looks. Squares of euclidean distances; cosine distances as they are.\n\
          model: {sha256}\n\
-         within_variance: {:.4}\n\
+         within_variance: {:.6}\n\
          variance_shares:",
         rates.within_variance
     );
@@ -179,17 +179,17 @@ mod tests {
         for (from, to, line, said) in [
             (MAGIC, "namecam rates 2", 1, "\"namecam rates 1\" must stand here, not \"namecam rates 2\""),
             ("model: 55533b28", "model: 66633b28", 5, "SHA-256 66633b28"),
-            ("within_variance: 0.0978", "within_variance: 0", 6, "above 0"),
-            ("within_variance: 0.0978", "within_variance: NaN", 6, "\"NaN\" is no distance"),
+            ("within_variance: 0.097800", "within_variance: 0", 6, "above 0"),
+            ("within_variance: 0.097800", "within_variance: NaN", 6, "\"NaN\" is no distance"),
             ("within_variance:", "variance:", 6, "\"within_variance:\" must stand here"),
             (" 0.400", " 0.500", 7, "columns must be"),
-            (&format!("{first} 0.0476"), first, 8, "7 numbers"),
-            (&format!("{first} 0.0476"), &format!("{first} 0.0476 0.0476"), 8, "7 numbers"),
-            (&format!("{first} 0.0476"), &format!("{first} inf"), 8, "\"inf\" is no distance"),
-            (&format!("{first} 0.0476"), &format!("{first} -0.0476"), 8, "\"-0.0476\" is no distance"),
-            (&format!("{first} 0.0476"), &format!("{first} 0.0700"), 8, "fall from left to right"),
-            (&format!("{first} 0.0476"), &format!("{first} 0,0476"), 8, "\"0,0476\" is no distance"),
-            (" 0.0771 ", " 0.0471 ", 9, "row above"),
+            (&format!("{first} 0.047600"), first, 8, "7 numbers"),
+            (&format!("{first} 0.047600"), &format!("{first} 0.0476 0.0476"), 8, "7 numbers"),
+            (&format!("{first} 0.047600"), &format!("{first} inf"), 8, "\"inf\" is no distance"),
+            (&format!("{first} 0.047600"), &format!("{first} -0.0476"), 8, "\"-0.0476\" is no distance"),
+            (&format!("{first} 0.047600"), &format!("{first} 0.0700"), 8, "fall from left to right"),
+            (&format!("{first} 0.047600"), &format!("{first} 0,0476"), 8, "\"0,0476\" is no distance"),
+            (" 0.077100 ", " 0.0471 ", 9, "row above"),
             ("euclidean known 0.2:", "euclidean known 0.3:", 20, "\"euclidean known 0.2:\" must stand here"),
         ] {
             let broken = whole().replacen(from, to, 1);

@@ -173,6 +173,17 @@ fn whoever_moved_too_fast_to_be_followed_keeps_track_and_name_all_the_same() {
 }
 
 #[test]
+fn what_lies_in_not_does_not_take_over_the_name_of_whoever_is_missed() {
+    let poster = [30, 0, 200];
+    let mut room = Room::new();
+    room.matcher.add_not([(".not/poster.jpg".into(), of(poster))]);
+    for look in 0..5 {
+        room.look(look * 200, &[(ALICE, 100)]);
+    }
+    assert_eq!(names(&room.look(1000, &[(poster, 300)])).last(), Some(&(2, None)));
+}
+
+#[test]
 fn somebody_without_a_name_who_walks_briskly_stays_one_face() {
     let mut room = Room::new();
     let tracks = (0..8).map(|look| room.look(look * 200, &[(STRANGER, 75 * look as i32)])[0].track);

@@ -153,9 +153,10 @@ impl Track {
         self.looks.total() == 0
     }
 
-    /// True when whoever is missed here may be the one who has come elsewhere, with that descriptor and, by it, that name.
-    pub fn may_be(&self, descriptor: &Descriptor, name: Option<&Arc<str>>) -> bool {
-        let another = name.is_some() && self.claim.is_some() && name != self.claim.as_ref();
+    /// True when whoever is missed here may be the one who has come elsewhere, with that descriptor and, by it, that name;
+    /// `barred`: by it, somebody who shall never be named.
+    pub fn may_be(&self, descriptor: &Descriptor, name: Option<&Arc<str>>, barred: bool) -> bool {
+        let another = self.claim.is_some() && (barred || (name.is_some() && name != self.claim.as_ref()));
         !self.is_new() && !another && self.looks_like(descriptor, name)
     }
 

@@ -1,0 +1,41 @@
+//! [`Veil`]: a place where a face without a name was a moment ago, though later looks do not find it.
+
+use super::{Rect, Sightings};
+use std::time::Instant;
+
+/// At most so many places are kept, the newest.
+const MAX_VEILS: usize = 64;
+/// A face that covers a place by so much is the one that was there, whatever its track.
+const SAME_PLACE: f32 = 0.5;
+
+/// A place that stays blurred, where faces without a name are, until the look that found it is stale.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Veil {
+    track: u64,
+    rect: Rect,
+    until: Instant,
+}
+
+impl Sightings {
+    /// Takes over from the look before what this one does not find. Whoever reads the newest sightings only, knows of all.
+    pub fn keep_veils_of(&mut self, before: &Sightings) {
+        if (before.width, before.height) != (self.width, self.height) {
+            return;
+        }
+        let nameless = before.faces.iter().filter(|face| face.name.is_none());
+        let lately = nameless.map(|face| Veil { track: face.track, rect: face.rect, until: before.stale_at() });
+        let found = |veil: &Veil| {
+            let same = |rect: Rect| rect.iou(veil.rect) > SAME_PLACE;
+            self.faces.iter().any(|face| face.track == veil.track || same(face.rect))
+        };
+        let kept = before.veils.iter().copied().chain(lately);
+        let mut veils: Vec<Veil> = kept.filter(|veil| veil.until > self.captured_at && !found(veil)).collect();
+        veils.drain(..veils.len().saturating_sub(MAX_VEILS));
+        self.veils = veils;
+    }
+
+    /// The places that must stay blurred at `now`.
+    pub fn veiled_at(&self, now: Instant) -> impl Iterator<Item = Rect> {
+        self.veils.iter().filter(move |veil| veil.until > now).map(|veil| veil.rect)
+    }
+}
