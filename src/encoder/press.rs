@@ -67,13 +67,15 @@ type AwayPicture = ((u32, u32), Vec<u8>);
 
 impl<'a> Press<'a> {
     pub(super) fn new(stage: &'a Stage) -> Press<'a> {
+        let config = stage.config.newest().map(|(_, config)| config);
+        let of_config = |config: Arc<Config>| Compressor::new(config.stream.encoder, config.stream.quality);
         Press {
             stage,
             painter: None,
             sightings: None,
             canvas: Rgb { width: 0, height: 0, data: Vec::new() },
             jpeg: Vec::new(),
-            compressor: Compressor::default(),
+            compressor: config.map(of_config).unwrap_or_default(),
             away: None,
         }
     }
