@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Installs namecam's packages on an emulated board, and asks of it what is asked of a real one: make board-test
 
-usage: board.py [--arch arm64|amd64] [--accel tcg|kvm] [--only STEP ...] [--keep] PACKAGE.deb MODELS.deb
+usage: board.py [--arch arm64|amd64] [--accel tcg|kvm] [--only STEP ...] [--keep] [--count] PACKAGE.deb MODELS.deb
 
 Every step is one line, also in target/board/ARCH/report.txt; the exit status is 1 when one failed. --only takes only the
-named steps after the installation. --keep leaves the board running at the end and says how to get in. tests/board/README.md.
+named steps after the installation. --keep leaves the board running at the end and says how to get in. --count lets the step
+`floor` compare instructions too, and makes everything slower. tests/board/README.md.
 """
 
 import argparse
@@ -85,6 +86,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--accel", choices=("tcg", "kvm"), default="tcg")
     parser.add_argument("--only", nargs="+", choices=STEPS, default=list(STEPS), metavar="STEP")
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--count", action="store_true")
     parser.add_argument("package", type=Path)
     parser.add_argument("models", type=Path)
     return parser.parse_args()
@@ -102,7 +104,7 @@ def main() -> int:
 
     # Whoever ends this ends the board too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    board = Board(Machine(arguments.arch, arguments.accel), arguments.package, arguments.models)
+    board = Board(Machine(arguments.arch, arguments.accel, arguments.count), arguments.package, arguments.models)
     try:
         if report.take("boot", boot, board) and report.take("install", service.install, board):
             for name in arguments.only:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -58,8 +59,9 @@ class Reply:
 class Machine:
     """A qemu with the disk of target/board/ARCH. What it writes is forgotten when it ends."""
 
-    def __init__(self, arch: str, acceleration: str) -> None:
+    def __init__(self, arch: str, acceleration: str, counts: bool = False) -> None:
         self.arch = arch
+        self.counts = counts
         self.folder = BOARDS / arch
         # The board sees it as /mnt.
         self.share = BOARDS / "share"
@@ -80,13 +82,27 @@ class Machine:
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for guest, host in self.ports.items())
         kernel = f"console={CONSOLES[self.arch]} root=/dev/vda quiet systemd.show_status=0 panic=-1 mitigations=off audit=0"
         return [
-            emulator, *machine, "-accel", acceleration, "-smp", "2", "-m", "1024", "-nographic", "-nodefaults", "-serial", "stdio",
+            emulator, *machine, *self.processors(), "-accel", acceleration, "-m", "1024", "-nographic", "-nodefaults", "-serial", "stdio",
             "-kernel", str(self.folder / "vmlinuz"), "-initrd", str(self.folder / "initrd.gz"), "-append", kernel,
             "-drive", f"file={self.folder / 'disk.img'},format=raw,if=none,id=disk,snapshot=on", "-device", "virtio-blk-pci,drive=disk",
             # The guest reaches nothing; it is reached.
             "-netdev", f"user,id=net,restrict=on{forwards}", "-device", "virtio-net-pci,netdev=net,romfile=",
             "-virtfs", f"local,path={self.share},mount_tag=host,security_model=none,readonly=on", "-device", "virtio-rng-pci",
         ]
+
+    # --- its processors
+
+    def processors(self) -> list[str]:
+        """How many, and whether qemu counts what they execute. Then it is one: two wait for each other in circles, which counts too."""
+        if not self.counts:
+            return ["-smp", "2"]
+        plugin = self.run_folder / "instructions.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", plugin, PROJECT / "tools" / "instructions.c"], check=True)
+        return ["-smp", "1", "-plugin", f"{plugin},into={self.run_folder / 'instructions'}"]
+
+    def instructions(self) -> int:
+        """How many the machine has executed since it was switched on, the kernel's among them."""
+        return sum(number for (number,) in struct.iter_unpack("Q", (self.run_folder / "instructions").read_bytes()))
 
     # --- its shell
 
