@@ -61,7 +61,7 @@ const PARTS: &[Part] = &[
     ("passthrough", |b| {
         // A copy out of the camera's buffer, as the capture thread makes it, and the part that viewers are sent.
         let tidy = jpeg::tidy(b.jpeg.clone()).unwrap();
-        black_box(Jpeg::new(&tidy, Moment::now(), true));
+        black_box(Jpeg::new(tidy.into(), Moment::now(), true));
     }),
     ("decode", |b| drop(black_box(jpeg::decode(&b.jpeg).unwrap()))),
     ("decode-zune", |b| drop(black_box(jpeg::forgiving::decode(&b.jpeg).unwrap()))),

@@ -248,7 +248,7 @@ mod tests {
     fn a_picture_counts_at_each_stage_by_its_own_times_and_one_of_no_frame_does_not() {
         let (ages, captured_at) = (Ages::new(Instant::now()), Moment::ago(Duration::from_millis(300)));
         let count = |ages: &Ages| ages.named().map(|(_, histogram)| histogram.since_start().count);
-        let mut jpeg = Jpeg::new(b"JPEG", captured_at, true);
+        let mut jpeg = Jpeg::new(b"JPEG".to_vec().into(), captured_at, true);
         ages.picture_encoded(&jpeg);
         ages.picture_written(&jpeg);
         assert_eq!(count(&ages), [0; 4]);

@@ -1,6 +1,7 @@
 //! The wiring: makes the hand-offs, starts, names and joins the threads, owns reload, watchdog and stop.
 
 use crate::config::{Config, Origin};
+use crate::encoder::{self, Encoder};
 use crate::frame::Frame;
 use crate::health::{CAPTURE_HANG, Health, RECOGNITION_HANG};
 use crate::latest::Latest;
@@ -9,7 +10,7 @@ use crate::service::{self, Event, Notify};
 use crate::sighting::Sightings;
 use crate::stop::Stop;
 use crate::tiers::Tiers;
-use crate::{camera, encoder, http, logging, recognition};
+use crate::{camera, http, logging, recognition};
 use anyhow::Context;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ const STATUS_EVERY: Duration = Duration::from_secs(10);
 const PORT_PATIENCE: Duration = Duration::from_millis(700);
 /// When the watchdog could not be fed, it is tried again so soon: a busy moment must not cost a restart.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// How long the encoder may go without a round; one frame of the largest size takes less than a second.
+/// How long a picture may take to make; one of the largest size takes less than a second.
 const ENCODER_HANG: Duration = Duration::from_secs(30);
 
 /// The hand-offs between the stages: all of them, in one place.
@@ -86,14 +87,21 @@ pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
 
 impl Wires {
     fn new(config: Config) -> Wires {
-        Wires {
+        let encoder = encoder::Stage {
             config: Arc::new(Latest::with(config)),
             frames: Arc::default(),
             sightings: Arc::default(),
-            roster: Arc::default(),
-            tiers: Arc::default(),
             health: Arc::default(),
             stop: Arc::default(),
+        };
+        Wires {
+            config: Arc::clone(&encoder.config),
+            frames: Arc::clone(&encoder.frames),
+            sightings: Arc::clone(&encoder.sightings),
+            roster: Arc::default(),
+            health: Arc::clone(&encoder.health),
+            stop: Arc::clone(&encoder.stop),
+            tiers: Arc::new(Tiers::new(Encoder::new(encoder))),
         }
     }
 
@@ -121,19 +129,10 @@ impl Wires {
             health: Arc::clone(health),
             stop: Arc::clone(stop),
         };
-        let encoder = encoder::Stage {
-            config: Arc::clone(config),
-            frames: Arc::clone(&self.frames),
-            sightings: Arc::clone(&self.sightings),
-            tiers: Arc::clone(&self.tiers),
-            health: Arc::clone(health),
-            stop: Arc::clone(stop),
-        };
         // HTTP first: whoever opens the page while the camera or the models are slow is told so.
         Ok(vec![
             thread("http", move || http::run(server, http))?,
             thread("camera", move || camera::run(&camera))?,
-            thread("encoder", move || encoder::run(&encoder))?,
             thread("recognition", move || {
                 service::yield_to_others();
                 recognition::run(&recognition);

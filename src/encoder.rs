@@ -1,5 +1,6 @@
 //! The encoder: each kind of picture that somebody wants once per frame, however many viewers, and none while nobody
-//! watches. A frame or an overlay that shows nothing new is not encoded again.
+//! watches. A frame or an overlay that shows nothing new is not encoded again. It has no thread of its own: those who wait
+//! for a picture make it ([`crate::tiers`]).
 //!
 //! What `overlay.unknown = blur` can promise: no picture goes out past it; without a recent look (at start, without
 //! models, with recognition off) the whole picture is blurred; and a face without a name stays blurred where it was last
@@ -10,15 +11,15 @@ mod press;
 
 use crate::config::Config;
 use crate::frame::{Frame, Jpeg, Moment};
-use crate::health::Health;
+use crate::health::{Health, lock};
 use crate::latest::Latest;
 use crate::localtime;
 use crate::overlay::Away;
 use crate::sighting::Sightings;
-use crate::stop::{POLL, Stop};
-use crate::tiers::{Tier, Tiers};
+use crate::stop::Stop;
+use crate::tiers::{MAX_SPECIAL, Maker, Pictures, Wish};
 use press::{Look, Press, Unprintable};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Without a frame for so long, a camera that reports an error is away; before, it may just have stumbled.
@@ -28,7 +29,7 @@ const AWAY_EVERY: Duration = Duration::from_secs(1);
 /// Without a frame for so long, the last one is shown again if there is something new to draw on it.
 const PATIENCE: Duration = Duration::from_millis(150);
 
-/// What the encoder reads and writes.
+/// What the encoder reads, and where it counts.
 pub struct Stage {
     /// The config at work.
     pub config: Arc<Latest<Config>>,
@@ -36,49 +37,43 @@ pub struct Stage {
     pub frames: Arc<Latest<Frame>>,
     /// What recognition says.
     pub sightings: Arc<Latest<Sightings>>,
-    /// Who wants which pictures, and gets them.
-    pub tiers: Arc<Tiers>,
     /// Counters and heartbeats.
     pub health: Arc<Health>,
-    /// Ends the stage.
+    /// Ends every wait.
     pub stop: Arc<Stop>,
 }
 
-/// Encodes until the program ends.
-pub fn run(stage: &Stage) {
-    let mut encoder = Encoder::new(stage);
-    while !stage.stop.is_set() {
-        stage.health.encoder_beat.beat();
-        if stage.tiers.wait(POLL) {
-            encoder.round();
-        } else {
-            encoder.desks.clear();
-        }
-    }
+/// Makes pictures in the threads of those who want them, one at a time.
+#[derive(Clone)]
+pub struct Encoder {
+    stage: Arc<Stage>,
+    workshop: Arc<Mutex<Workshop>>,
 }
 
-struct Encoder<'a> {
-    stage: &'a Stage,
-    press: Press<'a>,
-    /// One for each kind of picture that somebody wants.
-    desks: Vec<Desk>,
-    /// Those who had come when the desks were set up.
-    arrivals: u64,
-    away_due: Instant,
-    /// The counter of the last frame that counts in `stream_fps`.
-    ticked: u64,
-    /// Since when no frame could be decoded.
-    undecodable_since: Option<SystemTime>,
+/// What all kinds of picture share.
+struct Workshop {
+    press: Press,
+    /// The counter of the frame that was worked on last.
+    frame: u64,
+    /// Its pictures: what was made for one kind does for another that looks the same.
+    made: Vec<(Look, Arc<Jpeg>)>,
+    /// The counter of the last frame that could not be decoded.
+    bad_frame: u64,
 }
 
 /// Where one kind of picture is made.
 struct Desk {
-    tier: Arc<Tier>,
+    encoder: Encoder,
+    wish: Wish,
     /// No picture before this, for `max_fps`.
     due: Instant,
+    /// Nor one that says that the camera is away.
+    away_due: Instant,
     /// The counter of the last frame that was worked on.
     seen: u64,
-    made: Option<Made>,
+    last: Option<Made>,
+    /// Since when no frame could be decoded.
+    undecodable_since: Option<SystemTime>,
 }
 
 /// The last picture, and what it was made of.
@@ -88,177 +83,171 @@ struct Made {
     jpeg: Arc<Jpeg>,
 }
 
-impl Desk {
-    fn new(tier: Arc<Tier>) -> Desk {
-        Desk { tier, due: Instant::now(), seen: 0, made: None }
-    }
-
-    fn is_due(&self, now: Instant) -> bool {
-        self.due <= now
-    }
-
-    fn publish(&mut self, jpeg: Arc<Jpeg>, config: &Config) {
-        self.tier.jpegs.publish(jpeg);
-        let now = Instant::now();
-        let limits = [config.stream.max_fps, self.tier.wish.fps];
-        self.due = match limits.into_iter().filter(|fps| *fps > 0).min() {
-            None => now,
-            Some(fps) => next_due(self.due, now, Duration::from_secs(1) / fps),
-        };
+impl Encoder {
+    /// An encoder that has made nothing yet.
+    pub fn new(stage: Stage) -> Encoder {
+        let stage = Arc::new(stage);
+        let press = Press::new(Arc::clone(&stage));
+        Encoder { stage, workshop: Arc::new(Mutex::new(Workshop { press, frame: 0, made: Vec::new(), bad_frame: 0 })) }
     }
 }
 
-impl<'a> Encoder<'a> {
-    fn new(stage: &'a Stage) -> Encoder<'a> {
-        Encoder {
-            stage,
-            press: Press::new(stage),
-            desks: Vec::new(),
-            arrivals: 0,
-            away_due: Instant::now(),
-            ticked: 0,
-            undecodable_since: None,
-        }
-    }
-
-    /// Waits for something to show, not for long, and shows it.
-    fn round(&mut self) {
-        let stage = self.stage;
-        let Some((config_version, config)) = stage.config.newest() else {
-            stage.stop.wait(POLL);
-            return;
-        };
-        self.set_up_desks();
+impl Maker for Encoder {
+    fn pictures(&self, wish: Wish) -> Box<dyn Pictures> {
         let now = Instant::now();
-        let Some(due) = self.desks.iter().map(|desk| desk.due).min() else { return };
-        if due > now {
-            stage.tiers.wait_arrival(self.arrivals, due.saturating_duration_since(now).min(POLL));
-            return;
-        }
-        let seen = self.desks.iter().filter(|desk| desk.is_due(now)).map(|desk| desk.seen).min();
-        let newer = stage.frames.wait_newer(seen.unwrap_or(0), PATIENCE);
-        if self.camera_is_away() {
-            let says = self.away_words();
-            self.show_away(&config, &says);
-        } else if let Some((version, frame)) = newer.or_else(|| stage.frames.newest()) {
-            self.show(&config, config_version, version, &frame);
-        }
+        let encoder = self.clone();
+        Box::new(Desk { encoder, wish, due: now, away_due: now, seen: 0, last: None, undecodable_since: None })
     }
+}
 
-    /// A desk for each kind of picture that is wanted now, the usual one first.
-    fn set_up_desks(&mut self) {
-        let (wanted, arrivals) = self.stage.tiers.wanted();
-        self.arrivals = arrivals;
-        let mut old = std::mem::take(&mut self.desks);
-        let desk = |tier: Arc<Tier>| match old.iter().position(|desk| Arc::ptr_eq(&desk.tier, &tier)) {
-            Some(at) => old.swap_remove(at),
-            None => Desk::new(tier),
+impl Pictures for Desk {
+    fn next(&mut self, patience: Duration) -> Option<Arc<Jpeg>> {
+        let Encoder { stage, workshop } = self.encoder.clone();
+        let is_away = camera_is_away(&stage);
+        let due = if is_away { self.due.max(self.away_due) } else { self.due };
+        let early = due.saturating_duration_since(Instant::now());
+        if !early.is_zero() {
+            stage.stop.wait(early.min(patience));
+            return None;
+        }
+        if !is_away {
+            stage.frames.wait_newer(self.seen, patience.min(PATIENCE));
+        }
+        let (version, config) = stage.config.newest()?;
+        let mut workshop = lock(&workshop);
+        stage.health.encoder_beat.beat();
+        let jpeg = if camera_is_away(&stage) {
+            self.show_away(&stage, &mut workshop, &config, &away_words(&stage))
+        } else {
+            self.show(&stage, &mut workshop, &config, version)
         };
-        self.desks = wanted.into_iter().map(desk).collect();
-    }
-
-    fn camera_is_away(&self) -> bool {
-        if self.stage.health.camera_online() {
-            return false;
-        }
-        let last = self.stage.frames.newest().map(|(_, frame)| frame.captured_at.instant);
-        last.unwrap_or(self.stage.health.started).elapsed() > AWAY_AFTER
-    }
-
-    /// Shows a frame at each desk that is due and has something new to show.
-    fn show(&mut self, config: &Config, config_version: u64, version: u64, frame: &Arc<Frame>) {
+        stage.health.encoder_beat.rest();
+        drop(workshop);
         let now = Instant::now();
-        self.press.update(config, now);
-        // What was made for one desk does for another that looks the same.
-        let mut made: Vec<(Look, Arc<Jpeg>)> = Vec::new();
-        let (mut shown, mut failure) = (false, None);
-        for desk in self.desks.iter_mut().filter(|desk| desk.is_due(now)) {
-            let look = self.press.look(config, config_version, frame, desk.tier.wish);
-            let is_new = std::mem::replace(&mut desk.seen, version) != version;
-            let again = desk.made.as_ref().filter(|old| old.look == look && frame.shows_the_same(&old.frame));
-            let ready = made.iter().find(|(known, _)| *known == look).map(|(_, jpeg)| Arc::clone(jpeg));
-            let jpeg = match (again, ready) {
-                (Some(_), _) if !is_new => continue,
-                (None, _) if !is_new && desk.made.is_none() => continue,
-                (_, Some(jpeg)) => jpeg,
-                (Some(old), None) => {
-                    self.stage.health.repeated.add();
-                    Arc::new(Jpeg::of_frame(old.jpeg.picture(), frame, is_new))
-                }
-                (None, None) => match self.press.print(config, frame, &look) {
-                    Ok(picture) => Arc::new(Jpeg::of_frame(picture, frame, is_new)),
-                    Err(error) => {
-                        // It is not tried again at this desk: it would fail again.
-                        (desk.made, failure) = (None, Some(error));
-                        continue;
-                    }
-                },
-            };
-            shown |= is_new;
-            if made.iter().all(|(known, _)| *known != look) {
-                self.stage.health.ages.picture_encoded(&jpeg);
-                made.push((look.clone(), Arc::clone(&jpeg)));
+        let limits = [config.stream.max_fps, self.wish.fps];
+        let limit = limits.into_iter().filter(|fps| *fps > 0).min();
+        if let (Some(_), Some(fps)) = (&jpeg, limit) {
+            self.due = next_due(self.due, now, Duration::from_secs(1) / fps);
+        }
+        jpeg
+    }
+}
+
+impl Desk {
+    /// A picture of the newest frame, if it has something new to show.
+    fn show(&mut self, stage: &Stage, workshop: &mut Workshop, config: &Config, version: u64) -> Option<Arc<Jpeg>> {
+        let (number, frame) = stage.frames.newest()?;
+        let look = workshop.look(config, version, (number, &frame), self.wish);
+        let is_new = std::mem::replace(&mut self.seen, number) != number;
+        let again = self.last.as_ref().filter(|last| last.look == look && frame.shows_the_same(&last.frame));
+        if !is_new && (again.is_some() || self.last.is_none()) {
+            return None;
+        }
+        let ready = workshop.made.iter().find(|(known, _)| *known == look).map(|(_, jpeg)| Arc::clone(jpeg));
+        let jpeg = match (ready, again) {
+            (Some(jpeg), _) => jpeg,
+            (None, Some(last)) => {
+                stage.health.repeated.add();
+                workshop.keep(stage, &look, Jpeg::of_frame(Arc::clone(last.jpeg.picture()), &frame, is_new))
             }
-            desk.publish(Arc::clone(&jpeg), config);
-            desk.made = Some(Made { frame: Arc::clone(frame), look, jpeg });
-        }
-        let nobody_was_served = made.is_empty();
-        if !nobody_was_served {
-            self.undecodable_since = None;
-        }
-        if shown && std::mem::replace(&mut self.ticked, version) != version {
-            self.stage.health.stream_fps.tick();
-        }
-        if let Some(error) = failure {
-            self.cannot_show(config, error, nobody_was_served);
-        }
+            (None, None) => match workshop.press.print(config, &frame, &look) {
+                Ok(picture) => {
+                    let jpeg = Jpeg::of_frame(picture, &frame, is_new);
+                    workshop.keep(stage, &look, jpeg)
+                }
+                Err(error) => {
+                    // It is not tried again: it would fail again.
+                    self.last = None;
+                    return self.cannot_show(stage, workshop, config, error);
+                }
+            },
+        };
+        self.undecodable_since = None;
+        self.last = Some(Made { frame, look, jpeg: Arc::clone(&jpeg) });
+        Some(jpeg)
     }
 
     /// One bad frame is passed over; when none is good, viewers are told rather than shown an old one.
-    fn cannot_show(&mut self, config: &Config, error: Unprintable, nobody_was_served: bool) {
-        let health = &self.stage.health;
+    fn cannot_show(
+        &mut self,
+        stage: &Stage,
+        workshop: &mut Workshop,
+        config: &Config,
+        error: Unprintable,
+    ) -> Option<Arc<Jpeg>> {
         let why = match error {
-            Unprintable::Picture(why) => return health.faults.report("encoder", &why),
+            Unprintable::Picture(why) => {
+                stage.health.faults.report("encoder", &why);
+                return None;
+            }
             Unprintable::Frame(why) => format!("a frame cannot be decoded: {why}"),
         };
-        health.corrupt.add();
-        health.faults.report("encoder", &why);
-        if !nobody_was_served {
-            return;
+        if std::mem::replace(&mut workshop.bad_frame, self.seen) != self.seen {
+            stage.health.corrupt.add();
+            stage.health.faults.report("encoder", &why);
         }
         let since = *self.undecodable_since.get_or_insert_with(SystemTime::now);
         if since.elapsed().is_ok_and(|bad| bad > AWAY_AFTER) {
             let since = localtime::clock(since, SystemTime::now());
-            self.show_away(config, &Away { starting: false, why, since });
+            return self.show_away(stage, workshop, config, &Away { starting: false, why, since });
         }
+        None
     }
 
-    /// What is to be said of a camera that gives nothing.
-    fn away_words(&self) -> Away {
-        let camera = self.stage.health.camera();
-        let why = camera.error.unwrap_or_default();
-        let never = self.stage.frames.newest().is_none();
-        let starting = never && why == "starting";
-        Away { starting, why, since: localtime::clock(camera.since, SystemTime::now()) }
-    }
-
-    /// Shows once a second that there is no picture of the camera, why, and since when.
-    fn show_away(&mut self, config: &Config, says: &Away) {
-        let early = self.away_due.saturating_duration_since(Instant::now());
-        if !early.is_zero() {
-            self.stage.tiers.wait_arrival(self.arrivals, early.min(PATIENCE));
-            return;
+    /// Says once a second that there is no picture of the camera, why, and since when.
+    fn show_away(&mut self, stage: &Stage, workshop: &mut Workshop, config: &Config, says: &Away) -> Option<Arc<Jpeg>> {
+        let now = Instant::now();
+        if self.away_due > now {
+            return None;
         }
-        self.away_due = Instant::now() + AWAY_EVERY;
-        for desk in &mut self.desks {
-            match self.press.print_away(config, says, desk.tier.wish) {
-                Ok(picture) => desk.publish(Arc::new(Jpeg::new(picture, Moment::now(), false)), config),
-                Err(error) => self.stage.health.faults.report("encoder", &error),
+        (self.away_due, self.last) = (now + AWAY_EVERY, None);
+        match workshop.press.print_away(config, says, self.wish) {
+            Ok(picture) => Some(Arc::new(Jpeg::new(picture, Moment::now(), false))),
+            Err(error) => {
+                stage.health.faults.report("encoder", &error);
+                None
             }
-            desk.made = None;
         }
-        self.stage.health.stream_fps.tick();
     }
+}
+
+impl Workshop {
+    /// What the frame with this counter should look like for those who wish so.
+    fn look(&mut self, config: &Config, version: u64, (number, frame): (u64, &Frame), wish: Wish) -> Look {
+        if std::mem::replace(&mut self.frame, number) != number {
+            self.made.clear();
+        }
+        self.press.update(config, Instant::now());
+        self.press.look(config, version, frame, wish)
+    }
+
+    /// Keeps a picture of the frame for others, and counts it.
+    fn keep(&mut self, stage: &Stage, look: &Look, jpeg: Jpeg) -> Arc<Jpeg> {
+        if self.made.is_empty() {
+            stage.health.stream_fps.tick();
+        }
+        stage.health.ages.picture_encoded(&jpeg);
+        let jpeg = Arc::new(jpeg);
+        self.made.truncate(MAX_SPECIAL);
+        self.made.push((look.clone(), Arc::clone(&jpeg)));
+        jpeg
+    }
+}
+
+fn camera_is_away(stage: &Stage) -> bool {
+    if stage.health.camera_online() {
+        return false;
+    }
+    let last = stage.frames.newest().map(|(_, frame)| frame.captured_at.instant);
+    last.unwrap_or(stage.health.started).elapsed() > AWAY_AFTER
+}
+
+/// What is to be said of a camera that gives nothing.
+fn away_words(stage: &Stage) -> Away {
+    let camera = stage.health.camera();
+    let why = camera.error.unwrap_or_default();
+    let starting = stage.frames.newest().is_none() && why == "starting";
+    Away { starting, why, since: localtime::clock(camera.since, SystemTime::now()) }
 }
 
 /// The next time on a grid of `interval`, which starts anew when a time was missed altogether.

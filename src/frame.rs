@@ -1,7 +1,6 @@
 //! What the camera gives ([`Frame`]) and what viewers get ([`Jpeg`]).
 
 use crate::pixels::{Format, Luma, Raw, Rgb, Turn};
-use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -47,8 +46,8 @@ pub struct Frame {
     pub height: u32,
     /// Bytes from one line of the first plane to the next; 0 for JPEG.
     pub stride: u32,
-    /// Exactly the bytes that the camera sent, no padding behind them.
-    pub bytes: Vec<u8>,
+    /// Exactly the bytes that the camera sent, no padding behind them. Shared with viewers who get them as they are.
+    pub bytes: Arc<Vec<u8>>,
     /// How it must be turned to stand upright.
     pub turn: Turn,
     rgb: OnceLock<Result<Arc<Rgb>, String>>,
@@ -58,8 +57,8 @@ impl Frame {
     /// A frame of `format` with `width` x `height` pixels.
     pub fn new(seq: u64, captured_at: Moment, format: &'static Format, picture: Raw<Vec<u8>>, turn: Turn) -> Frame {
         let Raw { bytes, width, height, stride } = picture;
-        let published_at = Instant::now();
-        Frame { seq, captured_at, published_at, format, width, height, stride, bytes, turn, rgb: OnceLock::new() }
+        let (published_at, bytes, rgb) = (Instant::now(), Arc::new(bytes), OnceLock::new());
+        Frame { seq, captured_at, published_at, format, width, height, stride, bytes, turn, rgb }
     }
 
     /// The picture as upright RGB. Decoded at most once, by whoever asks first; the others share it.
@@ -103,14 +102,14 @@ impl Frame {
     }
 }
 
-/// The boundary line that parts of the stream begin with, without its line end.
-pub const BOUNDARY: &str = "--frame";
+/// What ends a part of the stream and begins the next one.
+const END: &[u8] = b"\r\n--frame\r\n";
 
 /// A picture as viewers get it, ready to be written: the part of the MJPEG stream that it is.
 #[derive(Debug)]
 pub struct Jpeg {
-    part: Vec<u8>,
-    body: Range<usize>,
+    head: String,
+    picture: Arc<Vec<u8>>,
     /// When the picture was captured (the away picture: when it was made).
     pub captured_at: Moment,
     /// When it was ready for viewers.
@@ -122,40 +121,33 @@ pub struct Jpeg {
 }
 
 impl Jpeg {
-    /// Wraps `jpeg` as a part: header, picture and the boundary line of the next part, so that one write
-    /// hands a viewer a whole picture: she needs no byte of the next one to know that this one has ended.
-    pub fn new(jpeg: &[u8], captured_at: Moment, live: bool) -> Jpeg {
+    /// A picture that viewers get.
+    pub fn new(picture: Arc<Vec<u8>>, captured_at: Moment, live: bool) -> Jpeg {
         let since = captured_at.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         let head = format!(
             "Content-Type: image/jpeg\r\nContent-Length: {}\r\nX-Timestamp: {}.{:06}\r\n\r\n",
-            jpeg.len(),
+            picture.len(),
             since.as_secs(),
             since.subsec_micros()
         );
-        let mut part = Vec::with_capacity(head.len() + jpeg.len() + BOUNDARY.len() + 4);
-        part.extend_from_slice(head.as_bytes());
-        part.extend_from_slice(jpeg);
-        part.extend_from_slice(b"\r\n");
-        part.extend_from_slice(BOUNDARY.as_bytes());
-        part.extend_from_slice(b"\r\n");
-        let body = head.len()..head.len() + jpeg.len();
-        Jpeg { part, body, captured_at, made_at: Instant::now(), frame_published_at: None, live }
+        Jpeg { head, picture, captured_at, made_at: Instant::now(), frame_published_at: None, live }
     }
 
     /// The same for a picture of `frame`; its age counts when it `is_first`, that is, when the frame was not shown before.
-    pub fn of_frame(jpeg: &[u8], frame: &Frame, is_first: bool) -> Jpeg {
+    pub fn of_frame(picture: Arc<Vec<u8>>, frame: &Frame, is_first: bool) -> Jpeg {
         let frame_published_at = is_first.then_some(frame.published_at);
-        Jpeg { frame_published_at, ..Jpeg::new(jpeg, frame.captured_at, true) }
+        Jpeg { frame_published_at, ..Jpeg::new(picture, frame.captured_at, true) }
     }
 
-    /// What is written to a viewer after the first boundary line.
-    pub fn part(&self) -> &[u8] {
-        &self.part
+    /// What is written to a viewer after the first boundary line, at once: header, picture, and the boundary line of the
+    /// next part, so that she needs no byte of the next one to know that this one has ended.
+    pub fn part(&self) -> [&[u8]; 3] {
+        [self.head.as_bytes(), &self.picture, END]
     }
 
     /// The JPEG alone.
-    pub fn picture(&self) -> &[u8] {
-        &self.part[self.body.clone()]
+    pub fn picture(&self) -> &Arc<Vec<u8>> {
+        &self.picture
     }
 }
 
@@ -199,10 +191,10 @@ mod tests {
     #[test]
     fn a_part_is_header_picture_and_the_next_boundary() {
         let at = Moment { instant: Instant::now(), wall: UNIX_EPOCH + Duration::new(12, 345_678_000) };
-        let jpeg = Jpeg::new(b"JPEG", at, true);
+        let jpeg = Jpeg::new(Arc::new(b"JPEG".to_vec()), at, true);
         let expected =
             "Content-Type: image/jpeg\r\nContent-Length: 4\r\nX-Timestamp: 12.345678\r\n\r\nJPEG\r\n--frame\r\n";
-        assert_eq!(String::from_utf8_lossy(jpeg.part()), expected);
-        assert_eq!(jpeg.picture(), b"JPEG");
+        assert_eq!(String::from_utf8_lossy(&jpeg.part().concat()), expected);
+        assert_eq!(**jpeg.picture(), b"JPEG");
     }
 }

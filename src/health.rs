@@ -83,16 +83,23 @@ impl Rate {
     }
 }
 
-/// Shows that a loop goes round. A beat that stays away too long is a hang.
+/// Shows that a loop goes round. A beat that stays away too long is a hang, unless it rests.
 #[derive(Debug)]
 pub struct Heartbeat {
     born: Instant,
     millis: AtomicU64,
 }
 
+/// In place of a time.
+const RESTING: u64 = u64::MAX;
+
 impl Heartbeat {
     fn new(born: Instant) -> Heartbeat {
         Heartbeat { born, millis: AtomicU64::new(0) }
+    }
+
+    fn resting(born: Instant) -> Heartbeat {
+        Heartbeat { born, millis: AtomicU64::new(RESTING) }
     }
 
     /// The loop has gone round.
@@ -100,7 +107,12 @@ impl Heartbeat {
         self.millis.store(self.born.elapsed().as_millis() as u64, Relaxed);
     }
 
-    /// How long ago it beat last.
+    /// Nothing is to be done until the next beat.
+    pub fn rest(&self) {
+        self.millis.store(RESTING, Relaxed);
+    }
+
+    /// How long ago it beat last; 0 at rest.
     pub fn age(&self) -> Duration {
         self.born.elapsed().saturating_sub(Duration::from_millis(self.millis.load(Relaxed)))
     }
@@ -223,7 +235,7 @@ impl Default for Health {
             ages: Ages::new(started),
             capture_beat: beat(),
             recognition_beat: beat(),
-            encoder_beat: beat(),
+            encoder_beat: Heartbeat::resting(started),
             http_beat: beat(),
             faults: Faults::default(),
         }

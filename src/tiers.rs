@@ -1,12 +1,16 @@
 //! [`Tiers`]: who wants pictures, and of which kind. While nobody does, nothing is decoded and nothing encoded; those who
 //! want the same share every picture.
+//!
+//! Whoever waits for a picture makes it, when nobody is at it already: one viewer needs no other thread, and of several the
+//! first makes what all of them get. She has let go of it before she writes to her client, so that a slow one holds up
+//! nobody: the next who comes back takes her place.
 
 use crate::frame::Jpeg;
 use crate::health::lock;
-use crate::latest::Latest;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Kinds of picture beside the usual one that are made at a time: each is encoded by itself.
 pub const MAX_SPECIAL: usize = 4;
@@ -33,49 +37,133 @@ impl Wish {
     pub const USUAL: Wish = Wish { overlay: true, width: 0, fps: 0 };
 }
 
+/// The encoder, as those see it who want pictures.
+pub trait Maker: Send + Sync {
+    /// Pictures of one kind, from now on.
+    fn pictures(&self, wish: Wish) -> Box<dyn Pictures>;
+}
+
+/// Pictures of one kind, one after the other.
+pub trait Pictures: Send {
+    /// Makes a picture of what is newer than the last one; waits for it no longer than `patience`.
+    fn next(&mut self, patience: Duration) -> Option<Arc<Jpeg>>;
+}
+
 /// One kind of picture, and the newest one of it.
-#[derive(Debug)]
 pub struct Tier {
     /// What these pictures are.
     pub wish: Wish,
-    /// Pictures for viewers.
-    pub jpegs: Latest<Jpeg>,
+    maker: Arc<dyn Maker>,
+    newest: Mutex<Newest>,
+    changed: Condvar,
     /// How many want them. Written under the lock of the table only.
     seats: AtomicUsize,
 }
 
+#[derive(Default)]
+struct Newest {
+    /// Counts the pictures.
+    version: u64,
+    jpeg: Option<Arc<Jpeg>>,
+    /// Taken by whoever makes the next one.
+    pictures: Option<Box<dyn Pictures>>,
+    /// True while somebody does.
+    in_work: bool,
+    /// How many wait for her.
+    waiting: usize,
+}
+
 impl Tier {
-    fn new(wish: Wish) -> Arc<Tier> {
-        Arc::new(Tier { wish, jpegs: Latest::default(), seats: AtomicUsize::new(0) })
+    fn new(wish: Wish, maker: &Arc<dyn Maker>) -> Arc<Tier> {
+        let (maker, newest) = (Arc::clone(maker), Mutex::default());
+        Arc::new(Tier { wish, maker, newest, changed: Condvar::new(), seats: AtomicUsize::new(0) })
     }
 
     /// How many want its pictures.
     pub fn seats(&self) -> usize {
         self.seats.load(Relaxed)
     }
+
+    /// The newest picture, if there has been one, and its counter (from 1).
+    pub fn newest(&self) -> Option<(u64, Arc<Jpeg>)> {
+        let newest = lock(&self.newest);
+        newest.jpeg.clone().map(|jpeg| (newest.version, jpeg))
+    }
+
+    /// A picture newer than the one with counter `seen` (0: any), made here or by somebody else; waits for it for
+    /// `timeout` at most, and as long as it takes to make it.
+    pub fn next(&self, seen: u64, timeout: Duration) -> Option<(u64, Arc<Jpeg>)> {
+        let deadline = Instant::now() + timeout;
+        let mut newest = lock(&self.newest);
+        loop {
+            if newest.version > seen {
+                return newest.jpeg.clone().map(|jpeg| (newest.version, jpeg));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            if newest.in_work {
+                newest = self.wait(newest, left);
+                continue;
+            }
+            let made = self.make(newest, left);
+            if made.is_some() {
+                return made;
+            }
+            newest = lock(&self.newest);
+        }
+    }
+
+    fn wait<'a>(&self, mut newest: MutexGuard<'a, Newest>, timeout: Duration) -> MutexGuard<'a, Newest> {
+        newest.waiting += 1;
+        let mut newest = self.changed.wait_timeout(newest, timeout).unwrap_or_else(PoisonError::into_inner).0;
+        newest.waiting -= 1;
+        newest
+    }
+
+    /// Makes the next picture, outside the lock. Those who wait get it; without one, the first of them tries in her turn.
+    fn make(&self, mut newest: MutexGuard<'_, Newest>, patience: Duration) -> Option<(u64, Arc<Jpeg>)> {
+        newest.in_work = true;
+        let pictures = newest.pictures.take();
+        drop(newest);
+        let mut pictures = pictures.unwrap_or_else(|| self.maker.pictures(self.wish));
+        let jpeg = pictures.next(patience);
+        let mut newest = lock(&self.newest);
+        (newest.in_work, newest.pictures) = (false, Some(pictures));
+        let old = jpeg.as_ref().and_then(|jpeg| newest.put(jpeg));
+        let (version, waiting) = (newest.version, newest.waiting);
+        drop(newest);
+        if waiting > 0 {
+            self.changed.notify_all();
+        }
+        // What may be hundreds of kilobytes is freed outside the lock, and after the others are on their way.
+        drop(old);
+        jpeg.map(|jpeg| (version, jpeg))
+    }
+
+    /// Shows viewers a picture that somebody else made.
+    #[cfg(test)]
+    pub(crate) fn publish(&self, jpeg: &Arc<Jpeg>) {
+        lock(&self.newest).put(jpeg);
+        self.changed.notify_all();
+    }
+}
+
+impl Newest {
+    /// Returns the picture that was the newest so far.
+    fn put(&mut self, jpeg: &Arc<Jpeg>) -> Option<Arc<Jpeg>> {
+        self.version += 1;
+        self.jpeg.replace(Arc::clone(jpeg))
+    }
 }
 
 /// Every kind of picture that somebody wants.
-#[derive(Debug)]
 pub struct Tiers {
+    maker: Arc<dyn Maker>,
     usual: Arc<Tier>,
-    table: Mutex<Table>,
-    changed: Condvar,
+    special: Mutex<Vec<Arc<Tier>>>,
     viewers: AtomicUsize,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    special: Vec<Arc<Tier>>,
-    /// Counts those who came.
-    arrivals: u64,
-}
-
-impl Default for Tiers {
-    fn default() -> Tiers {
-        let usual = Tier::new(Wish::USUAL);
-        Tiers { usual, table: Mutex::default(), changed: Condvar::new(), viewers: AtomicUsize::new(0) }
-    }
 }
 
 /// Why somebody gets no seat.
@@ -88,26 +176,30 @@ pub enum Full {
 }
 
 impl Tiers {
+    /// Nobody wants any yet.
+    pub fn new(maker: impl Maker + 'static) -> Tiers {
+        let maker: Arc<dyn Maker> = Arc::new(maker);
+        let usual = Tier::new(Wish::USUAL, &maker);
+        Tiers { maker, usual, special: Mutex::default(), viewers: AtomicUsize::new(0) }
+    }
+
     /// Wants such pictures for as long as the seat is kept.
     ///
     /// # Errors
     /// When so many other kinds are made already.
     pub fn seat(&self, wish: Wish) -> Result<Seat<'_>, Full> {
-        let mut table = lock(&self.table);
-        let special = table.special.iter().find(|tier| tier.wish == wish);
-        let tier = match special {
+        let mut special = lock(&self.special);
+        let tier = match special.iter().find(|tier| tier.wish == wish) {
             _ if wish == Wish::USUAL => Arc::clone(&self.usual),
             Some(tier) => Arc::clone(tier),
-            None if table.special.len() >= MAX_SPECIAL => return Err(Full::Kinds),
+            None if special.len() >= MAX_SPECIAL => return Err(Full::Kinds),
             None => {
-                let tier = Tier::new(wish);
-                table.special.push(Arc::clone(&tier));
+                let tier = Tier::new(wish, &self.maker);
+                special.push(Arc::clone(&tier));
                 tier
             }
         };
         tier.seats.fetch_add(1, Relaxed);
-        table.arrivals += 1;
-        self.changed.notify_all();
         Ok(Seat { tiers: self, tier, viewer: false })
     }
 
@@ -130,57 +222,48 @@ impl Tiers {
         }
     }
 
-    /// The pictures that are as the config says.
-    pub fn usual(&self) -> &Latest<Jpeg> {
-        &self.usual.jpegs
-    }
-
     /// How many watch the stream.
     pub fn viewers(&self) -> usize {
         self.viewers.load(Relaxed)
     }
 
-    /// The kinds that somebody wants now, the usual one first, and the number of those who ever came.
-    pub fn wanted(&self) -> (Vec<Arc<Tier>>, u64) {
-        let table = lock(&self.table);
-        let all = std::iter::once(&self.usual).chain(&table.special);
-        (all.filter(|tier| tier.seats() > 0).map(Arc::clone).collect(), table.arrivals)
+    /// The kinds that somebody wants now, the usual one first.
+    pub fn wanted(&self) -> Vec<Arc<Tier>> {
+        let special = lock(&self.special);
+        let all = std::iter::once(&self.usual).chain(&*special);
+        all.filter(|tier| tier.seats() > 0).map(Arc::clone).collect()
     }
 
-    /// Waits until somebody wants pictures, `timeout` at most; true when somebody does.
-    pub fn wait(&self, timeout: Duration) -> bool {
-        let is_idle = |table: &mut Table| self.usual.seats() == 0 && table.special.is_empty();
-        let waited = self.changed.wait_timeout_while(lock(&self.table), timeout, is_idle);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
-    }
-
-    /// Waits until somebody has come since there had been `arrivals`, `timeout` at most.
-    pub fn wait_arrival(&self, arrivals: u64, timeout: Duration) {
-        let nobody = |table: &mut Table| table.arrivals == arrivals;
-        drop(self.changed.wait_timeout_while(lock(&self.table), timeout, nobody));
+    /// The kind that is as the config says.
+    #[cfg(test)]
+    pub(crate) fn usual(&self) -> &Tier {
+        &self.usual
     }
 }
 
 /// Somebody wants pictures, see [`Tiers::seat`].
-#[derive(Debug)]
 pub struct Seat<'a> {
     tiers: &'a Tiers,
     tier: Arc<Tier>,
     viewer: bool,
 }
 
-impl Seat<'_> {
-    /// The pictures.
-    pub fn jpegs(&self) -> &Latest<Jpeg> {
-        &self.tier.jpegs
+impl Deref for Seat<'_> {
+    type Target = Tier;
+
+    fn deref(&self) -> &Tier {
+        &self.tier
     }
 }
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        let mut table = lock(&self.tiers.table);
-        self.tier.seats.fetch_sub(1, Relaxed);
-        table.special.retain(|tier| tier.seats() > 0);
+        let mut special = lock(&self.tiers.special);
+        if self.tier.seats.fetch_sub(1, Relaxed) == 1 {
+            // The frame that the last picture was made of goes with those who wanted it.
+            drop(lock(&self.tier.newest).pictures.take());
+        }
+        special.retain(|tier| tier.seats() > 0);
         if self.viewer {
             self.tiers.viewers.fetch_sub(1, Relaxed);
         }
@@ -188,58 +271,4 @@ impl Drop for Seat<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SMALL: Wish = Wish { width: 320, ..Wish::USUAL };
-
-    fn wishes(tiers: &Tiers) -> Vec<(Wish, usize)> {
-        tiers.wanted().0.iter().map(|tier| (tier.wish, tier.seats())).collect()
-    }
-
-    #[test]
-    fn the_viewer_beyond_the_limit_is_refused_and_a_place_is_given_back() {
-        let tiers = Tiers::default();
-        let one = tiers.seat_viewer(Wish::USUAL, 1);
-        assert_eq!((one.is_ok(), tiers.seat_viewer(SMALL, 1).err()), (true, Some(Full::Viewers)));
-        drop(one);
-        assert!(!tiers.wait(Duration::ZERO) && wishes(&tiers).is_empty());
-        assert!(tiers.seat_viewer(Wish::USUAL, 1).is_ok());
-    }
-
-    #[test]
-    fn the_same_wish_is_the_same_kind_and_kinds_are_bounded_but_for_the_usual_one() {
-        let tiers = Tiers::default();
-        let (one, two) = (tiers.seat(SMALL).unwrap(), tiers.seat_viewer(SMALL, 9).unwrap());
-        one.jpegs().publish(Arc::new(Jpeg::new(b"x", crate::frame::Moment::now(), true)));
-        assert!(two.jpegs().newest().is_some());
-        let more: Vec<_> = (1..9).map(|fps| tiers.seat_viewer(Wish { fps, ..SMALL }, 9)).collect();
-        assert_eq!(more.iter().filter(|seat| seat.is_ok()).count(), MAX_SPECIAL - 1);
-        assert_eq!(tiers.viewers(), MAX_SPECIAL, "who was refused does not count");
-        let usual = tiers.seat(Wish::USUAL).unwrap();
-        assert_eq!(wishes(&tiers)[..2], [(Wish::USUAL, 1), (SMALL, 2)]);
-        drop((more, one, two));
-        assert_eq!(wishes(&tiers), [(Wish::USUAL, 1)]);
-        drop(usual);
-        let again = tiers.seat(SMALL).unwrap();
-        assert!(again.jpegs().newest().is_none(), "what was made for others has gone with them");
-    }
-
-    #[test]
-    fn whoever_comes_is_noticed_at_once() {
-        let tiers = Tiers::default();
-        let arrivals = tiers.wanted().1;
-        let begun = std::time::Instant::now();
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                std::thread::sleep(Duration::from_millis(20));
-                let seat = tiers.seat(SMALL);
-                std::thread::sleep(Duration::from_millis(100));
-                drop(seat);
-            });
-            tiers.wait_arrival(arrivals, Duration::from_secs(10));
-            assert!(tiers.wait(Duration::from_secs(10)));
-        });
-        assert!(begun.elapsed() < Duration::from_secs(5));
-    }
-}
+pub(crate) mod tests;

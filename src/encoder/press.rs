@@ -50,8 +50,8 @@ pub(super) enum Unprintable {
     Picture(String),
 }
 
-pub(super) struct Press<'a> {
-    stage: &'a Stage,
+pub(super) struct Press {
+    stage: Arc<Stage>,
     painter: Option<Painter>,
     /// The newest look, unless it is stale.
     sightings: Option<Arc<Sightings>>,
@@ -63,10 +63,10 @@ pub(super) struct Press<'a> {
 }
 
 /// Size in pixels, and the JPEG.
-type AwayPicture = ((u32, u32), Vec<u8>);
+type AwayPicture = ((u32, u32), Arc<Vec<u8>>);
 
-impl<'a> Press<'a> {
-    pub(super) fn new(stage: &'a Stage) -> Press<'a> {
+impl Press {
+    pub(super) fn new(stage: Arc<Stage>) -> Press {
         let config = stage.config.newest().map(|(_, config)| config);
         let of_config = |config: Arc<Config>| Compressor::new(config.stream.encoder, config.stream.quality);
         Press {
@@ -80,7 +80,7 @@ impl<'a> Press<'a> {
         }
     }
 
-    /// Takes up what is new in config and sightings, for all pictures of a frame: none shows what the others do not know.
+    /// Takes up what is new in config and sightings.
     pub(super) fn update(&mut self, config: &Config, now: Instant) {
         self.sightings = self.stage.sightings.newest().map(|(_, sightings)| sightings).filter(|s| !s.is_stale(now));
         self.compressor.set(config.stream.encoder, config.stream.quality);
@@ -107,17 +107,12 @@ impl<'a> Press<'a> {
     }
 
     /// Makes the picture.
-    pub(super) fn print<'p>(
-        &'p mut self,
-        config: &Config,
-        frame: &'p Frame,
-        look: &Look,
-    ) -> Result<&'p [u8], Unprintable> {
-        let (started, health) = (Instant::now(), &self.stage.health);
+    pub(super) fn print(&mut self, config: &Config, frame: &Frame, look: &Look) -> Result<Arc<Vec<u8>>, Unprintable> {
+        let (started, stage) = (Instant::now(), Arc::clone(&self.stage));
         let private = config.overlay.unknown == UnknownFaces::Blur;
         if frame.format.jpeg && frame.turn.is_none() && !private && look.is_plain() {
-            health.passed_through.add();
-            return Ok(&frame.bytes);
+            stage.health.passed_through.add();
+            return Ok(Arc::clone(&frame.bytes));
         }
         let rgb = frame.rgb().map_err(Unprintable::Frame)?;
         if (rgb.width, rgb.height) != frame.upright_size() {
@@ -131,9 +126,9 @@ impl<'a> Press<'a> {
             &self.canvas
         };
         self.compressor.compress(picture, &mut self.jpeg).map_err(Unprintable::Picture)?;
-        health.encode_took.set(started.elapsed());
-        health.encoded.add();
-        Ok(&self.jpeg)
+        stage.health.encode_took.set(started.elapsed());
+        stage.health.encoded.add();
+        Ok(Arc::new(self.jpeg.clone()))
     }
 
     /// Puts the picture on the canvas, as large as viewers get it and with what is to be drawn.
@@ -155,28 +150,26 @@ impl<'a> Press<'a> {
     }
 
     /// A picture that says that there is none of the camera, and why.
-    pub(super) fn print_away(&mut self, config: &Config, says: &Away, wish: Wish) -> Result<&[u8], String> {
+    pub(super) fn print_away(&mut self, config: &Config, says: &Away, wish: Wish) -> Result<Arc<Vec<u8>>, String> {
         let size = self.away_size(config, wish);
         if self.away.as_ref().is_none_or(|(said, _)| said != says) {
             self.away = Some((says.clone(), Vec::new()));
         }
         let Some((_, pictures)) = &mut self.away else { return Err("unsaid".to_owned()) };
-        let at = match pictures.iter().position(|(known, _)| *known == size) {
-            Some(at) => at,
-            None => {
-                (self.canvas.width, self.canvas.height) = size;
-                self.canvas.data.resize(size.0 as usize * size.1 as usize * 3, 0);
-                painter(&mut self.painter, &config.overlay).away(&mut self.canvas, says);
-                let mut jpeg = Vec::new();
-                self.compressor.set(config.stream.encoder, config.stream.quality);
-                self.compressor.compress(&self.canvas, &mut jpeg)?;
-                self.stage.health.encoded.add();
-                pictures.truncate(MAX_SPECIAL);
-                pictures.push((size, jpeg));
-                pictures.len() - 1
-            }
-        };
-        Ok(pictures.get(at).map_or(&[], |(_, jpeg)| jpeg))
+        if let Some((_, picture)) = pictures.iter().find(|(known, _)| *known == size) {
+            return Ok(Arc::clone(picture));
+        }
+        (self.canvas.width, self.canvas.height) = size;
+        self.canvas.data.resize(size.0 as usize * size.1 as usize * 3, 0);
+        painter(&mut self.painter, &config.overlay).away(&mut self.canvas, says);
+        let mut jpeg = Vec::new();
+        self.compressor.set(config.stream.encoder, config.stream.quality);
+        self.compressor.compress(&self.canvas, &mut jpeg)?;
+        self.stage.health.encoded.add();
+        let picture = Arc::new(jpeg);
+        pictures.truncate(MAX_SPECIAL);
+        pictures.push((size, Arc::clone(&picture)));
+        Ok(picture)
     }
 
     /// As large as the last frame is for viewers; before the first, as the config wants it.

@@ -77,7 +77,7 @@ fn tell(site: &Site, role: Role, wire: &mut dyn Wire) -> io::Result<()> {
             text += ": still here\n\n";
         }
         if !text.is_empty() {
-            wire.send(text.as_bytes())?;
+            wire.send(&[text.as_bytes()])?;
             sent = Instant::now();
         }
         if let Some((version, _)) = stage.sightings.wait_newer(seen, POLL) {

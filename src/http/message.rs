@@ -162,16 +162,16 @@ pub type Run<'a> = Box<dyn FnOnce(&mut dyn Wire) -> io::Result<()> + 'a>;
 
 /// The way to a client.
 pub trait Wire {
-    /// Sends all of `bytes`, now.
+    /// Sends all of `pieces`, one behind the other, now.
     ///
     /// # Errors
     /// When the client has gone or is so slow that it does not take them within 10 s.
-    fn send(&mut self, bytes: &[u8]) -> io::Result<()>;
+    fn send(&mut self, pieces: &[&[u8]]) -> io::Result<()>;
 }
 
 impl Wire for Vec<u8> {
-    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.extend_from_slice(bytes);
+    fn send(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
+        self.extend(pieces.concat());
         Ok(())
     }
 }

@@ -64,21 +64,21 @@ fn no_seat(full: Full, max: usize) -> Whole {
 
 /// One write a picture; pictures that come during a write are missed.
 fn show(site: &Site, seat: &Seat<'_>, wire: &mut dyn Wire) -> io::Result<()> {
-    let (stage, jpegs, begun) = (&site.stage, seat.jpegs(), Instant::now());
+    let (stage, begun) = (&site.stage, Instant::now());
     // What was encoded for a viewer of an hour ago is no first picture.
     let stale = |(_, jpeg): &(u64, Arc<Jpeg>)| jpeg.captured_at.instant + FRESH < begun;
-    let mut seen = jpegs.newest().filter(stale).map_or(0, |(version, _)| version);
+    let mut seen = seat.newest().filter(stale).map_or(0, |(version, _)| version);
     let mut sent = begun;
     while !stage.stop.is_set() {
         // Before the first picture of its kind there is none to repeat.
         let due = if seen == 0 { POLL } else { REPEAT.saturating_sub(sent.elapsed()) };
-        let newer = jpegs.wait_newer(seen, due.min(POLL));
+        let newer = seat.next(seen, due.min(POLL));
         // One that was there before she came is not late.
         let fresh = newer.as_ref().is_some_and(|(_, jpeg)| jpeg.made_at >= begun);
-        let next = newer.or_else(|| jpegs.newest().filter(|_| sent.elapsed() >= REPEAT));
+        let next = newer.or_else(|| seat.newest().filter(|_| sent.elapsed() >= REPEAT));
         if let Some((version, jpeg)) = next {
             (seen, sent) = (version, Instant::now());
-            wire.send(jpeg.part())?;
+            wire.send(&jpeg.part())?;
             if fresh {
                 stage.health.ages.picture_written(&jpeg);
             }
@@ -105,7 +105,7 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request) -> Answer<'a> {
         if strict && !online {
             return away(site);
         }
-        let newest = seat.jpegs().newest();
+        let newest = seat.newest();
         let version = newest.as_ref().map_or(0, |(version, _)| *version);
         if let Some((_, jpeg)) = newest {
             let age = jpeg.captured_at.instant.elapsed();
@@ -119,7 +119,7 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request) -> Answer<'a> {
         if asked.elapsed() >= SNAPSHOT_WAIT || stage.stop.is_set() {
             return away(site);
         }
-        seat.jpegs().wait_newer(version, POLL);
+        seat.next(version, POLL);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::stop::{POLL, Stop};
 use anyhow::{Context, Result};
 use std::fmt::Write as _;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -144,8 +144,7 @@ fn send_whole(wire: &mut Outgoing, whole: &Whole, keeps_alive: bool, head_only: 
     let mut head = head(whole.status, whole.content_type, &whole.headers);
     let connection = if keeps_alive { "keep-alive" } else { "close" };
     let _ = write!(head, "Content-Length: {}\r\nConnection: {connection}\r\n\r\n", body.len());
-    wire.0.write_all(head.as_bytes())?;
-    wire.send(if head_only { b"" } else { body })
+    wire.send(&[head.as_bytes(), if head_only { b"" } else { body }])
 }
 
 fn send_stream(wire: &mut Outgoing, stream: Stream<'_>, head_only: bool) -> io::Result<()> {
@@ -153,10 +152,9 @@ fn send_stream(wire: &mut Outgoing, stream: Stream<'_>, head_only: bool) -> io::
     let mut head = head(200, stream.content_type, &[]).into_bytes();
     head.extend_from_slice(b"Connection: close\r\n\r\n");
     if head_only {
-        return wire.send(&head);
+        return wire.send(&[&head]);
     }
-    head.extend_from_slice(stream.first);
-    wire.send(&head)?;
+    wire.send(&[&head, stream.first])?;
     (stream.run)(wire)
 }
 
@@ -182,17 +180,20 @@ fn head(status: u16, content_type: &str, headers: &[(&str, String)]) -> String {
 struct Outgoing(Box<dyn Write + Send>);
 
 impl Wire for Outgoing {
-    fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    fn send(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
         let begun = Instant::now();
+        let mut pieces: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut left = &mut pieces[..];
+        IoSlice::advance_slices(&mut left, 0);
         // Not write_all: a client that takes a byte now and then would hold it for ever.
-        while !bytes.is_empty() {
-            match self.0.write(bytes) {
+        while !left.is_empty() {
+            match self.0.write_vectored(left) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+                Ok(length) => IoSlice::advance_slices(&mut left, length),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
-            if !bytes.is_empty() && begun.elapsed() >= SEND_LIMIT {
+            if !left.is_empty() && begun.elapsed() >= SEND_LIMIT {
                 return Err(ErrorKind::TimedOut.into());
             }
         }

@@ -72,7 +72,7 @@ pub fn state(stage: &Stage, role: Role) -> Value {
 
 /// Which kinds of picture somebody wants.
 fn tiers(stage: &Stage) -> Value {
-    let wanted = stage.tiers.wanted().0.into_iter();
+    let wanted = stage.tiers.wanted().into_iter();
     let shown = wanted.map(|tier| {
         let Wish { overlay, width, fps } = tier.wish;
         json!({ "overlay": overlay, "width": width, "fps": fps, "wanted_by": tier.seats() })

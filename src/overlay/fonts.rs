@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Where systems keep fonts; `~/.fonts` comes on top.
 const FOLDERS: &[&str] = &["/usr/share/fonts", "/usr/local/share/fonts"];
@@ -65,7 +65,7 @@ pub(super) struct Glyph {
 /// The fonts in the order in which they are asked, and the glyphs that were drawn lately.
 pub(super) struct Fonts {
     files: Vec<FontFile>,
-    glyphs: HashMap<(char, u16), Rc<Glyph>>,
+    glyphs: HashMap<(char, u16), Arc<Glyph>>,
 }
 
 struct FontFile {
@@ -104,16 +104,16 @@ impl Fonts {
     }
 
     /// The glyph of `c` for text of `px` pixels an em.
-    pub(super) fn glyph(&mut self, c: char, px: u16) -> Rc<Glyph> {
+    pub(super) fn glyph(&mut self, c: char, px: u16) -> Arc<Glyph> {
         if let Some(glyph) = self.glyphs.get(&(c, px)) {
-            return Rc::clone(glyph);
+            return Arc::clone(glyph);
         }
         let glyph = self.files.iter().flat_map(FontFile::faces).find_map(|font| draw(&font, c, px));
-        let glyph = Rc::new(glyph.unwrap_or_else(|| bitmap::glyph(c, px)));
+        let glyph = Arc::new(glyph.unwrap_or_else(|| bitmap::glyph(c, px)));
         if self.glyphs.len() >= MAX_GLYPHS {
             self.glyphs.clear();
         }
-        self.glyphs.insert((c, px), Rc::clone(&glyph));
+        self.glyphs.insert((c, px), Arc::clone(&glyph));
         glyph
     }
 }

@@ -1,25 +1,24 @@
 //! Several kinds of picture of a frame, and frames that show nothing new.
 
 use super::*;
-use crate::tiers::Seat;
+use crate::tiers::Tier;
 
-fn size_of(seat: &Seat<'_>) -> (u32, bool) {
-    let rgb = crate::jpeg::decode(seat.jpegs().newest().expect("a picture").1.picture()).expect("a JPEG");
+fn size_of(seat: &Tier) -> (u32, bool) {
+    let rgb = crate::jpeg::decode(seat.newest().expect("a picture").1.picture()).expect("a JPEG");
     (rgb.width, rgb.data.as_chunks::<3>().0.iter().any(|pixel| is_green(*pixel)))
 }
 
 #[test]
 fn each_kind_of_picture_is_made_once_a_frame_and_those_that_look_the_same_share_one() {
     let stage = watched(|_| ());
-    let mut encoder = Encoder::new(&stage);
     let seat = |wish| stage.tiers.seat(wish).unwrap();
     let small = Wish { width: 160, ..Wish::USUAL };
     let plain = seat(Wish { overlay: false, ..Wish::USUAL });
     let (small, as_large) = ([seat(small), seat(small)], seat(Wish { width: 320, ..Wish::USUAL }));
     stage.frames.publish(grey_frame(1));
     stage.sightings.publish(seen(1, Some("Alice"), Duration::ZERO));
-    encoder.round();
-    let all = [&plain, &small[0], &small[1], &as_large].map(size_of);
+    stage.round();
+    let all = [&plain, &small[0], &small[1], &as_large].map(|seat| size_of(seat));
     assert_eq!(all, [(320, false), (160, true), (160, true), (320, true)]);
     let health = &stage.health;
     assert_eq!(
@@ -29,65 +28,66 @@ fn each_kind_of_picture_is_made_once_a_frame_and_those_that_look_the_same_share_
     );
     drop((plain, small, as_large));
     stage.frames.publish(grey_frame(2));
-    encoder.round();
-    assert_eq!((health.encoded.get(), encoder.desks.len()), (2, 1), "a frame that shows what the last one showed");
+    stage.round();
+    assert_eq!(
+        (health.encoded.get(), stage.tiers.wanted().len()),
+        (2, 1),
+        "a frame that shows what the last one showed"
+    );
 }
 
 #[test]
 fn a_repeated_frame_is_sent_again_but_not_encoded_again_unless_something_else_is_to_be_drawn() {
     let stage = watched(|_| ());
-    let mut encoder = Encoder::new(&stage);
-    let counts = |encoder: &mut Encoder<'_>, seq: u64, sightings: Arc<Sightings>| {
+    let counts = |seq: u64, sightings: Arc<Sightings>| {
         stage.sightings.publish(sightings);
         stage.frames.publish(grey_frame(seq));
-        encoder.round();
+        stage.round();
         (shown(&stage).0, stage.health.encoded.get(), stage.health.repeated.get())
     };
     let alice = || seen(1, Some("Alice"), Duration::ZERO);
-    assert_eq!(counts(&mut encoder, 1, alice()), (1, 1, 0));
+    assert_eq!(counts(1, alice()), (1, 1, 0));
     let first = shown(&stage).1;
-    assert_eq!(counts(&mut encoder, 2, alice()), (2, 1, 1));
+    assert_eq!(counts(2, alice()), (2, 1, 1));
     let second = shown(&stage).1;
     assert_eq!(first.picture(), second.picture());
     assert!(second.captured_at.instant > first.captured_at.instant, "it has the time of its own frame");
-    assert_eq!(counts(&mut encoder, 3, seen(1, Some("Bob"), Duration::ZERO)), (3, 2, 1));
+    assert_eq!(counts(3, seen(1, Some("Bob"), Duration::ZERO)), (3, 2, 1));
     let mut config = (*stage.config.newest().unwrap().1).clone();
     config.overlay.box_color = [255, 0, 0];
     stage.config.publish(Arc::new(config));
-    assert_eq!(counts(&mut encoder, 4, seen(1, Some("Bob"), Duration::ZERO)), (4, 3, 1));
+    assert_eq!(counts(4, seen(1, Some("Bob"), Duration::ZERO)), (4, 3, 1));
     // Between two frames a look that finds the same changes nothing.
     stage.sightings.publish(seen(1, Some("Bob"), Duration::ZERO));
-    encoder.round();
+    stage.round();
     assert_eq!((shown(&stage).0, stage.health.encoded.get()), (4, 3));
 }
 
 #[test]
 fn who_wants_fewer_pictures_gets_fewer_and_the_others_all() {
     let stage = watched(|_| ());
-    let mut encoder = Encoder::new(&stage);
     let seldom = stage.tiers.seat(Wish { fps: 10, ..Wish::USUAL }).unwrap();
     let end = Instant::now() + Duration::from_millis(600);
     let mut seq = 0;
     while Instant::now() < end {
         seq += 1;
         stage.frames.publish(grey_frame(seq));
-        encoder.round();
+        stage.round();
         thread::sleep(Duration::from_millis(5));
     }
-    let count = |jpegs: &Latest<Jpeg>| jpegs.newest().map_or(0, |(version, _)| version);
+    let count = |tier: &Tier| tier.newest().map_or(0, |(version, _)| version);
     assert_eq!(count(stage.tiers.usual()), seq);
-    assert!((3..=8).contains(&count(seldom.jpegs())), "{} of {seq} in 0.6 s", count(seldom.jpegs()));
+    assert!((3..=8).contains(&count(&seldom)), "{} of {seq} in 0.6 s", count(&seldom));
 }
 
 #[test]
 fn without_an_overlay_what_must_be_blurred_stays_blurred() {
-    let stage = stage(|config| config.overlay.unknown = UnknownFaces::Blur);
-    let mut encoder = Encoder::new(&stage);
+    let stage = rig(|config| config.overlay.unknown = UnknownFaces::Blur);
     let seat = stage.tiers.seat(Wish { overlay: false, ..Wish::USUAL }).unwrap();
     stage.sightings.publish(seen(1, None, Duration::ZERO));
     stage.frames.publish(Arc::new(frame(1, &checkers(), Turn::default())));
-    encoder.round();
-    let rgb = crate::jpeg::decode(seat.jpegs().newest().unwrap().1.picture()).unwrap();
+    stage.round();
+    let rgb = crate::jpeg::decode(seat.newest().unwrap().1.picture()).unwrap();
     let contrast = |y: u32| {
         let line: Vec<u8> = (110..170).map(|x| rgb.pixel(x, y)[0]).collect();
         line.iter().max().unwrap() - line.iter().min().unwrap()

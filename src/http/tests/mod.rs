@@ -1,6 +1,7 @@
 //! Tests of HTTP: the dispatcher without sockets here, the server with them in [`sockets`] and [`hostile`].
 
 mod hostile;
+mod snapshots;
 mod sockets;
 mod wishes;
 
@@ -9,6 +10,7 @@ use crate::evidence::Evidence;
 use crate::frame::Jpeg;
 use crate::roster::{Person, Picture};
 use crate::sighting::{Near, Rect, Sighting, State};
+use crate::tiers::tests::Idle;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::path::Path;
@@ -22,7 +24,7 @@ pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
         config: Arc::new(Latest::with(config)),
         sightings: Arc::default(),
         roster: Arc::default(),
-        tiers: Arc::default(),
+        tiers: Arc::new(Tiers::new(Idle)),
         health: Arc::default(),
         stop: Arc::default(),
     }
@@ -108,7 +110,11 @@ const LAN: &str = "192.168.1.9";
 #[test]
 fn every_route_answers_get_and_refuses_other_methods_with_allow() {
     let site = site(|_| {});
-    site.stage.tiers.usual().publish(Arc::new(Jpeg::new(b"JPEG", crate::frame::Moment::now(), false)));
+    site.stage.tiers.usual().publish(&Arc::new(Jpeg::new(
+        Arc::new(b"JPEG".to_vec()),
+        crate::frame::Moment::now(),
+        false,
+    )));
     site.stage.sightings.publish(Arc::new(faces()));
     for route in ROUTES {
         let path = route.path.replace('*', "7");
@@ -356,35 +362,4 @@ fn every_line_of_the_metrics_is_one_that_prometheus_reads() {
         assert!(name.starts_with("namecam_"), "{line}");
         assert!(value.parse::<f64>().is_ok(), "{line}");
     }
-}
-
-#[test]
-fn a_snapshot_with_strict_says_that_the_camera_is_away_and_without_shows_the_picture_that_does() {
-    let site = site(|_| {});
-    site.stage.health.camera_is_away("/dev/video0", "unplugged");
-    let old = crate::frame::Moment::ago(Duration::from_secs(60));
-    site.stage.tiers.usual().publish(Arc::new(Jpeg::new(b"AWAY", old, false)));
-    let strict = whole(&site, &request("GET", "/snapshot.jpg?strict=1", "127.0.0.1"));
-    assert_eq!((strict.status, header(&strict, "Retry-After")), (503, Some("3")));
-    assert!(body(&strict).contains("unplugged"));
-    let shown = whole(&site, &request("GET", "/?action=snapshot&strict=0", "127.0.0.1"));
-    assert_eq!((shown.status, shown.content_type, shown.body.bytes()), (200, "image/jpeg", &b"AWAY"[..]));
-}
-
-#[test]
-fn a_snapshot_waits_for_a_fresh_picture_and_wakes_the_encoder() {
-    let site = Arc::new(site(|_| {}));
-    site.stage.health.camera_is_online("test", "MJPG", 4, 4);
-    let old = crate::frame::Moment::ago(Duration::from_secs(60));
-    site.stage.tiers.usual().publish(Arc::new(Jpeg::new(b"OLD", old, true)));
-    let encoder = {
-        let site = Arc::clone(&site);
-        std::thread::spawn(move || {
-            assert!(site.stage.tiers.wait(Duration::from_secs(5)), "nobody asked for pictures");
-            site.stage.tiers.usual().publish(Arc::new(Jpeg::new(b"NEW", crate::frame::Moment::now(), true)));
-        })
-    };
-    assert_eq!(whole(&site, &request("GET", "/snapshot.jpg", "127.0.0.1")).body.bytes(), b"NEW");
-    encoder.join().unwrap();
-    assert!(!site.stage.tiers.wait(Duration::ZERO));
 }

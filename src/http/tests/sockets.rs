@@ -56,9 +56,9 @@ impl Running {
         let publishing = {
             let stage = Arc::clone(&shared);
             let publish = move || {
-                let mut jpeg = Jpeg::new(&vec![b'J'; size], Moment::now(), true);
+                let mut jpeg = Jpeg::new(Arc::new(vec![b'J'; size]), Moment::now(), true);
                 jpeg.frame_published_at = Some(jpeg.captured_at.instant);
-                stage.tiers.usual().publish(Arc::new(jpeg));
+                stage.tiers.usual().publish(&Arc::new(jpeg));
             };
             publish();
             let stage = Arc::clone(&shared);
@@ -171,9 +171,9 @@ fn the_last_picture_comes_again_after_a_second_without_a_new_one() {
     let mut lines = stream.lines().map(Result::unwrap);
     let mut next = || assert!(lines.by_ref().any(|line| line == "JJJJ"));
     next();
-    let mut newer = Jpeg::new(b"JJJJ", Moment::now(), true);
+    let mut newer = Jpeg::new(Arc::new(b"JJJJ".to_vec()), Moment::now(), true);
     newer.frame_published_at = Some(newer.made_at);
-    running.stage.tiers.usual().publish(Arc::new(newer));
+    running.stage.tiers.usual().publish(&Arc::new(newer));
     (0..3).for_each(|_| next());
     let took = begun.elapsed();
     assert_eq!(running.stage.health.ages.written.since_start().count, 1, "the same picture again says nothing of ages");
@@ -277,7 +277,7 @@ fn fifty_viewers_come_and_go_and_leave_nothing_behind() {
     assert!(threads("http-answer") >= 50);
     drop(viewers);
     running.within(Duration::from_secs(10), "no viewer", || running.stage.tiers.viewers() == 0);
-    assert!(!running.stage.tiers.wait(Duration::ZERO), "the encoder may rest");
+    assert!(running.stage.tiers.wanted().is_empty(), "nothing is to be encoded");
     running.within(Duration::from_secs(5), "no threads", || threads("http-answer") + threads("http-connection") == 0);
 }
 

@@ -1,5 +1,5 @@
 use std::io::Result as IoResult;
-use std::io::{Read, Write};
+use std::io::{BufWriter, IoSlice, Read, Write};
 
 use std::sync::mpsc::channel;
 use std::sync::mpsc::{Receiver, Sender};
@@ -124,7 +124,7 @@ impl<R: Read + Send> Read for SequentialReader<R> {
     }
 }
 
-impl<W: Write + Send> Write for SequentialWriter<W> {
+impl<W: Write + Send> Write for SequentialWriter<BufWriter<W>> {
     fn write(&mut self, buf: &[u8]) -> IoResult<usize> {
         if let Some(v) = self.trigger.as_mut() {
             v.recv().unwrap()
@@ -132,6 +132,18 @@ impl<W: Write + Send> Write for SequentialWriter<W> {
         self.trigger = None;
 
         self.writer.lock().unwrap().write(buf)
+    }
+
+    // Past the buffer, in one call: `BufWriter` does that for writers of the standard library only.
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> IoResult<usize> {
+        if let Some(v) = self.trigger.as_mut() {
+            v.recv().unwrap()
+        }
+        self.trigger = None;
+
+        let mut writer = self.writer.lock().unwrap();
+        writer.flush()?;
+        writer.get_mut().write_vectored(bufs)
     }
 
     fn flush(&mut self) -> IoResult<()> {
