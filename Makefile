@@ -66,7 +66,7 @@ sample-ini: setup ## write namecam.ini.example, the man page and the README's ta
 	mv target/setup/sample.ini namecam.ini.example
 	$(WITH_DLIB) $(CARGO) run --locked --quiet -- --man >target/setup/namecam.1
 	mv target/setup/namecam.1 packaging/namecam.1
-	$(WITH_DLIB) WRITE_README=1 $(CARGO) test --locked --quiet --test house the_readme_lists_every_config_key
+	$(WITH_DLIB) WRITE_README=1 $(CARGO) test --locked --quiet --test house the_readme_lists_every_config_key_and_every_route
 
 models-68: setup ## fetch the 68-point landmarks: not for commercial use
 	@tools/setup models-68
@@ -98,5 +98,5 @@ board-test: ## boot an emulated board and try the packages on it; BOARD=amd64 is
 	@$(MAKE) --no-print-directory deb DEBS=$(BOARD)
 	@tests/board/board.py --arch $(BOARD) $(ARGS) target/deb/namecam_*_$(BOARD).deb target/deb/namecam-models_*_all.deb
 
-clean: ## remove what was built; downloads, models, pictures and target/dlib stay
-	rm -rf target/debug target/release target/tmp
+clean: ## remove what was built here; downloads, models, pictures, dlib, the compilers for packages and packages stay
+	rm -rf target/debug target/release target/*-linux-gnu/debug target/*-linux-gnu/release target/tmp

@@ -15,7 +15,7 @@ use crate::recognition::{self, Opened, engine, picture};
 use crate::sighting::Sighting;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use std::io::{IsTerminal, Read, Write, stderr, stdin, stdout};
+use std::io::{ErrorKind, IsTerminal, Read, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 /// Everything is good.
@@ -24,11 +24,20 @@ pub const GOOD: u8 = 0;
 pub const WARNINGS: u8 = 1;
 /// There is no usable model or gallery.
 pub const UNUSABLE: u8 = 2;
+/// What it says could not be written: EX_IOERR of sysexits.h.
+const NOT_WRITTEN: i32 = 74;
 
-/// Prints to stdout; a reader that has gone away (`| head`) is no error.
-fn print(text: &str) {
+/// Prints to stdout. A reader that has gone away (`| head`) wants no more, which is no error; any other failure is.
+pub fn print(text: &str) {
     let mut out = stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(GOOD.into()),
+        Err(error) => {
+            logging::tell(&format!("namecam: what it says cannot be written: {error}"));
+            std::process::exit(NOT_WRITTEN)
+        }
+    }
 }
 
 /// `namecam identify`: the exit status.

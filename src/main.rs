@@ -74,9 +74,7 @@ fn demo(mut origin: Origin, config: Config) -> anyhow::Result<()> {
 }
 
 fn print(text: &str) -> ExitCode {
-    use std::io::Write;
-    // A reader that has gone away (`| head`) is no error.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    commands::print(text);
     ExitCode::SUCCESS
 }
 

@@ -4,6 +4,8 @@
 
 use namecam::config::Origin;
 use namecam::config::keys::KEYS;
+use namecam::http::ROUTES;
+use namecam::http::access::Access;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -256,6 +258,7 @@ fn no_file_is_longer_than_a_reader_is_patient() {
     );
 }
 
+const ROUTE_TABLE: [&str; 2] = ["| path | what it is | for |\n| --- | --- | --- |\n", "\nA viewer that is slow"];
 const TABLE: [&str; 2] = ["<!-- config keys, written by `make sample-ini` -->\n", "<!-- end of config keys -->\n"];
 
 fn config_table() -> String {
@@ -269,17 +272,41 @@ fn config_table() -> String {
     table
 }
 
-#[test]
-fn the_readme_lists_every_config_key() {
-    let readme = read("README.md");
-    let (before, rest) = readme.split_once(TABLE[0]).expect("README.md has lost the line that begins the config keys");
-    let (table, after) = rest.split_once(TABLE[1]).expect("README.md has lost the line that ends the config keys");
-    if std::env::var_os("WRITE_README").is_some() {
-        let [begin, end] = TABLE;
-        std::fs::write(root().join("README.md"), format!("{before}{begin}{}{end}{after}", config_table())).unwrap();
-        return;
+/// README's table of routes: those that do the same share a line.
+fn route_table() -> String {
+    let mut lines: Vec<(&str, String, &str)> = Vec::new();
+    for route in ROUTES {
+        let action = route.action.map(|action| format!("?action={action}")).unwrap_or_default();
+        let path = format!("`{}{action}`", route.path.replace('*', "TRACK"));
+        let whom = match route.access {
+            Access::Open => "anybody",
+            Access::Viewer => "viewer",
+            Access::Admin => "admin",
+        };
+        match lines.iter_mut().find(|(help, _, _)| *help == route.help) {
+            Some((_, paths, _)) => *paths = format!("{paths}, {path}"),
+            None => lines.push((route.help, path, whom)),
+        }
     }
-    assert_eq!(table, config_table(), "the README's config table is old: make sample-ini");
+    lines.iter().map(|(help, paths, whom)| format!("| {paths} | {help} | {whom} |\n")).collect()
+}
+
+#[test]
+fn the_readme_lists_every_config_key_and_every_route() {
+    for ([begin, end], table) in [(TABLE, config_table()), (ROUTE_TABLE, route_table())] {
+        let readme = read("README.md");
+        let (before, rest) = readme.split_once(begin).expect("README.md has lost the line that begins a table");
+        let (old, after) = rest.split_once(end).expect("README.md has lost the line that ends a table");
+        if std::env::var_os("WRITE_README").is_some() {
+            std::fs::write(root().join("README.md"), format!("{before}{begin}{table}{end}{after}")).unwrap();
+        } else {
+            assert_eq!(old, table, "a table of README.md is old: make sample-ini");
+        }
+    }
+    let api = read("docs/API.md");
+    let missing: Vec<&str> =
+        ROUTES.iter().map(|route| route.path).filter(|path| !api.contains(path.trim_end_matches('*'))).collect();
+    assert!(missing.is_empty(), "docs/API.md says nothing of {missing:?}");
 }
 
 #[test]

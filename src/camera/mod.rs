@@ -113,7 +113,7 @@ fn devices(camera: &Camera) -> Vec<v4l2::Seen> {
 }
 
 fn run_with(stage: &Stage, open: &mut Open) {
-    let mut thread = Thread { stage, seq: 0, told: None };
+    let mut thread = Thread { stage, seq: 0, news: News::default(), told: None };
     let mut pause = PAUSES[0];
     while !stage.stop.is_set() {
         stage.health.capture_beat.beat();
@@ -131,7 +131,7 @@ fn run_with(stage: &Stage, open: &mut Open) {
                 if first.is_some_and(|first: Instant| first.elapsed() >= STEADY) {
                     pause = PAUSES[0];
                 }
-                thread.away(camera, &format!("{error:#}"));
+                thread.away(camera, &error);
                 pause = if thread.rest(camera, pause, &before) { (pause * 2).min(PAUSES[1]) } else { PAUSES[0] };
             }
         }
@@ -143,9 +143,51 @@ fn same_source(a: &Camera, b: &Camera) -> bool {
     Camera { rotate: b.rotate, mirror: b.mirror, ..a.clone() } == *b
 }
 
+/// So many lines about what a camera gives are logged an hour: one may come and go, or change its size, all the time.
+const NEWS_AN_HOUR: u32 = 20;
+
+/// How much of [`NEWS_AN_HOUR`] is spent, and since when.
+#[derive(Default)]
+struct News {
+    since: Option<Instant>,
+    lines: u32,
+}
+
+impl News {
+    /// `line` as it is to be logged; `None`: not at all.
+    fn of(&mut self, line: String, now: Instant) -> Option<String> {
+        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(3600)) {
+            (self.since, self.lines) = (Some(now), 0);
+        }
+        self.lines = self.lines.saturating_add(1);
+        match self.lines {
+            ..NEWS_AN_HOUR => Some(line),
+            NEWS_AN_HOUR => Some(format!("{line} (and no more of this for an hour)")),
+            _ => None,
+        }
+    }
+}
+
+/// A source that has ended, whose last words differ from time to time: they are for the status, and no fault of their own.
+#[derive(Debug)]
+struct Ended {
+    how: String,
+    last_words: String,
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Ended { how, last_words } = self;
+        if last_words.is_empty() { write!(f, "{how}") } else { write!(f, "{how}: {last_words}") }
+    }
+}
+
+impl std::error::Error for Ended {}
+
 struct Thread<'a> {
     stage: &'a Stage,
     seq: u64,
+    news: News,
     /// The fault of this outage that was reported.
     told: Option<String>,
 }
@@ -222,7 +264,10 @@ impl Thread<'_> {
     fn online(&mut self, camera: &Camera, captured: &Captured, what: &str) {
         let Captured { format, width, height, .. } = captured;
         self.stage.health.camera_is_online(&camera.source.public(), &format.name(), *width, *height);
-        log::info!("camera: {what}; pictures are {} {width}x{height}", format.name());
+        let news = format!("camera: {what}; pictures are {} {width}x{height}", format.name());
+        if let Some(line) = self.news.of(news, Instant::now()) {
+            log::info!("{line}");
+        }
         self.told = None;
     }
 
@@ -239,11 +284,13 @@ impl Thread<'_> {
         *told = hints.into_iter().map(str::to_owned).collect();
     }
 
-    fn away(&mut self, camera: &Camera, error: &str) {
-        self.stage.health.camera_is_away(&camera.source.public(), error);
-        if self.told.as_deref() != Some(error) {
-            self.stage.health.faults.report("camera", error);
-            self.told = Some(error.to_owned());
+    fn away(&mut self, camera: &Camera, error: &anyhow::Error) {
+        let text = format!("{error:#}");
+        self.stage.health.camera_is_away(&camera.source.public(), &text);
+        let cause = error.downcast_ref::<Ended>().map_or(text, |ended| ended.how.clone());
+        if self.told.as_ref() != Some(&cause) {
+            self.stage.health.faults.report("camera", &cause);
+            self.told = Some(cause);
         }
     }
 

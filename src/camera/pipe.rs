@@ -3,7 +3,7 @@
 mod messages;
 
 use super::splitter::Splitter;
-use super::{Captured, Shot, Source};
+use super::{Captured, Ended, Shot, Source};
 use crate::frame::Moment;
 use crate::pixels::Format;
 use crate::stop::POLL;
@@ -195,10 +195,7 @@ impl Pipe {
                 (None, None) => format!("{program} ended"),
             },
         };
-        match self.messages.last.as_str() {
-            "" => anyhow!(how),
-            last => anyhow!("{how}: {last}"),
-        }
+        Ended { how, last_words: self.messages.last.clone() }.into()
     }
 }
 

@@ -234,3 +234,28 @@ fn a_camera_that_was_chosen_and_gives_nothing_yet_is_not_online_with_the_picture
         assert_eq!(stage.health.camera().error.as_deref(), Some("starting"));
     });
 }
+
+#[test]
+fn a_camera_that_comes_and_goes_all_day_says_so_a_few_times_an_hour() {
+    let (mut news, begun) = (News::default(), Instant::now());
+    let mut lines_after = |s: u64| news.of("it is back".to_owned(), begun + Duration::from_secs(s));
+    let lines: Vec<String> = (0..3600).filter_map(&mut lines_after).collect();
+    assert_eq!(lines.len(), NEWS_AN_HOUR as usize);
+    assert!(lines[0] == "it is back" && lines[19].ends_with("(and no more of this for an hour)"));
+    assert!(lines_after(3600).is_some());
+}
+
+#[test]
+fn last_words_that_differ_each_time_are_told_and_are_one_fault() {
+    let mut times = 0;
+    let open = move |_: &Camera| {
+        times += 1;
+        Err(Ended { how: "ffmpeg ended".to_owned(), last_words: format!("port {times}: refused") }.into())
+    };
+    with_thread(open, |stage| {
+        wait_for("a second try", || {
+            stage.health.camera().error.is_some_and(|error| error == "ffmpeg ended: port 2: refused")
+        });
+        assert_eq!(stage.health.faults.all(), [("camera: ffmpeg ended".to_owned(), 1)]);
+    });
+}

@@ -258,6 +258,8 @@ pub struct Stream {
     moved: Option<String>,
     /// Why pictures come too seldom.
     slow: Option<String>,
+    /// What could not be set as the config says.
+    unset: Vec<String>,
 }
 
 impl Stream {
@@ -281,13 +283,11 @@ impl Stream {
         controls::set(&**kernel, &camera.controls);
         let whole = format.min_size(width, height, stride);
         let queue = Queue::start(Rc::clone(kernel), whole).map_err(|(doing, error)| Refused::Failed(doing, error))?;
-        // Some cameras forget their controls when they start; what goes wrong is said once, here.
-        for warning in controls::set(&**kernel, &camera.controls) {
-            log::warn!("camera: {warning}");
-        }
+        // Some cameras forget their controls when they start; what goes wrong is said once, of this time.
+        let unset = controls::set(&**kernel, &camera.controls);
         let fps = interval.and_then(Interval::fps);
         let (kernel, about, pace) = (Rc::clone(kernel), about.clone(), Pace::of(fps));
-        Ok(Stream { kernel, queue, about, format, width, height, stride, fps, pace, moved: None, slow: None })
+        Ok(Stream { kernel, queue, about, format, width, height, stride, fps, pace, moved: None, slow: None, unset })
     }
 
     /// Why a camera gives fewer pictures than it agreed to, where automatic exposure may be why, and what helps.
@@ -331,7 +331,7 @@ impl Source for Stream {
     }
 
     fn hints(&self) -> Vec<&str> {
-        [&self.moved, &self.slow].into_iter().flatten().map(String::as_str).collect()
+        [&self.moved, &self.slow].into_iter().flatten().chain(&self.unset).map(String::as_str).collect()
     }
 }
 

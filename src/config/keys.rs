@@ -53,7 +53,6 @@ impl Kind {
             Kind::PathOrNone => "a file, or empty".to_owned(),
             Kind::YesNo => "yes or no".to_owned(),
             Kind::Whole(from, to) => format!("a whole number from {from} to {to}"),
-            Kind::Number(from, to) if from == to => format!("{from} in this version"),
             Kind::Number(from, to) => format!("a number from {from} to {to}"),
             Kind::OneOf(words) => words.join(" or "),
             Kind::Color => "six hexadecimal digits, red green blue".to_owned(),

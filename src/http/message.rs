@@ -69,6 +69,7 @@ pub enum Answer<'a> {
 
 impl Answer<'_> {
     /// The status code.
+    #[cfg(test)]
     pub fn status(&self) -> u16 {
         match self {
             Answer::Whole(whole) => whole.status,

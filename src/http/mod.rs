@@ -77,13 +77,13 @@ pub struct Route {
     pub method: &'static str,
     /// Whom it is for.
     pub access: Access,
-    /// What it does.
+    /// What it does; README's table says the same.
     pub help: &'static str,
     handler: for<'a> fn(&'a Site, &'a Request, Role) -> Answer<'a>,
 }
 
 macro_rules! route {
-    ($method:ident $path:literal $(?action=$action:literal)?, $access:ident, $help:literal, $handler:expr) => {
+    ($method:ident $path:literal $(?action=$action:literal)?, $access:ident, $help:expr, $handler:expr) => {
         Route {
             path: $path,
             action: route!(@action $($action)?),
@@ -97,14 +97,17 @@ macro_rules! route {
     (@action $action:literal) => { Some($action) };
 }
 
+const STREAM: &str = "live picture, MJPEG; `?overlay=0`, `?width=PIXELS`, `?fps=N`";
+const SNAPSHOT: &str = "newest picture, JPEG; `?strict=1`: 503 when the camera is away; `?overlay=0`, `?width=PIXELS`";
+
 /// Every route. The first that fits is taken.
 pub const ROUTES: &[Route] = &[
-    route!(GET "/" ?action="stream", Viewer, "live picture, MJPEG; ?overlay=0, ?width=PIXELS, ?fps=N", |site, request, _| mjpeg::stream(site, request)),
-    route!(GET "/" ?action="snapshot", Viewer, "newest picture, JPEG", |site, request, _| mjpeg::snapshot(site, request)),
+    route!(GET "/" ?action="stream", Viewer, STREAM, |site, request, _| mjpeg::stream(site, request)),
+    route!(GET "/" ?action="snapshot", Viewer, SNAPSHOT, |site, request, _| mjpeg::snapshot(site, request)),
     route!(GET "/", Viewer, "the page", |site, _, _| site.page.answer().into()),
-    route!(GET "/video_feed", Viewer, "live picture, MJPEG; ?overlay=0, ?width=PIXELS, ?fps=N", |site, request, _| mjpeg::stream(site, request)),
-    route!(GET "/stream.mjpg", Viewer, "live picture, MJPEG; ?overlay=0, ?width=PIXELS, ?fps=N", |site, request, _| mjpeg::stream(site, request)),
-    route!(GET "/snapshot.jpg", Viewer, "newest picture, JPEG; ?strict=1: 503 when the camera is away; ?overlay=0, ?width=PIXELS", |site, request, _| {
+    route!(GET "/video_feed", Viewer, STREAM, |site, request, _| mjpeg::stream(site, request)),
+    route!(GET "/stream.mjpg", Viewer, STREAM, |site, request, _| mjpeg::stream(site, request)),
+    route!(GET "/snapshot.jpg", Viewer, SNAPSHOT, |site, request, _| {
         mjpeg::snapshot(site, request)
     }),
     route!(GET "/api/state", Viewer, "camera, recognition, stream and faces, JSON", |site, _, role| {

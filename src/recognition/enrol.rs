@@ -119,8 +119,8 @@ impl Enrolment {
     /// # Errors
     /// When the folder is missing or cannot be read: the old library then stays.
     pub fn begin(config: &Config, rates: Option<Arc<Rates>>, memory: &mut Memory) -> anyhow::Result<Enrolment> {
-        memory.waiting.clear();
         let Listing { people, never, ignored } = gallery::list(&config.gallery.path)?;
+        memory.waiting.clear();
         let max_images = config.gallery.max_images_per_person as usize;
         let people = people.into_iter().map(|(name, folder)| Draft::new(name, folder, Some(max_images)));
         let drafts: Vec<Draft> = people.chain([Draft::new(gallery::NEVER.to_owned(), never, None)]).collect();

@@ -48,6 +48,9 @@ const A_FOLDER: &str = "a folder inside a person's folder is not read";
 /// What a picture's name ends in.
 const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
 
+/// Folders of a file system or a NAS, not of people.
+const NOBODY: [&str; 3] = ["lost+found", "@eaDir", "System Volume Information"];
+
 /// Lists the gallery.
 ///
 /// # Errors
@@ -113,7 +116,7 @@ fn folder_name(entry: &DirEntry) -> Result<Option<String>, String> {
     if !kind.is_dir() {
         return Err("neither a folder nor a file".to_owned());
     }
-    Ok(Some(name))
+    Ok(Some(name).filter(|name| !NOBODY.contains(&name.as_str())))
 }
 
 fn read_folder(path: &Path, shown_folder: &str, folder: &mut Folder) {
@@ -219,12 +222,15 @@ mod tests {
     #[test]
     fn a_folder_is_a_person_and_her_pictures_come_in_name_order() {
         let root = tempfile::tempdir().unwrap();
-        for file in ["Alice/b.PNG", "Alice/a.jpg", "Alice/c.jpeg", "Alice/notes.txt", "README.md", "stray.jpg"] {
+        for file in
+            ["Alice/b.PNG", "Alice/a.jpg", "Alice/c.jpeg", "Alice/notes.txt", "README.md", "stray.jpg", "lost+found/x"]
+        {
             touch(root.path(), file);
         }
         let listing = list(root.path()).unwrap();
         let shown: Vec<&str> = listing.people["Alice"].candidates.iter().map(|c| &*c.shown).collect();
         assert_eq!(shown, ["Alice/a.jpg", "Alice/b.PNG", "Alice/c.jpeg"]);
+        assert_eq!(listing.people.len(), 1, "nobody is called lost+found");
         let reasons = reasons(&listing);
         assert!(reasons.contains("stray.jpg: lies beside"), "{reasons}");
         assert!(reasons.contains("notes.txt: not a .jpg"), "{reasons}");

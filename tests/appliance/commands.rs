@@ -2,7 +2,7 @@
 
 use crate::support::{Home, picture, repo};
 use serde_json::Value;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -179,8 +179,21 @@ fn wrong_usage_is_64_and_help_and_version_are_0() {
 #[test]
 fn probe_ends_well_on_a_machine_without_a_camera_too() {
     let home = Home::new("");
-    let (_, stdout, stderr) = output(home.command().arg("probe"));
-    assert!(!(stdout.clone() + &stderr).is_empty());
-    let (_, stdout, stderr) = output(home.command().args(["probe", "--json"]));
-    assert!(serde_json::from_str::<Value>(&stdout).is_ok(), "{stdout}{stderr}");
+    let (status, stdout, stderr) = output(home.command().arg("probe"));
+    assert_eq!(status, 0, "{stdout}{stderr}");
+    assert!(stdout.contains("camera"), "{stdout}{stderr}");
+    let (status, stdout, stderr) = output(home.command().args(["probe", "--json"]));
+    assert!(status == 0 && serde_json::from_str::<Value>(&stdout).is_ok(), "{stdout}{stderr}");
+}
+
+#[test]
+fn what_cannot_be_written_is_an_error_unless_the_reader_has_gone() {
+    let home = Home::new("");
+    let to = |sink: Stdio| home.command().args(["--sample-ini"]).stdout(sink).output().expect("the program starts");
+    let full = to(std::fs::File::options().write(true).open("/dev/full").unwrap().into());
+    assert!(full.status.code() == Some(74) && text(&full.stderr).contains("No space left"), "{full:?}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let gone = to(writer.into());
+    assert!(gone.status.code() == Some(0) && gone.stderr.is_empty(), "{gone:?}");
 }
