@@ -244,3 +244,19 @@ fn a_start_is_found_wherever_it_stands() {
         assert_eq!(find_soi(&bytes[..at + 1], 0), None);
     }
 }
+
+#[test]
+fn a_marker_is_found_wherever_it_stands_and_the_first_of_two() {
+    for at in 0..200 {
+        let mut bytes = vec![0xFE; 200];
+        assert_eq!(find_ff(&bytes, at), None);
+        bytes[at] = 0xFF;
+        bytes[(at + 45).min(199)] = 0xFF;
+        for from in [0, at / 2, at] {
+            assert_eq!(find_ff(&bytes, from), Some(at));
+        }
+    }
+    assert_eq!(find_ff(&[], 0), None);
+    assert_eq!(find_ff(&[0xFF], 1), None);
+    assert_eq!(find_ff(&[0xFF], 2), None);
+}
