@@ -21,16 +21,20 @@ impl View {
         if rect.w == 0 || rect.h == 0 {
             return View(Vec::new());
         }
-        let cell = |from: i32, length: u32, at: u32, eighths: u32| {
-            from as u32 + ((at * 8 + eighths) * length / (SIDE * 8)).min(length - 1)
+        let place = |from: i32, length: u32, at: u32, eighths: u32| {
+            from as usize + ((at * 8 + eighths) * length / (SIDE * 8)).min(length - 1) as usize
         };
-        let cells = (0..SIDE * SIDE).map(|at| {
-            let mut sum = [0.0; 3];
-            for (dx, dy) in [(4, 4), (2, 2), (6, 2), (2, 6), (6, 6)] {
-                let (x, y) = (cell(rect.x, rect.w, at % SIDE, dx), cell(rect.y, rect.h, at / SIDE, dy));
-                sum.iter_mut().zip(rgb.pixel(x, y)).for_each(|(sum, value)| *sum += f32::from(value) / 5.0);
-            }
-            sum
+        let (pixels, width) = (rgb.data.as_chunks::<3>().0, rgb.width as usize);
+        // Where to look in a line is the same in each: this is asked of every face on every frame that is shown.
+        let columns: [[usize; 3]; SIDE as usize] =
+            std::array::from_fn(|at| [2, 4, 6].map(|eighths| place(rect.x, rect.w, at as u32, eighths)));
+        let cells = (0..SIDE).flat_map(|at| {
+            let line = |eighths| &pixels[place(rect.y, rect.h, at, eighths) * width..][..width];
+            let [upper, middle, lower] = [2, 4, 6].map(line);
+            columns.map(|[left, center, right]| {
+                let points = [middle[center], upper[left], upper[right], lower[left], lower[right]];
+                std::array::from_fn(|i| f32::from(points.iter().map(|point| u16::from(point[i])).sum::<u16>()) / 5.0)
+            })
         });
         View(cells.collect())
     }
@@ -102,5 +106,29 @@ mod tests {
         assert!(view.likeness_at(&room, off, 1.0) > 0.99 && view.likeness(&View::of(&room, off)) < 0.9);
         assert!(view.likeness(&View::of(&striped(false, 200), rect)) < 0.3);
         assert!(view.likeness(&View::of(&striped(true, 200), Rect { x: 500, ..rect })) < 0.3);
+    }
+
+    #[test]
+    fn a_cell_is_the_mean_of_five_points_of_it_wherever_the_face_is() {
+        let data = (0..90_u32 * 70 * 3).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let rgb = Rgb { width: 90, height: 70, data };
+        for rect in [[20, 10, 40, 40], [-15, -9, 30, 33], [60, 40, 50, 60], [0, 0, 3, 2], [89, 69, 1, 1]] {
+            let [x, y, w, h] = rect;
+            let face = Rect { x, y, w: w as u32, h: h as u32 };
+            let whole = face.grown(face.w / 2).clipped(90, 70);
+            let view = View::of(&rgb, face);
+            assert_eq!(view.0.len(), 256);
+            for (at, cell) in (0..).zip(&view.0) {
+                let point = |dx, dy| {
+                    let along =
+                        |length: u32, at: u32, eighths: u32| ((at * 8 + eighths) * length / 128).min(length - 1);
+                    let (x, y) = (along(whole.w, at % 16, dx), along(whole.h, at / 16, dy));
+                    rgb.pixel(whole.x as u32 + x, whole.y as u32 + y)
+                };
+                let points = [point(4, 4), point(2, 2), point(6, 2), point(2, 6), point(6, 6)];
+                let mean = |i: usize| points.iter().map(|point| f32::from(point[i])).sum::<f32>() / 5.0;
+                assert_eq!(*cell, [mean(0), mean(1), mean(2)], "cell {at} of {rect:?}");
+            }
+        }
     }
 }
