@@ -229,7 +229,10 @@ impl Area {
     }
 
     fn fill(self, rgb: &mut Rgb, color: [u8; 3]) {
-        self.lines(rgb).for_each(|line| line.fill(color));
+        let mut lines = self.lines(rgb);
+        let Some(first) = lines.next() else { return };
+        first.fill(color);
+        lines.for_each(|line| line.copy_from_slice(first));
     }
 
     /// Blends a glyph whose top left corner is at `x`, `y`, as far as it lies within the area.
@@ -241,7 +244,11 @@ impl Area {
         let rows = glyph.coverage.chunks_exact(glyph.width.max(1)).skip(skip_y);
         for (line, row) in shown.lines(rgb).zip(rows) {
             for (pixel, &share) in line.iter_mut().zip(row.iter().skip(skip_x)) {
-                *pixel = mix(*pixel, color, share);
+                match share {
+                    0 => {}
+                    255 => *pixel = color,
+                    _ => *pixel = mix(*pixel, color, share),
+                }
             }
         }
     }

@@ -123,6 +123,18 @@ fn labels_read_like_those_of_the_seed() {
 }
 
 #[test]
+fn a_glyph_covers_each_pixel_by_its_share_from_none_to_all() {
+    let glyph = Glyph { width: 16, coverage: (0..=255).collect(), ..Glyph::default() };
+    let (before, over) = (noisy(20, 20), [255, 100, 0]);
+    let mut rgb = before.clone();
+    Area::of(&before).blend(&mut rgb, 2, 2, &glyph, over);
+    for (share, x, y) in (0..=255_u32).map(|share| (share, 2 + share % 16, 2 + share / 16)) {
+        let parts = |i: usize| u32::from(over[i]) * share + u32::from(before.pixel(x, y)[i]) * (255 - share);
+        assert_eq!(rgb.pixel(x, y), [0, 1, 2].map(|i| ((parts(i) + 127) / 255) as u8), "{share} of 255");
+    }
+}
+
+#[test]
 fn a_face_that_was_only_seen_has_a_box_and_no_label() {
     let mut rgb = grey();
     let seen = Sighting { state: State::Seen, ..face(None, [200, 150, 100, 120]) };
