@@ -68,24 +68,44 @@ impl Painter {
         for face in &faces {
             outline(rgb, face.rect.scaled(scale), style.line, self.config.box_color);
         }
-        for face in faces.iter().filter(|face| face.state != State::Seen) {
-            self.label(rgb, face, face.rect.scaled(scale), &style);
+        // Who has a name gets the better place, and lies on top where there is none for all.
+        let (named, others): (Vec<&Sighting>, _) =
+            faces.iter().filter(|face| face.state != State::Seen).partition(|face| face.name.is_some());
+        let mut labels: Vec<(Area, String)> = Vec::new();
+        for face in named.into_iter().chain(others) {
+            let label = self.label(rgb, face, face.rect.scaled(scale), &style, &labels);
+            labels.push(label);
+        }
+        for (area, text) in labels.iter().rev() {
+            area.fill(rgb, self.config.box_color);
+            let base = area.top + (style.label - i64::from(style.px)) / 2 + base_line(style.px);
+            let color = self.config.text_color;
+            self.put(rgb, *area, Pen { x: area.left + style.padding, base, px: style.px, color }, text);
         }
     }
 
-    /// The label above the box; at its top where there is no room above; shifted where it would leave the picture.
-    fn label(&mut self, rgb: &mut Rgb, face: &Sighting, rect: Rect, style: &Style) {
-        let room = i64::from(rgb.width) - 2 * style.padding;
-        let text = self.caption(face, style.px, room);
-        let width = self.text_width(style.px, &text) + 2 * style.padding;
-        let left = i64::from(rect.x).min(i64::from(rgb.width) - width).max(0);
-        let above = i64::from(rect.y) - style.label;
-        let top = if above >= 0 { above } else { i64::from(rect.y).max(0) };
-        let area = Area { left, top, right: left + width, bottom: top + style.label };
-        area.fill(rgb, self.config.box_color);
-        let base = top + (style.label - i64::from(style.px)) / 2 + base_line(style.px);
-        let color = self.config.text_color;
-        self.put(rgb, area, Pen { x: left + style.padding, base, px: style.px, color }, &text);
+    /// The label of a face and where it is: above the box, else at its top, below it or at its bottom, where there is room
+    /// and no other label; shifted where it would leave the picture.
+    fn label(
+        &mut self,
+        rgb: &Rgb,
+        face: &Sighting,
+        rect: Rect,
+        style: &Style,
+        others: &[(Area, String)],
+    ) -> (Area, String) {
+        let (width, height) = (i64::from(rgb.width), i64::from(rgb.height));
+        let text = self.caption(face, style.px, width - 2 * style.padding);
+        let long = self.text_width(style.px, &text) + 2 * style.padding;
+        let left = i64::from(rect.x).min(width - long).max(0);
+        let bx = Area::of_rect(rect).within(Area::of(rgb));
+        let tops = [bx.top - style.label, bx.top, bx.bottom, bx.bottom - style.label];
+        let places = tops.map(|top| Area { left, top, right: left + long, bottom: top + style.label });
+        let fits = |place: &&Area| place.top >= 0 && place.bottom <= height;
+        let is_free = |place: &&Area| others.iter().all(|(other, _)| !place.meets(*other));
+        let inside = || places.iter().find(fits);
+        let place = places.iter().filter(fits).find(is_free).or_else(inside).unwrap_or(&places[1]);
+        (*place, text)
     }
 
     /// The words of a label, cut so that they fit into `room` pixels: of a name that is too long the end goes.
@@ -194,7 +214,7 @@ fn printable(c: char) -> Option<char> {
 }
 
 /// A part of a picture: from `left` and `top` up to, not including, `right` and `bottom`. It may reach beyond.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Area {
     left: i64,
     top: i64,
@@ -217,6 +237,10 @@ impl Area {
         let (left, top) = (self.left.max(other.left), self.top.max(other.top));
         let (right, bottom) = (self.right.min(other.right).max(left), self.bottom.min(other.bottom).max(top));
         Area { left, top, right, bottom }
+    }
+
+    fn meets(self, other: Area) -> bool {
+        self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
     }
 
     /// The pixels of the area line by line, as far as the picture has them.

@@ -195,6 +195,8 @@ def main():
             make_clip(clips[1], width=1280, height=720)
             start = lambda clip, settings, player=None: Namecam(args.namecam, folder, clip, settings, player)
             sizes = dict(zip(bench_stream.SIZES, clips))
+            as_often = f"recognition.interval_ms={1000 / args.looks:.0f}"
+            show("namecam", f"large.mjpeg, {args.looks} looks a second, 1 viewer", measure(args.namecam, folder, clips[1], args.seconds, 1, [as_often]))
             for what, row in bench_stream.rows(start, sizes, args.seconds, args.frames, args.people):
                 show("namecam", what, row)
         for clip, viewers in [(clip, viewers) for clip in clips for viewers in (0, 1, 8)] if args.peer else ():

@@ -113,6 +113,38 @@ fn the_label_is_shifted_so_that_it_stays_in_the_picture() {
 }
 
 #[test]
+fn labels_of_faces_side_by_side_lie_beside_each_other_and_a_name_gets_the_better_place() {
+    let faces =
+        [face(None, [40, 60, 40, 40]), face(Some("Barack Obama"), [70, 62, 40, 40]), face(None, [100, 58, 40, 40])];
+    let drawn = |order: [usize; 3]| {
+        let mut rgb = Rgb::filled(320, 180, GREY);
+        painter(|overlay| overlay.box_color = [0, 0, 255]).draw(&mut rgb, &order.map(|at| faces[at].clone()), 1.0);
+        rgb
+    };
+    let (mut p, style, rgb) = (painter(|_| ()), Style::for_height(180), Rgb::filled(320, 180, GREY));
+    let mut labels = Vec::new();
+    for at in [1, 0, 2] {
+        let label = p.label(&rgb, &faces[at], faces[at].rect, &style, &labels);
+        assert!(labels.iter().all(|(other, _)| !label.0.meets(*other)), "{labels:?} {label:?}");
+        labels.push(label);
+    }
+    assert_eq!(labels[0].0.bottom, 62, "above her box");
+    assert!(drawn([0, 1, 2]) == drawn([1, 0, 2]), "whoever was found first");
+    // With no room for any, the name lies on top.
+    let crowd: Vec<_> =
+        (0..9).map(|i| face(None, [i % 3, 40 + i / 3, 30, 30])).chain([face(Some("Alice"), [1, 41, 30, 30])]).collect();
+    let mut rgb = Rgb::filled(160, 90, GREY);
+    p.draw(&mut rgb, &crowd, 1.0);
+    let mut alone = Rgb::filled(160, 90, GREY);
+    p.draw(&mut alone, &crowd[9..], 1.0);
+    let label = p.label(&alone, &crowd[9], crowd[9].rect, &Style::for_height(90), &[]).0;
+    let pixels = |rgb: &Rgb| {
+        (label.left..label.right.min(160)).map(|x| rgb.pixel(x as u32, label.top as u32 + 5)).collect::<Vec<_>>()
+    };
+    assert_eq!(pixels(&rgb), pixels(&alone));
+}
+
+#[test]
 fn labels_read_like_those_of_the_seed() {
     let mut p = painter(|_| ());
     assert_eq!(p.caption(&face(Some("Alice"), [0; 4]), 16, 600), "Alice dist:0.412");
