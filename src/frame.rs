@@ -1,7 +1,7 @@
 //! What the camera gives ([`Frame`]) and what viewers get ([`Jpeg`]).
 
 use crate::pixels::{Format, Luma, Raw, Rgb, Turn};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// When something happened, on the two clocks that matter.
@@ -50,26 +50,47 @@ pub struct Frame {
     pub bytes: Arc<Vec<u8>>,
     /// How it must be turned to stand upright.
     pub turn: Turn,
-    rgb: OnceLock<Result<Arc<Rgb>, String>>,
+    rgb: Mutex<Option<Result<Arc<Rgb>, String>>>,
 }
 
 impl Frame {
     /// A frame of `format` with `width` x `height` pixels.
     pub fn new(seq: u64, captured_at: Moment, format: &'static Format, picture: Raw<Vec<u8>>, turn: Turn) -> Frame {
         let Raw { bytes, width, height, stride } = picture;
-        let (published_at, bytes, rgb) = (Instant::now(), Arc::new(bytes), OnceLock::new());
+        let (published_at, bytes, rgb) = (Instant::now(), Arc::new(bytes), Mutex::new(None));
         Frame { seq, captured_at, published_at, format, width, height, stride, bytes, turn, rgb }
     }
 
     /// The picture as upright RGB. Decoded at most once, by whoever asks first; the others share it.
     pub fn rgb(&self) -> Result<Arc<Rgb>, String> {
-        self.rgb
-            .get_or_init(|| {
-                let raw = Raw { bytes: &self.bytes[..], width: self.width, height: self.height, stride: self.stride };
-                let rgb = self.format.to_rgb(raw)?;
-                Ok(Arc::new(self.turn.apply(rgb)))
-            })
-            .clone()
+        self.slot().get_or_insert_with(|| self.decode()).clone()
+    }
+
+    /// Lends the same picture to be drawn on, without a copy where nobody has it now; where somebody has, the copy is made
+    /// on `canvas`. Whoever asks for it meanwhile waits, so `draw` must be quick, and leave the picture as it was.
+    ///
+    /// # Errors
+    /// As [`Frame::rgb`].
+    pub fn lend<T>(&self, canvas: &mut Rgb, draw: impl FnOnce(&mut Rgb) -> T) -> Result<T, String> {
+        let mut slot = self.slot();
+        let rgb = slot.get_or_insert_with(|| self.decode()).as_mut().map_err(|error| error.clone())?;
+        if let Some(rgb) = Arc::get_mut(rgb) {
+            return Ok(draw(rgb));
+        }
+        let rgb = Arc::clone(rgb);
+        drop(slot);
+        rgb.shrink_into(0, canvas);
+        Ok(draw(canvas))
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Result<Arc<Rgb>, String>>> {
+        self.rgb.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn decode(&self) -> Result<Arc<Rgb>, String> {
+        let raw = Raw { bytes: &self.bytes[..], width: self.width, height: self.height, stride: self.stride };
+        let rgb = self.format.to_rgb(raw)?;
+        Ok(Arc::new(self.turn.apply(rgb)))
     }
 
     /// A small plane of the upright picture's luma: to see whether anything moved, without decoding the picture.
@@ -186,6 +207,25 @@ mod tests {
                 assert!(at(light.0, light.1) > 180 && at(dark.0, dark.1) < 40, "{fourcc:?} {degrees} {mirror}");
             }
         }
+    }
+
+    #[test]
+    fn a_picture_is_lent_itself_or_a_copy_of_it_while_somebody_has_it() {
+        let grey = |bytes| {
+            let raw = Raw { bytes, width: 4, height: 2, stride: 4 };
+            Frame::new(1, Moment::now(), Format::by_fourcc(b"GREY").unwrap(), raw, Turn::default())
+        };
+        let (frame, mut canvas) = (grey((1..=8).collect()), Rgb::filled(1, 1, [9; 3]));
+        let mut lent = |frame: &Frame| frame.lend(&mut canvas, |rgb| (rgb.data.as_ptr(), rgb.clone()));
+        let first = lent(&frame).unwrap();
+        let held = frame.rgb().unwrap();
+        assert_eq!((first.0, &first.1), (held.data.as_ptr(), &*held));
+        let copy = lent(&frame).unwrap();
+        assert!(copy.0 != held.data.as_ptr() && copy.1 == *held);
+        drop(held);
+        assert_eq!(lent(&frame).unwrap().0, first.0);
+        let why = lent(&grey(vec![0; 3])).unwrap_err();
+        assert!(why.contains("needs 8 bytes"), "{why}");
     }
 
     #[test]

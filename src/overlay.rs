@@ -6,6 +6,7 @@
 mod away;
 mod bitmap;
 mod fonts;
+mod under;
 
 pub use away::Away;
 
@@ -13,6 +14,7 @@ use crate::config::{self, UnknownFaces};
 use crate::pixels::Rgb;
 use crate::sighting::{Rect, Sighting, State};
 use fonts::{Fonts, Glyph};
+use under::Under;
 
 /// No more characters of a name are looked at; no picture is wide enough for them.
 const MAX_NAME: usize = 512;
@@ -25,12 +27,14 @@ const MOSAIC_MARGIN: f64 = 0.2;
 pub struct Painter {
     config: config::Overlay,
     fonts: Fonts,
+    under: Under,
 }
 
 impl Painter {
     /// A painter for this `[overlay]`. A font that cannot be read is told in the log; the system's are taken instead.
     pub fn new(config: &config::Overlay) -> Painter {
-        Painter { config: config.clone(), fonts: Fonts::of_system(config.font.as_deref()) }
+        let fonts = Fonts::of_system(config.font.as_deref());
+        Painter { config: config.clone(), fonts, under: Under::default() }
     }
 
     /// The section that it was made for.
@@ -54,6 +58,7 @@ impl Painter {
 
     /// Draws `faces` into the picture, which is `scale` times as large as the frame that they were seen on.
     pub fn draw(&mut self, rgb: &mut Rgb, faces: &[Sighting], scale: f64) {
+        self.under.clear();
         for face in faces.iter().filter(|face| self.blurs(face)) {
             pixelate(rgb, face.rect.scaled(scale));
         }
@@ -66,7 +71,10 @@ impl Painter {
         let faces: Vec<&Sighting> = faces.iter().filter(|face| self.boxes(face)).filter(visible).collect();
         // All boxes come before the first label, so that none runs through a name.
         for face in &faces {
-            outline(rgb, face.rect.scaled(scale), style.line, self.config.box_color);
+            for side in sides(face.rect.scaled(scale), style.line) {
+                self.under.keep(rgb, side);
+                side.fill(rgb, self.config.box_color);
+            }
         }
         // Who has a name gets the better place, and lies on top where there is none for all.
         let (named, others): (Vec<&Sighting>, _) =
@@ -77,11 +85,17 @@ impl Painter {
             labels.push(label);
         }
         for (area, text) in labels.iter().rev() {
+            self.under.keep(rgb, *area);
             area.fill(rgb, self.config.box_color);
             let base = area.top + (style.label - i64::from(style.px)) / 2 + base_line(style.px);
             let color = self.config.text_color;
             self.put(rgb, *area, Pen { x: area.left + style.padding, base, px: style.px, color }, text);
         }
+    }
+
+    /// Takes boxes and labels of the last [`Painter::draw`] off its picture again. What was blurred stays so.
+    pub fn take_off(&mut self, rgb: &mut Rgb) {
+        self.under.put_back(rgb);
     }
 
     /// The label of a face and where it is: above the box, else at its top, below it or at its bottom, where there is room
@@ -285,7 +299,7 @@ fn mix(under: [u8; 3], over: [u8; 3], share: u8) -> [u8; 3] {
 }
 
 /// The four sides of a box, its lines inside of it.
-fn outline(rgb: &mut Rgb, rect: Rect, line: i64, color: [u8; 3]) {
+fn sides(rect: Rect, line: i64) -> [Area; 4] {
     let all = Area::of_rect(rect);
     let sides = [
         Area { bottom: all.top + line, ..all },
@@ -293,7 +307,7 @@ fn outline(rgb: &mut Rgb, rect: Rect, line: i64, color: [u8; 3]) {
         Area { right: all.left + line, ..all },
         Area { left: all.right - line, ..all },
     ];
-    sides.iter().for_each(|side| side.within(all).fill(rgb, color));
+    sides.map(|side| side.within(all))
 }
 
 /// Makes the face at `rect` unrecognisable: it and its surroundings become the means of a few cells, and what was

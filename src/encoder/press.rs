@@ -114,21 +114,42 @@ impl Press {
             stage.health.passed_through.add();
             return Ok(Arc::clone(&frame.bytes));
         }
-        let rgb = frame.rgb().map_err(Unprintable::Frame)?;
-        if (rgb.width, rgb.height) != frame.upright_size() {
-            // Nobody could say where on it the faces are that must be blurred.
-            return Err(Unprintable::Frame("it is not as large as its header says".to_owned()));
+        if private || look.width > 0 || look.is_plain() {
+            self.print_copy(config, frame, look)?;
+        } else {
+            self.print_lent(config, frame, look)?;
         }
+        stage.health.encode_took.set(started.elapsed());
+        stage.health.encoded.add();
+        Ok(Arc::new(self.jpeg.clone()))
+    }
+
+    /// Boxes and labels alone are drawn on the frame's own picture and taken off again: a copy of it would be the largest
+    /// part of what such a frame costs beside decoding and encoding.
+    fn print_lent(&mut self, config: &Config, frame: &Frame, look: &Look) -> Result<(), Unprintable> {
+        let Press { painter: slot, canvas, jpeg, compressor, .. } = self;
+        let painter = painter(slot, &config.overlay);
+        let draw = |rgb: &mut Rgb| {
+            check_size(rgb, frame)?;
+            painter.draw(rgb, &there(painter, look, rgb), 1.0);
+            let done = compressor.compress(rgb, jpeg).map_err(Unprintable::Picture);
+            painter.take_off(rgb);
+            done
+        };
+        frame.lend(canvas, draw).map_err(Unprintable::Frame)?
+    }
+
+    /// What is smaller, blurred or has nothing drawn on it; a blur cannot be taken off.
+    fn print_copy(&mut self, config: &Config, frame: &Frame, look: &Look) -> Result<(), Unprintable> {
+        let rgb = frame.rgb().map_err(Unprintable::Frame)?;
+        check_size(&rgb, frame)?;
         let picture = if look.is_plain() {
             &*rgb
         } else {
             self.paint(config, &rgb, look);
             &self.canvas
         };
-        self.compressor.compress(picture, &mut self.jpeg).map_err(Unprintable::Picture)?;
-        stage.health.encode_took.set(started.elapsed());
-        stage.health.encoded.add();
-        Ok(Arc::new(self.jpeg.clone()))
+        self.compressor.compress(picture, &mut self.jpeg).map_err(Unprintable::Picture)
     }
 
     /// Puts the picture on the canvas, as large as viewers get it and with what is to be drawn.
@@ -143,9 +164,7 @@ impl Press {
             pixelate(&mut self.canvas, place.scaled(scale));
         }
         let painter = painter(&mut self.painter, &config.overlay);
-        // A name does not stand on another scene until the next look; what is blurred is blurred in any case.
-        let there = look.faces.iter().filter(|face| painter.blurs(face) || face.is_there(rgb)).cloned();
-        let faces: Vec<Sighting> = there.collect();
+        let faces = there(painter, look, rgb);
         painter.draw(&mut self.canvas, &faces, scale);
     }
 
@@ -183,6 +202,20 @@ impl Press {
         let height = u64::from(height) * u64::from(shown) / u64::from(width.max(1));
         (shown.clamp(1, 8192), (height as u32).clamp(1, 8192))
     }
+}
+
+/// The faces that are drawn. A name does not stand on another scene until the next look; what is blurred is blurred in any
+/// case.
+fn there(painter: &Painter, look: &Look, rgb: &Rgb) -> Vec<Sighting> {
+    look.faces.iter().filter(|face| painter.blurs(face) || face.is_there(rgb)).cloned().collect()
+}
+
+fn check_size(rgb: &Rgb, frame: &Frame) -> Result<(), Unprintable> {
+    if (rgb.width, rgb.height) == frame.upright_size() {
+        return Ok(());
+    }
+    // Nobody could say where on it the faces are that must be blurred.
+    Err(Unprintable::Frame("it is not as large as its header says".to_owned()))
 }
 
 /// How wide a frame of `width` pixels is shown; 0: as captured.

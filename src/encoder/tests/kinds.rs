@@ -94,3 +94,24 @@ fn without_an_overlay_what_must_be_blurred_stays_blurred() {
     };
     assert!(contrast(120) < 100 && contrast(220) > 150);
 }
+
+#[test]
+fn boxes_are_on_what_viewers_get_and_never_on_the_picture_that_others_share() {
+    let clean = checkers();
+    let shown = |recognition_has_it: bool| {
+        let stage = watched(|_| ());
+        let others = stage.tiers.seat(Wish { width: 160, ..Wish::USUAL }).unwrap();
+        let frame = Arc::new(frame(1, &clean, Turn::default()));
+        let had = recognition_has_it.then(|| frame.rgb().unwrap());
+        stage.sightings.publish(seen(1, Some("Alice"), Duration::ZERO));
+        stage.frames.publish(Arc::clone(&frame));
+        stage.round();
+        let decoded = crate::jpeg::decode(&frame.bytes).unwrap();
+        assert!(*frame.rgb().unwrap() == decoded && had.is_none_or(|had| *had == decoded));
+        assert_eq!(size_of(&others), (160, true));
+        self::shown(&stage).1.picture().to_vec()
+    };
+    let (lent, copied) = (shown(false), shown(true));
+    let has_box = crate::jpeg::decode(&lent).unwrap().data.as_chunks::<3>().0.iter().any(|pixel| is_green(*pixel));
+    assert!(has_box && lent == copied);
+}
