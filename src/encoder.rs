@@ -20,7 +20,7 @@ use crate::stop::Stop;
 use crate::tiers::{MAX_SPECIAL, Maker, Pictures, Wish};
 use press::{Look, Press, Unprintable};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Without a frame for so long, a camera that reports an error is away; before, it may just have stumbled.
 const AWAY_AFTER: Duration = Duration::from_secs(1);
@@ -73,7 +73,7 @@ struct Desk {
     seen: u64,
     last: Option<Made>,
     /// Since when no frame could be decoded.
-    undecodable_since: Option<SystemTime>,
+    undecodable_since: Option<Instant>,
 }
 
 /// The last picture, and what it was made of.
@@ -186,9 +186,9 @@ impl Desk {
             stage.health.corrupt.add();
             stage.health.faults.report("encoder", &why);
         }
-        let since = *self.undecodable_since.get_or_insert_with(SystemTime::now);
-        if since.elapsed().is_ok_and(|bad| bad > AWAY_AFTER) {
-            let since = localtime::clock(since, SystemTime::now());
+        let since = *self.undecodable_since.get_or_insert_with(Instant::now);
+        if since.elapsed() > AWAY_AFTER {
+            let since = localtime::clock_since(since);
             return self.show_away(stage, workshop, config, &Away { starting: false, why, since });
         }
         None
@@ -247,7 +247,7 @@ fn away_words(stage: &Stage) -> Away {
     let camera = stage.health.camera();
     let why = camera.error.unwrap_or_default();
     let starting = stage.frames.newest().is_none() && why == "starting";
-    Away { starting, why, since: localtime::clock(camera.since, SystemTime::now()) }
+    Away { starting, why, since: localtime::clock_since(camera.since) }
 }
 
 /// The next time on a grid of `interval`, which starts anew when a time was missed altogether.

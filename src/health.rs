@@ -7,7 +7,7 @@ pub use faults::Faults;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -133,8 +133,8 @@ pub struct CameraStatus {
     pub error: Option<String>,
     /// What the user should know although pictures come.
     pub hint: Option<String>,
-    /// Since when `error` stands, or since when pictures come.
-    pub since: SystemTime,
+    /// Since when `error` stands, or since when pictures come. No time of day: a board without a clock learns that later.
+    pub since: Instant,
 }
 
 /// How often recognition looks.
@@ -211,7 +211,7 @@ impl Default for Health {
             height: 0,
             error: Some("starting".to_owned()),
             hint: None,
-            since: SystemTime::now(),
+            since: started,
         };
         Health {
             started,
@@ -257,7 +257,7 @@ impl Health {
     pub fn camera_is_online(&self, source: &str, format: &str, width: u32, height: u32) {
         let mut camera = lock(&self.camera);
         if camera.error.is_some() {
-            camera.since = SystemTime::now();
+            camera.since = Instant::now();
         }
         let since = camera.since;
         let (source, format) = (source.into(), format.into());
@@ -273,7 +273,7 @@ impl Health {
     pub fn camera_is_away(&self, source: &str, error: &str) {
         let mut camera = lock(&self.camera);
         if camera.error.is_none() || camera.source.is_empty() {
-            camera.since = SystemTime::now();
+            camera.since = Instant::now();
         }
         camera.source = source.to_owned();
         (camera.error, camera.hint) = (Some(error.to_owned()), None);

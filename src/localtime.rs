@@ -1,6 +1,6 @@
 //! The time of day where the board stands, from the C library.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// `at` as `14:05`, with its date when that is not the date of `now`; in local time.
 pub fn clock(at: SystemTime, now: SystemTime) -> String {
@@ -10,6 +10,12 @@ pub fn clock(at: SystemTime, now: SystemTime) -> String {
         return time;
     }
     format!("{:04}-{:02}-{:02} {time}", at.tm_year + 1900, at.tm_mon + 1, at.tm_mday)
+}
+
+/// What the clock showed at `since`, as it goes now: who started before the clock was set is told the right time all the same.
+pub fn clock_since(since: Instant) -> String {
+    let now = SystemTime::now();
+    clock(now.checked_sub(since.elapsed()).unwrap_or(now), now)
 }
 
 /// Hour, minute and second of `at`, in local time.
@@ -33,6 +39,16 @@ fn broken_down(at: SystemTime) -> libc::tm {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn what_began_a_while_ago_began_then_by_the_clock_of_now() {
+        let (ago, now) = (Duration::from_secs(600), SystemTime::now());
+        let Some(since) = Instant::now().checked_sub(ago) else { return };
+        let told = clock_since(since);
+        // The minute, the date even, may change in between.
+        let right = [now, SystemTime::now()].map(|now| clock(now - ago, now));
+        assert!(right.contains(&told), "{told}, not {right:?}");
+    }
 
     #[test]
     fn the_date_is_told_only_when_it_is_another_day() {
