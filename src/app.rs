@@ -158,6 +158,10 @@ impl Wires {
                 for problem in &problems.0 {
                     log::error!("{}: {}", problem.place, problem.what);
                 }
+                // Everybody who watches may read it, and a value may be a secret: what is wrong stands in the log.
+                let count = problems.0.len();
+                let many = if count == 1 { "a problem".to_owned() } else { format!("{count} problems") };
+                self.health.reloads.refused(format!("the config has {many}, see the log; nothing was reloaded"));
                 log::error!("nothing was reloaded: config and gallery stay as they were");
             }
         }

@@ -2,10 +2,12 @@
 
 use crate::ages::Ages;
 mod faults;
+mod reloads;
 
 pub use faults::Faults;
+pub use reloads::Reloads;
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -171,6 +173,10 @@ pub struct Health {
     last_look: Mutex<Option<Instant>>,
     /// `None` while recognition can work; else why not (no model, ...).
     recognition_error: Mutex<Option<String>>,
+    /// True while a gallery is taken in.
+    pub taking_in: AtomicBool,
+    /// How far reloads have come.
+    pub reloads: Reloads,
     /// Pictures that were encoded.
     pub encoded: Counter,
     /// Pictures that went out once more, because frame and overlay were as before.
@@ -227,6 +233,8 @@ impl Default for Health {
             pace: Mutex::default(),
             last_look: Mutex::default(),
             recognition_error: Mutex::default(),
+            taking_in: AtomicBool::default(),
+            reloads: Reloads::default(),
             encoded: Counter::default(),
             repeated: Counter::default(),
             passed_through: Counter::default(),

@@ -16,8 +16,8 @@ const SIGNALS: &[(&str, &str)] = &[
     ("SIGTERM, SIGINT", "End, within a second."),
     (
         "SIGHUP",
-        "Read config and gallery again, while the stream runs; done when recognition.generation in /api/state has counted \
-         up. A config that is wrong changes nothing.",
+        "Read config and gallery again, while the stream runs; done when reloads in /api/state has counted up; \
+         reload_error there is null, or says what went wrong. A config that is wrong changes nothing.",
     ),
 ];
 

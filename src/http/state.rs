@@ -9,13 +9,14 @@ use crate::tiers::Wish;
 use serde_json::{Value, json};
 use std::fmt::{Display, Write};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// The answer of `/api/state`.
 pub fn state(stage: &Stage, role: Role) -> Value {
     let health = &stage.health;
     let camera = health.camera();
-    let roster = stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default();
+    let (gallery_version, roster) = stage.roster.newest().unwrap_or_default();
     let config = stage.config.newest().map(|(_, config)| config);
     let recognition = config.as_ref().map(|config| config.recognition.clone()).unwrap_or_default();
     json!({
@@ -54,6 +55,9 @@ pub fn state(stage: &Stage, role: Role) -> Value {
                 "known_named": threshold.known_named.map(round4),
             })),
             "rates": roster.threshold.as_ref().and_then(|threshold| threshold.rates.as_ref()),
+            "enabled": recognition.enabled,
+            "taking_in": recognition.enabled && is_taking_in(health, gallery_version),
+            "gallery_version": gallery_version,
         },
         "stream": {
             "viewers": stage.tiers.viewers(),
@@ -67,7 +71,14 @@ pub fn state(stage: &Stage, role: Role) -> Value {
             "tiers": tiers(stage),
         },
         "faces": faces(current(stage).as_deref(), role),
+        "reloads": health.reloads.ended(),
+        "reload_error": health.reloads.error(),
     })
+}
+
+/// True while pictures of the gallery are taken in; before the first one, also while the models are opened for that.
+fn is_taking_in(health: &Health, gallery_version: u64) -> bool {
+    health.taking_in.load(Relaxed) || (gallery_version == 0 && health.recognition_error().is_none())
 }
 
 /// Which kinds of picture somebody wants.
@@ -172,6 +183,12 @@ pub fn metrics(stage: &Stage) -> String {
     page.gauge("gallery_pictures", "pictures of them that are used", roster.used());
     page.gauge("gallery_skipped", "files in the gallery that are not used", roster.skipped());
     page.gauge("gallery_generation", "galleries since the start", roster.generation);
+    page.counter("reloads_total", "reloads that have ended, whether they went well or not", health.reloads.ended());
+    page.gauge(
+        "reload_failed",
+        "1 when the last reload, or the start, could not do all of it",
+        u8::from(health.reloads.error().is_some()),
+    );
     page.gauge("viewers", "viewers of the stream", stage.tiers.viewers());
     page.gauge("stream_fps", "pictures a second for viewers", round1(health.stream_fps.per_second()));
     page.counter("encoded_total", "pictures that were encoded", health.encoded.get());

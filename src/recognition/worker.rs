@@ -15,6 +15,7 @@ use crate::roster::Roster;
 use crate::sighting::Sightings;
 use crate::stop::{POLL, Stop};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// What the recognition thread works with.
@@ -70,6 +71,8 @@ struct Worker<'a> {
     library: Option<(String, Matcher)>,
     generation: u64,
     enrolment: Option<(Enrolment, Progress)>,
+    /// What of the newest config could not be done, told when its gallery is at work.
+    undone: Option<String>,
     next_retry: Instant,
     next_save: Instant,
     eyes: Eyes,
@@ -92,6 +95,7 @@ impl<'a> Worker<'a> {
             library: None,
             generation: 0,
             enrolment: None,
+            undone: None,
             next_retry: Instant::now(),
             next_save: Instant::now(),
             eyes: Eyes::default(),
@@ -104,26 +108,36 @@ impl<'a> Worker<'a> {
     /// A newer config, at start or after SIGHUP: models when they are others, and the gallery in any case.
     fn reload_if_asked(&mut self) {
         let Some((seen, config)) = self.stage.config.wait_newer(self.config_seen, Duration::ZERO) else { return };
-        (self.config_seen, self.config) = (seen, config);
+        (self.config_seen, self.config, self.undone) = (seen, config, None);
         if !self.config.recognition.enabled {
             self.save();
             (self.opened, self.coming, self.enrolment) = (None, None, None);
             self.stage.health.set_recognition_error(None);
+            self.at_work();
             return;
         }
         if let Err(error) = self.open_engine() {
             let error = format!("{error:#}");
             log::error!("recognition: {error}");
             let Some((_, options)) = self.coming.as_ref().or(self.opened.as_ref()) else {
-                self.stage.health.set_recognition_error(Some(error));
+                self.stage.health.set_recognition_error(Some(error.clone()));
+                self.undone = Some(error);
+                self.at_work();
                 return;
             };
+            self.undone = Some(error);
             // With an engine at work, that one stays, with its options; the gallery is read again all the same.
             let recognition = with_options(&self.config.recognition, options);
             self.config = Arc::new(Config { recognition, ..(*self.config).clone() });
         }
         self.stage.health.set_recognition_error(None);
         self.begin_enrolment();
+    }
+
+    /// As much of the newest config as can be is at work.
+    fn at_work(&mut self) {
+        self.stage.health.taking_in.store(self.enrolment.is_some(), Relaxed);
+        self.stage.health.reloads.at_work(self.config_seen, self.undone.take());
     }
 
     /// Opens another engine when the options are others than those of the one that takes the gallery in.
@@ -167,13 +181,18 @@ impl<'a> Worker<'a> {
         let opened = self.coming.as_ref().or(self.opened.as_ref());
         let rates = opened.and_then(|(opened, _)| opened.rates.clone());
         match Enrolment::begin(&self.config, rates, &mut self.memory) {
-            Ok(enrolment) => self.enrolment = Some((enrolment, Progress::new())),
+            Ok(enrolment) => {
+                self.enrolment = Some((enrolment, Progress::new()));
+                self.stage.health.taking_in.store(true, Relaxed);
+            }
             Err(error) => {
                 let error = format!("{error:#}");
                 log::error!("{error}; the gallery stays as it was");
                 let mut roster = self.stage.roster.newest().map(|(_, r)| (*r).clone()).unwrap_or_default();
-                roster.warnings = vec![error];
+                roster.warnings = vec![error.clone()];
                 self.stage.roster.publish(Arc::new(roster));
+                self.undone = Some(error);
+                self.at_work();
             }
         }
     }
@@ -229,6 +248,7 @@ impl<'a> Worker<'a> {
         let tag = self.opened.as_ref().map(|(opened, _)| opened.tag.clone()).unwrap_or_default();
         self.library = Some((tag, matcher));
         self.stage.roster.publish(Arc::new(roster));
+        self.at_work();
         self.eyes.look_again();
         let written = self.memory.settle();
         self.report_unsaved(written);

@@ -1,6 +1,6 @@
 //! Who is in the picture, and what is drawn there.
 
-use crate::support::{Home, age, decode, picture};
+use crate::support::{Home, Running, age, decode, picture};
 use std::time::Duration;
 
 fn seeing(picture_name: &str, more: &str) -> Home {
@@ -96,15 +96,25 @@ fn a_missing_gallery_keeps_the_old_one_and_a_bad_config_changes_nothing() {
     running.until("he is named", |r| r.names() == ["Barack Obama"]);
     std::fs::rename(home.path("gallery"), home.path("elsewhere")).unwrap();
     running.signal(libc::SIGHUP);
-    running.until("the log says so", |r| r.log().contains("the gallery stays as it was"));
+    let ended = |r: &Running, count: u64, why: &str| {
+        let state = r.state();
+        state["reloads"] == count && state["reload_error"].as_str().is_some_and(|error| error.contains(why))
+    };
+    running.until("the state says so", |r| ended(r, 1, "cannot be read"));
+    assert!(running.log().contains("the gallery stays as it was"));
     let config = std::fs::read_to_string(home.path("namecam.ini")).unwrap();
     std::fs::write(home.path("namecam.ini"), format!("{config}\n[overlay]\nenabled = perhaps\n")).unwrap();
     running.signal(libc::SIGHUP);
     running.until("the log names the line", |r| {
         r.log().contains("enabled = perhaps") && r.log().contains("nothing was reloaded")
     });
+    running.until("the state says that it is over", |r| ended(r, 2, "the config has a problem"));
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!((running.names(), running.generation()), (vec!["Barack Obama".to_owned()], 1));
+    std::fs::write(home.path("namecam.ini"), format!("{config}\n[overlay]\nenabled = no\n")).unwrap();
+    std::fs::rename(home.path("elsewhere"), home.path("gallery")).unwrap();
+    running.reload();
+    running.until("all of it is at work", |r| r.state()["reloads"] == 3 && r.state()["reload_error"].is_null());
 }
 
 #[test]

@@ -256,7 +256,10 @@ fn state_has_the_shape_that_scripts_rely_on() {
     site.stage.sightings.publish(Arc::new(faces()));
     let ask = |peer| serde_json::from_str::<Value>(&body(&whole(&site, &request("GET", "/api/state", peer)))).unwrap();
     let state = ask(LAN);
-    assert_eq!(keys(&state), ["version", "uptime_s", "camera", "recognition", "stream", "faces"]);
+    assert_eq!(
+        keys(&state),
+        ["version", "uptime_s", "camera", "recognition", "stream", "faces", "reloads", "reload_error"]
+    );
     let camera = [
         "source", "online", "format", "width", "height", "fps", "frames", "dropped", "corrupt", "age_ms", "error",
         "hint",
@@ -278,11 +281,25 @@ fn state_has_the_shape_that_scripts_rely_on() {
         "threshold_why",
         "expected",
         "rates",
+        "enabled",
+        "taking_in",
+        "gallery_version",
     ];
     assert_eq!(keys(&state["recognition"]), recognition);
     assert_eq!(
         keys(&state["stream"]),
-        ["viewers", "fps", "encoded", "passed_through", "repeated", "encode_ms", "encoder", "age_ms", "tiers"]
+        [
+            "viewers",
+            "fps",
+            "encoded",
+            "passed_through",
+            "repeated",
+            "encode_ms",
+            "encoder",
+            "age_ms",
+            "tiers",
+            "watching"
+        ]
     );
     let ages = &state["stream"]["age_ms"];
     assert_eq!(keys(ages), ["published", "encoded", "written", "total"]);
@@ -325,6 +342,20 @@ fn faces_of_long_ago_are_left_out() {
     let old = Sightings { captured_at: Instant::now().checked_sub(Duration::from_secs(2)).unwrap(), ..faces() };
     site.stage.sightings.publish(Arc::new(old));
     assert_eq!(state::state(&site.stage, Role::Admin)["faces"], json!([]));
+}
+
+#[test]
+fn a_gallery_is_on_its_way_until_it_is_there_or_it_is_known_why_not() {
+    let taking_in = |site: &Site| state::state(&site.stage, Role::Viewer)["recognition"]["taking_in"] == true;
+    let (on, off) = (site(|_| {}), site(|config| config.recognition.enabled = false));
+    assert_eq!((taking_in(&on), taking_in(&off)), (true, false));
+    on.stage.health.set_recognition_error(Some("no model".to_owned()));
+    assert!(!taking_in(&on));
+    on.stage.health.set_recognition_error(None);
+    on.stage.roster.publish(Arc::default());
+    assert!(!taking_in(&on), "one that cannot be read leaves a roster that says so");
+    on.stage.health.taking_in.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(taking_in(&on));
 }
 
 #[test]

@@ -177,3 +177,49 @@ fn what_has_been_taken_in_is_saved_before_the_gallery_is_through() {
     assert!(worker.enrolment.is_some());
     assert!(std::fs::metadata(root.path().join("descriptors")).is_ok());
 }
+
+#[test]
+fn a_reload_ends_however_it_goes_and_says_what_went_wrong() {
+    let root = tempfile::tempdir().unwrap();
+    let gallery = root.path().join("gallery");
+    put(&gallery, "Alice/1.png", 200);
+    let stage = stage(&gallery);
+    let so_far = || {
+        let health = &stage.health;
+        (health.reloads.ended(), health.reloads.error().unwrap_or_default(), health.taking_in.load(Relaxed))
+    };
+    let mut worker = Worker::new(&stage, five_only);
+    reload(&mut worker, |_| ());
+    assert_eq!(so_far(), (0, String::new(), true));
+    reload(&mut worker, |_| ());
+    assert_eq!(so_far().0, 0, "not before the gallery is at work");
+    take_all_in(&mut worker);
+    assert_eq!(so_far(), (2, String::new(), false), "the first of the two was overtaken");
+    reload(&mut worker, |config| config.recognition.landmarks = Landmarks::SixtyEight);
+    take_all_in(&mut worker);
+    assert_eq!(so_far(), (3, "no such model".to_owned(), false));
+    std::fs::rename(&gallery, root.path().join("gone")).unwrap();
+    let version = || stage.roster.newest().unwrap().0;
+    let before = version();
+    reload(&mut worker, |config| config.recognition.landmarks = Landmarks::Five);
+    let (ended, error, taking_in) = so_far();
+    assert!(ended == 4 && error.contains("cannot be read") && !taking_in, "{ended} {error}");
+    assert_eq!((version(), stage.roster.newest().unwrap().1.warnings.clone()), (before + 1, vec![error]));
+    reload(&mut worker, |config| config.recognition.enabled = false);
+    assert_eq!(so_far(), (5, String::new(), false));
+}
+
+#[test]
+fn a_reload_without_any_engine_ends_with_the_reason() {
+    let root = tempfile::tempdir().unwrap();
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, |_| anyhow::bail!("no model"));
+    for ended in 0..3 {
+        reload(&mut worker, |_| ());
+        // The first config was overtaken before the worker saw it.
+        assert_eq!(
+            (stage.health.reloads.ended(), stage.health.reloads.error()),
+            (ended + 1, Some("no model".to_owned()))
+        );
+    }
+}
