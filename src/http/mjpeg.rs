@@ -3,10 +3,11 @@
 use super::Site;
 use super::message::{Answer, Body, Request, Stream, Whole, Wire};
 use crate::frame::Jpeg;
+use crate::health::lock;
 use crate::stop::POLL;
 use crate::tiers::{Full, MAX_FPS, MAX_SPECIAL, MAX_WIDTH, MIN_WIDTH, Seat, Wish};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// A viewer gets the last picture again when none is newer for so long.
@@ -17,6 +18,46 @@ const FRESH: Duration = Duration::from_millis(250);
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(3);
 /// The oldest picture that a snapshot gives when no fresh one comes in time.
 const SNAPSHOT_OLDEST: Duration = Duration::from_secs(10);
+
+/// A longer `?t=KEY` is none that the page makes; who sends one is not told about her stream.
+const MAX_KEY: usize = 32;
+
+/// The keys of the viewers who gave one with `?t=KEY`: a page asks whether its own stream lives, because a browser does not
+/// tell it when one ends that has shown a picture.
+#[derive(Default)]
+pub struct Watchers(Mutex<Vec<Box<str>>>);
+
+impl Watchers {
+    /// True while a stream with the key of this request is sent; `None` when it has no key.
+    pub fn watching(&self, request: &Request) -> Option<bool> {
+        key(request).map(|key| lock(&self.0).iter().any(|watcher| **watcher == *key))
+    }
+
+    fn enter(&self, request: &Request) -> Option<Watcher<'_>> {
+        let key: Box<str> = key(request)?.into();
+        lock(&self.0).push(key.clone());
+        Some(Watcher { watchers: self, key })
+    }
+}
+
+/// The key of somebody who watches, forgotten on drop. Each goes with a seat, so there are no more of them than viewers.
+struct Watcher<'a> {
+    watchers: &'a Watchers,
+    key: Box<str>,
+}
+
+impl Drop for Watcher<'_> {
+    fn drop(&mut self) {
+        let mut all = lock(&self.watchers.0);
+        if let Some(at) = all.iter().position(|key| *key == self.key) {
+            all.swap_remove(at);
+        }
+    }
+}
+
+fn key(request: &Request) -> Option<&str> {
+    request.param("t").filter(|key| (1..=MAX_KEY).contains(&key.len()))
+}
 
 /// MJPEG for one viewer.
 pub fn stream<'a>(site: &'a Site, request: &Request) -> Answer<'a> {
@@ -29,10 +70,14 @@ pub fn stream<'a>(site: &'a Site, request: &Request) -> Answer<'a> {
         Ok(seat) => seat,
         Err(full) => return no_seat(full, max).into(),
     };
+    let watcher = site.watchers.enter(request);
     Answer::Stream(Stream {
         content_type: "multipart/x-mixed-replace; boundary=frame",
         first: b"--frame\r\n",
-        run: Box::new(move |wire| show(site, &seat, wire)),
+        run: Box::new(move |wire| {
+            let _watcher = watcher;
+            show(site, &seat, wire)
+        }),
     })
 }
 

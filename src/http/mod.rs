@@ -65,6 +65,7 @@ pub(crate) struct Site {
     gate: Gate,
     page: Page,
     listeners: AtomicUsize,
+    watchers: mjpeg::Watchers,
 }
 
 /// A line of [`ROUTES`].
@@ -110,8 +111,8 @@ pub const ROUTES: &[Route] = &[
     route!(GET "/snapshot.jpg", Viewer, SNAPSHOT, |site, request, _| {
         mjpeg::snapshot(site, request)
     }),
-    route!(GET "/api/state", Viewer, "camera, recognition, stream and faces, JSON", |site, _, role| {
-        Whole::json(&state::state(&site.stage, role)).into()
+    route!(GET "/api/state", Viewer, "camera, recognition, stream and faces, JSON", |site, request, role| {
+        Whole::json(&state::state(&site.stage, role, site.watchers.watching(request))).into()
     }),
     route!(GET "/api/faces/*", Viewer, "why the face of a track has its name or none, JSON", |site, request, role| {
         let track = request.path.trim_start_matches("/api/faces/");
@@ -133,7 +134,8 @@ pub const ROUTES: &[Route] = &[
 impl Site {
     fn new(stage: Stage) -> anyhow::Result<Site> {
         let gate = Gate::new(Arc::clone(&stage.health))?;
-        let site = Site { stage, gate, page: Page::default(), listeners: AtomicUsize::new(0) };
+        let (listeners, watchers) = (AtomicUsize::new(0), mjpeg::Watchers::default());
+        let site = Site { stage, gate, page: Page::default(), listeners, watchers };
         site.refresh();
         Ok(site)
     }

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// The answer of `/api/state`.
-pub fn state(stage: &Stage, role: Role) -> Value {
+/// The answer of `/api/state`. `watching`: whether the stream of who asks is sent; `None` when she did not say which it is.
+pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> Value {
     let health = &stage.health;
     let camera = health.camera();
     let (gallery_version, roster) = stage.roster.newest().unwrap_or_default();
@@ -69,6 +69,7 @@ pub fn state(stage: &Stage, role: Role) -> Value {
             "encoder": config.as_ref().map(|config| config.stream.encoder.as_str()),
             "age_ms": ages(health),
             "tiers": tiers(stage),
+            "watching": watching,
         },
         "faces": faces(current(stage).as_deref(), role),
         "reloads": health.reloads.ended(),

@@ -5,6 +5,7 @@ use crate::frame::{Jpeg, Moment};
 use crate::http::server::Server;
 use crate::http::{Stage, run};
 use crate::sighting::Sightings;
+use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -221,6 +222,30 @@ fn the_viewer_beyond_the_limit_gets_503_and_when_to_come_again() {
     let mut bytes = [0; 500];
     again.read_exact(&mut bytes).unwrap();
     assert!(bytes.starts_with(b"HTTP/1.1 200 "));
+}
+
+#[test]
+fn a_page_learns_whether_its_own_stream_lives() {
+    let running = Running::small();
+    let watching = |key: &str| {
+        let answer = running.answer(&format!("GET /api/state?t={key} HTTP/1.1\r\n{CLOSE}"));
+        let state: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        state["stream"]["watching"].as_bool()
+    };
+    let long = "k".repeat(33);
+    let view = |key: &str| running.ask(&format!("GET /video_feed?t={key} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    let (one, same, _other, _long) = (view("1-2"), view("1-2"), view("3"), view(&long));
+    running.within(Duration::from_secs(10), "4 viewers", || running.stage.tiers.viewers() == 4);
+    assert_eq!((watching("1-2"), watching("3"), watching("1")), (Some(true), Some(true), Some(false)));
+    assert_eq!((watching(""), watching(&long)), (None, None), "who has no key is not told");
+    drop(one);
+    running.within(Duration::from_secs(10), "one has gone", || running.stage.tiers.viewers() == 3);
+    assert_eq!(watching("1-2"), Some(true), "the same key watches once more");
+    drop(same);
+    running.within(Duration::from_secs(10), "both have gone", || watching("1-2") == Some(false));
+    assert_eq!(watching("3"), Some(true));
+    running.answer(&format!("HEAD /video_feed?t=4 HTTP/1.1\r\n{CLOSE}"));
+    assert_eq!(watching("4"), Some(false));
 }
 
 #[test]
