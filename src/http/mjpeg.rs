@@ -88,12 +88,17 @@ fn wish(request: &Request) -> Result<Wish, Whole> {
         let number = text.parse().ok().filter(|number| (least..=most).contains(number));
         number.ok_or_else(|| Whole::text(400, &format!("{name} is a whole number from {least} to {most}.")))
     };
-    let overlay = match request.param("overlay") {
-        None | Some("1") => true,
-        Some("0") => false,
-        Some(_) => return Err(Whole::text(400, "overlay is 0 or 1.")),
-    };
+    let overlay = flag(request, "overlay", true)?;
     Ok(Wish { overlay, width: number("width", MIN_WIDTH, MAX_WIDTH)?, fps: number("fps", 1, MAX_FPS)? })
+}
+
+fn flag(request: &Request, name: &str, without: bool) -> Result<bool, Whole> {
+    match request.param(name) {
+        None => Ok(without),
+        Some("1") => Ok(true),
+        Some("0") => Ok(false),
+        Some(_) => Err(Whole::text(400, &format!("{name} is 0 or 1."))),
+    }
 }
 
 fn no_seat(full: Full, max: usize) -> Whole {
@@ -135,7 +140,10 @@ fn show(site: &Site, seat: &Seat<'_>, wire: &mut dyn Wire) -> io::Result<()> {
 /// The newest picture, waited for when there is none from now.
 pub fn snapshot<'a>(site: &'a Site, request: &'a Request) -> Answer<'a> {
     let (stage, asked) = (&site.stage, Instant::now());
-    let strict = request.param("strict") == Some("1");
+    let strict = match flag(request, "strict", false) {
+        Ok(strict) => strict,
+        Err(refusal) => return refusal.into(),
+    };
     let wish = match wish(request) {
         // One picture has no pace.
         Ok(wish) => Wish { fps: 0, ..wish },

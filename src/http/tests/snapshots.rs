@@ -16,6 +16,8 @@ fn a_snapshot_with_strict_says_that_the_camera_is_away_and_without_shows_the_pic
     let strict = whole(&site, &request("GET", "/snapshot.jpg?strict=1", "127.0.0.1"));
     assert_eq!((strict.status, header(&strict, "Retry-After")), (503, Some("3")));
     assert!(body(&strict).contains("unplugged"));
+    let unclear = whole(&site, &request("GET", "/snapshot.jpg?strict=yes", "127.0.0.1"));
+    assert!(unclear.status == 400 && body(&unclear).contains("strict is 0 or 1"));
     let shown = whole(&site, &request("GET", "/?action=snapshot&strict=0", "127.0.0.1"));
     assert_eq!((shown.status, shown.content_type, shown.body.bytes()), (200, "image/jpeg", &b"AWAY"[..]));
 }
