@@ -207,12 +207,19 @@ pub fn watchdog_interval() -> Option<Duration> {
 ///
 /// An accept thread may hang while the port stays open: only an answer proves that it lives.
 pub fn probe_port(listening: SocketAddr, timeout: Duration) -> bool {
-    let ip = match listening.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    status_line(SocketAddr::new(ip, listening.port()), timeout).is_some_and(|line| is_http_status(&line))
+    status_line(way_in(listening), timeout).is_some_and(|line| is_http_status(&line))
+}
+
+/// Where a program on this machine finds what listens there.
+fn way_in(listening: SocketAddr) -> SocketAddr {
+    let mut address = listening;
+    match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        // As it is: a link-local address is nothing without its link.
+        _ => {}
+    }
+    address
 }
 
 /// The first bytes of the answer, as many as a status has.

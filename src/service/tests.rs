@@ -143,6 +143,25 @@ fn a_port_where_nobody_listens_is_dead() {
     assert!(!probe_port(address, Duration::from_secs(1)));
 }
 
+#[test]
+fn a_link_local_address_is_asked_on_its_own_link() {
+    let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+    assert_eq!(way_in(address("[fe80::1%3]:80")), address("[fe80::1%3]:80"));
+    assert_eq!(way_in(address("[::]:80")), address("[::1]:80"));
+    assert_eq!(way_in(address("0.0.0.0:80")), address("127.0.0.1:80"));
+    // The addresses that this machine has: number, link, ..., name.
+    let addresses = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    for line in addresses.lines().filter(|line| line.starts_with("fe80")) {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let ip = Ipv6Addr::from(u128::from_str_radix(fields[0], 16).unwrap());
+        let scope = u32::from_str_radix(fields[1], 16).unwrap();
+        let listener = TcpListener::bind(std::net::SocketAddrV6::new(ip, 0, 0, scope)).unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || listener.accept().unwrap().0.write_all(b"HTTP/1.1 200 OK\r\n\r\n"));
+        assert!(probe_port(address, Duration::from_secs(5)), "{address}");
+    }
+}
+
 /// True when the terminal at stdin shows what is typed.
 fn echoes() -> bool {
     // SAFETY: `termios` is plain old data, which tcgetattr fills.
