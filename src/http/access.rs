@@ -3,6 +3,7 @@
 use super::accounts::{Accounts, Role};
 use super::listener::machine_name;
 use super::message::{Request, Whole};
+use super::penalties::Penalties;
 use crate::config::Config;
 use crate::health::Health;
 use base64::Engine;
@@ -24,12 +25,8 @@ pub enum Access {
     Admin,
 }
 
-/// How many right passwords are remembered, and how many addresses with wrong ones.
+/// How many right passwords are remembered.
 const REMEMBERED: usize = 64;
-/// So many wrong passwords may come from an address before it must wait.
-const TRIES: u32 = 5;
-/// For so long.
-const PENALTY: Duration = Duration::from_secs(10);
 /// How long a password waits for the check of others.
 const QUEUE: Duration = Duration::from_secs(5);
 
@@ -41,7 +38,7 @@ pub struct Gate {
     key: [u8; 32],
     known: Mutex<Known>,
     checking: Turn,
-    failures: Mutex<HashMap<IpAddr, Failures>>,
+    penalties: Mutex<Penalties>,
 }
 
 /// The accounts of a version of the config; `None` when nobody needs a password.
@@ -58,11 +55,6 @@ struct People {
     proven: Mutex<HashMap<[u8; 32], Role>>,
 }
 
-struct Failures {
-    count: u32,
-    last: Instant,
-}
-
 impl Gate {
     /// A gate that knows nobody yet; [`Gate::refresh`] tells it.
     ///
@@ -75,15 +67,16 @@ impl Gate {
             half.copy_from_slice(&random.map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?);
         }
         let machine = machine_name().to_lowercase();
-        let (known, failures) = (Mutex::default(), Mutex::default());
-        Ok(Gate { health, machine, key, known, checking: Turn::default(), failures })
+        let (known, penalties) = (Mutex::default(), Mutex::default());
+        Ok(Gate { health, machine, key, known, checking: Turn::default(), penalties })
     }
 
     /// Reads the password file when the config is a new one. A bad file is reported, and the accounts stay as they
     /// were; at the start that is nobody.
     pub fn refresh(&self, version: u64, config: &Config) {
         let mut known = lock(&self.known);
-        if known.version == version {
+        // Whoever comes late with an older one brings nothing back.
+        if version <= known.version {
             return;
         }
         known.version = version;
@@ -108,8 +101,7 @@ impl Gate {
     /// # Errors
     /// The answer that says which name is not among them.
     pub fn check_host(&self, request: &Request, config: &Config) -> Result<(), Whole> {
-        let headers = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Host")).map(|(_, v)| v);
-        let stranger = headers.chain(&request.authority).find(|host| !self.is_mine(host, config));
+        let stranger = hosts(request).find(|host| !self.is_mine(host, config));
         let Some(host) = stranger else { return Ok(()) };
         let host: String = host.chars().filter(|c| c.is_ascii_graphic()).take(100).collect();
         Err(Whole::text(
@@ -147,7 +139,11 @@ impl Gate {
         };
         if access == Access::Admin && role != Role::Admin {
             let how = "This is for an admin: a user with that role in http.password_file";
-            let here = if config.http.password_file.is_none() { ", or anybody on the machine itself" } else { "" };
+            let here = if config.http.password_file.is_none() {
+                ", or anybody who asks on the machine itself for localhost"
+            } else {
+                ""
+            };
             return Err(Whole::text(403, &format!("{how}{here}.")));
         }
         Ok(role)
@@ -161,17 +157,18 @@ impl Gate {
         if let Some(role) = lock(&people.proven).get(&mark) {
             return Ok(*role);
         }
-        self.may_try(request.peer)?;
+        let from = who(request);
+        self.may_try(from)?;
         let busy = || Whole::later(503, 5, "Many passwords are being checked; please try again.");
         let _turn = self.checking.wait(QUEUE).ok_or_else(busy)?;
         // Others from there may have failed while this one waited.
-        self.may_try(request.peer)?;
+        self.may_try(from)?;
         let Some(role) = people.accounts.verify(&user, &password) else {
-            self.failed(request.peer);
+            self.failed(from);
             return Err(unauthorized("The user name or the password is wrong."));
         };
-        if let Some(peer) = request.peer {
-            lock(&self.failures).remove(&peer);
+        if let Some(from) = from {
+            lock(&self.penalties).forgive(from);
         }
         let mut proven = lock(&people.proven);
         if proven.len() >= REMEMBERED {
@@ -191,50 +188,66 @@ impl Gate {
         hash.finalize().into()
     }
 
-    fn may_try(&self, peer: Option<IpAddr>) -> Result<(), Whole> {
-        let mut failures = lock(&self.failures);
-        let Some((peer, record)) = peer.and_then(|peer| Some((peer, failures.get(&peer)?))) else { return Ok(()) };
-        if record.count < TRIES {
-            return Ok(());
-        }
-        let left = PENALTY.saturating_sub(record.last.elapsed());
-        if left.is_zero() {
-            failures.remove(&peer);
-            return Ok(());
-        }
+    fn may_try(&self, from: Option<IpAddr>) -> Result<(), Whole> {
+        let left = from.and_then(|from| lock(&self.penalties).left(from, Instant::now()));
+        let Some(left) = left else { return Ok(()) };
         Err(Whole::later(429, left.as_secs() as u32 + 1, "Too many wrong passwords; please wait a few seconds."))
     }
 
-    fn failed(&self, peer: Option<IpAddr>) {
+    fn failed(&self, from: Option<IpAddr>) {
         self.health.faults.report("http", "a wrong user name or password");
-        let Some(peer) = peer else { return };
-        let mut failures = lock(&self.failures);
-        if failures.len() >= REMEMBERED && !failures.contains_key(&peer) {
-            failures.retain(|_, record| record.last.elapsed() < PENALTY);
+        let Some(from) = from else { return };
+        if lock(&self.penalties).note(from, Instant::now()) {
+            log::warn!("http: a wrong user name or password from {from}; from there no more of them are told");
         }
-        if failures.len() >= REMEMBERED && !failures.contains_key(&peer) {
-            failures.clear();
-        }
-        let record = failures.entry(peer).or_insert_with(|| {
-            log::warn!("http: a wrong user name or password from {peer}");
-            Failures { count: 0, last: Instant::now() }
-        });
-        record.count += 1;
-        record.last = Instant::now();
     }
 }
 
-/// Without a password file who asks from the machine itself is admin, and `open` or loopback makes a viewer.
+/// Who tries a password. A proxy on this machine speaks for others and puts the one who asked it last; nobody else is
+/// believed, as anybody can send such a header.
+fn who(request: &Request) -> Option<IpAddr> {
+    let peer = request.peer?.to_canonical();
+    let mut headers = request.headers.iter().rev();
+    let forwarded = headers.find(|(name, _)| peer.is_loopback() && name.eq_ignore_ascii_case("X-Forwarded-For"));
+    let last = forwarded.and_then(|(_, list)| list.rsplit(',').next()?.trim().parse::<IpAddr>().ok());
+    Some(last.map_or(peer, |last| last.to_canonical()))
+}
+
+/// Without a password file who asks on the machine itself is admin, and `open` or loopback makes a viewer.
 fn without_password(request: &Request, config: &Config) -> Result<Role, Whole> {
     let loopback = request.peer.is_some_and(|peer| peer.to_canonical().is_loopback());
-    // A proxy on this machine speaks for others.
-    let proxied =
-        ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"].iter().any(|name| request.header(name).is_some());
     match (loopback, config.http.open) {
-        (true, _) if !proxied => Ok(Role::Admin),
+        (true, _) if asks_for_itself(request) => Ok(Role::Admin),
         (true, _) | (_, true) => Ok(Role::Viewer),
         _ => Err(Whole::text(403, "Not from here: set http.password_file, or http.open = yes, in namecam.ini.")),
     }
+}
+
+/// False when a proxy on this machine asks for somebody else, as far as it lets that be seen: it says so, or passes on
+/// the name that the other one asked for. One that does neither looks like a person at this machine.
+fn asks_for_itself(request: &Request) -> bool {
+    let proxied = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name.starts_with("x-forwarded-") || ["forwarded", "x-real-ip", "via"].contains(&&*name)
+    };
+    let named = hosts(request).next().is_some() && hosts(request).all(is_loopback);
+    named && !request.headers.iter().any(|(name, _)| proxied(name))
+}
+
+/// Every name that a request has for this machine; more than one is unusual.
+fn hosts(request: &Request) -> impl Iterator<Item = &str> {
+    let headers = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Host"));
+    headers.map(|(_, host)| host.as_str()).chain(request.authority.as_deref())
+}
+
+/// True when `host`, with or without a port, is this machine as it calls itself.
+fn is_loopback(host: &str) -> bool {
+    if let Some(rest) = host.strip_prefix('[') {
+        let ip = rest.split(']').next().and_then(|ip| ip.parse::<Ipv6Addr>().ok());
+        return ip.is_some_and(|ip| ip.to_canonical().is_loopback());
+    }
+    let name = host.split(':').next().unwrap_or_default().trim_end_matches('.');
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn unauthorized(text: &str) -> Whole {

@@ -10,6 +10,7 @@ mod listener;
 pub mod message;
 mod mjpeg;
 mod page;
+mod penalties;
 pub mod server;
 mod state;
 

@@ -1,0 +1,86 @@
+//! Who is let in from behind a proxy, and who waits after wrong passwords.
+
+use super::*;
+
+#[test]
+fn whom_a_proxy_on_this_machine_speaks_for_is_no_admin() {
+    let site = site(|config| config.http.hosts = vec!["cam.example".to_owned()]);
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned();
+    let ask = |host: &str, target: &str| with(request("GET", target, "127.0.0.1"), "Host", host);
+    for own in ["127.0.0.1:5000", "127.0.0.9", "localhost", "LocalHost.:5000", "[::1]:5000", "[::ffff:127.0.0.1]"] {
+        assert_eq!(status(&site, &ask(own, "/api/gallery")), 200, "{own}");
+    }
+    for public in ["cam.example", "cam.example:443", "192.168.1.2:5000", "[2001:db8::1]", &machine, "[::1", ""] {
+        assert_ne!(status(&site, &ask(public, "/api/gallery")), 200, "{public}");
+    }
+    assert_eq!(status(&site, &ask("cam.example", "/api/state")), 200, "a viewer still");
+    let mut nameless = request("GET", "/api/gallery", "127.0.0.1");
+    nameless.headers.clear();
+    assert_eq!(status(&site, &nameless), 403);
+    let absolute = request("GET", "http://cam.example/api/gallery", "127.0.0.1");
+    assert_eq!(status(&site, &absolute), 403);
+    for header in ["Forwarded", "Via", "X-Real-IP", "X-Forwarded-For", "x-forwarded-host", "X-Forwarded-Proto"] {
+        let proxied = with(request("GET", "/api/gallery", "127.0.0.1"), header, "192.0.2.7");
+        assert_eq!(status(&site, &proxied), 403, "{header}");
+    }
+}
+
+/// A site where `anna` may watch with the password `a`.
+fn guarded() -> (tempfile::TempDir, Site) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
+    (folder, site(|config| config.http.password_file = Some(file)))
+}
+
+#[test]
+fn whoever_has_a_whole_ipv6_network_tries_no_more_passwords_than_others() {
+    let (_folder, site) = guarded();
+    for host in 1..=5 {
+        assert_eq!(status(&site, &login("/", &format!("2001:db8::{host}"), "anna:x")), 401);
+    }
+    assert_eq!(status(&site, &login("/", "2001:db8::6", "anna:x")), 429);
+    assert_eq!(status(&site, &login("/", "2001:db8:0:1::6", "anna:x")), 401, "another network");
+    for _ in 0..5 {
+        assert_eq!(status(&site, &login("/", "fe80::1", "anna:x")), 401);
+    }
+    assert_eq!(
+        status(&site, &login("/", "fe80::2", "anna:x")),
+        401,
+        "a neighbour on the same cable is another machine"
+    );
+}
+
+#[test]
+fn behind_a_proxy_wrong_passwords_make_only_the_one_wait_who_gave_them() {
+    let (_folder, site) = guarded();
+    let behind = |peer: &str, forwarded: &str, credentials: &str| {
+        status(&site, &with(login("/", peer, credentials), "X-Forwarded-For", forwarded))
+    };
+    for i in 0..5 {
+        // What stands before the last address is what the client says itself.
+        assert_eq!(behind("127.0.0.1", &format!("198.51.100.{i}, 203.0.113.9"), "anna:x"), 401);
+    }
+    assert_eq!(behind("127.0.0.1", "198.51.100.9, 203.0.113.9", "anna:x"), 429);
+    assert_eq!(behind("127.0.0.1", "203.0.113.10", "anna:a"), 200);
+    for i in 0..5 {
+        assert_eq!(behind(LAN, &format!("203.0.113.{i}"), "anna:x"), 401);
+    }
+    assert_eq!(behind(LAN, "203.0.113.77", "anna:x"), 429, "only a proxy on this machine is believed");
+}
+
+#[test]
+fn a_request_that_was_late_does_not_bring_an_old_config_back() {
+    let (_folder, site) = guarded();
+    let old = site.stage.config.newest().unwrap();
+    let mut open = Config::clone(&old.1);
+    open.http.password_file = None;
+    site.stage.config.publish(Arc::new(open));
+    site.refresh();
+    assert_eq!(status(&site, &request("GET", "/api/state", "127.0.0.1")), 200);
+    site.gate.refresh(old.0, &old.1);
+    assert_eq!(
+        site.gate.admit(&request("GET", "/", "127.0.0.1"), &site.config(), Access::Viewer).ok(),
+        Some(Role::Admin)
+    );
+}
