@@ -166,7 +166,7 @@ pub trait Wire {
     /// Sends all of `pieces`, one behind the other, now.
     ///
     /// # Errors
-    /// When the client has gone or is so slow that it does not take them within 10 s.
+    /// When the client has gone, takes nothing for some seconds, or is slower than 16 KiB a second on the whole.
     fn send(&mut self, pieces: &[&[u8]]) -> io::Result<()>;
 }
 

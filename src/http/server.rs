@@ -13,9 +13,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// After so long no further write of the same bytes is begun; with the last one's [`SEND_TIMEOUT`] it stays below 10 s.
+/// A client may be behind [`LEAST_RATE`] by so long, and no further write is begun then.
 const SEND_LIMIT: Duration = Duration::from_secs(5);
-const _: () = assert!(SEND_LIMIT.as_secs() + SEND_TIMEOUT.as_secs() < 10);
+/// Bytes a second that a client must take on the whole: a byte now and then would hold a thread and a viewer's place for
+/// ever.
+const LEAST_RATE: u64 = 16 * 1024;
+// Who takes nothing any more is cut off below 10 s: by the end of the second write, the first one that gets nothing away;
+// and so is who never takes more than a little.
+const _: () = assert!(2 * SEND_TIMEOUT.as_secs() < 10 && SEND_LIMIT.as_secs() + SEND_TIMEOUT.as_secs() < 10);
 /// How long answers under way are waited for at the end.
 const FAREWELL: Duration = Duration::from_millis(300);
 
@@ -185,18 +190,67 @@ impl Wire for Outgoing {
         let mut pieces: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
         let mut left = &mut pieces[..];
         IoSlice::advance_slices(&mut left, 0);
+        let mut patience = SEND_LIMIT;
         // Not write_all: a client that takes a byte now and then would hold it for ever.
         while !left.is_empty() {
             match self.0.write_vectored(left) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(length) => IoSlice::advance_slices(&mut left, length),
+                Ok(length) => {
+                    IoSlice::advance_slices(&mut left, length);
+                    patience += Duration::from_micros(length as u64 * 1_000_000 / LEAST_RATE);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
-            if !left.is_empty() && begun.elapsed() >= SEND_LIMIT {
+            if !left.is_empty() && begun.elapsed() >= patience {
                 return Err(ErrorKind::TimedOut.into());
             }
         }
         self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes the first `at_once` bytes when they come and so many every 100 ms after that.
+    struct Link {
+        at_once: usize,
+        every_100_ms: usize,
+    }
+
+    impl Write for Link {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.at_once > 0 {
+                return Ok(std::mem::take(&mut self.at_once).min(bytes.len()));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+            Ok(bytes.len().min(self.every_100_ms))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_takes_all_of_it_at_a_decent_rate_gets_it_and_who_dribbles_is_cut_off() {
+        let send = |at_once, every_100_ms| {
+            let begun = Instant::now();
+            let result = Outgoing(Box::new(Link { at_once, every_100_ms })).send(&[&[b'J'; 100_000], &[b'-'; 68_000]]);
+            (result.map_err(|error| error.kind()), begun.elapsed().as_secs_f64())
+        };
+        std::thread::scope(|scope| {
+            let steady = scope.spawn(|| send(0, 2_400));
+            let dribbling = scope.spawn(|| send(0, 1));
+            let stalling = scope.spawn(|| send(32 * 1024, 1));
+            let (result, seconds) = steady.join().unwrap();
+            assert!(result == Ok(()) && seconds > 6.9, "{result:?} after {seconds} s");
+            let (result, seconds) = dribbling.join().unwrap();
+            assert!(result == Err(ErrorKind::TimedOut) && (4.9..6.5).contains(&seconds), "{result:?} {seconds} s");
+            let (result, seconds) = stalling.join().unwrap();
+            assert!(result == Err(ErrorKind::TimedOut) && (6.9..8.5).contains(&seconds), "{result:?} {seconds} s");
+        });
     }
 }

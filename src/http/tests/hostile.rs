@@ -191,16 +191,21 @@ fn viewers_that_do_not_read_are_cut_off_and_cost_the_others_nothing() {
     }
 }
 
-#[test]
-fn a_viewer_with_a_slow_link_misses_pictures_and_gets_no_old_ones() {
-    const PICTURE: usize = 100_000;
-    let running = Running::start(PICTURE, 32, Duration::from_secs(30));
-    let stream = running.ask("");
+/// Lets little wait in the kernel on the client's side.
+pub(super) fn narrow(stream: &TcpStream) {
     let size: libc::c_int = 16 * 1024;
     let (value, len) = (std::ptr::from_ref(&size).cast(), size_of::<libc::c_int>() as libc::socklen_t);
     // SAFETY: `value` points to an int of `len` bytes that lives through the call.
     let result = unsafe { libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, value, len) };
     assert_eq!(result, 0);
+}
+
+#[test]
+fn a_viewer_with_a_slow_link_misses_pictures_and_gets_no_old_ones() {
+    const PICTURE: usize = 100_000;
+    let running = Running::start(PICTURE, 32, Duration::from_secs(30));
+    let stream = running.ask("");
+    narrow(&stream);
     (&stream).write_all(b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let (begun, mut read, mut text, mut ages) = (Instant::now(), 0, Vec::new(), Vec::new());
     let mut bytes = vec![0; 5_000];

@@ -2,6 +2,7 @@
 
 mod doors;
 mod hostile;
+mod slow;
 mod snapshots;
 mod sockets;
 mod wishes;
