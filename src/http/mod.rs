@@ -57,6 +57,7 @@ pub fn run(server: Server, stage: Stage) {
         site.stage.health.http_beat.beat();
         site.stage.health.ages.turn();
         site.refresh();
+        site.config().stream.max_viewers
     });
 }
 

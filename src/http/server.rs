@@ -21,6 +21,12 @@ const LEAST_RATE: u64 = 16 * 1024;
 // Who takes nothing any more is cut off below 10 s: by the end of the second write, the first one that gets nothing away;
 // and so is who never takes more than a little.
 const _: () = assert!(2 * SEND_TIMEOUT.as_secs() < 10 && SEND_LIMIT.as_secs() + SEND_TIMEOUT.as_secs() < 10);
+/// Connections that a viewer needs: the picture, what the page asks beside it, and one that is being closed.
+const PER_VIEWER: usize = 3;
+/// Further ones that one address may have, and that are left to other addresses when it has all of its own. Behind a proxy
+/// or a router all viewers have one address.
+const FURTHER: usize = 32;
+const LEFT_TO_OTHERS: usize = 128;
 /// How long answers under way are waited for at the end.
 const FAREWELL: Duration = Duration::from_millis(300);
 
@@ -46,14 +52,14 @@ impl Server {
             Accounts::load(path).map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
         }
         let address = config.bind_address().with_context(|| format!("not an address: {}", config.http.bind))?;
-        Server::with_limits(address, tiny_http::Limits::default())
+        Server::with_limits(address, limits(config.stream.max_viewers))
     }
 
     /// Like [`Server::bind`], with another time that a client has for its request.
     #[cfg(test)]
     pub(super) fn impatient(config: &Config, read_timeout: Duration) -> Result<Server> {
         let address = config.bind_address().context("not an address")?;
-        Server::with_limits(address, tiny_http::Limits { read_timeout, ..tiny_http::Limits::default() })
+        Server::with_limits(address, tiny_http::Limits { read_timeout, ..limits(config.stream.max_viewers) })
     }
 
     fn with_limits(address: SocketAddr, limits: tiny_http::Limits) -> Result<Server> {
@@ -68,14 +74,19 @@ impl Server {
         self.address
     }
 
-    /// Answers requests until the program ends; `tick` is called at least every [`POLL`].
+    /// Answers requests until the program ends; `tick` is called at least every [`POLL`] and says how many may watch.
     ///
     /// Each answer has a thread of its own, so that a slow client, a password check or a stream holds up nobody. There
     /// are never more than connections, which the server bounds: a connection's next request is read after the answer.
-    pub fn serve(&self, handler: &Arc<impl Handler>, stop: &Stop, tick: impl Fn()) {
+    pub fn serve(&self, handler: &Arc<impl Handler>, stop: &Stop, tick: impl Fn() -> u32) {
         let under_way = Arc::new(AtomicUsize::new(0));
+        let mut viewers = None;
         while !stop.is_set() {
-            tick();
+            let max_viewers = tick();
+            if viewers.replace(max_viewers) != Some(max_viewers) {
+                let limits = limits(max_viewers);
+                self.tiny.limit_connections(limits.max_connections, limits.max_connections_per_address);
+            }
             match self.tiny.recv_timeout(POLL) {
                 Ok(Some(request)) => {
                     let (handler, guard) = (Arc::clone(handler), UnderWay::one_more(&under_way));
@@ -101,6 +112,13 @@ impl Server {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Room for so many viewers, wherever they are, and for what they ask beside.
+fn limits(max_viewers: u32) -> tiny_http::Limits {
+    let max_connections_per_address = PER_VIEWER * max_viewers as usize + FURTHER;
+    let max_connections = max_connections_per_address + LEFT_TO_OTHERS;
+    tiny_http::Limits { max_connections, max_connections_per_address, ..tiny_http::Limits::default() }
 }
 
 /// Counts an answer for as long as it is under way.
@@ -213,6 +231,7 @@ impl Wire for Outgoing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::keys;
 
     /// Takes the first `at_once` bytes when they come and so many every 100 ms after that.
     struct Link {
@@ -252,5 +271,21 @@ mod tests {
             let (result, seconds) = stalling.join().unwrap();
             assert!(result == Err(ErrorKind::TimedOut) && (6.9..8.5).contains(&seconds), "{result:?} {seconds} s");
         });
+    }
+
+    #[test]
+    fn as_many_connections_as_there_can_be_fit_into_what_the_unit_allows() {
+        let unit = include_str!("../../systemd/namecam.service");
+        let allowed = |name: &str| {
+            let value = unit.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            value.parse::<usize>().unwrap()
+        };
+        let key = keys::find("stream", "max_viewers").unwrap();
+        let keys::Kind::Whole(_, most) = key.kind else { panic!("not a number") };
+        let limits = limits(most);
+        let connections = limits.max_connections + limits.max_own_connections;
+        // A thread for a connection and one for its answer; a socket is held twice. The rest is for the other stages.
+        assert!(2 * connections + 100 <= allowed("TasksMax="), "{connections}");
+        assert!(2 * connections + 100 <= allowed("LimitNOFILE="), "{connections}");
     }
 }

@@ -1,9 +1,11 @@
 //! Clients that mean harm, or are broken in the same way.
 
 use super::sockets::{CLOSE, Running};
+use crate::config::Config;
 use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -164,6 +166,28 @@ fn one_machine_that_takes_every_connection_shuts_out_neither_others_nor_the_watc
     assert!(ask(TcpStream::connect(running.address).unwrap()), "the watchdog comes through");
     drop((greedy, others));
     running.within(Duration::from_secs(5), "an answer", || ask(from(2, running.address)));
+}
+
+#[test]
+fn every_viewer_may_come_from_one_address_and_the_next_one_is_told_so() {
+    let running = Running::start(100, 99, Duration::from_secs(30));
+    let ask = || {
+        let mut stream = from(2, running.address);
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut line = [0; 13];
+        stream.read_exact(&mut line).map(|()| (stream, String::from_utf8_lossy(&line).into_owned()))
+    };
+    // What else a page asks has a place as well.
+    let _pages: Vec<TcpStream> = (0..99).map(|_| from(2, running.address)).collect();
+    let viewers: Vec<_> = (0..99).map(|_| ask().unwrap()).collect();
+    assert!(viewers.iter().all(|(_, line)| line == "HTTP/1.1 200 "));
+    assert_eq!(ask().unwrap().1, "HTTP/1.1 503 ");
+    let mut more = Config::clone(&running.stage.config.newest().unwrap().1);
+    more.stream.max_viewers = 250;
+    running.stage.config.publish(Arc::new(more));
+    let further: Vec<_> = (0..120).map(|_| ask().unwrap()).collect();
+    assert!(further.iter().all(|(_, line)| line == "HTTP/1.1 200 "), "a reload lets more in");
 }
 
 #[test]

@@ -135,6 +135,9 @@ pub struct Server {
 
     // result of TcpListener::local_addr()
     listening_addr: ListenAddr,
+
+    // connections that are open, and how many may be
+    places: Arc<Mutex<Places>>,
 }
 
 enum Message {
@@ -196,11 +199,11 @@ impl Default for Limits {
     }
 }
 
-/// How many connections are open, and to whom.
-#[derive(Default)]
+/// How many connections are open, and to whom, and how many may be.
 struct Places {
     open: usize,
     by_address: HashMap<IpAddr, usize>,
+    limits: Limits,
 }
 
 /// Holds a connection's place for as long as it lives.
@@ -215,13 +218,12 @@ impl Open {
         places: &Arc<Mutex<Places>>,
         peer: Option<IpAddr>,
         own: bool,
-        limits: &Limits,
     ) -> Option<Open> {
         let mut now = places.lock().unwrap_or_else(PoisonError::into_inner);
-        let reserve = if own { limits.max_own_connections } else { 0 };
+        let reserve = if own { now.limits.max_own_connections } else { 0 };
         let of_peer = peer.and_then(|peer| now.by_address.get(&peer).copied());
-        let too_many = !own && of_peer.unwrap_or(0) >= limits.max_connections_per_address;
-        if too_many || now.open >= limits.max_connections + reserve {
+        let too_many = !own && of_peer.unwrap_or(0) >= now.limits.max_connections_per_address;
+        if too_many || now.open >= now.limits.max_connections + reserve {
             return None;
         }
         now.open += 1;
@@ -302,8 +304,13 @@ impl Server {
 
         let inside_close_trigger = close_trigger.clone();
         let inside_messages = messages.clone();
+        let places = Arc::new(Mutex::new(Places {
+            open: 0,
+            by_address: HashMap::new(),
+            limits: limits.clone(),
+        }));
+        let inside_places = places.clone();
         thread::Builder::new().name("http-accept".into()).spawn(move || {
-            let places = Arc::default();
             let mut said: Option<Instant> = None;
 
             log::debug!("Running accept thread");
@@ -321,7 +328,7 @@ impl Server {
                     }
                 };
                 let own = peer.is_some() && sock.local_ip() == peer;
-                let open = match Open::one_more(&places, peer, own, &limits) {
+                let open = match Open::one_more(&inside_places, peer, own) {
                     Some(open) => open,
                     None => continue,
                 };
@@ -344,7 +351,15 @@ impl Server {
             messages,
             close: close_trigger,
             listening_addr: local_addr,
+            places,
         })
+    }
+
+    /// Other limits on how many connections may be open. Those that are open stay.
+    pub fn limit_connections(&self, max_connections: usize, max_connections_per_address: usize) {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.limits.max_connections = max_connections;
+        places.limits.max_connections_per_address = max_connections_per_address;
     }
 
     /// Returns an iterator for all the incoming requests.
