@@ -4,7 +4,7 @@ pub mod keys;
 mod text;
 mod values;
 
-pub use values::Source;
+pub use values::{Source, without_secrets};
 
 use crate::jpeg::Codec;
 use crate::pixels::{FORMATS, Turn};
@@ -278,7 +278,8 @@ impl Config {
             let key = setting.key;
             let value = key.kind.parse(&setting.value, &setting.base);
             if value.and_then(|value| key.put(self, value)).is_none() {
-                let what = format!("[{}] {} = {}: must be {}", key.section, key.name, setting.value, allowed(key));
+                let (given, wrong) = (without_secrets(&setting.value), wrong(key, &setting.value));
+                let what = format!("[{}] {} = {given}: {wrong}", key.section, key.name);
                 problems.add(&setting.place, what);
             }
             self.resolve(&setting.base);
@@ -330,6 +331,17 @@ impl Config {
         self.recognition.blas_threads = old.recognition.blas_threads;
         kept
     }
+}
+
+/// What is wrong with `value`, and what is allowed.
+fn wrong(key: &keys::Key, value: &str) -> String {
+    let source = key.path() == "camera.source";
+    if let Some(what) = Some(value).filter(|_| source).and_then(values::no_source) {
+        return what;
+    }
+    let comment = value.split_inclusive(char::is_whitespace).skip(1).any(|word| word.starts_with([';', '#']));
+    let comment = if comment { "; a comment needs a line of its own" } else { "" };
+    format!("must be {}{comment}", allowed(key))
 }
 
 fn allowed(key: &keys::Key) -> String {

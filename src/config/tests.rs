@@ -51,11 +51,11 @@ fn all_problems_are_told_at_once_with_line_key_and_range() {
     for (line, word) in [
         ("namecam.ini:1: ", "before the first [section]"),
         ("namecam.ini:3: ", "a whole number from 1 to 240"),
-        ("namecam.ini:4: ", "no such key; there are source"),
+        ("namecam.ini:4: ", "no such key; did you mean fps? there are source"),
         ("namecam.ini:5: ", "a whole number from 16 to 16384"),
         ("namecam.ini:6: ", "stands twice, first at"),
         ("namecam.ini:7: ", "nor a comment"),
-        ("namecam.ini:8: ", "no such section; there are camera, recognition"),
+        ("namecam.ini:8: ", "no such section; did you mean camera? there are camera, recognition"),
     ] {
         assert!(told.iter().any(|t| t.starts_with(line) && t.contains(word)), "{line}{word} not in {told:#?}");
     }
@@ -70,6 +70,89 @@ fn values_are_verbatim_and_a_byte_order_mark_is_accepted() {
     assert!(load("[overlay]\nenabled = OFF\n").is_ok_and(|c| !c.overlay.enabled));
     let controls = load("[camera]\ncontrols = brightness=10, focus_auto = -1\n").unwrap().camera.controls;
     assert_eq!(controls, [("brightness".to_owned(), 10), ("focus_auto".to_owned(), -1)]);
+}
+
+#[test]
+fn a_word_that_is_nearly_a_key_is_asked_about_and_another_is_not() {
+    for (section, typed, meant) in [
+        ("camera", "widht", Some("width")),
+        ("camera", "hight", Some("height")),
+        ("recognition", "tresholt", Some("threshold")),
+        ("http", "opne", Some("open")),
+        ("log", "x", None),
+        ("camera", "zoom", None),
+    ] {
+        let told = complaints(&format!("[{section}]\n{typed} = 1\n")).remove(0);
+        let asked = told.split_once("did you mean ").and_then(|(_, rest)| rest.split_once('?'));
+        assert_eq!(asked.map(|(name, _)| name), meant, "{told}");
+    }
+    let set = Origin { file: None, sets: vec!["camera.widht=640".to_owned()] }.load().unwrap_err().to_string();
+    assert!(set.contains("did you mean camera.width?"), "{set}");
+    // Whoever typed a book is answered too.
+    assert!(complaints(&format!("[camera]\n{} = 1\n", "x".repeat(100_000)))[0].contains("no such key; there are"));
+}
+
+#[test]
+fn a_comment_behind_a_value_is_told_to_need_a_line_of_its_own() {
+    for (line, behind) in
+        [("fps = 9 ; few", true), ("fps = 9\t# few", true), ("fps = 9000", false), ("fps = 9;", false)]
+    {
+        let told = complaints(&format!("[camera]\n{line}\n")).remove(0);
+        assert!(told.contains("must be a whole number from 1 to 240"), "{told}");
+        assert_eq!(told.contains("a comment needs a line of its own"), behind, "{told}");
+    }
+}
+
+#[test]
+fn an_address_is_no_source_and_the_line_that_reads_it_is_told_without_its_password() {
+    for (source, line) in [
+        ("rtsp://foo/video", "pipe:ffmpeg -loglevel error -rtsp_transport tcp -i rtsp://foo/video -f mjpeg -q:v 4 -"),
+        ("http://u:s3?cret@foo/v?key=s3cret", "pipe:ffmpeg -loglevel error -i http://foo/v?... -f mjpeg -q:v 4 -"),
+    ] {
+        let told = complaints(&format!("[camera]\nsource = {source}\n")).remove(0);
+        assert!(told.starts_with("namecam.ini:2: ") && told.ends_with(line), "{told}");
+        assert!(!told.contains("s3"), "{told}");
+        assert!(load(&format!("[camera]\nsource = {line}\n")).is_ok(), "{line}");
+    }
+    assert!(!complaints("[camera]\nsource = pipe:ffmpeg -i rtsp://u:s3cret@foo 2>/dev/null\n")[0].contains("s3cret"));
+    assert!(!complaints("[camera]\nsource: rtsp://u:s3cret@foo\n")[0].contains("s3cret"));
+}
+
+#[test]
+fn what_only_a_shell_understands_is_refused_in_a_pipe_unless_it_stands_in_quotes() {
+    let loads = |command: &str| load(&format!("[camera]\nsource = pipe:{command}\n")).map(|_| ());
+    for (command, word) in [
+        ("a -x | b -", "so | would"),
+        ("a > f", "so > would"),
+        ("a 2>/dev/null", "so 2>/dev/null would"),
+        ("a 'x | y' && b", "so && would"),
+        ("a ; b", "so ; would"),
+        ("a - &", "so & would"),
+    ] {
+        let told = loads(command).unwrap_err().to_string();
+        assert!(told.contains(word) && told.contains("pipe:sh /path/to/script"), "{command}: {told}");
+    }
+    for command in [
+        "sh -c 'a 2>/dev/null | b && c ; d'",
+        "a \"x ; y\" '|'",
+        "curl http://foo/?a=1&b=2",
+        "gst-launch-1.0 a ! b",
+        "a x;y",
+    ] {
+        assert_eq!(loads(command), Ok(()), "{command}");
+    }
+}
+
+#[test]
+fn an_address_is_shown_without_user_password_and_query() {
+    for (said, shown) in [
+        ("Error opening rtsp://admin:s3cret@cam/h264.", "Error opening rtsp://cam/h264."),
+        ("'http://u:p@s/s@cam:80/x?pwd=1' and https://cam/y", "'http://cam:80/x?...' and https://cam/y"),
+        ("rtsp://u:what?@cam/x", "rtsp://cam/x"),
+        ("no address at all: a@b", "no address at all: a@b"),
+    ] {
+        assert_eq!(without_secrets(said), shown);
+    }
 }
 
 #[test]

@@ -38,8 +38,61 @@ impl Source {
     }
 }
 
+/// `text` without the user, password and query of each address in it: everybody who watches may see it.
+pub fn without_secrets(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, address) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let ends = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '<' | '>');
+        let (address, after) = address.split_at(address.find(ends).unwrap_or(address.len()));
+        // First the user: whoever typed a password did not always write its ? as %3F.
+        let address = address.rsplit_once('@').map_or(address, |(_, host)| host);
+        let (address, query) = address.split_once('?').map_or((address, ""), |(address, _)| (address, "?..."));
+        shown.push_str(address);
+        shown.push_str(query);
+        rest = after;
+    }
+    shown + rest
+}
+
+/// What is wrong with a `camera.source` that looks like one, and what to write in its place.
+pub fn no_source(text: &str) -> Option<String> {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    if scheme.is_some_and(|scheme| !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric())) {
+        // What ffmpeg waits for on TCP does not come torn.
+        let rtsp = if scheme == Some("rtsp") { "-rtsp_transport tcp " } else { "" };
+        return Some(format!(
+            "an address is read by a program: use pipe:ffmpeg -loglevel error {rtsp}-i {} -f mjpeg -q:v 4 -",
+            without_secrets(text)
+        ));
+    }
+    let word = shell_word(text.strip_prefix("pipe:")?)?;
+    Some(format!(
+        "there is no shell, so {word} would be an argument like any other: write the line into a script, and name that: \
+         pipe:sh /path/to/script"
+    ))
+}
+
+/// The first word of `command` that only a shell understands, and that does not stand in quotes.
+fn shell_word(command: &str) -> Option<&str> {
+    let mut from = 0;
+    command.split_inclusive(char::is_whitespace).find_map(|piece| {
+        let (before, word) = (&command[..from], piece.trim_end());
+        from += piece.len();
+        let file = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&').starts_with(['<', '>']);
+        let between = matches!(word, "|" | "|&" | "||" | "&&" | "&" | ";");
+        // Words that end where this one begins are words: it stands in no quotes.
+        ((file || between) && shell_words::split(before).is_ok()).then_some(word)
+    })
+}
+
 /// Reads `camera.source`.
 pub fn source(text: String) -> Option<Source> {
+    if no_source(&text).is_some() {
+        return None;
+    }
     if let Some(command) = text.strip_prefix("pipe:") {
         let words = shell_words::split(command).ok()?;
         return (!words.is_empty()).then_some(Source::Pipe(words));

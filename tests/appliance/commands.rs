@@ -126,6 +126,8 @@ fn a_bad_config_is_78_in_every_subcommand_with_all_problems_at_once() {
     }
     let (status, _, stderr) = output(home.command().args(["check", "--set", "camera.fps=fast"]));
     assert!(status == 78 && stderr.contains("--set"), "{stderr}");
+    let (status, _, stderr) = output(home.command().args(["check", "--set", "camera.source=rtsp://u:s3cret@camera/x"]));
+    assert!(status == 78 && stderr.contains("-i rtsp://camera/x -f mjpeg") && !stderr.contains("s3cret"), "{stderr}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! and complain every few seconds: each thing is logged once a day. And a program likes to name the address that it
 //! failed to open, password and all.
 
+use crate::config::without_secrets;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -96,37 +97,9 @@ impl Messages {
     }
 }
 
-/// `text` without the user, password and query of each address in it: everybody who watches may see it.
-fn without_secrets(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, address) = rest.split_at(at + 3);
-        shown.push_str(before);
-        let ends = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '<' | '>');
-        let (address, after) = address.split_at(address.find(ends).unwrap_or(address.len()));
-        let (address, query) = address.split_once('?').map_or((address, ""), |(address, _)| (address, "?..."));
-        shown.push_str(address.rsplit_once('@').map_or(address, |(_, host)| host));
-        shown.push_str(query);
-        rest = after;
-    }
-    shown + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_is_shown_without_user_password_and_query() {
-        for (said, shown) in [
-            ("Error opening rtsp://admin:s3cret@cam/h264.", "Error opening rtsp://cam/h264."),
-            ("'http://u:p@s/s@cam:80/x?pwd=1' and https://cam/y", "'http://cam:80/x?...' and https://cam/y"),
-            ("no address at all: a@b", "no address at all: a@b"),
-        ] {
-            assert_eq!(without_secrets(said), shown);
-        }
-    }
 
     #[test]
     fn what_a_program_says_at_each_start_is_news_once() {
