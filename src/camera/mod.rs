@@ -62,6 +62,11 @@ pub trait Source {
     /// What it is, for the log: "HD Pro Webcam C920, MJPG 1280x720 at 30 fps".
     fn describe(&self) -> String;
 
+    /// Why no picture comes, where it can be told.
+    fn why_nothing(&self) -> Option<String> {
+        None
+    }
+
     /// What the user should know although pictures come, one text a matter.
     fn hints(&self) -> Vec<&str> {
         Vec::new()
@@ -115,6 +120,7 @@ fn devices(camera: &Camera) -> Vec<v4l2::Seen> {
 fn run_with(stage: &Stage, open: &mut Open) {
     let mut thread = Thread { stage, seq: 0, news: News::default(), told: None };
     let mut pause = PAUSES[0];
+    let mut named = false;
     while !stage.stop.is_set() {
         stage.health.capture_beat.beat();
         let Some((_, config)) = stage.config.newest() else {
@@ -122,6 +128,10 @@ fn run_with(stage: &Stage, open: &mut Open) {
             continue;
         };
         let camera = &config.camera;
+        if !named {
+            named = true;
+            stage.health.camera_is_away(&camera.source.public(), "starting");
+        }
         // Before the attempt: what comes while it fails must not be missed.
         let before = devices(camera);
         let mut first = None;
@@ -222,7 +232,8 @@ impl Thread<'_> {
                 Shot::Nothing => {
                     let patience = if first.is_some() { SILENCE } else { FIRST_SILENCE };
                     if last.elapsed() >= patience {
-                        bail!("no picture for {} s", patience.as_secs());
+                        let nothing = || format!("no picture for {} s", patience.as_secs());
+                        bail!(source.why_nothing().unwrap_or_else(nothing));
                     }
                     continue;
                 }
@@ -242,9 +253,13 @@ impl Thread<'_> {
                 }
                 Err(why) => {
                     health.corrupt.add();
-                    health.faults.report("camera", &format!("a broken picture: {why}"));
+                    // What will be told for the whole of it is not told for its parts.
+                    if source.why_nothing().is_none() {
+                        health.faults.report("camera", &format!("a broken picture: {why}"));
+                    }
                     if last.elapsed() >= SILENCE {
-                        bail!("only broken pictures for {} s: {why}", SILENCE.as_secs());
+                        let broken = || format!("only broken pictures for {} s: {why}", SILENCE.as_secs());
+                        bail!(source.why_nothing().unwrap_or_else(broken));
                     }
                 }
             }

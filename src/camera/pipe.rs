@@ -160,6 +160,15 @@ impl Pipe {
                     self.stderr = None;
                     return;
                 }
+
+    fn why_nothing(&self) -> Option<String> {
+        let program = &self.program;
+        self.pictures.no_pictures().then(|| {
+            format!(
+                "{program} prints something else than JPEGs; ask it for MJPEG (ffmpeg: -f mjpeg -; rpicam-vid: --codec mjpeg)"
+            )
+        })
+    }
                 Ok(length) => self.messages.take(&self.program, &bytes[..length]),
                 Err(_) => return,
             }
@@ -195,7 +204,8 @@ impl Pipe {
                 (None, None) => format!("{program} ended"),
             },
         };
-        Ended { how, last_words: self.messages.last.clone() }.into()
+        let how = self.why_nothing().map_or(how.clone(), |why| format!("{how}: {why}"));
+        Ended { how, last_words: self.messages.last_words(Instant::now()).to_owned() }.into()
     }
 }
 

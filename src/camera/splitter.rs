@@ -26,6 +26,10 @@ pub(super) struct Splitter {
     text: usize,
     /// What stands between these two pictures has been counted as broken.
     told: bool,
+    /// A whole picture has come.
+    whole: bool,
+    /// What came before the first picture was none.
+    rubbish_first: bool,
 }
 
 impl Splitter {
@@ -38,6 +42,11 @@ impl Splitter {
     pub fn take_broken(&mut self) -> Option<&'static str> {
         self.broken = self.broken.checked_sub(1)?;
         Some(self.why)
+    }
+
+    /// True when what came so far is something else than pictures, whole or broken.
+    pub fn no_pictures(&self) -> bool {
+        self.rubbish_first && !self.whole
     }
 
     /// Splits what was read.
@@ -65,7 +74,7 @@ impl Splitter {
             Step::End(end) => {
                 let picture = self.take(end);
                 self.dropped += u64::from(self.newest.replace(picture).is_some());
-                (self.walk, self.text, self.told) = (None, 0, false);
+                (self.walk, self.text, self.told, self.whole) = (None, 0, false, true);
             }
         }
         true
@@ -99,6 +108,7 @@ impl Splitter {
         self.text += between.iter().filter(|byte| is_text(byte)).count();
         let rubbish = between.iter().any(|byte| *byte != 0 && !is_text(byte)) || self.text > MAX_PART_HEAD;
         if rubbish && !self.told {
+            self.rubbish_first |= !self.whole;
             self.tell("bytes that are no picture");
         }
         self.from = end;

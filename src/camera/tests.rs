@@ -236,6 +236,48 @@ fn a_camera_that_was_chosen_and_gives_nothing_yet_is_not_online_with_the_picture
 }
 
 #[test]
+fn a_source_has_its_name_before_its_first_picture() {
+    with_thread(
+        |_: &Camera| fake(vec![]),
+        |stage| {
+            wait_for("the name", || stage.health.camera().source == "/dev/test");
+            assert_eq!(stage.health.camera().error.as_deref(), Some("starting"));
+        },
+    );
+}
+
+/// A source of broken pictures that knows why.
+struct Wrong;
+
+impl Source for Wrong {
+    fn next(&mut self, timeout: Duration) -> Result<Shot> {
+        std::thread::sleep(timeout);
+        Ok(Shot::Corrupt("bytes that are no picture".to_owned()))
+    }
+
+    fn describe(&self) -> String {
+        "wrong".to_owned()
+    }
+
+    fn why_nothing(&self) -> Option<String> {
+        Some("it prints something else than JPEGs".to_owned())
+    }
+}
+
+#[test]
+fn a_source_that_knows_why_no_picture_comes_is_asked() {
+    with_thread(
+        |_: &Camera| Ok(Box::new(Wrong) as Box<dyn Source>),
+        |stage| {
+            let error = || stage.health.camera().error;
+            wait_for("the reason", || error().as_deref() == Some("it prints something else than JPEGs"));
+            let told = || stage.health.faults.all();
+            wait_for("the fault", || told() == [("camera: it prints something else than JPEGs".to_owned(), 1)]);
+        },
+    );
+}
+
+#[test]
 fn a_camera_that_comes_and_goes_all_day_says_so_a_few_times_an_hour() {
     let (mut news, begun) = (News::default(), Instant::now());
     let mut lines_after = |s: u64| news.of("it is back".to_owned(), begun + Duration::from_secs(s));

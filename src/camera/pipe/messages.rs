@@ -17,6 +17,9 @@ const SAY_AGAIN: Duration = Duration::from_secs(86_400);
 /// At most so many different lines are logged in that time.
 const MAX_SAID: usize = 200;
 
+/// What was said longer ago than this is not why the program has ended.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// What the program, in all of its runs, has said lately, without the digits in it.
 #[derive(Debug, Default)]
 pub struct Said {
@@ -40,7 +43,9 @@ impl Said {
 #[derive(Default)]
 pub(super) struct Messages {
     line: Vec<u8>,
-    pub(super) last: String,
+    last: String,
+    /// When it said something last.
+    heard: Option<Instant>,
     said: Rc<RefCell<Said>>,
     second: Option<Instant>,
     pub(super) logged: u32,
@@ -61,6 +66,15 @@ impl Messages {
                 _ => {}
             }
         }
+        if !bytes.is_empty() {
+            self.heard = Some(Instant::now());
+        }
+    }
+
+    /// What it said last, if that was a moment before `now`.
+    pub(super) fn last_words(&self, now: Instant) -> &str {
+        let lately = self.heard.is_some_and(|heard| now.saturating_duration_since(heard) < LAST_WORDS);
+        if lately { &self.last } else { "" }
     }
 
     fn end_line(&mut self, program: &str) {
@@ -116,12 +130,25 @@ mod tests {
         let mut messages = Messages::default();
         messages.take("p", &b"x".repeat(5000));
         messages.take("p", b"\rbar\x07\n\n");
-        assert_eq!(messages.last, "bar?");
+        assert_eq!(messages.last_words(Instant::now()), "bar?");
         let lines: String = (0..100).map(|n| "z".repeat(n + 2) + "\n").collect();
         messages.take("p", lines.as_bytes());
         assert_eq!((messages.logged, messages.passed_over), (LINES_A_SECOND, 92));
         messages.take("p", &b"y".repeat(5000));
         messages.finish("p");
         assert_eq!((messages.last.len(), messages.passed_over), (MAX_LINE, 0));
+    }
+
+    #[test]
+    fn what_was_said_long_before_the_end_is_no_reason_for_it() {
+        let mut messages = Messages::default();
+        let begun = Instant::now();
+        assert_eq!(messages.last_words(begun), "");
+        messages.take("p", b"150 31725\n");
+        assert_eq!(messages.last_words(begun + Duration::from_secs(1)), "150 31725");
+        assert_eq!(messages.last_words(begun + Duration::from_secs(60)), "");
+        messages.take("p", b"no such camera");
+        messages.finish("p");
+        assert_eq!(messages.last_words(Instant::now()), "no such camera");
     }
 }

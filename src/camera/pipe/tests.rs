@@ -141,6 +141,33 @@ fn a_program_that_ends_says_how_and_its_last_words() {
     let mut source = script(folder.path(), "exec >&-; sleep 9");
     assert_eq!(next(&mut *source).unwrap_err().to_string(), "sh closed its output");
 }
+#[test]
+fn a_program_that_prints_something_else_than_jpegs_is_told_what_to_print() {
+    let folder = folder();
+    let wrong = "sh prints something else than JPEGs; ask it for MJPEG (ffmpeg: -f mjpeg -; rpicam-vid: --codec mjpeg)";
+    // A parameter set of H.264, with bytes that a picture begins with in it.
+    let h264 = r"printf '\000\000\000\001\147\144\377\330\377\001'";
+    for (text, why) in [
+        ("yes 'a line'", Some(wrong)),
+        (&*format!("{h264}; sleep 9"), Some(wrong)),
+        ("head -c 300 64.jpg; cat 64.jpg; sleep 9", None),
+        ("tail -c +100 64.jpg; cat 64.jpg; sleep 9", None),
+        ("sleep 9", None),
+    ] {
+        let mut source = script(folder.path(), text);
+        let begun = Instant::now();
+        let seen = |source: &mut dyn Source| match source.next(Duration::from_millis(100)) {
+            Ok(Shot::Picture(_)) => true,
+            _ => source.why_nothing().is_some(),
+        };
+        let patience = if text == "sleep 9" { Duration::from_millis(300) } else { LONG };
+        while begun.elapsed() < patience && !seen(&mut *source) {}
+        assert_eq!(source.why_nothing().as_deref(), why, "{text}");
+    }
+    let mut source = script(folder.path(), h264);
+    while !matches!(source.next(Duration::from_millis(100)), Err(error) if error.to_string().ends_with(wrong)) {}
+}
+
 
 #[test]
 fn an_unknown_program_is_named() {
