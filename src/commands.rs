@@ -123,6 +123,12 @@ pub fn is_credential(file: &Path) -> bool {
     file.starts_with("/run/credentials")
 }
 
+/// True for a file that only another user can read, who may well be the service's. What systemd hands over is none:
+/// nobody should go and look at it.
+pub fn is_anothers(file: &Path, opened: std::io::Result<std::fs::File>) -> bool {
+    !is_credential(file) && opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+}
+
 /// `namecam passwd`.
 ///
 /// # Errors
@@ -140,8 +146,20 @@ pub fn passwd(config: &Config, file: Option<&Path>, user: &str, admin: bool) -> 
     let password = if stdin().is_terminal() { ask_twice(user)? } else { first_line()? };
     let role = if admin { Role::Admin } else { Role::Viewer };
     write_account(file, user, role, &password)?;
-    logging::tell(&format!("{user} may watch now; if namecam is running, restart it (systemctl restart namecam)"));
+    logging::tell(&format!("{user} is in {}; {}", file.display(), when_it_counts(file, config)));
     Ok(())
+}
+
+/// When a namecam that runs with this config reads the password file again.
+fn when_it_counts(file: &Path, config: &Config) -> &'static str {
+    let same = |named: &Path| std::path::absolute(file).is_ok_and(|file| file == named);
+    match config.http.password_file.as_deref() {
+        Some(named) if same(named) => "a namecam that runs reads it at SIGHUP (sudo systemctl reload namecam)",
+        Some(named) if is_credential(named) => {
+            "a namecam that runs gets it from systemd at its start (sudo systemctl restart namecam)"
+        }
+        _ => "namecam reads it once http.password_file names it, at its start and at SIGHUP",
+    }
 }
 
 fn first_line() -> anyhow::Result<String> {
@@ -174,4 +192,28 @@ pub fn version() -> String {
         engine::DLIB,
         engine::blas()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_a_password_counts_goes_by_who_reads_the_file() {
+        let mut config = Config::defaults(Path::new("/srv"));
+        let when = |config: &Config| when_it_counts(Path::new("/etc/namecam/users"), config);
+        assert!(when(&config).contains("once http.password_file names it"));
+        config.http.password_file = Some("/run/credentials/namecam.service/users".into());
+        assert!(when(&config).contains("systemctl restart namecam"));
+        config.http.password_file = Some("/etc/namecam/users".into());
+        assert!(when(&config).contains("at SIGHUP (sudo systemctl reload namecam)"));
+    }
+
+    #[test]
+    fn only_a_file_that_somebody_else_may_read_is_anothers() {
+        let is = |file: &str, kind: ErrorKind| is_anothers(Path::new(file), Err(kind.into()));
+        assert!(is("/srv/users", ErrorKind::PermissionDenied));
+        assert!(!is("/srv/users", ErrorKind::NotFound) && !is("/run/credentials/users", ErrorKind::PermissionDenied));
+        assert!(!is_anothers(Path::new("/dev/null"), std::fs::File::open("/dev/null")));
+    }
 }

@@ -31,8 +31,11 @@ fn main() -> ExitCode {
     logging::start(config.log.level);
     let reads = |file: &PathBuf| match command {
         Command::Run(_) | Command::Demo(_) => true,
-        // Nobody but the service sees what systemd hands to it: no reason to call its config bad.
-        Command::Check { .. } => !commands::is_credential(file),
+        // What nobody but the service can read is no reason to call its config bad.
+        Command::Check { .. } => {
+            !commands::is_credential(file) && !commands::is_anothers(file, std::fs::File::open(file))
+        }
+        // These let nobody watch.
         _ => false,
     };
     if let Some(file) = config.http.password_file.as_ref().filter(|file| reads(file))

@@ -11,9 +11,12 @@ use anyhow::{Context, Result, anyhow};
 use messages::Messages;
 pub use messages::Said;
 use std::cell::RefCell;
+use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -36,6 +39,27 @@ pub struct Pipe {
     messages: Messages,
 }
 
+/// Why `words` cannot be started; found out without starting them.
+pub fn trouble(words: &[String]) -> Option<String> {
+    let program = words.first()?;
+    let runs = |path: &Path| fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0);
+    let there = if program.contains('/') {
+        runs(Path::new(program))
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+        std::env::split_paths(&path).any(|folder| runs(&folder.join(program)))
+    };
+    let file = program.contains('/') && Path::new(program).exists();
+    (!there).then(|| match file {
+        true => format!("pipe: '{program}' cannot be started: it is not executable"),
+        false => no_program(program),
+    })
+}
+
+fn no_program(program: &str) -> String {
+    format!("pipe: no program named '{program}'")
+}
+
 /// Starts `words`: a program and its arguments. `said` is what earlier runs of it have said.
 ///
 /// # Errors
@@ -48,7 +72,7 @@ pub fn open(words: &[String], said: &Rc<RefCell<Said>>) -> Result<Box<dyn Source
     // SAFETY: between fork and exec only async-signal-safe functions are called, and nothing is allocated.
     unsafe { command.pre_exec(move || prepare_child(parent)) };
     let mut child = command.spawn().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => anyhow!("pipe: no program named '{program}'"),
+        ErrorKind::NotFound => anyhow!(no_program(program)),
         _ => anyhow!("pipe: '{program}' cannot be started: {error}"),
     })?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -136,6 +160,15 @@ impl Source for Pipe {
         // The arguments may hold a camera's password.
         format!("pipe: {}, process {}", self.program, self.child.child.id())
     }
+
+    fn why_nothing(&self) -> Option<String> {
+        let program = &self.program;
+        self.pictures.no_pictures().then(|| {
+            format!(
+                "{program} prints something else than JPEGs; ask it for MJPEG (ffmpeg: -f mjpeg -; rpicam-vid: --codec mjpeg)"
+            )
+        })
+    }
 }
 
 impl Pipe {
@@ -160,15 +193,6 @@ impl Pipe {
                     self.stderr = None;
                     return;
                 }
-
-    fn why_nothing(&self) -> Option<String> {
-        let program = &self.program;
-        self.pictures.no_pictures().then(|| {
-            format!(
-                "{program} prints something else than JPEGs; ask it for MJPEG (ffmpeg: -f mjpeg -; rpicam-vid: --codec mjpeg)"
-            )
-        })
-    }
                 Ok(length) => self.messages.take(&self.program, &bytes[..length]),
                 Err(_) => return,
             }

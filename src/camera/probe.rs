@@ -5,6 +5,7 @@ mod measure;
 
 use super::negotiate::{self, Choice, Interval, Mode, Offer, Rate, Size, Wish};
 use super::v4l2::{self, Kind, Survey};
+use super::{pipe, stills};
 use crate::config;
 use crate::logging;
 use crate::pixels::Format;
@@ -50,6 +51,26 @@ pub fn probe(device: Option<&Path>, camera: &config::Camera, measure: bool, json
     blocks.join("\n")
 }
 
+/// Why the source of the config would give no picture now, as far as can be told without taking one from it. A camera
+/// that somebody uses is none of that: it may be namecam.
+pub fn trouble(camera: &config::Camera) -> Option<String> {
+    match &camera.source {
+        config::Source::Device(path) => {
+            let wish = Wish::of(camera);
+            let survey = v4l2::survey(path, &wish).map_err(|error| error.to_string());
+            survey.and_then(|survey| choose(&survey, &wish)).err().filter(|_| !v4l2::is_busy(path))
+        }
+        config::Source::Pipe(words) => pipe::trouble(words),
+        config::Source::Stills(folder) => stills::trouble(folder),
+        config::Source::None => None,
+    }
+}
+
+/// True when there is no node that could be a camera.
+pub fn no_camera_at_all() -> bool {
+    v4l2::nodes(Path::new("/dev")).is_empty()
+}
+
 /// The link in /dev/v4l that leads to a node: by-id stays with the camera, by-path with the socket it is plugged into.
 fn lasting_name(path: &Path) -> Option<PathBuf> {
     let node = fs::canonicalize(path).ok()?;
@@ -62,7 +83,9 @@ fn lasting_name(path: &Path) -> Option<PathBuf> {
 fn ask(path: PathBuf, wish: &Wish) -> Device {
     let survey = v4l2::survey(&path, wish).map_err(|error| error.to_string());
     let choice = survey.as_ref().map_err(Clone::clone).and_then(|survey| choose(survey, wish));
-    let (lasting, used_by) = (lasting_name(&path), v4l2::users_of(&path));
+    // What is no camera may be open in every program that there is.
+    let used_by = if survey.is_ok() || v4l2::is_busy(&path) { v4l2::users_of(&path) } else { Vec::new() };
+    let lasting = lasting_name(&path);
     Device { path, lasting, used_by, survey, choice, measured: Vec::new(), not_measured: None }
 }
 

@@ -30,8 +30,7 @@ struct Stills {
 /// The folder cannot be read, or holds no picture that can.
 pub fn open(camera: &Camera, folder: &Path) -> Result<Box<dyn Source>> {
     check_size(camera.width, camera.height).map_err(|error| anyhow!("stills: {error}"))?;
-    let files = pictures(folder)?;
-    ensure!(!files.is_empty(), "stills: {} holds no .jpg, .jpeg or .png", folder.display());
+    let files = some_pictures(folder)?;
     let (format, encoding) = match camera.format.as_str() {
         "mjpg" => (Format::mjpg(), Encoding::FullRange),
         _ => (Format::by_fourcc(b"YUYV").context("stills: YUYV is gone")?, Encoding::LimitedRange),
@@ -40,6 +39,17 @@ pub fn open(camera: &Camera, folder: &Path) -> Result<Box<dyn Source>> {
     film.load(0).with_context(|| format!("stills: no picture in {} can be read", folder.display()))?;
     let (fps, started) = (camera.fps.max(1), Instant::now());
     Ok(Box::new(Stills { film, format, fps, started, tick: 0, spare: Vec::new() }))
+}
+
+/// Why there is nothing to show, as [`open`] would say it, without a look at the pictures.
+pub fn trouble(folder: &Path) -> Option<String> {
+    some_pictures(folder).err().map(|error| format!("{error:#}"))
+}
+
+fn some_pictures(folder: &Path) -> Result<Vec<PathBuf>> {
+    let files = pictures(folder)?;
+    ensure!(!files.is_empty(), "stills: {} holds no .jpg, .jpeg or .png", folder.display());
+    Ok(files)
 }
 
 /// The pictures of the folder and of its folders, in name order.

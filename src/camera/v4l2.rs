@@ -15,7 +15,7 @@ mod words;
 pub use controls::Control;
 pub use identity::Memory;
 pub use nodes::{Seen, nodes, seen};
-pub use survey::{Survey, survey};
+pub use survey::{Survey, is_busy, survey};
 pub use words::{Kind, LOOPBACK, users_of};
 
 use super::negotiate::{self, Choice, Interval, Wish};

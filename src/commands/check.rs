@@ -2,8 +2,9 @@
 
 mod table;
 
-use super::{GOOD, UNUSABLE, WARNINGS, print};
-use crate::config::{Config, Source};
+use super::{GOOD, UNUSABLE, WARNINGS, is_anothers, print};
+use crate::camera::probe;
+use crate::config::{Camera, Config, Source, keys};
 use crate::recognition::enrol::Library;
 use crate::recognition::{self, engine};
 use crate::roster::{Picture, Roster};
@@ -20,7 +21,12 @@ pub fn check(config: &Config, json: bool) -> u8 {
         Err(error) => (Roster::default(), models_error.is_none().then(|| format!("{error:#}"))),
     };
     let mut roster = roster;
+    let camera = probe::trouble(&config.camera);
     roster.warnings.extend(warnings_of(config));
+    let waits = waits_for_one(&config.camera, probe::no_camera_at_all());
+    if let Some(trouble) = camera.as_ref().filter(|_| !waits) {
+        roster.warnings.push(format!("[camera] source: {trouble}"));
+    }
     let status = if models_error.is_some() || roster.used() == 0 {
         UNUSABLE
     } else if roster.files().any(Picture::is_doubtful) || !roster.warnings.is_empty() {
@@ -28,7 +34,7 @@ pub fn check(config: &Config, json: bool) -> u8 {
     } else {
         GOOD
     };
-    let report = Report { config, models_error, gallery_error, roster, status };
+    let report = Report { config, camera, waits, models_error, gallery_error, roster, status };
     print(&if json { format!("{}\n", report.json()) } else { report.text() });
     status
 }
@@ -39,16 +45,29 @@ fn warnings_of(config: &Config) -> Vec<String> {
     if let Some(Err(error)) = config.overlay.font.as_ref().map(std::fs::File::open) {
         warnings.push(format!("[overlay] font cannot be read ({error}): the fonts of the system are used"));
     }
-    if let Source::Stills(folder) = &config.camera.source
-        && let Err(error) = std::fs::read_dir(folder)
-    {
-        warnings.push(format!("[camera] source: {} cannot be read: {error}", folder.display()));
+    let users = config.http.password_file.as_ref();
+    if let Some(file) = users.filter(|file| is_anothers(file, std::fs::File::open(file))) {
+        warnings.push(format!(
+            "[http] password_file: no permission for {}; sudo namecam check looks at it",
+            file.display()
+        ));
     }
     warnings
 }
 
+/// True where nobody named a camera and none is plugged in. That is a machine that waits for one, or that shall never have
+/// one: nothing about it is to be mended.
+fn waits_for_one(camera: &Camera, none_is_there: bool) -> bool {
+    let usual = keys::find("camera", "source").map(|key| key.default);
+    none_is_there && matches!(&camera.source, Source::Device(path) if path.to_str() == usual)
+}
+
 struct Report<'a> {
     config: &'a Config,
+    /// Why it would give no picture.
+    camera: Option<String>,
+    /// Because there is none, and nobody named one.
+    waits: bool,
     models_error: Option<String>,
     gallery_error: Option<String>,
     roster: Roster,
@@ -61,6 +80,7 @@ impl Report<'_> {
         json!({
             "verdict": verdict,
             "config": self.config.file,
+            "camera": {"source": self.config.camera.source.public(), "problem": self.camera},
             "models": {"path": self.config.models.path, "error": self.models_error},
             "threshold": self.roster.threshold,
             "gallery": {"path": self.config.gallery.path, "error": self.gallery_error, "people": self.roster.people,
@@ -73,6 +93,13 @@ impl Report<'_> {
         let file =
             config.file.as_ref().map_or("none: every key at its default".to_owned(), |f| f.display().to_string());
         let mut out = paragraph("config     ", &format!("{file}: good"));
+        let camera = config.camera.source.public();
+        let state = match &self.camera {
+            Some(_) if self.waits => "no camera is plugged in; run waits for one",
+            Some(_) => "see the warning below",
+            None => "good, as far as can be told without taking a picture",
+        };
+        out.push_str(&paragraph("camera     ", &format!("{camera}: {state}")));
         let models = config.models.path.display();
         let models = match &self.models_error {
             Some(error) => error.clone(),
@@ -130,5 +157,21 @@ impl Report<'_> {
         for warning in &roster.warnings {
             out.push_str(&paragraph("warning: ", warning));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_machine_without_any_camera_waits_for_one_unless_another_was_named() {
+        let mut camera = Config::defaults(Path::new("/")).camera;
+        assert!(waits_for_one(&camera, true) && !waits_for_one(&camera, false));
+        camera.source = Source::Device("/dev/video9".into());
+        assert!(!waits_for_one(&camera, true));
+        camera.source = Source::Pipe(vec!["ffmpeg".into()]);
+        assert!(!waits_for_one(&camera, true));
     }
 }

@@ -141,11 +141,16 @@ fn check_finds_what_run_would_stumble_over() {
         let (status, _, stderr) = output(home.command().args([subcommand, "--set", "http.password_file=nobody"]));
         assert!(status == 78 && stderr.contains("nobody: cannot be read"), "{subcommand}: {status} {stderr}");
     }
-    for (set, word) in
-        [("overlay.font=no.ttf", "font cannot be read"), ("camera.source=stills:no", "no cannot be read")]
-    {
+    for (set, word) in [
+        ("overlay.font=no.ttf", "font cannot be read"),
+        ("camera.source=stills:no", "no cannot be read"),
+        ("camera.source=/dev/video99", "no camera at /dev/video99"),
+        ("camera.source=/dev/null", "/dev/null is no camera"),
+        ("camera.source=pipe:no-such-program -x", "no program named 'no-such-program'"),
+    ] {
         let (status, stdout, _) = check(set);
         assert!(status == 1 && stdout.contains(word), "{set}: {stdout}");
+        assert_eq!(stdout.contains("see the warning below"), set.starts_with("camera"), "{set}: {stdout}");
     }
 }
 

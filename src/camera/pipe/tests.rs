@@ -1,7 +1,6 @@
 use super::*;
 use crate::jpeg;
 use jpeg_encoder::{ColorType, Encoder};
-use std::path::Path;
 
 const LONG: Duration = Duration::from_secs(5);
 
@@ -141,6 +140,7 @@ fn a_program_that_ends_says_how_and_its_last_words() {
     let mut source = script(folder.path(), "exec >&-; sleep 9");
     assert_eq!(next(&mut *source).unwrap_err().to_string(), "sh closed its output");
 }
+
 #[test]
 fn a_program_that_prints_something_else_than_jpegs_is_told_what_to_print() {
     let folder = folder();
@@ -168,11 +168,22 @@ fn a_program_that_prints_something_else_than_jpegs_is_told_what_to_print() {
     while !matches!(source.next(Duration::from_millis(100)), Err(error) if error.to_string().ends_with(wrong)) {}
 }
 
-
 #[test]
 fn an_unknown_program_is_named() {
-    let error = open(&["namecam-no-such-program".to_owned()], &Rc::default()).err().unwrap();
-    assert_eq!(error.to_string(), "pipe: no program named 'namecam-no-such-program'");
+    let folder = folder();
+    let picture = folder.path().join("16.jpg").display().to_string();
+    for (program, starts) in
+        [("namecam-no-such-program", false), ("/no/such", false), ("true", true), ("/bin/sh", true)]
+    {
+        let words = [program.to_owned()];
+        let told = format!("pipe: no program named '{program}'");
+        assert_eq!(trouble(&words), (!starts).then(|| told.clone()));
+        assert_eq!(open(&words, &Rc::default()).err().map(|error| error.to_string()), (!starts).then_some(told));
+    }
+    assert_eq!(
+        trouble(std::slice::from_ref(&picture)),
+        Some(format!("pipe: '{picture}' cannot be started: it is not executable"))
+    );
 }
 
 #[test]

@@ -114,11 +114,8 @@ fn a_device_in_use_is_not_touched_and_one_that_gives_nothing_still_has_a_choice(
     device.used_by.clear();
     device.measure(&camera, &wish());
     let text = as_text(&device);
-    assert!(text.contains("MJPG 1280x720: /dev/null is not a V4L2 device"), "{text}");
-    assert!(
-        text.contains("not measured: /dev/null is not a V4L2 device") && text.contains("would take MJPG"),
-        "{text}"
-    );
+    assert!(text.contains("MJPG 1280x720: /dev/null is no camera"), "{text}");
+    assert!(text.contains("not measured: /dev/null is no camera") && text.contains("would take MJPG"), "{text}");
 }
 
 #[test]
@@ -155,7 +152,33 @@ fn a_device_that_is_not_there_is_said_to_be_missing() {
     let text = probe(Some(Path::new("/dev/no-such-camera")), &camera, true, false);
     assert!(text.contains("no camera at /dev/no-such-camera"), "{text}");
     let text = probe(Some(Path::new("/dev/null")), &camera, true, false);
-    assert!(text.contains("/dev/null is not a V4L2 device"), "{text}");
+    assert!(text.contains("/dev/null is no camera"), "{text}");
+}
+
+#[test]
+fn programs_that_have_what_is_no_camera_open_are_not_listed() {
+    let mut child = std::process::Command::new("sleep").arg("30").stdin(std::process::Stdio::null()).spawn().unwrap();
+    let users = v4l2::users_of(Path::new("/dev/null"));
+    let device = ask("/dev/null".into(), &wish());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!users.is_empty() && device.used_by.is_empty(), "{:?}", device.used_by);
+}
+
+#[test]
+fn a_source_that_would_give_nothing_is_told_without_taking_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let stills = || config::Source::Stills(folder.path().into());
+    let trouble = |source| trouble(&config::Camera { source, format: "auto".into(), ..Default::default() });
+    let device = |path: &str| trouble(config::Source::Device(path.into())).unwrap();
+    assert_eq!(device("/dev/no-camera"), "no camera at /dev/no-camera; namecam probe lists those that are there");
+    assert!(device("/dev/null").starts_with("/dev/null is no camera"));
+    let pipe = |program: &str| trouble(config::Source::Pipe(vec![program.to_owned()]));
+    assert_eq!(pipe("namecam-no-such-program").unwrap(), "pipe: no program named 'namecam-no-such-program'");
+    assert_eq!(pipe("true"), None);
+    assert!(trouble(stills()).unwrap().ends_with("holds no .jpg, .jpeg or .png"));
+    fs::write(folder.path().join("1.jpg"), "not looked at").unwrap();
+    assert_eq!(trouble(stills()), None);
 }
 
 #[test]

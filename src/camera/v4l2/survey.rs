@@ -37,6 +37,11 @@ pub fn survey(path: &Path, wish: &Wish) -> Result<Survey> {
     Ok(survey)
 }
 
+/// True when somebody uses a device node and lets nobody else open it.
+pub fn is_busy(path: &Path) -> bool {
+    Node::open(path).is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
+}
+
 impl Survey {
     /// Why namecam cannot take pictures from it and what to do; `None` when it can.
     pub fn problem(&self, wish: &Wish) -> Option<String> {

@@ -313,7 +313,7 @@ fn what_cannot_be_opened_is_explained() {
         open(&camera, &mut Memory::default()).err().unwrap().to_string()
     };
     assert_eq!(refused("/dev/no-camera"), "no camera at /dev/no-camera; namecam probe lists those that are there");
-    assert_eq!(refused("/dev/null"), "/dev/null is not a V4L2 device");
+    assert_eq!(refused("/dev/null"), "/dev/null is no camera: it is not a V4L2 device");
     assert!(refused("/dev/nul\0l").contains("cannot open"));
 }
 

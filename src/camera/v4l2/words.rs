@@ -127,8 +127,7 @@ pub(super) fn explain(path: &Path, doing: &str, error: &io::Error) -> Error {
         Some(libc::ENOSPC) => {
             anyhow!("no USB bandwidth left for {node}: use another port, format = mjpg, or a smaller width and height")
         }
-        Some(libc::ENOTTY) if doing == "ask" => anyhow!("{node} is not a V4L2 device"),
-        Some(libc::EINVAL) if doing == "ask" => anyhow!("{node} is not a V4L2 device"),
+        Some(libc::ENOTTY | libc::EINVAL) if doing == "ask" => anyhow!("{node} is no camera: it is not a V4L2 device"),
         _ => anyhow!("{node}: cannot {doing}: {error}"),
     }
 }
