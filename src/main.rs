@@ -1,5 +1,6 @@
 //! namecam: arguments in, one function a subcommand.
 
+use namecam::camera::probe;
 use namecam::cli::{self, CONFIG, Command, USAGE};
 use namecam::config::{Config, Origin, Source};
 use namecam::http::accounts::Accounts;
@@ -67,12 +68,17 @@ fn carry_out(command: Command, origin: Origin, config: Config) -> ExitCode {
 }
 
 /// `run` on moving stills: those of the config, else the gallery.
-fn demo(mut origin: Origin, config: Config) -> anyhow::Result<()> {
-    if matches!(config.camera.source, Source::Stills(_)) {
-        return app::run(&origin, config);
+fn demo(mut origin: Origin, mut config: Config) -> anyhow::Result<()> {
+    if !matches!(config.camera.source, Source::Stills(_)) {
+        origin.sets.push(format!("camera.source=stills:{}", config.gallery.path.display()));
+        config = origin.load()?;
     }
-    origin.sets.push(format!("camera.source=stills:{}", config.gallery.path.display()));
-    let config = origin.load()?;
+    // A camera may come later, and run waits for it; nobody waits for a demo.
+    if let Some(trouble) = probe::trouble(&config.camera) {
+        anyhow::bail!(
+            "nothing to show: {trouble}; put pictures there, or name a folder: --set camera.source=stills:FOLDER"
+        );
+    }
     app::run(&origin, config)
 }
 

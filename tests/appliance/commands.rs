@@ -152,6 +152,27 @@ fn check_finds_what_run_would_stumble_over() {
         assert!(status == 1 && stdout.contains(word), "{set}: {stdout}");
         assert_eq!(stdout.contains("see the warning below"), set.starts_with("camera"), "{set}: {stdout}");
     }
+    let (status, stdout, _) =
+        output(home.command().args(["check", "--json", "--set", "camera.source=pipe:sh -c false"]));
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(
+        (status, &report["camera"]),
+        (0, &serde_json::json!({"source": "pipe:sh", "problem": null})),
+        "{stdout}"
+    );
+    // Who is let in is nothing to it.
+    let identify = ["identify", "--set", "http.password_file=nobody"];
+    let (status, _, stderr) = output(home.command().args(identify).arg(picture("obama.jpg")));
+    assert_eq!(status, 0, "{stderr}");
+}
+
+#[test]
+fn a_demo_of_nothing_ends_with_the_reason() {
+    let home = Home::new("");
+    let mut command = Command::new("timeout");
+    command.arg("60").arg(home.command().get_program()).arg("demo").current_dir(home.path(""));
+    let (status, _, stderr) = output(&mut command);
+    assert!(status == 1 && stderr.contains("nothing to show") && stderr.contains("gallery holds no .jpg"), "{stderr}");
 }
 
 #[test]
