@@ -97,6 +97,24 @@ terminal, else it is the first line of the input. A viewer may watch; --admin: a
     },
 ];
 
+/// An option that some subcommands have, what it does, and which those are.
+pub(crate) struct Own {
+    pub(crate) option: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) of: &'static [&'static str],
+}
+
+pub(crate) const OWN_OPTIONS: &[Own] = &[
+    Own { option: "--json", what: "prints JSON, for scripts", of: &["check", "probe", "identify"] },
+    Own { option: "--no-measure", what: "runs no camera, and lists what they promise", of: &["probe"] },
+    Own {
+        option: "--file FILE",
+        what: "the password file; without it http.password_file of the config",
+        of: &["passwd"],
+    },
+    Own { option: "--admin", what: "makes an admin of the user, who also sees the gallery", of: &["passwd"] },
+];
+
 /// The options of every subcommand, each with what it does.
 pub(crate) const OPTIONS: &[(&str, &str)] = &[
     ("--config FILE", "the config; without it ./namecam.ini, else /etc/namecam/namecam.ini, else defaults"),
@@ -105,22 +123,25 @@ pub(crate) const OPTIONS: &[(&str, &str)] = &[
     ("-V, --version", "the version, and the libraries at work"),
 ];
 
-fn options() -> String {
-    let list: String = OPTIONS.iter().map(|(option, what)| format!("  {option:<26} {what}\n")).collect();
+/// The options that a subcommand has; those of all of them for "".
+fn options(subcommand: &str) -> String {
+    let own = OWN_OPTIONS.iter().filter(|own| own.of.contains(&subcommand)).map(|own| (own.option, own.what));
+    let all = own.chain(OPTIONS.iter().copied());
+    let list: String = all.map(|(option, what)| format!("  {option:<26} {what}\n")).collect();
     format!("\nOptions:\n{list}")
 }
 
 /// The overview.
 pub fn overview() -> String {
     let list: String = SUBCOMMANDS.iter().map(|s| format!("  {:<10} {}\n", s.name, s.what)).collect();
-    let options = options();
+    let options = options("");
     format!("namecam: a camera that knows who it sees.\n\nUsage: namecam SUBCOMMAND [OPTION]...\n\n{list}{options}")
 }
 
-/// The help of a subcommand with the options that it shares with the others; the overview for "".
+/// The help of a subcommand with its options; the overview for "".
 pub fn help(subcommand: &str) -> String {
     match SUBCOMMANDS.iter().find(|s| s.name == subcommand) {
-        Some(s) => format!("{}{}", s.help, options()),
+        Some(s) => format!("{}{}", s.help, options(s.name)),
         None => overview(),
     }
 }
@@ -128,16 +149,25 @@ pub fn help(subcommand: &str) -> String {
 /// Reads the words behind the program's name.
 ///
 /// # Errors
-/// Says which word is wrong: exit status 64.
+/// Says which word is wrong, and which help is about it: exit status 64.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+    let mut subcommand = None;
+    read(words, &mut subcommand).map_err(|error| match subcommand {
+        Some(name) => format!("{error}; namecam {name} --help says how it is used"),
+        None => format!("{error}; namecam --help lists what there is"),
+    })
+}
+
+fn read(words: impl IntoIterator<Item = OsString>, subcommand: &mut Option<&'static str>) -> Result<Command, String> {
     let mut parser = lexopt::Parser::from_args(words);
     let mut given = Given::default();
-    let mut subcommand: Option<&'static str> = None;
     let text = |value: OsString| value.string().map_err(|e| e.to_string());
     while let Some(arg) = parser.next().map_err(|e| e.to_string())? {
         let value = |parser: &mut lexopt::Parser| parser.value().map_err(|e| e.to_string());
         match arg {
             Short('h') | Long("help") => return Ok(Command::Help(subcommand.unwrap_or(""))),
+            Value(word) if subcommand.is_none() && word == "help" => return helped(&mut parser),
+            Value(word) if subcommand.is_none() && word == "version" => return Ok(Command::Version),
             Short('V') | Long("version") => return Ok(Command::Version),
             Long("man") => return Ok(Command::Manual),
             Long("sample-ini") => return Ok(Command::SampleIni),
@@ -147,17 +177,25 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Strin
             Long("no-measure") => given.no_measure = true,
             Long("admin") => given.admin = true,
             Long("file") => given.file = Some(value(&mut parser)?.into()),
-            Value(word) if subcommand.is_none() => {
-                let known = SUBCOMMANDS.iter().find(|s| *s.name == *word);
-                let known = known.ok_or_else(|| format!("there is no subcommand {}", word.to_string_lossy()))?;
-                subcommand = Some(known.name);
-            }
+            Value(word) if subcommand.is_none() => *subcommand = Some(named(&word)?),
             Value(word) => given.words.push(word),
             other => return Err(other.unexpected().to_string()),
         }
     }
-    let subcommand = subcommand.ok_or("which subcommand? namecam --help lists them")?;
-    given.command(subcommand)
+    given.command(subcommand.ok_or("a subcommand is missing")?)
+}
+
+fn named(word: &OsString) -> Result<&'static str, String> {
+    let known = SUBCOMMANDS.iter().find(|s| *s.name == **word).map(|s| s.name);
+    known.ok_or_else(|| format!("there is no subcommand {}", word.to_string_lossy()))
+}
+
+/// `namecam help`, and perhaps of what.
+fn helped(parser: &mut lexopt::Parser) -> Result<Command, String> {
+    match parser.next().map_err(|e| e.to_string())? {
+        Some(Value(word)) => Ok(Command::Help(named(&word)?)),
+        _ => Ok(Command::Help("")),
+    }
 }
 
 /// A device by its path or, as in `camera.source`, by its number.
@@ -181,7 +219,12 @@ struct Given {
 impl Given {
     fn command(self, subcommand: &str) -> Result<Command, String> {
         let Given { origin, json, no_measure, admin, file, words } = self;
-        let passwd = (admin, file.is_some());
+        let options =
+            [(json, "--json"), (no_measure, "--no-measure"), (admin, "--admin"), (file.is_some(), "--file FILE")];
+        let takes = |option| OWN_OPTIONS.iter().any(|own| own.option == option && own.of.contains(&subcommand));
+        if let Some((_, option)) = options.iter().find(|(given, option)| *given && !takes(*option)) {
+            return Err(format!("{subcommand} does not take {option}"));
+        }
         let mut words = words.into_iter();
         let command = match subcommand {
             "identify" => {
@@ -204,14 +247,6 @@ impl Given {
         if let Some(word) = words.next() {
             return Err(format!("{subcommand} does not take {}", word.to_string_lossy()));
         }
-        let only = |given: bool, option: &str, subcommands: &[&str]| match given && !subcommands.contains(&subcommand) {
-            true => Err(format!("{subcommand} does not take {option}")),
-            false => Ok(()),
-        };
-        only(json, "--json", &["check", "probe", "identify"])?;
-        only(no_measure, "--no-measure", &["probe"])?;
-        only(passwd.0, "--admin", &["passwd"])?;
-        only(passwd.1, "--file", &["passwd"])?;
         Ok(command)
     }
 }
@@ -240,7 +275,7 @@ mod tests {
     #[test]
     fn wrong_usage_says_which_word_is_wrong() {
         for (line, word) in [
-            ("", "which subcommand"),
+            ("", "a subcommand is missing"),
             ("fly", "fly"),
             ("run fast", "fast"),
             ("run --fast", "--fast"),
@@ -253,6 +288,31 @@ mod tests {
         ] {
             let error = parsed(line).unwrap_err();
             assert!(error.contains(word), "{line}: {error}");
+            let subcommand = line.split(' ').next().filter(|first| !["", "fly"].contains(first));
+            let help = subcommand.map_or("; namecam --help ".to_owned(), |name| format!("; namecam {name} --help "));
+            assert!(error.contains(&help) && error.matches("--help").count() == 1, "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_may_be_asked_for_by_words_too() {
+        assert_eq!(parsed("help"), Ok(Command::Help("")));
+        assert_eq!(parsed("help probe"), Ok(Command::Help("probe")));
+        assert_eq!(parsed("version"), Ok(Command::Version));
+        assert!(parsed("help fly").unwrap_err().contains("no subcommand fly"));
+    }
+
+    #[test]
+    fn every_option_that_a_subcommand_takes_has_a_line_in_its_help_and_in_no_other() {
+        for own in OWN_OPTIONS {
+            for subcommand in SUBCOMMANDS {
+                let words = format!("{} {} x y", subcommand.name, own.option.replace("FILE", "f"));
+                let refused = format!("{} does not take {}", subcommand.name, own.option);
+                let takes = own.of.contains(&subcommand.name);
+                assert_eq!(!parsed(&words).is_err_and(|error| error.starts_with(&refused)), takes, "{words}");
+                let line = format!("\n  {:<26} {}\n", own.option, own.what);
+                assert_eq!(help(subcommand.name).contains(&line), takes, "{words}");
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let command = match cli::parse(std::env::args_os().skip(1)) {
         Ok(command) => command,
-        Err(error) => return fail(&format!("{error}; namecam --help says how it is used"), USAGE),
+        Err(error) => return fail(&error, USAGE),
     };
     let origin = match &command {
         Command::Help(subcommand) => return print(&cli::help(subcommand)),

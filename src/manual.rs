@@ -1,6 +1,6 @@
 //! The man page namecam(1), a loop over the tables that `--help` and the sample ini are made of.
 
-use crate::cli::{CONFIG, OPTIONS, SUBCOMMANDS, USAGE};
+use crate::cli::{CONFIG, OPTIONS, OWN_OPTIONS, SUBCOMMANDS, USAGE};
 use crate::commands::{GOOD, UNUSABLE, WARNINGS};
 use crate::config::keys::KEYS;
 
@@ -56,6 +56,10 @@ pub fn page() -> String {
     let subcommands = SUBCOMMANDS.iter().filter_map(|s| s.help.split_once("\n\n"));
     page += &section("SUBCOMMANDS", subcommands);
     page += &section("OPTIONS", OPTIONS.iter().copied());
+    page += &OWN_OPTIONS
+        .iter()
+        .map(|own| item(own.option, &format!("{}: {}", own.of.join(", "), own.what)))
+        .collect::<String>();
     page += ".SH CONFIGURATION\nOne key a line; a comment is a whole line that begins with ; or #. Relative paths start at \
              the file's folder.\n";
     page += &keys();
@@ -139,7 +143,8 @@ mod tests {
     fn every_subcommand_option_and_key_is_on_the_page() {
         let page = page();
         let tags = SUBCOMMANDS.iter().filter_map(|s| s.help.lines().next());
-        for tag in tags.chain(OPTIONS.iter().map(|(option, _)| *option)) {
+        let options = OPTIONS.iter().map(|(option, _)| *option).chain(OWN_OPTIONS.iter().map(|own| own.option));
+        for tag in tags.chain(options) {
             assert!(page.contains(&format!("\n\\fB{}\\fR\n", escaped(tag))), "{tag}");
         }
         for key in KEYS {
