@@ -47,6 +47,9 @@ impl Eyes {
         config: &Recognition,
         at: Instant,
     ) -> Vec<Sighting> {
+        if *motion == Motion::Everywhere {
+            self.tracks.scatter();
+        }
         let expected = self.tracks.expected(at);
         let faces = self.scanner.find(engine, rgb, &expected, motion, config, at);
         let interval = Duration::from_millis(u64::from(config.interval_ms));

@@ -16,12 +16,19 @@ const MOST_AT_FIRST: f32 = 2.0;
 const CELLS: usize = 3;
 /// More places than that are one place.
 const PLACES: usize = 6;
+/// Where so large a share of the cells has changed it is another picture: a camera woke up, a light went on, a film was cut.
+/// At such cuts 0.85 to 0.97 changed; from look to look in a room or before a head, and as a camera pans, up to 0.46.
+const ANOTHER: f32 = 0.6;
+/// But not where so much changes from look to look as a rule, as before a camera that is carried about: that is no news.
+const RESTLESS: f32 = 0.3;
 
 /// What moved since the last look.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Motion {
     /// Nobody knows: there is nothing to compare with.
     Unknown,
+    /// Everything at once: nothing is where it was.
+    Everywhere,
     /// So many places, in pixels of the frame; none: nothing moved.
     At(Vec<Rect>),
 }
@@ -39,6 +46,8 @@ pub struct Gate {
     reference: Option<Luma>,
     /// The usual difference of a cell where nothing moves.
     noise: f32,
+    /// The share of cells that change as a rule.
+    unrest: f32,
 }
 
 impl Gate {
@@ -61,7 +70,10 @@ impl Gate {
         // The median of the size of gaussian noise is 0.67 of its deviation.
         let limit = (TIMES_NOISE * self.noise / 0.67).max(LEAST);
         let changed: Vec<bool> = differences.iter().map(|difference| *difference > limit).collect();
-        Motion::At(places(&changed, luma.width as usize, size))
+        let share = changed.iter().filter(|changed| **changed).count() as f32 / changed.len() as f32;
+        let is_another = share >= ANOTHER && self.unrest < RESTLESS;
+        self.unrest += FOLLOWS * (share - self.unrest);
+        if is_another { Motion::Everywhere } else { Motion::At(places(&changed, luma.width as usize, size)) }
     }
 
     /// This frame is looked at: later ones are compared with it. `None`: with nothing.
@@ -173,6 +185,27 @@ mod tests {
         assert!(after(room(1, 0, there), &room(2, 0, there)).is_none());
         let Motion::At(places) = after(room(1, 0, there), &room(2, 0, Some([60, 20, 8, 12]))) else { panic!() };
         assert_eq!(places.len(), 2);
+    }
+
+    #[test]
+    fn another_picture_is_told_from_somebody_near_unless_it_is_another_one_at_each_look() {
+        let near = |side: usize| Some([side, 0, 36, 60]);
+        assert!(
+            matches!(after(room(1, 0, None), &room(2, 0, near(0))), Motion::At(_)),
+            "somebody covers nearly half of it"
+        );
+        let dark = Luma { width: 80, height: 60, data: (0..4800).map(|at| (at * 37 % 60) as u8).collect() };
+        let mut gate = Gate::default();
+        gate.remember(Some(dark.clone()));
+        let lit = |look: u32| room(look, 0, near(20));
+        assert_eq!(gate.compare(&lit(0), SIZE), Motion::Everywhere, "the light goes on");
+        let mut another = 1;
+        for look in 1..20 {
+            let (before, now) = if look % 2 == 0 { (dark.clone(), lit(look)) } else { (lit(look), dark.clone()) };
+            gate.remember(Some(before));
+            another += u32::from(gate.compare(&now, SIZE) == Motion::Everywhere);
+        }
+        assert!((2..=5).contains(&another), "{another} of 20");
     }
 
     #[test]

@@ -50,9 +50,14 @@ pub struct Tracks {
 }
 
 impl Tracks {
+    /// It is another picture: whoever was followed may be anywhere on it, and is known by the face alone.
+    pub fn scatter(&mut self) {
+        self.tracks.iter_mut().for_each(|track| track.path.scatter());
+    }
+
     /// Where faces are expected at `at`, those that were missed lately too.
     pub fn expected(&self, at: Instant) -> Vec<Expected> {
-        let known = self.tracks.iter().filter(|track| !is_lost(track, at));
+        let known = self.tracks.iter().filter(|track| !is_lost(track, at) && !track.path.is_scattered());
         known.map(|track| Expected { place: track.path.rect_at(at), was_seen: track.present }).collect()
     }
 
@@ -90,7 +95,7 @@ impl Tracks {
 
     fn assign(&mut self, rgb: &Rgb, faces: &[Rect], at: Instant) {
         let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
-        for (track, known) in self.tracks.iter().enumerate() {
+        for (track, known) in self.tracks.iter().enumerate().filter(|(_, known)| !known.path.is_scattered()) {
             let expected = known.path.rect_at(at);
             for (face, rect) in faces.iter().enumerate() {
                 let iou = rect.iou(expected).max(rect.iou(known.detected));

@@ -31,17 +31,33 @@ pub struct Path {
     size: [f32; 2],
     velocity: [f32; 2],
     at: Instant,
+    /// True when it may be anywhere by now.
+    scattered: bool,
 }
 
 impl Path {
     /// Begins at a box.
     pub fn new(rect: Rect, at: Instant) -> Path {
         let (center, size) = split(rect);
-        Path { center, size, velocity: [0.0; 2], at }
+        Path { center, size, velocity: [0.0; 2], at, scattered: false }
+    }
+
+    /// The next box, wherever it is, is a new beginning.
+    pub fn scatter(&mut self) {
+        self.scattered = true;
+    }
+
+    /// True when nobody can say where it is.
+    pub fn is_scattered(&self) -> bool {
+        self.scattered
     }
 
     /// Takes the box of another look.
     pub fn update(&mut self, rect: Rect, at: Instant) {
+        if self.scattered {
+            *self = Path::new(rect, at);
+            return;
+        }
         let seconds = at.saturating_duration_since(self.at).as_secs_f32();
         let (center, size) = split(rect);
         let expected = self.center_at(at);
@@ -72,6 +88,9 @@ impl Path {
 
     /// True when the face can be in `rect` at `at`, if it was hidden or missed until then.
     pub fn can_reach(&self, rect: Rect, at: Instant) -> bool {
+        if self.scattered {
+            return true;
+        }
         let (center, size) = split(rect);
         let seconds = at.saturating_duration_since(self.at).as_secs_f32();
         let way = (0..2).map(|i| (center[i] - self.center[i]).powi(2)).sum::<f32>().sqrt();

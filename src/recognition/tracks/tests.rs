@@ -173,6 +173,20 @@ fn whoever_moved_too_fast_to_be_followed_keeps_track_and_name_all_the_same() {
 }
 
 #[test]
+fn on_another_picture_she_is_herself_wherever_she_is_and_nobody_inherits_the_name_of_a_place() {
+    let mut room = Room::new();
+    for look in 0..4 {
+        room.look(look * 200, &[(ALICE, 100)]);
+    }
+    room.tracks.scatter();
+    assert!(room.tracks.expected(room.start + Duration::from_millis(800)).is_empty());
+    assert_eq!(names(&room.look(800, &[(STRANGER, 100), (ALICE, 600)])), [(2, None), (1, Some("Alice"))]);
+    // She stands there: she did not fly.
+    let next = room.start + Duration::from_millis(1000);
+    assert!(room.tracks.expected(next).iter().any(|face| face.place == Rect { x: 600, y: 50, w: 100, h: 100 }));
+}
+
+#[test]
 fn what_lies_in_not_does_not_take_over_the_name_of_whoever_is_missed() {
     let poster = [30, 0, 200];
     let mut room = Room::new();
