@@ -199,6 +199,7 @@ impl Enrolment {
                 warnings.push(format!("{} will not be recognised: {why}", draft.name));
             }
             matcher.add(&draft.name, used.iter().map(|picture| (Arc::clone(&picture.file), picture.face.descriptor)));
+            warnings.extend(hygiene::doubt(&used).map(|doubt| format!("{}: {doubt}", draft.name)));
             let (spread, hint) = (hygiene::spread(&used), hygiene::hint(&used));
             people.push(Person { pictures: pictures(&draft, fates), name: draft.name, spread, hint });
         }

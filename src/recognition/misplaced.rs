@@ -1,6 +1,7 @@
 //! Pictures in the wrong folder: those that are far from the rest of their own, and near to somebody else's.
 
 use super::hygiene::{Fate, Usable, distance};
+use std::borrow::Borrow;
 
 /// Two pictures that are further apart are of two people, by dlib's own rule. On LFW, of three pictures of a person
 /// 0.15 % are further from both others; of somebody else's, 98.9 % are.
@@ -19,7 +20,7 @@ const SUSPECTS: usize = 500;
 pub type People<'a> = [(&'a str, &'a [Usable])];
 
 /// Pictures of one person that are alike, as indices.
-type Group = Vec<usize>;
+pub type Group = Vec<usize>;
 
 struct Suspect {
     person: usize,
@@ -75,10 +76,11 @@ fn unlike<'a>(
 }
 
 /// Groups of pictures in each of which one leads to the other by steps of [`UNLIKE`].
-fn alike(pictures: &[Usable]) -> Vec<Group> {
+pub fn alike<P: Borrow<Usable>>(pictures: &[P]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (at, picture) in pictures.iter().take(COMPARED).enumerate() {
-        let like = |group: &Group| group.iter().any(|&other| apart(&pictures[other], picture) <= UNLIKE);
+        let is_like = |other: &usize| apart(pictures[*other].borrow(), picture.borrow()) <= UNLIKE;
+        let like = |group: &Group| group.iter().any(is_like);
         let (joined, others): (Vec<Group>, Vec<Group>) = groups.into_iter().partition(like);
         groups = others;
         groups.push(joined.into_iter().flatten().chain([at]).collect());

@@ -116,3 +116,17 @@ fn a_picture_in_not_that_would_take_a_name_away_is_told() {
                     out if it shows Alice; else more pictures of Alice help";
     assert_eq!(library.roster.warnings, [expected]);
 }
+
+#[test]
+fn a_folder_of_several_people_is_told_and_all_of_it_is_used() {
+    let root = tempfile::tempdir().unwrap();
+    for (file, at) in [("dad", [0, 0]), ("mom", [86, 0]), ("son", [43, 75])] {
+        put(root.path(), &format!("Family/{file}.png"), 80, at);
+    }
+    put(root.path(), "Bob/1.png", 80, [250, 250]);
+    let (library, _) = enrol(root.path(), 5);
+    assert_eq!(verdicts(&library, "Family"), ["used"; 3]);
+    let expected =
+        "Family: Family/dad.png, Family/mom.png and Family/son.png are 0.86 apart or more: is this one person?";
+    assert_eq!(library.roster.warnings, [expected]);
+}
