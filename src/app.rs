@@ -46,6 +46,7 @@ struct Wires {
 pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
     // The file that was found; where nobody named one, a reload must not fall back to defaults while it is being edited.
     let origin = &Origin { file: config.file.clone(), ..origin.clone() };
+    service::share_one_heap();
     // Before any thread starts, so that none is ever interrupted.
     let signals = service::block_signals()?;
     let notify = Notify::new();

@@ -12,6 +12,16 @@ use std::time::{Duration, Instant};
 /// How much less urgent than others, as `nice` has it: not much more, as the encoder may wait for what this thread decodes.
 const PATIENT: libc::c_int = 5;
 
+/// Makes all threads allocate from one heap, before the first of them does. glibc gives them up to eight a processor, and
+/// each keeps the megabytes of a decoded frame, as viewers' threads take turns to decode.
+pub fn share_one_heap() {
+    // SAFETY: mallopt takes two numbers and changes nothing but glibc's own.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// The thread that calls this leaves a busy processor to the others. Where that is refused, all goes on as before.
 pub fn yield_to_others() {
     // On Linux a nice value is a thread's; 0 means the one that calls.
