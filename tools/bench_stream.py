@@ -153,7 +153,7 @@ def settle(namecam, recognising):
 
 
 def watched(start, clip, settings, viewers, seconds):
-    """What so many viewers cost, by the way they come: the picture for all of them, and the writing to each."""
+    """What so many viewers cost: the picture for all of them, and the writing to each."""
     namecam = start(clip, settings)
     try:
         settle(namecam, settings == OVERLAY)
@@ -167,10 +167,9 @@ def watched(start, clip, settings, viewers, seconds):
         read, frames = sum(v.bytes - n for v, n in zip(crowd, taken)), pictures() - frames
         spent = {name: (after[name] - before.get(name, 0)) / frames for name in after if name != "recognition"}
         shown = sum(len(v.ages_ms) - n for v, n in zip(crowd, seen))
-        writes = spent.get("http-answer", 0)
         for viewer in crowd:
             viewer.close()
-        return {"ms_a_frame": round(sum(spent.values()), 3), "of_it_writing": round(writes, 3), "cores": round(sum(spent.values()) * frames / dt / 1000, 4),
+        return {"ms_a_frame": round(sum(spent.values()), 3), "cores": round(sum(spent.values()) * frames / dt / 1000, 4),
                 "least_fps": min(rates, default=None), "picture_bytes": round(read / shown) if shown else None}
     finally:
         namecam.close()

@@ -21,8 +21,11 @@ use track::{Shows, Track};
 
 /// Faces that overlap less than this with where a track is expected are not the same.
 const MIN_IOU: f32 = 0.25;
-/// A face that nobody saw for so long is a new one when it comes back.
+/// A face that nobody saw for so long is a new one when it comes back, if two looks missed it: where a look takes seconds,
+/// it has not been looked for.
 const MAX_ABSENCE: Duration = Duration::from_secs(2);
+/// Nor is it followed when there was no look at all for so long.
+const MAX_GAP: Duration = Duration::from_secs(30);
 /// A face that the detector misses is shown for so long, if its place still looks like it: people turn and blink.
 const COAST: Duration = Duration::from_millis(700);
 /// A track that has a name loses it to another one only if that is nearer by this much.
@@ -116,7 +119,10 @@ impl Tracks {
         for (_, &rect) in free.iter().zip(faces).filter(|(free, _)| **free) {
             self.begin(rgb, rect, at);
         }
-        self.tracks.iter_mut().for_each(|track| track.present = track.seen_at == at);
+        for track in &mut self.tracks {
+            track.present = track.seen_at == at;
+            track.misses = if track.present { 0 } else { track.misses.saturating_add(1) };
+        }
     }
 
     fn begin(&mut self, rgb: &Rgb, rect: Rect, at: Instant) -> &mut Track {
@@ -222,7 +228,8 @@ impl Tracks {
 }
 
 fn is_lost(track: &Track, at: Instant) -> bool {
-    track.over || at.saturating_duration_since(track.seen_at) > MAX_ABSENCE
+    let absence = at.saturating_duration_since(track.seen_at);
+    track.over || (track.misses > 1 && absence > MAX_ABSENCE) || absence > MAX_GAP
 }
 
 fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene) -> Sighting {

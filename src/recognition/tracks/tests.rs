@@ -231,6 +231,7 @@ fn a_face_that_the_detector_misses_stays_for_a_moment_and_comes_back_as_itself()
     assert_eq!(names(&missed(1900)), []);
     assert_eq!(names(&room.look(2200, &[(ALICE, 100)])), [(1, Some("Alice"))]);
     assert_eq!(names(&room.look(2400, &[])), [], "her place is empty");
+    room.look(2600, &[]);
     assert_eq!(names(&room.look(6000, &[(ALICE, 100)])), [(2, Some("Alice"))]);
 }
 
@@ -255,4 +256,22 @@ fn the_box_of_a_walking_face_is_said_where_it_will_be() {
     let ahead = faces[0].rect_after(Duration::from_millis(100)).x - faces[0].rect.x;
     assert!((8..=12).contains(&ahead), "{ahead} pixels in half an interval, at 20 an interval");
     assert_eq!(faces[0].rect_after(Duration::from_secs(9)), faces[0].rect_after(Duration::from_millis(400)));
+}
+
+#[test]
+fn where_a_look_takes_seconds_a_face_is_followed_from_look_to_look_all_the_same() {
+    let mut room = Room::new();
+    let first = room.look(0, &[(ALICE, 100)])[0].track;
+    for s in [7, 14, 30] {
+        let at = room.start + Duration::from_secs(s);
+        assert_eq!(room.tracks.expected(at).len(), 1, "she has not been looked for since");
+        assert_eq!(room.look(s * 1000, &[(ALICE, 100)])[0].track, first);
+    }
+    room.look(37_000, &[]);
+    assert_eq!(room.look(44_000, &[(ALICE, 100)])[0].track, first, "one look may miss her");
+    room.look(51_000, &[]);
+    room.look(58_000, &[]);
+    assert_ne!(room.look(65_000, &[(ALICE, 100)])[0].track, first);
+    let last = room.look(66_000, &[(ALICE, 100)])[0].track;
+    assert_ne!(room.look(100_000, &[(ALICE, 100)])[0].track, last, "nobody looked for half a minute");
 }

@@ -60,6 +60,8 @@ pub struct Track {
     pub detected: Rect,
     /// False while the detector misses it.
     pub present: bool,
+    /// How many looks have missed it since it was seen.
+    pub misses: u32,
     /// The name that the evidence speaks for.
     pub claim: Option<Arc<str>>,
     /// True while it bears that name, which no two tracks do.
@@ -95,6 +97,7 @@ impl Track {
             seen_at: at,
             detected: rect,
             present: true,
+            misses: 0,
             claim: None,
             bears: false,
             over: false,
