@@ -11,7 +11,7 @@ mod press;
 
 use crate::config::Config;
 use crate::frame::{Frame, Jpeg, Moment};
-use crate::health::{Health, lock};
+use crate::health::{Cause, Health, lock};
 use crate::latest::Latest;
 use crate::localtime;
 use crate::overlay::Away;
@@ -177,18 +177,19 @@ impl Desk {
     ) -> Option<Arc<Jpeg>> {
         let why = match error {
             Unprintable::Picture(why) => {
-                stage.health.faults.report("encoder", &why);
+                stage.health.faults.report(Cause::PictureUnencodable, &why);
                 return None;
             }
-            Unprintable::Frame(why) => format!("a frame cannot be decoded: {why}"),
+            Unprintable::Frame(why) => why,
         };
         if std::mem::replace(&mut workshop.bad_frame, self.seen) != self.seen {
             stage.health.corrupt.add();
-            stage.health.faults.report("encoder", &why);
+            stage.health.faults.report(Cause::FrameUndecodable, &why);
         }
         let since = *self.undecodable_since.get_or_insert_with(Instant::now);
         if since.elapsed() > AWAY_AFTER {
             let since = localtime::clock_since(since);
+            let why = format!("a frame cannot be decoded: {why}");
             return self.show_away(stage, workshop, config, &Away { starting: false, why, since });
         }
         None
@@ -204,7 +205,7 @@ impl Desk {
         match workshop.press.print_away(config, says, self.wish) {
             Ok(picture) => Some(Arc::new(Jpeg::new(picture, Moment::now(), false))),
             Err(error) => {
-                stage.health.faults.report("encoder", &error);
+                stage.health.faults.report(Cause::PictureUnencodable, &error);
                 None
             }
         }

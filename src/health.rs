@@ -4,7 +4,7 @@ use crate::ages::Ages;
 mod faults;
 mod reloads;
 
-pub use faults::Faults;
+pub use faults::{Cause, Fault, Faults};
 pub use reloads::Reloads;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -145,7 +145,7 @@ pub struct Pace {
     /// From the start of one look to the next.
     pub interval: Duration,
     /// `None`: as the config says; else why it is less often.
-    pub why: Option<String>,
+    pub slowed: Option<(Cause, String)>,
 }
 
 /// Every number and heartbeat of the program. Stages write, HTTP and the watchdog read.
@@ -312,18 +312,14 @@ impl Health {
         *lock(&self.last_look) = Some(Instant::now());
     }
 
-    /// Recognition looks so often now. That it is less often than it should be is a fault like others: on a busy board it
-    /// comes and goes by the second.
+    /// Recognition looks so often now. Looking less often than the config says is a fault: on a busy board it comes and
+    /// goes by the second.
     pub fn set_pace(&self, pace: Pace) {
-        let mut known = lock(&self.pace);
-        if let (None, Some(why)) = (&known.why, &pace.why) {
-            let kind = why.split(':').next().unwrap_or(why);
-            self.faults.report(
-                "recognition",
-                &format!("looks less often than interval_ms says, {kind}; see pace_why in /api/state"),
-            );
+        let before = std::mem::replace(&mut *lock(&self.pace), pace.clone());
+        let news = pace.slowed.filter(|(cause, _)| before.slowed.is_none_or(|(old, _)| old != *cause));
+        if let Some((cause, why)) = news {
+            self.faults.report(cause, &why);
         }
-        *known = pace;
     }
 
     /// How often recognition looks.
@@ -385,11 +381,12 @@ mod tests {
     fn a_pace_that_comes_and_goes_is_one_fault_however_long_looks_take() {
         let health = Health::default();
         for look in 0..20 {
-            let why = (look % 2 == 0).then(|| format!("behind: a look takes {look} ms"));
-            health.set_pace(Pace { interval: Duration::from_millis(300), why });
+            let why = (Cause::RecognitionBehind, format!("a look takes {look} ms"));
+            let slowed = Some(why).filter(|_| look % 2 == 0);
+            health.set_pace(Pace { interval: Duration::from_millis(300), slowed });
         }
         let faults = health.faults.all();
-        assert_eq!(faults.len(), 1);
-        assert!(faults[0].1 == 10 && faults[0].0.contains("interval_ms says, behind;"), "{faults:?}");
+        assert_eq!((faults.len(), faults[0].count, faults[0].cause), (1, 10, Cause::RecognitionBehind));
+        assert_eq!(faults[0].detail, "a look takes 18 ms");
     }
 }

@@ -49,8 +49,6 @@ const UNSAFE: &[&str] = &[
     "service",
 ];
 
-const MAX_LINES: usize = 400;
-
 /// A Rust file of ours.
 struct Source {
     /// Its path below its root, such as `camera/v4l2.rs`.
@@ -239,23 +237,6 @@ fn of_proc_only_what_the_service_can_see_is_read() {
         }
     }
     hold(&faults, "ProcSubset=pid in systemd/namecam.service hides it: ask the kernel by a system call.");
-}
-
-#[test]
-fn no_file_is_longer_than_a_reader_is_patient() {
-    let mut faults = Vec::new();
-    for folder in ["src", "tests"] {
-        for source in sources(folder) {
-            let lines = source.text.lines().count();
-            if lines > MAX_LINES {
-                faults.push(format!("{folder}/{}: {lines} lines", source.path));
-            }
-        }
-    }
-    hold(
-        &faults,
-        &format!("At most {MAX_LINES}: move a part with a name of its own, or its tests, to a file beside it."),
-    );
 }
 
 const ROUTE_TABLE: [&str; 2] = ["| path | what it is | for |\n| --- | --- | --- |\n", "\nA viewer that is slow"];

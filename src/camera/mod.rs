@@ -10,7 +10,7 @@ pub mod v4l2;
 
 use crate::config::{Camera, Config, Source as Place};
 use crate::frame::{Frame, Moment};
-use crate::health::Health;
+use crate::health::{Cause, Health};
 use crate::jpeg;
 use crate::latest::Latest;
 use crate::pixels::{Format, Raw, check_size};
@@ -255,7 +255,7 @@ impl Thread<'_> {
                     health.corrupt.add();
                     // What will be told for the whole of it is not told for its parts.
                     if source.why_nothing().is_none() {
-                        health.faults.report("camera", &format!("a broken picture: {why}"));
+                        health.faults.report(Cause::BrokenPicture, &why);
                     }
                     if last.elapsed() >= SILENCE {
                         let broken = || format!("only broken pictures for {} s: {why}", SILENCE.as_secs());
@@ -293,7 +293,7 @@ impl Thread<'_> {
             return;
         }
         for news in hints.iter().filter(|hint| !told.iter().any(|old| old == *hint)) {
-            self.stage.health.faults.report("camera", news);
+            self.stage.health.faults.report(Cause::CameraHint, news);
         }
         self.stage.health.set_camera_hint((!hints.is_empty()).then(|| hints.join("; ")));
         *told = hints.into_iter().map(str::to_owned).collect();
@@ -304,7 +304,7 @@ impl Thread<'_> {
         self.stage.health.camera_is_away(&camera.source.public(), &text);
         let cause = error.downcast_ref::<Ended>().map_or(text, |ended| ended.how.clone());
         if self.told.as_ref() != Some(&cause) {
-            self.stage.health.faults.report("camera", &cause);
+            self.stage.health.faults.report(Cause::CameraAway, &cause);
             self.told = Some(cause);
         }
     }

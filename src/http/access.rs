@@ -1,11 +1,12 @@
 //! Who may ask what: the Host check against DNS rebinding, and the passwords.
 
 use super::accounts::{Accounts, Role};
+use super::client::client;
 use super::listener::machine_name;
 use super::message::{Request, Whole};
 use super::penalties::Penalties;
 use crate::config::Config;
-use crate::health::Health;
+use crate::health::{Cause, Health};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
@@ -90,7 +91,7 @@ impl Gate {
                 known.people = Some(Arc::new(People { accounts, proven: Mutex::default() }));
             }
             Err(problems) => {
-                problems.iter().for_each(|problem| self.health.faults.report("http", problem));
+                problems.iter().for_each(|problem| self.health.faults.report(Cause::PasswordFile, problem));
                 known.people.get_or_insert_default();
             }
         }
@@ -157,7 +158,7 @@ impl Gate {
         if let Some(role) = lock(&people.proven).get(&mark) {
             return Ok(*role);
         }
-        let from = who(request);
+        let from = client(request);
         self.may_try(from)?;
         let busy = || Whole::later(503, 5, "Many passwords are being checked; please try again.");
         let _turn = self.checking.wait(QUEUE).ok_or_else(busy)?;
@@ -195,22 +196,12 @@ impl Gate {
     }
 
     fn failed(&self, from: Option<IpAddr>) {
-        self.health.faults.report("http", "a wrong user name or password");
+        self.health.faults.report(Cause::WrongPassword, "");
         let Some(from) = from else { return };
         if lock(&self.penalties).note(from, Instant::now()) {
             log::warn!("http: a wrong user name or password from {from}; from there no more of them are told");
         }
     }
-}
-
-/// Who tries a password. A proxy on this machine speaks for others and puts the one who asked it last; nobody else is
-/// believed, as anybody can send such a header.
-fn who(request: &Request) -> Option<IpAddr> {
-    let peer = request.peer?.to_canonical();
-    let mut headers = request.headers.iter().rev();
-    let forwarded = headers.find(|(name, _)| peer.is_loopback() && name.eq_ignore_ascii_case("X-Forwarded-For"));
-    let last = forwarded.and_then(|(_, list)| list.rsplit(',').next()?.trim().parse::<IpAddr>().ok());
-    Some(last.map_or(peer, |last| last.to_canonical()))
 }
 
 /// Without a password file who asks on the machine itself is admin, and `open` or loopback makes a viewer.

@@ -1,7 +1,8 @@
 //! [`Penalties`]: who gave wrong passwords, and for how long such a one must wait.
 
+use super::client::network;
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// So many wrong passwords may come from an address before it must wait.
@@ -28,7 +29,7 @@ struct Record {
 impl Penalties {
     /// How long `who` must wait at `now`; `None` when it may try.
     pub fn left(&mut self, who: IpAddr, now: Instant) -> Option<Duration> {
-        let who = one(who);
+        let who = network(who);
         let record = self.records.get(&who).filter(|record| record.count >= TRIES)?;
         let left = PENALTY.saturating_sub(now.duration_since(record.last));
         if left.is_zero() {
@@ -40,7 +41,7 @@ impl Penalties {
 
     /// Takes a wrong password down. True when it is worth a line that names `who`.
     pub fn note(&mut self, who: IpAddr, now: Instant) -> bool {
-        let who = one(who);
+        let who = network(who);
         if self.records.len() >= REMEMBERED && !self.records.contains_key(&who) {
             // The one who has waited longest: others must not shorten the wait of one who tries now.
             let oldest = self.records.iter().min_by_key(|(_, record)| record.last).map(|(who, _)| *who);
@@ -54,18 +55,7 @@ impl Penalties {
 
     /// Forgets what `who` did: the password was right.
     pub fn forgive(&mut self, who: IpAddr) {
-        self.records.remove(&one(who));
-    }
-}
-
-/// What counts as one client: an address. Of IPv6 a network of 64 bits, as whoever has one address of it has them all;
-/// but on a link every machine has one of the same network.
-fn one(who: IpAddr) -> IpAddr {
-    match who.to_canonical() {
-        IpAddr::V6(ip) if !ip.is_unicast_link_local() && !ip.is_loopback() => {
-            Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into()
-        }
-        ip => ip,
+        self.records.remove(&network(who));
     }
 }
 

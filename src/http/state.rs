@@ -3,7 +3,7 @@
 use super::Stage;
 use super::accounts::Role;
 use crate::ages::{Figures, SinceStart};
-use crate::health::{Health, Heartbeat};
+use crate::health::{Fault, Health, Heartbeat};
 use crate::sighting::{Sightings, round3};
 use crate::tiers::Wish;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> Value {
             "generation": roster.generation,
             "still": health.still.get(),
             "pace_ms": health.pace().interval.as_millis() as u64,
-            "pace_why": health.pace().why,
+            "pace_why": health.pace().slowed.map(|(_, why)| why),
             "threshold_why": roster.threshold.as_ref().map(|threshold| &threshold.why),
             "expected": roster.threshold.as_ref().map(|threshold| json!({
                 "strangers_named": threshold.strangers_named.map(round4),
@@ -74,7 +74,21 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> Value {
         "faces": faces(current(stage).as_deref(), role),
         "reloads": health.reloads.ended(),
         "reload_error": health.reloads.error(),
+        "faults": faults(health, role),
     })
+}
+
+/// What went wrong since the start. A detail may name files, which are for admins.
+fn faults(health: &Health, role: Role) -> Vec<Value> {
+    let shown = |fault: Fault| {
+        json!({
+            "cause": fault.cause.as_str(),
+            "count": fault.count,
+            "last_s": fault.last.elapsed().as_secs(),
+            "detail": (role == Role::Admin).then_some(fault.detail),
+        })
+    };
+    health.faults.all().into_iter().map(shown).collect()
 }
 
 /// True while pictures of the gallery are taken in; before the first one, also while the models are opened for that.
@@ -203,7 +217,7 @@ pub fn metrics(stage: &Stage) -> String {
     page.histograms("picture_age_seconds", "how long each step of a picture's way took", health);
     heartbeats(&mut page, health);
     let faults = health.faults.all();
-    let labels: Vec<_> = faults.iter().map(|(cause, count)| ([("cause", cause.as_str())], *count)).collect();
+    let labels: Vec<_> = faults.iter().map(|fault| ([("cause", fault.cause.as_str())], fault.count)).collect();
     let samples: Vec<_> = labels.iter().map(|(labels, count)| (&labels[..], *count)).collect();
     page.labelled("faults_total", "what went wrong, by cause", "counter", &samples);
     page.0

@@ -1,6 +1,6 @@
 //! How often to look: as the config says, and less often while the board is hot or cannot keep up.
 
-use crate::health::Pace;
+use crate::health::{Cause, Pace};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -63,12 +63,14 @@ impl Pacer {
         let least = if wanted.is_zero() { Duration::ZERO } else { usual.div_f32(SHARE) };
         if let Some(Heat { zone, celsius, times }) = &self.hot {
             let interval = wanted.max(usual) * *times;
-            return Pace { interval, why: Some(format!("hot: {zone} is at {celsius:.0} \u{b0}C")) };
+            let why = format!("hot: {zone} is at {celsius:.0} \u{b0}C");
+            return Pace { interval, slowed: Some((Cause::RecognitionHot, why)) };
         }
         if least > wanted {
-            return Pace { interval: least, why: Some(format!("behind: a look takes {} ms", usual.as_millis())) };
+            let why = format!("behind: a look takes {} ms", usual.as_millis());
+            return Pace { interval: least, slowed: Some((Cause::RecognitionBehind, why)) };
         }
-        Pace { interval: wanted, why: None }
+        Pace { interval: wanted, slowed: None }
     }
 }
 
@@ -141,12 +143,18 @@ mod tests {
 
     #[test]
     fn a_cool_board_looks_as_often_as_it_is_told_and_a_hot_one_less_often() {
-        assert_eq!(pace("cpu-thermal", "65000", None), Pace { interval: WANTED, why: None });
+        assert_eq!(pace("cpu-thermal", "65000", None), Pace { interval: WANTED, slowed: None });
         assert_eq!(pace("cpu-thermal", "76000", None).interval, WANTED * 2);
         let hot = pace("CPU-therm", "91000", Some("90500"));
-        assert_eq!(hot, Pace { interval: WANTED * 4, why: Some("hot: CPU-therm is at 91 \u{b0}C".into()) });
-        assert_eq!(pace("iwlwifi_1", "99000", None).why, None, "the wireless card is not the processor");
-        assert_eq!(pace("cpu-thermal", "rubbish", Some("x")).why, None);
+        assert_eq!(
+            hot,
+            Pace {
+                interval: WANTED * 4,
+                slowed: Some((Cause::RecognitionHot, "hot: CPU-therm is at 91 \u{b0}C".into()))
+            }
+        );
+        assert_eq!(pace("iwlwifi_1", "99000", None).slowed, None, "the wireless card is not the processor");
+        assert_eq!(pace("cpu-thermal", "rubbish", Some("x")).slowed, None);
     }
 
     #[test]
@@ -154,23 +162,23 @@ mod tests {
         let board = board("cpu-thermal", "75200", None);
         let mut pacer = Pacer::new(board.path());
         let start = Instant::now();
-        assert!(pacer.interval(WANTED, QUICK, start).why.is_some());
+        assert!(pacer.interval(WANTED, QUICK, start).slowed.is_some());
         let temp = board.path().join("thermal_zone0/temp");
         std::fs::write(&temp, "74000").unwrap();
-        assert!(pacer.interval(WANTED, QUICK, start + READ_EVERY).why.is_some());
+        assert!(pacer.interval(WANTED, QUICK, start + READ_EVERY).slowed.is_some());
         std::fs::write(&temp, "71000").unwrap();
-        assert_eq!(pacer.interval(WANTED, QUICK, start + READ_EVERY * 2).why, None);
+        assert_eq!(pacer.interval(WANTED, QUICK, start + READ_EVERY * 2).slowed, None);
     }
 
     #[test]
     fn a_look_that_takes_longer_than_the_interval_leaves_time_for_others() {
         let mut pacer = Pacer::new(Path::new("/nowhere"));
         let slow = Duration::from_millis(350);
-        assert_eq!(pacer.interval(WANTED, slow, Instant::now()).why, None, "one slow look is none");
+        assert_eq!(pacer.interval(WANTED, slow, Instant::now()).slowed, None, "one slow look is none");
         let behind = (0..40).map(|_| pacer.interval(WANTED, slow, Instant::now())).last().unwrap();
         assert!((495..=500).contains(&behind.interval.as_millis()), "{behind:?}");
-        assert!(behind.why.is_some_and(|why| why.starts_with("behind: a look takes 3")));
+        assert!(behind.slowed.is_some_and(|(_, why)| why.starts_with("behind: a look takes 3")));
         let flat_out = pacer.interval(Duration::ZERO, Duration::from_millis(350), Instant::now());
-        assert_eq!(flat_out, Pace { interval: Duration::ZERO, why: None });
+        assert_eq!(flat_out, Pace { interval: Duration::ZERO, slowed: None });
     }
 }

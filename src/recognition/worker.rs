@@ -9,7 +9,7 @@ use super::progress::Progress;
 use super::{Opened, open};
 use crate::config::{Config, Recognition};
 use crate::frame::Frame;
-use crate::health::Health;
+use crate::health::{Cause, Health};
 use crate::latest::Latest;
 use crate::roster::Roster;
 use crate::sighting::Sightings;
@@ -173,7 +173,7 @@ impl<'a> Worker<'a> {
 
     fn report_unsaved(&self, written: std::io::Result<()>) {
         if let Err(error) = written {
-            self.stage.health.faults.report("gallery", &format!("the cache of descriptors cannot be written: {error}"));
+            self.stage.health.faults.report(Cause::CacheUnwritable, &error.to_string());
         }
     }
 
@@ -296,7 +296,7 @@ impl<'a> Worker<'a> {
         let rgb = match frame.rgb() {
             Ok(rgb) => rgb,
             Err(error) => {
-                self.stage.health.faults.report("recognition", &format!("a frame cannot be decoded: {error}"));
+                self.stage.health.faults.report(Cause::LookUndecodable, &error);
                 return;
             }
         };

@@ -10,6 +10,7 @@ mod wishes;
 use super::*;
 use crate::evidence::Evidence;
 use crate::frame::Jpeg;
+use crate::health::Cause;
 use crate::roster::{Person, Picture};
 use crate::sighting::{Near, Rect, Sighting, State};
 use crate::tiers::tests::Idle;
@@ -237,7 +238,7 @@ fn a_reload_takes_new_passwords_and_a_bad_file_changes_nothing() {
     std::fs::write(&file, "rubbish\n").unwrap();
     reload();
     assert_eq!(status(&site, &login("/", LAN, "anna:new")), 200);
-    assert!(site.stage.health.faults.all().iter().any(|(cause, _)| cause.contains("line 1")));
+    assert!(site.stage.health.faults.all().iter().any(|fault| fault.detail.contains("line 1")));
 }
 
 #[test]
@@ -256,11 +257,12 @@ fn keys(value: &Value) -> Vec<&str> {
 fn state_has_the_shape_that_scripts_rely_on() {
     let site = site(|config| config.http.open = true);
     site.stage.sightings.publish(Arc::new(faces()));
+    site.stage.health.faults.report(Cause::CameraAway, "/dev/video0 is gone");
     let ask = |peer| serde_json::from_str::<Value>(&body(&whole(&site, &request("GET", "/api/state", peer)))).unwrap();
     let state = ask(LAN);
     assert_eq!(
         keys(&state),
-        ["version", "uptime_s", "camera", "recognition", "stream", "faces", "reloads", "reload_error"]
+        ["version", "uptime_s", "camera", "recognition", "stream", "faces", "reloads", "reload_error", "faults"]
     );
     let camera = [
         "source", "online", "format", "width", "height", "fps", "frames", "dropped", "corrupt", "age_ms", "error",
@@ -303,6 +305,9 @@ fn state_has_the_shape_that_scripts_rely_on() {
             "watching"
         ]
     );
+    let fault = json!({"cause": "camera: no pictures", "count": 1, "last_s": 0, "detail": null});
+    assert_eq!(state["faults"], json!([fault]));
+    assert_eq!(ask("127.0.0.1")["faults"][0]["detail"], json!("/dev/video0 is gone"));
     let ages = &state["stream"]["age_ms"];
     assert_eq!(keys(ages), ["published", "encoded", "written", "total"]);
     assert_eq!(ages["total"], json!({"p50": null, "p95": null, "p99": null, "max": null}));
@@ -387,9 +392,9 @@ fn healthz_says_what_hangs_and_a_camera_that_is_away_is_healthy() {
 #[test]
 fn every_line_of_the_metrics_is_one_that_prometheus_reads() {
     let site = site(|_| {});
-    site.stage.health.faults.report("camera", "said \"no\" \\ and\nleft");
+    site.stage.health.faults.report(Cause::CameraAway, "said \"no\" \\ and\nleft");
     let text = body(&whole(&site, &request("GET", "/metrics", "127.0.0.1")));
-    assert!(text.contains("namecam_faults_total{cause=\"camera: said \\\"no\\\" \\\\ and\\nleft\"} 1\n"), "{text}");
+    assert!(text.contains("namecam_faults_total{cause=\"camera: no pictures\"} 1\n"), "{text}");
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').unwrap();
         assert!(name.starts_with("namecam_"), "{line}");
