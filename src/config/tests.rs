@@ -42,6 +42,89 @@ fn the_sample_ini_is_generated_from_the_table_and_loads_as_the_defaults() {
     assert_eq!(config, Config::defaults(&folder));
 }
 
+/// Values that some reader of ini files takes for more than themselves.
+const ODD: &[&str] = &[
+    "",
+    "\\",
+    "x \\",
+    "x \\\\",
+    "x \\\\\\",
+    "\\n",
+    "C:\\Windows",
+    "\"",
+    "'",
+    "\"a",
+    "a\"",
+    "'a' b",
+    "\"a\"",
+    "a = b",
+    "=",
+    "==",
+    "a == b",
+    "a : b",
+    ":",
+    "x # y",
+    "x ; y",
+    "x;y#z",
+    "[http]",
+    "a [b]",
+    "]",
+    "a]",
+    "%s ${x} $x",
+    "\\x41",
+    "a\tb",
+    "\u{a0}x",
+    "값 \\",
+    "x\u{2028}y",
+    "=\\",
+    "\"\\",
+    "'\\",
+    "#\\",
+    "; \\",
+];
+
+#[test]
+fn no_value_changes_the_next_key_and_each_is_what_stands_on_its_line() {
+    let read = |text: &str| {
+        let mut problems = Problems::default();
+        let settings = text::read(Path::new("/x/namecam.ini"), text.as_bytes(), &mut problems);
+        assert_eq!(problems, Problems::default(), "{text:?}");
+        settings.into_iter().map(|s| (s.key.path(), s.value)).collect::<Vec<_>>()
+    };
+    for odd in ODD {
+        for key in KEYS {
+            for next in KEYS.iter().filter(|next| !std::ptr::eq(*next, key)) {
+                for end in ["\n", "\r\n"] {
+                    let lines = [format!("[{}]", key.section), format!("{} = {odd}", key.name)];
+                    let next_lines = [format!("[{}]", next.section), format!("{} = value", next.name), String::new()];
+                    let text = lines.into_iter().chain(next_lines).collect::<Vec<_>>().join(end);
+                    let expected = [(key.path(), odd.trim().to_owned()), (next.path(), "value".to_owned())];
+                    assert_eq!(read(&text), expected, "{text:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_value_that_ends_in_a_backslash_leaves_the_password_on() {
+    let text = "[camera]\nsource = pipe:cat x \\\n[http]\npassword_file = users\nbind = 0.0.0.0:5000\n";
+    let config = load(text).unwrap();
+    assert!(config.http.password_file.is_some_and(|file| file.ends_with("users")));
+    assert_eq!(
+        (config.camera.source, config.http.open),
+        (Source::Pipe(["cat", "x", "\\"].map(str::to_owned).into()), false)
+    );
+}
+
+#[test]
+fn a_control_character_is_a_problem_and_starts_no_other_key() {
+    let told = complaints("[camera]\nsource = pipe:cat x\rfps = 3\n[http]\nopen = no\u{b}\u{85}x\n; bell \u{7}\n");
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert!(told[0].starts_with("namecam.ini:2: contains the control character \\u{d}"), "{told:#?}");
+    assert!(load("[camera]\r\nfps\t=\t3\r\n").is_ok_and(|config| config.camera.fps == 3));
+}
+
 #[test]
 fn all_problems_are_told_at_once_with_line_key_and_range() {
     let text = "fps = 3\n[camera]\nfps = 9000\nfsp = 1\nwidth = wide\nwidth = 640\njust words\n[kamera]\nfps = 1\n";

@@ -1,5 +1,5 @@
-//! From the text of an ini file to [`Setting`]s. `rust-ini` parses; it knows no lines, stops at the first error
-//! and takes what is no key of ours, so a scan of the same text finds the lines and everything that is wrong.
+//! From the text of an ini file to [`Setting`]s. Lines are told apart here, because rust-ini knows no lines, joins some of
+//! them and stops at the first error; rust-ini reads each `key = value` line by itself, so no line changes another one.
 
 use super::keys::{KEYS, Key, find};
 use super::{Problems, without_secrets};
@@ -24,25 +24,20 @@ pub fn read(file: &Path, bytes: &[u8], problems: &mut Problems) -> Vec<Setting> 
         problems.add(&format!("{shown}:{line}"), "not UTF-8 text: save the file as UTF-8");
         return Vec::new();
     };
-    let found = scan(&shown.to_string(), text.trim_start_matches('\u{feff}'), problems);
-    let values = parse(&found);
     let base = std::path::absolute(file).ok().and_then(|f| f.parent().map(Path::to_owned)).unwrap_or_default();
-    let settings = found.into_iter().zip(values);
-    settings.map(|(f, value)| Setting { key: f.key, value, place: f.place, base: base.clone() }).collect()
+    scan(&shown.to_string(), text.trim_start_matches('\u{feff}'), &base, problems)
 }
 
-struct Found {
-    key: &'static Key,
-    place: String,
-    line: String,
-}
-
-fn scan(file: &str, text: &str, problems: &mut Problems) -> Vec<Found> {
+fn scan(file: &str, text: &str, base: &Path, problems: &mut Problems) -> Vec<Setting> {
     let mut section: Option<String> = None;
     let mut known_section = false;
-    let mut found: Vec<Found> = Vec::new();
+    let mut settings: Vec<Setting> = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let (place, line) = (format!("{file}:{}", number + 1), line.trim());
+        if let Some(control) = line.chars().find(|c| c.is_control() && *c != '\t') {
+            problems.add(&place, format!("contains the control character {}: remove it", control.escape_unicode()));
+            continue;
+        }
         if line.is_empty() || line.starts_with([';', '#']) {
             continue;
         }
@@ -69,32 +64,25 @@ fn scan(file: &str, text: &str, problems: &mut Problems) -> Vec<Found> {
                     let (meant, keys) = (did_you_mean(name, keys_of(section)), keys_of(section).join(", "));
                     problems.add(&place, format!("[{section}] {name}: no such key; {meant}there are {keys}"));
                 }
-                Some(key) => match found.iter().find(|f| std::ptr::eq(f.key, key)) {
-                    Some(first) => {
+                Some(key) => match (settings.iter().find(|s| std::ptr::eq(s.key, key)), value(line, name)) {
+                    (Some(first), _) => {
                         let what = format!("[{section}] {name}: stands twice, first at {}", first.place);
                         problems.add(&place, what);
                     }
-                    None => found.push(Found { key, place, line: line.to_owned() }),
+                    (None, Some(value)) => settings.push(Setting { key, value, place, base: base.to_owned() }),
+                    (None, None) => problems.add(&place, format!("[{section}] {name}: its value cannot be read")),
                 },
             },
         }
     }
-    found
+    settings
 }
 
-/// The values of the lines that the scan let through, by rust-ini.
-fn parse(found: &[Found]) -> Vec<String> {
-    let mut clean = String::new();
-    for line in found {
-        clean += &format!("[{}]\n{}\n", line.key.section, line.line);
-    }
+/// The value of the key `name` on a line `name = value`. Quotes and backslashes stand for themselves.
+fn value(line: &str, name: &str) -> Option<String> {
     let options = ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
-    let ini = Ini::load_from_str_opt(&clean, options).unwrap_or_default();
-    let value = |f: &Found| {
-        let sections = ini.section_all(Some(f.key.section));
-        sections.into_iter().find_map(|section| section.get(f.key.name)).unwrap_or_default().trim().to_owned()
-    };
-    found.iter().map(value).collect()
+    let ini = Ini::load_from_str_opt(line, options).ok()?;
+    ini.general_section().get(name).map(|value| value.trim().to_owned())
 }
 
 /// Reads `section.key=value` of `--set`.
