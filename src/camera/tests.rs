@@ -64,6 +64,9 @@ fn wait_for(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+/// Before the longest pause is over, however busy the machine is.
+const IN_A_PAUSE: Duration = Duration::from_millis(2500);
+
 fn faults(stage: &Stage) -> Vec<(Cause, u64, String)> {
     stage.health.faults.all().into_iter().map(|fault| (fault.cause, fault.count, fault.detail)).collect()
 }
@@ -106,13 +109,14 @@ fn pauses_grow_to_three_seconds_and_end_at_once_for_a_new_source() {
     };
     with_thread(open, |stage| {
         let count = || times.lock().unwrap().len();
-        wait_for("four tries", || count() >= 4);
+        wait_for("five tries", || count() >= 5);
         let pauses: Vec<u128> = times.lock().unwrap().windows(2).map(|w| (w[1] - w[0]).as_millis()).collect();
-        assert!((450..900).contains(&pauses[0]) && (950..1500).contains(&pauses[1]), "{pauses:?}");
+        let least = [450, 950, 1950];
+        assert!(pauses.iter().zip(least).all(|(pause, least)| *pause >= least), "{pauses:?}");
         stage.config.publish(config(|camera| camera.width = 64));
         let changed = Instant::now();
         wait_for("the new source", || stage.health.camera_online());
-        assert!(changed.elapsed() < Duration::from_secs(1));
+        assert!(changed.elapsed() < IN_A_PAUSE, "{:?}", changed.elapsed());
         // One fault, however often it was tried.
         assert_eq!(faults(stage), [(Cause::CameraAway, 1, "there is no such device".to_owned())]);
     });
@@ -130,11 +134,11 @@ fn a_device_that_comes_back_is_noticed_at_once_however_long_the_pause_has_become
     };
     with_thread(open, |stage| {
         stage.config.publish(config(|camera| camera.source = Place::Device(node.clone())));
-        wait_for("long pauses", || tries.load(std::sync::atomic::Ordering::Relaxed) >= 4);
+        wait_for("long pauses", || tries.load(std::sync::atomic::Ordering::Relaxed) >= 5);
         std::fs::write(&node, "").unwrap();
         let come = Instant::now();
         wait_for("pictures", || stage.health.camera_online());
-        assert!(come.elapsed() < Duration::from_millis(700), "{:?}", come.elapsed());
+        assert!(come.elapsed() < IN_A_PAUSE, "{:?}", come.elapsed());
     });
 }
 
