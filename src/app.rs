@@ -1,5 +1,6 @@
 //! The wiring: makes the hand-offs, starts, names and joins the threads, owns reload, watchdog and stop.
 
+use crate::cli::FAULT;
 use crate::config::{Config, Origin};
 use crate::encoder::{self, Encoder};
 use crate::frame::Frame;
@@ -17,8 +18,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long threads have to end: less than the second that is promised, and a look at a frame may take longer.
+/// How long threads have to end after SIGTERM. The camera's needs most of it for a program that does not end when it is told
+/// to. What is left of the second that is promised is the kernel's, which takes back the memory of a look: gigabytes at worst.
 const STOP_WITHIN: Duration = Duration::from_millis(600);
+/// The name of the thread that knows dlib.
+const RECOGNITION: &str = "recognition";
 /// How often the status that `systemctl status` shows is renewed.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 /// How long the own port may take to answer: less than the second within which a signal ends the program.
@@ -42,19 +46,25 @@ struct Wires {
 /// Runs until a signal says stop.
 ///
 /// # Errors
-/// When it cannot start: the port is taken, the accounts are unreadable, a thread cannot be made.
+/// When it cannot start: the port is taken, or the accounts are unreadable. It does not return once its threads have
+/// started, but ends the process.
 pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
     // The file that was found; where nobody named one, a reload must not fall back to defaults while it is being edited.
     let origin = &Origin { file: config.file.clone(), ..origin.clone() };
     service::share_one_heap();
+    let stop = Arc::<Stop>::default();
     // Before any thread starts, so that none is ever interrupted.
-    let signals = service::block_signals()?;
+    let signals = service::block_signals(Arc::clone(&stop), STOP_WITHIN)?;
     let notify = Notify::new();
     let server = http::Server::bind(&config)?;
     let address = server.local_addr();
     log::info!("encoder: {}", config.stream.encoder.as_str());
-    let wires = Wires::new(config);
-    let threads = wires.start(server)?;
+    let wires = Wires::new(config, stop);
+    // From here on only `_exit`: a thread of those that have started may be at work in a library.
+    let threads = wires.start(server).unwrap_or_else(|error| {
+        logging::tell(&format!("namecam: {error:#}"));
+        service::exit_now(1)
+    });
     logging::tell(&format!("listening on http://{address}/"));
     notify.ready(&wires.status());
     let mut watchdog = Watchdog::new();
@@ -65,10 +75,7 @@ pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
             Some(Event::Reload) => wires.reload(origin, &notify),
             None => {}
         }
-        if let Some(thread) = threads.iter().find(|thread| thread.is_finished()) {
-            let name = thread.thread().name().unwrap_or("?").to_owned();
-            anyhow::bail!("the {name} thread has ended by itself; that is a fault in namecam");
-        }
+        leave_if_one_has_ended(&threads, &wires.stop, &notify);
         watchdog.feed_when_due(&wires.health, address, &notify);
         if Instant::now() >= next_status {
             next_status = Instant::now() + STATUS_EVERY;
@@ -77,23 +84,38 @@ pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
     }
     log::info!("stopping");
     notify.stopping();
-    wires.stop.set();
-    let deadline = Instant::now() + STOP_WITHIN;
-    while threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(10));
+    // Not recognition's: dlib cannot be interrupted, and a look that is cut off leaves nothing behind. Who takes longer than
+    // STOP_WITHIN is not waited for either: the thread of the signals ends the process then.
+    let joined = |thread: &&JoinHandle<()>| thread.thread().name() != Some(RECOGNITION);
+    while threads.iter().filter(joined).any(|thread| !thread.is_finished()) {
+        std::thread::sleep(Duration::from_millis(5));
     }
-    // dlib cannot be interrupted and destructors of a hung thread never run: the process is what ends.
     service::exit_now(0)
 }
 
+/// Ends the process when a thread has ended by itself, which none does before a stop. Not by way of `main`: its exit handlers
+/// would take from dlib what another thread works with.
+fn leave_if_one_has_ended(threads: &[JoinHandle<()>], stop: &Stop, notify: &Notify) {
+    let Some(ended) = threads.iter().find(|thread| thread.is_finished()) else { return };
+    // In this order: whatever ends because of a stop ends after it is set.
+    if stop.is_set() {
+        return;
+    }
+    let what = format!("the {} thread has ended by itself", ended.thread().name().unwrap_or("?"));
+    log::error!("{what}; that is a fault in namecam");
+    notify.status(&what);
+    notify.stopping();
+    service::exit_now(FAULT.into())
+}
+
 impl Wires {
-    fn new(config: Config) -> Wires {
+    fn new(config: Config, stop: Arc<Stop>) -> Wires {
         let encoder = encoder::Stage {
             config: Arc::new(Latest::with(config)),
             frames: Arc::default(),
             sightings: Arc::default(),
             health: Arc::default(),
-            stop: Arc::default(),
+            stop,
         };
         Wires {
             config: Arc::clone(&encoder.config),
@@ -134,7 +156,7 @@ impl Wires {
         Ok(vec![
             thread("http", move || http::run(server, http))?,
             thread("camera", move || camera::run(&camera))?,
-            thread("recognition", move || {
+            thread(RECOGNITION, move || {
                 service::yield_to_others();
                 recognition::run(&recognition);
             })?,
@@ -219,5 +241,42 @@ impl Watchdog {
             return;
         }
         self.next = Instant::now() + TRY_AGAIN.min(interval);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    /// Set in the process that a test starts of itself, as that process ends.
+    const CHILD: &str = "NAMECAM_TEST_CHILD";
+
+    /// The exit status of `test` when it is run in a process of its own.
+    fn again(test: &str, child: &str) -> Option<i32> {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([&format!("app::tests::{test}"), "--exact", "--test-threads=1"]).env(CHILD, child);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().code()
+    }
+
+    #[test]
+    fn a_thread_that_ends_by_itself_ends_the_process_with_70_while_others_are_at_work() {
+        const THIS: &str = "a_thread_that_ends_by_itself_ends_the_process_with_70_while_others_are_at_work";
+        let Ok(child) = std::env::var(CHILD) else {
+            assert_eq!(again(THIS, "by itself"), Some(70));
+            assert_eq!(again(THIS, "after a stop"), Some(0), "that is no fault");
+            return;
+        };
+        let stop = Arc::<Stop>::default();
+        if child == "after a stop" {
+            stop.set();
+        }
+        let hangs = thread(RECOGNITION, || std::thread::sleep(Duration::from_secs(60))).unwrap();
+        let ends = thread("camera", || ()).unwrap();
+        while !ends.is_finished() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        leave_if_one_has_ended(&[hangs, ends], &stop, &Notify::new());
+        service::exit_now(0)
     }
 }

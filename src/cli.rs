@@ -23,6 +23,8 @@ pub enum Command {
 
 /// Wrong usage, as in sysexits.h.
 pub const USAGE: u8 = 64;
+/// A fault in the program itself, as in sysexits.h.
+pub const FAULT: u8 = 70;
 /// A bad config, as in sysexits.h; systemd does not restart on it.
 pub const CONFIG: u8 = 78;
 

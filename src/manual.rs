@@ -1,6 +1,6 @@
 //! The man page namecam(1), a loop over the tables that `--help` and the sample ini are made of.
 
-use crate::cli::{CONFIG, OPTIONS, OWN_OPTIONS, SUBCOMMANDS, USAGE};
+use crate::cli::{CONFIG, FAULT, OPTIONS, OWN_OPTIONS, SUBCOMMANDS, USAGE};
 use crate::commands::{GOOD, UNUSABLE, WARNINGS};
 use crate::config::keys::KEYS;
 
@@ -9,6 +9,7 @@ const EXIT_STATUS: &[(u8, &str)] = &[
     (WARNINGS, "check: usable, with warnings. identify: some picture was not readable. Else: it failed, and says why."),
     (UNUSABLE, "check: no usable model or gallery. identify: no models, or a gallery that cannot be read."),
     (USAGE, "Wrong usage."),
+    (FAULT, "run, demo: a part of namecam has ended by itself. That is a fault in namecam; the log says which part."),
     (CONFIG, "The config is wrong. Every problem is told, with its line."),
 ];
 

@@ -1,11 +1,12 @@
 //! What makes the program a service: signals, systemd's notifications and its watchdog.
 
+use crate::stop::Stop;
 use anyhow::Context;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,13 +23,31 @@ pub fn share_one_heap() {
     }
 }
 
+/// The thread that called [`yield_to_others`]; 0 before that.
+static PATIENT_THREAD: AtomicI32 = AtomicI32::new(0);
+
 /// The thread that calls this leaves a busy processor to the others. Where that is refused, all goes on as before.
 pub fn yield_to_others() {
     // On Linux a nice value is a thread's; 0 means the one that calls.
     // SAFETY: no pointers.
-    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, PATIENT) };
+    let result = unsafe {
+        PATIENT_THREAD.store(libc::gettid(), Relaxed);
+        libc::setpriority(libc::PRIO_PROCESS, 0, PATIENT)
+    };
     if result != 0 {
         log::debug!("no lower priority for this thread: {}", std::io::Error::last_os_error());
+    }
+}
+
+/// The thread that called [`yield_to_others`] is as urgent as the one that calls this. At the end it may be the last one, and
+/// the last one gives the memory back, in the kernel. Where that is refused (the unit's LimitNICE allows it), it takes longer.
+pub fn yield_no_more() {
+    let thread = PATIENT_THREAD.load(Relaxed);
+    if thread != 0 {
+        // SAFETY: no pointers; the number is a thread's of this process, as recognition's ends with the process only.
+        unsafe {
+            libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, libc::getpriority(libc::PRIO_PROCESS, 0))
+        };
     }
 }
 
@@ -56,12 +75,14 @@ pub struct Signals {
 /// Blocks SIGTERM, SIGINT and SIGHUP in this thread and so in every thread that it starts later, and starts the one
 /// thread that takes them. First thing in `main`: a thread that is older than this call could still be interrupted.
 ///
+/// The first SIGTERM or SIGINT sets `stop` for every thread, and `within` later the process ends with exit status 0,
+/// whatever its threads do: the one that asks [`Signals::wait`] may wait for a disk at that time.
 /// A second SIGTERM or SIGINT ends the process there and then, with 128 and the number as its exit code.
 /// Programs started from here inherit the blocked signals unless they are given an empty mask.
 ///
 /// # Errors
 /// When the handlers or the thread cannot be had.
-pub fn block_signals() -> anyhow::Result<Signals> {
+pub fn block_signals(stop: Arc<Stop>, within: Duration) -> anyhow::Result<Signals> {
     const TAKEN: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
     mask(libc::SIG_BLOCK, &TAKEN).context("signals cannot be blocked")?;
     let mut incoming = signal_hook::iterator::Signals::new(TAKEN).context("signals cannot be taken")?;
@@ -78,11 +99,23 @@ pub fn block_signals() -> anyhow::Result<Signals> {
             let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
             match signal {
                 SIGHUP => asked.reload = true,
-                _ if asked.stop => exit_now(128 + signal),
                 _ => asked.stop = true,
             }
             changed.notify_all();
+            if asked.stop {
+                break;
+            }
         }
+        yield_no_more();
+        stop.set();
+        let deadline = Instant::now() + within;
+        while Instant::now() < deadline {
+            if let Some(signal) = incoming.pending().find(|signal| *signal != SIGHUP) {
+                exit_now(128 + signal);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        exit_now(0)
     };
     std::thread::Builder::new().name("signals".into()).spawn(take).context("no thread for signals")?;
     Ok(signals)

@@ -1,18 +1,19 @@
 //! Who may ask what: the Host check against DNS rebinding, and the passwords.
 
 use super::accounts::{Accounts, Role};
-use super::client::client;
+use super::checks::{Checks, Mark, Unchecked};
+use super::client::{client, network};
 use super::listener::machine_name;
 use super::message::{Request, Whole};
 use super::penalties::Penalties;
 use crate::config::Config;
-use crate::health::{Cause, Health};
+use crate::health::{Cause, Health, lock};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Whom a route is for.
@@ -26,10 +27,8 @@ pub enum Access {
     Admin,
 }
 
-/// How many right passwords are remembered.
-const REMEMBERED: usize = 64;
-/// How long a password waits for the check of others.
-const QUEUE: Duration = Duration::from_secs(5);
+/// How long a request may wait while others' passwords are checked.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Decides who may ask what.
 pub struct Gate {
@@ -38,7 +37,10 @@ pub struct Gate {
     /// Random, of this process: what is remembered is worth nothing elsewhere.
     key: [u8; 32],
     known: Mutex<Known>,
-    checking: Turn,
+    /// The right password of each user who gave it, as [`Gate::mark`] has it. A mark is of a line of the password file: it
+    /// outlives a reload, and fits no other hash.
+    proven: Mutex<HashMap<String, Mark>>,
+    checks: Checks,
     penalties: Mutex<Penalties>,
 }
 
@@ -46,14 +48,7 @@ pub struct Gate {
 #[derive(Clone, Default)]
 struct Known {
     version: u64,
-    people: Option<Arc<People>>,
-}
-
-#[derive(Default)]
-struct People {
-    accounts: Accounts,
-    /// Right passwords, hashed with the key. Dies with its accounts, so that a reload forgets them.
-    proven: Mutex<HashMap<[u8; 32], Role>>,
+    accounts: Option<Arc<Accounts>>,
 }
 
 impl Gate {
@@ -68,8 +63,8 @@ impl Gate {
             half.copy_from_slice(&random.map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?);
         }
         let machine = machine_name().to_lowercase();
-        let (known, penalties) = (Mutex::default(), Mutex::default());
-        Ok(Gate { health, machine, key, known, checking: Turn::default(), penalties })
+        let (known, proven, penalties) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Gate { health, machine, key, known, proven, checks: Checks::default(), penalties })
     }
 
     /// Reads the password file when the config is a new one. A bad file is reported, and the accounts stay as they
@@ -82,17 +77,19 @@ impl Gate {
         }
         known.version = version;
         let Some(path) = &config.http.password_file else {
-            known.people = None;
+            known.accounts = None;
+            lock(&self.proven).clear();
             return;
         };
         match Accounts::load(path) {
             Ok(accounts) => {
                 accounts.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-                known.people = Some(Arc::new(People { accounts, proven: Mutex::default() }));
+                lock(&self.proven).retain(|user, _| accounts.hash(user).is_some());
+                known.accounts = Some(Arc::new(accounts));
             }
             Err(problems) => {
                 problems.iter().for_each(|problem| self.health.faults.report(Cause::PasswordFile, problem));
-                known.people.get_or_insert_default();
+                known.accounts.get_or_insert_default();
             }
         }
     }
@@ -133,9 +130,9 @@ impl Gate {
         if access == Access::Open {
             return Ok(Role::Viewer);
         }
-        let people = lock(&self.known).people.clone();
-        let role = match people {
-            Some(people) => self.log_in(request, &people)?,
+        let accounts = lock(&self.known).accounts.clone();
+        let role = match accounts {
+            Some(accounts) => self.log_in(request, &accounts)?,
             None => without_password(request, config)?,
         };
         if access == Access::Admin && role != Role::Admin {
@@ -150,42 +147,53 @@ impl Gate {
         Ok(role)
     }
 
-    fn log_in(&self, request: &Request, people: &People) -> Result<Role, Whole> {
+    fn log_in(&self, request: &Request, accounts: &Accounts) -> Result<Role, Whole> {
         let Some((user, password)) = request.header("Authorization").and_then(basic) else {
             return Err(unauthorized("A user name and a password are needed."));
         };
-        let mark = self.mark(&user, &password);
-        if let Some(role) = lock(&people.proven).get(&mark) {
-            return Ok(*role);
+        let mark = self.mark(accounts, &user, &password);
+        let proven = || accounts.role(&user).filter(|_| lock(&self.proven).get(&user) == Some(&mark));
+        if let Some(role) = proven() {
+            return Ok(role);
         }
         let from = client(request);
         self.may_try(from)?;
-        let busy = || Whole::later(503, 5, "Many passwords are being checked; please try again.");
-        let _turn = self.checking.wait(QUEUE).ok_or_else(busy)?;
-        // Others from there may have failed while this one waited.
+        let deadline = Instant::now() + PATIENCE;
+        // While this one waits the same password may prove right, or others from there may fail.
+        let settled = || proven().is_some() || self.may_try(from).is_err();
+        let turn = self.checks.wait(from.map(network), mark, deadline, settled);
+        if let Some(role) = proven() {
+            return Ok(role);
+        }
         self.may_try(from)?;
-        let Some(role) = people.accounts.verify(&user, &password) else {
+        let turn = turn.map_err(|why| match why {
+            Unchecked::TooMany => {
+                Whole::later(429, 5, "Many passwords from there are being checked; please try again.")
+            }
+            _ => Whole::later(503, 5, "Many passwords are being checked; please try again."),
+        })?;
+        let Some(role) = accounts.verify(&user, &password) else {
             self.failed(from);
+            drop(turn);
+            self.checks.hold_back(deadline);
             return Err(unauthorized("The user name or the password is wrong."));
         };
         if let Some(from) = from {
             lock(&self.penalties).forgive(from);
         }
-        let mut proven = lock(&people.proven);
-        if proven.len() >= REMEMBERED {
-            proven.clear();
-        }
-        proven.insert(mark, role);
+        lock(&self.proven).insert(user, mark);
         Ok(role)
     }
 
-    /// What right credentials are remembered by. Looking it up takes a time that says nothing without the key.
-    fn mark(&self, user: &str, password: &str) -> [u8; 32] {
+    /// What a password is remembered by: of the line that it was checked against. To look it up takes a time that says
+    /// nothing without the key.
+    fn mark(&self, accounts: &Accounts, user: &str, password: &str) -> Mark {
         let mut hash = Sha256::new();
         hash.update(self.key);
-        hash.update((user.len() as u64).to_le_bytes());
-        hash.update(user);
-        hash.update(password);
+        for text in [user, accounts.hash(user).unwrap_or_default(), password] {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
         hash.finalize().into()
     }
 
@@ -251,51 +259,4 @@ fn basic(header: &str) -> Option<(String, String)> {
     let plain = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(code.trim()).ok())??;
     let (user, password) = std::str::from_utf8(&plain).ok()?.split_once(':')?;
     Some((user.to_owned(), password.to_owned()))
-}
-
-/// One at a time, and a wait with an end.
-#[derive(Default)]
-struct Turn {
-    taken: Mutex<bool>,
-    freed: Condvar,
-}
-
-struct Taken<'a>(&'a Turn);
-
-impl Turn {
-    fn wait(&self, longest: Duration) -> Option<Taken<'_>> {
-        let waited = self.freed.wait_timeout_while(lock(&self.taken), longest, |taken| *taken);
-        let (mut taken, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        // Made only when it is handed out: dropped here it would wait for the lock that this thread holds.
-        (!std::mem::replace(&mut *taken, true)).then(|| Taken(self))
-    }
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        *lock(&self.0.taken) = false;
-        self.0.freed.notify_one();
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_waits_in_vain_for_a_check_leaves_the_turn_to_who_has_it() {
-        let (told, hears) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let turn = Turn::default();
-            let first = turn.wait(Duration::ZERO);
-            let in_vain = turn.wait(Duration::from_millis(10)).is_none() && turn.wait(Duration::ZERO).is_none();
-            drop(first);
-            told.send(in_vain && turn.wait(Duration::ZERO).is_some())
-        });
-        assert_eq!(hears.recv_timeout(Duration::from_secs(5)), Ok(true));
-    }
 }

@@ -41,6 +41,8 @@ const MAX_COST: (u32, u32) = (262_144, 16);
 struct Account {
     role: Role,
     hash: PasswordHash,
+    /// The hash as the file has it.
+    text: String,
 }
 
 /// Who may log in.
@@ -87,6 +89,16 @@ impl Accounts {
         Ok(accounts)
     }
 
+    /// The role of `user`, whatever the password.
+    pub fn role(&self, user: &str) -> Option<Role> {
+        self.users.get(user).map(|account| account.role)
+    }
+
+    /// The hash of `user` as the file has it.
+    pub fn hash(&self, user: &str) -> Option<&str> {
+        self.users.get(user).map(|account| account.text.as_str())
+    }
+
     /// The role of `user` when `password` is right. Takes as long for a user who does not exist.
     pub fn verify(&self, user: &str, password: &str) -> Option<Role> {
         let known = self.users.get(user);
@@ -103,6 +115,7 @@ fn read_line(line: &str) -> Result<(String, Account), String> {
     };
     check_user(user)?;
     let role = Role::from_word(role).ok_or_else(|| format!("role {role}: must be viewer or admin"))?;
+    let text = hash.to_owned();
     let hash =
         PasswordHash::new(hash).map_err(|_| "the hash is damaged; namecam passwd writes a new one".to_owned())?;
     let params = Params::try_from(&hash).ok().filter(|p| p.m_cost() <= MAX_COST.0 && p.t_cost() <= MAX_COST.1);
@@ -110,7 +123,7 @@ fn read_line(line: &str) -> Result<(String, Account), String> {
         let (m, t) = MAX_COST;
         return Err(format!("the hash must be argon2id with m <= {m} and t <= {t}; namecam passwd writes one"));
     }
-    Ok((user.to_owned(), Account { role, hash }))
+    Ok((user.to_owned(), Account { role, hash, text }))
 }
 
 fn check_user(user: &str) -> Result<(), String> {

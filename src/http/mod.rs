@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod accounts;
+mod checks;
 mod client;
 mod events;
 mod listener;

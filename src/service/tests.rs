@@ -37,7 +37,7 @@ fn kill(child: &Child, signal: i32) {
 #[test]
 fn signals_become_events_interrupt_no_poll_and_the_second_stop_is_final() {
     if is_child() {
-        let signals = block_signals().unwrap();
+        let signals = block_signals(Arc::default(), Duration::from_secs(10)).unwrap();
         let (reader, _writer) = std::io::pipe().unwrap();
         let poll = thread::spawn(move || {
             use std::os::fd::AsRawFd;
@@ -64,6 +64,28 @@ fn signals_become_events_interrupt_no_poll_and_the_second_stop_is_final() {
     expect(&mut out, "stop");
     kill(&child, SIGINT);
     assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn a_stop_reaches_every_thread_and_ends_the_process_although_nobody_waits_for_it() {
+    if is_child() {
+        let stop = Arc::<Stop>::default();
+        let signals = block_signals(Arc::clone(&stop), Duration::from_millis(300)).unwrap();
+        let looks = thread::spawn(move || println!("stopped {}", stop.wait(Duration::from_secs(60))));
+        println!("ready");
+        looks.join().unwrap();
+        thread::sleep(Duration::from_secs(60));
+        drop(signals);
+    }
+    let test = "a_stop_reaches_every_thread_and_ends_the_process_although_nobody_waits_for_it";
+    let mut child = again(test).spawn().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    expect(&mut out, "ready");
+    kill(&child, SIGTERM);
+    let told = Instant::now();
+    expect(&mut out, "stopped true");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(told.elapsed() > Duration::from_millis(290) && told.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
@@ -194,17 +216,33 @@ fn a_password_is_not_shown_and_the_terminal_is_as_before_afterwards() {
 }
 
 #[test]
-fn only_the_thread_that_yields_becomes_less_urgent() {
-    let nice = || {
-        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+fn only_the_thread_that_yields_becomes_less_urgent_until_it_must_end() {
+    const THIS: &str = "only_the_thread_that_yields_becomes_less_urgent_until_it_must_end";
+    if !is_child() {
+        assert!(again(THIS).status().unwrap().success());
+        return;
+    }
+    let nice = |thread: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{thread}/stat")).unwrap();
         let behind_the_name = stat.rsplit_once(')').unwrap().1;
         behind_the_name.split_whitespace().nth(16).unwrap().parse::<i32>().unwrap()
     };
-    let before = nice();
-    let yielded = std::thread::spawn(move || {
+    let before = nice("thread-self");
+    let (says, hears) = std::sync::mpsc::channel();
+    thread::spawn(move || {
         yield_to_others();
-        nice()
+        // SAFETY: no pointers.
+        says.send(unsafe { libc::gettid() }).unwrap();
+        thread::sleep(Duration::from_secs(60));
     });
-    assert_eq!(yielded.join().unwrap(), before.max(5));
-    assert_eq!(nice(), before);
+    let patient = format!("self/task/{}", hears.recv().unwrap());
+    assert_eq!((nice(&patient), nice("thread-self")), (before.max(5), before));
+    // SAFETY: getrlimit writes into the one struct that it is given.
+    let may_rise = unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NICE, &mut limit), 0);
+        libc::geteuid() == 0 || 20 - limit.rlim_cur as i64 <= i64::from(before)
+    };
+    yield_no_more();
+    assert_eq!(nice(&patient), if may_rise { before } else { before.max(5) });
 }

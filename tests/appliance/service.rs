@@ -42,6 +42,75 @@ fn sigterm_ends_it_while_the_gallery_is_being_taken_in() {
     assert!(status.success() && took < Duration::from_secs(1), "{status} {took:?}");
 }
 
+/// Replaces `file` by a pipe that nobody writes into: whoever opens it to read waits for ever, as for a disk that hangs.
+fn hang(file: &std::path::Path) {
+    std::fs::remove_file(file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(file).status().unwrap().success());
+}
+
+#[test]
+fn sigterm_ends_it_within_a_second_while_the_config_cannot_be_read() {
+    let home = busy_home();
+    let mut running = home.run();
+    running.until("pictures come", |r| r.get("/snapshot.jpg").status == 200);
+    hang(&home.path("namecam.ini"));
+    running.signal(libc::SIGHUP);
+    running.until("it reads", |r| r.log().contains("reloading config"));
+    std::thread::sleep(Duration::from_millis(50));
+    running.signal(libc::SIGTERM);
+    let (status, took) = running.wait(PATIENCE);
+    assert!(status.success() && took < Duration::from_secs(1), "{status} {took:?}");
+}
+
+#[test]
+fn sigterm_ends_it_within_a_second_while_the_watchdog_waits_for_the_port() {
+    let home = busy_home();
+    let passwords = home.put("users", b"");
+    let bind = "http.bind=127.0.0.1:0";
+    let file = format!("http.password_file={}", passwords.display());
+    let mut command = home.command();
+    command.args(["run", "--set", bind, "--set", &file]);
+    command.env("NOTIFY_SOCKET", home.path("nobody")).env("WATCHDOG_USEC", "200000").env_remove("WATCHDOG_PID");
+    let mut running = Running::start(&mut command);
+    hang(&passwords);
+    running.signal(libc::SIGHUP);
+    let hung = |r: &Running| r.log().matches("does not answer").count();
+    let patience = std::time::Instant::now();
+    while hung(&running) < 2 {
+        assert!(patience.elapsed() < PATIENCE, "{}", running.log());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // The next probe begins 100 ms after that, and waits for 700 ms.
+    std::thread::sleep(Duration::from_millis(150));
+    running.signal(libc::SIGTERM);
+    let (status, took) = running.wait(PATIENCE);
+    assert!(status.success() && took < Duration::from_secs(1), "{status} {took:?}");
+}
+
+#[test]
+fn sigterm_ends_it_although_a_look_takes_seconds_and_gigabytes() {
+    let home = busy_home();
+    let folder = home.path("gallery");
+    home.write_config(&format!(
+        "[camera]\nsource = stills:{}\nwidth = 1280\n[recognition]\ndetector = cnn\ndetect_width = 1280\n\
+         upsample = 1\ninterval_ms = 0\n",
+        folder.display()
+    ));
+    let mut running = home.run();
+    // Picture after picture is taken in; each takes as long as a look.
+    running.until("dlib is at work", |r| resident_mb(r) > 500);
+    running.signal(libc::SIGTERM);
+    let (status, took) = running.wait(PATIENCE);
+    // The kernel takes the memory back, on a processor that others use as well.
+    assert!(status.success() && took < Duration::from_secs(2), "{status} {took:?}");
+}
+
+fn resident_mb(running: &Running) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) / 1024
+}
+
 #[test]
 fn systemd_is_told_ready_reloading_status_watchdog_and_stopping() {
     let home = busy_home();

@@ -1,6 +1,11 @@
 //! Who is let in from behind a proxy, and who waits after wrong passwords.
 
+use super::sockets::{CLOSE, Running};
 use super::*;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 #[test]
 fn whom_a_proxy_on_this_machine_speaks_for_is_no_admin() {
@@ -83,4 +88,54 @@ fn a_request_that_was_late_does_not_bring_an_old_config_back() {
         site.gate.admit(&request("GET", "/", "127.0.0.1"), &site.config(), Access::Viewer).ok(),
         Some(Role::Admin)
     );
+}
+
+#[test]
+fn an_owner_logs_in_for_the_first_time_among_a_hundred_attackers_with_addresses_that_they_make_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    let owners = ["anna", "boris", "carla", "dora", "emil"];
+    for owner in owners {
+        accounts::passwd(&file, owner, Role::Viewer, "right").unwrap();
+    }
+    let running = Running::guarded(&file);
+    let (number, over) = (AtomicU32::new(0), AtomicBool::new(false));
+    let ask = |credentials: &str, forwarded: IpAddr| {
+        let code = STANDARD.encode(credentials);
+        let head = format!(
+            "GET /api/state HTTP/1.1\r\nAuthorization: Basic {code}\r\nX-Forwarded-For: {forwarded}\r\n{CLOSE}"
+        );
+        let mut stream = std::net::TcpStream::connect(running.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    let attack = |attacker: usize| {
+        while !over.load(Relaxed) {
+            // A user of the file, as who attacks may know the names.
+            let number = number.fetch_add(1, Relaxed);
+            ask(
+                &format!("{}:wrong{number}", owners[attacker % owners.len()]),
+                IpAddr::from((10 << 24 | number).to_be_bytes()),
+            );
+        }
+    };
+    let wrong = || running.stage.health.faults.all().iter().map(|fault| fault.count).sum::<u64>();
+    std::thread::scope(|scope| {
+        (0..100).for_each(|attacker| drop(scope.spawn(move || attack(attacker))));
+        let mut before = Vec::new();
+        for (i, owner) in owners.iter().enumerate() {
+            // The first two ask while all attackers wait for a check, the others when they ask again and again.
+            running.within(Duration::from_secs(60), "checks", || wrong() >= [1, 10, 104, 108, 112][i]);
+            let count = wrong();
+            assert_eq!(ask(&format!("{owner}:right"), IpAddr::from([192, 0, 2, i as u8])), "200", "{owner}");
+            before.push(wrong() - count);
+        }
+        over.store(true, Relaxed);
+        // Two, and those during which the request is on its way on a busy machine.
+        assert!(before.iter().all(|&checks| checks < 20), "{before:?}");
+        println!("checks before the owners': {before:?}");
+    });
 }

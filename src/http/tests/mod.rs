@@ -242,6 +242,56 @@ fn a_reload_takes_new_passwords_and_a_bad_file_changes_nothing() {
 }
 
 #[test]
+fn a_reload_forgets_a_right_password_only_when_its_line_has_changed_or_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    for (user, role) in [("anna", Role::Viewer), ("boris", Role::Viewer), ("carla", Role::Admin)] {
+        accounts::passwd(&file, user, role, "a").unwrap();
+    }
+    let site = site(|config| config.http.password_file = Some(file.clone()));
+    let ask = |user: &str| status(&site, &login("/api/gallery", LAN, &format!("{user}:a")));
+    assert_eq!([ask("anna"), ask("boris"), ask("carla")], [403, 403, 200]);
+    // From now on there is no check for this address: who is let in was remembered.
+    for _ in 0..5 {
+        assert_eq!(status(&site, &login("/", LAN, "anna:x")), 401);
+    }
+    let rewrite = |change: &dyn Fn(String) -> String| {
+        std::fs::write(&file, change(std::fs::read_to_string(&file).unwrap())).unwrap();
+        site.stage.config.publish(site.config());
+        [ask("anna"), ask("boris"), ask("carla")]
+    };
+    let before = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(rewrite(&|text| text), [403, 403, 200], "nothing has changed");
+    assert_eq!(rewrite(&|text| format!("# the family\n{text}")), [403, 403, 200]);
+    assert_eq!(rewrite(&|_| "rubbish\n".to_owned()), [403, 403, 200], "a bad file changes nothing");
+    let swapped = before.replace(":viewer:", ":ADMIN:").replace(":admin:", ":viewer:").replace(":ADMIN:", ":admin:");
+    assert_eq!(rewrite(&|_| swapped.clone()), [200, 200, 403], "another role is at work at once");
+    let without_anna = swapped.lines().filter(|line| !line.starts_with("anna")).collect::<Vec<_>>().join("\n");
+    assert_eq!(rewrite(&|_| without_anna.clone()), [429, 200, 403], "anna's line has gone");
+    assert_eq!(rewrite(&|_| swapped.clone()), [429, 200, 403], "and is a new one when it comes back");
+    accounts::passwd(&file, "boris", Role::Viewer, "a").unwrap();
+    assert_eq!(rewrite(&|text| text), [429, 429, 403], "boris has another hash, though of the same password");
+}
+
+#[test]
+fn right_passwords_of_a_hundred_users_are_all_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    accounts::passwd(&file, "u0", Role::Viewer, "a").unwrap();
+    let line = std::fs::read_to_string(&file).unwrap();
+    let lines: String = (0..100).map(|i| line.replace("u0:", &format!("u{i}:"))).collect();
+    std::fs::write(&file, lines).unwrap();
+    let site = site(|config| config.http.password_file = Some(file.clone()));
+    let ask = |i: u32| status(&site, &login("/", LAN, &format!("u{i}:a")));
+    assert!((0..100).all(|i| ask(i) == 200));
+    for _ in 0..5 {
+        assert_eq!(status(&site, &login("/", LAN, "u0:x")), 401);
+    }
+    assert!((0..100).all(|i| ask(i) == 200), "each is let in without a check");
+    assert_eq!(status(&site, &login("/", LAN, "u100:a")), 429);
+}
+
+#[test]
 fn a_bad_password_file_at_the_start_admits_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let site = site(|config| config.http.password_file = Some(folder.path().join("absent")));

@@ -8,6 +8,7 @@ use crate::sighting::Sightings;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::thread::JoinHandle;
@@ -47,7 +48,24 @@ impl Running {
     fn with_pace(size: usize, every: Duration, max_viewers: u32, read_timeout: Duration) -> Running {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         WATCH.call_once(watch_for_panics);
-        let built = stage(|config| config.stream.max_viewers = max_viewers);
+        Running::of(stage(|config| config.stream.max_viewers = max_viewers), size, every, read_timeout, alone)
+    }
+
+    /// A server whose visitors need a password of `file`.
+    pub(super) fn guarded(file: &Path) -> Running {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        WATCH.call_once(watch_for_panics);
+        let built = stage(|config| config.http.password_file = Some(file.to_owned()));
+        Running::of(built, 100, Duration::from_millis(40), Duration::from_secs(30), alone)
+    }
+
+    fn of(
+        built: Stage,
+        size: usize,
+        every: Duration,
+        read_timeout: Duration,
+        alone: MutexGuard<'static, ()>,
+    ) -> Running {
         let config = built.config.newest().unwrap().1;
         let server = Server::impatient(&config, read_timeout).unwrap();
         let address = server.local_addr();

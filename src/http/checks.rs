@@ -1,0 +1,338 @@
+//! [`Checks`]: whose password is checked next.
+//!
+//! A check takes 0.1 s and 19 MB on a small board, so there is one at a time. Before it nothing tells an owner from an
+//! attacker: an address can be made up (`X-Forwarded-For`), and an order by user name would show by how long it takes which
+//! names exist. So the order rests on what nobody can make up, connections:
+//!
+//! - Of those who wait, the newest and the one who has waited longest are checked by turns.
+//! - A client that is told that its password is wrong can ask again. So that answer is held back while others wait, and one
+//!   at a time leaves when nobody does. However many connections an attacker has, they soon wait for their answers and
+//!   not for checks.
+//!
+//! A request waits for the check under way and for one more, unless newer ones come; and for no more than twice as many as
+//! waited when it came.
+
+use crate::health::lock;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// So many checks of a client may wait, beside those of the same user name and password: a program that asks for several
+/// things at once waits for one check.
+const WAITING_PER_CLIENT: usize = 5;
+/// The pace at which answers that were held back leave: the next one leaves when the client of the last one has had the
+/// time to ask again.
+const PACE: Duration = Duration::from_millis(100);
+
+/// What a user name and a password are remembered by.
+pub type Mark = [u8; 32];
+
+/// Why a password is not checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unchecked {
+    /// The answer is known without a check by now.
+    Settled,
+    /// As many of this client wait as may.
+    TooMany,
+    /// It has waited long enough.
+    TooLong,
+}
+
+/// One check at a time, in the order that the head of this file describes.
+#[derive(Default)]
+pub struct Checks {
+    line: Mutex<Line>,
+    changed: Condvar,
+}
+
+/// It is this client's turn, until this is dropped.
+pub struct Turn<'a>(&'a Checks);
+
+impl Checks {
+    /// Waits for a turn until `deadline`, or until it is `settled` what the answer is.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn wait(
+        &self,
+        client: Option<IpAddr>,
+        mark: Mark,
+        deadline: Instant,
+        settled: impl Fn() -> bool,
+    ) -> Result<Turn<'_>, Unchecked> {
+        let mut line = lock(&self.line);
+        let id = line.arrive(client, mark).ok_or(Unchecked::TooMany)?;
+        loop {
+            if line.now == Some(id) {
+                return Ok(Turn(self));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let settled = settled();
+            if settled || left.is_zero() {
+                line.waiting.retain(|waiter| waiter.id != id);
+                return Err(if settled { Unchecked::Settled } else { Unchecked::TooLong });
+            }
+            line = self.changed.wait_timeout(line, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Returns when the client may learn that its password was wrong, at `deadline` at the latest.
+    pub fn hold_back(&self, deadline: Instant) {
+        let mut line = lock(&self.line);
+        let id = line.hold();
+        loop {
+            let now = Instant::now();
+            let Some(at) = line.answer_at(id, now).filter(|_| now < deadline) else {
+                line.held.retain(|held| *held != id);
+                drop(line);
+                return self.changed.notify_all();
+            };
+            let pause = at.unwrap_or(deadline).min(deadline).saturating_duration_since(now);
+            line = self.changed.wait_timeout(line, pause).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.line).hand_on();
+        self.0.changed.notify_all();
+    }
+}
+
+/// Who is checked, who waits for that, and who waits for an answer.
+#[derive(Default)]
+struct Line {
+    last_id: u64,
+    /// Whose turn it is.
+    now: Option<u64>,
+    /// In the order they came; nobody while it is nobody's turn.
+    waiting: VecDeque<Waiter>,
+    /// True: the newest comes next.
+    newest_next: bool,
+    /// Wrong passwords whose answers are held back, in the order of their checks.
+    held: VecDeque<u64>,
+    /// When the next of those answers may leave.
+    next_answer: Option<Instant>,
+}
+
+struct Waiter {
+    id: u64,
+    client: Option<IpAddr>,
+    mark: Mark,
+}
+
+impl Line {
+    fn new_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// A check of `client` is wanted. `None` when too many of it wait.
+    fn arrive(&mut self, client: Option<IpAddr>, mark: Mark) -> Option<u64> {
+        let others = self.waiting.iter().filter(|waiter| waiter.client == client && waiter.mark != mark);
+        if others.count() >= WAITING_PER_CLIENT {
+            return None;
+        }
+        let id = self.new_id();
+        self.waiting.push_back(Waiter { id, client, mark });
+        if self.now.is_none() {
+            self.hand_on();
+        }
+        Some(id)
+    }
+
+    /// The turn is over, and goes to the next one.
+    fn hand_on(&mut self) {
+        let next = if self.newest_next { self.waiting.pop_back() } else { self.waiting.pop_front() };
+        self.newest_next = !self.newest_next;
+        self.now = next.map(|waiter| waiter.id);
+    }
+
+    /// A password was wrong, and its turn is over.
+    fn hold(&mut self) -> u64 {
+        let id = self.new_id();
+        self.held.push_back(id);
+        id
+    }
+
+    /// `None`: the answer of `id` leaves now. Else when it may; `Some(None)` says that this depends on others.
+    fn answer_at(&mut self, id: u64, now: Instant) -> Option<Option<Instant>> {
+        if self.now.is_some() || self.held.front() != Some(&id) {
+            return Some(None);
+        }
+        let at = self.next_answer.filter(|at| now < *at);
+        if at.is_none() {
+            self.next_answer = Some(now + PACE);
+            return None;
+        }
+        Some(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+
+    /// What happens in [`Attack`], and when.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    enum Event {
+        Attacker,
+        Owner,
+        EndOfCheck,
+        Look,
+    }
+
+    /// Attackers who ask, wait for the answer and ask again from a new address, on a clock of its own, in milliseconds.
+    struct Attack {
+        line: Line,
+        start: Instant,
+        check: u64,
+        events: std::collections::BTreeSet<(u64, u64, Event)>,
+        number: u64,
+        owner: Option<u64>,
+        checks: usize,
+    }
+
+    impl Attack {
+        fn at(&mut self, time: u64, event: Event) {
+            self.number += 1;
+            self.events.insert((time, self.number, event));
+        }
+
+        fn ask(&mut self, time: u64) -> u64 {
+            let idle = self.line.now.is_none();
+            let address = Ipv4Addr::from_bits(self.number as u32).into();
+            let id = self.line.arrive(Some(address), [0; 32]).unwrap();
+            if idle {
+                self.at(time + self.check, Event::EndOfCheck);
+            }
+            id
+        }
+
+        /// How many checks come before the owner's who asks at `owner`, the one under way among them, and how many waited.
+        fn of(attackers: u64, arrivals: impl Fn(u64) -> u64, check: u64, owner: u64) -> (usize, usize) {
+            let (line, events) = (Line::default(), Default::default());
+            let mut attack = Attack { line, start: Instant::now(), check, events, number: 0, owner: None, checks: 0 };
+            let mut waited = 0;
+            (0..attackers).for_each(|i| attack.at(arrivals(i), Event::Attacker));
+            attack.at(owner, Event::Owner);
+            while let Some((time, number, event)) = attack.events.pop_first() {
+                match event {
+                    Event::Attacker => drop(attack.ask(time)),
+                    Event::Owner => {
+                        waited = attack.line.waiting.len();
+                        attack.checks = usize::from(attack.line.now.is_some());
+                        attack.owner = Some(attack.ask(time));
+                    }
+                    Event::EndOfCheck => {
+                        attack.line.hold();
+                        attack.line.hand_on();
+                        if attack.line.now.is_some() {
+                            attack.at(time + check, Event::EndOfCheck);
+                            attack.checks += 1;
+                        }
+                    }
+                    Event::Look => {}
+                }
+                if attack.owner.is_some() && attack.line.now == attack.owner {
+                    // The owner's own check was counted, unless it began at once.
+                    return (attack.checks.saturating_sub(1), waited);
+                }
+                let now = attack.start + Duration::from_millis(time);
+                let Some(front) = attack.line.held.front().copied() else { continue };
+                match attack.line.answer_at(front, now) {
+                    None => {
+                        attack.line.held.pop_front();
+                        // The way there and back takes up to 20 ms.
+                        attack.at(time + 1 + number * 7 % 20, Event::Attacker);
+                        attack.at(time + PACE.as_millis() as u64, Event::Look);
+                    }
+                    Some(Some(at)) => attack.at((at - attack.start).as_millis() as u64, Event::Look),
+                    Some(None) => {}
+                }
+            }
+            panic!("the owner's password is never checked");
+        }
+    }
+
+    #[test]
+    fn before_an_owners_check_come_two_at_most_however_many_attackers_ask_again_and_again() {
+        for check in [10, 30, 100] {
+            for owner in (50..40_000).step_by(211) {
+                let (before, _) = Attack::of(100, |i| i / 4, check, owner);
+                assert!(before <= 2, "{before} checks of {check} ms before that of who asks at {owner} ms");
+            }
+        }
+    }
+
+    #[test]
+    fn who_keeps_coming_newer_delays_an_owner_by_twice_those_who_came_before() {
+        // One more each 50 ms, and a check takes 100.
+        for owner in (75..20_000).step_by(450) {
+            let (before, waited) = Attack::of(1000, |i| 50 * i, 100, owner);
+            assert!(before <= 2 * waited + 2, "{before} checks before that of who asks at {owner} ms behind {waited}");
+        }
+    }
+
+    #[test]
+    fn a_client_has_five_waiting_beside_those_with_the_same_password() {
+        let mut line = Line::default();
+        let client = |i: u8| Some(IpAddr::from([192, 0, 2, i]));
+        line.arrive(client(9), [9; 32]).unwrap();
+        let first: Vec<u64> = (0..5).filter_map(|i| line.arrive(client(1), [i; 32])).collect();
+        assert_eq!((first.len(), line.arrive(client(1), [5; 32])), (5, None));
+        assert!(line.arrive(client(2), [5; 32]).is_some(), "another client");
+        // The newest, and then the one who has waited longest.
+        line.hand_on();
+        line.hand_on();
+        assert!(line.arrive(client(1), [6; 32]).is_some(), "a place is free again");
+        let mut line = Line::default();
+        assert!((0..50).all(|_| line.arrive(client(1), [1; 32]).is_some()), "they share what comes of the first check");
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn who_waits_in_vain_leaves_the_turn_to_who_has_it_and_what_is_settled_needs_no_turn() {
+        let checks = Checks::default();
+        let ask = |longest, settled| checks.wait(None, [0; 32], Instant::now() + longest, || settled);
+        let first = ask(Duration::ZERO, false);
+        assert_eq!(ask(Duration::from_millis(10), false).err(), Some(Unchecked::TooLong));
+        assert_eq!(ask(LONG, true).err(), Some(Unchecked::Settled));
+        assert!(first.is_ok() && lock(&checks.line).waiting.is_empty());
+        drop(first);
+        drop(ask(Duration::ZERO, false).unwrap());
+        assert_eq!(lock(&checks.line).now, None);
+    }
+
+    #[test]
+    fn a_wrong_password_is_told_at_once_when_nobody_waits_else_after_them_or_at_the_deadline() {
+        let checks = Arc::new(Checks::default());
+        let until = Instant::now() + LONG;
+        checks.hold_back(until);
+        assert!(Instant::now() + LONG / 2 < until, "at once");
+        let turn = checks.wait(None, [0; 32], until, || false).unwrap();
+        checks.hold_back(Instant::now() + Duration::from_millis(10));
+        assert!(lock(&checks.line).held.is_empty(), "at the deadline");
+        let held: Vec<_> = (0..3)
+            .map(|_| {
+                let checks = Arc::clone(&checks);
+                std::thread::spawn(move || checks.hold_back(until))
+            })
+            .collect();
+        while lock(&checks.line).held.len() < 3 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(held.iter().all(|thread| !thread.is_finished()));
+        let begun = Instant::now();
+        drop(turn);
+        held.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(begun.elapsed() >= 2 * PACE, "one after the other");
+        assert!(Instant::now() < until);
+    }
+}
