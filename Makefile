@@ -32,6 +32,7 @@ test: setup ## format, lints, and every test
 	$(WITH_DLIB) $(CARGO) fmt --check
 	$(WITH_DLIB) $(CARGO) clippy --locked --all-targets -- -D warnings
 	$(WITH_DLIB) $(CARGO) test --locked
+	$(WITH_DLIB) $(CARGO) test --locked -p tiny_http --lib
 
 bench: setup release ## measure: the scan of descriptors, looks, CPU, memory; ARGS="--peer COMMAND ..." beside another program
 	$(WITH_DLIB) $(CARGO) bench --locked --bench matcher --bench frame

@@ -14,7 +14,7 @@ use crate::tiers::Tiers;
 use crate::{camera, http, logging, recognition};
 use anyhow::Context;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -57,7 +57,7 @@ pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
     let signals = service::block_signals(Arc::clone(&stop), STOP_WITHIN)?;
     let notify = Notify::new();
     let server = http::Server::bind(&config)?;
-    let address = server.local_addr();
+    let (address, own_question) = (server.local_addr(), server.own_question());
     log::info!("encoder: {}", config.stream.encoder.as_str());
     let wires = Wires::new(config, stop);
     // From here on only `_exit`: a thread of those that have started may be at work in a library.
@@ -76,7 +76,7 @@ pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
             None => {}
         }
         leave_if_one_has_ended(&threads, &wires.stop, &notify);
-        watchdog.feed_when_due(&wires.health, address, &notify);
+        watchdog.feed_when_due(&wires.health, address, &own_question, &notify);
         if Instant::now() >= next_status {
             next_status = Instant::now() + STATUS_EVERY;
             notify.status(&wires.status());
@@ -224,7 +224,14 @@ impl Watchdog {
         Watchdog { interval: service::watchdog_interval(), next: Instant::now() }
     }
 
-    fn feed_when_due(&mut self, health: &Health, address: SocketAddr, notify: &Notify) {
+    /// `own_question`: where the server learns the address of a question that it must let in.
+    fn feed_when_due(
+        &mut self,
+        health: &Health,
+        address: SocketAddr,
+        own_question: &Mutex<Option<SocketAddr>>,
+        notify: &Notify,
+    ) {
         let Some(interval) = self.interval.filter(|_| Instant::now() >= self.next) else { return };
         self.next = Instant::now() + interval;
         let hung = [
@@ -234,7 +241,7 @@ impl Watchdog {
         ];
         if let Some((stage, age, _)) = hung.into_iter().find(|(_, age, limit)| age > limit) {
             log::error!("{stage} has hung for {} s: the watchdog is not fed", age.as_secs());
-        } else if !service::probe_port(address, PORT_PATIENCE) {
+        } else if !service::probe_port(address, PORT_PATIENCE, own_question) {
             log::error!("http://{address}/ does not answer: the watchdog is not fed");
         } else {
             notify.watchdog();

@@ -7,6 +7,7 @@ mod reloads;
 pub use faults::{Cause, Fault, Faults};
 pub use reloads::Reloads;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -139,6 +140,23 @@ pub struct CameraStatus {
     pub since: Instant,
 }
 
+/// The connections of clients, and how many had to go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Connections that have never sent a whole request.
+    pub waiting: usize,
+    /// Connections whose requests were answered, and that may bring more.
+    pub idle: usize,
+    /// Connections on which a request is being answered.
+    pub answering: usize,
+    /// Connections that were closed as soon as they came, since the start.
+    pub refused: u64,
+    /// Connections without a request that were closed for a newer one, since the start.
+    pub closed_early: u64,
+    /// The client that has the most connections, and how many; of IPv6 the first address of its network.
+    pub most: Option<(IpAddr, usize)>,
+}
+
 /// How often recognition looks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pace {
@@ -187,6 +205,7 @@ pub struct Health {
     pub encode_took: Took,
     /// Pictures a second that are offered to viewers.
     pub stream_fps: Rate,
+    connections: Mutex<Connections>,
     /// How old pictures are at each stage.
     pub ages: Ages,
     /// The capture loop.
@@ -240,6 +259,7 @@ impl Default for Health {
             passed_through: Counter::default(),
             encode_took: Took::default(),
             stream_fps: Rate::default(),
+            connections: Mutex::default(),
             ages: Ages::new(started),
             capture_beat: beat(),
             recognition_beat: beat(),
@@ -320,6 +340,26 @@ impl Health {
         if let Some((cause, why)) = news {
             self.faults.report(cause, &why);
         }
+    }
+
+    /// So many connections are open now. That some had to go since the last call is a fault.
+    pub fn set_connections(&self, now: Connections) {
+        let before = std::mem::replace(&mut *lock(&self.connections), now.clone());
+        let most = now.most.map_or_else(String::new, |(client, open)| {
+            let all = now.waiting + now.idle + now.answering;
+            format!("; {client} has {open} of {all} connections")
+        });
+        if now.refused > before.refused {
+            self.faults.report(Cause::ConnectionsRefused, &format!("{} so far{most}", now.refused));
+        }
+        if now.closed_early > before.closed_early {
+            self.faults.report(Cause::ConnectionsClosedEarly, &format!("{} so far{most}", now.closed_early));
+        }
+    }
+
+    /// The connections of clients.
+    pub fn connections(&self) -> Connections {
+        lock(&self.connections).clone()
     }
 
     /// How often recognition looks.

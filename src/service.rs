@@ -4,8 +4,9 @@ use crate::stop::Stop;
 use anyhow::Context;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::fd::FromRawFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -248,9 +249,13 @@ pub fn watchdog_interval() -> Option<Duration> {
 
 /// Asks the program's own port for `/healthz` over loopback. True when any HTTP answer comes within `timeout`.
 ///
-/// An accept thread may hang while the port stays open: only an answer proves that it lives.
-pub fn probe_port(listening: SocketAddr, timeout: Duration) -> bool {
-    status_line(way_in(listening), timeout).is_some_and(|line| is_http_status(&line))
+/// An accept thread may hang while the port stays open: only an answer proves that it lives. While it asks, the address
+/// of its own end stands in `own_question`, so that the server can let it in when it lets nobody else in. No other program
+/// can have that address meanwhile.
+pub fn probe_port(listening: SocketAddr, timeout: Duration, own_question: &Mutex<Option<SocketAddr>>) -> bool {
+    let line = status_line(way_in(listening), timeout, own_question);
+    *own_question.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    line.is_some_and(|line| is_http_status(&line))
 }
 
 /// Where a program on this machine finds what listens there.
@@ -265,11 +270,63 @@ fn way_in(listening: SocketAddr) -> SocketAddr {
     address
 }
 
+/// Connects from the address that it connects to, as that is this machine's. The port is chosen and noted first: the
+/// server may accept before `connect` returns.
+fn connect(to: SocketAddr, timeout: Duration, own_question: &Mutex<Option<SocketAddr>>) -> io::Result<TcpStream> {
+    let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    // SAFETY: no pointers; the result is checked.
+    let fd = check(unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
+    // SAFETY: `fd` is a socket that was opened just now and that nobody else owns.
+    let stream = unsafe { TcpStream::from_raw_fd(fd) };
+    // SAFETY: the raw address lives through the call, and its length is its own.
+    let mut own = to;
+    own.set_port(0);
+    let bound = with_raw(own, |raw, len| check(unsafe { libc::bind(fd, raw, len) }));
+    // When no port is free for it alone, connect chooses one, and the question is a connection like any other.
+    if bound.is_ok() {
+        *own_question.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream.local_addr()?);
+    }
+    // Linux gives up a connect after this time too.
+    stream.set_write_timeout(Some(timeout))?;
+    // SAFETY: as above.
+    with_raw(to, |raw, len| check(unsafe { libc::connect(fd, raw, len) }))?;
+    Ok(stream)
+}
+
+/// Calls `call` with the address as the kernel takes it.
+fn with_raw<T>(address: SocketAddr, call: impl FnOnce(*const libc::sockaddr, libc::socklen_t) -> T) -> T {
+    match address {
+        SocketAddr::V4(v4) => {
+            let raw = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: v4.port().to_be(),
+                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
+                sin_zero: [0; 8],
+            };
+            call(std::ptr::from_ref(&raw).cast(), size_of_val(&raw) as libc::socklen_t)
+        }
+        SocketAddr::V6(v6) => {
+            let raw = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: v6.port().to_be(),
+                sin6_flowinfo: v6.flowinfo(),
+                sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
+                sin6_scope_id: v6.scope_id(),
+            };
+            call(std::ptr::from_ref(&raw).cast(), size_of_val(&raw) as libc::socklen_t)
+        }
+    }
+}
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
 /// The first bytes of the answer, as many as a status has.
-fn status_line(address: SocketAddr, timeout: Duration) -> Option<[u8; 12]> {
+fn status_line(address: SocketAddr, timeout: Duration, own_question: &Mutex<Option<SocketAddr>>) -> Option<[u8; 12]> {
     let deadline = Instant::now() + timeout;
     let left = || Some(deadline.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero());
-    let mut stream = TcpStream::connect_timeout(&address, left()?).ok()?;
+    let mut stream = connect(address, left()?, own_question).ok()?;
     stream.set_write_timeout(left()).ok()?;
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
     let (mut line, mut read) = ([0; 12], 0);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures namecam on a clip with two faces, and beside it another program: make bench [ARGS="--peer COMMAND ..."]
 
-usage: bench.py NAMECAM [--seconds S] [--clip CLIP.mjpeg] [--looks L] [--only looks|rooms|stream] [--people GALLERY] [--peer COMMAND ...]
+usage: bench.py NAMECAM [--seconds S] [--clip CLIP.mjpeg] [--looks L] [--only looks|rooms|stream|attack] [--people GALLERY] [--peer COMMAND ...]
 
 The clip (640x480, 30 fps, two faces that drift; made with ffmpeg from the test pictures unless one is given) is fed to
 namecam as its camera. Everything runs on this machine in this run, one OpenBLAS thread each: compare the rows with each
@@ -10,7 +10,7 @@ loops_per_s, stream_fps, cpu, rss_mb, load_s. Only the standard library and ffmp
 """
 import argparse, json, os, re, shutil, socket, subprocess, sys, tempfile, threading, time, urllib.request
 
-import bench_rooms, bench_stream
+import bench_attack, bench_rooms, bench_stream
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PICTURES = os.path.join(HERE, "target", "pictures")
@@ -60,7 +60,8 @@ class Namecam:
                 self.address = found.group(1)
                 break
         self.listening_s = time.monotonic() - self.started
-        threading.Thread(target=lambda: [None for _ in self.process.stderr], daemon=True).start()
+        self.log = []
+        threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True).start()
 
     def state(self):
         with urllib.request.urlopen(f"http://{self.address}/api/state", timeout=10) as answer:
@@ -168,7 +169,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--clip")
     parser.add_argument("--looks", type=float, default=4.5, help="looks a second of the rows that are compared with the peer")
-    parser.add_argument("--only", choices=["looks", "rooms", "stream"], help="these rows alone; else all")
+    parser.add_argument("--only", choices=["looks", "rooms", "stream", "attack"], help="these rows alone; else all")
     parser.add_argument("--frames", type=int, default=100_000, help="how many pictures are fed at full speed")
     parser.add_argument("--people", help="a gallery to measure memory with")
     parser.add_argument("--peer", nargs=argparse.REMAINDER, default=[])
@@ -188,6 +189,10 @@ def main():
             rooms = bench_rooms.rows(lambda clip, settings: measure(args.namecam, folder, clip, args.seconds, 0, settings),
                                      lambda clip: Namecam(args.namecam, folder, clip, []), folder, PICTURES, args.seconds)
             for what, row in rooms:
+                show("namecam", what, row)
+        if wanted("attack"):
+            start = lambda clip, settings: Namecam(args.namecam, folder, clip, settings)
+            for what, row in bench_attack.rows(start, folder, clip, args.seconds):
                 show("namecam", what, row)
         clips = [clip]
         if wanted("stream"):

@@ -38,6 +38,10 @@ pub enum Cause {
     PasswordFile,
     /// A user name or password is wrong.
     WrongPassword,
+    /// A connection is refused because every place is taken by an answer.
+    ConnectionsRefused,
+    /// A connection that waits for a request is closed for a newer one.
+    ConnectionsClosedEarly,
 }
 
 impl Cause {
@@ -55,6 +59,8 @@ impl Cause {
             Cause::PictureUnencodable => "encoder: a picture cannot be encoded",
             Cause::PasswordFile => "http: the password file cannot be used",
             Cause::WrongPassword => "http: a wrong user name or password",
+            Cause::ConnectionsRefused => "http: connections are refused, there are as many as may be",
+            Cause::ConnectionsClosedEarly => "http: connections without a request are closed for newer ones",
         }
     }
 }
@@ -137,7 +143,7 @@ fn kind(detail: &str) -> String {
 mod tests {
     use super::*;
 
-    const CAUSES: [Cause; 11] = [
+    const CAUSES: [Cause; 13] = [
         Cause::CameraAway,
         Cause::BrokenPicture,
         Cause::CameraHint,
@@ -149,6 +155,8 @@ mod tests {
         Cause::PictureUnencodable,
         Cause::PasswordFile,
         Cause::WrongPassword,
+        Cause::ConnectionsRefused,
+        Cause::ConnectionsClosedEarly,
     ];
 
     #[test]
@@ -164,7 +172,7 @@ mod tests {
             assert!(line.is_some_and(|line| line.starts_with(&format!("{}: news", cause.as_str()))), "{cause:?}");
         }
         let all = faults.all();
-        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (11, 100_011));
+        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (13, 100_013));
     }
 
     #[test]

@@ -17,7 +17,9 @@ const SEND_BUFFER: libc::c_int = 128 * 1024;
 /// Bytes among them that wait to be sent. The writer goes on when half of them have left: so the next picture is chosen when
 /// nearly all of this one is on its way (how old pictures are on a slow way: docs/PERFORMANCE.md).
 const NOT_SENT: libc::c_int = 32 * 1024;
-const BACKLOG: libc::c_int = 128;
+/// Connections that wait to be accepted. When there are more, the kernel drops what comes and the client tries again after
+/// a second: a burst of a thousand must not make others wait. The kernel takes net.core.somaxconn where that is less.
+const BACKLOG: libc::c_int = 1024;
 
 /// Listens on `address`. The options come before `listen`, so that no connection is without them.
 ///

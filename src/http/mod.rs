@@ -58,6 +58,7 @@ pub fn run(server: Server, stage: Stage) {
     server.serve(&site, &site.stage.stop, || {
         site.stage.health.http_beat.beat();
         site.stage.health.ages.turn();
+        site.stage.health.set_connections(server.connections());
         site.refresh();
         site.config().stream.max_viewers
     });

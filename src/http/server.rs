@@ -1,16 +1,18 @@
 //! The socket side of HTTP: the only file that knows tiny_http.
 
 use super::accounts::Accounts;
+use super::client::network;
 use super::listener::{SEND_TIMEOUT, listen};
 use super::message::{Answer, Request, Stream, Whole, Wire};
 use crate::config::Config;
+use crate::health::Connections;
 use crate::stop::{POLL, Stop};
 use anyhow::{Context, Result};
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A client may be behind [`LEAST_RATE`] by so long, and no further write is begun then.
@@ -23,8 +25,8 @@ const LEAST_RATE: u64 = 16 * 1024;
 const _: () = assert!(2 * SEND_TIMEOUT.as_secs() < 10 && SEND_LIMIT.as_secs() + SEND_TIMEOUT.as_secs() < 10);
 /// Connections that a viewer needs: the picture, what the page asks beside it, and one that is being closed.
 const PER_VIEWER: usize = 3;
-/// Further ones that one address may have, and that are left to other addresses when it has all of its own. Behind a proxy
-/// or a router all viewers have one address.
+/// Further ones that one client may have, and that are left to other clients when it has all of its own. Behind a proxy or
+/// a router all viewers have one address.
 const FURTHER: usize = 32;
 const LEFT_TO_OTHERS: usize = 128;
 /// How long answers under way are waited for at the end.
@@ -74,6 +76,17 @@ impl Server {
         self.address
     }
 
+    /// Where the watchdog puts the address from which it asks; a connection from there is let in beyond every limit.
+    pub fn own_question(&self) -> Arc<Mutex<Option<SocketAddr>>> {
+        self.tiny.own_question()
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> Connections {
+        let tiny_http::Count { waiting, idle, answering, refused, closed_early, most } = self.tiny.count_connections();
+        Connections { waiting, idle, answering, refused, closed_early, most }
+    }
+
     /// Answers requests until the program ends; `tick` is called at least every [`POLL`] and says how many may watch.
     ///
     /// Each answer has a thread of its own, so that a slow client, a password check or a stream holds up nobody. There
@@ -85,7 +98,7 @@ impl Server {
             let max_viewers = tick();
             if viewers.replace(max_viewers) != Some(max_viewers) {
                 let limits = limits(max_viewers);
-                self.tiny.limit_connections(limits.max_connections, limits.max_connections_per_address);
+                self.tiny.limit_connections(limits.max_connections, limits.max_connections_per_client);
             }
             match self.tiny.recv_timeout(POLL) {
                 Ok(Some(request)) => {
@@ -116,9 +129,10 @@ impl Server {
 
 /// Room for so many viewers, wherever they are, and for what they ask beside.
 fn limits(max_viewers: u32) -> tiny_http::Limits {
-    let max_connections_per_address = PER_VIEWER * max_viewers as usize + FURTHER;
-    let max_connections = max_connections_per_address + LEFT_TO_OTHERS;
-    tiny_http::Limits { max_connections, max_connections_per_address, ..tiny_http::Limits::default() }
+    let max_connections_per_client = PER_VIEWER * max_viewers as usize + FURTHER;
+    let max_connections = max_connections_per_client + LEFT_TO_OTHERS;
+    let client = network;
+    tiny_http::Limits { max_connections, max_connections_per_client, client, ..tiny_http::Limits::default() }
 }
 
 /// Counts an answer for as long as it is under way.
@@ -282,10 +296,20 @@ mod tests {
         };
         let key = keys::find("stream", "max_viewers").unwrap();
         let keys::Kind::Whole(_, most) = key.kind else { panic!("not a number") };
-        let limits = limits(most);
-        let connections = limits.max_connections + limits.max_own_connections;
-        // A thread for a connection and one for its answer; a socket is held twice. The rest is for the other stages.
+        // The watchdog's question has no place among them.
+        let connections = limits(most).max_connections + 1;
+        // A thread for a connection and one for its answer. A connection that was closed for another one is a file until
+        // its thread wakes. The rest is for the other stages.
         assert!(2 * connections + 100 <= allowed("TasksMax="), "{connections}");
         assert!(2 * connections + 100 <= allowed("LimitNOFILE="), "{connections}");
+    }
+
+    #[test]
+    fn connections_are_counted_by_the_clients_that_penalties_are_counted_by() {
+        let client = |address: &str| (limits(32).client)(address.parse().unwrap());
+        assert_eq!(client("2001:db8:1:2::1"), client("2001:db8:1:2:ffff::9"));
+        assert_ne!(client("2001:db8:1:2::1"), client("2001:db8:1:3::1"));
+        assert_eq!(client("192.0.2.1"), client("::ffff:192.0.2.1"));
+        assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
     }
 }

@@ -3,7 +3,7 @@
 use super::Stage;
 use super::accounts::Role;
 use crate::ages::{Figures, SinceStart};
-use crate::health::{Fault, Health, Heartbeat};
+use crate::health::{Connections, Fault, Health, Heartbeat};
 use crate::sighting::{Sightings, round3};
 use crate::tiers::Wish;
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 /// The answer of `/api/state`. `watching`: whether the stream of who asks is sent; `None` when she did not say which it is.
 pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> Value {
     let health = &stage.health;
+    let connections = health.connections();
     let camera = health.camera();
     let (gallery_version, roster) = stage.roster.newest().unwrap_or_default();
     let config = stage.config.newest().map(|(_, config)| config);
@@ -70,6 +71,13 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> Value {
             "age_ms": ages(health),
             "tiers": tiers(stage),
             "watching": watching,
+        },
+        "connections": {
+            "waiting": connections.waiting,
+            "idle": connections.idle,
+            "answering": connections.answering,
+            "refused": connections.refused,
+            "closed_early": connections.closed_early,
         },
         "faces": faces(current(stage).as_deref(), role),
         "reloads": health.reloads.ended(),
@@ -214,6 +222,7 @@ pub fn metrics(stage: &Stage) -> String {
         health.repeated.get(),
     );
     page.gauge("encode_seconds", "how long the last encoding took", seconds(health.encode_took.ms()));
+    connections(&mut page, health);
     page.histograms("picture_age_seconds", "how long each step of a picture's way took", health);
     heartbeats(&mut page, health);
     let faults = health.faults.all();
@@ -221,6 +230,27 @@ pub fn metrics(stage: &Stage) -> String {
     let samples: Vec<_> = labels.iter().map(|(labels, count)| (&labels[..], *count)).collect();
     page.labelled("faults_total", "what went wrong, by cause", "counter", &samples);
     page.0
+}
+
+fn connections(page: &mut Metrics, health: &Health) {
+    let Connections { waiting, idle, answering, refused, closed_early, most: _ } = health.connections();
+    let samples = [
+        (&[("state", "waiting")][..], waiting),
+        (&[("state", "idle")][..], idle),
+        (&[("state", "answering")][..], answering),
+    ];
+    page.labelled(
+        "connections",
+        "open connections: without a request yet, between requests, in an answer",
+        "gauge",
+        &samples,
+    );
+    page.counter("connections_refused_total", "connections that were closed as soon as they came", refused);
+    page.counter(
+        "connections_closed_early_total",
+        "connections without a request that were closed for newer ones",
+        closed_early,
+    );
 }
 
 fn heartbeats(page: &mut Metrics, health: &Health) {

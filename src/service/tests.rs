@@ -131,6 +131,10 @@ fn without_systemd_nothing_is_sent_and_nothing_is_due() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("None false"), "{output:?}");
 }
 
+fn answers(address: SocketAddr, timeout: Duration) -> bool {
+    probe_port(address, timeout, &Mutex::default())
+}
+
 /// A server that takes one connection, answers it and holds it open.
 fn server(answer: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
@@ -146,23 +150,41 @@ fn server(answer: &'static [u8]) -> SocketAddr {
 #[test]
 fn a_port_is_alive_when_it_answers_http_whatever_the_status() {
     let wait = Duration::from_secs(5);
-    assert!(probe_port(server(b"HTTP/1.1 200 OK\r\n\r\n"), wait));
-    assert!(probe_port(server(b"HTTP/1.0 503 Hung\r\n\r\n"), wait));
-    assert!(!probe_port(server(b"SSH-2.0-OpenSSH_9.2\r\n"), wait));
+    assert!(answers(server(b"HTTP/1.1 200 OK\r\n\r\n"), wait));
+    assert!(answers(server(b"HTTP/1.0 503 Hung\r\n\r\n"), wait));
+    assert!(!answers(server(b"SSH-2.0-OpenSSH_9.2\r\n"), wait));
+}
+
+#[test]
+fn the_server_knows_where_the_question_comes_from_before_it_comes() {
+    for host in ["127.0.0.1", "0.0.0.0", "127.0.0.9", "::1", "::"] {
+        let listener = TcpListener::bind((host, 0)).unwrap();
+        let (address, own_question) = (listener.local_addr().unwrap(), Mutex::default());
+        let asks = || probe_port(address, Duration::from_secs(5), &own_question);
+        let (answered, from, noted) = thread::scope(|scope| {
+            let asking = scope.spawn(asks);
+            let (mut stream, from) = listener.accept().unwrap();
+            let noted = *own_question.lock().unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            (asking.join().unwrap(), from, noted)
+        });
+        assert!(answered && noted == Some(from), "{host}: {noted:?} {from}");
+        assert_eq!(*own_question.lock().unwrap(), None, "{host}: nobody else may come from there later");
+    }
 }
 
 #[test]
 fn a_port_that_accepts_but_never_answers_is_dead() {
     let began = Instant::now();
-    assert!(!probe_port(server(b""), Duration::from_millis(200)));
-    assert!(!probe_port(server(b"HTTP/1.1"), Duration::from_millis(200)));
+    assert!(!answers(server(b""), Duration::from_millis(200)));
+    assert!(!answers(server(b"HTTP/1.1"), Duration::from_millis(200)));
     assert!(began.elapsed() < Duration::from_millis(1500));
 }
 
 #[test]
 fn a_port_where_nobody_listens_is_dead() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert!(!probe_port(address, Duration::from_secs(1)));
+    assert!(!answers(address, Duration::from_secs(1)));
 }
 
 #[test]
@@ -180,7 +202,7 @@ fn a_link_local_address_is_asked_on_its_own_link() {
         let listener = TcpListener::bind(std::net::SocketAddrV6::new(ip, 0, 0, scope)).unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || listener.accept().unwrap().0.write_all(b"HTTP/1.1 200 OK\r\n\r\n"));
-        assert!(probe_port(address, Duration::from_secs(5)), "{address}");
+        assert!(answers(address, Duration::from_secs(5)), "{address}");
     }
 }
 

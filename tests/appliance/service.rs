@@ -1,8 +1,10 @@
 //! Signals, systemd, and how it ends.
 
 use crate::support::{Home, PATIENCE, Running, read_part};
+use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn busy_home() -> Home {
     let home = Home::new("");
@@ -141,6 +143,37 @@ fn systemd_is_told_ready_reloading_status_watchdog_and_stopping() {
     until("STATUS=");
     running.signal(libc::SIGTERM);
     until("STOPPING=1");
+    running.wait(PATIENCE);
+}
+
+#[test]
+fn the_watchdog_is_fed_while_others_hold_all_connections_they_can_get() {
+    let home = busy_home();
+    let socket = UnixDatagram::bind(home.path("notify")).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut command = home.command();
+    command
+        .arg("run")
+        .env("NOTIFY_SOCKET", home.path("notify"))
+        .env("WATCHDOG_USEC", "1000000")
+        .env_remove("WATCHDOG_PID");
+    let mut running = Running::start(&mut command);
+    let flood: Vec<TcpStream> = (0..400).map(|_| TcpStream::connect(running.address).unwrap()).collect();
+    flood.iter().for_each(|mut stream| drop(stream.write_all(b"GET / HTTP/1.1\r\n")));
+    // What was said before the flood was complete says nothing of it.
+    socket.set_nonblocking(true).unwrap();
+    let mut buffer = [0; 4096];
+    while socket.recv(&mut buffer).is_ok() {}
+    socket.set_nonblocking(false).unwrap();
+    let (begun, mut fed) = (Instant::now(), 0);
+    while fed < 4 {
+        // Before the server closes connections that ask nothing, which it does after 30 s.
+        assert!(begun.elapsed() < Duration::from_secs(20), "fed {fed} times: {}", running.log());
+        let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{error}: fed {fed} times"));
+        fed += String::from_utf8_lossy(&buffer[..length]).lines().filter(|line| *line == "WATCHDOG=1").count();
+    }
+    drop(flood);
+    running.signal(libc::SIGTERM);
     running.wait(PATIENCE);
 }
 

@@ -2,8 +2,9 @@
 
 use super::sockets::{CLOSE, Running};
 use crate::config::Config;
-use std::io::{BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use crate::health::Cause;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -110,62 +111,177 @@ fn requests_behind_a_stream_on_the_same_connection_hold_up_nobody() {
     assert_eq!(running.stage.tiers.viewers(), viewers.len());
 }
 
-#[test]
-fn connections_beyond_the_limit_are_closed_and_places_are_given_back() {
-    let running = Running::small();
-    let open: Vec<TcpStream> = (0..288).map(|_| running.ask("")).collect();
-    let shut_out = || {
-        let mut stream = TcpStream::connect(running.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        let _ = stream.write_all(format!("GET /healthz HTTP/1.1\r\n{CLOSE}").as_bytes());
-        let mut text = String::new();
-        let _ = stream.read_to_string(&mut text);
-        text.is_empty()
-    };
-    running.within(Duration::from_secs(5), "refusal", shut_out);
-    drop(open);
-    running.within(Duration::from_secs(5), "an answer", || !shut_out());
-}
-
-/// A connection that comes from 127.0.0.`host`.
-fn from(host: u8, to: SocketAddr) -> TcpStream {
-    let SocketAddr::V4(to) = to else { panic!("{to} is not IPv4") };
-    let raw = |ip: Ipv4Addr, port: u16| libc::sockaddr_in {
-        sin_family: libc::AF_INET as libc::sa_family_t,
-        sin_port: port.to_be(),
-        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) },
-        sin_zero: [0; 8],
-    };
-    let (here, there) = (raw(Ipv4Addr::new(127, 0, 0, host), 0), raw(*to.ip(), to.port()));
-    let len = size_of::<libc::sockaddr_in>() as libc::socklen_t;
-    // SAFETY: a socket of ours, and addresses of `len` bytes that live through the calls.
+/// A socket that is bound to a port of 127.0.0.`host`, and not connected.
+fn bound(host: u8) -> TcpStream {
+    // SAFETY: a socket of ours, and an address of `len` bytes that lives through the calls.
     unsafe {
         let fd = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
+        let (here, len) = raw(SocketAddr::from(([127, 0, 0, host], 0)));
         assert!(fd >= 0 && libc::bind(fd, std::ptr::from_ref(&here).cast(), len) == 0);
-        assert_eq!(libc::connect(fd, std::ptr::from_ref(&there).cast(), len), 0);
         TcpStream::from_raw_fd(fd)
     }
 }
 
-#[test]
-fn one_machine_that_takes_every_connection_shuts_out_neither_others_nor_the_watchdog() {
-    let running = Running::small();
-    let ask = |mut stream: TcpStream| {
-        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-        let _ = stream.write_all(format!("GET /healthz HTTP/1.1\r\n{CLOSE}").as_bytes());
-        let mut text = String::new();
-        let _ = stream.read_to_string(&mut text);
-        text.ends_with("ok\n")
+fn raw(address: SocketAddr) -> (libc::sockaddr_in, libc::socklen_t) {
+    let SocketAddr::V4(v4) = address else { panic!("{address} is not IPv4") };
+    let raw = libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: v4.port().to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
+        sin_zero: [0; 8],
     };
-    let greedy: Vec<TcpStream> = (0..256).map(|_| from(2, running.address)).collect();
-    running.within(Duration::from_secs(5), "another machine", || ask(from(3, running.address)));
-    assert!(!ask(from(2, running.address)));
-    let others: Vec<TcpStream> =
-        (3..8).flat_map(|host| (0..64).map(move |_| host)).map(|h| from(h, running.address)).collect();
-    assert!(!ask(from(9, running.address)), "all places are taken");
-    assert!(ask(TcpStream::connect(running.address).unwrap()), "the watchdog comes through");
-    drop((greedy, others));
-    running.within(Duration::from_secs(5), "an answer", || ask(from(2, running.address)));
+    (raw, size_of::<libc::sockaddr_in>() as libc::socklen_t)
+}
+
+fn connect(stream: TcpStream, to: SocketAddr) -> TcpStream {
+    let (there, len) = raw(to);
+    // SAFETY: a socket of ours, and an address of `len` bytes that lives through the call.
+    let result = unsafe { libc::connect(stream.as_raw_fd(), std::ptr::from_ref(&there).cast(), len) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    stream
+}
+
+/// A connection that comes from 127.0.0.`host`.
+fn from(host: u8, to: SocketAddr) -> TcpStream {
+    connect(bound(host), to)
+}
+
+/// Asks whether all is well. False when the connection is closed without an answer.
+fn is_answered(mut stream: &TcpStream) -> bool {
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let _ = stream.write_all(format!("GET /healthz HTTP/1.1\r\n{CLOSE}").as_bytes());
+    let mut text = String::new();
+    let _ = stream.read_to_string(&mut text);
+    text.ends_with("ok\n")
+}
+
+#[test]
+fn whoever_holds_connections_without_a_request_shuts_out_nobody() {
+    let running = Running::small();
+    for hosts in [&[1][..], &[2, 3], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]] {
+        let connections = hosts.iter().cycle().take(400).map(|&host| from(host, running.address));
+        let flood: Vec<TcpStream> = connections.collect();
+        // A first byte is no request.
+        flood.iter().for_each(|mut stream| drop(stream.write_all(b"G")));
+        for host in [1, 2, 11, 12] {
+            let begun = Instant::now();
+            assert!(is_answered(&from(host, running.address)), "127.0.0.{host} beside {hosts:?}");
+            assert!(begun.elapsed() < Duration::from_secs(2), "127.0.0.{host} beside {hosts:?}: {:?}", begun.elapsed());
+        }
+        let open = || running.stage.health.connections().waiting;
+        running.within(Duration::from_secs(5), "most are open", || open() > 120);
+        drop(flood);
+        running.within(Duration::from_secs(5), "places are given back", || open() == 0);
+    }
+    let connections = running.stage.health.connections();
+    assert!(connections.closed_early > 3 * (400 - 256), "{connections:?}");
+    let causes = running.stage.health.faults.all();
+    assert!(causes.iter().any(|fault| fault.cause == Cause::ConnectionsClosedEarly), "{causes:?}");
+    let metrics = running.answer(&format!("GET /metrics HTTP/1.1\r\n{CLOSE}"));
+    for line in [
+        format!("namecam_connections_closed_early_total {}\n", connections.closed_early),
+        "namecam_connections_refused_total 0\n".to_owned(),
+        "namecam_connections{state=\"answering\"} 1\n".to_owned(),
+    ] {
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+}
+
+#[test]
+fn a_flood_leaves_the_idle_connection_of_another_client_open() {
+    let running = Running::small();
+    let mut browser = from(2, running.address);
+    let mut ask = || {
+        browser.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        browser.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let (mut text, mut bytes) = (Vec::new(), [0; 1024]);
+        while !text.ends_with(b"ok\n") {
+            let n = browser.read(&mut bytes).unwrap();
+            assert!(n > 0, "it was closed: {}", String::from_utf8_lossy(&text));
+            text.extend(&bytes[..n]);
+        }
+    };
+    ask();
+    let flood: Vec<TcpStream> = (0..600).map(|i| from(3 + i as u8 % 3, running.address)).collect();
+    running.within(Duration::from_secs(5), "pushed out", || running.stage.health.connections().closed_early > 100);
+    ask();
+    drop(flood);
+}
+
+#[test]
+fn when_every_place_is_in_an_answer_the_watchdog_is_answered_and_nobody_else() {
+    // Who does not read holds an answer for some seconds.
+    let running = Running::start(4_000_000, 1, Duration::from_secs(30));
+    let greedy = |host| {
+        let mut stream = from(host, running.address);
+        stream.write_all(b"GET /snapshot.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        stream
+    };
+    let mut all: Vec<TcpStream> = (2..7).flat_map(|host| (0..35).map(move |_| host)).map(greedy).collect();
+    let answering = || running.stage.health.connections().answering;
+    running.within(Duration::from_secs(3), "163 answers", || answering() == 163);
+    assert!(!is_answered(&from(9, running.address)) && !is_answered(&from(1, running.address)));
+    let own = bound(1);
+    *running.own_question.lock().unwrap() = Some(own.local_addr().unwrap());
+    assert!(is_answered(&connect(own, running.address)), "the watchdog's question");
+    assert!(!is_answered(&from(1, running.address)), "others on this machine have no reserve");
+    running.within(Duration::from_secs(2), "3 refusals", || running.stage.health.connections().refused >= 3);
+    assert_eq!(answering(), 163);
+    let causes = running.stage.health.faults.all();
+    let refused = causes.iter().find(|fault| fault.cause == Cause::ConnectionsRefused).unwrap();
+    assert!(refused.detail.contains(" has 35 of 163 connections"), "{refused:?}");
+    all.clear();
+    running.within(Duration::from_secs(20), "an answer", || is_answered(&from(9, running.address)));
+}
+
+#[test]
+fn while_ten_addresses_hold_a_thousand_connections_and_open_them_again_others_are_answered_and_a_viewer_goes_on() {
+    const ATTACKERS: u8 = 10;
+    let running = Running::with_pace(5_000, Duration::from_millis(33), 32, Duration::from_secs(30));
+    let address = running.address;
+    let viewer = running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let until = Instant::now() + Duration::from_secs(4);
+    std::thread::scope(|scope| {
+        for host in 2..2 + ATTACKERS {
+            scope.spawn(move || {
+                let mut held: Vec<TcpStream> = (0..100).map(|_| from(host, address)).collect();
+                while Instant::now() < until {
+                    for stream in &mut held {
+                        stream.set_nonblocking(true).unwrap();
+                        let closed = !matches!(stream.read(&mut [0]), Err(e) if e.kind() == ErrorKind::WouldBlock);
+                        if closed {
+                            *stream = from(host, address);
+                        }
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            });
+        }
+        let watching = scope.spawn(move || {
+            let (mut lines, mut last, mut longest) = (BufReader::new(viewer), Instant::now(), Duration::ZERO);
+            let (mut seen, mut line) = (0, Vec::new());
+            while Instant::now() < until {
+                line.clear();
+                lines.read_until(b'\n', &mut line).unwrap();
+                if line.starts_with(b"X-Timestamp") {
+                    longest = longest.max(last.elapsed());
+                    (seen, last) = (seen + 1, Instant::now());
+                }
+            }
+            (seen, longest)
+        });
+        let mut asked = 0;
+        while Instant::now() < until {
+            let begun = Instant::now();
+            assert!(is_answered(&from(100, address)), "question {asked}");
+            assert!(begun.elapsed() < Duration::from_secs(2), "question {asked}: {:?}", begun.elapsed());
+            asked += 1;
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let (seen, longest) = watching.join().unwrap();
+        assert!(asked > 5 && seen > 60 && longest < Duration::from_secs(1), "{asked} {seen} {longest:?}");
+    });
+    assert!(running.stage.health.connections().closed_early > 500, "{:?}", running.stage.health.connections());
 }
 
 #[test]

@@ -312,8 +312,21 @@ fn state_has_the_shape_that_scripts_rely_on() {
     let state = ask(LAN);
     assert_eq!(
         keys(&state),
-        ["version", "uptime_s", "camera", "recognition", "stream", "faces", "reloads", "reload_error", "faults"]
+        [
+            "version",
+            "uptime_s",
+            "camera",
+            "recognition",
+            "stream",
+            "connections",
+            "faces",
+            "reloads",
+            "reload_error",
+            "faults"
+        ]
     );
+    let connections = ["waiting", "idle", "answering", "refused", "closed_early"];
+    assert_eq!(keys(&state["connections"]), connections);
     let camera = [
         "source", "online", "format", "width", "height", "fps", "frames", "dropped", "corrupt", "age_ms", "error",
         "hint",

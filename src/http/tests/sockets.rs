@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Running {
     pub(super) address: SocketAddr,
     pub(super) stage: Arc<Stage>,
+    pub(super) own_question: Arc<Mutex<Option<SocketAddr>>>,
     threads: Vec<JoinHandle<()>>,
     _alone: MutexGuard<'static, ()>,
 }
@@ -45,7 +46,7 @@ impl Running {
         Running::with_pace(size, Duration::from_millis(40), max_viewers, read_timeout)
     }
 
-    fn with_pace(size: usize, every: Duration, max_viewers: u32, read_timeout: Duration) -> Running {
+    pub(super) fn with_pace(size: usize, every: Duration, max_viewers: u32, read_timeout: Duration) -> Running {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         WATCH.call_once(watch_for_panics);
         Running::of(stage(|config| config.stream.max_viewers = max_viewers), size, every, read_timeout, alone)
@@ -68,7 +69,7 @@ impl Running {
     ) -> Running {
         let config = built.config.newest().unwrap().1;
         let server = Server::impatient(&config, read_timeout).unwrap();
-        let address = server.local_addr();
+        let (address, own_question) = (server.local_addr(), server.own_question());
         built.health.camera_is_online("test", "MJPG", 4, 4);
         let shared = Arc::new(share(&built));
         let serving = std::thread::spawn(move || run(server, built));
@@ -87,7 +88,7 @@ impl Running {
                 }
             })
         };
-        Running { address, stage: shared, threads: vec![serving, publishing], _alone: alone }
+        Running { address, stage: shared, own_question, threads: vec![serving, publishing], _alone: alone }
     }
 
     pub(super) fn small() -> Running {

@@ -6,6 +6,8 @@ use std::io::{BufReader, BufWriter, ErrorKind, Read};
 
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::common::{HTTPVersion, Method};
 use crate::connection::Connection;
@@ -34,6 +36,9 @@ pub struct ClientConnection {
     no_more_requests: bool,
 
     limits: Limits,
+
+    // how long the next request may take
+    patience: Duration,
 
     // until when the request that is being read must be there
     deadline: Deadline,
@@ -67,9 +72,14 @@ impl ClientConnection {
     /// Creates a new `ClientConnection` that takes ownership of the socket.
     ///
     /// It is an error when the client has gone already.
-    pub(crate) fn new(socket: Connection, limits: Limits) -> IoResult<ClientConnection> {
-        let deadline = Deadline::after(limits.read_timeout);
-        let (mut read_socket, write_socket) = RefinedTcpStream::new(socket, deadline.clone())?;
+    /// `patience` is how long the first request may take.
+    pub(crate) fn new(
+        socket: Arc<Connection>,
+        limits: Limits,
+        patience: Duration,
+    ) -> IoResult<ClientConnection> {
+        let deadline = Deadline::after(patience);
+        let (read_socket, write_socket) = RefinedTcpStream::new(socket, deadline.clone());
         let remote_addr = read_socket.peer_addr()?;
 
         let mut source = SequentialReaderBuilder::new(BufReader::with_capacity(1024, read_socket));
@@ -82,6 +92,7 @@ impl ClientConnection {
             next_header_source: first_header,
             no_more_requests: false,
             limits,
+            patience,
             deadline,
             head_bytes: 0,
         })
@@ -135,7 +146,8 @@ impl ClientConnection {
     /// Reads a request from the stream.
     /// Blocks until the header has been read.
     fn read(&mut self) -> Result<Request, ReadError> {
-        self.deadline.restart(self.limits.read_timeout);
+        self.deadline.restart(self.patience);
+        self.patience = self.limits.read_timeout;
         self.head_bytes = 0;
 
         let (method, path, version, headers) = {

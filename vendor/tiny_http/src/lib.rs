@@ -91,31 +91,33 @@
 #![deny(rust_2018_idioms)]
 #![allow(clippy::match_like_matches_macro)]
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::io::Error as IoError;
 use std::io::ErrorKind as IoErrorKind;
 use std::io::Result as IoResult;
-use std::net::{IpAddr, Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use client::ClientConnection;
 use connection::Connection;
+use connections::{Connections, Place};
 use util::MessagesQueue;
 
 pub use common::{HTTPVersion, Header, HeaderField, Method, StatusCode};
 pub use connection::{ConfigListenAddr, ListenAddr, Listener};
+pub use connections::{Count, Limits};
 pub use request::{ReadWrite, Request};
 pub use response::{Response, ResponseBox};
 
 mod client;
 mod common;
 mod connection;
+mod connections;
 mod request;
 mod response;
 mod util;
@@ -137,7 +139,7 @@ pub struct Server {
     listening_addr: ListenAddr,
 
     // connections that are open, and how many may be
-    places: Arc<Mutex<Places>>,
+    connections: Arc<Connections>,
 }
 
 enum Message {
@@ -166,88 +168,6 @@ pub struct IncomingRequests<'a> {
 pub struct ServerConfig {
     /// The addresses to try to listen to.
     pub addr: ConfigListenAddr,
-}
-
-/// What a client may take of the server's time and memory.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// How long a connection may be idle, and how long the head of a request may take from its first byte to its last.
-    pub read_timeout: Duration,
-    /// How many connections may be open; further ones are closed at once.
-    pub max_connections: usize,
-    /// How many of them may be one other machine's.
-    pub max_connections_per_address: usize,
-    /// How many more may be open from the very address that was connected to: programs on this machine, a watchdog among
-    /// them, always have room.
-    pub max_own_connections: usize,
-    /// How many bytes the request line and the headers may have together.
-    pub max_head_bytes: usize,
-    /// How many headers a request may have.
-    pub max_headers: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            read_timeout: Duration::from_secs(30),
-            max_connections: 256,
-            max_connections_per_address: 64,
-            max_own_connections: 32,
-            max_head_bytes: 16 * 1024,
-            max_headers: 100,
-        }
-    }
-}
-
-/// How many connections are open, and to whom, and how many may be.
-struct Places {
-    open: usize,
-    by_address: HashMap<IpAddr, usize>,
-    limits: Limits,
-}
-
-/// Holds a connection's place for as long as it lives.
-struct Open {
-    places: Arc<Mutex<Places>>,
-    peer: Option<IpAddr>,
-}
-
-impl Open {
-    /// None when there is no place for another one of `peer`; `own`: it is this machine.
-    fn one_more(
-        places: &Arc<Mutex<Places>>,
-        peer: Option<IpAddr>,
-        own: bool,
-    ) -> Option<Open> {
-        let mut now = places.lock().unwrap_or_else(PoisonError::into_inner);
-        let reserve = if own { now.limits.max_own_connections } else { 0 };
-        let of_peer = peer.and_then(|peer| now.by_address.get(&peer).copied());
-        let too_many = !own && of_peer.unwrap_or(0) >= now.limits.max_connections_per_address;
-        if too_many || now.open >= now.limits.max_connections + reserve {
-            return None;
-        }
-        now.open += 1;
-        if let Some(peer) = peer {
-            *now.by_address.entry(peer).or_insert(0) += 1;
-        }
-        drop(now);
-        Some(Open { places: places.clone(), peer })
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let mut now = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        now.open -= 1;
-        let left = self.peer.and_then(|peer| {
-            let left = now.by_address.get_mut(&peer)?;
-            *left -= 1;
-            Some((peer, *left))
-        });
-        if let Some((peer, 0)) = left {
-            now.by_address.remove(&peer);
-        }
-    }
 }
 
 impl Server {
@@ -304,21 +224,19 @@ impl Server {
 
         let inside_close_trigger = close_trigger.clone();
         let inside_messages = messages.clone();
-        let places = Arc::new(Mutex::new(Places {
-            open: 0,
-            by_address: HashMap::new(),
-            limits: limits.clone(),
-        }));
-        let inside_places = places.clone();
+        let connections = Connections::new(limits.clone());
+        let inside_connections = connections.clone();
         thread::Builder::new().name("http-accept".into()).spawn(move || {
             let mut said: Option<Instant> = None;
 
             log::debug!("Running accept thread");
             while !inside_close_trigger.load(Relaxed) {
                 let (sock, peer) = match server.accept() {
-                    Ok((sock, peer)) => (sock, peer.map(|peer| peer.ip())),
+                    Ok((sock, peer)) => (Arc::new(sock), peer),
+                    // a client that has gone
+                    Err(e) if e.kind() == IoErrorKind::ConnectionAborted => continue,
                     Err(e) => {
-                        // out of file descriptors, a client that has gone: it passes
+                        // out of file descriptors: it passes
                         if said.map_or(true, |at| at.elapsed() > Duration::from_secs(60)) {
                             log::warn!("Error accepting new client: {}", e);
                             said = Some(Instant::now());
@@ -327,21 +245,24 @@ impl Server {
                         continue;
                     }
                 };
-                let own = peer.is_some() && sock.local_ip() == peer;
-                let open = match Open::one_more(&inside_places, peer, own) {
-                    Some(open) => open,
+                let mut place = match inside_connections.enter(peer, sock) {
+                    Some(place) => place,
                     None => continue,
                 };
                 let (messages, limits) = (inside_messages.clone(), limits.clone());
                 // without a thread or with a client that has gone the connection is closed
-                let _ = thread::Builder::new()
+                let spawned = thread::Builder::new()
                     .name("http-connection".into())
                     .spawn(move || {
-                        let _open = open;
-                        if let Ok(client) = ClientConnection::new(sock, limits) {
-                            serve(client, &messages);
+                        while let Some((sock, patience)) = place.next() {
+                            if let Ok(client) = ClientConnection::new(sock, limits.clone(), patience) {
+                                serve(client, &messages, &place);
+                            }
                         }
                     });
+                if spawned.is_err() {
+                    inside_connections.no_thread();
+                }
             }
             log::debug!("Terminating accept thread");
         })?;
@@ -351,15 +272,24 @@ impl Server {
             messages,
             close: close_trigger,
             listening_addr: local_addr,
-            places,
+            connections,
         })
     }
 
     /// Other limits on how many connections may be open. Those that are open stay.
-    pub fn limit_connections(&self, max_connections: usize, max_connections_per_address: usize) {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.limits.max_connections = max_connections;
-        places.limits.max_connections_per_address = max_connections_per_address;
+    pub fn limit_connections(&self, max_connections: usize, max_connections_per_client: usize) {
+        self.connections.limit(max_connections, max_connections_per_client);
+    }
+
+    /// How many connections are open.
+    pub fn count_connections(&self) -> Count {
+        self.connections.count()
+    }
+
+    /// Where the program puts the address from which it asks itself: a connection from there is let in beyond every limit,
+    /// and makes room for none.
+    pub fn own_question(&self) -> Arc<Mutex<Option<SocketAddr>>> {
+        self.connections.own_question()
     }
 
     /// Returns an iterator for all the incoming requests.
@@ -412,12 +342,17 @@ impl Server {
 }
 
 /// Hands on the requests of a connection, one after the other: each waits until the one before it is answered.
-fn serve(mut client: ClientConnection, messages: &MessagesQueue<Message>) {
+fn serve(mut client: ClientConnection, messages: &MessagesQueue<Message>, place: &Place) {
     let (sender, receiver) = mpsc::channel();
     while let Some(rq) = client.next() {
+        if !place.answering() {
+            return;
+        }
         messages.push(rq.with_notify_sender(sender.clone()).into());
         if receiver.recv() != Ok(true) {
             client.no_more_requests();
+        } else if !place.idle() {
+            return;
         }
     }
 }

@@ -26,7 +26,7 @@ impl Deadline {
 }
 
 pub struct RefinedTcpStream {
-    stream: Connection,
+    stream: Arc<Connection>,
     // Some for the half that is read
     read_until: Option<Deadline>,
 }
@@ -34,21 +34,21 @@ pub struct RefinedTcpStream {
 impl RefinedTcpStream {
     /// The half that is read and the half that is written.
     pub(crate) fn new(
-        stream: Connection,
+        stream: Arc<Connection>,
         read_until: Deadline,
-    ) -> IoResult<(RefinedTcpStream, RefinedTcpStream)> {
+    ) -> (RefinedTcpStream, RefinedTcpStream) {
         let read = RefinedTcpStream {
-            stream: stream.try_clone()?,
+            stream: stream.clone(),
             read_until: Some(read_until),
         };
         let write = RefinedTcpStream {
             stream,
             read_until: None,
         };
-        Ok((read, write))
+        (read, write)
     }
 
-    pub(crate) fn peer_addr(&mut self) -> IoResult<Option<SocketAddr>> {
+    pub(crate) fn peer_addr(&self) -> IoResult<Option<SocketAddr>> {
         self.stream.peer_addr()
     }
 }

@@ -1,0 +1,547 @@
+//! Which connections are open, whose they are, and which of them makes room for a new one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::connection::Connection;
+
+/// What a client may take of the server's time and memory.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How long a connection may be idle, and how long the head of a request may take from its first byte to its last.
+    pub read_timeout: Duration,
+    /// How long a new connection may take for its first request when more than half of all places, or of its client's, are
+    /// held by connections without a request.
+    pub hurried_timeout: Duration,
+    /// How many connections may be open. One more closes the oldest one that waits for a request, of the client that has
+    /// the most of these; when there is none, the new one is closed.
+    pub max_connections: usize,
+    /// How many of them may be one client's. One more closes the client's own oldest one.
+    pub max_connections_per_client: usize,
+    /// Which client an address belongs to.
+    pub client: fn(IpAddr) -> IpAddr,
+    /// How many bytes the request line and the headers may have together.
+    pub max_head_bytes: usize,
+    /// How many headers a request may have.
+    pub max_headers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            read_timeout: Duration::from_secs(30),
+            hurried_timeout: Duration::from_secs(2),
+            max_connections: 256,
+            max_connections_per_client: 64,
+            client: |address| address,
+            max_head_bytes: 16 * 1024,
+            max_headers: 100,
+        }
+    }
+}
+
+/// What a connection does. The order is that in which those of one client are closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    /// It has never sent a whole request. Bytes of a request change nothing.
+    Waiting,
+    /// Every request so far was answered.
+    Idle,
+    /// A request is being answered.
+    Answering,
+}
+
+impl State {
+    /// True when the connection may be closed for a newer one.
+    fn is_spare(self) -> bool {
+        self != State::Answering
+    }
+}
+
+/// How many connections are open, and how many had to go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Connections that have never sent a whole request.
+    pub waiting: usize,
+    /// Connections whose requests were answered.
+    pub idle: usize,
+    /// Connections on which a request is being answered.
+    pub answering: usize,
+    /// Connections that were closed as soon as they came, since the start.
+    pub refused: u64,
+    /// Connections without a request that were closed for a newer one, since the start.
+    pub closed_early: u64,
+    /// The client that has the most connections, and how many.
+    pub most: Option<(IpAddr, usize)>,
+}
+
+/// The address that stands for a client; None for all who come by a Unix socket.
+type Client = Option<IpAddr>;
+
+/// A connection that has a place, and with it a thread.
+struct Entry {
+    /// None for the program's own question, which counts for nobody.
+    client: Option<Client>,
+    /// Its number among all connections.
+    serial: u64,
+    state: State,
+    /// The event, counted from the start, since which it is in this state.
+    since: u64,
+    patience: Duration,
+    socket: Arc<Connection>,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Share {
+    open: usize,
+    spare: usize,
+}
+
+struct Table {
+    limits: Limits,
+    events: u64,
+    /// By the number of the place.
+    entries: BTreeMap<u64, Entry>,
+    /// Connections in each state, without the program's own question.
+    states: [usize; 3],
+    /// Clients that have connections.
+    shares: HashMap<Client, Share>,
+    refused: u64,
+    closed_early: u64,
+}
+
+/// Where a new connection finds room.
+enum Room {
+    /// There is a place that nobody has.
+    Free,
+    /// In the place with this number, whose connection is closed.
+    Of(u64),
+    /// Nowhere.
+    None,
+}
+
+impl Table {
+    fn next_event(&mut self) -> u64 {
+        self.events += 1;
+        self.events
+    }
+
+    fn share(&self, client: Client) -> Share {
+        self.shares.get(&client).copied().unwrap_or_default()
+    }
+
+    /// Moves a connection of `client` from one state to another one; None is before it came and after it has gone.
+    fn count(&mut self, client: Option<Client>, from: Option<State>, to: Option<State>) {
+        let client = match client {
+            Some(client) => client,
+            None => return,
+        };
+        let share = self.shares.entry(client).or_default();
+        if let Some(from) = from {
+            self.states[from as usize] -= 1;
+            share.open -= 1;
+            share.spare -= usize::from(from.is_spare());
+        }
+        if let Some(to) = to {
+            self.states[to as usize] += 1;
+            share.open += 1;
+            share.spare += usize::from(to.is_spare());
+        }
+        if share.open == 0 {
+            self.shares.remove(&client);
+        }
+    }
+
+    /// Gives the place with this number to `entry`; the connection that had it.
+    fn put(&mut self, place: u64, entry: Entry) -> Option<Entry> {
+        self.count(entry.client, None, Some(entry.state));
+        let before = self.entries.insert(place, entry);
+        if let Some(before) = &before {
+            self.count(before.client, Some(before.state), None);
+        }
+        before
+    }
+
+    /// False when the connection has lost its place.
+    fn change(&mut self, place: u64, serial: u64, to: State) -> bool {
+        let since = self.next_event();
+        let (client, from) = match self.entries.get_mut(&place) {
+            Some(entry) if entry.serial == serial => {
+                let from = std::mem::replace(&mut entry.state, to);
+                entry.since = since;
+                (entry.client, from)
+            }
+            _ => return false,
+        };
+        self.count(client, Some(from), Some(to));
+        true
+    }
+
+    fn remove(&mut self, place: u64) {
+        if let Some(entry) = self.entries.remove(&place) {
+            self.count(entry.client, Some(entry.state), None);
+        }
+    }
+
+    fn room_for(&self, client: Client) -> Room {
+        let from = if self.share(client).open >= self.limits.max_connections_per_client {
+            client
+        } else if self.states.iter().sum::<usize>() < self.limits.max_connections {
+            return Room::Free;
+        } else {
+            // of clients with the same number the one that comes
+            let most = self.shares.iter().max_by_key(|(who, share)| (share.spare, **who == client));
+            most.map_or(client, |(who, _)| *who)
+        };
+        let spare = self.entries.iter().filter(|(_, e)| e.client == Some(from) && e.state.is_spare());
+        let oldest = spare.min_by_key(|(_, e)| (e.state, e.since));
+        oldest.map_or(Room::None, |(place, _)| Room::Of(*place))
+    }
+
+    /// How long a new connection of `client` may take for its first request.
+    fn patience(&self, client: Client) -> Duration {
+        let spare = self.states[State::Waiting as usize] + self.states[State::Idle as usize];
+        let hurried = 2 * spare > self.limits.max_connections
+            || 2 * self.share(client).spare > self.limits.max_connections_per_client;
+        if hurried { self.limits.hurried_timeout } else { self.limits.read_timeout }
+    }
+}
+
+/// The table of connections.
+pub(crate) struct Connections {
+    table: Mutex<Table>,
+    own_question: Arc<Mutex<Option<SocketAddr>>>,
+}
+
+impl Connections {
+    pub(crate) fn new(limits: Limits) -> Arc<Connections> {
+        let table = Table {
+            limits,
+            events: 0,
+            entries: BTreeMap::new(),
+            states: [0; 3],
+            shares: HashMap::new(),
+            refused: 0,
+            closed_early: 0,
+        };
+        Arc::new(Connections { table: Mutex::new(table), own_question: Arc::default() })
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the address stands that is let in beyond every limit.
+    pub(crate) fn own_question(&self) -> Arc<Mutex<Option<SocketAddr>>> {
+        self.own_question.clone()
+    }
+
+    fn is_own_question(&self, peer: Option<SocketAddr>) -> bool {
+        let own = *self.own_question.lock().unwrap_or_else(PoisonError::into_inner);
+        // not the whole: of IPv6 the flow may differ
+        peer.is_some() && own.map(|own| (own.ip(), own.port())) == peer.map(|peer| (peer.ip(), peer.port()))
+    }
+
+    pub(crate) fn limit(&self, max_connections: usize, max_connections_per_client: usize) {
+        let mut table = self.table();
+        table.limits.max_connections = max_connections;
+        table.limits.max_connections_per_client = max_connections_per_client;
+    }
+
+    pub(crate) fn count(&self) -> Count {
+        let table = self.table();
+        let [waiting, idle, answering] = table.states;
+        let most = table.shares.iter().filter_map(|(who, share)| Some(((*who)?, share.open)));
+        Count {
+            waiting,
+            idle,
+            answering,
+            refused: table.refused,
+            closed_early: table.closed_early,
+            most: most.max_by_key(|(_, open)| *open),
+        }
+    }
+
+    /// Lets a new connection in, or closes it when there is no room. Some: a place that wants a thread. A connection that
+    /// has the place of another one is served by the thread of that one, so there are never more threads than places.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        peer: Option<SocketAddr>,
+        socket: Arc<Connection>,
+    ) -> Option<Place> {
+        let own = self.is_own_question(peer);
+        let mut table = self.table();
+        let serial = table.next_event();
+        let client = peer.map(|peer| (table.limits.client)(peer.ip()));
+        let room = if own { Room::Free } else { table.room_for(client) };
+        let patience = if own { table.limits.read_timeout } else { table.patience(client) };
+        let client = if own { None } else { Some(client) };
+        let entry = Entry { client, serial, state: State::Waiting, since: serial, patience, socket };
+        match room {
+            Room::Free => {
+                table.put(serial, entry);
+                drop(table);
+                Some(Place { connections: self.clone(), number: serial, serial: 0 })
+            }
+            Room::Of(place) => {
+                table.closed_early += 1;
+                let before = table.put(place, entry);
+                drop(table);
+                // the thread, which reads from it, wakes
+                let _ = before.map(|before| before.socket.shutdown(Shutdown::Both));
+                None
+            }
+            Room::None => {
+                table.refused += 1;
+                drop(table);
+                None
+            }
+        }
+    }
+
+    /// Counts a connection for which there was a place and no thread.
+    pub(crate) fn no_thread(&self) {
+        self.table().refused += 1;
+    }
+}
+
+/// A place, held by a thread that serves the connections that have it, one after the other.
+pub(crate) struct Place {
+    connections: Arc<Connections>,
+    number: u64,
+    /// The connection that the thread serves, or served last.
+    serial: u64,
+}
+
+impl Place {
+    /// The connection that has the place now, and how long it may take for its first request. None, and the place is given
+    /// back, when it is the one that was served last.
+    pub(crate) fn next(&mut self) -> Option<(Arc<Connection>, Duration)> {
+        let mut table = self.connections.table();
+        match table.entries.get(&self.number) {
+            Some(entry) if entry.serial != self.serial => {
+                self.serial = entry.serial;
+                Some((entry.socket.clone(), entry.patience))
+            }
+            _ => {
+                table.remove(self.number);
+                None
+            }
+        }
+    }
+
+    /// A whole request has come. False when the connection has lost its place.
+    pub(crate) fn answering(&self) -> bool {
+        self.connections.table().change(self.number, self.serial, State::Answering)
+    }
+
+    /// The request was answered. False when the connection has lost its place.
+    pub(crate) fn idle(&self) -> bool {
+        self.connections.table().change(self.number, self.serial, State::Idle)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.table().remove(self.number);
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    /// Connections, and the places that would have threads.
+    struct Hall {
+        all: Arc<Connections>,
+        places: Vec<Place>,
+    }
+
+    impl Hall {
+        fn new(max_connections: usize, max_connections_per_client: usize) -> Hall {
+            // the first 64 bits of IPv6, as the program has it
+            let client = |address| match address {
+                IpAddr::V6(ip) => IpAddr::V6((u128::from(ip) >> 64 << 64).into()),
+                v4 => v4,
+            };
+            let limits = Limits { max_connections, max_connections_per_client, client, ..Limits::default() };
+            Hall { all: Connections::new(limits), places: Vec::new() }
+        }
+
+        /// One more connection of `address`. False when it is refused.
+        fn enter_from(&mut self, address: &str, port: u16) -> bool {
+            let refused = self.all.count().refused;
+            let socket = Arc::new(Connection::from(UnixStream::pair().unwrap().0));
+            let peer = SocketAddr::new(address.parse().unwrap(), port);
+            self.places.extend(self.all.enter(Some(peer), socket));
+            for place in &mut self.places {
+                let serial = self.all.table().entries[&place.number].serial;
+                assert!(serial == place.serial || place.next().is_some(), "its thread wakes");
+            }
+            self.all.count().refused == refused
+        }
+
+        fn enter(&mut self, count: usize, address: &str) -> bool {
+            (0..count).all(|_| self.enter_from(address, 4000))
+        }
+
+        fn client(&self, place: &Place) -> Client {
+            self.all.table().entries[&place.number].client.unwrap()
+        }
+
+        fn of(&self, address: &str) -> Vec<&Place> {
+            let client = Some(address.parse().unwrap());
+            self.places.iter().filter(|place| self.client(place) == client).collect()
+        }
+
+        /// The states of the connections of `address`, in the order in which they came.
+        fn states(&self, address: &str) -> Vec<State> {
+            let client = Some(Some(address.parse().unwrap()));
+            let table = self.all.table();
+            let mut of_it: Vec<&Entry> = table.entries.values().filter(|entry| entry.client == client).collect();
+            of_it.sort_by_key(|entry| entry.serial);
+            of_it.iter().map(|entry| entry.state).collect()
+        }
+
+        fn open(&self, address: &str) -> usize {
+            self.states(address).len()
+        }
+    }
+
+    const A: &str = "192.0.2.1";
+    const B: &str = "192.0.2.2";
+    const C: &str = "192.0.2.3";
+    const D: &str = "192.0.2.4";
+
+    #[test]
+    fn the_oldest_that_waits_goes_and_its_thread_serves_the_one_that_comes() {
+        let all = Hall::new(8, 4).all;
+        let socket = || Arc::new(Connection::from(UnixStream::pair().unwrap().0));
+        let peer = Some(SocketAddr::new(A.parse().unwrap(), 4000));
+        let mut places: Vec<Place> = (0..4).map(|_| all.enter(peer, socket()).unwrap()).collect();
+        places.iter_mut().for_each(|place| assert!(place.next().is_some()));
+        assert!(places[0].answering());
+        assert!(places[1].answering() && places[1].idle());
+        let fifth = socket();
+        assert!(all.enter(peer, fifth.clone()).is_none(), "no further thread");
+        assert!(!places[2].answering() && !places[2].idle(), "its request came too late");
+        assert!(Arc::ptr_eq(&places[2].next().unwrap().0, &fifth));
+        assert!(all.enter(peer, socket()).is_none());
+        assert!(places[1].answering() && places[1].idle() && places[2].answering());
+        assert!(!places[3].answering(), "the last one that has never asked went before one that has");
+        assert!(all.enter(peer, socket()).is_none(), "the sixth was not served yet, and goes");
+        assert!(places[3].next().is_some());
+        assert!(places[3].next().is_none() && all.enter(peer, socket()).is_some(), "a place is given back");
+        assert_eq!((all.count().closed_early, all.count().refused), (3, 0));
+    }
+
+    #[test]
+    fn only_when_every_place_is_in_an_answer_the_newest_is_refused() {
+        let mut hall = Hall::new(8, 4);
+        assert!(hall.enter(4, A) && hall.enter(4, B));
+        assert!(hall.of(A).iter().all(|place| place.answering()));
+        assert!(!hall.enter(1, A), "all of its own answer");
+        assert!(hall.enter(1, C) && hall.of(C)[0].answering());
+        assert!(hall.of(B).iter().all(|place| place.answering()));
+        assert!(!hall.enter(1, D));
+        let count = hall.all.count();
+        assert_eq!((count.answering, count.refused, count.closed_early), (8, 2, 1));
+        assert!(count.most == Some((A.parse().unwrap(), 4)), "{:?}", count);
+        hall.places.pop();
+        assert!(hall.enter(1, D));
+    }
+
+    #[test]
+    fn a_flood_makes_room_and_a_clients_idle_connection_stays_though_it_is_the_oldest() {
+        let mut hall = Hall::new(32, 16);
+        assert!(hall.enter(2, A) && hall.of(A).iter().all(|place| place.answering() && place.idle()));
+        assert!(hall.enter(16, B) && hall.enter(14, C));
+        for host in 4..20 {
+            assert!(hall.enter(1, &format!("192.0.2.{}", host)));
+        }
+        assert_eq!(hall.states(A), [State::Idle; 2]);
+        assert_eq!((hall.open(B), hall.open(C)), (7, 7), "those that have most gave equally");
+    }
+
+    #[test]
+    fn connections_that_idle_after_an_answer_give_way_like_those_that_never_asked() {
+        let mut hall = Hall::new(32, 16);
+        assert!(hall.enter(16, A) && hall.enter(16, B));
+        assert!(hall.places.iter().all(|place| place.answering() && place.idle()));
+        assert!(hall.enter(10, C));
+        assert_eq!((hall.open(A), hall.open(B), hall.open(C)), (11, 11, 10));
+    }
+
+    #[test]
+    fn a_flood_without_end_takes_nothing_from_those_who_have_less() {
+        let mut hall = Hall::new(256, 128);
+        assert!(hall.enter(128, A) && hall.enter(128, B) && hall.enter(6, C));
+        for _ in 0..500 {
+            assert!(hall.enter(1, A) && hall.enter(1, B));
+        }
+        assert_eq!((hall.open(A), hall.open(B), hall.open(C)), (125, 125, 6));
+        assert_eq!(hall.places.len(), 256, "threads");
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_client() {
+        let mut hall = Hall::new(32, 16);
+        for host in 0..40 {
+            assert!(hall.enter(1, &format!("2001:db8:0:1::{:x}", host)));
+        }
+        assert_eq!(hall.open("2001:db8:0:1::"), 16, "for all addresses of the network");
+        assert!(hall.enter(16, "2001:db8:0:2::1"));
+        assert_eq!(hall.open("2001:db8:0:1::"), 16, "another network has its own");
+    }
+
+    #[test]
+    fn the_programs_own_question_is_let_in_beyond_every_limit_and_nobody_else_is() {
+        let mut hall = Hall::new(8, 8);
+        assert!(hall.enter(8, "127.0.0.1") && hall.places.iter().all(Place::answering));
+        let own = SocketAddr::new("127.0.0.1".parse().unwrap(), 5555);
+        *hall.all.own_question().lock().unwrap() = Some(own);
+        assert!(!hall.enter_from("127.0.0.1", 5556) && !hall.enter_from("127.0.0.2", 5555));
+        assert!(hall.enter_from("127.0.0.1", 5555));
+        assert_eq!(hall.places.len(), 9);
+        assert!(hall.places[8].answering() && hall.places[8].idle());
+        assert!(!hall.enter(1, "127.0.0.1"), "it does not make room");
+        assert_eq!(hall.all.count().answering, 8);
+        *hall.all.own_question().lock().unwrap() = None;
+        assert!(!hall.enter_from("127.0.0.1", 5555));
+    }
+
+    #[test]
+    fn who_comes_while_half_of_the_places_wait_has_less_time() {
+        let mut hall = Hall::new(32, 16);
+        let patience = |hall: &Hall| {
+            let of = |address: &str| hall.all.table().patience(Some(address.parse().unwrap())).as_secs();
+            (of(A), of(B))
+        };
+        assert!(hall.enter(8, A));
+        assert_eq!(patience(&hall), (30, 30));
+        assert!(hall.enter(1, A));
+        assert_eq!(patience(&hall), (2, 30), "more than half of its own");
+        assert!(hall.enter(8, C));
+        assert_eq!(patience(&hall), (2, 2), "more than half of all");
+        assert!(hall.enter(1, B));
+        let entry = |hall: &Hall| hall.all.table().entries.values().next_back().unwrap().patience.as_secs();
+        assert_eq!(entry(&hall), 2);
+        assert!(hall.places.iter().all(Place::answering));
+        assert_eq!(patience(&hall), (30, 30), "answers are no reason to hurry");
+    }
+
+    #[test]
+    fn nothing_is_left_of_those_who_have_gone() {
+        let mut hall = Hall::new(64, 4);
+        for host in 0..200 {
+            assert!(hall.enter(6, &format!("192.0.2.{}", host)));
+        }
+        assert_eq!(hall.places.len(), 64);
+        hall.places.clear();
+        let table = hall.all.table();
+        assert!(table.entries.is_empty() && table.shares.is_empty() && table.states == [0; 3]);
+    }
+}
