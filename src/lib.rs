@@ -33,6 +33,7 @@ pub mod pixels;
 pub mod recognition;
 pub mod roster;
 pub mod service;
+pub mod shares;
 pub mod sighting;
 pub mod stop;
 pub mod tiers;

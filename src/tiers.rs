@@ -7,6 +7,8 @@
 
 use crate::frame::Jpeg;
 use crate::health::lock;
+use crate::shares::{self, Client, Place, Refusal, Shares};
+use std::cmp::Reverse;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -162,16 +164,23 @@ impl Newest {
 pub struct Tiers {
     maker: Arc<dyn Maker>,
     usual: Arc<Tier>,
-    special: Mutex<Vec<Arc<Tier>>>,
-    viewers: AtomicUsize,
+    special: Mutex<Vec<Kind>>,
+    viewers: Shares,
+}
+
+/// A kind beside the usual one. It is never without a client: it goes with its last one.
+struct Kind {
+    tier: Arc<Tier>,
+    /// The client of each seat, in the order they came. The first one holds the place of the kind.
+    clients: Vec<Client>,
 }
 
 /// Why somebody gets no seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// There are as many viewers as there may be.
-    Viewers,
-    /// There are as many kinds of picture as there may be.
+    /// There is no place for one more viewer, or none for this client.
+    Viewers(Refusal),
+    /// There is no place for one more kind of picture, and each that is made is wider than asked.
     Kinds,
 }
 
@@ -180,57 +189,64 @@ impl Tiers {
     pub fn new(maker: impl Maker + 'static) -> Tiers {
         let maker: Arc<dyn Maker> = Arc::new(maker);
         let usual = Tier::new(Wish::USUAL, &maker);
-        Tiers { maker, usual, special: Mutex::default(), viewers: AtomicUsize::new(0) }
+        Tiers { maker, usual, special: Mutex::default(), viewers: Shares::default() }
     }
 
-    /// Wants such pictures for as long as the seat is kept.
+    /// Wants pictures as `asked` for as long as the seat is kept; [the nearest](nearest) that are made when `client` may
+    /// have no further kind made.
     ///
     /// # Errors
-    /// When so many other kinds are made already.
-    pub fn seat(&self, wish: Wish) -> Result<Seat<'_>, Full> {
+    /// When those that are made are all wider.
+    pub fn seat_for(&self, client: &Client, asked: Wish) -> Result<Seat<'_>, Full> {
+        self.sit(client, asked, None)
+    }
+
+    /// The same for a viewer of the stream, of whom there may be `max`.
+    ///
+    /// # Errors
+    /// When there is no place for `client`, or as [`Tiers::seat_for`].
+    pub fn seat_viewer(&self, client: &Client, asked: Wish, max: usize) -> Result<Seat<'_>, Full> {
+        let place = self.viewers.take(client, max).map_err(Full::Viewers)?;
+        self.sit(client, asked, Some(place))
+    }
+
+    fn sit(&self, client: &Client, asked: Wish, viewer: Option<Place>) -> Result<Seat<'_>, Full> {
         let mut special = lock(&self.special);
-        let tier = match special.iter().find(|tier| tier.wish == wish) {
-            _ if wish == Wish::USUAL => Arc::clone(&self.usual),
-            Some(tier) => Arc::clone(tier),
-            None if special.len() >= MAX_SPECIAL => return Err(Full::Kinds),
-            None => {
-                let tier = Tier::new(wish, &self.maker);
-                special.push(Arc::clone(&tier));
-                tier
-            }
+        let made = special.iter().map(|kind| kind.tier.wish);
+        let holders = special.iter().filter_map(|kind| kind.clients.first());
+        let may_add = shares::may_take(client, holders, MAX_SPECIAL).is_ok();
+        let wish = if may_add { Some(asked) } else { nearest(asked, made) }.ok_or(Full::Kinds)?;
+        let tier = if wish == Wish::USUAL {
+            Arc::clone(&self.usual)
+        } else {
+            let at = special.iter().position(|kind| kind.tier.wish == wish).unwrap_or_else(|| {
+                special.push(Kind { tier: Tier::new(wish, &self.maker), clients: Vec::new() });
+                special.len() - 1
+            });
+            special[at].clients.push(client.clone());
+            Arc::clone(&special[at].tier)
         };
         tier.seats.fetch_add(1, Relaxed);
-        Ok(Seat { tiers: self, tier, viewer: false })
+        Ok(Seat { tiers: self, tier, client: client.clone(), _viewer: viewer })
     }
 
-    /// The same for a viewer of the stream.
-    ///
-    /// # Errors
-    /// When there are `max` already, or as [`Tiers::seat`].
-    pub fn seat_viewer(&self, wish: Wish, max: usize) -> Result<Seat<'_>, Full> {
-        let taken = self.viewers.fetch_update(Relaxed, Relaxed, |n| (n < max).then_some(n + 1));
-        taken.map_err(|_| Full::Viewers)?;
-        match self.seat(wish) {
-            Ok(mut seat) => {
-                seat.viewer = true;
-                Ok(seat)
-            }
-            Err(full) => {
-                self.viewers.fetch_sub(1, Relaxed);
-                Err(full)
-            }
-        }
+    /// Exactly such pictures, for a client that wants no others.
+    #[cfg(test)]
+    pub(crate) fn seat(&self, wish: Wish) -> Result<Seat<'_>, Full> {
+        let client = Client { address: None, user: Some(format!("{wish:?}").into()) };
+        let seat = self.seat_for(&client, wish)?;
+        if seat.wish == wish { Ok(seat) } else { Err(Full::Kinds) }
     }
 
     /// How many watch the stream.
     pub fn viewers(&self) -> usize {
-        self.viewers.load(Relaxed)
+        self.viewers.taken()
     }
 
     /// The kinds that somebody wants now, the usual one first.
     pub fn wanted(&self) -> Vec<Arc<Tier>> {
         let special = lock(&self.special);
-        let all = std::iter::once(&self.usual).chain(&*special);
+        let all = std::iter::once(&self.usual).chain(special.iter().map(|kind| &kind.tier));
         all.filter(|tier| tier.seats() > 0).map(Arc::clone).collect()
     }
 
@@ -241,11 +257,25 @@ impl Tiers {
     }
 }
 
-/// Somebody wants pictures, see [`Tiers::seat`].
+/// Of the kinds that are `made` and the usual one, which always can be, the nearest to what was asked: none that is wider, one
+/// with the same overlay before others, then the widest, then one that is as fast and no faster than need be. A faster one is
+/// nearer than a slower one because whoever watches can leave pictures out.
+pub fn nearest(asked: Wish, made: impl Iterator<Item = Wish>) -> Option<Wish> {
+    let most = |limit: u32| if limit == 0 { u32::MAX } else { limit };
+    let (width, fps) = (most(asked.width), most(asked.fps));
+    made.chain([Wish::USUAL]).filter(|kind| most(kind.width) <= width).min_by_key(|kind| {
+        let pace = most(kind.fps);
+        (kind.overlay != asked.overlay, Reverse(most(kind.width)), pace < fps, pace.abs_diff(fps))
+    })
+}
+
+/// Somebody wants pictures, see [`Tiers::seat_for`].
 pub struct Seat<'a> {
     tiers: &'a Tiers,
     tier: Arc<Tier>,
-    viewer: bool,
+    client: Client,
+    /// Held until the seat is dropped.
+    _viewer: Option<Place>,
 }
 
 impl Deref for Seat<'_> {
@@ -263,10 +293,12 @@ impl Drop for Seat<'_> {
             // The frame that the last picture was made of goes with those who wanted it.
             drop(lock(&self.tier.newest).pictures.take());
         }
-        special.retain(|tier| tier.seats() > 0);
-        if self.viewer {
-            self.tiers.viewers.fetch_sub(1, Relaxed);
+        if let Some(kind) = special.iter_mut().find(|kind| Arc::ptr_eq(&kind.tier, &self.tier)) {
+            // The newest of the client's own, so that it holds the kind as long as it has a seat.
+            let own = kind.clients.iter().rposition(|client| *client == self.client);
+            own.map(|at| kind.clients.remove(at));
         }
+        special.retain(|kind| !kind.clients.is_empty());
     }
 }
 

@@ -237,7 +237,12 @@ pub const KEYS: &[Key] = &[
         Whole,
         "at most so many pictures a second for viewers; 0: as many as the camera gives"
     ),
-    key!(stream.max_viewers = "32", Kind::Whole(1, 250), Whole, "at most so many viewers of the stream"),
+    key!(
+        stream.max_viewers = "32",
+        Kind::Whole(1, 250),
+        Whole,
+        "at most so many viewers of the stream; the last quarter of the places is kept for clients that have none"
+    ),
     key!(stream.encoder = "auto", Kind::OneOf(Codec::WORDS), Text => |text: String| Codec::from_word(&text), "the JPEG encoder; auto takes turbojpeg, or jpeg-encoder in a build without that"),
     key!(
         http.bind = "127.0.0.1:5000",

@@ -42,6 +42,8 @@ pub enum Cause {
     ConnectionsRefused,
     /// A connection that waits for a request is closed for a newer one.
     ConnectionsClosedEarly,
+    /// A client gets no place among viewers, kinds of picture or listeners; the detail says who and why.
+    NoPlace,
 }
 
 impl Cause {
@@ -61,6 +63,7 @@ impl Cause {
             Cause::WrongPassword => "http: a wrong user name or password",
             Cause::ConnectionsRefused => "http: connections are refused, there are as many as may be",
             Cause::ConnectionsClosedEarly => "http: connections without a request are closed for newer ones",
+            Cause::NoPlace => "http: no place for a client",
         }
     }
 }
@@ -143,7 +146,7 @@ fn kind(detail: &str) -> String {
 mod tests {
     use super::*;
 
-    const CAUSES: [Cause; 13] = [
+    const CAUSES: [Cause; 14] = [
         Cause::CameraAway,
         Cause::BrokenPicture,
         Cause::CameraHint,
@@ -157,6 +160,7 @@ mod tests {
         Cause::WrongPassword,
         Cause::ConnectionsRefused,
         Cause::ConnectionsClosedEarly,
+        Cause::NoPlace,
     ];
 
     #[test]
@@ -172,7 +176,7 @@ mod tests {
             assert!(line.is_some_and(|line| line.starts_with(&format!("{}: news", cause.as_str()))), "{cause:?}");
         }
         let all = faults.all();
-        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (13, 100_013));
+        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (14, 100_014));
     }
 
     #[test]

@@ -27,6 +27,15 @@ pub enum Access {
     Admin,
 }
 
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who {
+    /// What they may do.
+    pub role: Role,
+    /// The user who logged in; `None` where no password is needed.
+    pub user: Option<String>,
+}
+
 /// How long a request may wait while others' passwords are checked.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -122,18 +131,21 @@ impl Gate {
         name.parse::<IpAddr>().is_ok() || name == "localhost" || machine || config.http.hosts.contains(&name)
     }
 
-    /// What who asks may do.
+    /// Who asks, and what they may do.
     ///
     /// # Errors
     /// The answer that refuses.
-    pub fn admit(&self, request: &Request, config: &Config, access: Access) -> Result<Role, Whole> {
+    pub fn admit(&self, request: &Request, config: &Config, access: Access) -> Result<Who, Whole> {
         if access == Access::Open {
-            return Ok(Role::Viewer);
+            return Ok(Who { role: Role::Viewer, user: None });
         }
         let accounts = lock(&self.known).accounts.clone();
-        let role = match accounts {
-            Some(accounts) => self.log_in(request, &accounts)?,
-            None => without_password(request, config)?,
+        let (role, user) = match accounts {
+            Some(accounts) => {
+                let role = self.log_in(request, &accounts)?;
+                (role, request.header("Authorization").and_then(basic).map(|(user, _)| user))
+            }
+            None => (without_password(request, config)?, None),
         };
         if access == Access::Admin && role != Role::Admin {
             let how = "This is for an admin: a user with that role in http.password_file";
@@ -144,7 +156,7 @@ impl Gate {
             };
             return Err(Whole::text(403, &format!("{how}{here}.")));
         }
-        Ok(role)
+        Ok(Who { role, user })
     }
 
     fn log_in(&self, request: &Request, accounts: &Accounts) -> Result<Role, Whole> {

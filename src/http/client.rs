@@ -1,6 +1,7 @@
 //! Who a client is: what penalties, connections and shares are counted by.
 
 use super::message::Request;
+use crate::shares::Client;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The client that asks. A proxy on this machine speaks for others and puts the address that asked it last into
@@ -11,6 +12,11 @@ pub fn client(request: &Request) -> Option<IpAddr> {
     let forwarded = headers.find(|(name, _)| peer.is_loopback() && name.eq_ignore_ascii_case("X-Forwarded-For"));
     let last = forwarded.and_then(|(_, list)| list.rsplit(',').next()?.trim().parse::<IpAddr>().ok());
     Some(last.map_or(peer, |last| last.to_canonical()))
+}
+
+/// Whom the places count for that a request takes: the network that it comes from, and the user who logged in.
+pub fn holder(request: &Request, user: Option<&str>) -> Client {
+    Client { address: client(request).map(network), user: user.map(Into::into) }
 }
 
 /// What counts as one client: an IPv4 address, or an IPv6 network of 64 bits, as one subscriber has all of its addresses.

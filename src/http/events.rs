@@ -1,15 +1,16 @@
 //! Server-sent events: who comes and who goes.
 
 use super::Site;
+use super::access::Who;
 use super::accounts::Role;
-use super::message::{Answer, Stream, Whole, Wire};
+use super::client::holder;
+use super::message::{Answer, Request, Stream, Wire};
 use super::state;
 use crate::sighting::{Sightings, State};
 use crate::stop::POLL;
 use serde_json::json;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// How many may listen.
@@ -17,24 +18,16 @@ const MAX_LISTENERS: usize = 32;
 /// A comment line comes at least so often, so that both ends notice when the other has gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// A listener's place, given back on drop.
-struct Place<'a>(&'a AtomicUsize);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
 /// The stream of events for one listener.
-pub fn events<'a>(site: &'a Site, role: Role) -> Answer<'a> {
-    let taken = site.listeners.fetch_update(Relaxed, Relaxed, |n| (n < MAX_LISTENERS).then_some(n + 1));
-    if taken.is_err() {
-        return Whole::later(503, 10, &format!("{MAX_LISTENERS} listen already; please try again later.")).into();
-    }
-    let place = Place(&site.listeners);
+pub fn events<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
+    let (role, client) = (who.role, holder(request, who.user.as_deref()));
+    let place = match site.listeners.take(&client, MAX_LISTENERS) {
+        Ok(place) => place,
+        Err(refusal) => return site.no_place(&client, "listeners", MAX_LISTENERS, refusal).into(),
+    };
     Answer::Stream(Stream {
         content_type: "text/event-stream",
+        headers: Vec::new(),
         first: b"retry: 2000\n\n",
         run: Box::new(move |wire| {
             let _place = place;

@@ -152,6 +152,8 @@ impl Body {
 pub struct Stream<'a> {
     /// The media type of the body.
     pub content_type: &'static str,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
     /// What is sent in the same write as the head.
     pub first: &'static [u8],
     /// Sends the rest, until the client or the program ends.

@@ -1,9 +1,13 @@
 //! The stream and the snapshot, as they are or as a request wishes them.
 
 use super::Site;
+use super::access::Who;
+use super::client::holder;
 use super::message::{Answer, Body, Request, Stream, Whole, Wire};
+use crate::config;
 use crate::frame::Jpeg;
-use crate::health::lock;
+use crate::health::{Cause, lock};
+use crate::shares::Client;
 use crate::stop::POLL;
 use crate::tiers::{Full, MAX_FPS, MAX_SPECIAL, MAX_WIDTH, MIN_WIDTH, Seat, Wish};
 use std::io;
@@ -60,23 +64,26 @@ fn key(request: &Request) -> Option<&str> {
 }
 
 /// MJPEG for one viewer.
-pub fn stream<'a>(site: &'a Site, request: &Request) -> Answer<'a> {
-    let wish = match wish(request) {
+pub fn stream<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
+    let asked = match wish(request) {
         Ok(wish) => wish,
         Err(refusal) => return refusal.into(),
     };
-    let max = site.config().stream.max_viewers as usize;
-    let seat = match site.stage.tiers.seat_viewer(wish, max) {
+    let (config, client) = (site.config(), holder(request, who.user.as_deref()));
+    let (wish, max) = (resolved(asked, &config.stream), config.stream.max_viewers as usize);
+    let seat = match site.stage.tiers.seat_viewer(&client, wish, max) {
         Ok(seat) => seat,
-        Err(full) => return no_seat(full, max).into(),
+        Err(full) => return no_seat(site, &client, full, max).into(),
     };
+    let fps = if is_faster(seat.wish, wish) { wish.fps } else { seat.wish.fps };
     let watcher = site.watchers.enter(request);
     Answer::Stream(Stream {
         content_type: "multipart/x-mixed-replace; boundary=frame",
+        headers: rendition(asked, wish, Wish { fps, ..seat.wish }),
         first: b"--frame\r\n",
         run: Box::new(move |wire| {
             let _watcher = watcher;
-            show(site, &seat, wire)
+            show(site, &seat, asked, wire)
         }),
     })
 }
@@ -101,25 +108,64 @@ fn flag(request: &Request, name: &str, without: bool) -> Result<bool, Whole> {
     }
 }
 
-fn no_seat(full: Full, max: usize) -> Whole {
-    let text = match full {
-        Full::Viewers => format!("{max} viewers watch already, which is stream.max_viewers; please try again later."),
-        Full::Kinds => format!(
-            "{MAX_SPECIAL} kinds of picture (?overlay, ?width, ?fps) are made already, and no more at a time; please ask for \
-             one of those that /api/state names under stream.tiers, or try again later."
-        ),
-    };
-    Whole::later(503, 10, &text)
+/// What a wish comes to: a limit that is no tighter than the config's own, or the largest there is, is none (0). So who would
+/// get the usual picture anyway shares it.
+fn resolved(asked: Wish, stream: &config::Stream) -> Wish {
+    let limit = |asked: u32, own: u32, most: u32| if asked >= if own == 0 { most } else { own } { 0 } else { asked };
+    let (width, fps) = (limit(asked.width, stream.width, MAX_WIDTH), limit(asked.fps, stream.max_fps, MAX_FPS));
+    Wish { width, fps, ..asked }
 }
 
-/// One write a picture; pictures that come during a write are missed.
-fn show(site: &Site, seat: &Seat<'_>, wire: &mut dyn Wire) -> io::Result<()> {
+/// True when a kind is made more often than somebody wants it, who leaves pictures out.
+fn is_faster(kind: Wish, wanted: Wish) -> bool {
+    wanted.fps > 0 && (kind.fps == 0 || kind.fps > wanted.fps)
+}
+
+/// The headers that say which kind of picture is sent, and what was asked when that is something else.
+fn rendition(asked: Wish, wish: Wish, sent: Wish) -> Vec<(&'static str, String)> {
+    let words = |Wish { overlay, width, fps }| format!("overlay={}; width={width}; fps={fps}", u8::from(overlay));
+    let mut headers = vec![("X-Namecam-Rendition", words(sent))];
+    if sent != wish {
+        headers.push(("X-Namecam-Instead-Of", words(asked)));
+    }
+    headers
+}
+
+fn no_seat(site: &Site, client: &Client, full: Full, max: usize) -> Whole {
+    match full {
+        Full::Viewers(refusal) => site.no_place(client, "viewers (stream.max_viewers)", max, refusal),
+        Full::Kinds => {
+            let why = format!(
+                "no kind of picture that is made is as narrow as that, and {client} cannot have another one made now: there \
+                 are {MAX_SPECIAL} places beside the usual kind"
+            );
+            site.stage.health.faults.report(Cause::NoPlace, &why);
+            let remedy = "please ask for one that /api/state names under stream.tiers, or try again later";
+            Whole::later(503, 10, &format!("Sorry, {why}; {remedy}."))
+        }
+    }
+}
+
+/// One write a picture; pictures that come during a write are missed. Ends when a new config makes the pictures wider than
+/// asked: who asks again gets narrower ones.
+fn show(site: &Site, seat: &Seat<'_>, asked: Wish, wire: &mut dyn Wire) -> io::Result<()> {
     let (stage, begun) = (&site.stage, Instant::now());
+    let has_usual_width = asked.width > 0 && seat.wish.width == 0;
+    let pause = if is_faster(seat.wish, asked) { Duration::from_secs(1) / asked.fps } else { Duration::ZERO };
+    let mut next_at = begun;
     // What was encoded for a viewer of an hour ago is no first picture.
     let stale = |(_, jpeg): &(u64, Arc<Jpeg>)| jpeg.captured_at.instant + FRESH < begun;
     let mut seen = seat.newest().filter(stale).map_or(0, |(version, _)| version);
     let mut sent = begun;
     while !stage.stop.is_set() {
+        if has_usual_width && resolved(asked, &site.config().stream).width > 0 {
+            break;
+        }
+        let early = next_at.saturating_duration_since(Instant::now());
+        if !early.is_zero() {
+            stage.stop.wait(early.min(POLL));
+            continue;
+        }
         // Before the first picture of its kind there is none to repeat.
         let due = if seen == 0 { POLL } else { REPEAT.saturating_sub(sent.elapsed()) };
         let newer = seat.next(seen, due.min(POLL));
@@ -128,6 +174,7 @@ fn show(site: &Site, seat: &Seat<'_>, wire: &mut dyn Wire) -> io::Result<()> {
         let next = newer.or_else(|| seat.newest().filter(|_| sent.elapsed() >= REPEAT));
         if let Some((version, jpeg)) = next {
             (seen, sent) = (version, Instant::now());
+            next_at = if next_at + pause > sent { next_at + pause } else { sent + pause };
             wire.send(&jpeg.part())?;
             if fresh {
                 stage.health.ages.picture_written(&jpeg);
@@ -138,20 +185,21 @@ fn show(site: &Site, seat: &Seat<'_>, wire: &mut dyn Wire) -> io::Result<()> {
 }
 
 /// The newest picture, waited for when there is none from now.
-pub fn snapshot<'a>(site: &'a Site, request: &'a Request) -> Answer<'a> {
-    let (stage, asked) = (&site.stage, Instant::now());
+pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'a> {
+    let (stage, begun) = (&site.stage, Instant::now());
     let strict = match flag(request, "strict", false) {
         Ok(strict) => strict,
         Err(refusal) => return refusal.into(),
     };
-    let wish = match wish(request) {
+    let asked = match wish(request) {
         // One picture has no pace.
         Ok(wish) => Wish { fps: 0, ..wish },
         Err(refusal) => return refusal.into(),
     };
-    let seat = match stage.tiers.seat(wish) {
+    let (wish, client) = (resolved(asked, &site.config().stream), holder(request, who.user.as_deref()));
+    let seat = match stage.tiers.seat_for(&client, wish) {
         Ok(seat) => seat,
-        Err(full) => return no_seat(full, 0).into(),
+        Err(full) => return no_seat(site, &client, full, 0).into(),
     };
     loop {
         let online = stage.health.camera_online();
@@ -162,14 +210,14 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request) -> Answer<'a> {
         let version = newest.as_ref().map_or(0, |(version, _)| *version);
         if let Some((_, jpeg)) = newest {
             let age = jpeg.captured_at.instant.elapsed();
-            let fresh = jpeg.captured_at.instant + FRESH >= asked;
+            let fresh = jpeg.captured_at.instant + FRESH >= begun;
             // A camera that is away has one picture, that says so; it stays the right one.
             let right = if online { fresh && (jpeg.live || !strict) } else { !jpeg.live };
-            if right || (asked.elapsed() >= SNAPSHOT_WAIT && age < SNAPSHOT_OLDEST && (jpeg.live || !strict)) {
-                return picture(jpeg).into();
+            if right || (begun.elapsed() >= SNAPSHOT_WAIT && age < SNAPSHOT_OLDEST && (jpeg.live || !strict)) {
+                return picture(jpeg, rendition(asked, wish, Wish { fps: 0, ..seat.wish })).into();
             }
         }
-        if asked.elapsed() >= SNAPSHOT_WAIT || stage.stop.is_set() {
+        if begun.elapsed() >= SNAPSHOT_WAIT || stage.stop.is_set() {
             return away(site);
         }
         seat.next(version, POLL);
@@ -182,8 +230,8 @@ fn away(site: &Site) -> Answer<'static> {
     Whole::later(503, 3, &why).into()
 }
 
-fn picture(jpeg: Arc<Jpeg>) -> Whole {
+fn picture(jpeg: Arc<Jpeg>, headers: Vec<(&'static str, String)>) -> Whole {
     let since = jpeg.captured_at.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
     let timestamp = format!("{}.{:06}", since.as_secs(), since.subsec_micros());
-    Whole::new("image/jpeg", Body::Picture(jpeg)).with("X-Timestamp", timestamp)
+    Whole { headers, ..Whole::new("image/jpeg", Body::Picture(jpeg)) }.with("X-Timestamp", timestamp)
 }

@@ -17,20 +17,19 @@ pub mod server;
 mod state;
 
 use crate::config::Config;
-use crate::health::Health;
+use crate::health::{Cause, Health};
 use crate::latest::Latest;
 use crate::roster::Roster;
+use crate::shares::{Client, Refusal, Shares, kept};
 use crate::sighting::Sightings;
 use crate::stop::Stop;
 use crate::tiers::Tiers;
-use access::{Access, Gate};
-use accounts::Role;
+use access::{Access, Gate, Who};
 use message::{Answer, Body, Request, Whole};
 use page::Page;
 use server::Handler;
 pub use server::Server;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 /// What HTTP reads and whom it asks for pictures.
 pub struct Stage {
@@ -69,7 +68,7 @@ pub(crate) struct Site {
     stage: Stage,
     gate: Gate,
     page: Page,
-    listeners: AtomicUsize,
+    listeners: Shares,
     watchers: mjpeg::Watchers,
 }
 
@@ -85,7 +84,7 @@ pub struct Route {
     pub access: Access,
     /// What it does; README's table says the same.
     pub help: &'static str,
-    handler: for<'a> fn(&'a Site, &'a Request, Role) -> Answer<'a>,
+    handler: for<'a> fn(&'a Site, &'a Request, &Who) -> Answer<'a>,
 }
 
 macro_rules! route {
@@ -108,23 +107,25 @@ const SNAPSHOT: &str = "newest picture, JPEG; `?strict=1`: 503 when the camera i
 
 /// Every route. The first that fits is taken.
 pub const ROUTES: &[Route] = &[
-    route!(GET "/" ?action="stream", Viewer, STREAM, |site, request, _| mjpeg::stream(site, request)),
-    route!(GET "/" ?action="snapshot", Viewer, SNAPSHOT, |site, request, _| mjpeg::snapshot(site, request)),
+    route!(GET "/" ?action="stream", Viewer, STREAM, |site, request, who| mjpeg::stream(site, request, who)),
+    route!(GET "/" ?action="snapshot", Viewer, SNAPSHOT, |site, request, who| mjpeg::snapshot(site, request, who)),
     route!(GET "/", Viewer, "the page", |site, _, _| site.page.answer().into()),
-    route!(GET "/video_feed", Viewer, STREAM, |site, request, _| mjpeg::stream(site, request)),
-    route!(GET "/stream.mjpg", Viewer, STREAM, |site, request, _| mjpeg::stream(site, request)),
-    route!(GET "/snapshot.jpg", Viewer, SNAPSHOT, |site, request, _| {
-        mjpeg::snapshot(site, request)
+    route!(GET "/video_feed", Viewer, STREAM, |site, request, who| mjpeg::stream(site, request, who)),
+    route!(GET "/stream.mjpg", Viewer, STREAM, |site, request, who| mjpeg::stream(site, request, who)),
+    route!(GET "/snapshot.jpg", Viewer, SNAPSHOT, |site, request, who| {
+        mjpeg::snapshot(site, request, who)
     }),
-    route!(GET "/api/state", Viewer, "camera, recognition, stream and faces, JSON", |site, request, role| {
-        Whole::json(&state::state(&site.stage, role, site.watchers.watching(request))).into()
+    route!(GET "/api/state", Viewer, "camera, recognition, stream and faces, JSON", |site, request, who| {
+        Whole::json(&state::state(&site.stage, who.role, site.watchers.watching(request))).into()
     }),
-    route!(GET "/api/faces/*", Viewer, "why the face of a track has its name or none, JSON", |site, request, role| {
+    route!(GET "/api/faces/*", Viewer, "why the face of a track has its name or none, JSON", |site, request, who| {
         let track = request.path.trim_start_matches("/api/faces/");
-        let face = state::face(&site.stage, track, role).map(|face| Whole::json(&face));
+        let face = state::face(&site.stage, track, who.role).map(|face| Whole::json(&face));
         face.unwrap_or_else(|| Whole::text(404, "There is no such face in sight; tracks are in /api/state.")).into()
     }),
-    route!(GET "/api/events", Viewer, "who comes and who goes, server-sent events", |site, _, role| events::events(site, role)),
+    route!(GET "/api/events", Viewer, "who comes and who goes, server-sent events", |site, request, who| {
+        events::events(site, request, who)
+    }),
     route!(GET "/api/gallery", Admin, "people and pictures, and why some are not used, JSON", |site, _, _| site.gallery().into()),
     route!(GET "/metrics", Viewer, "counters for Prometheus", |site, _, _| {
         let text = state::metrics(&site.stage).into_bytes();
@@ -139,7 +140,7 @@ pub const ROUTES: &[Route] = &[
 impl Site {
     fn new(stage: Stage) -> anyhow::Result<Site> {
         let gate = Gate::new(Arc::clone(&stage.health))?;
-        let (listeners, watchers) = (AtomicUsize::new(0), mjpeg::Watchers::default());
+        let (listeners, watchers) = (Shares::default(), mjpeg::Watchers::default());
         let site = Site { stage, gate, page: Page::default(), listeners, watchers };
         site.refresh();
         Ok(site)
@@ -165,6 +166,22 @@ impl Site {
         }
     }
 
+    /// Refuses `client` one of `total` places, which are for `what`.
+    fn no_place(&self, client: &Client, what: &str, total: usize, refusal: Refusal) -> Whole {
+        let (why, remedy) = match refusal {
+            Refusal::Full => (format!("all {total} places for {what} are taken"), ""),
+            Refusal::Kept => (
+                format!(
+                    "{client} has places for {what}, and the last {} of {total} are kept for clients that have none",
+                    kept(total)
+                ),
+                "close another one, or ",
+            ),
+        };
+        self.stage.health.faults.report(Cause::NoPlace, &why);
+        Whole::later(503, 10, &format!("Sorry, {why}; please {remedy}try again later."))
+    }
+
     fn dispatch<'a>(&'a self, request: &'a Request) -> Result<Answer<'a>, Whole> {
         self.refresh();
         let config = self.config();
@@ -180,12 +197,12 @@ impl Site {
         let Some(route) = ROUTES.iter().find(fits) else {
             return Err(Whole::text(404, "There is nothing here. The page is at /"));
         };
-        let role = self.gate.admit(request, &config, route.access)?;
+        let who = self.gate.admit(request, &config, route.access)?;
         if request.method != route.method && request.method != "HEAD" {
             let allow = format!("{}, HEAD", route.method);
             return Err(Whole::text(405, &format!("Only {allow}.")).with("Allow", allow));
         }
-        Ok((route.handler)(self, request, role))
+        Ok((route.handler)(self, request, &who))
     }
 }
 

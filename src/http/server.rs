@@ -186,7 +186,7 @@ fn send_whole(wire: &mut Outgoing, whole: &Whole, keeps_alive: bool, head_only: 
 
 fn send_stream(wire: &mut Outgoing, stream: Stream<'_>, head_only: bool) -> io::Result<()> {
     // No chunks and no keep-alive: the end of the connection is the end of the body, for HTTP/1.0 clients too.
-    let mut head = head(200, stream.content_type, &[]).into_bytes();
+    let mut head = head(200, stream.content_type, &stream.headers).into_bytes();
     head.extend_from_slice(b"Connection: close\r\n\r\n");
     if head_only {
         return wire.send(&[&head]);

@@ -1,5 +1,6 @@
 use super::*;
 use crate::frame::Moment;
+use crate::shares::tests::at;
 use std::sync::atomic::AtomicU64;
 use std::thread;
 
@@ -52,29 +53,79 @@ fn wishes(tiers: &Tiers) -> Vec<(Wish, usize)> {
 #[test]
 fn the_viewer_beyond_the_limit_is_refused_and_a_place_is_given_back() {
     let tiers = Tiers::new(Idle);
-    let one = tiers.seat_viewer(Wish::USUAL, 1);
-    assert_eq!((one.is_ok(), tiers.seat_viewer(SMALL, 1).err()), (true, Some(Full::Viewers)));
+    let one = tiers.seat_viewer(&at(2), Wish::USUAL, 1);
+    let refused = |host, wish| tiers.seat_viewer(&at(host), wish, 1).err();
+    assert_eq!((one.is_ok(), refused(3, SMALL)), (true, Some(Full::Viewers(Refusal::Full))));
     drop(one);
     assert!(wishes(&tiers).is_empty());
-    assert!(tiers.seat_viewer(Wish::USUAL, 1).is_ok());
+    assert_eq!(refused(3, Wish::USUAL), None, "the only place is anybody's");
 }
 
 #[test]
-fn the_same_wish_is_the_same_kind_and_kinds_are_bounded_but_for_the_usual_one() {
+fn the_same_wish_is_the_same_kind_and_a_client_that_asks_for_all_kinds_leaves_the_last_to_others() {
     let tiers = Tiers::new(Idle);
-    let (one, two) = (tiers.seat(SMALL).unwrap(), tiers.seat_viewer(SMALL, 9).ok().unwrap());
+    let (one, two) = (tiers.seat_for(&at(2), SMALL).unwrap(), tiers.seat_viewer(&at(2), SMALL, 99).ok().unwrap());
     one.publish(&Arc::new(Jpeg::new(Arc::new(b"x".to_vec()), Moment::now(), true)));
     assert!(two.newest().is_some());
-    let more: Vec<_> = (1..9).map(|fps| tiers.seat_viewer(Wish { fps, ..SMALL }, 9)).collect();
-    assert_eq!(more.iter().filter(|seat| seat.is_ok()).count(), MAX_SPECIAL - 1);
-    assert_eq!(tiers.viewers(), MAX_SPECIAL, "who was refused does not count");
-    let usual = tiers.seat(Wish::USUAL).unwrap();
-    assert_eq!(wishes(&tiers)[..2], [(Wish::USUAL, 1), (SMALL, 2)]);
-    drop((more, one, two));
+    let more: Vec<_> = (1..9).map(|fps| tiers.seat_viewer(&at(2), Wish { fps, ..SMALL }, 99).ok().unwrap()).collect();
+    let got: Vec<u32> = more.iter().map(|seat| seat.wish.fps).collect();
+    assert_eq!(got, [1, 2, 0, 0, 0, 0, 0, 0], "three kinds with the first one, which does for the others");
+    assert_eq!(tiers.viewers(), 9);
+    let wide = Wish { width: 640, ..Wish::USUAL };
+    let other = tiers.seat_for(&at(3), wide).unwrap();
+    assert_eq!((other.wish, tiers.seat_for(&at(4), Wish { width: 100, ..wide }).err()), (wide, Some(Full::Kinds)));
+    assert_eq!(tiers.seat_for(&at(4), SMALL).unwrap().wish, SMALL, "what is made is anybody's");
+    let usual = tiers.seat_for(&at(2), Wish::USUAL).unwrap();
+    assert_eq!(wishes(&tiers)[..2], [(Wish::USUAL, 1), (SMALL, 8)]);
+    drop((more, one, two, other));
     assert_eq!(wishes(&tiers), [(Wish::USUAL, 1)]);
     drop(usual);
-    let again = tiers.seat(SMALL).unwrap();
+    let again = tiers.seat_for(&at(2), SMALL).unwrap();
     assert!(again.newest().is_none(), "what was made for others has gone with them");
+}
+
+#[test]
+fn a_kind_counts_for_the_client_that_has_had_it_longest_until_that_one_leaves_it() {
+    let tiers = Tiers::new(Idle);
+    let kind = |fps| Wish { fps, ..SMALL };
+    let got = |host, fps| tiers.seat_for(&at(host), kind(fps)).map(|seat| seat.wish.fps);
+    let first: Vec<_> = (1..4).map(|fps| tiers.seat_for(&at(2), kind(fps)).unwrap()).collect();
+    let joined: Vec<_> = (1..4).map(|fps| tiers.seat_for(&at(3), kind(fps)).unwrap()).collect();
+    // Who comes back to its own kind before it leaves still holds it: there is no way to shed a kind and keep it.
+    let again: Vec<_> = (1..4).map(|fps| tiers.seat_for(&at(2), kind(fps)).unwrap()).collect();
+    drop(first);
+    assert_eq!((got(2, 9), got(3, 9)), (Ok(3), Ok(9)), "the other one holds none of those it joined");
+    drop(again);
+    assert_eq!((got(2, 9), got(3, 9)), (Ok(9), Ok(3)), "now it holds all three");
+    drop(joined);
+    assert!(wishes(&tiers).is_empty());
+}
+
+#[test]
+fn what_cannot_be_made_gets_the_nearest_kind_that_is_made_and_never_a_wider_one() {
+    let wish = |overlay: u32, width, fps| Wish { overlay: overlay == 1, width, fps };
+    // What is asked, what is made beside the usual kind, and what comes.
+    let usual = Some(Wish::USUAL);
+    let table = [
+        (wish(1, 0, 5), vec![], usual),
+        (wish(1, 0, 5), vec![wish(1, 0, 4), wish(1, 0, 6), wish(1, 0, 9)], Some(wish(1, 0, 6))),
+        (wish(1, 0, 5), vec![wish(1, 640, 5), wish(0, 0, 5)], usual),
+        (wish(0, 0, 0), vec![wish(1, 320, 0)], usual),
+        (wish(0, 0, 0), vec![wish(0, 320, 0), wish(1, 640, 0)], Some(wish(0, 320, 0))),
+        (wish(0, 0, 0), vec![wish(0, 320, 0), wish(0, 640, 5)], Some(wish(0, 640, 5))),
+        (wish(1, 640, 0), vec![wish(1, 641, 0), wish(1, 320, 0), wish(1, 100, 0)], Some(wish(1, 320, 0))),
+        (wish(1, 640, 0), vec![wish(0, 640, 0), wish(1, 320, 0)], Some(wish(1, 320, 0))),
+        (wish(1, 640, 0), vec![wish(0, 640, 0), wish(1, 1280, 0)], Some(wish(0, 640, 0))),
+        (wish(0, 640, 0), vec![wish(1, 320, 0), wish(0, 1280, 0)], Some(wish(1, 320, 0))),
+        (wish(1, 640, 10), vec![wish(1, 640, 5), wish(1, 640, 8)], Some(wish(1, 640, 8))),
+        (wish(1, 640, 10), vec![wish(1, 640, 9), wish(1, 640, 0), wish(1, 640, 60)], Some(wish(1, 640, 60))),
+        (wish(1, 320, 0), vec![wish(1, 640, 0), wish(0, 321, 1)], None),
+        (wish(1, 320, 0), vec![], None),
+    ];
+    for (asked, made, comes) in table {
+        assert_eq!(nearest(asked, made.iter().copied()), comes, "{asked:?} of {made:?}");
+        assert_eq!(nearest(asked, made.iter().rev().copied()), comes, "in whatever order: {asked:?} of {made:?}");
+    }
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn a_turned_and_shrunk_picture_is_encoded_once_however_many_watch() {
 
 #[test]
 fn the_viewer_beyond_the_limit_is_told_to_come_back() {
-    let (_home, running) = streaming("[stream]\nmax_viewers = 2\n");
+    let (_home, running) = streaming("[stream]\nmax_viewers = 3\n");
     let (_one, two) = (running.view(), running.view());
     let answer = running.get("/video_feed");
     assert_eq!(answer.status, 503);

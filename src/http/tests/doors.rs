@@ -86,7 +86,7 @@ fn a_request_that_was_late_does_not_bring_an_old_config_back() {
     site.gate.refresh(old.0, &old.1);
     assert_eq!(
         site.gate.admit(&request("GET", "/", "127.0.0.1"), &site.config(), Access::Viewer).ok(),
-        Some(Role::Admin)
+        Some(Who { role: Role::Admin, user: None })
     );
 }
 

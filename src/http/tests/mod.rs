@@ -2,11 +2,13 @@
 
 mod doors;
 mod hostile;
+mod shares;
 mod slow;
 mod snapshots;
 mod sockets;
 mod wishes;
 
+use super::accounts::Role;
 use super::*;
 use crate::evidence::Evidence;
 use crate::frame::Jpeg;

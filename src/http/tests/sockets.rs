@@ -143,7 +143,7 @@ impl Drop for Running {
 
 pub(super) const CLOSE: &str = "Host: localhost\r\nConnection: close\r\n\r\n";
 
-fn read_head(stream: &mut impl BufRead) -> Vec<String> {
+pub(super) fn read_head(stream: &mut impl BufRead) -> Vec<String> {
     let lines = stream.lines().map(Result::unwrap).take_while(|line| !line.is_empty());
     lines.collect()
 }
@@ -228,8 +228,8 @@ fn how_old_pictures_are_when_they_are_written_is_in_the_state_and_in_the_metrics
 fn the_viewer_beyond_the_limit_gets_503_and_when_to_come_again() {
     let running = Running::small();
     let ask = "GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let viewers: Vec<TcpStream> = (0..32).map(|_| running.ask(ask)).collect();
-    running.within(Duration::from_secs(10), "32 viewers", || running.stage.tiers.viewers() == 32);
+    let viewers: Vec<TcpStream> = (0..24).map(|_| running.ask(ask)).collect();
+    running.within(Duration::from_secs(10), "24 viewers", || running.stage.tiers.viewers() == 24);
     let refused = running.answer(&format!("GET /video_feed HTTP/1.1\r\n{CLOSE}"));
     assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("\r\nRetry-After: 10\r\n"), "{refused}");
     assert!(refused.contains("max_viewers"));

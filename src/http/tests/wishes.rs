@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_wish_that_makes_no_sense_is_told_and_a_kind_too_many_is_refused_for_a_while() {
+fn a_wish_that_makes_no_sense_is_told_and_a_kind_too_many_is_refused_when_no_other_is_as_narrow() {
     let site = site(|_| {});
     let ask = |target: &str| whole(&site, &request("GET", target, "127.0.0.1"));
     for (query, says) in [
@@ -18,14 +18,14 @@ fn a_wish_that_makes_no_sense_is_told_and_a_kind_too_many_is_refused_for_a_while
         assert_eq!(ask(&format!("/snapshot.jpg?{query}")).status, 400);
     }
     let streams: Vec<Request> =
-        (1..=5).map(|fps| request("GET", &format!("/video_feed?fps={fps}"), "127.0.0.1")).collect();
+        (1..=5).rev().map(|n| request("GET", &format!("/video_feed?width={n}00"), "127.0.0.1")).collect();
     let answers: Vec<Answer<'_>> = streams.iter().map(|stream| site.answer(stream)).collect();
-    assert_eq!(answers.iter().map(Answer::status).collect::<Vec<_>>(), [200, 200, 200, 200, 503]);
+    assert_eq!(answers.iter().map(Answer::status).collect::<Vec<_>>(), [200, 200, 200, 503, 503]);
     let Some(Answer::Whole(refused)) = answers.last() else { panic!("a stream") };
     assert!(header(refused, "Retry-After").is_some() && body(refused).contains("stream.tiers"), "{}", body(refused));
     let state = parsed(&ask("/api/state"));
-    assert_eq!(state["stream"]["viewers"], 4);
-    assert_eq!(state["stream"]["tiers"][3], json!({ "overlay": true, "width": 0, "fps": 4, "wanted_by": 1 }));
+    assert_eq!(state["stream"]["viewers"], 3);
+    assert_eq!(state["stream"]["tiers"][2], json!({ "overlay": true, "width": 300, "fps": 0, "wanted_by": 1 }));
     drop(answers);
     assert_eq!(parsed(&ask("/api/state"))["stream"]["tiers"], json!([]));
     assert_eq!(status(&site, &request("GET", "/video_feed?overlay=0&width=320&fps=5&other=1", "127.0.0.1")), 200);

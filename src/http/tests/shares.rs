@@ -1,0 +1,196 @@
+//! What one client may take of viewers, kinds of picture and listeners, and what it gets in place of what it asks.
+
+use super::hostile::from;
+use super::sockets::{CLOSE, Running, read_head};
+use super::*;
+use crate::frame::Moment;
+use crate::tiers::Wish;
+use std::io::{BufReader, Read, Write};
+use std::net::TcpStream;
+
+fn answers<'a>(site: &'a Site, requests: &'a [Request]) -> Vec<Answer<'a>> {
+    requests.iter().map(|request| site.answer(request)).collect()
+}
+
+fn refused(answers: &[Answer<'_>]) -> usize {
+    answers.iter().filter(|answer| answer.status() == 503).count()
+}
+
+#[test]
+fn one_client_that_asks_for_every_place_is_told_why_it_gets_no_more_and_others_get_theirs() {
+    let site = site(|config| (config.http.open, config.stream.max_viewers) = (true, 8));
+    for (target, places, own) in [("/video_feed", 8, 6), ("/api/events", 32, 24)] {
+        let greedy = vec![request("GET", target, LAN); places];
+        let greedy = answers(&site, &greedy);
+        assert_eq!(refused(&greedy), places - own, "{target}");
+        let why = whole(&site, &request("GET", target, LAN));
+        assert_eq!(header(&why, "Retry-After"), Some("10"));
+        let says = format!("{LAN} has places for");
+        assert!(body(&why).contains(&says) && body(&why).contains("close another one"), "{}", body(&why));
+        let others: Vec<Request> = (10..60).map(|host| request("GET", target, &format!("192.168.1.{host}"))).collect();
+        let others = answers(&site, &others);
+        assert_eq!(refused(&others), 50 - (places - own), "{target}: one each, while there are any");
+        let full = whole(&site, &request("GET", target, "192.168.1.99"));
+        assert!(full.status == 503 && body(&full).contains(&format!("all {places} places")), "{}", body(&full));
+        drop((greedy, others));
+        assert_eq!(status(&site, &request("GET", target, LAN)), 200, "{target}: they are given back");
+    }
+    let faults = site.stage.health.faults.all();
+    assert_eq!(faults.iter().map(|fault| fault.cause).collect::<Vec<_>>(), [Cause::NoPlace]);
+}
+
+#[test]
+fn an_ipv6_network_is_one_client_and_a_proxy_on_this_machine_speaks_for_many() {
+    let site = site(|config| (config.http.open, config.stream.max_viewers) = (true, 4));
+    let network: Vec<Request> = (0..4).map(|i| request("GET", "/video_feed", &format!("2001:db8::{i}"))).collect();
+    assert_eq!(refused(&answers(&site, &network)), 1);
+    let behind = |i: u8| with(request("GET", "/video_feed", "127.0.0.1"), "X-Forwarded-For", &format!("203.0.113.{i}"));
+    assert_eq!(refused(&answers(&site, &(0..4).map(behind).collect::<Vec<_>>())), 0);
+    let lies = |i: u8| with(request("GET", "/video_feed", LAN), "X-Forwarded-For", &format!("203.0.113.{i}"));
+    assert_eq!(refused(&answers(&site, &(0..4).map(lies).collect::<Vec<_>>())), 1, "nobody else is believed");
+}
+
+#[test]
+fn users_tell_apart_who_has_one_address_and_only_where_a_password_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
+    accounts::passwd(&file, "bob", Role::Viewer, "b").unwrap();
+    let guarded = site(|config| (config.http.password_file, config.stream.max_viewers) = (Some(file), 4));
+    let anna = vec![login("/video_feed", LAN, "anna:a"); 4];
+    let anna = answers(&guarded, &anna);
+    assert_eq!(refused(&anna), 1);
+    let bob = login("/video_feed", LAN, "bob:b");
+    assert_eq!(guarded.answer(&bob).status(), 200, "another user behind the same proxy");
+    assert_eq!(status(&guarded, &login("/video_feed", "192.168.1.10", "anna:a")), 200, "the same user elsewhere");
+    drop(anna);
+    let open = site(|config| (config.http.open, config.stream.max_viewers) = (true, 4));
+    let made_up: Vec<Request> = (0..4).map(|i| login("/video_feed", LAN, &format!("user{i}:x"))).collect();
+    assert_eq!(refused(&answers(&open, &made_up)), 1, "a user whom nobody has checked is none");
+}
+
+#[test]
+fn what_comes_out_as_the_usual_picture_takes_no_kind() {
+    let wanted = |width, max_fps, query: &str| {
+        let site = site(|config| (config.stream.width, config.stream.max_fps) = (width, max_fps));
+        let ask = request("GET", &format!("/video_feed?{query}"), "127.0.0.1");
+        let Answer::Stream(stream) = site.answer(&ask) else { panic!("refused") };
+        assert!(!stream.headers.iter().any(|(name, _)| *name == "X-Namecam-Instead-Of"), "{query}");
+        let tier = site.stage.tiers.wanted().remove(0);
+        (tier.wish.width, tier.wish.fps, stream.headers[0].1.clone())
+    };
+    let usual = || "overlay=1; width=0; fps=0".to_owned();
+    assert_eq!(wanted(0, 0, "width=8192&fps=240"), (0, 0, usual()));
+    assert_eq!(wanted(0, 0, "width=8191&fps=239"), (8191, 239, "overlay=1; width=8191; fps=239".to_owned()));
+    assert_eq!(wanted(640, 15, "width=640&fps=15"), (0, 0, usual()));
+    assert_eq!(wanted(640, 15, "width=639&fps=14"), (639, 14, "overlay=1; width=639; fps=14".to_owned()));
+}
+
+#[test]
+fn a_stream_ends_when_a_new_config_makes_it_wider_than_was_asked() {
+    let site = site(|config| config.stream.width = 320);
+    site.stage.tiers.usual().publish(&Arc::new(Jpeg::new(Arc::new(b"J".to_vec()), Moment::now(), true)));
+    let ask = request("GET", "/video_feed?width=640", "127.0.0.1");
+    let Answer::Stream(stream) = site.answer(&ask) else { panic!("refused") };
+    let mut wider = Config::clone(&site.config());
+    std::thread::scope(|scope| {
+        let reloads = scope.spawn(|| {
+            wider.stream.width = 640;
+            site.stage.config.publish(Arc::new(wider.clone()));
+            std::thread::sleep(Duration::from_millis(500));
+            let went_on = site.stage.tiers.viewers() == 1;
+            wider.stream.width = 0;
+            site.stage.config.publish(Arc::new(wider));
+            let begun = Instant::now();
+            while site.stage.tiers.viewers() > 0 && begun.elapsed() < Duration::from_secs(10) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let ended = site.stage.tiers.viewers() == 0;
+            site.stage.stop.set();
+            (went_on, ended)
+        });
+        assert!((stream.run)(&mut Vec::new()).is_ok());
+        assert_eq!(reloads.join().unwrap(), (true, true), "640 pixels are what was asked for, and more are not");
+    });
+}
+
+/// Asks from 127.0.0.`host` and reads the head of the answer.
+fn ask(running: &Running, host: u8, target: &str) -> (BufReader<TcpStream>, Vec<String>) {
+    let mut stream = from(host, running.address);
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
+    let mut stream = BufReader::new(stream);
+    let head = read_head(&mut stream);
+    (stream, head)
+}
+
+fn value<'a>(head: &'a [String], name: &str) -> Option<&'a str> {
+    head.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+#[test]
+fn while_one_address_takes_all_it_can_get_another_one_gets_a_stream_a_snapshot_and_events() {
+    let running = Running::small();
+    // Pictures of every kind, as the encoder would make them.
+    let making = {
+        let stage = Arc::clone(&running.stage);
+        std::thread::spawn(move || {
+            while !stage.stop.wait(Duration::from_millis(20)) {
+                let picture = Arc::new(Jpeg::new(Arc::new(vec![b'J'; 100]), Moment::now(), true));
+                stage.tiers.wanted().iter().for_each(|tier| tier.publish(&picture));
+            }
+        })
+    };
+    let kinds: Vec<_> = (0..8).map(|i| ask(&running, 2, &format!("/video_feed?width={}", 400 - i))).collect();
+    assert_eq!(kinds[2].1[0], "HTTP/1.1 200 OK");
+    assert_eq!(value(&kinds[2].1, "X-Namecam-Rendition"), Some("overlay=1; width=398; fps=0"));
+    assert_eq!(value(&kinds[2].1, "X-Namecam-Instead-Of"), None);
+    assert_eq!(kinds[3].1[0], "HTTP/1.1 503 Service Unavailable", "398 is wider than 397");
+    let streams: Vec<_> = (0..40).map(|_| ask(&running, 2, "/video_feed")).collect();
+    let listening: Vec<_> = (0..40).map(|_| ask(&running, 2, "/api/events")).collect();
+    let good =
+        |all: &[(BufReader<TcpStream>, Vec<String>)]| all.iter().filter(|(_, head)| head[0].contains(" 200 ")).count();
+    assert_eq!((good(&kinds), good(&streams), good(&listening)), (3, 21, 24), "three quarters of each");
+
+    let (mut viewer, head) = ask(&running, 3, "/video_feed?overlay=0&fps=7");
+    assert_eq!(value(&head, "X-Namecam-Rendition"), Some("overlay=0; width=0; fps=7"), "{head:?}");
+    let mut pictures = vec![0; 1000];
+    viewer.read_exact(&mut pictures).unwrap();
+    let (_events, head) = ask(&running, 3, "/api/events");
+    assert!(head[0].contains(" 200 "), "{head:?}");
+    // The last kind is taken now, by the stream. What is asked next comes as narrow as it may be, and says so.
+    let (_snapshot, head) = ask(&running, 4, "/snapshot.jpg?width=399&overlay=0");
+    assert_eq!(value(&head, "X-Namecam-Rendition"), Some("overlay=1; width=399; fps=0"), "{head:?}");
+    assert_eq!(value(&head, "X-Namecam-Instead-Of"), Some("overlay=0; width=399; fps=0"));
+    drop((viewer, pictures));
+    let free = || running.stage.tiers.wanted().len() == 4;
+    running.within(Duration::from_secs(10), "a kind is free again", free);
+    let (_snapshot, head) = ask(&running, 3, "/snapshot.jpg?width=100");
+    assert_eq!(value(&head, "X-Namecam-Rendition"), Some("overlay=1; width=100; fps=0"), "{head:?}");
+    for (method, target) in [("HEAD", "/video_feed"), ("HEAD", "/snapshot.jpg"), ("GET", "/snapshot.jpg")] {
+        let mut stream = from(5, running.address);
+        stream.write_all(format!("{method} {target} HTTP/1.1\r\n{CLOSE}").as_bytes()).unwrap();
+        let head = read_head(&mut BufReader::new(stream));
+        assert_eq!(value(&head, "X-Namecam-Rendition"), Some("overlay=1; width=0; fps=0"), "{method} {target}");
+    }
+    running.stage.stop.set();
+    making.join().unwrap();
+}
+
+#[test]
+fn a_faster_kind_in_place_of_a_slow_one_comes_no_more_often_than_was_asked() {
+    let running = Running::small();
+    let _kinds: Vec<_> = (1..4).map(|i| ask(&running, 2, &format!("/video_feed?width={}", 100 * i))).collect();
+    let (mut stream, head) = ask(&running, 2, "/video_feed?fps=5");
+    assert_eq!(value(&head, "X-Namecam-Rendition"), Some("overlay=1; width=0; fps=5"), "{head:?}");
+    assert_eq!(value(&head, "X-Namecam-Instead-Of"), None, "nothing is different for who watches");
+    assert_eq!(running.stage.tiers.wanted()[0].wish, Wish::USUAL);
+    let begun = Instant::now();
+    let mut bytes = Vec::new();
+    while bytes.windows(11).filter(|part| part == b"X-Timestamp").count() < 11 {
+        let mut some = [0; 64];
+        stream.read_exact(&mut some).unwrap();
+        bytes.extend(some);
+    }
+    assert!(begun.elapsed() > Duration::from_millis(1900), "11 of 25 pictures a second in {:?}", begun.elapsed());
+}
