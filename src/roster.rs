@@ -145,20 +145,13 @@ impl Roster {
         of_people.chain(&self.never).chain(&self.ignored)
     }
 
-    /// A line for each of the first `most` files that are not used, or used although something should be known of them,
-    /// and one more that says how many there are beyond.
-    pub fn remarks(&self, most: usize) -> Vec<String> {
-        let mut all = self.files().filter_map(|Picture { file, skipped, note, .. }| match (skipped, note) {
+    /// A line for each file that is not used, or is used although something should be known of it.
+    pub fn remarks(&self) -> impl Iterator<Item = String> {
+        self.files().filter_map(|Picture { file, skipped, note, .. }| match (skipped, note) {
             (Some(reason), _) => Some(format!("{file} is skipped: {reason}")),
             (None, Some(note)) => Some(format!("{file} is used, but {note}")),
             (None, None) => None,
-        });
-        let mut remarks: Vec<String> = all.by_ref().take(most).collect();
-        match all.count() {
-            0 => {}
-            more => remarks.push(format!("and {more} more, which `namecam check` and the page show")),
-        }
-        remarks
+        })
     }
 
     /// How many files are not used.
@@ -206,14 +199,12 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_wrong_with_a_file_is_remarked_once_up_to_a_bound() {
+    fn whatever_is_wrong_with_a_file_is_remarked_once() {
         let all = [
             "Alice/1.jpg is used, but face is 41 px wide",
             ".not/poster.jpg is skipped: no face found",
             "stray.jpg is skipped: lies beside the folders",
         ];
-        assert_eq!(roster().remarks(3), all);
-        assert_eq!(roster().remarks(1), [all[0], "and 2 more, which `namecam check` and the page show"]);
-        assert_eq!(Roster::default().remarks(3), [""; 0]);
+        assert!(roster().remarks().eq(all));
     }
 }

@@ -9,6 +9,22 @@ use std::path::{Path, PathBuf};
 
 /// SHA-256 of a picture file's bytes.
 pub type Key = [u8; 32];
+/// Makes a [`Key`] of a file that is read piece by piece.
+#[derive(Debug, Default)]
+pub struct KeyMaker(Sha256);
+
+impl KeyMaker {
+    /// The next piece.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The key of all pieces.
+    pub fn finish(self) -> Key {
+        self.0.finalize().into()
+    }
+}
+
 /// What a picture gave: a face, or why it gave none.
 pub type Verdict = Result<Face, String>;
 
@@ -25,7 +41,7 @@ impl Face {
     /// Descriptor, width, sharpness and brightness, little-endian.
     const BYTES: usize = DESCRIPTOR_LEN * 4 + 12;
 
-    fn to_bytes(self) -> Vec<u8> {
+    pub(super) fn to_bytes(self) -> Vec<u8> {
         let Quality { width_px, sharpness, brightness } = self.quality;
         let mut bytes: Vec<u8> = self.descriptor.iter().flat_map(|v| v.to_le_bytes()).collect();
         bytes.extend([width_px.to_le_bytes(), sharpness.to_le_bytes(), brightness.to_le_bytes()].as_flattened());
@@ -48,7 +64,7 @@ impl Face {
     }
 }
 
-/// The cache. Rows that nobody asked for since it was opened are left out when it is saved.
+/// The cache. Rows that nobody asked for in the newest enrolment are left out when it is saved.
 #[derive(Debug)]
 pub struct Cache {
     file: Option<PathBuf>,
@@ -95,9 +111,9 @@ impl Cache {
         cache
     }
 
-    /// The key of a picture.
-    pub fn key(bytes: &[u8]) -> Key {
-        Sha256::digest(bytes).into()
+    /// Another enrolment asks from here on.
+    pub fn begin(&mut self) {
+        self.rows.values_mut().for_each(|(_, used)| *used = false);
     }
 
     /// What is known of a picture.
@@ -113,13 +129,13 @@ impl Cache {
         self.changed = true;
     }
 
-    /// Forgets the rows that were not asked for since the last time, and writes the rest if anything has changed.
+    /// Forgets the rows that were not asked for since [`Cache::begin`], and writes the rest if anything has changed.
     ///
     /// # Errors
     /// As [`Cache::write`].
     pub fn save(&mut self) -> std::io::Result<()> {
         let before = self.rows.len();
-        self.rows.retain(|_, (_, used)| std::mem::take(used));
+        self.rows.retain(|_, (_, used)| *used);
         self.changed |= self.rows.len() != before;
         self.write()
     }

@@ -1,10 +1,11 @@
 //! From the files of the gallery to a [`Library`]: one picture a step, beside the library that is at work, so that
 //! neither the stream nor recognition waits for it.
 
+pub mod arrivals;
 mod draft;
 
-use super::cache::{Cache, Face, Key, Verdict};
-use super::gallery::{self, Listing};
+use super::cache::{Cache, Face, Key, KeyMaker, Verdict};
+use super::gallery::{self, Candidate, Listing};
 use super::hygiene::{self, Fate, Usable};
 use super::matcher::Matcher;
 use super::quality::Quality;
@@ -12,22 +13,21 @@ use super::rates::Rates;
 use super::tilt::tilted;
 use super::{Engine, faces_on_still, is_found_again, outlook, picture};
 use crate::config::Config;
+use crate::frame::Moment;
 use crate::pixels::Rgb;
 use crate::roster::{FaceNumbers, Person, Picture, Roster};
 use crate::sighting::Rect;
+use arrivals::{Arrivals, Pass, Stamp, stamp};
 use draft::{Draft, too_many};
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs::{File, Metadata};
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-/// A file that was written to so recently may still be growing.
-const YOUNG: Duration = Duration::from_secs(2);
-/// A file without its end that nobody has written to for so long is given up.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// So much of a file is read and hashed in a step: a picture of 64 MB must not hold up a look.
+const CHUNK_BYTES: u64 = 1 << 20;
 /// So often it is asked anew who lacks pictures because some are somebody else's: only all people's together say that.
 const ROUNDS: usize = 3;
 
@@ -45,28 +45,35 @@ pub struct Library {
 pub struct Memory {
     /// Descriptors by content.
     pub cache: Cache,
-    /// Content hashes of files that have not changed since, and whether somebody asked since the last [`Memory::settle`].
+    /// Files that are still being written.
+    pub arrivals: Arrivals,
+    /// Content hashes of files that have not changed since, and whether the newest enrolment asked.
     keys: HashMap<PathBuf, (Stamp, Key, bool)>,
-    /// Files that the last enrolment found on their way.
-    waiting: HashSet<PathBuf>,
     /// False where nobody looks again: then a file is judged as it is now.
     patient: bool,
+    /// How many bytes of pictures have been read.
+    #[cfg(test)]
+    pub(super) bytes_read: u64,
 }
 
 /// Why a picture is not used yet.
-const COMING: &str = "still being copied: it is tried again";
+pub const COMING: &str = "still being copied: it is tried again";
 
 /// Without rates, no budget can be kept.
 const NOT_MEASURED: &str = "how near strangers come with this recognizer is not known: the threshold alone decides about names. \
      `make tables RECOGNIZER=FILE LFW=\"FOLDER ...\"` measures it with pictures of people and writes FILE.rates beside the model";
 
-/// Changes whenever a file's content does: device, inode, length, times of change.
-type Stamp = [i64; 7];
-
 impl Memory {
     /// Nothing but the cache.
     pub fn new(cache: Cache) -> Memory {
-        Memory { cache, keys: HashMap::new(), waiting: HashSet::new(), patient: true }
+        Memory {
+            cache,
+            arrivals: Arrivals::default(),
+            keys: HashMap::new(),
+            patient: true,
+            #[cfg(test)]
+            bytes_read: 0,
+        }
     }
 
     /// For whoever takes the gallery in once and ends.
@@ -74,9 +81,10 @@ impl Memory {
         Memory { patient: false, ..Memory::new(cache) }
     }
 
-    /// True when a file that was waited for has come whole, has not grown for so long that it never will, or is gone.
-    pub fn news_of_waiting(&self) -> bool {
-        self.waiting.iter().any(|path| !read(path).is_ok_and(|file| file.is_on_its_way()))
+    /// What an enrolment that did not come to its end asked for says nothing about what is in the gallery.
+    fn begin(&mut self) {
+        self.keys.values_mut().for_each(|(_, _, used)| *used = false);
+        self.cache.begin();
     }
 
     /// The gallery is taken in: forgets files that are no longer in it, and writes the cache.
@@ -84,7 +92,7 @@ impl Memory {
     /// # Errors
     /// When the cache cannot be written.
     pub fn settle(&mut self) -> std::io::Result<()> {
-        self.keys.retain(|_, (_, _, used)| std::mem::take(used));
+        self.keys.retain(|_, (_, _, used)| *used);
         self.cache.save()
     }
 
@@ -100,7 +108,11 @@ impl Memory {
 pub struct Enrolment {
     /// Whose pictures are taken in next, as indices.
     turns: VecDeque<usize>,
+    /// The file that is being read, and whose it is.
+    reading: Option<(usize, Candidate, Reading)>,
     rounds: usize,
+    /// Digest of the files and of what became of each.
+    found: DefaultHasher,
     total: usize,
     /// The people, and behind them those who shall never be named.
     drafts: Vec<Draft>,
@@ -117,16 +129,27 @@ impl Enrolment {
     /// Lists the gallery.
     ///
     /// # Errors
-    /// When the folder is missing or cannot be read: the old library then stays.
-    pub fn begin(config: &Config, rates: Option<Arc<Rates>>, memory: &mut Memory) -> anyhow::Result<Enrolment> {
-        let Listing { people, never, ignored } = gallery::list(&config.gallery.path)?;
-        memory.waiting.clear();
+    /// When the folder is missing or cannot be read: the old library then stays, and no file is waited for.
+    pub fn begin(
+        config: &Config,
+        rates: Option<Arc<Rates>>,
+        memory: &mut Memory,
+        pass: Pass,
+        now: Moment,
+    ) -> anyhow::Result<Enrolment> {
+        let listing = gallery::list(&config.gallery.path).inspect_err(|_| memory.arrivals.stop())?;
+        memory.begin();
+        memory.arrivals.begin(pass, now.instant);
+        let found = digest_of(&listing);
+        let Listing { people, never, ignored } = listing;
         let max_images = config.gallery.max_images_per_person as usize;
         let people = people.into_iter().map(|(name, folder)| Draft::new(name, folder, Some(max_images)));
         let drafts: Vec<Draft> = people.chain([Draft::new(gallery::NEVER.to_owned(), never, None)]).collect();
         Ok(Enrolment {
             turns: (0..drafts.len()).collect(),
+            reading: None,
             rounds: 0,
+            found,
             total: drafts.iter().map(Draft::waiting).sum(),
             drafts,
             ignored,
@@ -144,8 +167,22 @@ impl Enrolment {
         (self.total - waiting, self.total)
     }
 
-    /// Takes the next picture in; false when there is none left.
-    pub fn step(&mut self, engine: &mut dyn Engine, memory: &mut Memory) -> bool {
+    /// Takes the next picture in, or reads a piece of it; false when there is none left.
+    pub fn step(&mut self, engine: &mut dyn Engine, memory: &mut Memory, now: Moment) -> bool {
+        if let Some((owner, candidate, mut reading)) = self.reading.take() {
+            match reading.read_on() {
+                Ok(true) => self.reading = Some((owner, candidate, reading)),
+                Ok(false) => {
+                    let verdict = judge(reading, &candidate.path, self.jitters, engine, memory, now);
+                    self.take(owner, candidate, verdict);
+                }
+                Err(reason) => {
+                    memory.arrivals.refused(&candidate.path);
+                    self.take(owner, candidate, Err(reason));
+                }
+            }
+            return true;
+        }
         loop {
             let Some(&owner) = self.turns.front() else {
                 if self.begin_another_round() {
@@ -153,14 +190,33 @@ impl Enrolment {
                 }
                 return false;
             };
-            let draft = &mut self.drafts[owner];
-            if let Some(candidate) = draft.next_picture() {
-                let verdict = judge(&candidate.path, self.jitters, engine, memory);
-                draft.take(candidate, verdict);
+            if let Some(candidate) = self.drafts[owner].next_picture() {
+                if let Some(verdict) = known(&candidate.path, memory, now) {
+                    self.take(owner, candidate, verdict);
+                    return true;
+                }
+                match Reading::open(&candidate.path) {
+                    Ok(reading) => self.reading = Some((owner, candidate, reading)),
+                    Err(reason) => {
+                        memory.arrivals.refused(&candidate.path);
+                        self.take(owner, candidate, Err(reason));
+                    }
+                }
                 return true;
             }
             self.turns.pop_front();
         }
+    }
+
+    fn take(&mut self, owner: usize, candidate: Candidate, verdict: Verdict) {
+        candidate.shown.hash(&mut self.found);
+        verdict.as_ref().map(|face| face.to_bytes()).hash(&mut self.found);
+        self.drafts[owner].take(candidate, verdict);
+    }
+
+    /// Two enrolments of one config with the same digest give the same library.
+    pub fn digest(&self) -> u64 {
+        self.found.finish()
     }
 
     /// Whoever lacks pictures because some are somebody else's gets further ones; false when nobody does.
@@ -223,6 +279,16 @@ impl Enrolment {
     }
 }
 
+fn digest_of(listing: &Listing) -> DefaultHasher {
+    let mut digest = DefaultHasher::new();
+    listing.people.keys().for_each(|name| name.hash(&mut digest));
+    let folders = || listing.people.values().chain([&listing.never]);
+    folders().flat_map(|folder| &folder.candidates).for_each(|candidate| candidate.shown.hash(&mut digest));
+    let passed_over = folders().flat_map(|folder| &folder.passed_over).chain(&listing.ignored);
+    passed_over.for_each(|picture| (&picture.file, &picture.skipped).hash(&mut digest));
+    digest
+}
+
 fn by_name(drafts: &[Draft]) -> Vec<(&str, &[Usable])> {
     drafts.iter().map(|draft| (draft.name.as_str(), &draft.usable[..])).collect()
 }
@@ -256,31 +322,62 @@ fn pictures(draft: &Draft, fates: Vec<Fate>) -> Vec<Picture> {
     all
 }
 
-/// The descriptor of the one face on a picture, or why it has none.
-fn judge(path: &Path, jitters: u32, engine: &mut dyn Engine, memory: &mut Memory) -> Verdict {
-    let metadata = std::fs::symlink_metadata(path).map_err(|e| format!("unreadable: {e}"))?;
+/// What a file gives without being read; `None`: it is to be read.
+fn known(path: &Path, memory: &mut Memory, now: Moment) -> Option<Verdict> {
+    let Memory { cache, arrivals, keys, patient, .. } = memory;
+    let metadata = match std::fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) => return Some(Err(unreadable(error))),
+    };
     let stamp = stamp(&metadata);
-    if let Some((known, key, used)) = memory.keys.get_mut(path)
-        && *known == stamp
-        && let Some(verdict) = memory.cache.get(key)
-    {
+    let known = keys.get_mut(path).filter(|(known, ..)| *known == stamp).and_then(|(_, key, used)| {
         *used = true;
-        return verdict;
+        cache.get(key)
+    });
+    if *patient && (arrivals.waits_for(path, stamp, now) || (known.is_none() && !arrivals.meet(path, &metadata, now))) {
+        return Some(Err(COMING.to_owned()));
     }
-    let file = read(path)?;
-    if memory.patient && file.is_on_its_way() {
-        memory.waiting.insert(path.to_owned());
-        return Err(COMING.to_owned());
+    known
+}
+
+/// The descriptor of the one face on a picture, or why it has none.
+fn judge(
+    reading: Reading,
+    path: &Path,
+    jitters: u32,
+    engine: &mut dyn Engine,
+    memory: &mut Memory,
+    now: Moment,
+) -> Verdict {
+    let Reading { file, stamp: before, bytes, key } = reading;
+    #[cfg(test)]
+    {
+        memory.bytes_read += bytes.len() as u64;
     }
-    memory.waiting.remove(path);
-    let key = Cache::key(&file.bytes);
-    memory.keys.insert(path.to_owned(), (stamp, key, true));
-    if let Some(verdict) = memory.cache.get(&key) {
-        return verdict;
+    let Memory { cache, arrivals, keys, patient, .. } = memory;
+    if *patient {
+        // Of a file that was written to meanwhile, this may be a part of the old content and a part of the new.
+        let after = file.metadata().map_err(unreadable)?;
+        if stamp(&after) != before && !arrivals.meet(path, &after, now) {
+            return Err(COMING.to_owned());
+        }
     }
-    let verdict = describe_the_one_face(&file.bytes, jitters, engine);
-    memory.cache.put(key, verdict.clone());
-    verdict
+    let key = key.finish();
+    keys.insert(path.to_owned(), (before, key, true));
+    let known = cache.get(&key);
+    if *patient && !picture::has_its_end(&bytes) {
+        let incomplete = Err(picture::INCOMPLETE.to_owned());
+        if known.is_none() {
+            cache.put(key, incomplete.clone());
+        }
+        return if arrivals.lacks_its_end(path, now) { Err(COMING.to_owned()) } else { incomplete };
+    }
+    arrivals.has_come(path);
+    known.unwrap_or_else(|| {
+        let verdict = describe_the_one_face(&bytes, jitters, engine);
+        cache.put(key, verdict.clone());
+        verdict
+    })
 }
 
 /// Where no face is found, the picture is turned so far to either side: HOG sees faces that are upright.
@@ -315,42 +412,45 @@ fn describe(rgb: &Rgb, face: Rect, jitters: u32, engine: &mut dyn Engine) -> Ver
     Ok(Face { descriptor, quality: Quality::of(rgb, face) })
 }
 
-struct Content {
+/// A file that is being read.
+#[derive(Debug)]
+struct Reading {
+    file: File,
+    /// Before the first byte was read.
+    stamp: Stamp,
     bytes: Vec<u8>,
-    /// Since it was written to. A board without a clock writes files from the future once it has the time: `None`.
-    age: Option<Duration>,
+    key: KeyMaker,
 }
 
-impl Content {
-    /// True while more of it may come.
-    fn is_on_its_way(&self) -> bool {
-        let younger_than = |limit| self.age.is_some_and(|age| age < limit);
-        younger_than(YOUNG) || (younger_than(PATIENCE) && !picture::has_its_end(&self.bytes))
+impl Reading {
+    /// Opens a file. A link is not followed, and a pipe in the place of a file is not waited for.
+    fn open(path: &Path) -> Result<Reading, String> {
+        let mut options = File::options();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        let file = options.read(true).open(path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err("not a regular file".to_owned());
+        }
+        if metadata.len() > picture::MAX_FILE_BYTES {
+            return Err(format!("larger than {} MiB", picture::MAX_FILE_BYTES >> 20));
+        }
+        let bytes = Vec::with_capacity(metadata.len() as usize);
+        Ok(Reading { file, stamp: stamp(&metadata), bytes, key: KeyMaker::default() })
+    }
+
+    /// Reads and hashes another piece; false at the end.
+    fn read_on(&mut self) -> Result<bool, String> {
+        let start = self.bytes.len();
+        let left = picture::MAX_FILE_BYTES.saturating_sub(start as u64);
+        let count = (&self.file).take(left.min(CHUNK_BYTES)).read_to_end(&mut self.bytes).map_err(unreadable)?;
+        self.key.add(&self.bytes[start..]);
+        Ok(count as u64 == CHUNK_BYTES)
     }
 }
 
-/// Reads a file. A link is not followed, and a pipe in the place of a file is not waited for.
-fn read(path: &Path) -> Result<Content, String> {
-    let unreadable = |e: std::io::Error| format!("unreadable: {e}");
-    let mut options = File::options();
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let file = options.read(true).open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err("not a regular file".to_owned());
-    }
-    if metadata.len() > picture::MAX_FILE_BYTES {
-        return Err(format!("larger than {} MiB", picture::MAX_FILE_BYTES >> 20));
-    }
-    let age = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    file.take(picture::MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(Content { bytes, age })
-}
-
-fn stamp(m: &Metadata) -> Stamp {
-    let [dev, ino, len] = [m.dev(), m.ino(), m.len()].map(u64::cast_signed);
-    [dev, ino, len, m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()]
+fn unreadable(error: std::io::Error) -> String {
+    format!("unreadable: {error}")
 }
 
 #[cfg(test)]

@@ -39,6 +39,17 @@ struct Rows {
 /// A squared distance, and the row that it is to.
 type Scored = (f32, usize);
 
+/// The nearest row of each kind.
+#[derive(Debug, Default)]
+struct Nearest {
+    /// Of the nearest person.
+    person: Option<Scored>,
+    /// Of the second nearest person.
+    second: Option<Scored>,
+    /// Of what shall never be named.
+    barred: Option<Scored>,
+}
+
 /// Who a probe looks like.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Match {
@@ -143,7 +154,10 @@ impl Matcher {
     /// may be named within `share` of the budget. `None` when the gallery is empty or the probe is not a number.
     pub fn find(&self, probe: &Descriptor, looks_variance: f32, share: f32) -> Option<Match> {
         let probe = self.rule.prepared(probe);
-        let (best, second) = self.templates.nearest_two(&probe)?;
+        let Nearest { person, second, barred } = self.templates.nearest(&probe);
+        // Of a person and a picture in `.not` that are equally near, the person counts.
+        let is_barred = barred.is_some_and(|(barred, _)| person.is_none_or(|(person, _)| barred < person));
+        let (best, second) = if is_barred { (barred?, person) } else { (person?, second) };
         let named = |(score, row): (f32, usize)| {
             let what = match self.templates.owners[row] {
                 BARRED => self.nearest_barred(&probe),
@@ -153,8 +167,7 @@ impl Matcher {
         };
         let limit = self.limit(self.variances[best.1] + looks_variance, share);
         let (nearest, runner_up) = (named(best), second.map(named));
-        let barred = self.templates.owners[best.1] == BARRED;
-        let standing = self.rule.standing(nearest.distance, limit, runner_up.as_ref().map(|n| n.distance), barred);
+        let standing = self.rule.standing(nearest.distance, limit, runner_up.as_ref().map(|n| n.distance), is_barred);
         Some(Match { best: nearest, limit, runner_up, pictures: self.explain(&probe), standing })
     }
 
@@ -232,21 +245,28 @@ impl Rows {
         rows.filter(move |(_, (_, owner))| passes(**owner)).map(|(at, (row, _))| (squared_distance(probe, row), at))
     }
 
-    /// The nearest row, and the nearest one of another person, each with its squared distance.
-    fn nearest_two(&self, probe: &Descriptor) -> Option<(Scored, Option<Scored>)> {
-        let (mut best, mut second): (Option<Scored>, Option<Scored>) = (None, None);
+    /// The rows that are nearest to `probe`, whatever the order of the rows.
+    fn nearest(&self, probe: &Descriptor) -> Nearest {
+        let mut found = Nearest::default();
         let nearer = |score: f32, than: Option<Scored>| than.is_none_or(|(known, _)| score < known);
         for (score, row) in self.scores(probe, |_| true).filter(|(score, _)| !score.is_nan()) {
-            let same_person = best.is_some_and(|(_, known)| self.owners[known] == self.owners[row]);
-            if nearer(score, best) {
-                second = if same_person { second } else { best };
-                best = Some((score, row));
-            } else if !same_person && nearer(score, second) && self.owners[row] != BARRED {
-                second = Some((score, row));
+            let owner = self.owners[row];
+            let known = |of: Option<Scored>| of.is_some_and(|(_, known)| self.owners[known] == owner);
+            let place = if owner == BARRED {
+                &mut found.barred
+            } else if known(found.person) {
+                &mut found.person
+            } else if nearer(score, found.person) {
+                found.second = found.person;
+                &mut found.person
+            } else {
+                &mut found.second
+            };
+            if nearer(score, *place) {
+                *place = Some((score, row));
             }
         }
-        // Only people are runners-up.
-        Some((best?, second.filter(|(_, row)| self.owners[*row] != BARRED)))
+        found
     }
 }
 

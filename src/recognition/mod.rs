@@ -29,8 +29,10 @@ pub use worker::{Stage, run};
 
 use crate::config::Config;
 use crate::evidence::Evidence;
+use crate::frame::Moment;
 use crate::pixels::{Rgb, Turn};
 use crate::sighting::{Rect, Sighting, State};
+use enrol::arrivals::Pass;
 use enrol::{Enrolment, Library, Memory};
 use matcher::Matcher;
 use quality::Quality;
@@ -185,9 +187,10 @@ pub fn identify(engine: &mut dyn Engine, matcher: &Matcher, jitters: u32, rgb: &
 /// When the folder is missing or cannot be read.
 pub fn load(config: &Config, opened: &mut Opened) -> anyhow::Result<Library> {
     let mut memory = Memory::for_once(cache::Cache::open(cache::folder().as_deref(), &opened.tag));
-    let mut enrolment = Enrolment::begin(config, opened.rates.clone(), &mut memory)?;
+    let now = Moment::now();
+    let mut enrolment = Enrolment::begin(config, opened.rates.clone(), &mut memory, Pass::Reload, now)?;
     let mut shown = progress::Progress::new();
-    while enrolment.step(opened.engine.as_mut(), &mut memory) {
+    while enrolment.step(opened.engine.as_mut(), &mut memory, now) {
         shown.show(enrolment.progress());
     }
     shown.done();

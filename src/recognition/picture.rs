@@ -9,6 +9,9 @@ use std::io::Cursor;
 /// No picture file is larger; a larger one is not read into memory at all.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
 
+/// Why a picture whose end is missing is no good.
+pub const INCOMPLETE: &str = "incomplete: its end is missing; copy it again";
+
 /// No picture is larger once decoded: one beside the program must fit on a board.
 const MAX_DECODED_BYTES: u64 = 200_000_000;
 
@@ -18,7 +21,7 @@ const MAX_DECODED_BYTES: u64 = 200_000_000;
 /// Says for a person why the picture is no good.
 pub fn decode(bytes: &[u8]) -> Result<Rgb, String> {
     if !has_its_end(bytes) {
-        return Err("incomplete: its end is missing; copy it again".to_owned());
+        return Err(INCOMPLETE.to_owned());
     }
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     match reader.format() {

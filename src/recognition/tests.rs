@@ -61,8 +61,9 @@ fn config(root: &Path) -> Config {
 }
 
 fn enrol(config: &Config, fake: &mut Fake, memory: &mut Memory) -> Library {
-    let mut enrolment = Enrolment::begin(config, Some(Arc::default()), memory).unwrap();
-    while enrolment.step(fake, memory) {}
+    let now = Moment::now();
+    let mut enrolment = Enrolment::begin(config, Some(Arc::default()), memory, Pass::Reload, now).unwrap();
+    while enrolment.step(fake, memory, now) {}
     enrolment.finish(1)
 }
 
@@ -124,24 +125,6 @@ fn a_picture_is_described_once_and_never_again_while_it_is_the_same() {
     put(root.path(), "Alicia/1.png", &png([100, 0, 0]));
     enrol(&config(root.path()), &mut fake, &mut memory);
     assert_eq!(fake.described, 2);
-}
-
-#[test]
-fn a_half_copied_picture_is_waited_for_and_taken_when_it_is_whole() {
-    let root = tempfile::tempdir().unwrap();
-    let whole = png([200, 0, 0]);
-    put_aged(root.path(), "Alice/1.png", &whole[..whole.len() / 2], Duration::from_secs(5));
-    let (mut fake, mut memory) = (Fake { described: 0 }, memory());
-    let library = enrol(&config(root.path()), &mut fake, &mut memory);
-    assert!(reason(&library, "Alice/1.png").starts_with("still being copied"));
-    assert!(!memory.news_of_waiting());
-    put_aged(root.path(), "Alice/1.png", &whole[..whole.len() / 2], Duration::from_secs(31));
-    assert!(memory.news_of_waiting(), "it is given up after 30 s");
-    put_aged(root.path(), "Alice/1.png", &whole, Duration::from_secs(3));
-    assert!(memory.news_of_waiting());
-    let library = enrol(&config(root.path()), &mut fake, &mut memory);
-    assert_eq!(reason(&library, "Alice/1.png"), "used");
-    assert!(!memory.news_of_waiting());
 }
 
 #[test]
@@ -228,20 +211,4 @@ fn a_file_from_the_year_2400_is_a_picture_like_others() {
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(13_569_465_600)).unwrap();
     let library = enrol(&config(root.path()), &mut Fake { described: 0 }, &mut memory());
     assert_eq!(reason(&library, "Alice/1.png"), "used");
-}
-
-#[test]
-fn a_file_that_is_gone_is_neither_waited_for_nor_remembered() {
-    let root = tempfile::tempdir().unwrap();
-    put(root.path(), "Alice/1.png", &png([200, 0, 0]));
-    put_aged(root.path(), "Alice/2.png", &png([210, 0, 0])[..50], Duration::ZERO);
-    let (mut fake, mut memory) = (Fake { described: 0 }, memory());
-    enrol(&config(root.path()), &mut fake, &mut memory);
-    memory.settle().unwrap();
-    assert!(!memory.news_of_waiting());
-    fs::remove_dir_all(root.path().join("Alice")).unwrap();
-    assert!(memory.news_of_waiting(), "the roster would say for ever that it is being copied");
-    let library = enrol(&config(root.path()), &mut fake, &mut memory);
-    memory.settle().unwrap();
-    assert_eq!((library.roster.skipped(), memory.remembered()), (0, 0));
 }

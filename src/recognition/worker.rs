@@ -1,19 +1,21 @@
 //! The recognition thread.
 
 use super::cache::{self, Cache};
-use super::enrol::{Enrolment, Library, Memory};
+use super::enrol::arrivals::Pass;
+use super::enrol::{COMING, Enrolment, Library, Memory};
 use super::eyes::Eyes;
 use super::matcher::Matcher;
 use super::pace::Pacer;
 use super::progress::Progress;
 use super::{Opened, open};
 use crate::config::{Config, Recognition};
-use crate::frame::Frame;
+use crate::frame::{Frame, Moment};
 use crate::health::{Cause, Health};
 use crate::latest::Latest;
 use crate::roster::Roster;
 use crate::sighting::Sightings;
 use crate::stop::{POLL, Stop};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -34,7 +36,7 @@ pub struct Stage {
     pub stop: Arc<Stop>,
 }
 
-/// How often files that were still being copied are looked at again.
+/// How often files that are still being copied are looked at.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// How long pictures are taken in before it is time for a look again. Those that are known take microseconds: with one
@@ -42,7 +44,7 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 const ENROL_FOR: Duration = Duration::from_millis(50);
 /// How often what has been taken in so far is saved, so that whatever ends the program costs no more than that.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
-/// So many files that something is wrong with are told in the log.
+/// Of so many files and people that something is wrong with, the log tells, a reload and all that follows from it.
 const REMARKS: usize = 50;
 
 /// The body of the recognition thread: until [`Stop`].
@@ -50,8 +52,8 @@ pub fn run(stage: &Stage) {
     let mut worker = Worker::new(stage, open);
     while !stage.stop.is_set() {
         stage.health.recognition_beat.beat();
-        worker.reload_if_asked();
-        worker.enrol();
+        worker.reload_if_asked(Moment::now());
+        worker.enrol(Moment::now());
         worker.look_if_due();
     }
 }
@@ -70,7 +72,10 @@ struct Worker<'a> {
     /// The gallery at work and the tag of the engine that took it in; `None` before the first.
     library: Option<(String, Matcher)>,
     generation: u64,
-    enrolment: Option<(Enrolment, Progress)>,
+    /// The gallery that is being taken in, why, and how far that is; only a reload shows that.
+    enrolment: Option<(Enrolment, Pass, Option<Progress>)>,
+    /// What the log has been told since the reload.
+    told: HashSet<String>,
     /// What of the newest config could not be done, told when its gallery is at work.
     undone: Option<String>,
     next_retry: Instant,
@@ -95,6 +100,7 @@ impl<'a> Worker<'a> {
             library: None,
             generation: 0,
             enrolment: None,
+            told: HashSet::new(),
             undone: None,
             next_retry: Instant::now(),
             next_save: Instant::now(),
@@ -106,12 +112,13 @@ impl<'a> Worker<'a> {
     }
 
     /// A newer config, at start or after SIGHUP: models when they are others, and the gallery in any case.
-    fn reload_if_asked(&mut self) {
+    fn reload_if_asked(&mut self, now: Moment) {
         let Some((seen, config)) = self.stage.config.wait_newer(self.config_seen, Duration::ZERO) else { return };
         (self.config_seen, self.config, self.undone) = (seen, config, None);
         if !self.config.recognition.enabled {
             self.save();
             (self.opened, self.coming, self.enrolment) = (None, None, None);
+            self.memory.arrivals.stop();
             self.stage.health.set_recognition_error(None);
             self.at_work();
             return;
@@ -131,7 +138,7 @@ impl<'a> Worker<'a> {
             self.config = Arc::new(Config { recognition, ..(*self.config).clone() });
         }
         self.stage.health.set_recognition_error(None);
-        self.begin_enrolment();
+        self.begin_enrolment(Pass::Reload, now);
     }
 
     /// As much of the newest config as can be is at work.
@@ -177,12 +184,16 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn begin_enrolment(&mut self) {
+    fn begin_enrolment(&mut self, pass: Pass, now: Moment) {
         let opened = self.coming.as_ref().or(self.opened.as_ref());
         let rates = opened.and_then(|(opened, _)| opened.rates.clone());
-        match Enrolment::begin(&self.config, rates, &mut self.memory) {
+        match Enrolment::begin(&self.config, rates, &mut self.memory, pass, now) {
             Ok(enrolment) => {
-                self.enrolment = Some((enrolment, Progress::new()));
+                let progress = (pass == Pass::Reload).then(|| {
+                    self.told.clear();
+                    Progress::new()
+                });
+                self.enrolment = Some((enrolment, pass, progress));
                 self.stage.health.taking_in.store(true, Relaxed);
             }
             Err(error) => {
@@ -198,20 +209,22 @@ impl<'a> Worker<'a> {
     }
 
     /// Takes a few more pictures in; swaps the gallery after the last.
-    fn enrol(&mut self) {
+    fn enrol(&mut self, now: Moment) {
         let Some((opened, _)) = self.coming.as_mut().or(self.opened.as_mut()) else { return };
-        let Some((enrolment, progress)) = &mut self.enrolment else {
-            if self.next_retry <= Instant::now() {
-                self.next_retry = Instant::now() + RETRY_EVERY;
-                if self.memory.news_of_waiting() {
-                    self.begin_enrolment();
+        let Some((enrolment, _, progress)) = &mut self.enrolment else {
+            if self.next_retry <= now.instant {
+                self.next_retry = now.instant + RETRY_EVERY;
+                if let Some(pass) = self.memory.arrivals.due(now.instant) {
+                    self.begin_enrolment(pass, now);
                 }
             }
             return;
         };
         let started = Instant::now();
-        while enrolment.step(opened.engine.as_mut(), &mut self.memory) {
-            progress.show(enrolment.progress());
+        while enrolment.step(opened.engine.as_mut(), &mut self.memory, now) {
+            if let Some(progress) = progress {
+                progress.show(enrolment.progress());
+            }
             if started.elapsed() >= ENROL_FOR {
                 if Instant::now() >= self.next_save {
                     self.save();
@@ -219,28 +232,49 @@ impl<'a> Worker<'a> {
                 return;
             }
         }
-        progress.done();
-        if let Some((enrolment, _)) = self.enrolment.take() {
+        let Some((enrolment, pass, progress)) = self.enrolment.take() else { return };
+        if let Some(mut progress) = progress {
+            progress.done();
+        }
+        if pass == Pass::Last {
+            log::warn!(
+                "gallery: files were still being copied long after the reload; what comes now needs another reload"
+            );
+        }
+        if self.memory.arrivals.put_to_work(enrolment.digest(), now.instant) {
             self.generation += 1;
             self.swap(enrolment.finish(self.generation));
+        } else {
+            self.at_work();
+        }
+    }
+
+    /// Tells the log what it has not been told since the reload, up to a bound.
+    fn tell(&mut self, roster: &Roster) {
+        let coming = roster.files().filter(|picture| picture.skipped.as_deref() == Some(COMING)).count();
+        let (people, used, skipped) = (roster.known(), roster.used(), roster.skipped() - coming);
+        let coming = if coming > 0 { format!(", {coming} still being copied") } else { String::new() };
+        log::info!("gallery {}: {people} people, {used} pictures, {skipped} skipped{coming}", self.generation);
+        let warnings = roster.warnings.iter().map(|warning| (log::Level::Warn, warning.clone()));
+        let remarks = roster.remarks().filter(|remark| !remark.ends_with(COMING));
+        for (level, line) in warnings.chain(remarks.map(|remark| (log::Level::Info, remark))) {
+            if self.told.len() > REMARKS {
+                break;
+            }
+            if !self.told.contains(&line) {
+                if self.told.len() < REMARKS {
+                    log::log!(level, "gallery: {line}");
+                } else {
+                    log::info!("gallery: and more, which `namecam check` and the page show");
+                }
+                self.told.insert(line);
+            }
         }
     }
 
     fn swap(&mut self, library: Library) {
         let Library { matcher, roster } = library;
-        log::info!(
-            "gallery {}: {} people, {} pictures, {} skipped",
-            self.generation,
-            matcher.people(),
-            matcher.pictures(),
-            roster.skipped()
-        );
-        for remark in roster.remarks(REMARKS) {
-            log::info!("gallery: {remark}");
-        }
-        for warning in &roster.warnings {
-            log::warn!("gallery: {warning}");
-        }
+        self.tell(&roster);
         if self.coming.is_some() {
             self.opened = self.coming.take();
             self.eyes.forget_looks();

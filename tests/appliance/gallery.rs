@@ -3,7 +3,9 @@
 use crate::support::{Home, age, picture};
 use image::{ImageEncoder, RgbImage};
 use serde_json::Value;
+use std::io::Write;
 use std::process::Command;
+use std::time::Duration;
 
 fn enrol_bytes(home: &Home, file: &str, bytes: &[u8]) {
     age(&home.put(format!("gallery/{file}"), bytes));
@@ -191,4 +193,62 @@ fn an_empty_gallery_is_unusable_and_a_good_one_is_good() {
     home.enrol("Barack Obama", "obama.jpg");
     let (status, said) = check();
     assert!(status == 0 && said.contains("good: ready to run"), "{said}");
+}
+
+#[test]
+fn pictures_that_trickle_in_after_sighup_are_all_taken_in_with_few_galleries_and_each_remark_is_told_once() {
+    let home = Home::new("");
+    let camera = home.still_camera("obama2.jpg");
+    home.write_config(&format!("[camera]\nsource = {camera}\n"));
+    home.enrol("Joe Biden", "biden.jpg");
+    let running = home.run();
+    running.until("the first gallery", |r| r.generation() == 1);
+    let told_before = running.log().lines().count();
+    let obama = std::fs::read(picture("obama.jpg")).unwrap();
+    let others = ["biden.jpg", "astronaut.png"].map(|name| std::fs::read(picture(name)).unwrap());
+    const FILES: usize = 20;
+    // Most of them are copies, which is a remark each; the last one is who is in front of the camera.
+    let source = |number: usize| match number {
+        _ if number == FILES - 1 => ("Barack Obama", &obama),
+        _ if number % 2 == 0 => ("Joe Biden", &others[0]),
+        _ => ("Eileen Collins", &others[1]),
+    };
+    let begin = |number: usize| {
+        let (person, bytes) = source(number);
+        home.put(format!("gallery/{person}/{number:02}.jpg"), &bytes[..bytes.len() / 2]);
+    };
+    // Half of them are under way when SIGHUP comes, and the others begin later.
+    (0..FILES).step_by(2).for_each(begin);
+    running.signal(libc::SIGHUP);
+    for number in 0..FILES {
+        if number % 2 == 1 {
+            begin(number);
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        let (person, bytes) = source(number);
+        let file = home.path(format!("gallery/{person}/{number:02}.jpg"));
+        std::fs::File::options().append(true).open(file).unwrap().write_all(&bytes[bytes.len() / 2..]).unwrap();
+        std::thread::sleep(Duration::from_millis(600));
+    }
+    running.until("the last one is known without another SIGHUP", |r| r.names() == ["Barack Obama"]);
+    let gallery: Value = serde_json::from_slice(&running.get("/api/gallery").body).unwrap();
+    let people = gallery["people"].as_array().unwrap();
+    let pictures: Vec<&Value> = people.iter().flat_map(|person| person["pictures"].as_array().unwrap()).collect();
+    assert_eq!(pictures.len(), FILES + 1);
+    for picture in pictures {
+        let used = picture["skipped"].as_str().is_none_or(|reason| reason.starts_with("the same as"));
+        assert!(used, "{picture}");
+    }
+    let state = running.state();
+    assert_eq!((&state["reloads"], &state["reload_error"]), (&1.into(), &Value::Null));
+    let galleries = running.generation() - 1;
+    let log = running.log();
+    let told: Vec<&str> =
+        log.lines().skip(told_before).filter_map(|line| Some(line.split_once("gallery: ")?.1)).collect();
+    println!("{galleries} galleries, {} lines of the log about files", told.len());
+    assert!(galleries <= 4, "{galleries} galleries for one reload:\n{log}");
+    let mut once = told.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), told.len(), "something is told twice:\n{log}");
 }

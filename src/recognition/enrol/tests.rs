@@ -4,6 +4,7 @@
 use super::*;
 use crate::recognition::{DESCRIPTOR_LEN, Descriptor};
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 struct Plane {
     described: usize,
@@ -42,8 +43,9 @@ fn enrol(root: &Path, most: u32) -> (Library, usize) {
     config.gallery.path = root.to_owned();
     config.gallery.max_images_per_person = most;
     let (mut plane, mut memory) = (Plane { described: 0 }, Memory::new(Cache::open(None, "")));
-    let mut enrolment = Enrolment::begin(&config, Some(Arc::default()), &mut memory).unwrap();
-    while enrolment.step(&mut plane, &mut memory) {}
+    let now = Moment::now();
+    let mut enrolment = Enrolment::begin(&config, Some(Arc::default()), &mut memory, Pass::Reload, now).unwrap();
+    while enrolment.step(&mut plane, &mut memory, now) {}
     (enrolment.finish(1), plane.described)
 }
 
@@ -66,6 +68,27 @@ fn a_copy_and_a_poor_picture_do_not_take_the_place_of_a_good_one() {
     assert_eq!([&said[0], &said[3], &said[4]], ["used"; 3], "{said:?}");
     assert!(said[1].starts_with("the same as Alice/1.png") && said[2].starts_with("face is 40 px wide"), "{said:?}");
     assert_eq!((said[5].as_str(), described), ("more than 3 pictures (gallery.max_images_per_person)", 5));
+}
+
+#[test]
+fn a_large_file_is_read_in_many_steps_and_known_by_all_of_it() {
+    let root = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..(5 << 20) + 10).map(|at: u32| (at >> 8) as u8).collect();
+    fs::create_dir(root.path().join("Alice")).unwrap();
+    fs::write(root.path().join("Alice/1.jpg"), &bytes).unwrap();
+    let mut config = Config::defaults(root.path());
+    config.gallery.path = root.path().to_owned();
+    let (mut plane, mut memory) = (Plane { described: 0 }, Memory::for_once(Cache::open(None, "")));
+    let now = Moment::now();
+    let mut enrolment = Enrolment::begin(&config, Some(Arc::default()), &mut memory, Pass::Reload, now).unwrap();
+    let mut steps = 0;
+    while enrolment.step(&mut plane, &mut memory, now) {
+        steps += 1;
+    }
+    assert_eq!(steps, 1 + 6, "one that opens it, and one a MiB and for what is left");
+    let mut key = KeyMaker::default();
+    key.add(&bytes);
+    assert!(memory.cache.get(&key.finish()).is_some_and(|verdict| verdict.is_err()));
 }
 
 #[test]

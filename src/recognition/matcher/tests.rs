@@ -80,6 +80,56 @@ fn who_is_nearest_to_what_shall_not_be_named_gets_no_name_and_no_one_else_does()
 }
 
 #[test]
+fn best_and_runner_up_are_the_same_in_whatever_order_people_and_what_is_barred_were_added() {
+    // How far each is from the probe; Carol has two pictures, and so has `.not`.
+    let all: [(&str, &[f32]); 4] = [("Alice", &[0.2]), ("Bob", &[0.4]), ("Carol", &[0.5, 0.1]), (".not", &[0.3, 0.35])];
+    let found = |order: &[usize], leave_out: Option<usize>| {
+        let exemplars = Recognition { templates: Templates::Exemplars, ..config(Metric::Euclidean, 0.005) };
+        let mut matcher = Matcher::new(&exemplars, Some(Arc::default()));
+        for &at in order.iter().filter(|at| Some(**at) != leave_out) {
+            let (name, places) = all[at];
+            let pictures = places.iter().map(|&x| (format!("{name}/{x}").into(), descriptor(x, 0.0)));
+            if name == ".not" { matcher.add_not(pictures) } else { matcher.add(name, pictures) }
+        }
+        let found = matcher.find(&descriptor(0.0, 0.0), 1.0, 1.0).unwrap();
+        (rounded(found.best), found.runner_up.map(rounded), found.standing == Standing::Barred)
+    };
+    let mut orders = 0;
+    for number in 0..256 {
+        let order: Vec<usize> = (0..4).map(|place| number >> (2 * place) & 3).collect();
+        if (0..4).any(|at| !order.contains(&at)) {
+            continue;
+        }
+        orders += 1;
+        let everybody = found(&order, None);
+        assert_eq!(everybody, (near("Carol", 0.1), Some(near("Alice", 0.2)), false), "{order:?}");
+        let (best, runner_up, barred) = found(&order, Some(2));
+        assert_eq!((best, runner_up, barred), (near("Alice", 0.2), Some(near("Bob", 0.4)), false), "{order:?}");
+        let only_far = order.iter().copied().filter(|&at| at != 0).collect::<Vec<_>>();
+        let (best, runner_up, barred) = found(&only_far, Some(2));
+        assert_eq!((best, runner_up, barred), (near(".not/0.3", 0.3), Some(near("Bob", 0.4)), true), "{order:?}");
+    }
+    assert_eq!(orders, 24);
+}
+
+#[test]
+fn a_person_who_is_as_near_as_what_is_barred_may_be_named_whichever_was_added_first() {
+    for barred_first in [true, false] {
+        let mut matcher = Matcher::new(&config(Metric::Euclidean, 0.005), Some(Arc::default()));
+        let poster = || [(".not/poster.jpg".into(), descriptor(0.1, 0.0))];
+        if barred_first {
+            matcher.add_not(poster());
+        }
+        matcher.add("Alice", [("a".into(), descriptor(0.1, 0.0))]);
+        if !barred_first {
+            matcher.add_not(poster());
+        }
+        let found = matcher.find(&descriptor(0.0, 0.0), 1.0, 1.0).unwrap();
+        assert_eq!((found.name().map(|name| &**name), found.runner_up.as_ref()), (Some("Alice"), None));
+    }
+}
+
+#[test]
 fn more_people_draw_the_threshold_nearer_and_more_pictures_do_too() {
     let limit = |people: usize, pictures: usize, metric| {
         let mut matcher = Matcher::new(&config(metric, 0.005), Some(Arc::default()));

@@ -1,6 +1,9 @@
+//! The recognition thread with an engine that takes every picture for a face.
+
+mod arrivals;
+
 use super::*;
 use crate::config::Landmarks;
-use crate::frame::Moment;
 use crate::pixels::{Format, Raw, Rgb, Turn};
 use crate::recognition::{DESCRIPTOR_LEN, Descriptor, Engine};
 use crate::sighting::{Rect, State};
@@ -65,7 +68,7 @@ fn reload(worker: &mut Worker, set: impl Fn(&mut Config)) {
     let mut config = (*worker.stage.config.newest().unwrap().1).clone();
     set(&mut config);
     worker.stage.config.publish(Arc::new(config));
-    worker.reload_if_asked();
+    worker.reload_if_asked(Moment::now());
     // The tests of one machine share the user's cache: none of that here.
     worker.memory.cache = Cache::open(None, "");
 }
@@ -81,7 +84,7 @@ fn look(worker: &mut Worker) -> (Option<String>, State) {
 
 fn take_all_in(worker: &mut Worker) {
     while worker.enrolment.is_some() {
-        worker.enrol();
+        worker.enrol(Moment::now());
     }
 }
 
@@ -153,10 +156,10 @@ fn a_gallery_that_is_known_does_not_wait_for_a_look_between_any_two_pictures() {
     let mut worker = Worker::new(&stage, quick);
     reload(&mut worker, |_| ());
     take_all_in(&mut worker);
-    worker.begin_enrolment();
+    worker.begin_enrolment(Pass::Reload, Moment::now());
     let mut rounds = 0;
     while worker.enrolment.is_some() {
-        worker.enrol();
+        worker.enrol(Moment::now());
         rounds += 1;
     }
     assert!(rounds < 20, "{rounds} rounds for 100 pictures");
@@ -173,7 +176,7 @@ fn what_has_been_taken_in_is_saved_before_the_gallery_is_through() {
     reload(&mut worker, |_| ());
     worker.memory.cache = Cache::open(Some(root.path()), "5");
     worker.next_save = Instant::now();
-    worker.enrol();
+    worker.enrol(Moment::now());
     assert!(worker.enrolment.is_some());
     assert!(std::fs::metadata(root.path().join("descriptors")).is_ok());
 }

@@ -1,0 +1,414 @@
+//! Pictures that come while a reload is under way and after it: how often the gallery is swapped, what is read and what the
+//! log is told, second by second on a clock of the test's own, with real files.
+
+use super::*;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+/// A gallery, and a worker that goes round once a second.
+struct Scene {
+    gallery: PathBuf,
+    folder: tempfile::TempDir,
+    stage: &'static Stage,
+    worker: Worker<'static>,
+    start: Moment,
+    second: u64,
+    /// The second of each swap.
+    swaps: Vec<u64>,
+    /// The file of the cache, another one each time that it is written.
+    caches: HashSet<(u64, i64)>,
+}
+
+impl Scene {
+    /// An empty gallery, before the first reload.
+    fn new() -> Scene {
+        let folder = tempfile::tempdir().unwrap();
+        let gallery = folder.path().join("gallery");
+        fs::create_dir(&gallery).unwrap();
+        let stage: &'static Stage = Box::leak(Box::new(stage(&gallery)));
+        let mut worker = Worker::new(stage, quick);
+        // The first config opens the engine, and the user's cache with it.
+        reload(&mut worker, |_| ());
+        worker.enrolment = None;
+        worker.memory = Memory::new(Cache::open(Some(folder.path()), "5"));
+        let start = Moment::now();
+        Scene { gallery, folder, stage, worker, start, second: 0, swaps: Vec::new(), caches: HashSet::new() }
+    }
+
+    fn now(&self) -> Moment {
+        let passed = Duration::from_secs(self.second);
+        Moment { instant: self.start.instant + passed, wall: self.start.wall + passed }
+    }
+
+    fn reload(&mut self) {
+        self.worker.begin_enrolment(Pass::Reload, self.now());
+        self.go_round();
+    }
+
+    fn go_round(&mut self) {
+        loop {
+            let (before, now) = (self.worker.generation, self.now());
+            self.worker.enrol(now);
+            if self.worker.generation != before {
+                self.swaps.push(self.second);
+                let cache = fs::metadata(self.folder.path().join("descriptors")).ok();
+                self.caches.extend(cache.map(|cache| (cache.ino(), cache.mtime_nsec())));
+            }
+            if self.worker.enrolment.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Lets `seconds` pass.
+    fn pass(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.second += 1;
+            self.go_round();
+        }
+    }
+
+    /// Until nothing is waited for; not longer than ten minutes.
+    fn settle(&mut self) {
+        for _ in 0..600 {
+            if !self.worker.memory.arrivals.is_following() {
+                return;
+            }
+            self.pass(1);
+        }
+        panic!("it is still followed");
+    }
+
+    /// Writes a file in place, now, as scp does.
+    fn write(&self, file: &str, bytes: &[u8]) {
+        self.write_at(file, bytes, self.now().wall);
+    }
+
+    fn write_at(&self, file: &str, bytes: &[u8], modified: SystemTime) {
+        let path = self.gallery.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        File::options().append(true).open(path).unwrap().set_modified(modified).unwrap();
+    }
+
+    fn roster(&self) -> Arc<Roster> {
+        self.stage.roster.newest().unwrap().1
+    }
+
+    fn verdict(&self, file: &str) -> String {
+        let roster = self.roster();
+        let found = roster.files().find(|picture| picture.file == file);
+        found.map_or("not listed".to_owned(), |picture| picture.skipped.clone().unwrap_or("used".to_owned()))
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.worker.memory.bytes_read
+    }
+
+    /// One line a gallery, and what is told of its files and people.
+    fn log_lines(&self) -> usize {
+        self.swaps.len() + self.worker.told.len()
+    }
+}
+
+fn png(red: u32, side: u32) -> Vec<u8> {
+    // Noise, which takes as many bytes as it has pixels, and is another picture for each `red`.
+    let mut state = red.wrapping_mul(2_654_435_761) | 1;
+    let picture = image::RgbImage::from_fn(side, side, |_, _| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        image::Rgb([(state >> 24) as u8, (state >> 16) as u8, (state >> 8) as u8])
+    });
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn three_hundred_people_who_are_copied_for_minutes_cost_a_few_swaps_and_each_file_is_read_once() {
+    for (people, period, most_swaps) in [(300, 1, 7), (60, 4, 6), (60, 7, 10), (30, 20, 13)] {
+        let mut scene = Scene::new();
+        let (mut total, mut copied_at) = (0, 0);
+        for person in 0..people {
+            let bytes = png(person, 30);
+            total += bytes.len() as u64;
+            scene.write(&format!("Person {person:03}/1.png"), &bytes);
+            copied_at = scene.second;
+            if person == 0 {
+                scene.reload();
+            }
+            scene.pass(period);
+        }
+        scene.settle();
+        let last = *scene.swaps.last().unwrap();
+        let (lines, caches) = (scene.log_lines(), scene.caches.len());
+        println!(
+            "{people}, one in {period} s: last at {copied_at}, swaps at {:?}, {lines} lines, {caches} caches",
+            scene.swaps
+        );
+        assert_eq!(scene.roster().used(), people as usize);
+        assert_eq!(scene.bytes_read(), total, "each file once");
+        assert!(scene.swaps.len() <= most_swaps, "one in {period} s: {:?}", scene.swaps);
+        assert!(scene.log_lines() <= scene.swaps.len() + REMARKS + 1, "{}", scene.log_lines());
+        assert!((copied_at + 2..=copied_at + 60).contains(&last), "{last} {copied_at}");
+        assert!(scene.caches.len() <= scene.swaps.len(), "{}", scene.caches.len());
+    }
+}
+
+#[test]
+fn a_large_picture_that_comes_for_five_minutes_is_read_once_and_swapped_once() {
+    let mut scene = Scene::new();
+    let whole = png(1, 1400);
+    let piece = whole.len() / 300;
+    scene.write("Alice/1.png", &png(2, 30));
+    scene.pass(10);
+    scene.write("Bob/1.png", &whole[..piece]);
+    scene.reload();
+    for second in 2..=300 {
+        scene.pass(1);
+        scene.write("Bob/1.png", &whole[..if second == 300 { whole.len() } else { piece * second }]);
+    }
+    assert_eq!((scene.roster().used(), scene.swaps.len()), (1, 1));
+    scene.settle();
+    assert_eq!(scene.verdict("Bob/1.png"), "used");
+    assert_eq!(scene.bytes_read(), (whole.len() + png(2, 30).len()) as u64);
+    assert!(scene.swaps.len() == 2 && scene.swaps[1] - scene.swaps[0] <= 299 + 4, "{:?}", scene.swaps);
+}
+
+#[test]
+fn a_large_picture_that_comes_in_fits_is_not_read_at_each_pause() {
+    let mut scene = Scene::new();
+    let whole = png(1, 700);
+    scene.write("Bob/1.png", &whole[..1000]);
+    scene.reload();
+    for part in 1..=60 {
+        scene.pass(5);
+        scene.write("Bob/1.png", &whole[..whole.len() * part / 60]);
+    }
+    scene.settle();
+    let times = scene.bytes_read() as f64 / whole.len() as f64;
+    println!("read {times:.2} times, swaps {:?}", scene.swaps);
+    assert_eq!(scene.verdict("Bob/1.png"), "used");
+    assert!(times < 1.2 && scene.swaps.len() <= 2, "{times} {:?}", scene.swaps);
+}
+
+#[test]
+fn a_file_that_is_never_finished_is_given_up_after_thirty_seconds_without_a_write_and_told() {
+    let mut scene = Scene::new();
+    let half = png(1, 60)[..4000].to_vec();
+    scene.write("Alice/1.png", &half[..2000]);
+    scene.reload();
+    assert!(scene.verdict("Alice/1.png").starts_with("still being copied"));
+    assert!(scene.roster().warnings.is_empty(), "in a moment they may be untrue: {:?}", scene.roster().warnings);
+    scene.pass(20);
+    scene.write("Alice/1.png", &half);
+    scene.pass(29);
+    assert!(scene.verdict("Alice/1.png").starts_with("still being copied"));
+    scene.settle();
+    assert!(scene.verdict("Alice/1.png").starts_with("incomplete"), "{}", scene.verdict("Alice/1.png"));
+    assert!((50..54).contains(&scene.second) && scene.swaps.len() == 2, "{} {:?}", scene.second, scene.swaps);
+    assert_eq!(scene.bytes_read(), 6000, "each state once");
+    assert!(
+        scene.worker.told.iter().any(|line| line.contains("1.png is skipped: incomplete")),
+        "{:?}",
+        scene.worker.told
+    );
+    scene.reload();
+    scene.settle();
+    assert_eq!((scene.bytes_read(), scene.swaps.len()), (6000, 3), "a reload neither reads it nor waits for it again");
+}
+
+#[test]
+fn files_that_go_while_they_are_waited_for_are_not_listed_any_more_and_renamed_ones_are_read() {
+    let mut scene = Scene::new();
+    let whole = png(1, 30);
+    scene.write("Alice/1.png", &whole[..100]);
+    scene.write("Bob/1.png", &png(2, 30)[..100]);
+    scene.write("Carol/1.png", &png(3, 30));
+    scene.reload();
+    scene.pass(1);
+    fs::remove_file(scene.gallery.join("Alice/1.png")).unwrap();
+    fs::rename(scene.gallery.join("Carol"), scene.gallery.join("Caroline")).unwrap();
+    // Another file takes the place of one that was waited for, and looks as if it had been there for long.
+    scene.write_at("new.png", &png(4, 30), scene.start.wall - Duration::from_secs(86_400));
+    fs::rename(scene.gallery.join("new.png"), scene.gallery.join("Bob/1.png")).unwrap();
+    scene.settle();
+    let verdicts = ["Alice/1.png", "Bob/1.png", "Carol/1.png", "Caroline/1.png"].map(|file| scene.verdict(file));
+    assert_eq!(verdicts, ["not listed", "used", "not listed", "used"]);
+    assert!(scene.swaps.len() <= 3, "{:?}", scene.swaps);
+    assert_eq!(scene.worker.memory.remembered(), 2);
+}
+
+#[test]
+fn a_wrong_clock_neither_keeps_a_picture_out_nor_holds_one_up() {
+    let clocks = |scene: &Scene| {
+        let day = Duration::from_secs(86_400);
+        [
+            SystemTime::UNIX_EPOCH,
+            scene.start.wall - day,
+            scene.start.wall,
+            scene.start.wall + day,
+            scene.start.wall + 200_000 * day,
+        ]
+    };
+    for at in 0..5 {
+        let mut scene = Scene::new();
+        let (whole, modified) = (png(1, 30), clocks(&scene)[at]);
+        // Whole, and being copied by a program or a server whose clock is wrong.
+        scene.write_at("Alice/1.png", &png(2, 30), modified);
+        scene.write_at("Bob/1.png", &whole[..100], modified);
+        scene.reload();
+        let young = at == 2;
+        assert_eq!(scene.verdict("Alice/1.png") == "used", !young, "clock {at}: {}", scene.verdict("Alice/1.png"));
+        for length in [200, 300, whole.len()] {
+            scene.pass(1);
+            scene.write_at("Bob/1.png", &whole[..length], modified);
+        }
+        scene.settle();
+        assert_eq!([scene.verdict("Alice/1.png"), scene.verdict("Bob/1.png")], ["used", "used"], "clock {at}");
+        assert!(scene.swaps.len() <= 3 && *scene.swaps.last().unwrap() <= 8, "clock {at}: {:?}", scene.swaps);
+    }
+}
+
+#[test]
+fn a_broken_file_that_looks_old_is_called_so_at_once_and_makes_no_second_gallery() {
+    let mut scene = Scene::new();
+    scene.write_at("Alice/1.png", &png(1, 30)[..100], SystemTime::UNIX_EPOCH);
+    scene.reload();
+    assert!(scene.verdict("Alice/1.png").starts_with("incomplete"));
+    scene.settle();
+    assert_eq!((scene.swaps.len(), scene.bytes_read()), (1, 100));
+}
+
+#[test]
+fn a_picture_that_is_overwritten_after_the_reload_is_taken_in_and_never_half_of_each() {
+    let mut scene = Scene::new();
+    let (old, new) = (png(1, 60), png(2, 60));
+    scene.write("Alice/1.png", &old);
+    scene.write("Bob/1.png", &png(3, 30));
+    scene.pass(60);
+    scene.write("Bob/1.png", &png(4, 30));
+    scene.reload();
+    let read = scene.bytes_read();
+    // What scp does with a file that is there: from the beginning, and what is behind it stays until the end. The time is
+    // that of a server far behind.
+    let long_ago = scene.start.wall - Duration::from_secs(86_400);
+    for part in 1..=20 {
+        scene.pass(1);
+        let end = new.len() * part / 20;
+        let mixed = [&new[..end], &old[end.min(old.len())..]].concat();
+        scene.write_at("Alice/1.png", if part == 20 { &new } else { &mixed }, long_ago);
+    }
+    scene.settle();
+    assert_eq!([scene.verdict("Alice/1.png"), scene.verdict("Bob/1.png")], ["used", "used"]);
+    assert_eq!(scene.bytes_read() - read, (new.len() + png(4, 30).len()) as u64, "swaps {:?}", scene.swaps);
+}
+
+#[test]
+fn a_folder_that_appears_after_the_reload_is_part_of_it_while_the_gallery_is_not_quiet() {
+    let mut scene = Scene::new();
+    scene.reload();
+    assert_eq!(scene.roster().used(), 0);
+    scene.pass(2);
+    scene.write("Alice/1.png", &png(1, 30));
+    // The next one comes 28 s later, and another one when it has been quiet for half a minute.
+    scene.pass(28);
+    scene.write("Carol/1.png", &png(3, 30));
+    scene.settle();
+    let used = ("used".to_owned(), "used".to_owned(), 3);
+    assert_eq!((scene.verdict("Alice/1.png"), scene.verdict("Carol/1.png"), scene.swaps.len()), used);
+    scene.pass(60);
+    scene.write("Bob/1.png", &png(2, 30));
+    scene.pass(300);
+    assert_eq!(scene.verdict("Bob/1.png"), "not listed", "that is for another reload");
+    scene.reload();
+    scene.settle();
+    assert_eq!(scene.verdict("Bob/1.png"), "used");
+}
+
+#[test]
+fn a_gallery_that_stays_as_it_is_is_swapped_once_a_reload_and_the_cache_is_written_once() {
+    let mut scene = Scene::new();
+    for person in 0..5 {
+        scene.write(&format!("Person {person}/1.png"), &png(person, 30));
+    }
+    scene.write("Person 1/notes.txt", b"met in 2009");
+    scene.pass(60);
+    scene.reload();
+    let read = scene.bytes_read();
+    scene.settle();
+    scene.reload();
+    scene.settle();
+    assert_eq!((scene.swaps.len(), scene.caches.len(), scene.bytes_read()), (2, 1, read));
+}
+
+#[test]
+fn what_cannot_be_read_neither_holds_the_gallery_up_nor_is_it_waited_for() {
+    let mut scene = Scene::new();
+    scene.write("Alice/1.png", &png(1, 30));
+    File::create(scene.gallery.join("Alice/2.png"))
+        .unwrap()
+        .set_len(crate::recognition::picture::MAX_FILE_BYTES + 1)
+        .unwrap();
+    scene.pass(60);
+    scene.reload();
+    scene.settle();
+    assert_eq!(scene.verdict("Alice/2.png"), "larger than 64 MiB");
+    assert!(scene.swaps.len() <= 2 && scene.second <= 92, "{} {:?}", scene.second, scene.swaps);
+}
+
+#[test]
+fn a_gallery_that_is_gone_while_files_are_waited_for_is_told_once() {
+    let mut scene = Scene::new();
+    scene.write("Alice/1.png", &png(1, 30)[..100]);
+    scene.reload();
+    fs::rename(&scene.gallery, scene.gallery.with_extension("gone")).unwrap();
+    let version = scene.stage.roster.newest().unwrap().0;
+    scene.pass(100);
+    assert_eq!(scene.stage.roster.newest().unwrap().0, version + 1);
+    assert!(scene.roster().warnings[0].contains("cannot be read"));
+    assert!(!scene.worker.memory.arrivals.is_following());
+}
+
+#[test]
+fn a_file_that_never_stands_still_is_judged_as_it_is_after_an_hour() {
+    let mut scene = Scene::new();
+    scene.write("Alice/1.png", &png(1, 30));
+    scene.write("Bob/1.png", &png(2, 30));
+    scene.reload();
+    for _ in 0..3599 {
+        scene.pass(1);
+        scene.write("Alice/1.png", &png(scene.second as u32, 30));
+    }
+    assert!(scene.worker.memory.arrivals.is_following());
+    assert_eq!((scene.verdict("Bob/1.png"), scene.swaps.len()), ("used".to_owned(), 2), "{:?}", scene.swaps);
+    scene.pass(1);
+    assert_eq!((scene.verdict("Alice/1.png"), scene.swaps.len()), ("used".to_owned(), 3));
+    assert!(!scene.worker.memory.arrivals.is_following());
+}
+
+#[test]
+fn what_a_reload_that_was_overtaken_asked_for_is_forgotten_when_it_is_gone() {
+    let mut scene = Scene::new();
+    scene.write("Alice/1.png", &png(1, 30));
+    scene.write("Bob/1.png", &png(2, 30));
+    scene.pass(60);
+    scene.reload();
+    scene.settle();
+    scene.worker.begin_enrolment(Pass::Reload, scene.now());
+    if let Some((enrolment, ..)) = &mut scene.worker.enrolment {
+        let (opened, _) = scene.worker.opened.as_mut().unwrap();
+        assert!(enrolment.step(opened.engine.as_mut(), &mut scene.worker.memory, scene.start));
+    }
+    fs::remove_dir_all(scene.gallery.join("Alice")).unwrap();
+    scene.reload();
+    assert_eq!(scene.worker.memory.remembered(), 1);
+    assert!(scene.worker.memory.cache.get(&sha(&png(1, 30))).is_none(), "a face of somebody who was removed is kept");
+}
+
+fn sha(bytes: &[u8]) -> crate::recognition::cache::Key {
+    let mut maker = crate::recognition::cache::KeyMaker::default();
+    maker.add(bytes);
+    maker.finish()
+}
