@@ -6,6 +6,7 @@ use crate::encoder::{self, Encoder};
 use crate::frame::Frame;
 use crate::health::{CAPTURE_HANG, Health, RECOGNITION_HANG};
 use crate::latest::Latest;
+use crate::memory::{self, Machine};
 use crate::roster::Roster;
 use crate::service::{self, Event, Notify};
 use crate::sighting::Sightings;
@@ -59,6 +60,11 @@ pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
     let server = http::Server::bind(&config)?;
     let (address, own_question) = (server.local_addr(), server.own_question());
     log::info!("encoder: {}", config.stream.encoder.as_str());
+    if config.recognition.enabled
+        && let Ok(plan) = memory::plan(&config, &Machine::this())
+    {
+        log::info!("memory: {plan}");
+    }
     let wires = Wires::new(config, stop);
     // From here on only `_exit`: a thread of those that have started may be at work in a library.
     let threads = wires.start(server).unwrap_or_else(|error| {
@@ -174,6 +180,17 @@ impl Wires {
                         log::warn!("{key} has changed: that needs a restart (systemctl restart namecam)");
                     }
                 }
+                if new.recognition.enabled {
+                    match memory::plan(&new, &Machine::this()) {
+                        Ok(plan) => log::info!("memory: {plan}"),
+                        Err(problem) => {
+                            log::error!("{problem}");
+                            self.refuse("the config takes more memory than there is".to_owned());
+                            notify.ready(&self.status());
+                            return;
+                        }
+                    }
+                }
                 logging::set_level(new.log.level);
                 self.config.publish(Arc::new(new));
             }
@@ -184,11 +201,16 @@ impl Wires {
                 // Everybody who watches may read it, and a value may be a secret: what is wrong stands in the log.
                 let count = problems.0.len();
                 let many = if count == 1 { "a problem".to_owned() } else { format!("{count} problems") };
-                self.health.reloads.refused(format!("the config has {many}, see the log; nothing was reloaded"));
-                log::error!("nothing was reloaded: config and gallery stay as they were");
+                self.refuse(format!("the config has {many}"));
             }
         }
         notify.ready(&self.status());
+    }
+
+    /// A reload changes nothing.
+    fn refuse(&self, why: String) {
+        self.health.reloads.refused(format!("{why}, see the log; nothing was reloaded"));
+        log::error!("nothing was reloaded: config and gallery stay as they were");
     }
 
     /// A line for `systemctl status`.

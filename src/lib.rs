@@ -28,6 +28,7 @@ pub mod latest;
 pub mod localtime;
 pub mod logging;
 pub mod manual;
+pub mod memory;
 pub mod overlay;
 pub mod pixels;
 pub mod recognition;

@@ -4,6 +4,7 @@ use namecam::camera::probe;
 use namecam::cli::{self, CONFIG, Command, USAGE};
 use namecam::config::{Config, Origin, Source};
 use namecam::http::accounts::Accounts;
+use namecam::memory::{self, Machine};
 use namecam::{app, commands, logging, manual};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,6 +44,15 @@ fn main() -> ExitCode {
         && let Err(problems) = Accounts::load(file)
     {
         logging::tell(&problems.join("\n"));
+        return ExitCode::from(CONFIG);
+    }
+    let looks = match command {
+        Command::Run(_) | Command::Demo(_) | Command::Check { .. } => config.recognition.enabled,
+        Command::Identify { .. } => true,
+        _ => false,
+    };
+    if looks && let Err(problem) = memory::plan(&config, &Machine::this()) {
+        logging::tell(&problem);
         return ExitCode::from(CONFIG);
     }
     carry_out(command, origin, config)

@@ -44,6 +44,7 @@ const UNSAFE: &[&str] = &[
     "http/listener",
     "localtime.rs",
     "logging.rs",
+    "memory.rs",
     "overlay/fonts",
     "recognition/engine",
     "service",

@@ -5,6 +5,7 @@ mod table;
 use super::{GOOD, UNUSABLE, WARNINGS, is_anothers, print};
 use crate::camera::probe;
 use crate::config::{Camera, Config, Source, keys};
+use crate::memory::{self, Machine, Plan};
 use crate::recognition::enrol::Library;
 use crate::recognition::{self, engine};
 use crate::roster::{Picture, Roster};
@@ -13,6 +14,7 @@ use table::{Table, paragraph};
 
 /// `namecam check`: the exit status.
 pub fn check(config: &Config, json: bool) -> u8 {
+    let plan = memory::plan(config, &Machine::this()).ok();
     let opened = recognition::open(config);
     let models_error = opened.as_ref().err().map(|error| format!("{error:#}"));
     let library = opened.and_then(|mut opened| recognition::load(config, &mut opened));
@@ -34,7 +36,7 @@ pub fn check(config: &Config, json: bool) -> u8 {
     } else {
         GOOD
     };
-    let report = Report { config, camera, waits, models_error, gallery_error, roster, status };
+    let report = Report { config, plan, camera, waits, models_error, gallery_error, roster, status };
     print(&if json { format!("{}\n", report.json()) } else { report.text() });
     status
 }
@@ -64,6 +66,8 @@ fn waits_for_one(camera: &Camera, none_is_there: bool) -> bool {
 
 struct Report<'a> {
     config: &'a Config,
+    /// What memory it takes; `None` when recognition is off and does not fit.
+    plan: Option<Plan>,
     /// Why it would give no picture.
     camera: Option<String>,
     /// Because there is none, and nobody named one.
@@ -82,6 +86,11 @@ impl Report<'_> {
             "config": self.config.file,
             "camera": {"source": self.config.camera.source.public(), "problem": self.camera},
             "models": {"path": self.config.models.path, "error": self.models_error},
+            "memory": self.plan.as_ref().map(|plan| json!({
+                "takes_bytes": plan.takes,
+                "usable_bytes": plan.limit.as_ref().map(|limit| limit.usable),
+                "limit": plan.limit.as_ref().map(|limit| &limit.what),
+            })),
             "threshold": self.roster.threshold,
             "gallery": {"path": self.config.gallery.path, "error": self.gallery_error, "people": self.roster.people,
                         "never": self.roster.never, "ignored": self.roster.ignored, "warnings": self.roster.warnings},
@@ -106,6 +115,9 @@ impl Report<'_> {
             None => format!("{models}: good (dlib {}, {})", engine::DLIB, engine::blas()),
         };
         out.push_str(&paragraph("models     ", &models));
+        if let Some(plan) = &self.plan {
+            out.push_str(&paragraph("memory     ", &plan.to_string()));
+        }
         if let Some(threshold) = &self.roster.threshold {
             let text = format!("{:.3} {}: {}", threshold.distance, threshold.metric, threshold.why);
             out.push_str(&paragraph("threshold  ", &text));

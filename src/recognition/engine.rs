@@ -2,7 +2,8 @@
 //! cannot be caught through the crate and ends the process.
 
 use super::models::ModelFiles;
-use super::{DESCRIPTOR_LEN, Descriptor, Engine};
+use super::{DESCRIPTOR_LEN, Descriptor, Engine, tiles};
+use crate::health::Health;
 use crate::pixels::Rgb;
 use crate::sighting::Rect;
 use anyhow::{Context, anyhow};
@@ -11,6 +12,7 @@ use dlib_face_recognition::{
     FaceLocations, ImageMatrix, LandmarkPredictor, LandmarkPredictorTrait, Rectangle,
 };
 use std::ffi::{CStr, c_char, c_int};
+use std::sync::Arc;
 
 // Both come with OpenBLAS, which the feature `openblas` of the crate links.
 unsafe extern "C" {
@@ -29,6 +31,10 @@ pub struct Dlib {
     detector: AnyDetector,
     landmarks: LandmarkPredictor,
     network: FaceEncoderNetwork,
+    /// What the detector is given at once, see [`crate::memory::Plan::most_px`].
+    most_px: u64,
+    has_told_of_shrinking: bool,
+    health: Option<Arc<Health>>,
 }
 
 enum AnyDetector {
@@ -37,7 +43,25 @@ enum AnyDetector {
 }
 
 impl AnyDetector {
-    fn find(&self, image: &ImageMatrix) -> FaceLocations {
+    /// The faces on a picture, in pixels of the picture, in one call of dlib.
+    fn find(&self, picture: &Rgb, scale: f64) -> Vec<Rect> {
+        let width = (f64::from(picture.width) * scale).round() as u32;
+        let height = (f64::from(picture.height) * scale).round() as u32;
+        if width.min(height) < MIN_SIDE || picture.width.min(picture.height) < 2 {
+            return Vec::new();
+        }
+        let found = if scale < 1.0 {
+            self.locations(&matrix(&picture.shrunk(width)))
+        } else if scale > 1.0 {
+            self.locations(&matrix(picture).resize(width as usize, height as usize))
+        } else {
+            self.locations(&matrix(picture))
+        };
+        let faces = found.iter().map(|r| to_rect(r).scaled(1.0 / scale));
+        faces.filter(|rect| rect.w > 0 && rect.h > 0).collect()
+    }
+
+    fn locations(&self, image: &ImageMatrix) -> FaceLocations {
         match self {
             AnyDetector::Hog(detector) => detector.face_locations(image),
             AnyDetector::Cnn(detector) => detector.face_locations(image),
@@ -46,11 +70,12 @@ impl AnyDetector {
 }
 
 impl Dlib {
-    /// Loads the models that the config asks for; they have been checked when there are [`ModelFiles`].
+    /// Loads the models that the config asks for; they have been checked when there are [`ModelFiles`]. The detector is
+    /// given no more than `most_px` pixels at once, of the pyramid for the CNN: it sees a larger picture in tiles, HOG sees it smaller.
     ///
     /// # Errors
     /// Names the file that dlib cannot read.
-    pub fn open(files: &ModelFiles) -> anyhow::Result<Dlib> {
+    pub fn open(files: &ModelFiles, most_px: u64) -> anyhow::Result<Dlib> {
         let named = |error: String| anyhow!("dlib: {error}");
         let detector = match &files.detector {
             None => AnyDetector::Hog(FaceDetector::new()),
@@ -58,9 +83,37 @@ impl Dlib {
         };
         let landmarks = LandmarkPredictor::open(&files.landmarks).map_err(named)?;
         let network = FaceEncoderNetwork::open(&files.recognizer).map_err(named)?;
-        let mut dlib = Dlib { detector, landmarks, network };
+        let mut dlib = Dlib { detector, landmarks, network, most_px, has_told_of_shrinking: false, health: None };
         dlib.try_out().with_context(|| format!("{} is no face recognition model", files.recognizer.display()))?;
         Ok(dlib)
+    }
+
+    /// `scale`, or a smaller one at which the picture has no more pixels than the detector may be given.
+    fn affordable(&mut self, picture: &Rgb, scale: f64) -> f64 {
+        let px = f64::from(picture.width) * f64::from(picture.height) * scale * scale;
+        let most_px = self.most_px as f64;
+        if px <= most_px {
+            return scale;
+        }
+        if !std::mem::replace(&mut self.has_told_of_shrinking, true) {
+            log::warn!(
+                "a picture of {}x{} is scaled to {:.0} megapixels for the detector in place of {:.0}: there is no memory for \
+                 more; small faces on it are missed",
+                picture.width,
+                picture.height,
+                most_px / 1e6,
+                px / 1e6
+            );
+        }
+        scale * (most_px / px).sqrt()
+    }
+
+    fn describe_on(&mut self, picture: &Rgb, faces: &[Rect], jitters: u32) -> Vec<Descriptor> {
+        let image = matrix(picture);
+        let landmarks: Vec<FaceLandmarks> =
+            faces.iter().map(|face| self.landmarks.face_landmarks(&image, &to_rectangle(*face))).collect();
+        let encodings = self.network.get_face_encodings(&image, &landmarks, jitters);
+        encodings.iter().map(|encoding| to_descriptor(encoding.as_ref())).collect()
     }
 
     /// One descriptor of nothing in particular, so that a model of another shape is found out at start.
@@ -74,20 +127,22 @@ impl Dlib {
 
 impl Engine for Dlib {
     fn detect(&mut self, picture: &Rgb, scale: f64) -> Vec<Rect> {
-        let width = (f64::from(picture.width) * scale).round() as u32;
-        let height = (f64::from(picture.height) * scale).round() as u32;
-        if width.min(height) < MIN_SIDE || picture.width.min(picture.height) < 2 {
-            return Vec::new();
-        }
-        let found = if scale < 1.0 {
-            self.detector.find(&matrix(&picture.shrunk(width)))
-        } else if scale > 1.0 {
-            self.detector.find(&matrix(picture).resize(width as usize, height as usize))
-        } else {
-            self.detector.find(&matrix(picture))
+        let mut faces = match &self.detector {
+            AnyDetector::Hog(_) => {
+                let scale = self.affordable(picture, scale);
+                self.detector.find(picture, scale)
+            }
+            AnyDetector::Cnn(_) => {
+                tiles::find((picture.width, picture.height), scale, self.most_px, &mut |part, scale| {
+                    self.health.iter().for_each(|health| health.recognition_beat.beat());
+                    if (part.w, part.h) == (picture.width, picture.height) {
+                        return self.detector.find(picture, scale);
+                    }
+                    let faces = self.detector.find(&picture.cropped(part), scale);
+                    faces.into_iter().map(|face| Rect { x: face.x + part.x, y: face.y + part.y, ..face }).collect()
+                })
+            }
         };
-        let mut faces: Vec<Rect> = found.iter().map(|r| to_rect(r).scaled(1.0 / scale)).collect();
-        faces.retain(|rect| rect.w > 0 && rect.h > 0);
         faces.sort_by_key(|rect| rect.x);
         faces
     }
@@ -96,11 +151,24 @@ impl Engine for Dlib {
         if faces.is_empty() || picture.width < 2 || picture.height < 2 {
             return Vec::new();
         }
-        let image = matrix(picture);
-        let landmarks: Vec<FaceLandmarks> =
-            faces.iter().map(|face| self.landmarks.face_landmarks(&image, &to_rectangle(*face))).collect();
-        let encodings = self.network.get_face_encodings(&image, &landmarks, jitters);
-        encodings.iter().map(|encoding| to_descriptor(encoding.as_ref())).collect()
+        if picture.data.len() <= COPIED_WHOLE_BYTES {
+            return self.describe_on(picture, faces, jitters);
+        }
+        let mut descriptors = Vec::with_capacity(faces.len());
+        for &face in faces {
+            let around = face.grown(face.w).clipped(picture.width, picture.height);
+            if around.w < 2 || around.h < 2 {
+                descriptors.push([f32::NAN; DESCRIPTOR_LEN]);
+                continue;
+            }
+            let here = Rect { x: face.x - around.x, y: face.y - around.y, ..face };
+            descriptors.extend(self.describe_on(&picture.cropped(around), &[here], jitters));
+        }
+        descriptors
+    }
+
+    fn beat(&mut self, health: &Arc<Health>) {
+        self.health = Some(Arc::clone(health));
     }
 
     fn still_side(&self) -> u32 {
@@ -111,8 +179,10 @@ impl Engine for Dlib {
     }
 }
 
-/// The CNN takes a gigabyte of memory for a megapixel, and the unit allows namecam one in all.
+/// The CNN takes seconds for a megapixel.
 const CNN_STILL_SIDE: u32 = 800;
+/// Faces on a larger picture are described on cut-outs: dlib gets a copy of what it works on.
+const COPIED_WHOLE_BYTES: usize = 12_000_000;
 
 /// Copies a picture into dlib's type.
 fn matrix(rgb: &Rgb) -> ImageMatrix {

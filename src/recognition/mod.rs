@@ -20,6 +20,7 @@ pub mod rates;
 pub mod rule;
 pub mod scan;
 mod template;
+pub mod tiles;
 mod tilt;
 pub mod tracks;
 mod words;
@@ -30,6 +31,8 @@ pub use worker::{Stage, run};
 use crate::config::Config;
 use crate::evidence::Evidence;
 use crate::frame::Moment;
+use crate::health::Health;
+use crate::memory::{Machine, plan};
 use crate::pixels::{Rgb, Turn};
 use crate::sighting::{Rect, Sighting, State};
 use enrol::arrivals::Pass;
@@ -87,6 +90,10 @@ pub trait Engine {
     /// A descriptor for each of `faces`, cut from `picture` in its full size. `jitters` shaken copies are averaged.
     fn describe(&mut self, picture: &Rgb, faces: &[Rect], jitters: u32) -> Vec<Descriptor>;
 
+    /// From now on, a look that consists of several calls beats `health.recognition_beat` after each of them: it is slow, and
+    /// does not hang.
+    fn beat(&mut self, _health: &Arc<Health>) {}
+
     /// The longest side in pixels of a still picture that it can afford to look at.
     fn still_side(&self) -> u32 {
         STILL_SIDE
@@ -109,14 +116,15 @@ pub struct Opened {
 /// Checks and loads the models that the config asks for, and the rates of its recognizer.
 ///
 /// # Errors
-/// Names the file that is missing or not what it should be.
+/// Names the file that is missing or not what it should be, or the keys for which there is not enough memory.
 pub fn open(config: &Config) -> anyhow::Result<Opened> {
+    let plan = plan(config, &Machine::this()).map_err(anyhow::Error::msg)?;
     let files = models::check(config)?;
     let rates = models::rates(&files)?;
     engine::set_blas_threads(config.recognition.blas_threads);
     let detector = config.recognition.detector.as_str();
     let tag = format!("{ENROLMENT} {} {detector} {}", files.tag, config.recognition.num_jitters);
-    Ok(Opened { engine: Box::new(engine::Dlib::open(&files)?), tag, rates })
+    Ok(Opened { engine: Box::new(engine::Dlib::open(&files, plan.most_px)?), tag, rates })
 }
 
 /// The faces on a still picture, left to right. HOG now and then takes a collar or a flag for a face, and gives no score

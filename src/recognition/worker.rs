@@ -153,7 +153,8 @@ impl<'a> Worker<'a> {
         if self.coming.as_ref().or(self.opened.as_ref()).is_some_and(|(_, options)| same_engine(options, &wanted)) {
             return Ok(());
         }
-        let opened = (self.open)(&self.config)?;
+        let mut opened = (self.open)(&self.config)?;
+        opened.engine.beat(&self.stage.health);
         log::info!("recognition: dlib {}, {}", super::engine::DLIB, super::engine::blas());
         self.save();
         self.memory = Memory::new(Cache::open(cache::folder().as_deref(), &opened.tag));

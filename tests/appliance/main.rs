@@ -7,6 +7,7 @@ mod support;
 mod camera;
 mod commands;
 mod gallery;
+mod memory;
 mod names;
 mod pixels;
 mod recognizer;

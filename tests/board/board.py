@@ -39,6 +39,7 @@ STEPS: dict[str, Step] = {
     "replug": camera.replugged,
     "face": camera.named,
     "quiet": camera.quiet,
+    "cnn": service.cnn,
     "kill": service.killed,
     "watchdog": service.stalled,
     "exposure": service.exposure,

@@ -6,10 +6,13 @@ import time
 from appliance import INI, UNIT, Board, previous
 from camera_steps import GALLERY, MJPG, PERSON
 from machine import Failed, wait
-from pictures import gallery
+from pictures import PEOPLE, View, gallery
 
 MAX_EXPOSURE = 1.7
 WATCHDOG_S = 10
+# A look of the CNN takes a minute or two on an emulated processor.
+CNN_LOOKS = 2
+CNN_S = 900
 # What a dpkg that nobody looks at is called with: the administrator's ini stays.
 KEEP = "DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold -i"
 
@@ -104,6 +107,33 @@ def stalled(board: Board) -> str:
         raise Failed("it was started again, but not by the watchdog")
     machine.sh(f"rm -r {drop_in} && systemctl daemon-reload")
     return f"SIGSTOP: the watchdog (here {WATCHDOG_S} s) starts it again; a picture after {took:.1f} s"
+
+
+def cnn(board: Board) -> str:
+    """The CNN with every other key at its default lives within the unit's MemoryMax."""
+    machine, view = board.machine, View("MJPG", 1280, 720, PEOPLE[:1])
+    board.plug_in(view)
+    ini = {section: dict(keys) for section, keys in board.ini.items()}
+    for key in ("detect_width", "upsample", "interval_ms"):
+        board.ini.get("recognition", {}).pop(key, None)
+    board.write_ini(recognition__enabled="yes", recognition__detector="cnn")
+    board.restart()
+    group = machine.sh(f"systemctl show -P ControlGroup {UNIT}")
+    begun, gone, restarts = time.monotonic(), board.process(), board.show("NRestarts")
+    wait(f"{CNN_LOOKS} looks of the CNN", lambda: machine.state()["recognition"]["looks"] >= CNN_LOOKS, limit_s=CNN_S, every_s=2)
+    took = time.monotonic() - begun
+    if board.process() != gone or board.show("NRestarts") != restarts:
+        raise Failed(f"the process was replaced: {board.journal()[-3:]}")
+    limit, most, killed = (int(machine.sh(f"{read} /sys/fs/cgroup{group}/{file}")) for read, file in (
+        ("cat", "memory.max"), ("cat", "memory.peak"), ("sed -n 's/^oom_kill //p'", "memory.events")))
+    rss, peak = board.memory_mb()
+    board.ini = ini
+    board.write_ini()
+    board.restart()
+    if killed or peak * 2**20 > limit * 3 / 4:
+        raise Failed(f"VmHWM {peak:.0f} MB, the group {most / 1e6:.0f} MB at most, of {limit / 1e6:.0f} MB; {killed} killed")
+    return (f"detector = cnn at the defaults: {CNN_LOOKS} looks in {took:.0f} s, VmHWM {peak:.0f} MB, VmRSS {rss:.0f} MB, "
+            f"memory.peak {most / 1e6:.0f} of {limit / 1e6:.0f} MB")
 
 
 def exposure(board: Board) -> str:

@@ -1,0 +1,138 @@
+//! What memory a call of the recognizer takes, a process each: `cargo bench --bench memory`. `src/memory.rs` holds what follows
+//! from these numbers. `cargo bench --profile dev --bench memory` gives the same numbers and builds less. With `-- same
+//! FOLDER...` it looks at the pictures of folders with the CNN, once at the whole of each, scaled to a width of 1280, and
+//! once in tiles, and says which faces only one of the two found.
+
+use namecam::config::{Config, Detector};
+use namecam::pixels::Rgb;
+use namecam::recognition::{Engine, engine::Dlib, models, picture};
+use namecam::sighting::Rect;
+use std::path::Path;
+use std::process::Command;
+
+/// The words of a row: what is done, with which detector, to a picture of which width and height, with which number.
+const ROWS: &[[&str; 5]] = &[
+    ["look", "cnn", "160", "120", "1"],
+    ["look", "cnn", "400", "400", "1"],
+    ["look", "cnn", "640", "480", "1"],
+    ["look", "cnn", "744", "720", "1"],
+    ["look", "cnn", "640", "480", "2"],
+    ["look", "cnn", "2560", "1440", "0.5"],
+    ["look", "hog", "640", "480", "1"],
+    ["look", "hog", "640", "480", "2"],
+    ["look", "hog", "1280", "720", "1"],
+    ["look", "hog", "3840", "2160", "1"],
+    ["look", "hog", "3840", "2160", "2"],
+    ["look", "hog", "7680", "4320", "0.9"],
+    ["describe", "hog", "1280", "720", "1"],
+    ["describe", "hog", "1280", "720", "4"],
+    ["describe", "hog", "1280", "720", "16"],
+    ["describe", "hog", "1280", "720", "32"],
+    ["jitter", "hog", "1280", "720", "16"],
+    ["jitter", "hog", "1280", "720", "100"],
+];
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    match &words[..] {
+        [what, detector, width, height, number] => row(what, detector, width, height, number),
+        [same, folders @ ..] if same == "same" => compare(folders),
+        filter => {
+            println!("what      by   picture     times     before MB   peak MB   kept MB   bytes a scaled pixel");
+            let chosen = ROWS.iter().filter(|row| filter.iter().all(|word| row.contains(&word.as_str())));
+            for row in chosen {
+                let itself = std::env::current_exe().expect("a program");
+                let status = Command::new(itself).args(row).status().expect("it starts");
+                assert!(status.success(), "{row:?}");
+            }
+        }
+    }
+}
+
+fn row(what: &str, detector: &str, width: &str, height: &str, number: &str) {
+    namecam::service::share_one_heap();
+    let (width, height): (u32, u32) = (width.parse().expect("a width"), height.parse().expect("a height"));
+    let times: f64 = number.parse().expect("a number");
+    let mut config = Config::defaults(Path::new(env!("CARGO_MANIFEST_DIR")));
+    config.recognition.detector = if detector == "cnn" { Detector::Cnn } else { Detector::Hog };
+    let files = models::check(&config).expect("the models are here: make setup");
+    let mut dlib = Dlib::open(&files, u64::MAX).expect("models that dlib reads");
+    namecam::recognition::engine::set_blas_threads(1);
+    let picture = noise(width, height);
+    let before = kilobytes("VmRSS:");
+    // Asks the kernel to begin anew with the peak.
+    std::fs::write("/proc/self/clear_refs", "5").expect("/proc/self/clear_refs");
+    match what {
+        "look" => drop(dlib.detect(&picture, times)),
+        "describe" => drop(dlib.describe(&picture, &faces(&picture, times as usize), 1)),
+        _ => drop(dlib.describe(&picture, &faces(&picture, 1), times as u32)),
+    }
+    let (peak, after) = (kilobytes("VmHWM:"), kilobytes("VmRSS:"));
+    let mb = |kb: u64| kb as f64 * 1024.0 / 1e6;
+    let scale = if what == "look" { times } else { 1.0 };
+    let pixels = f64::from(width) * f64::from(height) * scale * scale;
+    let a_pixel = (peak - before) as f64 * 1024.0 / pixels;
+    println!(
+        "{what:<9} {detector}  {:<10} {times:>6} {:>12.0} {:>9.0} {:>9.0} {a_pixel:>12.1}",
+        format!("{width}x{height}"),
+        mb(before),
+        mb(peak),
+        mb(after)
+    );
+}
+
+fn compare(folders: &[String]) {
+    let mut config = Config::defaults(Path::new(env!("CARGO_MANIFEST_DIR")));
+    config.recognition.detector = Detector::Cnn;
+    let files = models::check(&config).expect("the models are here: make setup");
+    let [mut whole, mut tiles] = [u64::MAX, 2_040_000].map(|most| Dlib::open(&files, most).expect("models"));
+    let (mut faces, mut only_whole, mut only_tiles, mut twice) = (0, 0, 0, 0);
+    for entry in folders.iter().flat_map(|folder| std::fs::read_dir(folder).expect("a folder").flatten()) {
+        let Some(rgb) = std::fs::read(entry.path()).ok().and_then(|bytes| picture::decode(&bytes).ok()) else {
+            continue;
+        };
+        let scale = 1280.0 / f64::from(rgb.width);
+        let [on_whole, in_tiles] = [&mut whole, &mut tiles].map(|dlib| dlib.detect(&rgb, scale));
+        let without = |these: &[Rect], those: &[Rect]| {
+            these.iter().filter(|face| those.iter().all(|other| face.iou(*other) < 0.3)).count()
+        };
+        let doubles = |face: &&Rect| in_tiles.iter().filter(|other| face.iou(**other) > 0.3).count() > 1;
+        let (lost, more, double) =
+            (without(&on_whole, &in_tiles), without(&in_tiles, &on_whole), in_tiles.iter().filter(doubles).count());
+        if lost + more + double > 0 {
+            println!("{}: {lost} only on the whole, {more} only in tiles, {double} twice", entry.path().display());
+        }
+        (faces, only_whole) = (faces + on_whole.len(), only_whole + lost);
+        (only_tiles, twice) = (only_tiles + more, twice + double);
+    }
+    println!(
+        "{faces} faces on the whole: {only_whole} not found in tiles; {only_tiles} only in tiles; {twice} found twice"
+    );
+}
+
+fn noise(width: u32, height: u32) -> Rgb {
+    let mut state = 0x9e37_79b9_u32;
+    let data = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as u8
+    });
+    Rgb { width, height, data: data.take(width as usize * height as usize * 3).collect() }
+}
+
+fn faces(picture: &Rgb, count: usize) -> Vec<Rect> {
+    let at = |n: usize| Rect {
+        x: (n as i32 * 97) % (picture.width as i32 - 100),
+        y: (n as i32 * 61) % (picture.height as i32 - 100),
+        w: 100,
+        h: 100,
+    };
+    (0..count).map(at).collect()
+}
+
+fn kilobytes(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc/self/status");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a field");
+    line.trim().trim_end_matches(" kB").parse().expect("kilobytes")
+}

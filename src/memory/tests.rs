@@ -1,0 +1,171 @@
+use super::*;
+use std::fs;
+
+const GB: u64 = 1 << 30;
+
+/// A machine whose process is in the group `group`, with the limits `files` below the mount of the groups.
+fn machine(group: &str, files: &[(&str, &str)], ram: u64) -> (tempfile::TempDir, Machine) {
+    let folder = tempfile::tempdir().unwrap();
+    let (groups, process) = (folder.path().join("groups"), folder.path().join("self"));
+    fs::create_dir_all(&process).unwrap();
+    fs::write(process.join("cgroup"), group).unwrap();
+    for (file, text) in files {
+        let file = groups.join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    let machine = Machine { groups, process, ram };
+    (folder, machine)
+}
+
+fn config(detector: Detector, width: u32, detect_width: u32, upsample: u32) -> Config {
+    let mut config = Config::defaults(Path::new("/"));
+    (config.camera.width, config.camera.height) = (width, width / 16 * 9);
+    config.recognition.detector = detector;
+    (config.recognition.detect_width, config.recognition.upsample) = (detect_width, upsample);
+    config
+}
+
+const OWN: &str = "0::/system.slice/namecam.service\n";
+
+#[test]
+fn the_least_limit_of_the_own_group_and_all_above_it_counts() {
+    let files = [
+        ("system.slice/namecam.service/memory.max", "1073741824\n"),
+        ("system.slice/namecam.service/memory.high", "max\n"),
+        ("system.slice/memory.max", "700000000\n"),
+        ("memory.max", "800000000\n"),
+        ("other.slice/memory.max", "1000\n"),
+    ];
+    let (_folder, machine) = machine(OWN, &files, 8 * GB);
+    let limit = machine.limit().unwrap();
+    assert_eq!(limit, Limit { usable: 630_000_000, what: "memory.max of system.slice is 700 MB".to_owned() });
+}
+
+#[test]
+fn every_kind_of_limit_is_read() {
+    for (group, file, text, what) in [
+        (
+            OWN,
+            "system.slice/namecam.service/memory.max",
+            "500000000",
+            "memory.max of system.slice/namecam.service is 500 MB",
+        ),
+        (
+            OWN,
+            "system.slice/namecam.service/memory.high",
+            "500000000",
+            "memory.high of system.slice/namecam.service is 500 MB",
+        ),
+        ("0::/\n", "memory.max", "500000000", "memory.max of / is 500 MB"),
+        (
+            "5:cpu:/x\n4:memory,hugetlb:/a/b\n0::/\n",
+            "memory/a/memory.limit_in_bytes",
+            "500000000",
+            "memory.limit_in_bytes of a is 500 MB",
+        ),
+    ] {
+        let (_folder, machine) = machine(group, &[(file, text)], 8 * GB);
+        assert_eq!(machine.limit().unwrap().what, what);
+    }
+    let (_folder, machine) = machine(OWN, &[], GB);
+    assert_eq!(machine.limit().unwrap(), Limit { usable: GB / 4 * 3, what: "the machine has 1074 MB".to_owned() });
+    let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                  Max data size             unlimited            unlimited            bytes     \n\
+                  Max address space         500000000            unlimited            bytes     \n";
+    fs::write(machine.process.join("limits"), limits).unwrap();
+    assert_eq!(machine.limit().unwrap().what, "RLIMIT_AS is 500 MB");
+}
+
+#[test]
+fn what_is_not_there_or_says_nothing_is_no_limit() {
+    let files = [("memory.max", "max"), ("memory/memory.limit_in_bytes", "9223372036854771712")];
+    for group in ["", "nonsense", "0::/../../etc\n4:memory:/\n", "0::/gone/away\n4:memory:/gone"] {
+        let (_folder, machine) = machine(group, &files, 0);
+        assert_eq!(machine.limit(), None, "{group}");
+        let plan = plan(&config(Detector::Hog, 4096, 4096, 2), &machine).expect("nobody knows of a limit");
+        assert!(plan.to_string().contains("no limit is known"), "{plan}");
+    }
+}
+
+#[test]
+fn this_machine_has_memory() {
+    let limit = Machine::this().limit().expect("sysinfo(2) answers");
+    assert!(limit.usable > 100_000_000 && limit.usable < 1 << 50, "{limit:?}");
+}
+
+/// What the unit allows.
+fn unit() -> (tempfile::TempDir, Machine) {
+    let unit = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/namecam.service")).unwrap();
+    let max = unit.lines().find_map(|line| line.strip_prefix("MemoryMax=")).expect("a limit").trim_end_matches('G');
+    let max = (max.parse::<u64>().expect("whole gigabytes") * GB).to_string();
+    machine(OWN, &[("system.slice/namecam.service/memory.max", &max)], 8 * GB)
+}
+
+#[test]
+fn both_detectors_fit_into_the_unit_at_the_defaults_and_the_cnn_with_room_to_spare_for_any_key() {
+    let (_folder, unit) = unit();
+    let hog = plan(&Config::defaults(Path::new("/")), &unit).unwrap();
+    assert!(hog.takes < 300_000_000 && hog.most_px > 20_000_000, "{hog:?}");
+    for (width, detect_width, upsample) in
+        [(640, 640, 1), (1280, 640, 1), (1280, 1280, 1), (1280, 640, 2), (4096, 4096, 2)]
+    {
+        let plan = plan(&config(Detector::Cnn, width, detect_width, upsample), &unit).unwrap();
+        assert_eq!(plan.most_px, CNN_MOST_PYRAMID_PX, "{plan:?}");
+        assert!(plan.takes < 966_000_000, "{plan:?}");
+    }
+}
+
+#[test]
+fn the_cnn_has_smaller_tiles_where_memory_is_short_and_is_refused_where_even_those_do_not_fit() {
+    let cnn = config(Detector::Cnn, 1280, 640, 1);
+    let of = |ram| plan(&cnn, &machine(OWN, &[], ram).1);
+    let small = of(700_000_000).unwrap();
+    assert!((CNN_LEAST_PYRAMID_PX..CNN_MOST_PYRAMID_PX).contains(&small.most_px), "{small:?}");
+    assert!(small.takes <= 700_000_000 / 4 * 3, "{small:?}");
+    let refused = of(300_000_000).unwrap_err();
+    for told in ["detector = cnn", "the machine has 300 MB", "detector = hog fits"] {
+        assert!(refused.contains(told), "{told}: {refused}");
+    }
+}
+
+#[test]
+fn hog_is_refused_with_the_keys_what_they_take_what_there_is_and_values_that_do_fit() {
+    let (_folder, unit) = unit();
+    let asked = config(Detector::Hog, 3840, 4096, 2);
+    let refused = plan(&asked, &unit).unwrap_err();
+    for told in [
+        "detect_width = 4096, upsample = 2",
+        "memory.max of system.slice/namecam.service is 1074 MB",
+        "upsample = 1 fits",
+    ] {
+        assert!(refused.contains(told), "{told}: {refused}");
+    }
+    let widest = refused.split("; detect_width = ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+    let widest: u32 = widest.parse().unwrap();
+    assert!(plan(&config(Detector::Hog, 3840, widest, 2), &unit).is_ok(), "{refused}");
+    assert!(plan(&config(Detector::Hog, 3840, widest + 1, 2), &unit).is_err(), "{refused}");
+    assert!(plan(&config(Detector::Hog, 3840, 4096, 1), &unit).is_ok(), "{refused}");
+}
+
+#[test]
+fn a_frame_is_no_wider_than_the_camera_gives_and_a_programs_frame_may_be() {
+    let mut config = config(Detector::Hog, 1280, 4096, 2);
+    assert_eq!(scaled_px(&config, 4096, 2), 5120 * 2880);
+    config.camera.source = Source::Pipe(vec!["cat".to_owned()]);
+    assert_eq!(scaled_px(&config, 4096, 2), 16384 * 9216);
+    config.camera.source = Source::None;
+    config.camera.rotate = 90;
+    assert_eq!(scaled_px(&config, 640, 1), (1280.0 * 1280.0 * 1280.0 / 720.0f64).ceil() as u64);
+}
+
+#[test]
+fn a_pyramid_has_the_pixels_that_dlib_gives_it() {
+    // The size of the tensor that dlib 19.24 makes of such a picture.
+    for (width, height, px) in [(640.0, 480.0, 1_179_684), (744.0, 720.0, 2_025_304), (160.0, 120.0, 89_362)] {
+        assert_eq!(pyramid_px(width, height), px, "{width}x{height}");
+    }
+    // A thin picture takes twice as much as one of the usual shape.
+    assert!(pyramid_px(30.0, 18_000.0) > pyramid_px(900.0, 600.0) * 9 / 5);
+    assert_eq!(pyramid_px(0.0, 0.0), 0);
+}

@@ -1,0 +1,192 @@
+//! A large picture in tiles: what a network allocates goes with the pixels that it is given at once, and so has a bound
+//! here, whatever the size of the picture.
+//!
+//! The whole picture is looked at on a coarser scale, where it fits, and in overlapping tiles on the wanted scale, which
+//! find the faces that are too small for the coarse look. The coarse scale is on the detector's own ladder of scales, so
+//! together both looks see the same sizes as one look at the whole picture.
+
+use crate::memory::{CNN_LEAST_PYRAMID_PX, pyramid_px};
+use crate::sighting::Rect;
+
+/// The coarse scale is so many steps of the detector's ladder below the wanted one: 0.48 of it.
+const COARSE: f64 = (5.0 / 6.0) * (5.0 / 6.0) * (5.0 / 6.0) * (5.0 / 6.0);
+/// The detector sees a face in a window of so many pixels: the width of the smallest box that it gives.
+const WINDOW_PX: f64 = 80.0;
+/// The widest box that is taken from a tile, in pixels of the wanted scale. It is a little wider than the narrowest box of
+/// the coarse look (80 / 0.48 = 166), so that a face between two steps of the ladder is found by one of the two.
+const WIDEST_PX: f64 = 1.1 * WINDOW_PX / COARSE;
+/// By how much two tiles overlap, in pixels of the wanted scale: a face as wide as the tiles alone must find (138) and a
+/// quarter of that to either side is whole on one of two neighbours.
+const OVERLAP_PX: f64 = 208.0;
+/// Each tile answers for the faces whose middle is on its side of the middle of an overlap, and so far beyond it: the two
+/// tiles may see the middle of one face in different places.
+const BEYOND_PX: f64 = 24.0;
+/// Boxes that overlap more are of the same face. The model's file holds this value; dlib drops boxes of one look by it.
+const SAME_FACE_IOU: f32 = 0.338;
+
+/// The faces on a picture of `size` pixels on `scale`, in pixels of the picture. `look` finds the faces in a part of the
+/// picture on a scale, also in pixels of the picture. It is never asked for a part whose pyramid has more than `most`
+/// pixels, but for what rounding to whole pixels adds. `most` is at least [`CNN_LEAST_PYRAMID_PX`].
+pub fn find(size: (u32, u32), scale: f64, most: u64, look: &mut impl FnMut(Rect, f64) -> Vec<Rect>) -> Vec<Rect> {
+    let whole = Rect { x: 0, y: 0, w: size.0, h: size.1 };
+    let (width, height) = (f64::from(size.0) * scale, f64::from(size.1) * scale);
+    let most = most.max(CNN_LEAST_PYRAMID_PX);
+    if pyramid_px(width, height) <= most {
+        return look(whole, scale);
+    }
+    let mut faces = find(size, scale * COARSE, most, look);
+    let (columns, rows) = grid(width, height, most);
+    for row in &spans(height, rows) {
+        for column in &spans(width, columns) {
+            let (left, top) = ((column.from / scale).floor(), (row.from / scale).floor());
+            let (right, bottom) = ((column.to / scale).ceil(), (row.to / scale).ceil());
+            let (w, h) = ((right - left) as u32, (bottom - top) as u32);
+            let tile = Rect { x: left as i32, y: top as i32, w, h };
+            for face in look(tile.clipped(size.0, size.1), scale) {
+                let middle = |start: i32, length: u32| (f64::from(start) + f64::from(length) / 2.0) * scale;
+                let answers = column.answers(middle(face.x, face.w)) && row.answers(middle(face.y, face.h));
+                let fits = f64::from(face.w) * scale <= WIDEST_PX;
+                if answers && fits && !faces.iter().any(|other| face.iou(*other) > SAME_FACE_IOU) {
+                    faces.push(face);
+                }
+            }
+        }
+    }
+    faces
+}
+
+/// A side of a tile, in scaled pixels: where it is, and where the middles of the faces are that it answers for.
+struct Span {
+    from: f64,
+    to: f64,
+    first: f64,
+    last: f64,
+}
+
+impl Span {
+    fn answers(&self, middle: f64) -> bool {
+        (self.first..=self.last).contains(&middle)
+    }
+}
+
+/// `count` spans of the same length over `length`, which overlap. The outer ones answer for what reaches beyond the edge.
+fn spans(length: f64, count: u32) -> Vec<Span> {
+    let side = side(length, count);
+    let inner = OVERLAP_PX / 2.0 - BEYOND_PX;
+    let span = |at: u32| {
+        let from = f64::from(at) * (side - OVERLAP_PX);
+        let to = from + side;
+        let first = if at == 0 { f64::NEG_INFINITY } else { from + inner };
+        let last = if at + 1 == count { f64::INFINITY } else { to - inner };
+        Span { from, to, first, last }
+    };
+    (0..count).map(span).collect()
+}
+
+fn side(length: f64, count: u32) -> f64 {
+    (length + f64::from(count - 1) * OVERLAP_PX) / f64::from(count)
+}
+
+/// How many columns and rows of tiles there are, so that no tile has a pyramid of more than `most` pixels and all together
+/// have few.
+fn grid(width: f64, height: f64, most: u64) -> (u32, u32) {
+    let mut best = (f64::INFINITY, (1, 1));
+    for rows in 1.. {
+        let tall = side(height, rows);
+        // More columns than these are mostly overlap.
+        let columns = (1..).take_while(|columns| *columns == 1 || side(width, *columns) > 1.5 * OVERLAP_PX);
+        if let Some(columns) = columns.into_iter().find(|columns| pyramid_px(side(width, *columns), tall) <= most) {
+            let all_px = side(width, columns) * f64::from(columns) * tall * f64::from(rows);
+            if all_px < best.0 {
+                best = (all_px, (columns, rows));
+            }
+        }
+        if tall < 1.5 * OVERLAP_PX {
+            break;
+        }
+    }
+    best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A detector that sees a face where all of it is in the part that it is given, at 80 scaled pixels or more, and whose
+    /// boxes are on a ladder of sizes like those of dlib's network.
+    fn see(faces: &[Rect], part: Rect, scale: f64) -> Vec<Rect> {
+        let whole = |face: &&Rect| {
+            face.x >= part.x
+                && face.y >= part.y
+                && face.x + face.w as i32 <= part.x + part.w as i32
+                && face.y + face.h as i32 <= part.y + part.h as i32
+        };
+        let seen = faces.iter().filter(whole).filter(|face| f64::from(face.w) * scale >= 76.0);
+        seen.map(|face| {
+            let steps = (f64::from(face.w) * scale / WINDOW_PX).ln() / 1.2f64.ln();
+            let side = (WINDOW_PX * 1.2f64.powf(steps.round().max(0.0)) / scale).round() as u32;
+            let shift = (side as i32 - face.w as i32) / 2;
+            Rect { x: face.x - shift, y: face.y - shift, w: side, h: side }
+        })
+        .collect()
+    }
+
+    #[test]
+    fn a_face_of_any_size_at_any_place_is_found_exactly_once_within_the_bound() {
+        for (size, scale) in [((1280, 720), 1.0), ((640, 480), 2.0), ((4096, 2304), 1.0), ((720, 1280), 0.9)] {
+            for most in [2_040_000, 1_200_000, CNN_LEAST_PYRAMID_PX] {
+                let mut missed = Vec::new();
+                for side in [80, 90, 110, 137, 150, 165, 180, 240, 380] {
+                    let side = (f64::from(side) / scale).round() as u32;
+                    let mut at = Vec::new();
+                    for y in (0..=size.1 - side).step_by(67) {
+                        at.extend((0..=size.0 - side).step_by(73).map(|x| Rect {
+                            x: x as i32,
+                            y: y as i32,
+                            w: side,
+                            h: side,
+                        }));
+                    }
+                    for face in at {
+                        let mut look = |part: Rect, at_scale: f64| {
+                            let px = pyramid_px(f64::from(part.w) * at_scale, f64::from(part.h) * at_scale);
+                            assert!(px * 100 <= most * 102, "{part:?} at {at_scale} has {px} pixels");
+                            see(&[face], part, at_scale)
+                        };
+                        let found = find(size, scale, most, &mut look);
+                        if found.len() != 1 || found[0].iou(face) < 0.6 {
+                            missed.push((face, found));
+                        }
+                    }
+                }
+                assert!(missed.is_empty(), "{size:?} {scale} {most}: {} such as {:?}", missed.len(), missed[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_that_fits_is_looked_at_once_and_as_it_is() {
+        let mut asked = Vec::new();
+        find((640, 480), 1.0, 2_040_000, &mut |part, scale| {
+            asked.push((part, scale));
+            Vec::new()
+        });
+        assert_eq!(asked, [(Rect { x: 0, y: 0, w: 640, h: 480 }, 1.0)]);
+    }
+
+    #[test]
+    fn tiles_cost_less_than_twice_the_whole_at_the_defaults_and_cover_odd_shapes() {
+        for (size, scale, at_most) in
+            [((1280, 720), 1.0, 1.5), ((640, 480), 2.0, 1.8), ((60_000, 30), 8.0, 3.0), ((30, 60_000), 8.0, 3.0)]
+        {
+            let whole = f64::from(size.0) * f64::from(size.1) * scale * scale;
+            let (mut all, mut calls) = (0.0, 0);
+            find(size, scale, 2_040_000, &mut |part, scale| {
+                all += f64::from(part.w) * f64::from(part.h) * scale * scale;
+                calls += 1;
+                Vec::new()
+            });
+            assert!(all < at_most * whole && calls > 1, "{size:?}: {calls} calls, {} times", all / whole);
+        }
+    }
+}
