@@ -2,10 +2,11 @@
 //! watches. A frame or an overlay that shows nothing new is not encoded again. It has no thread of its own: those who wait
 //! for a picture make it ([`crate::tiers`]).
 //!
-//! What `overlay.unknown = blur` can promise: no picture goes out past it; without a recent look (at start, without
-//! models, with recognition off) the whole picture is blurred; and a face without a name stays blurred where it was last
-//! seen until that look is stale. A face is clear until the first look that finds it has ended, and one that moves fast
-//! is ahead of its blur by as much.
+//! What `overlay.unknown = blur` promises: no picture goes out past it; without a recent look at the whole frame (at start,
+//! without models, with recognition off, before the first look after a reload) the whole picture is blurred; what a frame
+//! shows and the last look has not seen is blurred, but for faces with a name ([`crate::sighting::Looked`]); and a face
+//! without a name stays blurred where it was last seen until that look is stale. What the detector does not see is clear
+//! after two looks.
 
 mod press;
 

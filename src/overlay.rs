@@ -273,6 +273,18 @@ impl Area {
         lines.for_each(|line| line.copy_from_slice(first));
     }
 
+    /// Gives all of it its mean colour.
+    fn flatten(self, rgb: &mut Rgb) {
+        let (mut sums, mut count) = ([0_u64; 3], 0);
+        for line in self.lines(rgb) {
+            count += line.len() as u64;
+            for pixel in line {
+                (0..3).for_each(|i| sums[i] += u64::from(pixel[i]));
+            }
+        }
+        self.fill(rgb, sums.map(|sum| (sum / count.max(1)) as u8));
+    }
+
     /// Blends a glyph whose top left corner is at `x`, `y`, as far as it lies within the area.
     fn blend(self, rgb: &mut Rgb, x: i64, y: i64, glyph: &Glyph, color: [u8; 3]) {
         let height = glyph.coverage.len().checked_div(glyph.width).unwrap_or(0);
@@ -321,17 +333,18 @@ pub fn pixelate(rgb: &mut Rgb, rect: Rect) {
     let area = wide.within(Area::of(rgb));
     for top in (area.top..area.bottom).step_by(cell as usize) {
         for left in (area.left..area.right).step_by(cell as usize) {
-            let part = Area { left, top, right: left + cell, bottom: top + cell }.within(area);
-            let (mut sums, mut count) = ([0_u64; 3], 0);
-            for line in part.lines(rgb) {
-                count += line.len() as u64;
-                for pixel in line {
-                    (0..3).for_each(|i| sums[i] += u64::from(pixel[i]));
-                }
-            }
-            part.fill(rgb, sums.map(|sum| (sum / count.max(1)) as u8));
+            Area { left, top, right: left + cell, bottom: top + cell }.within(area).flatten(rgb);
         }
     }
+}
+
+/// Gives the whole of `rect`, which is in pixels of a picture that `rgb` is `scale` times as large as, its mean colour.
+pub fn flatten(rgb: &mut Rgb, rect: Rect, scale: f64) {
+    let Area { left, top, right, bottom } = Area::of_rect(rect);
+    // Outwards, so that nothing is left between two of them.
+    let start = |at: i64| (at as f64 * scale).floor() as i64;
+    let end = |at: i64| (at as f64 * scale).ceil() as i64;
+    Area { left: start(left), top: start(top), right: end(right), bottom: end(bottom) }.flatten(rgb);
 }
 
 #[cfg(test)]

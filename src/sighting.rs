@@ -1,5 +1,6 @@
 //! What recognition has to say about a frame: [`Sightings`], a [`Sighting`] a face.
 
+mod looked;
 mod veils;
 
 use crate::evidence::Evidence;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use looked::Looked;
 pub use veils::Veil;
 
 /// A rectangle in pixels: left, top, width and height. It may reach beyond the picture.
@@ -134,6 +136,9 @@ pub struct Sighting {
 /// people were 0.74 and more after a third of a second, and others after a cut 0.47 and less, but for one pair (0.77).
 const STILL_ALIKE: f32 = 0.6;
 
+/// Where one person takes the place of another, their views are less alike.
+const SURELY_ALIKE: f32 = 0.78;
+
 /// Nobody knows where a face is so long after the frame that it was seen on: its box stays where it had got to.
 const LONGEST_WAY: Duration = Duration::from_millis(400);
 
@@ -149,6 +154,11 @@ impl Sighting {
     pub fn is_there(&self, rgb: &Rgb) -> bool {
         let Some(view) = &self.view else { return true };
         view.likeness_at(rgb, self.rect, STILL_ALIKE) >= STILL_ALIKE
+    }
+
+    /// True when what a later frame shows at the face's place is the same person beyond doubt.
+    pub fn is_surely_there(&self, rgb: &Rgb) -> bool {
+        self.view.as_ref().is_some_and(|view| view.likeness_at(rgb, self.rect, SURELY_ALIKE) >= SURELY_ALIKE)
     }
 
     /// True when boxes and labels of both are the same.
@@ -203,6 +213,8 @@ pub struct Sightings {
     pub faces: Vec<Sighting>,
     /// Faces without a name that earlier looks found and this one does not.
     pub veils: Vec<Veil>,
+    /// What the whole frame showed, with `overlay.unknown = blur`; `None`: this look has not examined the whole of it.
+    pub looked: Option<Arc<Looked>>,
 }
 
 /// What was seen is shown for so long at least; see [`Sightings::is_stale`].
@@ -255,6 +267,7 @@ mod tests {
                 height: 1,
                 faces: Vec::new(),
                 veils: Vec::new(),
+                looked: None,
             };
             seen.is_stale(captured_at + Duration::from_millis(age_ms))
         };

@@ -220,7 +220,7 @@ pub const KEYS: &[Key] = &[
     ),
     key!(overlay.enabled = "yes", Kind::YesNo, YesNo, "draw boxes and names into the picture"),
     key!(overlay.show_distance = "yes", Kind::YesNo, YesNo, "write the distance behind the name"),
-    key!(overlay.unknown = "show", Kind::OneOf(&["show", "hide", "blur"]), Text => UnknownFaces::from_word, "what is done with faces of people who are not in the gallery; blur also blurs the whole picture while recognition cannot look"),
+    key!(overlay.unknown = "show", Kind::OneOf(&["show", "hide", "blur"]), Text => UnknownFaces::from_word, "what is done with faces of people who are not in the gallery; blur also blurs what no look has examined yet, and the whole picture while recognition cannot look; faces that the detector does not see are not blurred"),
     key!(overlay.box_color = "00ff00", Kind::Color, Color, "the colour of boxes and labels, RRGGBB"),
     key!(overlay.text_color = "000000", Kind::Color, Color, "the colour of the text in a label, RRGGBB"),
     key!(overlay.font = "auto", Kind::Text, Text => values::font, "a .ttf, .otf or .ttc file, or auto for those of the system"),

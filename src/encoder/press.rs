@@ -4,9 +4,9 @@ use super::Stage;
 use crate::config::{self, Config, UnknownFaces};
 use crate::frame::Frame;
 use crate::jpeg::Compressor;
-use crate::overlay::{Away, Painter, pixelate};
+use crate::overlay::{Away, Painter, flatten, pixelate};
 use crate::pixels::Rgb;
-use crate::sighting::{Rect, Sighting, Sightings};
+use crate::sighting::{Looked, Rect, Sighting, Sightings};
 use crate::tiers::{MAX_SPECIAL, Wish};
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,22 +22,30 @@ pub(super) struct Look {
     blind: bool,
     /// Where faces without a name were a moment ago, which must be blurred.
     veiled: Vec<Rect>,
+    /// What the last look saw, when whatever it has not seen must be blurred.
+    looked: Option<Arc<Looked>>,
+    /// The faces with names, which need not be blurred where that is so.
+    named: Vec<Sighting>,
     /// The faces that are drawn or blurred, where they have got to since the look that found them.
     faces: Vec<Sighting>,
 }
 
 impl PartialEq for Look {
     fn eq(&self, other: &Look) -> bool {
-        let whole = |look: &Look| (look.config, look.width, look.blind, look.faces.len());
+        let whole = |look: &Look| (look.config, look.width, look.blind, look.looked.as_ref().map(Arc::as_ptr));
+        let same = |one: &[Sighting], other: &[Sighting]| {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is_drawn_like(other))
+        };
         whole(self) == whole(other)
             && self.veiled == other.veiled
-            && self.faces.iter().zip(&other.faces).all(|(one, other)| one.is_drawn_like(other))
+            && same(&self.named, &other.named)
+            && same(&self.faces, &other.faces)
     }
 }
 
 impl Look {
     fn is_plain(&self) -> bool {
-        self.width == 0 && !self.blind && self.veiled.is_empty() && self.faces.is_empty()
+        self.width == 0 && !self.blind && self.veiled.is_empty() && self.looked.is_none() && self.faces.is_empty()
     }
 }
 
@@ -90,17 +98,23 @@ impl Press {
     pub(super) fn look(&mut self, config: &Config, config_version: u64, frame: &Frame, wish: Wish) -> Look {
         let size = frame.upright_size();
         let width = shown_width(config, wish, size.0);
-        let mut look = Look { config: config_version, width, blind: false, veiled: Vec::new(), faces: Vec::new() };
+        let (veiled, named, faces) = (Vec::new(), Vec::new(), Vec::new());
+        let mut look = Look { config: config_version, width, blind: false, veiled, looked: None, named, faces };
         // What was seen on a picture of another size (the camera was exchanged) says nothing about this one.
         let sightings = self.sightings.as_ref().filter(|s| (s.width, s.height) == size);
         if config.overlay.unknown == UnknownFaces::Blur {
+            look.looked = sightings.and_then(|seen| seen.looked.clone());
+            look.blind = look.looked.is_none();
             look.veiled.extend(sightings.iter().flat_map(|seen| seen.veiled_at(Instant::now())));
-            look.blind = sightings.is_none();
+            look.veiled.extend(look.looked.iter().flat_map(|looked| looked.hidden()));
         }
         if let Some(sightings) = sightings {
             let painter = painter(&mut self.painter, &config.overlay);
             let drawn = |face: &Sighting| if wish.overlay { painter.draws(face) } else { painter.blurs(face) };
             look.faces = sightings.faces_at(frame.captured_at.instant);
+            if look.looked.is_some() {
+                look.named = look.faces.iter().filter(|face| face.name.is_some()).cloned().collect();
+            }
             look.faces.retain(drawn);
         }
         look
@@ -160,6 +174,13 @@ impl Press {
             return pixelate(&mut self.canvas, everything);
         }
         let scale = f64::from(self.canvas.width) / f64::from(rgb.width);
+        if let Some(looked) = &look.looked {
+            let canvas = &mut self.canvas;
+            let named = look.named.iter().filter(|face| face.is_surely_there(rgb));
+            let kept: Vec<(Rect, Rgb)> = named.map(|face| kept(canvas, face.rect.scaled(scale))).collect();
+            looked.unseen_on(rgb).into_iter().for_each(|block| flatten(canvas, block, scale));
+            kept.iter().for_each(|(place, picture)| canvas.put(picture, place.x as u32, place.y as u32));
+        }
         for place in &look.veiled {
             pixelate(&mut self.canvas, place.scaled(scale));
         }
@@ -202,6 +223,12 @@ impl Press {
         let height = u64::from(height) * u64::from(shown) / u64::from(width.max(1));
         (shown.clamp(1, 8192), (height as u32).clamp(1, 8192))
     }
+}
+
+/// A place of a picture, as far as it lies on it, and what is there.
+fn kept(rgb: &Rgb, place: Rect) -> (Rect, Rgb) {
+    let place = place.clipped(rgb.width, rgb.height);
+    (place, rgb.cropped(place))
 }
 
 /// The faces that are drawn. A name does not stand on another scene until the next look; what is blurred is blurred in any

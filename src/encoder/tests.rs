@@ -4,7 +4,7 @@ use super::*;
 use crate::config::UnknownFaces;
 use crate::jpeg::{Codec, Compressor};
 use crate::pixels::{FORMATS, Format, Raw, Rgb, Turn};
-use crate::sighting::{Rect, Sighting, State};
+use crate::sighting::{Looked, Rect, Sighting, State};
 use crate::tiers::Tiers;
 use crate::view::View;
 use std::ops::Deref;
@@ -106,11 +106,19 @@ fn seen(track: u64, name: Option<&str>, age: Duration) -> Arc<Sightings> {
         height: SIZE.1,
         faces: vec![face],
         veils: Vec::new(),
+        looked: None,
     })
 }
 
 fn nobody() -> Arc<Sightings> {
     Arc::new(Sightings { faces: Vec::new(), ..(*seen(0, None, Duration::ZERO)).clone() })
+}
+
+/// The same of a look that has examined the whole of a frame like `rgb`, and found it settled.
+fn looked(sightings: &Sightings, rgb: &Rgb) -> Sightings {
+    let rgb = crate::jpeg::decode(&jpeg_of(rgb)).unwrap();
+    let first = Looked::new(&rgb, Vec::new(), None);
+    Sightings { looked: Some(Arc::new(Looked::new(&rgb, Vec::new(), Some(&first)))), ..sightings.clone() }
 }
 
 /// What is offered to viewers now.
@@ -233,7 +241,7 @@ fn a_name_does_not_stand_on_another_scene_but_what_must_be_blurred_stays_blurred
     let _seat = stage.tiers.seat(Wish::USUAL).unwrap();
     (sightings.faces[0].name, sightings.captured_at) = (None, Instant::now());
     sightings.faces[0].view = Some(Arc::new(View::of(&Rgb::filled(SIZE.0, SIZE.1, GREY), sightings.faces[0].rect)));
-    stage.sightings.publish(Arc::new(sightings));
+    stage.sightings.publish(Arc::new(looked(&sightings, &checkers())));
     stage.frames.publish(Arc::new(frame(1, &checkers(), Turn::default())));
     stage.round();
     let line: Vec<u8> = (110..170).map(|x| shown(&stage).2.pixel(x, 120)[0]).collect();
@@ -254,11 +262,14 @@ fn with_blur_and_no_recent_look_the_whole_picture_is_blurred() {
         sharp(&shown(&stage).2)
     };
     assert!(!shows_sharply(1, None), "before the first look");
-    assert!(shows_sharply(2, Some(nobody())), "nobody is there");
-    let of_another_size = Sightings { width: 64, ..(*nobody()).clone() };
+    assert!(!shows_sharply(2, Some(nobody())), "a look that has not examined all of it, as before a reload");
+    let nobody = looked(&nobody(), &checkers());
+    assert!(shows_sharply(2, Some(Arc::new(nobody.clone()))), "nobody is there");
+    let of_another_size = Sightings { width: 64, ..nobody.clone() };
     assert!(!shows_sharply(3, Some(Arc::new(of_another_size))), "the camera was exchanged");
-    let old = Arc::new(Sightings { faces: Vec::new(), ..(*seen(0, None, Duration::from_secs(9))).clone() });
-    assert!(!shows_sharply(4, Some(old)), "recognition has stopped");
+    let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+    let old = Sightings { captured_at: long_ago, ..nobody };
+    assert!(!shows_sharply(4, Some(Arc::new(old))), "recognition has stopped");
 }
 
 #[test]
@@ -286,7 +297,7 @@ fn with_blur_nothing_is_passed_through_and_a_missed_face_stays_blurred() {
         line.iter().max().unwrap() - line.iter().min().unwrap()
     };
     let look = |sightings: Arc<Sightings>| {
-        let mut sightings = (*sightings).clone();
+        let mut sightings = looked(&sightings, &checkers());
         if let Some((_, before)) = stage.sightings.newest() {
             sightings.keep_veils_of(&before);
         }
@@ -310,6 +321,42 @@ fn with_blur_nothing_is_passed_through_and_a_missed_face_stays_blurred() {
     look(seen(4, None, Duration::ZERO));
     assert!(show(8, nobody()) < 100);
     assert_eq!(stage.health.passed_through.get(), 0);
+}
+
+#[test]
+fn with_blur_what_no_look_has_seen_is_blurred_at_once_but_not_a_face_with_a_name() {
+    let room = Rgb::filled(SIZE.0, SIZE.1, GREY);
+    let contrast = |rgb: &Rgb, columns: std::ops::Range<u32>, y: u32| {
+        let line: Vec<u8> = columns.map(|x| rgb.pixel(x * rgb.width / SIZE.0, y * rgb.height / SIZE.1)[0]).collect();
+        line.iter().max().unwrap() - line.iter().min().unwrap()
+    };
+    // Somebody has come since the look, on the left half of the frame.
+    let mut come = room.clone();
+    let checkers = checkers();
+    come.put(&checkers.cropped(Rect { x: 0, y: 0, w: 160, h: SIZE.1 }), 0, 0);
+    // And a known person, whose face the look has seen there, moves a little.
+    let mut alice = (*seen(1, Some("Alice"), Duration::ZERO)).clone();
+    alice.faces[0].rect = Rect { x: 30, y: 80, w: 80, h: 80 };
+    for wish in [Wish::USUAL, Wish { overlay: false, ..Wish::USUAL }, Wish { width: 160, ..Wish::USUAL }] {
+        let stage = rig(|config| config.overlay.unknown = UnknownFaces::Blur);
+        let _seat = stage.tiers.seat(wish).unwrap();
+        let show = |seq: u64, rgb: &Rgb, sightings: Sightings| {
+            stage.frames.publish(Arc::new(frame(seq, rgb, Turn::default())));
+            stage.sightings.publish(Arc::new(sightings));
+            stage.round();
+            crate::jpeg::decode(stage.tiers.wanted()[0].newest().unwrap().1.picture()).unwrap()
+        };
+        let shown = show(1, &come, looked(&nobody(), &room));
+        assert!(contrast(&shown, 4..156, 120) < 60 && contrast(&shown, 4..156, 20) < 60, "{wish:?}");
+        let shown = show(2, &come, looked(&nobody(), &come));
+        assert!(contrast(&shown, 4..156, 120) > 150, "{wish:?}: looked at");
+        alice.faces[0].view = Some(Arc::new(View::of(&come, alice.faces[0].rect)));
+        let shown = show(3, &come, looked(&alice, &room));
+        assert!(contrast(&shown, 40..100, 120) > 150 && contrast(&shown, 4..156, 20) < 60, "{wish:?}: Alice");
+        alice.faces[0].view = Some(Arc::new(View::of(&room, alice.faces[0].rect)));
+        let shown = show(4, &come, looked(&alice, &room));
+        assert!(contrast(&shown, 40..100, 120) < 60, "{wish:?}: somebody else has taken her place");
+    }
 }
 
 #[test]

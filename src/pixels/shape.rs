@@ -89,6 +89,16 @@ impl Rgb {
         Rgb { width, height, data }
     }
 
+    /// Puts a smaller picture into this one, its top left corner at `x`, `y`; what reaches beyond is left out.
+    pub fn put(&mut self, part: &Rgb, x: u32, y: u32) {
+        let bytes = part.width.min(self.width.saturating_sub(x)) as usize * 3;
+        let lines = if bytes > 0 { part.height.min(self.height.saturating_sub(y)) } else { 0 };
+        for line in 0..lines {
+            let (from, to) = (part.offset(0, line), self.offset(x, y + line));
+            self.data[to..to + bytes].copy_from_slice(&part.data[from..from + bytes]);
+        }
+    }
+
     /// The picture scaled down to `width` pixels; see [`Rgb::shrink_into`].
     pub fn shrunk(&self, width: u32) -> Rgb {
         let mut small = Rgb { width: 0, height: 0, data: Vec::new() };

@@ -7,7 +7,7 @@ use super::scan::Scanner;
 use super::tracks::{Scene, Tracks};
 use crate::config::Recognition;
 use crate::pixels::{Luma, Rgb};
-use crate::sighting::Sighting;
+use crate::sighting::{Rect, Sighting};
 use std::time::{Duration, Instant};
 
 /// A face that does not move is looked at again so often: it is easy to be still for a moment.
@@ -51,12 +51,25 @@ impl Eyes {
             self.tracks.scatter();
         }
         let expected = self.tracks.expected(at);
+        // Whoever does not say what moved gets a look at the whole frame.
+        let motion = if self.tracks.are_private { &Motion::Unknown } else { motion };
         let faces = self.scanner.find(engine, rgb, &expected, motion, config, at);
         let interval = Duration::from_millis(u64::from(config.interval_ms));
         let is_new = self.looked_at.is_none();
         let scene = Scene { matcher, is_new, jitters: config.num_jitters, interval, at };
         self.looked_at = Some(at);
         self.tracks.look(engine, rgb, &faces, &scene)
+    }
+
+    /// With `true`, as for `overlay.unknown = blur`: each look covers the whole frame, and a face has a name only while
+    /// nothing speaks against it.
+    pub fn keep_private(&mut self, private: bool) {
+        self.tracks.are_private = private;
+    }
+
+    /// Where the last look, at `at`, saw what looks like a face and bears no name.
+    pub fn nameless(&self, at: Instant) -> Vec<Rect> {
+        self.scanner.doubted().iter().copied().chain(self.tracks.nameless(at)).collect()
     }
 
     /// Later frames are compared with this one, which was looked at.

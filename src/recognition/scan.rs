@@ -50,6 +50,8 @@ pub struct Scanner {
     frame_size: (u32, u32),
     /// What looked like faces and was none, since the last sweep.
     rejected: Vec<Rect>,
+    /// What looked like a face at the last look and was not believed.
+    doubted: Vec<Rect>,
 }
 
 impl Scanner {
@@ -72,6 +74,7 @@ impl Scanner {
         if self.frame_size != (rgb.width, rgb.height) {
             *self = Scanner { frame_size: (rgb.width, rgb.height), ..Scanner::default() };
         }
+        self.doubted.clear();
         if let Some(at) = self.swept_at.filter(|_| std::mem::take(&mut self.has_just_swept)) {
             let ended = now.min(at + SWEEP_TAKES_UP_TO);
             (self.swept_at, self.beside_at) = (Some(ended), Some(ended));
@@ -89,6 +92,11 @@ impl Scanner {
         }
         found.sort_by_key(|face| face.x);
         found
+    }
+
+    /// What looked like a face to the detector at the last look, and not to the closer look at it.
+    pub fn doubted(&self) -> &[Rect] {
+        &self.doubted
     }
 
     /// True when it is time to look at the whole frame although nothing moves.
@@ -158,11 +166,13 @@ impl Scanner {
                 return true;
             }
             if is_among(face, &self.rejected) {
+                self.doubted.push(face);
                 return false;
             }
             let real = is_found_again(engine, rgb, face);
             if !real {
                 self.rejected.push(face);
+                self.doubted.push(face);
             }
             real
         });

@@ -48,6 +48,8 @@ pub struct Scene<'a> {
 /// The faces that are followed.
 #[derive(Debug, Default)]
 pub struct Tracks {
+    /// True when a face has a name only while nothing speaks against it, see [`Track::is_doubted`].
+    pub are_private: bool,
     last: u64,
     tracks: Vec<Track>,
 }
@@ -67,6 +69,12 @@ impl Tracks {
     /// True when nobody is followed.
     pub fn is_empty(&self) -> bool {
         self.tracks.is_empty()
+    }
+
+    /// The boxes of the faces that the look at `at` found and that bear no name.
+    pub fn nameless(&self, at: Instant) -> impl Iterator<Item = Rect> {
+        let found = self.tracks.iter().filter(move |track| track.seen_at == at);
+        found.filter(|track| !track.bears || (self.are_private && track.is_doubted())).map(|track| track.detected)
     }
 
     /// True when some face should be looked at again soon, although nothing moves.
@@ -113,7 +121,7 @@ impl Tracks {
             let track = &mut self.tracks[track];
             if free[face] && track.seen_at != at {
                 free[face] = false;
-                track.see(rgb, faces[face], at);
+                track.see(rgb, faces[face], at, self.are_private);
             }
         }
         for (_, &rect) in free.iter().zip(faces).filter(|(free, _)| **free) {
@@ -190,7 +198,7 @@ impl Tracks {
     fn go_on(&mut self, old: usize, new: usize, rgb: &Rgb, at: Instant) {
         let rect = self.tracks[new].detected;
         self.tracks[new].over = true;
-        self.tracks[old].see(rgb, rect, at);
+        self.tracks[old].see(rgb, rect, at, self.are_private);
     }
 
     /// For each name, the track that bears it: the nearest one that claims it. Whoever is not there yields to whoever is:
@@ -212,6 +220,7 @@ impl Tracks {
             None => vec![None; self.tracks.len()],
         };
         let mut shown = Vec::new();
+        let are_private = self.are_private;
         for (track, bearer) in self.tracks.iter_mut().zip(bearers) {
             track.bears = bearer == Some(track.number);
             let coasting =
@@ -219,7 +228,7 @@ impl Tracks {
             // Whoever is seen elsewhere is not here.
             let elsewhere = track.claim.is_some() && !track.bears;
             if track.present || (!elsewhere && coasting()) {
-                shown.push(sighting(track, bearer, scene));
+                shown.push(sighting(track, bearer, scene, are_private && track.is_doubted()));
             }
         }
         shown.sort_by_key(|face: &Sighting| face.rect.x);
@@ -232,8 +241,8 @@ fn is_lost(track: &Track, at: Instant) -> bool {
     track.over || (track.misses > 1 && absence > MAX_ABSENCE) || absence > MAX_GAP
 }
 
-fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene) -> Sighting {
-    let name = track.claim.clone().filter(|_| track.bears);
+fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: bool) -> Sighting {
+    let name = track.claim.clone().filter(|_| track.bears && !withholds_name);
     let distance = scene.matcher.and_then(|matcher| track.distance(matcher, name.as_ref()));
     let found = track.found.as_ref();
     let reason = match (&track.claim, bearer) {

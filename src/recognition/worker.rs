@@ -8,12 +8,13 @@ use super::matcher::Matcher;
 use super::pace::Pacer;
 use super::progress::Progress;
 use super::{Opened, open};
-use crate::config::{Config, Recognition};
+use crate::config::{Config, Recognition, UnknownFaces};
 use crate::frame::{Frame, Moment};
 use crate::health::{Cause, Health};
 use crate::latest::Latest;
+use crate::pixels::Turn;
 use crate::roster::Roster;
-use crate::sighting::Sightings;
+use crate::sighting::{Looked, Sightings};
 use crate::stop::{POLL, Stop};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -83,8 +84,13 @@ struct Worker<'a> {
     eyes: Eyes,
     pacer: Pacer,
     frame_seen: u64,
+    /// The bytes, size and turn of the frame that was looked at last.
+    looked_at: Option<Picture>,
     next_look: Instant,
 }
+
+/// What makes two frames the same picture.
+type Picture = (Arc<Vec<u8>>, (u32, u32), Turn);
 
 impl<'a> Worker<'a> {
     fn new(stage: &'a Stage, open: fn(&Config) -> anyhow::Result<Opened>) -> Worker<'a> {
@@ -107,6 +113,7 @@ impl<'a> Worker<'a> {
             eyes: Eyes::default(),
             pacer: Pacer::default(),
             frame_seen: 0,
+            looked_at: None,
             next_look: Instant::now(),
         }
     }
@@ -324,7 +331,13 @@ impl<'a> Worker<'a> {
         let captured_at = frame.captured_at.instant;
         let luma = frame.luma().ok();
         let motion = self.eyes.motion(luma.as_ref(), frame.upright_size());
-        if !self.eyes.need(&motion, captured_at) {
+        let private = self.config.overlay.unknown == UnknownFaces::Blur;
+        let before = self.stage.sightings.newest().map(|(_, before)| before);
+        // Where strangers are blurred, a change that is too small to be motion is looked at as well.
+        let picture: Picture = (Arc::clone(&frame.bytes), frame.upright_size(), frame.turn);
+        let looked = before.as_ref().and_then(|before| before.looked.as_deref());
+        let is_known = looked.is_some_and(Looked::is_settled) && self.looked_at.as_ref() == Some(&picture);
+        if (is_known || !private) && !self.eyes.need(&motion, captured_at) {
             self.say_again(frame);
             return;
         }
@@ -345,14 +358,18 @@ impl<'a> Worker<'a> {
             Some((_, matcher)) => Some(matcher),
             None => self.enrolment.is_none().then_some(&nobody),
         };
+        self.eyes.keep_private(private);
         let faces = self.eyes.look(engine, &rgb, &motion, matcher, &config, captured_at);
         self.eyes.remember(luma);
+        self.looked_at = private.then_some(picture);
+        let looked = private.then(|| Arc::new(Looked::new(&rgb, self.eyes.nameless(captured_at), looked)));
         let took = started.elapsed();
         self.stage.health.look_done(took);
         let (width, height) = (rgb.width, rgb.height);
         let veils = Vec::new();
-        let mut sightings = Sightings { frame: frame.seq, captured_at, took, interval, width, height, faces, veils };
-        if let Some((_, before)) = self.stage.sightings.newest() {
+        let mut sightings =
+            Sightings { frame: frame.seq, captured_at, took, interval, width, height, faces, veils, looked };
+        if let Some(before) = before {
             sightings.keep_veils_of(&before);
         }
         self.stage.sightings.publish(Arc::new(sightings));

@@ -8,6 +8,9 @@ const MAX_VEILS: usize = 64;
 /// A face that covers a place by so much is the one that was there, whatever its track.
 const SAME_PLACE: f32 = 0.5;
 
+/// Tracks are counted from 1.
+const NO_TRACK: u64 = 0;
+
 /// A place that stays blurred, where faces without a name are, until the look that found it is stale.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Veil {
@@ -22,13 +25,17 @@ impl Sightings {
         if (before.width, before.height) != (self.width, self.height) {
             return;
         }
+        let until = before.stale_at();
         let nameless = before.faces.iter().filter(|face| face.name.is_none());
-        let lately = nameless.map(|face| Veil { track: face.track, rect: face.rect, until: before.stale_at() });
+        let lately = nameless.map(|face| Veil { track: face.track, rect: face.rect, until });
+        let hidden = before.looked.iter().flat_map(|looked| looked.hidden());
+        let hidden = hidden.map(|&rect| Veil { track: NO_TRACK, rect, until });
+        let still_hidden = self.looked.as_ref().map_or(&[][..], |looked| looked.hidden());
         let found = |veil: &Veil| {
-            let same = |rect: Rect| rect.iou(veil.rect) > SAME_PLACE;
-            self.faces.iter().any(|face| face.track == veil.track || same(face.rect))
+            let same = |rect: &Rect| rect.iou(veil.rect) > SAME_PLACE;
+            self.faces.iter().any(|face| face.track == veil.track || same(&face.rect)) || still_hidden.iter().any(same)
         };
-        let kept = before.veils.iter().copied().chain(lately);
+        let kept = before.veils.iter().copied().chain(lately).chain(hidden);
         let mut veils: Vec<Veil> = kept.filter(|veil| veil.until > self.captured_at && !found(veil)).collect();
         veils.drain(..veils.len().saturating_sub(MAX_VEILS));
         self.veils = veils;

@@ -84,7 +84,7 @@ fn who_wants_fewer_pictures_gets_fewer_and_the_others_all() {
 fn without_an_overlay_what_must_be_blurred_stays_blurred() {
     let stage = rig(|config| config.overlay.unknown = UnknownFaces::Blur);
     let seat = stage.tiers.seat(Wish { overlay: false, ..Wish::USUAL }).unwrap();
-    stage.sightings.publish(seen(1, None, Duration::ZERO));
+    stage.sightings.publish(Arc::new(looked(&seen(1, None, Duration::ZERO), &checkers())));
     stage.frames.publish(Arc::new(frame(1, &checkers(), Turn::default())));
     stage.round();
     let rgb = crate::jpeg::decode(seat.newest().unwrap().1.picture()).unwrap();

@@ -107,6 +107,7 @@ fn faces() -> Sightings {
         height: 360,
         faces: vec![alice, stranger],
         veils: Vec::new(),
+        looked: None,
     }
 }
 

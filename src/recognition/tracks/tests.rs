@@ -54,8 +54,11 @@ impl Room {
 
     /// A look at faces of a colour at a place, 100 pixels wide.
     fn look(&mut self, ms: u64, faces: &[([u8; 3], i32)]) -> Vec<Sighting> {
-        let rgb = paint(faces);
         let rects: Vec<Rect> = faces.iter().map(|&(_, x)| Rect { x, y: 50, w: 100, h: 100 }).collect();
+        self.look_at(ms, &paint(faces), &rects)
+    }
+
+    fn look_at(&mut self, ms: u64, rgb: &Rgb, rects: &[Rect]) -> Vec<Sighting> {
         let scene = Scene {
             matcher: Some(&self.matcher),
             is_new: std::mem::take(&mut self.is_new),
@@ -63,7 +66,7 @@ impl Room {
             interval: Duration::from_millis(200),
             at: self.start + Duration::from_millis(ms),
         };
-        self.tracks.look(&mut self.engine, &rgb, &rects, &scene)
+        self.tracks.look(&mut self.engine, rgb, rects, &scene)
     }
 }
 
@@ -132,6 +135,37 @@ fn one_look_at_a_hand_before_the_face_takes_no_name_away() {
     }
     assert_eq!(names(&room.look(1400, &[(HIDDEN, 100)])), [(1, Some("Alice"))]);
     assert_eq!(names(&room.look(1600, &[(ALICE, 100)])), [(1, Some("Alice"))]);
+}
+
+#[test]
+fn where_strangers_are_blurred_a_doubtful_look_withholds_the_name() {
+    let mut room = Room::new();
+    room.tracks.are_private = true;
+    for look in 0..7 {
+        assert_eq!(names(&room.look(look * 200, &[(ALICE, 100)])), [(1, Some("Alice"))]);
+    }
+    let nameless = |room: &Room, ms| room.tracks.nameless(room.start + Duration::from_millis(ms)).count();
+    assert_eq!(nameless(&room, 1200), 0);
+    assert_eq!(names(&room.look(1400, &[(HIDDEN, 100)])), [(1, None)]);
+    assert_eq!(nameless(&room, 1400), 1);
+    assert_eq!(names(&room.look(1600, &[(ALICE, 100)])), [(1, Some("Alice"))]);
+}
+
+#[test]
+fn where_strangers_are_blurred_whoever_takes_a_place_step_by_step_gets_no_name() {
+    let mut room = Room::new();
+    room.tracks.are_private = true;
+    // By now a face that does not change is described every 8 s.
+    (0..50).for_each(|look| drop(room.look(look * 200, &[(ALICE, 100)])));
+    let (alice, stranger) = (paint(&[(ALICE, 100)]), paint(&[(STRANGER, 100)]));
+    let place = Rect { x: 100, y: 50, w: 100, h: 100 };
+    let mut name_at = |step: u64| {
+        let mix = |(old, new): (&u8, &u8)| ((u64::from(*old) * (30 - step) + u64::from(*new) * step) / 30) as u8;
+        let data = alice.data.iter().zip(&stranger.data).map(mix).collect();
+        room.look_at(10_000 + step * 200, &Rgb { data, ..alice }, &[place])[0].name.clone()
+    };
+    let named: Vec<bool> = (0..=30).map(&mut name_at).map(|name| name.is_some()).collect();
+    assert!(named[..5].iter().all(|named| *named) && !named[25..].contains(&true), "{named:?}");
 }
 
 #[test]

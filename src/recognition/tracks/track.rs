@@ -83,6 +83,8 @@ pub struct Track {
     /// True when the last look was passed over.
     passed_over: bool,
     described_at: Option<Instant>,
+    /// What it looked like then.
+    described_view: Arc<View>,
     doubts: u32,
     judged: bool,
     reason: String,
@@ -91,6 +93,7 @@ pub struct Track {
 impl Track {
     /// A face that was not there before.
     pub fn new(number: u64, rgb: &Rgb, rect: Rect, at: Instant) -> Track {
+        let view = Arc::new(View::of(rgb, rect));
         Track {
             number,
             path: Path::new(rect, at),
@@ -105,19 +108,21 @@ impl Track {
             quality: Quality::default(),
             looks: Looks::default(),
             first_at: at,
-            view: Arc::new(View::of(rgb, rect)),
+            view: Arc::clone(&view),
             changed: false,
             displaced: false,
             passed_over: false,
             described_at: None,
+            described_view: view,
             doubts: 0,
             judged: false,
             reason: String::new(),
         }
     }
 
-    /// It is seen again.
-    pub fn see(&mut self, rgb: &Rgb, rect: Rect, at: Instant) {
+    /// It is seen again. `from_description`: the face may have become another one step by step since its last description,
+    /// each of which is too small to be told.
+    pub fn see(&mut self, rgb: &Rgb, rect: Rect, at: Instant, from_description: bool) {
         let iou = rect.iou(self.path.rect_at(at));
         self.path.update(rect, at);
         // Of the place that the path says, which jumps less than the detector's boxes.
@@ -125,6 +130,7 @@ impl Track {
         let (view, likeness) = (Arc::new(View::of(rgb, place)), self.view.likeness_at(rgb, place, ALIKE));
         self.displaced |= likeness < DOUBTFULLY_ALIKE || iou < DOUBTFUL_IOU;
         self.changed |= self.displaced || !self.present || likeness < ALIKE;
+        self.changed |= from_description && self.described_view.likeness_at(rgb, place, ALIKE) < ALIKE;
         (self.seen_at, self.detected, self.view, self.present) = (at, rect, view, true);
     }
 
@@ -186,6 +192,11 @@ impl Track {
         }
     }
 
+    /// True when the last look speaks against the name that it bears, or has shown somebody who may be another person.
+    pub fn is_doubted(&self) -> bool {
+        self.doubts > 0 || self.passed_over
+    }
+
     /// Passes a doubtful look over.
     pub fn pass_over(&mut self) {
         (self.passed_over, self.displaced) = (true, false);
@@ -194,7 +205,7 @@ impl Track {
     /// Takes the descriptor of a look.
     pub fn describe(&mut self, descriptor: Descriptor, quality: Quality, at: Instant) {
         self.looks.add(descriptor, weight(quality));
-        (self.quality, self.described_at) = (quality, Some(at));
+        (self.quality, self.described_at, self.described_view) = (quality, Some(at), Arc::clone(&self.view));
         (self.changed, self.displaced, self.passed_over) = (false, false, false);
     }
 

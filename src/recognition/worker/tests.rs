@@ -1,6 +1,7 @@
 //! The recognition thread with an engine that takes every picture for a face.
 
 mod arrivals;
+mod private;
 
 use super::*;
 use crate::config::Landmarks;
@@ -225,4 +226,37 @@ fn a_reload_without_any_engine_ends_with_the_reason() {
             (ended + 1, Some("no model".to_owned()))
         );
     }
+}
+
+#[test]
+fn with_blur_whatever_differs_from_the_last_look_is_looked_at_and_the_same_frame_is_not() {
+    let root = tempfile::tempdir().unwrap();
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, quick);
+    let start = Moment::now();
+    let mut frames = 0;
+    let mut looks = |worker: &mut Worker, greys: &[u8]| {
+        let before = stage.health.looks.get();
+        for grey in greys {
+            let mut bytes = vec![100; 900];
+            bytes[0] = *grey;
+            let raw = Raw { bytes, width: 30, height: 30, stride: 30 };
+            frames += 1;
+            let at = Moment { instant: start.instant + Duration::from_millis(frames), ..start };
+            worker.look(&Frame::new(frames, at, Format::by_fourcc(b"GREY").unwrap(), raw, Turn::default()));
+        }
+        stage.health.looks.get() - before
+    };
+    reload(&mut worker, |config| config.overlay.unknown = UnknownFaces::Blur);
+    take_all_in(&mut worker);
+    // The face of the fake engine has been looked at often enough by then.
+    looks(&mut worker, &[100; 10]);
+    assert!(stage.sightings.newest().unwrap().1.looked.as_ref().is_some_and(|looked| looked.is_settled()));
+    assert_eq!(looks(&mut worker, &[100; 3]), 0);
+    assert_eq!(looks(&mut worker, &[101, 102]), 2);
+    reload(&mut worker, |config| config.overlay.unknown = UnknownFaces::Show);
+    take_all_in(&mut worker);
+    looks(&mut worker, &[100; 10]);
+    assert!(stage.sightings.newest().unwrap().1.looked.is_none());
+    assert_eq!(looks(&mut worker, &[101, 102]), 0, "that is no motion");
 }

@@ -1,0 +1,241 @@
+//! `overlay.unknown = blur` with dlib's models and photos of people: the detector examines each picture that a viewer got.
+
+use super::*;
+use crate::config::UnknownFaces;
+use crate::encoder::{self, Encoder};
+use crate::jpeg::{Codec, Compressor};
+use crate::recognition::Detect;
+use crate::tiers::{Tiers, Wish};
+use std::path::PathBuf;
+
+const SIZE: (u32, u32) = (320, 240);
+/// A fade of 30 s at 10 frames a second changes by so much from frame to frame.
+const FADE: f64 = 1.0 / 300.0;
+
+/// A camera, the recognition thread's work and a viewer, step by step.
+struct Film<'a> {
+    worker: Worker<'a>,
+    stage: &'a Stage,
+    tiers: Tiers,
+    frames: u64,
+    shown: u64,
+    /// The frame that is being looked at.
+    in_work: Option<Arc<Frame>>,
+    /// What the camera gave and what the viewer got.
+    pictures: Vec<(Rgb, Rgb)>,
+}
+
+fn repo(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn photo(name: &str) -> Rgb {
+    let path = repo("target/pictures").join(name);
+    let photo = image::open(&path).unwrap_or_else(|error| panic!("{}: {error}; run make setup", path.display()));
+    let photo = photo.to_rgb8();
+    Rgb { width: photo.width(), height: photo.height(), data: photo.into_raw() }
+}
+
+/// A photo of much detail in which the detector sees nobody, because it stands on its head.
+fn room() -> Rgb {
+    let photo = Turn { degrees: 180, mirror: false }.apply(photo("astronaut.png"));
+    photo.cropped(Rect { x: 0, y: 0, w: 512, h: 384 }).shrunk(SIZE.0)
+}
+
+/// Somebody whose face is about 55 pixels wide.
+fn stranger() -> Rgb {
+    photo("obama.jpg").cropped(Rect { x: 230, y: 120, w: 460, h: 560 }).shrunk(110)
+}
+
+/// The picture with a `share` of `over` on it, whose top left corner is at `x`, `y`, which may lie between pixels.
+fn with(mut rgb: Rgb, over: &Rgb, [x, y]: [f64; 2], share: f64) -> Rgb {
+    for (left, top) in (0..rgb.width).flat_map(|x| (0..rgb.height).map(move |y| (x, y))) {
+        let (from_x, from_y) = (f64::from(left) - x, f64::from(top) - y);
+        if !(0.0..f64::from(over.width - 1)).contains(&from_x) || !(0.0..f64::from(over.height - 1)).contains(&from_y) {
+            continue;
+        }
+        let (px, py, dx, dy) = (from_x as u32, from_y as u32, from_x.fract(), from_y.fract());
+        let at = rgb.offset(left, top);
+        let corners = [over.pixel(px, py), over.pixel(px + 1, py), over.pixel(px, py + 1), over.pixel(px + 1, py + 1)];
+        for i in 0..3 {
+            let [a, b, c, d] = corners.map(|corner| f64::from(corner[i]));
+            let value = (a * (1.0 - dx) + b * dx) * (1.0 - dy) + (c * (1.0 - dx) + d * dx) * dy;
+            let old = f64::from(rgb.data[at + i]);
+            rgb.data[at + i] = (old + (value - old) * share).round() as u8;
+        }
+    }
+    rgb
+}
+
+fn private_stage(root: &Path) -> Stage {
+    let stage = stage(root);
+    let mut config = (*stage.config.newest().unwrap().1).clone();
+    config.models.path = repo("models");
+    config.recognition.detect_width = SIZE.0;
+    config.overlay.unknown = UnknownFaces::Blur;
+    stage.config.publish(Arc::new(config));
+    stage.health.camera_is_online("test", "MJPG", SIZE.0, SIZE.1);
+    stage
+}
+
+impl<'a> Film<'a> {
+    fn new(stage: &'a Stage, wish: Wish) -> Film<'a> {
+        let mut worker = Worker::new(stage, open);
+        worker.reload_if_asked();
+        assert_eq!(stage.health.recognition_error(), None);
+        take_all_in(&mut worker);
+        let encoder = Encoder::new(encoder::Stage {
+            config: Arc::clone(&stage.config),
+            frames: Arc::clone(&stage.frames),
+            sightings: Arc::clone(&stage.sightings),
+            health: Arc::clone(&stage.health),
+            stop: Arc::clone(&stage.stop),
+        });
+        let tiers = Tiers::new(encoder);
+        // Somebody watches, for ever.
+        std::mem::forget(tiers.seat(wish));
+        Film { worker, stage, tiers, frames: 0, shown: 0, in_work: None, pictures: Vec::new() }
+    }
+
+    /// The camera gives a frame and the viewer gets a picture of it. Every other frame is looked at, and that look ends
+    /// when the viewer has got the picture of the next frame too.
+    fn show(&mut self, rgb: Rgb) {
+        let mut bytes = Vec::new();
+        Compressor::new(Codec::default(), 92).compress(&rgb, &mut bytes).unwrap();
+        let raw = Raw { bytes, width: rgb.width, height: rgb.height, stride: 0 };
+        self.frames += 1;
+        let frame = Arc::new(Frame::new(self.frames, Moment::now(), Format::mjpg(), raw, Turn::default()));
+        self.stage.frames.publish(Arc::clone(&frame));
+        let tier = self.tiers.wanted().pop().unwrap();
+        let (shown, jpeg) = tier.next(self.shown, Duration::from_secs(30)).expect("a picture");
+        self.shown = shown;
+        self.pictures.push((rgb, crate::jpeg::decode(jpeg.picture()).unwrap()));
+        match self.in_work.take() {
+            None => self.in_work = Some(frame),
+            Some(frame) => self.worker.look(&frame),
+        }
+    }
+
+    /// Shows `rgb` until all of it is clear.
+    fn settle(&mut self, rgb: &Rgb) {
+        (0..10).for_each(|_| self.show(rgb.clone()));
+        // A box and a label may be drawn.
+        assert!(self.clear_share(self.pictures.len() - 1) > 0.9, "an idle room is blurred");
+    }
+
+    /// What the detector finds on a picture of this size.
+    fn detect(&mut self, rgb: &Rgb) -> Vec<Rect> {
+        let (opened, options) = self.worker.opened.as_mut().unwrap();
+        let how = Detect::Live { width: options.detect_width, upsample: options.upsample };
+        opened.engine.detect(rgb, how.scale(rgb.width, rgb.height))
+    }
+
+    /// The numbers of the pictures that the viewer got in which the detector sees somebody who is not at `named`.
+    fn seen_beside(&mut self, named: Rect) -> Vec<usize> {
+        let pictures = std::mem::take(&mut self.pictures);
+        let mut sees = |shown: &Rgb| self.detect(shown).iter().any(|face| face.iou(named) < 0.3);
+        let seen =
+            pictures.iter().enumerate().filter(|(_, (_, shown))| sees(shown)).map(|(number, _)| number).collect();
+        self.pictures = pictures;
+        seen
+    }
+
+    /// Where the detector sees the one face that the last frame shows.
+    fn last_face(&mut self) -> Rect {
+        let last = self.pictures.last().unwrap().0.clone();
+        let faces = self.detect(&last);
+        assert_eq!(faces.len(), 1, "the frame shows a face that the detector sees");
+        faces[0]
+    }
+
+    /// The share of a picture's pixels that the viewer got as the camera gave them.
+    fn clear_share(&self, number: usize) -> f64 {
+        let (given, shown) = &self.pictures[number];
+        let alike = |(a, b): &(&[u8; 3], &[u8; 3])| (0..3).all(|i| a[i].abs_diff(b[i]) < 24);
+        let (given, shown) = (given.data.as_chunks::<3>().0, shown.data.as_chunks::<3>().0);
+        given.iter().zip(shown).filter(alike).count() as f64 / given.len() as f64
+    }
+
+    /// The detector sees nobody in any picture that the viewer got, although it sees somebody in the last frame, and most
+    /// of each picture is clear.
+    fn hides_the_stranger(&mut self) {
+        self.last_face();
+        assert_eq!(self.seen_beside(Rect::default()), [0; 0], "of {} pictures", self.pictures.len());
+        let clear: Vec<f64> = (0..self.pictures.len()).map(|number| self.clear_share(number)).collect();
+        let least = clear.iter().copied().min_by(f64::total_cmp).unwrap();
+        assert!(least > 0.4, "only {least} of a picture is clear: it was blurred for another reason");
+    }
+}
+
+/// A film of the room; `frame` makes each frame of it.
+fn film_of_a_stranger(wish: Wish, frames: std::ops::Range<u32>, frame: impl Fn(Rgb, &Rgb, f64) -> Rgb) {
+    let root = tempfile::tempdir().unwrap();
+    let stage = private_stage(root.path());
+    let mut film = Film::new(&stage, wish);
+    let (room, stranger) = (room(), stranger());
+    film.settle(&frame(room.clone(), &stranger, f64::from(frames.start)));
+    film.pictures.clear();
+    for number in frames {
+        film.show(frame(room.clone(), &stranger, f64::from(number)));
+    }
+    film.hides_the_stranger();
+}
+
+const PLACE: [f64; 2] = [130.0, 50.0];
+
+#[test]
+fn a_stranger_who_fades_into_a_still_picture_is_in_no_picture_of_a_viewer() {
+    film_of_a_stranger(Wish::USUAL, 30..240, |room, stranger, number| with(room, stranger, PLACE, number * FADE));
+}
+
+#[test]
+fn a_stranger_who_fades_in_while_something_moves_elsewhere_is_in_no_picture_of_a_viewer() {
+    let plain = Wish { overlay: false, ..Wish::USUAL };
+    film_of_a_stranger(plain, 30..240, |room, stranger, number| {
+        let room = with(room, stranger, PLACE, number * FADE);
+        with(room, &Rgb::filled(20, 20, [250; 3]), [10.0 + 7.0 * (number % 5.0), 10.0], 1.0)
+    });
+}
+
+#[test]
+fn a_stranger_who_slides_in_by_a_fraction_of_a_pixel_a_frame_is_in_no_picture_of_a_viewer() {
+    film_of_a_stranger(Wish::USUAL, 0..200, |room, stranger, number| {
+        with(room, stranger, [-75.0 + 0.4 * number, 50.0], 1.0)
+    });
+}
+
+#[test]
+fn a_stranger_whom_the_light_shows_and_hides_is_in_no_picture_of_a_viewer() {
+    film_of_a_stranger(Wish::USUAL, 0..120, |room, stranger, number| {
+        let mut rgb = with(room, stranger, PLACE, 1.0);
+        let light = (1.0 - (number / 80.0 * std::f64::consts::TAU).cos()) / 2.0;
+        rgb.data.iter_mut().for_each(|value| *value = (f64::from(*value) * light) as u8);
+        rgb
+    });
+}
+
+#[test]
+fn a_known_person_who_moves_stays_clear_beside_a_stranger_who_fades_in() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("Alice")).unwrap();
+    std::fs::copy(repo("target/pictures/obama2.jpg"), root.path().join("Alice/1.jpg")).unwrap();
+    let stage = private_stage(root.path());
+    let mut film = Film::new(&stage, Wish::USUAL);
+    let (room, alice) = (room(), stranger());
+    let biden = photo("biden.jpg").shrunk(220);
+    let mut sees = |photo: &Rgb| film.detect(&photo.cropped(Rect { x: 0, y: 0, w: SIZE.0, h: 300 }))[0];
+    let face = sees(&biden);
+    let biden = biden.cropped(face.grown(face.w / 2));
+    let frame = |number: f64, share: f64| {
+        let room = with(room.clone(), &alice, [20.0 + 5.0 * (number / 5.0).sin(), 60.0], 1.0);
+        with(room, &biden, [190.0, 60.0], share)
+    };
+    film.settle(&frame(0.0, 0.0));
+    let face = film.last_face();
+    film.pictures.clear();
+    (30..240).for_each(|number| film.show(frame(f64::from(number), f64::from(number) * FADE)));
+    assert_eq!(film.seen_beside(face), [0; 0]);
+    let pictures = std::mem::take(&mut film.pictures);
+    let clear = pictures.iter().filter(|(_, shown)| film.detect(shown).iter().any(|at| at.iou(face) > 0.3)).count();
+    assert!(clear * 10 > pictures.len() * 9, "Alice is clear in {clear} of {}", pictures.len());
+}
