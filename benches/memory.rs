@@ -2,6 +2,7 @@
 //! from these numbers. `cargo bench --profile dev --bench memory` gives the same numbers and builds less. With `-- same
 //! FOLDER...` it looks at the pictures of folders with the CNN, once at the whole of each, scaled to a width of 1280, and
 //! once in tiles, and says which faces only one of the two found.
+#![allow(clippy::expect_used)] // a bench that cannot measure may fail
 
 use namecam::config::{Config, Detector};
 use namecam::pixels::Rgb;

@@ -2,7 +2,7 @@
 
 use crate::cli::FAULT;
 use crate::config::{Config, Origin};
-use crate::encoder::{self, Encoder};
+use crate::encoder;
 use crate::frame::Frame;
 use crate::health::{CAPTURE_HANG, Health, RECOGNITION_HANG};
 use crate::latest::Latest;
@@ -130,7 +130,7 @@ impl Wires {
             roster: Arc::default(),
             health: Arc::clone(&encoder.health),
             stop: Arc::clone(&encoder.stop),
-            tiers: Arc::new(Tiers::new(Encoder::new(encoder))),
+            tiers: Arc::new(Tiers::new(encoder)),
         }
     }
 
@@ -178,6 +178,9 @@ impl Wires {
                 if let Some((_, old)) = self.config.newest() {
                     for key in new.keep_what_needs_a_restart(&old) {
                         log::warn!("{key} has changed: that needs a restart (systemctl restart namecam)");
+                    }
+                    if new.stream.encoder != old.stream.encoder {
+                        log::info!("encoder: {}", new.stream.encoder.as_str());
                     }
                 }
                 if new.recognition.enabled {
@@ -259,7 +262,7 @@ impl Watchdog {
         let hung = [
             ("capture", health.capture_beat.age(), CAPTURE_HANG),
             ("recognition", health.recognition_beat.age(), RECOGNITION_HANG),
-            ("encoder", health.encoder_beat.age(), ENCODER_HANG),
+            ("encoder", health.encoding.age(), ENCODER_HANG),
         ];
         if let Some((stage, age, _)) = hung.into_iter().find(|(_, age, limit)| age > limit) {
             log::error!("{stage} has hung for {} s: the watchdog is not fed", age.as_secs());

@@ -1,7 +1,7 @@
 //! What the camera gives ([`Frame`]) and what viewers get ([`Jpeg`]).
 
 use crate::pixels::{Format, Luma, Raw, Rgb, Turn};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// When something happened, on the two clocks that matter.
@@ -50,41 +50,29 @@ pub struct Frame {
     pub bytes: Arc<Vec<u8>>,
     /// How it must be turned to stand upright.
     pub turn: Turn,
-    rgb: Mutex<Option<Result<Arc<Rgb>, String>>>,
+    rgb: OnceLock<Result<Arc<Rgb>, String>>,
 }
 
 impl Frame {
     /// A frame of `format` with `width` x `height` pixels.
     pub fn new(seq: u64, captured_at: Moment, format: &'static Format, picture: Raw<Vec<u8>>, turn: Turn) -> Frame {
         let Raw { bytes, width, height, stride } = picture;
-        let (published_at, bytes, rgb) = (Instant::now(), Arc::new(bytes), Mutex::new(None));
+        let (published_at, bytes, rgb) = (Instant::now(), Arc::new(bytes), OnceLock::new());
         Frame { seq, captured_at, published_at, format, width, height, stride, bytes, turn, rgb }
     }
 
-    /// The picture as upright RGB. Decoded at most once, by whoever asks first; the others share it.
-    pub fn rgb(&self) -> Result<Arc<Rgb>, String> {
-        self.slot().get_or_insert_with(|| self.decode()).clone()
-    }
-
-    /// Lends the same picture to be drawn on, without a copy where nobody has it now; where somebody has, the copy is made
-    /// on `canvas`. Whoever asks for it meanwhile waits, so `draw` must be quick, and leave the picture as it was.
+    /// The picture as upright RGB. It is decoded at most once, by whoever asks first; who asks meanwhile waits for the
+    /// decoder, and for nothing else. All share the one picture, and nobody can change it.
     ///
     /// # Errors
-    /// As [`Frame::rgb`].
-    pub fn lend<T>(&self, canvas: &mut Rgb, draw: impl FnOnce(&mut Rgb) -> T) -> Result<T, String> {
-        let mut slot = self.slot();
-        let rgb = slot.get_or_insert_with(|| self.decode()).as_mut().map_err(|error| error.clone())?;
-        if let Some(rgb) = Arc::get_mut(rgb) {
-            return Ok(draw(rgb));
-        }
-        let rgb = Arc::clone(rgb);
-        drop(slot);
-        rgb.shrink_into(0, canvas);
-        Ok(draw(canvas))
+    /// Says what is wrong with the frame.
+    pub fn rgb(&self) -> Result<Arc<Rgb>, String> {
+        self.rgb.get_or_init(|| self.decode()).clone()
     }
 
-    fn slot(&self) -> MutexGuard<'_, Option<Result<Arc<Rgb>, String>>> {
-        self.rgb.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The same frame without the decoded picture: to be compared with later ones at the cost of its bytes alone.
+    pub fn undecoded(&self) -> Frame {
+        Frame { bytes: Arc::clone(&self.bytes), rgb: OnceLock::new(), ..*self }
     }
 
     fn decode(&self) -> Result<Arc<Rgb>, String> {
@@ -210,22 +198,26 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_is_lent_itself_or_a_copy_of_it_while_somebody_has_it() {
+    fn a_frame_is_decoded_once_for_all_who_ask_and_what_is_wrong_with_it_is_told_to_each() {
         let grey = |bytes| {
             let raw = Raw { bytes, width: 4, height: 2, stride: 4 };
             Frame::new(1, Moment::now(), Format::by_fourcc(b"GREY").unwrap(), raw, Turn::default())
         };
-        let (frame, mut canvas) = (grey((1..=8).collect()), Rgb::filled(1, 1, [9; 3]));
-        let mut lent = |frame: &Frame| frame.lend(&mut canvas, |rgb| (rgb.data.as_ptr(), rgb.clone()));
-        let first = lent(&frame).unwrap();
-        let held = frame.rgb().unwrap();
-        assert_eq!((first.0, &first.1), (held.data.as_ptr(), &*held));
-        let copy = lent(&frame).unwrap();
-        assert!(copy.0 != held.data.as_ptr() && copy.1 == *held);
-        drop(held);
-        assert_eq!(lent(&frame).unwrap().0, first.0);
-        let why = lent(&grey(vec![0; 3])).unwrap_err();
-        assert!(why.contains("needs 8 bytes"), "{why}");
+        let frame = grey((1..=8).collect());
+        let pictures: Vec<Arc<Rgb>> = std::thread::scope(|scope| {
+            let asked: Vec<_> = (0..4).map(|_| scope.spawn(|| frame.rgb().unwrap())).collect();
+            asked.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(pictures.iter().all(|picture| Arc::ptr_eq(picture, &pictures[0])));
+        assert_eq!(pictures[0].pixel(3, 1), [8; 3]);
+        let kept = frame.undecoded();
+        assert!(kept.shows_the_same(&frame) && Arc::ptr_eq(&kept.bytes, &frame.bytes));
+        assert!(!Arc::ptr_eq(&kept.rgb().unwrap(), &pictures[0]), "it holds no decoded picture of the frame");
+        let short = grey(vec![0; 3]);
+        for _ in 0..2 {
+            let why = short.rgb().unwrap_err();
+            assert!(why.contains("needs 8 bytes"), "{why}");
+        }
     }
 
     #[test]

@@ -86,23 +86,16 @@ impl Rate {
     }
 }
 
-/// Shows that a loop goes round. A beat that stays away too long is a hang, unless it rests.
+/// Shows that a loop goes round. A beat that stays away too long is a hang.
 #[derive(Debug)]
 pub struct Heartbeat {
     born: Instant,
     millis: AtomicU64,
 }
 
-/// In place of a time.
-const RESTING: u64 = u64::MAX;
-
 impl Heartbeat {
     fn new(born: Instant) -> Heartbeat {
         Heartbeat { born, millis: AtomicU64::new(0) }
-    }
-
-    fn resting(born: Instant) -> Heartbeat {
-        Heartbeat { born, millis: AtomicU64::new(RESTING) }
     }
 
     /// The loop has gone round.
@@ -110,14 +103,42 @@ impl Heartbeat {
         self.millis.store(self.born.elapsed().as_millis() as u64, Relaxed);
     }
 
-    /// Nothing is to be done until the next beat.
-    pub fn rest(&self) {
-        self.millis.store(RESTING, Relaxed);
-    }
-
-    /// How long ago it beat last; 0 at rest.
+    /// How long ago it beat last.
     pub fn age(&self) -> Duration {
         self.born.elapsed().saturating_sub(Duration::from_millis(self.millis.load(Relaxed)))
+    }
+}
+
+/// What several threads are at, and since when.
+#[derive(Debug, Default)]
+pub struct Ongoing(Mutex<Vec<Instant>>);
+
+/// A piece of work, which ends on drop.
+pub struct Begun<'a> {
+    ongoing: &'a Ongoing,
+    at: Instant,
+}
+
+impl Ongoing {
+    /// A piece of work begins.
+    pub fn begin(&self) -> Begun<'_> {
+        let at = Instant::now();
+        lock(&self.0).push(at);
+        Begun { ongoing: self, at }
+    }
+
+    /// How long the oldest one has taken so far; 0 when there is none.
+    pub fn age(&self) -> Duration {
+        lock(&self.0).iter().min().map_or(Duration::ZERO, Instant::elapsed)
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        let mut all = lock(&self.ongoing.0);
+        if let Some(place) = all.iter().position(|at| *at == self.at) {
+            all.swap_remove(place);
+        }
     }
 }
 
@@ -212,8 +233,8 @@ pub struct Health {
     pub capture_beat: Heartbeat,
     /// The recognition loop.
     pub recognition_beat: Heartbeat,
-    /// The encoder loop.
-    pub encoder_beat: Heartbeat,
+    /// Pictures that are being made now.
+    pub encoding: Ongoing,
     /// The HTTP loop.
     pub http_beat: Heartbeat,
     /// What went wrong.
@@ -263,7 +284,7 @@ impl Default for Health {
             ages: Ages::new(started),
             capture_beat: beat(),
             recognition_beat: beat(),
-            encoder_beat: Heartbeat::resting(started),
+            encoding: Ongoing::default(),
             http_beat: beat(),
             faults: Faults::default(),
         }
@@ -415,6 +436,20 @@ mod tests {
         assert!((rate.at(at(1000), 1) - 30.0).abs() < 0.1);
         assert!((rate.at(at(1500), 0) - 30.0).abs() < 0.1);
         assert_eq!(rate.at(at(5000), 0), 0.0);
+    }
+
+    #[test]
+    fn of_several_pieces_of_work_the_oldest_counts_however_many_others_end() {
+        let ongoing = Ongoing::default();
+        assert!(ongoing.age().is_zero());
+        let oldest = ongoing.begin();
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(2));
+            drop(ongoing.begin());
+        }
+        assert!(ongoing.age() >= Duration::from_millis(6));
+        drop(oldest);
+        assert!(ongoing.age().is_zero());
     }
 
     #[test]

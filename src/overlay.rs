@@ -6,7 +6,6 @@
 mod away;
 mod bitmap;
 mod fonts;
-mod under;
 
 pub use away::Away;
 
@@ -14,7 +13,6 @@ use crate::config::{self, UnknownFaces};
 use crate::pixels::Rgb;
 use crate::sighting::{Rect, Sighting, State};
 use fonts::{Fonts, Glyph};
-use under::Under;
 
 /// No more characters of a name are looked at; no picture is wide enough for them.
 const MAX_NAME: usize = 512;
@@ -23,23 +21,29 @@ const MOSAIC: i64 = 8;
 /// How far the mosaic reaches beyond the face on each side, as a share of it: chin, brow and ears are not in the box.
 const MOSAIC_MARGIN: f64 = 0.2;
 
-/// Draws what `[overlay]` asks for. Holds the fonts and the glyphs that were drawn lately.
+/// Draws what `[overlay]` asks for. Holds the fonts, which its clones share, and the glyphs that it drew lately.
+#[derive(Clone)]
 pub struct Painter {
     config: config::Overlay,
     fonts: Fonts,
-    under: Under,
 }
 
 impl Painter {
     /// A painter for this `[overlay]`. A font that cannot be read is told in the log; the system's are taken instead.
     pub fn new(config: &config::Overlay) -> Painter {
         let fonts = Fonts::of_system(config.font.as_deref());
-        Painter { config: config.clone(), fonts, under: Under::default() }
+        Painter { config: config.clone(), fonts }
     }
 
     /// The section that it was made for.
     pub fn config(&self) -> &config::Overlay {
         &self.config
+    }
+
+    /// True when both draw with the same fonts, read once.
+    #[cfg(test)]
+    pub(crate) fn shares_fonts_with(&self, other: &Painter) -> bool {
+        std::sync::Arc::ptr_eq(&self.fonts.files, &other.fonts.files)
     }
 
     /// True when this face changes the picture.
@@ -58,7 +62,6 @@ impl Painter {
 
     /// Draws `faces` into the picture, which is `scale` times as large as the frame that they were seen on.
     pub fn draw(&mut self, rgb: &mut Rgb, faces: &[Sighting], scale: f64) {
-        self.under.clear();
         for face in faces.iter().filter(|face| self.blurs(face)) {
             pixelate(rgb, face.rect.scaled(scale));
         }
@@ -72,7 +75,6 @@ impl Painter {
         // All boxes come before the first label, so that none runs through a name.
         for face in &faces {
             for side in sides(face.rect.scaled(scale), style.line) {
-                self.under.keep(rgb, side);
                 side.fill(rgb, self.config.box_color);
             }
         }
@@ -85,17 +87,11 @@ impl Painter {
             labels.push(label);
         }
         for (area, text) in labels.iter().rev() {
-            self.under.keep(rgb, *area);
             area.fill(rgb, self.config.box_color);
             let base = area.top + (style.label - i64::from(style.px)) / 2 + base_line(style.px);
             let color = self.config.text_color;
             self.put(rgb, *area, Pen { x: area.left + style.padding, base, px: style.px, color }, text);
         }
-    }
-
-    /// Takes boxes and labels of the last [`Painter::draw`] off its picture again. What was blurred stays so.
-    pub fn take_off(&mut self, rgb: &mut Rgb) {
-        self.under.put_back(rgb);
     }
 
     /// The label of a face and where it is: above the box, else at its top, below it or at its bottom, where there is room

@@ -278,9 +278,9 @@ fn connect(to: SocketAddr, timeout: Duration, own_question: &Mutex<Option<Socket
     let fd = check(unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
     // SAFETY: `fd` is a socket that was opened just now and that nobody else owns.
     let stream = unsafe { TcpStream::from_raw_fd(fd) };
-    // SAFETY: the raw address lives through the call, and its length is its own.
     let mut own = to;
     own.set_port(0);
+    // SAFETY: the raw address lives through the call, and its length is its own.
     let bound = with_raw(own, |raw, len| check(unsafe { libc::bind(fd, raw, len) }));
     // When no port is free for it alone, connect chooses one, and the question is a connection like any other.
     if bound.is_ok() {

@@ -1,18 +1,15 @@
-//! [`Tiers`]: who wants pictures, and of which kind. While nobody does, nothing is decoded and nothing encoded; those who
-//! want the same share every picture.
-//!
-//! Whoever waits for a picture makes it, when nobody is at it already: one viewer needs no other thread, and of several the
-//! first makes what all of them get. She has let go of it before she writes to her client, so that a slow one holds up
-//! nobody: the next who comes back takes her place.
+//! [`Tiers`]: who wants pictures of the stream, and in which renditions. While nobody does, nothing is decoded and nothing
+//! encoded; those who want the same share every picture.
 
-use crate::frame::Jpeg;
+use crate::encoder::{Rendition, Stage};
 use crate::health::lock;
 use crate::shares::{self, Client, Place, Refusal, Shares};
 use std::cmp::Reverse;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+
+pub use crate::encoder::Wish;
 
 /// Kinds of picture beside the usual one that are made at a time: each is encoded by itself.
 pub const MAX_SPECIAL: usize = 4;
@@ -23,154 +20,16 @@ pub const MAX_WIDTH: u32 = 8192;
 /// The most pictures a second that can be asked for.
 pub const MAX_FPS: u32 = 240;
 
-/// What somebody wants to see. The usual: everything as the config says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wish {
-    /// False: without boxes and names. What is blurred stays blurred.
-    pub overlay: bool,
-    /// No wider than that, in pixels; 0: as the config says.
-    pub width: u32,
-    /// No more pictures a second than that; 0: as the config says.
-    pub fps: u32,
-}
-
-impl Wish {
-    /// Everything as the config says.
-    pub const USUAL: Wish = Wish { overlay: true, width: 0, fps: 0 };
-}
-
-/// The encoder, as those see it who want pictures.
-pub trait Maker: Send + Sync {
-    /// Pictures of one kind, from now on.
-    fn pictures(&self, wish: Wish) -> Box<dyn Pictures>;
-}
-
-/// Pictures of one kind, one after the other.
-pub trait Pictures: Send {
-    /// Makes a picture of what is newer than the last one; waits for it no longer than `patience`.
-    fn next(&mut self, patience: Duration) -> Option<Arc<Jpeg>>;
-}
-
-/// One kind of picture, and the newest one of it.
-pub struct Tier {
-    /// What these pictures are.
-    pub wish: Wish,
-    maker: Arc<dyn Maker>,
-    newest: Mutex<Newest>,
-    changed: Condvar,
-    /// How many want them. Written under the lock of the table only.
-    seats: AtomicUsize,
-}
-
-#[derive(Default)]
-struct Newest {
-    /// Counts the pictures.
-    version: u64,
-    jpeg: Option<Arc<Jpeg>>,
-    /// Taken by whoever makes the next one.
-    pictures: Option<Box<dyn Pictures>>,
-    /// True while somebody does.
-    in_work: bool,
-    /// How many wait for her.
-    waiting: usize,
-}
-
-impl Tier {
-    fn new(wish: Wish, maker: &Arc<dyn Maker>) -> Arc<Tier> {
-        let (maker, newest) = (Arc::clone(maker), Mutex::default());
-        Arc::new(Tier { wish, maker, newest, changed: Condvar::new(), seats: AtomicUsize::new(0) })
-    }
-
-    /// How many want its pictures.
-    pub fn seats(&self) -> usize {
-        self.seats.load(Relaxed)
-    }
-
-    /// The newest picture, if there has been one, and its counter (from 1).
-    pub fn newest(&self) -> Option<(u64, Arc<Jpeg>)> {
-        let newest = lock(&self.newest);
-        newest.jpeg.clone().map(|jpeg| (newest.version, jpeg))
-    }
-
-    /// A picture newer than the one with counter `seen` (0: any), made here or by somebody else; waits for it for
-    /// `timeout` at most, and as long as it takes to make it.
-    pub fn next(&self, seen: u64, timeout: Duration) -> Option<(u64, Arc<Jpeg>)> {
-        let deadline = Instant::now() + timeout;
-        let mut newest = lock(&self.newest);
-        loop {
-            if newest.version > seen {
-                return newest.jpeg.clone().map(|jpeg| (newest.version, jpeg));
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
-            if newest.in_work {
-                newest = self.wait(newest, left);
-                continue;
-            }
-            let made = self.make(newest, left);
-            if made.is_some() {
-                return made;
-            }
-            newest = lock(&self.newest);
-        }
-    }
-
-    fn wait<'a>(&self, mut newest: MutexGuard<'a, Newest>, timeout: Duration) -> MutexGuard<'a, Newest> {
-        newest.waiting += 1;
-        let mut newest = self.changed.wait_timeout(newest, timeout).unwrap_or_else(PoisonError::into_inner).0;
-        newest.waiting -= 1;
-        newest
-    }
-
-    /// Makes the next picture, outside the lock. Those who wait get it; without one, the first of them tries in her turn.
-    fn make(&self, mut newest: MutexGuard<'_, Newest>, patience: Duration) -> Option<(u64, Arc<Jpeg>)> {
-        newest.in_work = true;
-        let pictures = newest.pictures.take();
-        drop(newest);
-        let mut pictures = pictures.unwrap_or_else(|| self.maker.pictures(self.wish));
-        let jpeg = pictures.next(patience);
-        let mut newest = lock(&self.newest);
-        (newest.in_work, newest.pictures) = (false, Some(pictures));
-        let old = jpeg.as_ref().and_then(|jpeg| newest.put(jpeg));
-        let (version, waiting) = (newest.version, newest.waiting);
-        drop(newest);
-        if waiting > 0 {
-            self.changed.notify_all();
-        }
-        // What may be hundreds of kilobytes is freed outside the lock, and after the others are on their way.
-        drop(old);
-        jpeg.map(|jpeg| (version, jpeg))
-    }
-
-    /// Shows viewers a picture that somebody else made.
-    #[cfg(test)]
-    pub(crate) fn publish(&self, jpeg: &Arc<Jpeg>) {
-        lock(&self.newest).put(jpeg);
-        self.changed.notify_all();
-    }
-}
-
-impl Newest {
-    /// Returns the picture that was the newest so far.
-    fn put(&mut self, jpeg: &Arc<Jpeg>) -> Option<Arc<Jpeg>> {
-        self.version += 1;
-        self.jpeg.replace(Arc::clone(jpeg))
-    }
-}
-
 /// Every kind of picture that somebody wants.
 pub struct Tiers {
-    maker: Arc<dyn Maker>,
-    usual: Arc<Tier>,
+    usual: Arc<Rendition>,
     special: Mutex<Vec<Kind>>,
     viewers: Shares,
 }
 
 /// A kind beside the usual one. It is never without a client: it goes with its last one.
 struct Kind {
-    tier: Arc<Tier>,
+    tier: Arc<Rendition>,
     /// The client of each seat, in the order they came. The first one holds the place of the kind.
     clients: Vec<Client>,
 }
@@ -186,10 +45,22 @@ pub enum Full {
 
 impl Tiers {
     /// Nobody wants any yet.
-    pub fn new(maker: impl Maker + 'static) -> Tiers {
-        let maker: Arc<dyn Maker> = Arc::new(maker);
-        let usual = Tier::new(Wish::USUAL, &maker);
-        Tiers { maker, usual, special: Mutex::default(), viewers: Shares::default() }
+    pub fn new(stage: Stage) -> Tiers {
+        Tiers { usual: Rendition::usual(stage), special: Mutex::default(), viewers: Shares::default() }
+    }
+
+    /// Makes no pictures, for want of a config: tests publish theirs.
+    #[cfg(test)]
+    pub(crate) fn idle() -> Tiers {
+        let stage = Stage {
+            config: Arc::default(),
+            frames: Arc::default(),
+            sightings: Arc::default(),
+            health: Arc::default(),
+            stop: Arc::default(),
+        };
+        stage.health.camera_is_online("test", "MJPG", 4, 4);
+        Tiers::new(stage)
     }
 
     /// Wants pictures as `asked` for as long as the seat is kept; [the nearest](nearest) that are made when `client` may
@@ -220,7 +91,7 @@ impl Tiers {
             Arc::clone(&self.usual)
         } else {
             let at = special.iter().position(|kind| kind.tier.wish == wish).unwrap_or_else(|| {
-                special.push(Kind { tier: Tier::new(wish, &self.maker), clients: Vec::new() });
+                special.push(Kind { tier: self.usual.another(wish), clients: Vec::new() });
                 special.len() - 1
             });
             special[at].clients.push(client.clone());
@@ -244,7 +115,7 @@ impl Tiers {
     }
 
     /// The kinds that somebody wants now, the usual one first.
-    pub fn wanted(&self) -> Vec<Arc<Tier>> {
+    pub fn wanted(&self) -> Vec<Arc<Rendition>> {
         let special = lock(&self.special);
         let all = std::iter::once(&self.usual).chain(special.iter().map(|kind| &kind.tier));
         all.filter(|tier| tier.seats() > 0).map(Arc::clone).collect()
@@ -252,7 +123,7 @@ impl Tiers {
 
     /// The kind that is as the config says.
     #[cfg(test)]
-    pub(crate) fn usual(&self) -> &Tier {
+    pub(crate) fn usual(&self) -> &Rendition {
         &self.usual
     }
 }
@@ -272,16 +143,16 @@ pub fn nearest(asked: Wish, made: impl Iterator<Item = Wish>) -> Option<Wish> {
 /// Somebody wants pictures, see [`Tiers::seat_for`].
 pub struct Seat<'a> {
     tiers: &'a Tiers,
-    tier: Arc<Tier>,
+    tier: Arc<Rendition>,
     client: Client,
     /// Held until the seat is dropped.
     _viewer: Option<Place>,
 }
 
 impl Deref for Seat<'_> {
-    type Target = Tier;
+    type Target = Rendition;
 
-    fn deref(&self) -> &Tier {
+    fn deref(&self) -> &Rendition {
         &self.tier
     }
 }
@@ -289,18 +160,19 @@ impl Deref for Seat<'_> {
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         let mut special = lock(&self.tiers.special);
-        if self.tier.seats.fetch_sub(1, Relaxed) == 1 {
-            // The frame that the last picture was made of goes with those who wanted it.
-            drop(lock(&self.tier.newest).pictures.take());
-        }
+        let is_last = self.tier.seats.fetch_sub(1, Relaxed) == 1;
         if let Some(kind) = special.iter_mut().find(|kind| Arc::ptr_eq(&kind.tier, &self.tier)) {
             // The newest of the client's own, so that it holds the kind as long as it has a seat.
             let own = kind.clients.iter().rposition(|client| *client == self.client);
             own.map(|at| kind.clients.remove(at));
         }
         special.retain(|kind| !kind.clients.is_empty());
+        let encoder = is_last.then(|| self.tier.take_encoder());
+        drop(special);
+        // Megabytes, which are freed outside the lock.
+        drop(encoder);
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -11,6 +11,8 @@ FPS = 30
 OVERLAY = ["recognition.interval_ms=1000"]
 PLAIN = ["recognition.enabled=no"]
 SIZES = ("640x480", "1280x720")
+# Renditions side by side: the usual one first.
+RENDITIONS = ("", "?width=1024", "?width=640", "?width=320")
 
 
 def floor(*words):
@@ -49,22 +51,22 @@ class Drain(threading.Thread):
             pass
 
 
-def ask(address, receive_buffer=None):
+def ask(address, receive_buffer=None, wish=""):
     host, port = address.rsplit(":", 1)
     connection = socket.socket()
     if receive_buffer:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     connection.connect((host, int(port)))
-    connection.sendall(b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    connection.sendall(f"GET /video_feed{wish} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     return connection
 
 
 class Viewer(threading.Thread):
     """Reads parts, their heads only, and notes how old each is when its last byte has come. `rate`: bytes a second."""
 
-    def __init__(self, address, rate=None, receive_buffer=None):
+    def __init__(self, address, rate=None, receive_buffer=None, wish=""):
         super().__init__(daemon=True)
-        self.socket, self.rate, self.ages_ms, self.bytes = ask(address, receive_buffer), rate, [], 0
+        self.socket, self.rate, self.ages_ms, self.bytes = ask(address, receive_buffer, wish), rate, [], 0
         self.scratch, self.begun = bytearray(1 << 20), time.monotonic()
         self.start()
 
@@ -196,6 +198,29 @@ def old(start, clip, seconds, stalled):
         namecam.close()
 
 
+def side_by_side(start, clip, seconds, fps):
+    """One viewer for each of RENDITIONS, and a camera of so many frames a second; more than can be encoded shows whether
+    renditions use more than one core."""
+    player = f"ffmpeg -loglevel error -re -stream_loop -1 -f mjpeg -framerate {fps} -i {clip} -c copy -f mjpeg -"
+    namecam = start(clip, OVERLAY, player=player)
+    try:
+        settle(namecam, True)
+        crowd = [Viewer(namecam.address, wish=wish) for wish in RENDITIONS]
+        time.sleep(2)
+        before, counts, at = cpu_ms(namecam), [len(v.ages_ms) for v in crowd], time.monotonic()
+        time.sleep(seconds)
+        after, dt = cpu_ms(namecam), time.monotonic() - at
+        ages = [v.ages_ms[n:] for v, n in zip(crowd, counts)]
+        spent = sum(after[name] - before.get(name, 0) for name in after if name != "recognition")
+        for viewer in crowd:
+            viewer.close()
+        shown = sum(len(some) for some in ages)
+        return {"fps": [round(len(some) / dt, 1) for some in ages], "cores": round(spent / dt / 1000, 3), "ms_a_picture": round(spent / shown, 3),
+                "usual_age_ms": figures(ages[0]), "peak_mb": round(namecam.peak_mb(), 1)}
+    finally:
+        namecam.close()
+
+
 def slow(start, clip, rate, receive_buffer, seconds):
     """How old pictures are that a reader gets who takes so many bytes a second."""
     namecam = start(clip, OVERLAY)
@@ -269,6 +294,8 @@ def rows(start, clips, seconds, frames, people):
     yield from crowds(start, large, seconds)
     for stalled in (0, 8):
         yield f"age, {SIZES[-1]}, overlay, {stalled} stalled", old(start, large, seconds, stalled)
+    for fps in (FPS, 4 * FPS):
+        yield f"{SIZES[-1]}, {fps} fps, {len(RENDITIONS)} renditions at once", side_by_side(start, clips[SIZES[-1]], seconds, fps)
     for rate in (500, 1000, 2000):
         for receive_buffer in (16 << 10, None):
             what = f"slow reader, {rate} KB/s, buffer {receive_buffer or 'as it comes'}"

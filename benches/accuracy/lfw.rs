@@ -18,7 +18,7 @@ pub fn describe(folders: &[PathBuf], models: &ModelFiles, file: &Path) -> anyhow
         return read_descriptors(file, &models.sha256);
     }
     set_blas_threads(1);
-    let mut engine = Dlib::open(models)?;
+    let mut engine = Dlib::open(models, u64::MAX)?;
     let mut people: Vec<Person> = Vec::new();
     let (mut done, mut faceless) = (0, 0);
     for (name, path) in pictures(folders)? {

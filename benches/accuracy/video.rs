@@ -107,7 +107,8 @@ pub fn look_at_all(
             let interval = Duration::from_millis(u64::from(config.recognition.interval_ms));
             let (width, height) = (rgb.width, rgb.height);
             let veils = Vec::new();
-            let sightings = Sightings { frame: seq as u64, captured_at, took, interval, width, height, faces, veils };
+            let sightings =
+                Sightings { frame: seq as u64, captured_at, took, interval, width, height, faces, veils, looked: None };
             if std::env::var_os("VERBOSE").is_some() {
                 for face in &sightings.faces {
                     let (name, why) = (face.name.as_deref().unwrap_or("-"), &face.evidence.reason);

@@ -1,4 +1,5 @@
 mod kinds;
+mod side_by_side;
 
 use super::*;
 use crate::config::UnknownFaces;
@@ -14,9 +15,8 @@ use std::thread;
 const SIZE: (u32, u32) = (320, 240);
 const GREY: [u8; 3] = [120; 3];
 
-/// An encoder with those who want its pictures.
+/// Renditions with those who want them.
 struct Rig {
-    stage: Arc<Stage>,
     tiers: Tiers,
 }
 
@@ -24,7 +24,7 @@ impl Deref for Rig {
     type Target = Stage;
 
     fn deref(&self) -> &Stage {
-        &self.stage
+        &self.tiers.usual().shared.stage
     }
 }
 
@@ -49,8 +49,7 @@ fn rig(change: impl FnOnce(&mut Config)) -> Rig {
         stop: Arc::default(),
     };
     stage.health.camera_is_online("test", "MJPG", SIZE.0, SIZE.1);
-    let encoder = Encoder::new(stage);
-    Rig { stage: Arc::clone(&encoder.stage), tiers: Tiers::new(encoder) }
+    Rig { tiers: Tiers::new(stage) }
 }
 
 /// The same with somebody who watches, for ever.
@@ -407,11 +406,15 @@ fn nothing_is_kept_while_nobody_watches_and_the_first_viewer_gets_the_newest_fra
     stage.frames.publish(Arc::clone(&frame));
     let seat = stage.tiers.seat(Wish::USUAL).unwrap();
     assert!(seat.next(0, Duration::from_secs(5)).is_some());
-    assert!(stage.health.encoder_beat.age().is_zero(), "at rest");
+    assert!(stage.health.encoding.age().is_zero(), "at rest");
     stage.frames.publish(grey_frame(2));
-    assert_eq!(Arc::strong_count(&frame), 2, "to be compared with the next one");
+    assert_eq!(
+        (Arc::strong_count(&frame), Arc::strong_count(&frame.bytes)),
+        (1, 2),
+        "its bytes are compared with the next one"
+    );
     drop(seat);
-    assert_eq!((Arc::strong_count(&frame), stage.health.encoded.get()), (1, 1));
+    assert_eq!((Arc::strong_count(&frame.bytes), stage.health.encoded.get()), (1, 1));
 }
 
 #[test]

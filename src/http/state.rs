@@ -258,7 +258,7 @@ fn heartbeats(page: &mut Metrics, health: &Health) {
     let samples = [
         (&[("loop", "capture")][..], age(&health.capture_beat)),
         (&[("loop", "recognition")][..], age(&health.recognition_beat)),
-        (&[("loop", "encoder")][..], age(&health.encoder_beat)),
+        (&[("loop", "encoder")][..], health.encoding.age().as_secs_f64()),
         (&[("loop", "http")][..], age(&health.http_beat)),
     ];
     page.labelled("heartbeat_age_seconds", "how long ago each loop went round", "gauge", &samples);

@@ -71,11 +71,8 @@ impl Compressor {
         }
     }
 
-    /// Takes another library, which the log is told, and quality for the pictures that follow.
+    /// Takes another library and quality for the pictures that follow.
     pub fn set(&mut self, codec: Codec, quality: u32) {
-        if self.codec != codec {
-            log::info!("encoder: {}", codec.as_str());
-        }
         (self.codec, self.quality) = (codec, quality);
     }
 

@@ -3,11 +3,10 @@
 use super::bitmap;
 use ab_glyph::{Font, FontRef, Glyph as AtPoint, GlyphId, OutlinedGlyph, PxScaleFactor, point};
 use memmap2::Mmap;
-use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Where systems keep fonts; `~/.fonts` comes on top.
 const FOLDERS: &[&str] = &["/usr/share/fonts", "/usr/local/share/fonts"];
@@ -62,16 +61,17 @@ pub(super) struct Glyph {
     pub(super) missing: bool,
 }
 
-/// The fonts in the order in which they are asked, and the glyphs that were drawn lately.
+/// The fonts in the order in which they are asked, and the glyphs that were drawn lately. Clones share the files.
+#[derive(Clone)]
 pub(super) struct Fonts {
-    files: Vec<FontFile>,
+    pub(super) files: Arc<[FontFile]>,
     glyphs: HashMap<(char, u16), Arc<Glyph>>,
 }
 
-struct FontFile {
+pub(super) struct FontFile {
     path: PathBuf,
     /// Mapped when it is first asked for; `None`: it cannot be.
-    map: OnceCell<Option<Mmap>>,
+    map: OnceLock<Option<Mmap>>,
 }
 
 impl Fonts {
@@ -100,7 +100,7 @@ impl Fonts {
                 log::warn!("[overlay] font = {}: not a font that can be read; the system's are used", path.display());
             }
         }
-        Fonts { files, glyphs: HashMap::new() }
+        Fonts { files: files.into(), glyphs: HashMap::new() }
     }
 
     /// The glyph of `c` for text of `px` pixels an em.
@@ -120,7 +120,7 @@ impl Fonts {
 
 impl FontFile {
     fn at(path: PathBuf) -> FontFile {
-        FontFile { path, map: OnceCell::new() }
+        FontFile { path, map: OnceLock::new() }
     }
 
     /// Every font in the file. Parsing reads the table of contents only, so it is done anew each time.

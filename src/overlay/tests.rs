@@ -13,7 +13,7 @@ fn painter(change: impl FnOnce(&mut config::Overlay)) -> Painter {
 
 fn without_fonts() -> Painter {
     let config = config::Config::defaults(Path::new("/")).overlay;
-    Painter { config, fonts: Fonts::in_folders(None, &[]), under: Under::default() }
+    Painter { config, fonts: Fonts::in_folders(None, &[]) }
 }
 
 fn face(name: Option<&str>, rect: [i32; 4]) -> Sighting {
@@ -269,22 +269,6 @@ fn hostile_names_stay_in_the_picture_and_never_reorder() {
 fn a_long_name_is_cut_and_keeps_its_distance() {
     let text = painter(|_| ()).caption(&face(Some(&"Wolfeschlegel".repeat(9)), [0; 4]), 16, 620);
     assert!(text.starts_with("Wolfeschlegel") && text.ends_with("… dist:0.412"), "{text}");
-}
-
-#[test]
-fn what_was_drawn_is_taken_off_to_the_byte_wherever_it_is_and_whatever_lies_over_it() {
-    let before = noisy(640, 480);
-    let (mut rgb, mut painter) = (before.clone(), painter(|_| ()));
-    let faces = [[200, 150, 100, 120], [230, 160, 100, 120], [590, 20, 80, 80], [-30, 440, 90, 90], [0, 0, 640, 480]];
-    let faces: Vec<Sighting> = faces.into_iter().map(|rect| face(Some("Alice"), rect)).collect();
-    for some in [&faces[..], &faces[2..3], &[]] {
-        painter.draw(&mut rgb, some, 1.0);
-        assert_eq!(rgb == before, some.is_empty());
-        painter.take_off(&mut rgb);
-        assert!(rgb == before, "something is left of {} faces", some.len());
-        painter.take_off(&mut rgb);
-        assert!(rgb == before, "nothing is taken off twice");
-    }
 }
 
 #[test]

@@ -1,48 +1,41 @@
 use super::*;
-use crate::frame::Moment;
+use crate::config::Config;
+use crate::frame::{Frame, Jpeg, Moment};
+use crate::latest::Latest;
+use crate::pixels::{Format, Raw, Turn};
 use crate::shares::tests::at;
-use std::sync::atomic::AtomicU64;
+use crate::stop::Stop;
+use std::path::Path;
 use std::thread;
+use std::time::{Duration, Instant};
 
 const SMALL: Wish = Wish { width: 320, ..Wish::USUAL };
 const LONG: Duration = Duration::from_secs(10);
 
-/// Makes no pictures: tests publish theirs.
-pub(crate) struct Idle;
-
-impl Maker for Idle {
-    fn pictures(&self, _: Wish) -> Box<dyn Pictures> {
-        Box::new(Idle)
-    }
+/// A camera whose pictures are passed on as they are: numbers.
+struct Camera {
+    frames: Arc<Latest<Frame>>,
+    stop: Arc<Stop>,
 }
 
-impl Pictures for Idle {
-    fn next(&mut self, patience: Duration) -> Option<Arc<Jpeg>> {
-        thread::sleep(patience.min(Duration::from_millis(5)));
-        None
+impl Camera {
+    fn new() -> (Camera, Tiers) {
+        let camera = Camera { frames: Arc::default(), stop: Arc::default() };
+        let stage = Stage {
+            config: Arc::new(Latest::with(Config::defaults(Path::new("/")))),
+            frames: Arc::clone(&camera.frames),
+            sightings: Arc::default(),
+            health: Arc::default(),
+            stop: Arc::clone(&camera.stop),
+        };
+        stage.health.camera_is_online("test", "MJPG", 4, 4);
+        (camera, Tiers::new(stage))
     }
-}
 
-/// Makes a picture every 10 ms, and counts who makes some at the same time and how many there are.
-#[derive(Clone, Default)]
-struct Clock(Arc<(AtomicU64, AtomicU64, AtomicU64)>);
-
-impl Maker for Clock {
-    fn pictures(&self, _: Wish) -> Box<dyn Pictures> {
-        self.0.2.fetch_add(1, Relaxed);
-        Box::new(self.clone())
-    }
-}
-
-impl Pictures for Clock {
-    fn next(&mut self, _: Duration) -> Option<Arc<Jpeg>> {
-        assert_eq!(self.0.0.fetch_add(1, Relaxed), 0, "one makes pictures at a time");
-        thread::sleep(Duration::from_millis(10));
-        self.0.0.fetch_sub(1, Relaxed);
-        let number = self.0.1.fetch_add(1, Relaxed) + 1;
-        // Now and then there is none, and somebody else must take over.
-        (!number.is_multiple_of(3))
-            .then(|| Arc::new(Jpeg::new(Arc::new(number.to_le_bytes().to_vec()), Moment::now(), true)))
+    fn show(&self, number: u64) {
+        let raw = Raw { bytes: number.to_be_bytes().to_vec(), width: 4, height: 4, stride: 0 };
+        let frame = Frame::new(number, Moment::now(), Format::mjpg(), raw, Turn::default());
+        self.frames.publish(Arc::new(frame));
     }
 }
 
@@ -52,7 +45,7 @@ fn wishes(tiers: &Tiers) -> Vec<(Wish, usize)> {
 
 #[test]
 fn the_viewer_beyond_the_limit_is_refused_and_a_place_is_given_back() {
-    let tiers = Tiers::new(Idle);
+    let tiers = Tiers::idle();
     let one = tiers.seat_viewer(&at(2), Wish::USUAL, 1);
     let refused = |host, wish| tiers.seat_viewer(&at(host), wish, 1).err();
     assert_eq!((one.is_ok(), refused(3, SMALL)), (true, Some(Full::Viewers(Refusal::Full))));
@@ -63,7 +56,7 @@ fn the_viewer_beyond_the_limit_is_refused_and_a_place_is_given_back() {
 
 #[test]
 fn the_same_wish_is_the_same_kind_and_a_client_that_asks_for_all_kinds_leaves_the_last_to_others() {
-    let tiers = Tiers::new(Idle);
+    let tiers = Tiers::idle();
     let (one, two) = (tiers.seat_for(&at(2), SMALL).unwrap(), tiers.seat_viewer(&at(2), SMALL, 99).ok().unwrap());
     one.publish(&Arc::new(Jpeg::new(Arc::new(b"x".to_vec()), Moment::now(), true)));
     assert!(two.newest().is_some());
@@ -86,7 +79,7 @@ fn the_same_wish_is_the_same_kind_and_a_client_that_asks_for_all_kinds_leaves_th
 
 #[test]
 fn a_kind_counts_for_the_client_that_has_had_it_longest_until_that_one_leaves_it() {
-    let tiers = Tiers::new(Idle);
+    let tiers = Tiers::idle();
     let kind = |fps| Wish { fps, ..SMALL };
     let got = |host, fps| tiers.seat_for(&at(host), kind(fps)).map(|seat| seat.wish.fps);
     let first: Vec<_> = (1..4).map(|fps| tiers.seat_for(&at(2), kind(fps)).unwrap()).collect();
@@ -130,8 +123,7 @@ fn what_cannot_be_made_gets_the_nearest_kind_that_is_made_and_never_a_wider_one(
 
 #[test]
 fn each_picture_is_made_once_and_everybody_who_waits_gets_it_though_one_writes_slowly() {
-    let clock = Clock::default();
-    let tiers = Tiers::new(clock.clone());
+    let (camera, tiers) = Camera::new();
     let take = |pause: Duration| {
         let seat = tiers.seat(Wish::USUAL).unwrap();
         let (end, mut seen, mut numbers) = (Instant::now() + Duration::from_secs(1), 0, Vec::new());
@@ -139,7 +131,7 @@ fn each_picture_is_made_once_and_everybody_who_waits_gets_it_though_one_writes_s
             let (version, jpeg) = seat.next(seen, LONG).expect("a picture");
             assert!(version > seen);
             seen = version;
-            numbers.push(jpeg.picture().to_vec());
+            numbers.push((version, jpeg.picture().to_vec()));
             thread::sleep(pause);
         }
         numbers
@@ -147,33 +139,40 @@ fn each_picture_is_made_once_and_everybody_who_waits_gets_it_though_one_writes_s
     let taken: Vec<_> = thread::scope(|scope| {
         let slow = scope.spawn(|| take(Duration::from_millis(400)));
         let quick: Vec<_> = (0..4).map(|_| scope.spawn(|| take(Duration::ZERO))).collect();
-        quick.into_iter().chain([slow]).map(|viewer| viewer.join().unwrap()).collect()
+        scope.spawn(|| (1..).take_while(|_| !camera.stop.wait(Duration::from_millis(10))).for_each(|n| camera.show(n)));
+        let taken = quick.into_iter().chain([slow]).map(|viewer| viewer.join().unwrap()).collect();
+        camera.stop.set();
+        taken
     });
-    let made = clock.0.1.load(Relaxed);
-    let shown = made - made / 3;
     for numbers in &taken[..4] {
-        let missed = shown - numbers.len() as u64;
-        assert!(numbers.is_sorted() && numbers.len() > 20 && missed <= 8, "{} of {shown}", numbers.len());
+        // Every frame is shown once: the numbers grow, and what has one counter is the same for all.
+        assert!(numbers.is_sorted_by(|one, next| one.1 < next.1) && numbers.len() > 20, "{}", numbers.len());
+        assert!(numbers.iter().all(|one| taken[0].iter().all(|other| (one.0 == other.0) == (one.1 == other.1))));
     }
     assert!((2..=4).contains(&taken[4].len()), "{}", taken[4].len());
 }
 
 #[test]
 fn what_was_kept_to_make_pictures_goes_with_the_last_viewer_and_the_newest_picture_stays() {
-    let clock = Clock::default();
-    let tiers = Tiers::new(clock.clone());
-    for begun in 1..4 {
+    let (camera, tiers) = Camera::new();
+    for number in 1..4 {
         let seats = [tiers.seat(Wish::USUAL).unwrap(), tiers.seat(Wish::USUAL).unwrap()];
         let seen = seats[0].newest().map_or(0, |(version, _)| version);
+        camera.show(number);
         assert!(seats[1].next(seen, LONG).is_some());
-        assert_eq!(clock.0.2.load(Relaxed), begun);
+        let [one, other] = seats;
+        drop(one);
+        camera.show(number + 10);
+        assert!(other.next(seen + 1, LONG).is_some());
+        drop(other);
+        assert!(tiers.usual().take_encoder().is_none());
     }
     assert!(tiers.usual().newest().is_some());
 }
 
 #[test]
-fn who_waits_for_a_picture_that_does_not_come_waits_no_longer_than_she_said() {
-    let tiers = Tiers::new(Idle);
+fn who_waits_for_a_picture_that_does_not_come_waits_no_longer_than_they_said() {
+    let tiers = Tiers::idle();
     let begun = Instant::now();
     thread::scope(|scope| {
         for _ in 0..3 {

@@ -210,7 +210,7 @@ fn pictures_that_trickle_in_after_sighup_are_all_taken_in_with_few_galleries_and
     // Most of them are copies, which is a remark each; the last one is who is in front of the camera.
     let source = |number: usize| match number {
         _ if number == FILES - 1 => ("Barack Obama", &obama),
-        _ if number % 2 == 0 => ("Joe Biden", &others[0]),
+        _ if number.is_multiple_of(2) => ("Joe Biden", &others[0]),
         _ => ("Eileen Collins", &others[1]),
     };
     let begin = |number: usize| {

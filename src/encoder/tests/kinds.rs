@@ -1,9 +1,8 @@
 //! Several kinds of picture of a frame, and frames that show nothing new.
 
 use super::*;
-use crate::tiers::Tier;
 
-fn size_of(seat: &Tier) -> (u32, bool) {
+fn size_of(seat: &Rendition) -> (u32, bool) {
     let rgb = crate::jpeg::decode(seat.newest().expect("a picture").1.picture()).expect("a JPEG");
     (rgb.width, rgb.data.as_chunks::<3>().0.iter().any(|pixel| is_green(*pixel)))
 }
@@ -75,7 +74,7 @@ fn who_wants_fewer_pictures_gets_fewer_and_the_others_all() {
         stage.round();
         thread::sleep(Duration::from_millis(5));
     }
-    let count = |tier: &Tier| tier.newest().map_or(0, |(version, _)| version);
+    let count = |tier: &Rendition| tier.newest().map_or(0, |(version, _)| version);
     assert_eq!(count(stage.tiers.usual()), seq);
     assert!((3..=8).contains(&count(&seldom)), "{} of {seq} in 0.6 s", count(&seldom));
 }
@@ -93,25 +92,4 @@ fn without_an_overlay_what_must_be_blurred_stays_blurred() {
         line.iter().max().unwrap() - line.iter().min().unwrap()
     };
     assert!(contrast(120) < 100 && contrast(220) > 150);
-}
-
-#[test]
-fn boxes_are_on_what_viewers_get_and_never_on_the_picture_that_others_share() {
-    let clean = checkers();
-    let shown = |recognition_has_it: bool| {
-        let stage = watched(|_| ());
-        let others = stage.tiers.seat(Wish { width: 160, ..Wish::USUAL }).unwrap();
-        let frame = Arc::new(frame(1, &clean, Turn::default()));
-        let had = recognition_has_it.then(|| frame.rgb().unwrap());
-        stage.sightings.publish(seen(1, Some("Alice"), Duration::ZERO));
-        stage.frames.publish(Arc::clone(&frame));
-        stage.round();
-        let decoded = crate::jpeg::decode(&frame.bytes).unwrap();
-        assert!(*frame.rgb().unwrap() == decoded && had.is_none_or(|had| *had == decoded));
-        assert_eq!(size_of(&others), (160, true));
-        self::shown(&stage).1.picture().to_vec()
-    };
-    let (lent, copied) = (shown(false), shown(true));
-    let has_box = crate::jpeg::decode(&lent).unwrap().data.as_chunks::<3>().0.iter().any(|pixel| is_green(*pixel));
-    assert!(has_box && lent == copied);
 }

@@ -15,7 +15,6 @@ use crate::frame::Jpeg;
 use crate::health::Cause;
 use crate::roster::{Person, Picture};
 use crate::sighting::{Near, Rect, Sighting, State};
-use crate::tiers::tests::Idle;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::path::Path;
@@ -29,7 +28,7 @@ pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
         config: Arc::new(Latest::with(config)),
         sightings: Arc::default(),
         roster: Arc::default(),
-        tiers: Arc::new(Tiers::new(Idle)),
+        tiers: Arc::new(Tiers::idle()),
         health: Arc::default(),
         stop: Arc::default(),
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::UnknownFaces;
-use crate::encoder::{self, Encoder};
+use crate::encoder;
 use crate::jpeg::{Codec, Compressor};
 use crate::recognition::Detect;
 use crate::tiers::{Tiers, Wish};
@@ -81,17 +81,16 @@ fn private_stage(root: &Path) -> Stage {
 impl<'a> Film<'a> {
     fn new(stage: &'a Stage, wish: Wish) -> Film<'a> {
         let mut worker = Worker::new(stage, open);
-        worker.reload_if_asked();
+        worker.reload_if_asked(Moment::now());
         assert_eq!(stage.health.recognition_error(), None);
         take_all_in(&mut worker);
-        let encoder = Encoder::new(encoder::Stage {
+        let tiers = Tiers::new(encoder::Stage {
             config: Arc::clone(&stage.config),
             frames: Arc::clone(&stage.frames),
             sightings: Arc::clone(&stage.sightings),
             health: Arc::clone(&stage.health),
             stop: Arc::clone(&stage.stop),
         });
-        let tiers = Tiers::new(encoder);
         // Somebody watches, for ever.
         std::mem::forget(tiers.seat(wish));
         Film { worker, stage, tiers, frames: 0, shown: 0, in_work: None, pictures: Vec::new() }

@@ -1,13 +1,13 @@
-//! [`Press`]: one frame as a picture for viewers. Keeps what is costly to make: fonts, a canvas, the JPEG library's state.
+//! [`Renderer`]: makes the picture of a frame that viewers of one rendition get. It keeps what is costly to make: glyphs, a
+//! canvas, the JPEG library's state.
 
-use super::Stage;
+use super::{Shared, Wish};
 use crate::config::{self, Config, UnknownFaces};
 use crate::frame::Frame;
 use crate::jpeg::Compressor;
 use crate::overlay::{Away, Painter, flatten, pixelate};
 use crate::pixels::Rgb;
 use crate::sighting::{Looked, Rect, Sighting, Sightings};
-use crate::tiers::{MAX_SPECIAL, Wish};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,47 +50,51 @@ impl Look {
 }
 
 /// A picture that could not be made, and why.
-#[derive(Debug)]
-pub(super) enum Unprintable {
+#[derive(Debug, Clone)]
+pub(super) enum Unrenderable {
     /// The frame cannot be decoded.
     Frame(String),
     /// The picture cannot be encoded.
     Picture(String),
 }
 
-pub(super) struct Press {
-    stage: Arc<Stage>,
+pub(super) struct Renderer {
+    shared: Arc<Shared>,
     painter: Option<Painter>,
     /// The newest look, unless it is stale.
     sightings: Option<Arc<Sightings>>,
+    /// Everything is drawn here: the frame's own picture belongs to all who read it.
     canvas: Rgb,
     jpeg: Vec<u8>,
     compressor: Compressor,
-    /// What a camera that is away says, and the pictures of it, by their sizes.
-    away: Option<(Away, Vec<AwayPicture>)>,
+    away: Option<AwayPicture>,
 }
 
-/// Size in pixels, and the JPEG.
-type AwayPicture = ((u32, u32), Arc<Vec<u8>>);
+/// The picture of a camera that is away.
+struct AwayPicture {
+    says: Away,
+    /// In pixels.
+    size: (u32, u32),
+    jpeg: Arc<Vec<u8>>,
+}
 
-impl Press {
-    pub(super) fn new(stage: Arc<Stage>) -> Press {
-        let config = stage.config.newest().map(|(_, config)| config);
-        let of_config = |config: Arc<Config>| Compressor::new(config.stream.encoder, config.stream.quality);
-        Press {
-            stage,
+impl Renderer {
+    pub(super) fn new(shared: Arc<Shared>) -> Renderer {
+        Renderer {
+            shared,
             painter: None,
             sightings: None,
             canvas: Rgb { width: 0, height: 0, data: Vec::new() },
             jpeg: Vec::new(),
-            compressor: config.map(of_config).unwrap_or_default(),
+            compressor: Compressor::default(),
             away: None,
         }
     }
 
     /// Takes up what is new in config and sightings.
     pub(super) fn update(&mut self, config: &Config, now: Instant) {
-        self.sightings = self.stage.sightings.newest().map(|(_, sightings)| sightings).filter(|s| !s.is_stale(now));
+        self.sightings =
+            self.shared.stage.sightings.newest().map(|(_, sightings)| sightings).filter(|s| !s.is_stale(now));
         self.compressor.set(config.stream.encoder, config.stream.quality);
     }
 
@@ -109,7 +113,7 @@ impl Press {
             look.veiled.extend(look.looked.iter().flat_map(|looked| looked.hidden()));
         }
         if let Some(sightings) = sightings {
-            let painter = painter(&mut self.painter, &config.overlay);
+            let painter = painter(&mut self.painter, &self.shared, &config.overlay);
             let drawn = |face: &Sighting| if wish.overlay { painter.draws(face) } else { painter.blurs(face) };
             look.faces = sightings.faces_at(frame.captured_at.instant);
             if look.looked.is_some() {
@@ -120,42 +124,15 @@ impl Press {
         look
     }
 
-    /// Makes the picture.
-    pub(super) fn print(&mut self, config: &Config, frame: &Frame, look: &Look) -> Result<Arc<Vec<u8>>, Unprintable> {
-        let (started, stage) = (Instant::now(), Arc::clone(&self.stage));
+    /// Makes the picture. A camera's JPEG on which nothing is to be drawn is passed on as it is.
+    pub(super) fn render(&mut self, config: &Config, frame: &Frame, look: &Look) -> Result<Arc<Vec<u8>>, Unrenderable> {
+        let started = Instant::now();
         let private = config.overlay.unknown == UnknownFaces::Blur;
         if frame.format.jpeg && frame.turn.is_none() && !private && look.is_plain() {
-            stage.health.passed_through.add();
+            self.shared.stage.health.passed_through.add();
             return Ok(Arc::clone(&frame.bytes));
         }
-        if private || look.width > 0 || look.is_plain() {
-            self.print_copy(config, frame, look)?;
-        } else {
-            self.print_lent(config, frame, look)?;
-        }
-        stage.health.encode_took.set(started.elapsed());
-        stage.health.encoded.add();
-        Ok(Arc::new(self.jpeg.clone()))
-    }
-
-    /// Boxes and labels alone are drawn on the frame's own picture and taken off again: a copy of it would be the largest
-    /// part of what such a frame costs beside decoding and encoding.
-    fn print_lent(&mut self, config: &Config, frame: &Frame, look: &Look) -> Result<(), Unprintable> {
-        let Press { painter: slot, canvas, jpeg, compressor, .. } = self;
-        let painter = painter(slot, &config.overlay);
-        let draw = |rgb: &mut Rgb| {
-            check_size(rgb, frame)?;
-            painter.draw(rgb, &there(painter, look, rgb), 1.0);
-            let done = compressor.compress(rgb, jpeg).map_err(Unprintable::Picture);
-            painter.take_off(rgb);
-            done
-        };
-        frame.lend(canvas, draw).map_err(Unprintable::Frame)?
-    }
-
-    /// What is smaller, blurred or has nothing drawn on it; a blur cannot be taken off.
-    fn print_copy(&mut self, config: &Config, frame: &Frame, look: &Look) -> Result<(), Unprintable> {
-        let rgb = frame.rgb().map_err(Unprintable::Frame)?;
+        let rgb = frame.rgb().map_err(Unrenderable::Frame)?;
         check_size(&rgb, frame)?;
         let picture = if look.is_plain() {
             &*rgb
@@ -163,7 +140,10 @@ impl Press {
             self.paint(config, &rgb, look);
             &self.canvas
         };
-        self.compressor.compress(picture, &mut self.jpeg).map_err(Unprintable::Picture)
+        self.compressor.compress(picture, &mut self.jpeg).map_err(Unrenderable::Picture)?;
+        self.shared.stage.health.encode_took.set(started.elapsed());
+        self.shared.stage.health.encoded.add();
+        Ok(Arc::new(self.jpeg.clone()))
     }
 
     /// Puts the picture on the canvas, as large as viewers get it and with what is to be drawn.
@@ -184,38 +164,32 @@ impl Press {
         for place in &look.veiled {
             pixelate(&mut self.canvas, place.scaled(scale));
         }
-        let painter = painter(&mut self.painter, &config.overlay);
+        let painter = painter(&mut self.painter, &self.shared, &config.overlay);
         let faces = there(painter, look, rgb);
         painter.draw(&mut self.canvas, &faces, scale);
     }
 
-    /// A picture that says that there is none of the camera, and why.
-    pub(super) fn print_away(&mut self, config: &Config, says: &Away, wish: Wish) -> Result<Arc<Vec<u8>>, String> {
+    /// A picture that says that there is none of the camera, and why. It is encoded again when it says something else.
+    pub(super) fn away(&mut self, config: &Config, says: &Away, wish: Wish) -> Result<Arc<Vec<u8>>, String> {
         let size = self.away_size(config, wish);
-        if self.away.as_ref().is_none_or(|(said, _)| said != says) {
-            self.away = Some((says.clone(), Vec::new()));
-        }
-        let Some((_, pictures)) = &mut self.away else { return Err("unsaid".to_owned()) };
-        if let Some((_, picture)) = pictures.iter().find(|(known, _)| *known == size) {
-            return Ok(Arc::clone(picture));
+        if let Some(known) = self.away.as_ref().filter(|known| known.says == *says && known.size == size) {
+            return Ok(Arc::clone(&known.jpeg));
         }
         (self.canvas.width, self.canvas.height) = size;
         self.canvas.data.resize(size.0 as usize * size.1 as usize * 3, 0);
-        painter(&mut self.painter, &config.overlay).away(&mut self.canvas, says);
-        let mut jpeg = Vec::new();
+        painter(&mut self.painter, &self.shared, &config.overlay).away(&mut self.canvas, says);
         self.compressor.set(config.stream.encoder, config.stream.quality);
-        self.compressor.compress(&self.canvas, &mut jpeg)?;
-        self.stage.health.encoded.add();
-        let picture = Arc::new(jpeg);
-        pictures.truncate(MAX_SPECIAL);
-        pictures.push((size, Arc::clone(&picture)));
-        Ok(picture)
+        self.compressor.compress(&self.canvas, &mut self.jpeg)?;
+        self.shared.stage.health.encoded.add();
+        let jpeg = Arc::new(self.jpeg.clone());
+        self.away = Some(AwayPicture { says: says.clone(), size, jpeg: Arc::clone(&jpeg) });
+        Ok(jpeg)
     }
 
     /// As large as the last frame is for viewers; before the first, as the config wants it.
     fn away_size(&self, config: &Config, wish: Wish) -> (u32, u32) {
         let wanted = || config.camera.turn().size(config.camera.width, config.camera.height);
-        let (width, height) = self.stage.frames.newest().map_or_else(wanted, |(_, frame)| frame.upright_size());
+        let (width, height) = self.shared.stage.frames.newest().map_or_else(wanted, |(_, frame)| frame.upright_size());
         let shown = match shown_width(config, wish, width) {
             0 => width,
             width => width,
@@ -237,12 +211,12 @@ fn there(painter: &Painter, look: &Look, rgb: &Rgb) -> Vec<Sighting> {
     look.faces.iter().filter(|face| painter.blurs(face) || face.is_there(rgb)).cloned().collect()
 }
 
-fn check_size(rgb: &Rgb, frame: &Frame) -> Result<(), Unprintable> {
+fn check_size(rgb: &Rgb, frame: &Frame) -> Result<(), Unrenderable> {
     if (rgb.width, rgb.height) == frame.upright_size() {
         return Ok(());
     }
     // Nobody could say where on it the faces are that must be blurred.
-    Err(Unprintable::Frame("it is not as large as its header says".to_owned()))
+    Err(Unrenderable::Frame("it is not as large as its header says".to_owned()))
 }
 
 /// How wide a frame of `width` pixels is shown; 0: as captured.
@@ -251,10 +225,10 @@ fn shown_width(config: &Config, wish: Wish, width: u32) -> u32 {
     smallest.filter(|limit| *limit < width).unwrap_or(0)
 }
 
-/// The painter for this `[overlay]`; made anew when that has changed.
-fn painter<'p>(slot: &'p mut Option<Painter>, overlay: &config::Overlay) -> &'p mut Painter {
+/// The painter for this `[overlay]`; another one when that has changed.
+fn painter<'p>(slot: &'p mut Option<Painter>, shared: &Shared, overlay: &config::Overlay) -> &'p mut Painter {
     if slot.as_ref().is_some_and(|painter| painter.config() != overlay) {
         *slot = None;
     }
-    slot.get_or_insert_with(|| Painter::new(overlay))
+    slot.get_or_insert_with(|| shared.painter(overlay))
 }

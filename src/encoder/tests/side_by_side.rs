@@ -1,0 +1,156 @@
+//! Several renditions at the same time: none waits for another one, and they change nothing that they share.
+
+use super::*;
+use std::sync::Barrier;
+
+/// Encoding a picture of this size takes long enough to see who waits for it.
+const LARGE: (u32, u32) = (4000, 3000);
+const LONG: Duration = Duration::from_secs(60);
+/// To scale or encode one takes longer than this on any machine.
+const TAKES_LONGER: Duration = Duration::from_millis(10);
+
+fn large_frame(seq: u64) -> Arc<Frame> {
+    let noise = |i: u32| (i.wrapping_add(seq as u32).wrapping_mul(2_654_435_761) >> 25) as u8;
+    let data = (0..LARGE.0 * LARGE.1 * 3).map(noise).collect();
+    Arc::new(frame(seq, &Rgb { width: LARGE.0, height: LARGE.1, data }, Turn::default()))
+}
+
+/// What somebody saw on it.
+fn seen_on_large(name: &str) -> Arc<Sightings> {
+    Arc::new(Sightings { width: LARGE.0, height: LARGE.1, ..(*seen(1, Some(name), Duration::ZERO)).clone() })
+}
+
+/// Tried on a few frames: on a busy machine the thread that should not wait may be late for another reason.
+const TRIES: u64 = 5;
+
+#[test]
+fn a_rendition_whose_picture_takes_long_does_not_delay_that_of_another_one() {
+    let stage = rig(|_| ());
+    let seat = |wish| stage.tiers.seat(wish).unwrap();
+    let (usual, nearly_as_large) = (seat(Wish::USUAL), seat(Wish { width: LARGE.0 - 1, ..Wish::USUAL }));
+    let was_early = |tried: u64| {
+        let frame = large_frame(tried + 1);
+        stage.frames.publish(Arc::clone(&frame));
+        thread::scope(|scope| {
+            let slow = scope.spawn(|| nearly_as_large.next(tried, LONG).unwrap().1);
+            while stage.health.encoding.age().is_zero() {
+                thread::yield_now();
+            }
+            // From here on the other picture has yet to be scaled and encoded, and the usual one is passed on.
+            frame.rgb().unwrap();
+            usual.next(tried, LONG).unwrap();
+            let got = Instant::now();
+            got + TAKES_LONGER < slow.join().unwrap().made_at
+        })
+    };
+    assert!((0..TRIES).any(was_early), "the usual picture waited for the other one");
+    assert_eq!(stage.health.passed_through.get(), stage.health.encoded.get());
+}
+
+#[test]
+fn recognition_gets_a_frame_while_pictures_of_it_are_encoded_and_it_stays_as_it_was() {
+    let stage = rig(|_| ());
+    let seat = |wish| stage.tiers.seat(wish).unwrap();
+    let seats = [seat(Wish::USUAL), seat(Wish { width: LARGE.0 / 2, ..Wish::USUAL })];
+    let was_early = |tried: u64| {
+        let frame = large_frame(tried + 1);
+        stage.sightings.publish(seen_on_large("Alice"));
+        stage.frames.publish(Arc::clone(&frame));
+        thread::scope(|scope| {
+            let drawn = seats.each_ref().map(|seat| scope.spawn(move || seat.next(tried, LONG).unwrap().1));
+            while stage.health.encoding.age().is_zero() {
+                thread::yield_now();
+            }
+            let rgb = frame.rgb().unwrap();
+            let got = Instant::now();
+            let pictures = drawn.map(|thread| thread.join().unwrap());
+            for picture in &pictures {
+                let shown = crate::jpeg::decode(picture.picture()).unwrap();
+                assert!(shown.data.as_chunks::<3>().0.iter().any(|pixel| is_green(*pixel)));
+            }
+            let decoded = crate::jpeg::decode(&frame.bytes).unwrap();
+            assert!(*rgb == decoded && Arc::ptr_eq(&rgb, &frame.rgb().unwrap()), "what is drawn is on it");
+            pictures.iter().all(|picture| got + TAKES_LONGER < picture.made_at)
+        })
+    };
+    assert!((0..TRIES).any(was_early), "recognition waited for an encoder");
+}
+
+#[test]
+fn renditions_that_come_to_the_same_encode_once_also_when_they_begin_at_the_same_time() {
+    let stage = rig(|config| config.camera.mirror = true);
+    let wishes = [Wish::USUAL, Wish { width: 8000, ..Wish::USUAL }, Wish { fps: 240, ..Wish::USUAL }];
+    let seats = wishes.map(|wish| stage.tiers.seat(wish).unwrap());
+    let other = stage.tiers.seat(Wish { width: 64, ..Wish::USUAL }).unwrap();
+    for round in 1..=20 {
+        let rgb = Rgb::filled(SIZE.0, SIZE.1, [round as u8 * 10; 3]);
+        stage.frames.publish(Arc::new(frame(round, &rgb, Turn { degrees: 0, mirror: true })));
+        let together = Barrier::new(seats.len() + 1);
+        let pictures: Vec<_> = thread::scope(|scope| {
+            let all = seats.iter().chain([&other]).map(|seat| {
+                let together = &together;
+                scope.spawn(move || {
+                    let seen = seat.newest().map_or(0, |(version, _)| version);
+                    together.wait();
+                    seat.next(seen, LONG).unwrap().1
+                })
+            });
+            all.collect::<Vec<_>>().into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(pictures[..3].iter().all(|picture| Arc::ptr_eq(picture, &pictures[0])));
+        assert!(!Arc::ptr_eq(&pictures[3], &pictures[0]));
+        assert_eq!(stage.health.encoded.get(), 2 * round);
+    }
+    assert_eq!(stage.health.ages.encoded.since_start().count, 40);
+}
+
+#[test]
+fn what_goes_wrong_with_a_frame_is_told_once_however_many_renditions_see_it() {
+    let stage = rig(|config| config.camera.mirror = true);
+    let seats: Vec<_> = (0..4).map(|i| stage.tiers.seat(Wish { width: 64 * i, ..Wish::USUAL }).unwrap()).collect();
+    for seq in 1..=3 {
+        let broken = Raw { bytes: b"\xff\xd8 not a JPEG".to_vec(), width: 320, height: 240, stride: 0 };
+        let turn = Turn { degrees: 0, mirror: true };
+        stage.frames.publish(Arc::new(Frame::new(seq, Moment::now(), Format::mjpg(), broken, turn)));
+        thread::scope(|scope| {
+            for seat in &seats {
+                scope.spawn(|| assert!(seat.next(0, Duration::from_millis(20)).is_none()));
+            }
+        });
+    }
+    assert_eq!(stage.health.corrupt.get(), 3);
+    let faults = stage.health.faults.all();
+    assert!(faults.len() == 1 && faults[0].count == 3, "{faults:?}");
+}
+
+#[test]
+fn the_fonts_are_read_once_and_nothing_of_a_rendition_is_kept_when_nobody_wants_it() {
+    let stage = rig(|_| ());
+    stage.frames.publish(grey_frame(1));
+    stage.sightings.publish(seen(1, Some("Alice"), Duration::ZERO));
+    let shared = &stage.tiers.usual().shared;
+    for width in [64, 128] {
+        let seat = stage.tiers.seat(Wish { width, ..Wish::USUAL }).unwrap();
+        assert!(seat.next(0, LONG).is_some());
+        let overlay = &stage.config.newest().unwrap().1.overlay;
+        assert!(shared.painter(overlay).shares_fonts_with(&shared.painter(overlay)));
+        assert_eq!(shared.pictures.lock().unwrap().iter().filter(|picture| picture.strong_count() > 0).count(), 1);
+        let kept = Arc::downgrade(&seat.newest().unwrap().1);
+        drop(seat);
+        assert!(kept.upgrade().is_none());
+        assert_eq!(Arc::strong_count(shared), 1, "no encoder is left");
+    }
+}
+
+#[test]
+fn a_picture_in_the_making_shows_as_work_until_it_is_made_whatever_others_do() {
+    let stage = rig(|_| ());
+    let stuck = stage.health.encoding.begin();
+    let seat = stage.tiers.seat(Wish { width: 64, ..Wish::USUAL }).unwrap();
+    stage.frames.publish(grey_frame(1));
+    thread::sleep(Duration::from_millis(5));
+    assert!(seat.next(0, LONG).is_some());
+    assert!(stage.health.encoding.age() >= Duration::from_millis(5), "another rendition hides one that hangs");
+    drop(stuck);
+    assert!(stage.health.encoding.age().is_zero());
+}
