@@ -280,16 +280,20 @@ fn connect(to: SocketAddr, timeout: Duration, own_question: &Mutex<Option<Socket
     let stream = unsafe { TcpStream::from_raw_fd(fd) };
     let mut own = to;
     own.set_port(0);
-    // SAFETY: the raw address lives through the call, and its length is its own.
-    let bound = with_raw(own, |raw, len| check(unsafe { libc::bind(fd, raw, len) }));
+    let bound = with_raw(own, |raw, len| {
+        // SAFETY: `raw` is an address of `len` bytes that lives through the call.
+        check(unsafe { libc::bind(fd, raw, len) })
+    });
     // When no port is free for it alone, connect chooses one, and the question is a connection like any other.
     if bound.is_ok() {
         *own_question.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream.local_addr()?);
     }
     // Linux gives up a connect after this time too.
     stream.set_write_timeout(Some(timeout))?;
-    // SAFETY: as above.
-    with_raw(to, |raw, len| check(unsafe { libc::connect(fd, raw, len) }))?;
+    with_raw(to, |raw, len| {
+        // SAFETY: `raw` is an address of `len` bytes that lives through the call.
+        check(unsafe { libc::connect(fd, raw, len) })
+    })?;
     Ok(stream)
 }
 

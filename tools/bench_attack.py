@@ -105,8 +105,9 @@ def quiet_or_attacked(namecam, told, numbers, seconds, attacked):
         process.join(30)
     after = namecam.state()
     unfed = sum("does not answer" in line for line in namecam.log[lines:])
-    # What the camera thread dropped, because a newer frame had come with it, no viewer could get.
-    row = {"seconds": seconds, **watched, "of_these_dropped_by_camera": after["camera"]["dropped"] - before["camera"]["dropped"],
+    # What the camera thread dropped because a newer frame had come with it, no viewer could get. The counter covers a little
+    # more time than the viewer does.
+    row = {"seconds": seconds, **watched, "dropped_by_camera": after["camera"]["dropped"] - before["camera"]["dropped"],
            "asked": len(took), "not_answered": took.count(None), "slowest_answer_ms": round(1000 * max(t for t in took if t is not None)),
            "watchdog_fed": len(told) - fed, "watchdog_not_fed": unfed, "cpu": round(cpu / seconds, 3)}
     if attacked:
