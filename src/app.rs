@@ -277,6 +277,9 @@ impl Watchdog {
 }
 
 #[cfg(test)]
+mod blur_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::process::{Command, Stdio};

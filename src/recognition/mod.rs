@@ -26,6 +26,8 @@ pub mod tracks;
 mod words;
 mod worker;
 
+#[cfg(test)]
+pub(crate) use worker::tests::{Steps, stage};
 pub use worker::{Stage, run};
 
 use crate::config::Config;

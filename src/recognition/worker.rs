@@ -389,4 +389,4 @@ fn with_options(config: &Recognition, options: &Recognition) -> Recognition {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -256,11 +256,11 @@ mod tests {
     fn stripes(mut rgb: Rgb, by: [f64; 3]) -> Rgb {
         for (x, y) in (0..40).flat_map(|x| (0..40).map(move |y| (x, y))) {
             let at = rgb.offset(150 + x, 100 + y);
-            for (i, by) in by.iter().enumerate() {
+            for (value, by) in rgb.data[at..at + 3].iter_mut().zip(by) {
                 let sign = if y / 10 % 2 == 0 { 1.0 } else { -1.0 };
                 // The pixels of a photo that fades do not all change at once.
                 let fraction = f64::from((x * 7 + y * 13) % 16) / 16.0;
-                rgb.data[at + i] = (f64::from(rgb.data[at + i]) + sign * by + fraction).floor() as u8;
+                *value = (f64::from(*value) + sign * by + fraction).floor() as u8;
             }
         }
         rgb

@@ -116,7 +116,7 @@ fn the_viewer_beyond_the_limit_is_told_to_come_back() {
 
 #[test]
 fn fifty_viewers_come_and_go_and_leave_nothing_behind() {
-    let (_home, running) = streaming("[stream]\nmax_viewers = 64\n");
+    let (_home, running) = streaming("[stream]\nmax_viewers = 80\n");
     let threads = || std::fs::read_dir(format!("/proc/{}/task", running.pid())).unwrap().count();
     let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", running.pid())).unwrap().count();
     drop(running.view());

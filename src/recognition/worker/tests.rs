@@ -1,12 +1,11 @@
 //! The recognition thread with an engine that takes every picture for a face.
 
 mod arrivals;
-mod private;
 
 use super::*;
 use crate::config::Landmarks;
 use crate::pixels::{Format, Raw, Rgb, Turn};
-use crate::recognition::{DESCRIPTOR_LEN, Descriptor, Engine};
+use crate::recognition::{DESCRIPTOR_LEN, Descriptor, Detect, Engine};
 use crate::sighting::{Rect, State};
 use std::path::Path;
 
@@ -51,7 +50,8 @@ fn put(root: &Path, file: &str, red: u8) {
     std::fs::File::options().append(true).open(path).unwrap().set_modified(yesterday).unwrap();
 }
 
-fn stage(root: &Path) -> Stage {
+/// A stage whose gallery is `root` and that looks as often as possible.
+pub(crate) fn stage(root: &Path) -> Stage {
     let mut config = Config::defaults(root);
     config.gallery.path = root.to_owned();
     config.recognition.interval_ms = 0;
@@ -62,6 +62,30 @@ fn stage(root: &Path) -> Stage {
         roster: Arc::default(),
         health: Arc::default(),
         stop: Arc::default(),
+    }
+}
+
+/// The worker with dlib's models and its gallery taken in, step by step.
+pub(crate) struct Steps<'a>(Worker<'a>);
+
+impl<'a> Steps<'a> {
+    pub(crate) fn new(stage: &'a Stage) -> Steps<'a> {
+        let mut worker = Worker::new(stage, open);
+        worker.reload_if_asked(Moment::now());
+        assert_eq!(stage.health.recognition_error(), None);
+        take_all_in(&mut worker);
+        Steps(worker)
+    }
+
+    pub(crate) fn look(&mut self, frame: &Frame) {
+        self.0.look(frame);
+    }
+
+    /// What the detector finds on a frame.
+    pub(crate) fn detect(&mut self, rgb: &Rgb) -> Vec<Rect> {
+        let (opened, options) = self.0.opened.as_mut().unwrap();
+        let how = Detect::Live { width: options.detect_width, upsample: options.upsample };
+        opened.engine.detect(rgb, how.scale(rgb.width, rgb.height))
     }
 }
 

@@ -1,12 +1,16 @@
 //! `overlay.unknown = blur` with dlib's models and photos of people: the detector examines each picture that a viewer got.
 
-use super::*;
 use crate::config::UnknownFaces;
 use crate::encoder;
+use crate::frame::{Frame, Moment};
 use crate::jpeg::{Codec, Compressor};
-use crate::recognition::Detect;
+use crate::pixels::{Format, Raw, Rgb, Turn};
+use crate::recognition::{Stage, Steps, stage};
+use crate::sighting::Rect;
 use crate::tiers::{Tiers, Wish};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 const SIZE: (u32, u32) = (320, 240);
 /// A fade of 30 s at 10 frames a second changes by so much from frame to frame.
@@ -14,7 +18,7 @@ const FADE: f64 = 1.0 / 300.0;
 
 /// A camera, the recognition thread's work and a viewer, step by step.
 struct Film<'a> {
-    worker: Worker<'a>,
+    worker: Steps<'a>,
     stage: &'a Stage,
     tiers: Tiers,
     frames: u64,
@@ -80,10 +84,7 @@ fn private_stage(root: &Path) -> Stage {
 
 impl<'a> Film<'a> {
     fn new(stage: &'a Stage, wish: Wish) -> Film<'a> {
-        let mut worker = Worker::new(stage, open);
-        worker.reload_if_asked(Moment::now());
-        assert_eq!(stage.health.recognition_error(), None);
-        take_all_in(&mut worker);
+        let worker = Steps::new(stage);
         let tiers = Tiers::new(encoder::Stage {
             config: Arc::clone(&stage.config),
             frames: Arc::clone(&stage.frames),
@@ -122,17 +123,10 @@ impl<'a> Film<'a> {
         assert!(self.clear_share(self.pictures.len() - 1) > 0.9, "an idle room is blurred");
     }
 
-    /// What the detector finds on a picture of this size.
-    fn detect(&mut self, rgb: &Rgb) -> Vec<Rect> {
-        let (opened, options) = self.worker.opened.as_mut().unwrap();
-        let how = Detect::Live { width: options.detect_width, upsample: options.upsample };
-        opened.engine.detect(rgb, how.scale(rgb.width, rgb.height))
-    }
-
     /// The numbers of the pictures that the viewer got in which the detector sees somebody who is not at `named`.
     fn seen_beside(&mut self, named: Rect) -> Vec<usize> {
         let pictures = std::mem::take(&mut self.pictures);
-        let mut sees = |shown: &Rgb| self.detect(shown).iter().any(|face| face.iou(named) < 0.3);
+        let mut sees = |shown: &Rgb| self.worker.detect(shown).iter().any(|face| face.iou(named) < 0.3);
         let seen =
             pictures.iter().enumerate().filter(|(_, (_, shown))| sees(shown)).map(|(number, _)| number).collect();
         self.pictures = pictures;
@@ -142,7 +136,7 @@ impl<'a> Film<'a> {
     /// Where the detector sees the one face that the last frame shows.
     fn last_face(&mut self) -> Rect {
         let last = self.pictures.last().unwrap().0.clone();
-        let faces = self.detect(&last);
+        let faces = self.worker.detect(&last);
         assert_eq!(faces.len(), 1, "the frame shows a face that the detector sees");
         faces[0]
     }
@@ -217,12 +211,16 @@ fn a_stranger_whom_the_light_shows_and_hides_is_in_no_picture_of_a_viewer() {
 fn a_known_person_who_moves_stays_clear_beside_a_stranger_who_fades_in() {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir(root.path().join("Alice")).unwrap();
-    std::fs::copy(repo("target/pictures/obama2.jpg"), root.path().join("Alice/1.jpg")).unwrap();
+    let picture = root.path().join("Alice/1.jpg");
+    std::fs::copy(repo("target/pictures/obama2.jpg"), &picture).unwrap();
+    // A picture of this moment counts as still being copied.
+    let yesterday = SystemTime::now() - Duration::from_secs(86_400);
+    std::fs::File::options().append(true).open(picture).unwrap().set_modified(yesterday).unwrap();
     let stage = private_stage(root.path());
     let mut film = Film::new(&stage, Wish::USUAL);
     let (room, alice) = (room(), stranger());
     let biden = photo("biden.jpg").shrunk(220);
-    let mut sees = |photo: &Rgb| film.detect(&photo.cropped(Rect { x: 0, y: 0, w: SIZE.0, h: 300 }))[0];
+    let mut sees = |photo: &Rgb| film.worker.detect(&photo.cropped(Rect { x: 0, y: 0, w: SIZE.0, h: 300 }))[0];
     let face = sees(&biden);
     let biden = biden.cropped(face.grown(face.w / 2));
     let frame = |number: f64, share: f64| {
@@ -235,6 +233,7 @@ fn a_known_person_who_moves_stays_clear_beside_a_stranger_who_fades_in() {
     (30..240).for_each(|number| film.show(frame(f64::from(number), f64::from(number) * FADE)));
     assert_eq!(film.seen_beside(face), [0; 0]);
     let pictures = std::mem::take(&mut film.pictures);
-    let clear = pictures.iter().filter(|(_, shown)| film.detect(shown).iter().any(|at| at.iou(face) > 0.3)).count();
+    let clear =
+        pictures.iter().filter(|(_, shown)| film.worker.detect(shown).iter().any(|at| at.iou(face) > 0.3)).count();
     assert!(clear * 10 > pictures.len() * 9, "Alice is clear in {clear} of {}", pictures.len());
 }
