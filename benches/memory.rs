@@ -6,7 +6,7 @@
 
 use namecam::config::{Config, Detector};
 use namecam::pixels::Rgb;
-use namecam::recognition::{Engine, engine::Dlib, models, picture};
+use namecam::recognition::{Engine, engine::Dlib, models, picture as still};
 use namecam::sighting::Rect;
 use std::path::Path;
 use std::process::Command;
@@ -31,6 +31,8 @@ const ROWS: &[[&str; 5]] = &[
     ["describe", "hog", "1280", "720", "32"],
     ["jitter", "hog", "1280", "720", "16"],
     ["jitter", "hog", "1280", "720", "100"],
+    ["decode", "baseline", "9400", "6300", "1"],
+    ["decode", "progressive", "9400", "6300", "1"],
 ];
 
 fn main() {
@@ -60,11 +62,13 @@ fn row(what: &str, detector: &str, width: &str, height: &str, number: &str) {
     let mut dlib = Dlib::open(&files, u64::MAX).expect("models that dlib reads");
     namecam::recognition::engine::set_blas_threads(1);
     let picture = noise(width, height);
+    let file = if what == "decode" { jpeg(&picture, detector == "progressive") } else { Vec::new() };
     let before = kilobytes("VmRSS:");
     // Asks the kernel to begin anew with the peak.
     std::fs::write("/proc/self/clear_refs", "5").expect("/proc/self/clear_refs");
     match what {
         "look" => drop(dlib.detect(&picture, times)),
+        "decode" => drop(still::decode_still(&file).expect("a picture")),
         "describe" => drop(dlib.describe(&picture, &faces(&picture, times as usize), 1)),
         _ => drop(dlib.describe(&picture, &faces(&picture, 1), times as u32)),
     }
@@ -74,7 +78,7 @@ fn row(what: &str, detector: &str, width: &str, height: &str, number: &str) {
     let pixels = f64::from(width) * f64::from(height) * scale * scale;
     let a_pixel = (peak - before) as f64 * 1024.0 / pixels;
     println!(
-        "{what:<9} {detector}  {:<10} {times:>6} {:>12.0} {:>9.0} {:>9.0} {a_pixel:>12.1}",
+        "{what:<9} {detector:<4} {:<10} {times:>6} {:>12.0} {:>9.0} {:>9.0} {a_pixel:>12.1}",
         format!("{width}x{height}"),
         mb(before),
         mb(peak),
@@ -89,7 +93,7 @@ fn compare(folders: &[String]) {
     let [mut whole, mut tiles] = [u64::MAX, 2_040_000].map(|most| Dlib::open(&files, most).expect("models"));
     let (mut faces, mut only_whole, mut only_tiles, mut twice) = (0, 0, 0, 0);
     for entry in folders.iter().flat_map(|folder| std::fs::read_dir(folder).expect("a folder").flatten()) {
-        let Some(rgb) = std::fs::read(entry.path()).ok().and_then(|bytes| picture::decode(&bytes).ok()) else {
+        let Some(rgb) = std::fs::read(entry.path()).ok().and_then(|bytes| still::decode(&bytes).ok()) else {
             continue;
         };
         let scale = 1280.0 / f64::from(rgb.width);
@@ -120,6 +124,16 @@ fn noise(width: u32, height: u32) -> Rgb {
         state as u8
     });
     Rgb { width, height, data: data.take(width as usize * height as usize * 3).collect() }
+}
+
+fn jpeg(rgb: &Rgb, progressive: bool) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, 30);
+    encoder.set_progressive(progressive);
+    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::R_4_4_4);
+    let (width, height) = (rgb.width as u16, rgb.height as u16);
+    encoder.encode(&rgb.data, width, height, jpeg_encoder::ColorType::Rgb).expect("a JPEG");
+    bytes
 }
 
 fn faces(picture: &Rgb, count: usize) -> Vec<Rect> {

@@ -9,7 +9,6 @@ use crate::config::Config;
 use crate::http::accounts::{Role, passwd as write_account};
 use crate::jpeg::Codec;
 use crate::logging;
-use crate::pixels::Rgb;
 use crate::recognition::enrol::Library;
 use crate::recognition::{self, Opened, engine, picture};
 use crate::sighting::Sighting;
@@ -17,6 +16,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use std::io::{ErrorKind, IsTerminal, Read, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Everything is good.
 pub const GOOD: u8 = 0;
@@ -65,23 +65,29 @@ pub fn identify(config: &Config, images: &[PathBuf], json: bool) -> u8 {
     status
 }
 
-type Found = Result<(Rgb, Vec<Sighting>), String>;
+/// The size of a picture, and the faces on it in its pixels.
+type Found = Result<((u32, u32), Vec<Sighting>), String>;
 
 fn who_is_on(image: &Path, opened: &mut Opened, library: &Library, config: &Config) -> Found {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(image).map_err(|e| e.to_string())?;
     file.take(picture::MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    let rgb = picture::decode(&bytes)?;
-    let engine = opened.engine.as_mut();
-    let faces = recognition::faces_on_still(engine, &rgb);
-    let faces = recognition::identify(engine, &library.matcher, config.recognition.num_jitters, &rgb, &faces);
-    Ok((rgb, faces))
+    let still = picture::decode_still(&bytes)?;
+    drop(bytes);
+    let (engine, jitters) = (opened.engine.as_mut(), config.recognition.num_jitters);
+    let faces = recognition::faces_on_still(engine, &still.rgb);
+    let mut faces = recognition::identify(engine, &library.matcher, jitters, &still.rgb, &faces);
+    for face in &mut faces {
+        face.rect = still.on_whole(face.rect);
+        Arc::make_mut(&mut face.evidence).width_px = face.rect.w;
+    }
+    Ok((still.size, faces))
 }
 
 fn json_line(image: &str, found: &Found) -> String {
     let value = match found {
-        Ok((rgb, faces)) => {
-            let faces: Vec<Value> = faces.iter().map(|face| explained(face, rgb)).collect();
+        Ok((size, faces)) => {
+            let faces: Vec<Value> = faces.iter().map(|face| explained(face, *size)).collect();
             json!({"file": image, "faces": faces, "error": null})
         }
         Err(error) => json!({"file": image, "faces": [], "error": error}),
@@ -90,8 +96,8 @@ fn json_line(image: &str, found: &Found) -> String {
 }
 
 /// A face as `/api/state` shows it, and why it has its name or none.
-fn explained(face: &Sighting, rgb: &Rgb) -> Value {
-    let mut shown = face.json(rgb.width, rgb.height, true);
+fn explained(face: &Sighting, (width, height): (u32, u32)) -> Value {
+    let mut shown = face.json(width, height, true);
     if let (Some(shown), Value::Object(evidence)) = (shown.as_object_mut(), face.evidence_json(true)) {
         shown.extend(evidence);
     }

@@ -27,6 +27,14 @@ const DESCRIBE_BYTES: u64 = 72 * MB;
 const REST_BYTES: u64 = 80 * MB;
 /// Bytes a pixel of the camera's frame, for the frames that are under way: as captured, as RGB, drawn on, encoded.
 const FRAME_BYTES_A_PIXEL: u64 = 24;
+/// The longest side, in pixels, that a still picture is scaled to for HOG. Faces on it need a twentieth of that.
+pub const STILL_SIDE: u32 = 1600;
+const STILL_PX: u64 = (STILL_SIDE as u64).pow(2);
+/// The longest side, in pixels, of a still picture that is kept while the detector is at work. The least face that HOG finds on
+/// it is 120 pixels wide, and dlib's network is given faces at about 100, so neither uses what is left out.
+pub const KEPT_SIDE: u32 = STILL_SIDE / 2 * 3;
+/// A still picture of the gallery in three copies: as it is kept, turned where no face was found on it, and a tile of that.
+const STILL_BYTES: u64 = 3 * 3 * (KEPT_SIDE as u64).pow(2);
 /// What the model of 68 landmarks takes beyond that of 5.
 const LANDMARKS_68_BYTES: u64 = 100 * MB;
 
@@ -170,7 +178,7 @@ fn takes(config: &Config, px: u64) -> u64 {
     let landmarks = if config.recognition.landmarks == Landmarks::SixtyEight { LANDMARKS_68_BYTES } else { 0 };
     let frame = frame_px(config).saturating_mul(FRAME_BYTES_A_PIXEL);
     // The descriptor's network keeps its memory while the detector looks.
-    REST_BYTES + DESCRIBE_BYTES + landmarks + frame + fixed + px.saturating_mul(a_pixel)
+    REST_BYTES + DESCRIBE_BYTES + STILL_BYTES + landmarks + frame + fixed + px.saturating_mul(a_pixel)
 }
 
 fn of_detector(detector: Detector) -> (u64, u64) {
@@ -192,9 +200,6 @@ fn bounds(config: &Config) -> (u64, u64) {
         Detector::Cnn => (CNN_LEAST_PYRAMID_PX, CNN_MOST_PYRAMID_PX),
     }
 }
-
-/// A still picture of the gallery has at most so many pixels once it is scaled for HOG.
-const STILL_PX: u64 = 1600 * 1600;
 
 /// How many pixels dlib's pyramid of a picture has that is `width` x `height` pixels large: the picture and, beside and below
 /// it, the picture five sixths as large, and so on, with a border around each. A network allocates for the rectangle around

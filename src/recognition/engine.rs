@@ -173,7 +173,7 @@ impl Engine for Dlib {
 
     fn still_side(&self) -> u32 {
         match self.detector {
-            AnyDetector::Hog(_) => super::STILL_SIDE,
+            AnyDetector::Hog(_) => crate::memory::STILL_SIDE,
             AnyDetector::Cnn(_) => CNN_STILL_SIDE,
         }
     }

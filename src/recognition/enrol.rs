@@ -374,7 +374,7 @@ fn judge(
     }
     arrivals.has_come(path);
     known.unwrap_or_else(|| {
-        let verdict = describe_the_one_face(&bytes, jitters, engine);
+        let verdict = describe_the_one_face(bytes, jitters, engine);
         cache.put(key, verdict.clone());
         verdict
     })
@@ -386,15 +386,18 @@ const TILTS_DEGREES: [f32; 2] = [15.0, -15.0];
 const NO_FACE: &str =
     "no face found: use a sharp, upright picture from the front, the face uncovered and 60 px wide or more";
 
-fn describe_the_one_face(bytes: &[u8], jitters: u32, engine: &mut dyn Engine) -> Verdict {
-    let rgb = picture::decode(bytes)?;
-    let faces = faces_on_still(engine, &rgb);
-    match faces[..] {
-        [face] => describe(&rgb, face, jitters, engine),
+fn describe_the_one_face(bytes: Vec<u8>, jitters: u32, engine: &mut dyn Engine) -> Verdict {
+    let still = picture::decode_still(&bytes)?;
+    // Up to 64 MB, which must not lie beside what a detector takes.
+    drop(bytes);
+    let rgb = &still.rgb;
+    let faces = faces_on_still(engine, rgb);
+    let verdict = match faces[..] {
+        [face] => describe(rgb, face, jitters, engine),
         [] => TILTS_DEGREES
             .iter()
             .find_map(|degrees| {
-                let turned = tilted(&rgb, *degrees);
+                let turned = tilted(rgb, *degrees);
                 let faces = faces_on_still(engine, &turned);
                 let [face] = faces[..] else { return None };
                 // A collar that looks like a face at one of three tilts is likelier than at one.
@@ -402,7 +405,12 @@ fn describe_the_one_face(bytes: &[u8], jitters: u32, engine: &mut dyn Engine) ->
             })
             .unwrap_or_else(|| Err(NO_FACE.to_owned())),
         ref several => Err(format!("{} faces: cut it so that only this person is on it", several.len())),
-    }
+    };
+    verdict.map(|mut face| {
+        let width_px = face.quality.width_px;
+        face.quality.width_px = still.on_whole(Rect { w: width_px, ..Rect::default() }).w;
+        face
+    })
 }
 
 fn describe(rgb: &Rgb, face: Rect, jitters: u32, engine: &mut dyn Engine) -> Verdict {

@@ -34,7 +34,7 @@ use crate::config::Config;
 use crate::evidence::Evidence;
 use crate::frame::Moment;
 use crate::health::Health;
-use crate::memory::{Machine, plan};
+use crate::memory::{Machine, STILL_SIDE, plan};
 use crate::pixels::{Rgb, Turn};
 use crate::sighting::{Rect, Sighting, State};
 use enrol::arrivals::Pass;
@@ -66,9 +66,6 @@ pub enum Detect {
         side: u32,
     },
 }
-
-/// The longest side, in pixels, that a still picture is looked at with. Faces on it need a twentieth of that.
-const STILL_SIDE: u32 = 1600;
 
 impl Detect {
     /// By how much a picture of `width` x `height` pixels is scaled before faces are looked for.
@@ -103,7 +100,7 @@ pub trait Engine {
 }
 
 /// Counts the ways in which stills have been judged: a cache of another one is made anew.
-const ENROLMENT: u32 = 4;
+const ENROLMENT: u32 = 5;
 
 /// An engine and what tells its descriptors from those of another one.
 pub struct Opened {

@@ -1,8 +1,11 @@
 //! Still pictures: from the bytes of a file to an upright [`Rgb`], and whether the file is whole.
 
 use crate::jpeg;
+use crate::memory::KEPT_SIDE;
 use crate::pixels::{Rgb, check_size};
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use crate::sighting::Rect;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use std::fmt::Display;
 use std::io::Cursor;
 
@@ -15,11 +18,64 @@ pub const INCOMPLETE: &str = "incomplete: its end is missing; copy it again";
 /// No picture is larger once decoded: one beside the program must fit on a board.
 const MAX_DECODED_BYTES: u64 = 200_000_000;
 
+/// A still picture as it is kept while the detector is at work.
+#[derive(Debug, Clone)]
+pub struct Still {
+    /// The picture, no longer than [`KEPT_SIDE`].
+    pub rgb: Rgb,
+    /// Width and height of the whole picture, upright.
+    pub size: (u32, u32),
+}
+
+impl Still {
+    /// A place on `rgb`, in pixels of the whole picture.
+    pub fn on_whole(&self, rect: Rect) -> Rect {
+        rect.scaled(f64::from(self.size.0) / f64::from(self.rgb.width.max(1)))
+    }
+}
+
 /// Decodes a JPEG or PNG, whatever its name says, and turns it upright as its EXIF orientation says.
 ///
 /// # Errors
 /// Says for a person why the picture is no good.
 pub fn decode(bytes: &[u8]) -> Result<Rgb, String> {
+    let (rgb, orientation) = decode_as_stored(bytes)?;
+    Ok(upright(rgb, orientation))
+}
+
+/// As [`decode`], but scaled down to [`KEPT_SIDE`]. A picture of 60 megapixels takes 180 MB, which must not lie beside what a
+/// detector takes.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_still(bytes: &[u8]) -> Result<Still, String> {
+    let (whole, orientation) = decode_as_stored(bytes)?;
+    let (width, height) = (whole.width, whole.height);
+    let longest = u64::from(width.max(height));
+    let kept = if longest > u64::from(KEPT_SIDE) {
+        whole.shrunk((u64::from(width) * u64::from(KEPT_SIDE) / longest).max(1) as u32)
+    } else {
+        whole
+    };
+    let as_stored = (kept.width, kept.height);
+    let rgb = upright(kept, orientation);
+    let size = if (rgb.width, rgb.height) == as_stored { (width, height) } else { (height, width) };
+    Ok(Still { rgb, size })
+}
+
+fn upright(rgb: Rgb, orientation: Orientation) -> Rgb {
+    if orientation == Orientation::NoTransforms {
+        return rgb;
+    }
+    let Rgb { width, height, data } = rgb;
+    // The buffer holds as many pixels as it says.
+    let mut picture = DynamicImage::ImageRgb8(RgbImage::from_raw(width, height, data).unwrap_or_default());
+    picture.apply_orientation(orientation);
+    let rgb = picture.into_rgb8();
+    Rgb { width: rgb.width(), height: rgb.height(), data: rgb.into_raw() }
+}
+
+fn decode_as_stored(bytes: &[u8]) -> Result<(Rgb, Orientation), String> {
     if !has_its_end(bytes) {
         return Err(INCOMPLETE.to_owned());
     }
@@ -45,10 +101,8 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb, String> {
         return Err(format!("{width}x{height} pixels are too many: scale it down to 60 megapixels or less"));
     }
     let orientation = decoder.orientation().map_err(broken)?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
-    picture.apply_orientation(orientation);
-    let rgb = picture.into_rgb8();
-    Ok(Rgb { width: rgb.width(), height: rgb.height(), data: rgb.into_raw() })
+    let rgb = DynamicImage::from_decoder(decoder).map_err(broken)?.into_rgb8();
+    Ok((Rgb { width: rgb.width(), height: rgb.height(), data: rgb.into_raw() }, orientation))
 }
 
 fn unreadable(why: impl Display) -> String {
@@ -138,6 +192,25 @@ mod tests {
         let picture = [&whole[..2], &thumbnail, &whole[2..]].concat();
         assert!(has_its_end(&picture));
         assert!(!has_its_end(&picture[..picture.len() - 2]));
+    }
+
+    #[test]
+    fn a_large_picture_is_kept_smaller_turned_upright_and_places_on_it_are_told_in_its_own_pixels() {
+        let mut bytes = Cursor::new(Vec::new());
+        let picture = image::RgbImage::from_fn(4800, 1200, |x, _| image::Rgb([if x < 2400 { 200 } else { 20 }; 3]));
+        DynamicImage::ImageRgb8(picture).write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
+        let plain = decode_still(bytes.get_ref()).unwrap();
+        assert_eq!((plain.rgb.width, plain.rgb.height, plain.size), (KEPT_SIDE, 600, (4800, 1200)));
+        // EXIF: turned by 90 degrees, so that the left half is the upper one.
+        let mut exif = vec![0xff, 0xe1, 0, 34];
+        exif.extend(b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0");
+        let turned = decode_still(&[&bytes.get_ref()[..2], &exif, &bytes.get_ref()[2..]].concat()).unwrap();
+        assert_eq!((turned.rgb.width, turned.rgb.height, turned.size), (600, KEPT_SIDE, (1200, 4800)));
+        assert!(turned.rgb.pixel(300, 100)[0] > 150 && turned.rgb.pixel(300, 2300)[0] < 70);
+        let place = turned.on_whole(Rect { x: 10, y: 20, w: 30, h: 40 });
+        assert_eq!(place, Rect { x: 20, y: 40, w: 60, h: 80 });
+        let small = decode_still(&encoded(ImageFormat::Png)).unwrap();
+        assert_eq!((small.rgb, small.size), (decode(&encoded(ImageFormat::Png)).unwrap(), (40, 30)));
     }
 
     #[test]
