@@ -36,6 +36,7 @@ pub mod roster;
 pub mod service;
 pub mod shares;
 pub mod sighting;
+pub mod sockaddr;
 pub mod stop;
 pub mod tiers;
 pub mod view;

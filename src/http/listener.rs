@@ -1,6 +1,7 @@
 //! What HTTP needs of the kernel: the listening socket, with everything set that accepted connections inherit from it,
 //! and the machine's name.
 
+use crate::sockaddr::{check, with_raw};
 use anyhow::{Context, Result};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -44,7 +45,10 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     set(&socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1)?;
     let gone_after_ms = GONE_AFTER.as_millis() as libc::c_uint;
     set(&socket, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, &gone_after_ms)?;
-    bind(&socket, address)?;
+    with_raw(address, |raw, len| {
+        // SAFETY: `raw` is an address of `len` bytes that lives through the call.
+        check(unsafe { libc::bind(socket.as_raw_fd(), raw, len) })
+    })?;
     // SAFETY: no pointers; the socket is open.
     check(unsafe { libc::listen(socket.as_raw_fd(), BACKLOG) })?;
     Ok(TcpListener::from(socket))
@@ -56,36 +60,6 @@ fn set<T>(socket: &OwnedFd, level: libc::c_int, option: libc::c_int, value: &T) 
     check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value, len) }).map(drop)
 }
 
-fn bind(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
-    match address {
-        SocketAddr::V4(v4) => {
-            let raw = libc::sockaddr_in {
-                sin_family: libc::AF_INET as libc::sa_family_t,
-                sin_port: v4.port().to_be(),
-                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
-                sin_zero: [0; 8],
-            };
-            bind_raw(socket, &raw)
-        }
-        SocketAddr::V6(v6) => {
-            let raw = libc::sockaddr_in6 {
-                sin6_family: libc::AF_INET6 as libc::sa_family_t,
-                sin6_port: v6.port().to_be(),
-                sin6_flowinfo: v6.flowinfo(),
-                sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
-                sin6_scope_id: v6.scope_id(),
-            };
-            bind_raw(socket, &raw)
-        }
-    }
-}
-
-fn bind_raw<T>(socket: &OwnedFd, address: &T) -> io::Result<()> {
-    let (address, len) = (std::ptr::from_ref(address).cast(), size_of::<T>() as libc::socklen_t);
-    // SAFETY: `address` is a sockaddr_in or sockaddr_in6 of `len` bytes that lives through the call.
-    check(unsafe { libc::bind(socket.as_raw_fd(), address, len) }).map(drop)
-}
-
 /// The name of this machine; empty when it has none. Asked of the kernel: under `ProcSubset=pid`, as the service runs,
 /// there is no /proc/sys.
 pub fn machine_name() -> String {
@@ -94,8 +68,4 @@ pub fn machine_name() -> String {
     let result = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
     let length = name.iter().position(|&byte| byte == 0).filter(|_| result == 0).unwrap_or(0);
     String::from_utf8_lossy(&name[..length]).trim().to_owned()
-}
-
-fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
