@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
@@ -99,12 +100,23 @@ impl Accounts {
         self.users.get(user).map(|account| account.text.as_str())
     }
 
-    /// The role of `user` when `password` is right. Takes as long for a user who does not exist.
+    /// The role of `user` when `password` is right. The time it takes does not show whether `user` exists.
     pub fn verify(&self, user: &str, password: &str) -> Option<Role> {
         let known = self.users.get(user);
-        let account = known.or_else(|| self.users.values().next())?;
+        let account = known.or_else(|| self.stand_in(user))?;
         let right = Argon2::default().verify_password(password.as_bytes(), &account.hash).is_ok();
         (right && known.is_some()).then_some(account.role)
+    }
+
+    /// The account whose hash is checked for a user who does not exist. Hashes may differ in what a check costs. With the
+    /// same one for all such users, each user whose check takes another time would be known to exist. So each name has one of
+    /// the accounts, always the same until the file changes; which one cannot be told without the file.
+    fn stand_in(&self, user: &str) -> Option<&Account> {
+        let mut hash = Sha256::new();
+        self.users.values().for_each(|account| hash.update(&account.text));
+        hash.update(user);
+        let number = hash.finalize().iter().take(8).fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
+        self.users.values().nth(number.checked_rem(self.users.len() as u64)? as usize)
     }
 }
 
@@ -134,7 +146,7 @@ fn check_user(user: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Adds `user` to the password file, or gives her another role and password. Other lines stay as they are; the
+/// Adds `user` to the password file, or gives them another role and password. Other lines stay as they are; the
 /// file is replaced in one step, keeps its owner and mode, and is made with mode 0600 when it is not there.
 ///
 /// # Errors
@@ -159,9 +171,9 @@ pub fn passwd(file: &Path, user: &str, role: Role, password: &str) -> Result<()>
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
     };
-    let hers = |line: &str| line.trim().split(':').next() == Some(user);
+    let is_theirs = |line: &&str| line.trim().split(':').next() == Some(user);
     let mut lines: Vec<&str> = old.lines().collect();
-    match lines.iter().position(|line| hers(line)) {
+    match lines.iter().position(is_theirs) {
         Some(at) => lines[at] = &new,
         None => lines.push(&new),
     }
@@ -213,6 +225,36 @@ mod tests {
         assert_eq!(accounts.verify("민호", "비밀"), Some(Role::Admin));
         assert_eq!(accounts.verify("anna", "비밀"), None);
         assert_eq!(accounts.verify("nobody", "ein Wort: geheim"), None);
+    }
+
+    #[test]
+    fn users_who_do_not_exist_cost_what_those_in_the_file_cost_and_each_always_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        let mut text = String::new();
+        for (user, m_cost) in [("anna", 8), ("bob", 16), ("carl", 32)] {
+            let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(m_cost, 1, 1, None).unwrap());
+            text += &format!("{user}:viewer:{}\n", argon2.hash_password(b"x").unwrap());
+        }
+        fs::write(&file, &text).unwrap();
+        let costs = |accounts: &Accounts| -> Vec<u32> {
+            let stand_ins = (0..300).map(|i| accounts.stand_in(&format!("nobody{i}")).unwrap());
+            stand_ins.map(|account| Params::try_from(&account.hash).unwrap().m_cost()).collect()
+        };
+        let (accounts, again) = (Accounts::load(&file).ok().unwrap(), Accounts::load(&file).ok().unwrap());
+        let first = costs(&accounts);
+        for cost in [8, 16, 32] {
+            let share = first.iter().filter(|&&c| c == cost).count();
+            // 100 of 300 are expected, with a deviation of 8.
+            assert!((50..150).contains(&share), "{share} of 300 cost {cost}");
+        }
+        assert_eq!(first, costs(&again), "after a restart too");
+        fs::write(&file, text.lines().rev().map(|line| line.replace("viewer", "admin") + "\n").collect::<String>())
+            .unwrap();
+        assert_eq!(first, costs(&Accounts::load(&file).ok().unwrap()), "a line that moves changes nothing");
+        passwd(&file, "anna", Role::Viewer, "y").unwrap();
+        assert_ne!(first, costs(&Accounts::load(&file).ok().unwrap()), "a hash that nobody outside knows decides");
+        assert_eq!((accounts.verify("nobody", "x"), Accounts::default().verify("nobody", "x")), (None, None));
     }
 
     #[test]
