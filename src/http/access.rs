@@ -13,7 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Whom a route is for.
@@ -39,6 +40,9 @@ pub struct Who {
 /// How long a request may wait while others' passwords are checked.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a request waits for a new password file to be read. A disk that hangs longer leaves the accounts as they were.
+const READ_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Decides who may ask what.
 pub struct Gate {
     health: Arc<Health>,
@@ -46,6 +50,8 @@ pub struct Gate {
     /// Random, of this process: what is remembered is worth nothing elsewhere.
     key: [u8; 32],
     known: Mutex<Known>,
+    /// A password file was read.
+    read: Condvar,
     /// The right password of each user who gave it, as [`Gate::mark`] has it. A mark is of a line of the password file: it
     /// outlives a reload, and fits no other hash.
     proven: Mutex<HashMap<String, Mark>>,
@@ -57,6 +63,8 @@ pub struct Gate {
 #[derive(Clone, Default)]
 struct Known {
     version: u64,
+    /// True while the password file of that config is read.
+    reading: bool,
     accounts: Option<Arc<Accounts>>,
 }
 
@@ -72,35 +80,62 @@ impl Gate {
             half.copy_from_slice(&random.map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?);
         }
         let machine = machine_name().to_lowercase();
-        let (known, proven, penalties) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Ok(Gate { health, machine, key, known, proven, checks: Checks::default(), penalties })
+        let (known, read, proven, checks, penalties) = Default::default();
+        Ok(Gate { health, machine, key, known, read, proven, checks, penalties })
     }
 
-    /// Reads the password file when the config is a new one. A bad file is reported, and the accounts stay as they
-    /// were; at the start that is nobody.
-    pub fn refresh(&self, version: u64, config: &Config) {
+    /// Reads the password file when the config is a new one, in a thread of its own: neither the HTTP loop nor an answer
+    /// waits for a disk that hangs. A bad file is reported, and the accounts stay as they were; at the start that is nobody.
+    pub fn refresh(self: &Arc<Gate>, version: u64, config: &Config) {
         let mut known = lock(&self.known);
-        // Whoever comes late with an older one brings nothing back.
+        // A request that comes late with an older config brings nothing back.
         if version <= known.version {
             return;
         }
-        known.version = version;
-        let Some(path) = &config.http.password_file else {
-            known.accounts = None;
+        let Some(path) = config.http.password_file.clone() else {
+            *known = Known { version, ..Known::default() };
             lock(&self.proven).clear();
             return;
         };
-        match Accounts::load(path) {
-            Ok(accounts) => {
-                accounts.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-                lock(&self.proven).retain(|user, _| accounts.hash(user).is_some());
-                known.accounts = Some(Arc::new(accounts));
-            }
+        // From now on nobody is let in without a password.
+        known.accounts.get_or_insert_default();
+        let gate = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("http-accounts".to_owned());
+        match thread.spawn(move || gate.read_accounts(version, &path)) {
+            Ok(_) => (known.version, known.reading) = (version, true),
+            // The next request tries again.
+            Err(error) => log::warn!("http: no thread to read the password file: {error}"),
+        }
+    }
+
+    fn read_accounts(&self, version: u64, path: &Path) {
+        let read = Accounts::load(path);
+        match &read {
+            Ok(accounts) => accounts.warnings.iter().for_each(|warning| log::warn!("{warning}")),
             Err(problems) => {
                 problems.iter().for_each(|problem| self.health.faults.report(Cause::PasswordFile, problem));
-                known.accounts.get_or_insert_default();
             }
         }
+        let mut known = lock(&self.known);
+        // The config that named this file may be an old one by now.
+        if known.version != version {
+            return;
+        }
+        known.reading = false;
+        if let Ok(accounts) = read {
+            lock(&self.proven).retain(|user, _| accounts.hash(user).is_some());
+            known.accounts = Some(Arc::new(accounts));
+        }
+        drop(known);
+        self.read.notify_all();
+    }
+
+    /// The accounts of the newest config, or the ones before while its password file cannot be read; `None` when nobody needs
+    /// a password.
+    fn accounts(&self) -> Option<Arc<Accounts>> {
+        let known = lock(&self.known);
+        let known = self.read.wait_timeout_while(known, READ_PATIENCE, |known| known.reading);
+        known.unwrap_or_else(PoisonError::into_inner).0.accounts.clone()
     }
 
     /// Lets a request pass that comes under a name of this machine.
@@ -139,8 +174,7 @@ impl Gate {
         if access == Access::Open {
             return Ok(Who { role: Role::Viewer, user: None });
         }
-        let accounts = lock(&self.known).accounts.clone();
-        let (role, user) = match accounts {
+        let (role, user) = match self.accounts() {
             Some(accounts) => {
                 let role = self.log_in(request, &accounts)?;
                 (role, request.header("Authorization").and_then(basic).map(|(user, _)| user))

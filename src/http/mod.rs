@@ -66,7 +66,7 @@ pub fn run(server: Server, stage: Stage) {
 /// Everything that answers need.
 pub(crate) struct Site {
     stage: Stage,
-    gate: Gate,
+    gate: Arc<Gate>,
     page: Page,
     listeners: Shares,
     watchers: mjpeg::Watchers,
@@ -139,7 +139,7 @@ pub const ROUTES: &[Route] = &[
 
 impl Site {
     fn new(stage: Stage) -> anyhow::Result<Site> {
-        let gate = Gate::new(Arc::clone(&stage.health))?;
+        let gate = Arc::new(Gate::new(Arc::clone(&stage.health))?);
         let (listeners, watchers) = (Shares::default(), mjpeg::Watchers::default());
         let site = Site { stage, gate, page: Page::default(), listeners, watchers };
         site.refresh();

@@ -91,6 +91,35 @@ fn a_request_that_was_late_does_not_bring_an_old_config_back() {
 }
 
 #[test]
+fn a_password_file_on_a_disk_that_hangs_leaves_the_accounts_as_they_were_and_holds_up_no_request_for_long() {
+    let (folder, site) = guarded();
+    assert_eq!(status(&site, &login("/api/state", LAN, "anna:a")), 200);
+    let good = std::fs::read_to_string(folder.path().join("passwords")).unwrap();
+    // A pipe that nobody writes into: to open it waits for ever, as for a disk that hangs.
+    let pipes = ["one", "another"].map(|name| folder.path().join(name));
+    assert!(std::process::Command::new("mkfifo").args(&pipes).status().unwrap().success());
+    let mut hangs = Config::clone(&site.config());
+    hangs.http.password_file = Some(pipes[0].clone());
+    site.stage.config.publish(Arc::new(hangs.clone()));
+    assert_eq!(status(&site, &request("GET", "/healthz", LAN)), 200);
+    assert_eq!(status(&site, &login("/api/state", LAN, "anna:a")), 200);
+    assert_eq!(status(&site, &request("GET", "/api/state", LAN)), 401);
+
+    let open = super::site(|config| config.http.open = true);
+    assert_eq!(status(&open, &request("GET", "/api/state", LAN)), 200);
+    hangs.http.password_file = Some(pipes[1].clone());
+    open.stage.config.publish(Arc::new(hangs));
+    assert_eq!(status(&open, &request("GET", "/api/state", LAN)), 401, "nobody without a password meanwhile");
+
+    std::fs::write(&pipes[0], good.replace("anna", "bob")).unwrap();
+    let begun = Instant::now();
+    while status(&site, &login("/api/state", LAN, "bob:a")) != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the file was read at last");
+    }
+    assert_eq!(status(&site, &login("/api/state", "192.168.1.10", "anna:a")), 401);
+}
+
+#[test]
 fn an_owner_logs_in_for_the_first_time_among_a_hundred_attackers_with_addresses_that_they_make_up() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
