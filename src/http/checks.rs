@@ -6,8 +6,10 @@
 //!
 //! - Of those who wait, the newest and the one who has waited longest are checked by turns.
 //! - A client that is told that its password is wrong can ask again. So that answer is held back while others wait, and one
-//!   at a time leaves when nobody does. However many connections an attacker has, they soon wait for their answers and
-//!   not for checks.
+//!   at a time leaves when nobody does. An attacker's connections, up to [`MOST`], soon wait for their answers and not for
+//!   checks.
+//! - Each request that waits has a connection, and behind a proxy all have those of one address. So no more than [`MOST`]
+//!   wait: one more lets the oldest answer leave that is held back, and is refused when there is none.
 //!
 //! A request waits for the check under way and for one more, unless newer ones come; and for no more than twice as many as
 //! waited when it came.
@@ -21,6 +23,9 @@ use std::time::{Duration, Instant};
 /// So many checks of a client may wait, beside those of the same user name and password: a program that asks for several
 /// things at once waits for one check.
 const WAITING_PER_CLIENT: usize = 5;
+/// So many requests may wait, for a check or for an answer. The server has more connections than that for each address, so
+/// that those who need no check find one.
+pub const MOST: usize = 128;
 /// The pace at which answers that were held back leave: the next one leaves when the client of the last one has had the
 /// time to ask again.
 const PACE: Duration = Duration::from_millis(100);
@@ -35,6 +40,8 @@ pub enum Unchecked {
     Settled,
     /// As many of this client wait as may.
     TooMany,
+    /// As many wait as may.
+    Full,
     /// It has waited long enough.
     TooLong,
 }
@@ -62,7 +69,11 @@ impl Checks {
         settled: impl Fn() -> bool,
     ) -> Result<Turn<'_>, Unchecked> {
         let mut line = lock(&self.line);
-        let id = line.arrive(client, mark).ok_or(Unchecked::TooMany)?;
+        let held = line.held.len();
+        let id = line.arrive(client, mark)?;
+        if line.held.len() < held {
+            self.changed.notify_all();
+        }
         loop {
             if line.now == Some(id) {
                 return Ok(Turn(self));
@@ -111,7 +122,7 @@ struct Line {
     waiting: VecDeque<Waiter>,
     /// True: the newest comes next.
     newest_next: bool,
-    /// Wrong passwords whose answers are held back, in the order of their checks.
+    /// Wrong passwords whose answers are held back, in the order of their checks. One that is not here any more may leave.
     held: VecDeque<u64>,
     /// When the next of those answers may leave.
     next_answer: Option<Instant>,
@@ -129,18 +140,21 @@ impl Line {
         self.last_id
     }
 
-    /// A check of `client` is wanted. `None` when too many of it wait.
-    fn arrive(&mut self, client: Option<IpAddr>, mark: Mark) -> Option<u64> {
+    /// A check of `client` is wanted. When as many wait as may, the oldest answer that is held back leaves.
+    fn arrive(&mut self, client: Option<IpAddr>, mark: Mark) -> Result<u64, Unchecked> {
         let others = self.waiting.iter().filter(|waiter| waiter.client == client && waiter.mark != mark);
         if others.count() >= WAITING_PER_CLIENT {
-            return None;
+            return Err(Unchecked::TooMany);
+        }
+        if self.waiting.len() + self.held.len() >= MOST {
+            self.held.pop_front().ok_or(Unchecked::Full)?;
         }
         let id = self.new_id();
         self.waiting.push_back(Waiter { id, client, mark });
         if self.now.is_none() {
             self.hand_on();
         }
-        Some(id)
+        Ok(id)
     }
 
     /// The turn is over, and goes to the next one.
@@ -159,6 +173,9 @@ impl Line {
 
     /// `None`: the answer of `id` leaves now. Else when it may; `Some(None)` says that this depends on others.
     fn answer_at(&mut self, id: u64, now: Instant) -> Option<Option<Instant>> {
+        if !self.held.contains(&id) {
+            return None;
+        }
         if self.now.is_some() || self.held.front() != Some(&id) {
             return Some(None);
         }
@@ -203,14 +220,15 @@ mod tests {
             self.events.insert((time, self.number, event));
         }
 
-        fn ask(&mut self, time: u64) -> u64 {
+        /// `None`: refused.
+        fn ask(&mut self, time: u64) -> Option<u64> {
             let idle = self.line.now.is_none();
             let address = Ipv4Addr::from_bits(self.number as u32).into();
-            let id = self.line.arrive(Some(address), [0; 32]).unwrap();
+            let id = self.line.arrive(Some(address), [0; 32]).ok()?;
             if idle {
                 self.at(time + self.check, Event::EndOfCheck);
             }
-            id
+            Some(id)
         }
 
         /// How many checks come before the owner's who asks at `owner`, the one under way among them, and how many waited.
@@ -226,7 +244,7 @@ mod tests {
                     Event::Owner => {
                         waited = attack.line.waiting.len();
                         attack.checks = usize::from(attack.line.now.is_some());
-                        attack.owner = Some(attack.ask(time));
+                        attack.owner = Some(attack.ask(time).unwrap());
                     }
                     Event::EndOfCheck => {
                         attack.line.hold();
@@ -271,8 +289,8 @@ mod tests {
 
     #[test]
     fn who_keeps_coming_newer_delays_an_owner_by_twice_those_who_came_before() {
-        // One more each 50 ms, and a check takes 100.
-        for owner in (75..20_000).step_by(450) {
+        // One more each 50 ms, and a check takes 100: after 12 s as many wait as may.
+        for owner in (75..12_000).step_by(450) {
             let (before, waited) = Attack::of(1000, |i| 50 * i, 100, owner);
             assert!(before <= 2 * waited + 2, "{before} checks before that of who asks at {owner} ms behind {waited}");
         }
@@ -283,15 +301,32 @@ mod tests {
         let mut line = Line::default();
         let client = |i: u8| Some(IpAddr::from([192, 0, 2, i]));
         line.arrive(client(9), [9; 32]).unwrap();
-        let first: Vec<u64> = (0..5).filter_map(|i| line.arrive(client(1), [i; 32])).collect();
-        assert_eq!((first.len(), line.arrive(client(1), [5; 32])), (5, None));
-        assert!(line.arrive(client(2), [5; 32]).is_some(), "another client");
+        let first: Vec<u64> = (0..5).filter_map(|i| line.arrive(client(1), [i; 32]).ok()).collect();
+        assert_eq!((first.len(), line.arrive(client(1), [5; 32])), (5, Err(Unchecked::TooMany)));
+        assert!(line.arrive(client(2), [5; 32]).is_ok(), "another client");
         // The newest, and then the one who has waited longest.
         line.hand_on();
         line.hand_on();
-        assert!(line.arrive(client(1), [6; 32]).is_some(), "a place is free again");
+        assert!(line.arrive(client(1), [6; 32]).is_ok(), "a place is free again");
         let mut line = Line::default();
-        assert!((0..50).all(|_| line.arrive(client(1), [1; 32]).is_some()), "they share what comes of the first check");
+        assert!((0..50).all(|_| line.arrive(client(1), [1; 32]).is_ok()), "they share what comes of the first check");
+    }
+
+    #[test]
+    fn as_many_wait_as_may_and_one_more_lets_the_oldest_answer_leave_or_is_refused() {
+        let (mut line, now) = (Line::default(), Instant::now());
+        let ask = |line: &mut Line, i: u16| line.arrive(Some(IpAddr::from([10, 0, (i >> 8) as u8, i as u8])), [0; 32]);
+        ask(&mut line, 0).unwrap();
+        let held: Vec<u64> = (0..MOST).map(|_| line.hold()).collect();
+        assert_eq!(line.answer_at(held[0], now), Some(None), "while a password is checked");
+        ask(&mut line, 1).unwrap();
+        assert_eq!((line.answer_at(held[0], now), line.answer_at(held[1], now)), (None, Some(None)));
+        assert_eq!(line.waiting.len() + line.held.len(), MOST);
+        let more = (2..1000).filter(|&i| ask(&mut line, i).is_ok()).count();
+        assert_eq!((more, line.waiting.len(), line.held.len()), (MOST - 1, MOST, 0));
+        assert_eq!(ask(&mut line, 1000), Err(Unchecked::Full));
+        line.hand_on();
+        assert!(ask(&mut line, 1000).is_ok(), "a place is free again");
     }
 
     const LONG: Duration = Duration::from_secs(20);

@@ -1,6 +1,7 @@
 //! The socket side of HTTP: the only file that knows tiny_http.
 
 use super::accounts::Accounts;
+use super::checks;
 use super::client::network;
 use super::listener::{SEND_TIMEOUT, listen};
 use super::message::{Answer, Request, Stream, Whole, Wire};
@@ -25,9 +26,10 @@ const LEAST_RATE: u64 = 16 * 1024;
 const _: () = assert!(2 * SEND_TIMEOUT.as_secs() < 10 && SEND_LIMIT.as_secs() + SEND_TIMEOUT.as_secs() < 10);
 /// Connections that a viewer needs: the picture, what the page asks beside it, and one that is being closed.
 const PER_VIEWER: usize = 3;
-/// Further ones that one client may have, and that are left to other clients when it has all of its own. Behind a proxy or
-/// a router all viewers have one address.
-const FURTHER: usize = 32;
+/// Connections that one client may have beside: those on which passwords wait, and a few. Behind a proxy or a router all
+/// viewers have one address.
+const FURTHER: usize = checks::MOST + 32;
+/// Connections that are left to other clients when one has all of its own.
 const LEFT_TO_OTHERS: usize = 128;
 /// How long answers under way are waited for at the end.
 const FAREWELL: Duration = Duration::from_millis(300);

@@ -2,9 +2,11 @@
 
 use super::sockets::{CLOSE, Running};
 use super::*;
+use crate::http::checks::MOST;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 #[test]
@@ -119,6 +121,44 @@ fn a_password_file_on_a_disk_that_hangs_leaves_the_accounts_as_they_were_and_hol
     assert_eq!(status(&site, &login("/api/state", "192.168.1.10", "anna:a")), 401);
 }
 
+/// Asks for the state as a proxy on this machine does for `forwarded`.
+fn send(running: &Running, credentials: &str, forwarded: IpAddr) -> TcpStream {
+    let code = STANDARD.encode(credentials);
+    let head =
+        format!("GET /api/state HTTP/1.1\r\nAuthorization: Basic {code}\r\nX-Forwarded-For: {forwarded}\r\n{CLOSE}");
+    let mut stream = TcpStream::connect(running.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+}
+
+/// The status of the answer; empty when the connection was closed without one.
+fn status_of(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn more_attackers_behind_one_proxy_than_may_wait_leave_connections_to_those_who_have_logged_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    accounts::passwd(&file, "anna", Role::Viewer, "right").unwrap();
+    let running = Running::guarded(&file);
+    let owner = IpAddr::from([192, 0, 2, 1]);
+    assert_eq!(status_of(send(&running, "anna:right", owner)), "200");
+    let attackers: Vec<TcpStream> = (0..300_u32)
+        .map(|i| send(&running, &format!("anna:wrong{i}"), IpAddr::from((10 << 24 | i).to_be_bytes())))
+        .collect();
+    let answering = || running.stage.health.connections().answering;
+    let as_many = MOST - 8..=MOST + 8;
+    running.within(Duration::from_secs(20), "as many wait as may", || as_many.contains(&answering()));
+    assert_eq!(status_of(send(&running, "anna:right", owner)), "200");
+    assert!(as_many.contains(&answering()), "{} of 256 connections", answering());
+    assert_eq!(running.stage.health.connections().refused, 0);
+    drop(attackers);
+}
+
 #[test]
 fn an_owner_logs_in_for_the_first_time_among_a_hundred_attackers_with_addresses_that_they_make_up() {
     let folder = tempfile::tempdir().unwrap();
@@ -129,18 +169,7 @@ fn an_owner_logs_in_for_the_first_time_among_a_hundred_attackers_with_addresses_
     }
     let running = Running::guarded(&file);
     let (number, over) = (AtomicU32::new(0), AtomicBool::new(false));
-    let ask = |credentials: &str, forwarded: IpAddr| {
-        let code = STANDARD.encode(credentials);
-        let head = format!(
-            "GET /api/state HTTP/1.1\r\nAuthorization: Basic {code}\r\nX-Forwarded-For: {forwarded}\r\n{CLOSE}"
-        );
-        let mut stream = std::net::TcpStream::connect(running.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut answer = String::new();
-        let _ = stream.read_to_string(&mut answer);
-        answer.split(' ').nth(1).unwrap_or_default().to_owned()
-    };
+    let ask = |credentials: &str, forwarded: IpAddr| status_of(send(&running, credentials, forwarded));
     let attack = |attacker: usize| {
         while !over.load(Relaxed) {
             // A user of the file, as who attacks may know the names.
