@@ -16,6 +16,12 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// A viewer gets the last picture again when none is newer for so long.
 const REPEAT: Duration = Duration::from_secs(1);
+/// How long a viewer waits for a place. A page that is loaded again asks before its old stream is known to have ended, which
+/// shows at the second write after that.
+pub const PLACE_WAIT: Duration = Duration::from_millis(2500);
+const _: () = assert!(PLACE_WAIT.as_millis() > 2 * REPEAT.as_millis() + 2 * POLL.as_millis());
+/// How often it looks for one.
+const PLACE_POLL: Duration = Duration::from_millis(50);
 /// How old the picture may be that a snapshot or a new viewer gets at once.
 const FRESH: Duration = Duration::from_millis(250);
 /// How long a snapshot waits for a fresh picture.
@@ -23,7 +29,7 @@ const SNAPSHOT_WAIT: Duration = Duration::from_secs(3);
 /// The oldest picture that a snapshot gives when no fresh one comes in time.
 const SNAPSHOT_OLDEST: Duration = Duration::from_secs(10);
 
-/// A longer `?t=KEY` is none that the page makes; who sends one is not told about her stream.
+/// A longer `?t=KEY` is none that the page makes; a client that sends one is not told about its stream.
 const MAX_KEY: usize = 32;
 
 /// The keys of the viewers who gave one with `?t=KEY`: a page asks whether its own stream lives, because a browser does not
@@ -71,9 +77,13 @@ pub fn stream<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
     };
     let (config, client) = (site.config(), holder(request, who.user.as_deref()));
     let (wish, max) = (resolved(asked, &config.stream), config.stream.max_viewers as usize);
-    let seat = match site.stage.tiers.seat_viewer(&client, wish, max) {
-        Ok(seat) => seat,
-        Err(full) => return no_seat(site, &client, full, max).into(),
+    let deadline = Instant::now() + site.place_wait;
+    let seat = loop {
+        match site.stage.tiers.seat_viewer(&client, wish, max) {
+            Ok(seat) => break seat,
+            Err(Full::Viewers(_)) if Instant::now() < deadline && !site.stage.stop.wait(PLACE_POLL) => {}
+            Err(full) => return no_seat(site, &client, full, max).into(),
+        }
     };
     let fps = if is_faster(seat.wish, wish) { wish.fps } else { seat.wish.fps };
     let watcher = site.watchers.enter(request);
@@ -169,7 +179,7 @@ fn show(site: &Site, seat: &Seat<'_>, asked: Wish, wire: &mut dyn Wire) -> io::R
         // Before the first picture of its kind there is none to repeat.
         let due = if seen == 0 { POLL } else { REPEAT.saturating_sub(sent.elapsed()) };
         let newer = seat.next(seen, due.min(POLL));
-        // One that was there before she came is not late.
+        // One that was there before the viewer came is not late.
         let fresh = newer.as_ref().is_some_and(|(_, jpeg)| jpeg.made_at >= begun);
         let next = newer.or_else(|| seat.newest().filter(|_| sent.elapsed() >= REPEAT));
         if let Some((version, jpeg)) = next {

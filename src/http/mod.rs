@@ -30,6 +30,7 @@ use page::Page;
 use server::Handler;
 pub use server::Server;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What HTTP reads and whom it asks for pictures.
 pub struct Stage {
@@ -70,6 +71,8 @@ pub(crate) struct Site {
     page: Page,
     listeners: Shares,
     watchers: mjpeg::Watchers,
+    /// How long a viewer waits for a place.
+    place_wait: Duration,
 }
 
 /// A line of [`ROUTES`].
@@ -141,7 +144,8 @@ impl Site {
     fn new(stage: Stage) -> anyhow::Result<Site> {
         let gate = Arc::new(Gate::new(Arc::clone(&stage.health))?);
         let (listeners, watchers) = (Shares::default(), mjpeg::Watchers::default());
-        let site = Site { stage, gate, page: Page::default(), listeners, watchers };
+        let (page, place_wait) = (Page::default(), mjpeg::PLACE_WAIT);
+        let site = Site { stage, gate, page, listeners, watchers, place_wait };
         site.refresh();
         Ok(site)
     }

@@ -18,7 +18,7 @@ use crate::sighting::{Near, Rect, Sighting, State};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
     let mut config = Config::defaults(Path::new("/nowhere"));
@@ -35,7 +35,7 @@ pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
 }
 
 fn site(change: impl FnOnce(&mut Config)) -> Site {
-    Site::new(stage(change)).unwrap()
+    Site { place_wait: Duration::ZERO, ..Site::new(stage(change)).unwrap() }
 }
 
 fn request(method: &str, target: &str, peer: &str) -> Request {
