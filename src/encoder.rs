@@ -82,7 +82,7 @@ struct Newest {
     /// Counts the pictures.
     version: u64,
     jpeg: Option<Arc<Jpeg>>,
-    /// Taken by whoever makes the next picture; made when somebody first wants one.
+    /// Taken while a picture is made; made itself when the first picture is wanted.
     encoder: Option<Encoder>,
     /// True while somebody makes a picture.
     in_work: bool,
@@ -238,7 +238,7 @@ impl Shared {
         picture
     }
 
-    /// A painter for this `[overlay]`. The first one reads the fonts; whoever wants another one meanwhile waits for them.
+    /// A painter for this `[overlay]`. The first one reads the fonts; a renderer that wants another one meanwhile waits.
     fn painter(&self, overlay: &config::Overlay) -> Painter {
         let mut slot = lock(&self.painter);
         match &*slot {

@@ -149,7 +149,7 @@ impl Jpeg {
     }
 
     /// What is written to a viewer after the first boundary line, at once: header, picture, and the boundary line of the
-    /// next part, so that she needs no byte of the next one to know that this one has ended.
+    /// next part, so that it needs no byte of the next one to know that this one has ended.
     pub fn part(&self) -> [&[u8]; 3] {
         [self.head.as_bytes(), &self.picture, END]
     }

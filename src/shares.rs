@@ -9,8 +9,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-/// Who takes places: an address together with the user who logged in from it. Users tell apart whom a proxy or a router
-/// gives one address, and addresses tell apart who shares one user.
+/// What takes places: an address together with the user who logged in from it. Users tell apart the clients to which a proxy
+/// or a router gives one address, and addresses those that share one user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Client {
     /// An IPv4 address or an IPv6 network.

@@ -72,7 +72,7 @@ impl Tiers {
         self.sit(client, asked, None)
     }
 
-    /// The same for a viewer of the stream, of whom there may be `max`.
+    /// The same for a viewer of the stream, of which there may be `max`.
     ///
     /// # Errors
     /// When there is no place for `client`, or as [`Tiers::seat_for`].
@@ -130,7 +130,7 @@ impl Tiers {
 
 /// Of the kinds that are `made` and the usual one, which always can be, the nearest to what was asked: none that is wider, one
 /// with the same overlay before others, then the widest, then one that is as fast and no faster than need be. A faster one is
-/// nearer than a slower one because whoever watches can leave pictures out.
+/// nearer than a slower one because the stream can leave pictures out.
 pub fn nearest(asked: Wish, made: impl Iterator<Item = Wish>) -> Option<Wish> {
     let most = |limit: u32| if limit == 0 { u32::MAX } else { limit };
     let (width, fps) = (most(asked.width), most(asked.fps));

@@ -108,7 +108,7 @@ def quiet_or_attacked(namecam, told, numbers, seconds, attacked):
     # What the camera thread dropped because a newer frame had come with it, no viewer could get. The counter covers a little
     # more time than the viewer does.
     row = {"seconds": seconds, **watched, "dropped_by_camera": after["camera"]["dropped"] - before["camera"]["dropped"],
-           "asked": len(took), "not_answered": took.count(None), "slowest_answer_ms": round(1000 * max(t for t in took if t is not None)),
+           "asked": len(took), "not_answered": took.count(None), "slowest_answer_ms": round(1000 * max((t for t in took if t is not None), default=0)),
            "watchdog_fed": len(told) - fed, "watchdog_not_fed": unfed, "cpu": round(cpu / seconds, 3)}
     if attacked:
         counts = lambda state, key: state.get("connections", {}).get(key, 0)

@@ -14,7 +14,7 @@ pub fn client(request: &Request) -> Option<IpAddr> {
     Some(last.map_or(peer, |last| last.to_canonical()))
 }
 
-/// Whom the places count for that a request takes: the network that it comes from, and the user who logged in.
+/// The client that the places of a request count for: the network that it comes from, and the user who logged in.
 pub fn holder(request: &Request, user: Option<&str>) -> Client {
     Client { address: client(request).map(network), user: user.map(Into::into) }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// The answer of `/api/state`. `watching`: whether the stream of who asks is sent; `None` when she did not say which it is.
+/// The answer of `/api/state`. `watching`: whether the stream of the page that asks is sent; `None` when it did not say which that is.
 pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> Value {
     let health = &stage.health;
     let connections = health.connections();
