@@ -40,7 +40,7 @@ pub struct Who {
 /// How long a request may wait while others' passwords are checked.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a request waits for a new password file to be read. A disk that hangs longer leaves the accounts as they were.
+/// For so long requests wait for a new password file to be read. A disk that hangs longer leaves the accounts as they were.
 const READ_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Decides who may ask what.
@@ -63,8 +63,8 @@ pub struct Gate {
 #[derive(Clone, Default)]
 struct Known {
     version: u64,
-    /// True while the password file of that config is read.
-    reading: bool,
+    /// Since when the password file of that config is read.
+    reading: Option<Instant>,
     accounts: Option<Arc<Accounts>>,
 }
 
@@ -102,9 +102,11 @@ impl Gate {
         let gate = Arc::clone(self);
         let thread = std::thread::Builder::new().name("http-accounts".to_owned());
         match thread.spawn(move || gate.read_accounts(version, &path)) {
-            Ok(_) => (known.version, known.reading) = (version, true),
+            Ok(_) => (known.version, known.reading) = (version, Some(Instant::now())),
             // The next request tries again.
-            Err(error) => log::warn!("http: no thread to read the password file: {error}"),
+            Err(error) => {
+                self.health.faults.report(Cause::PasswordFile, &format!("no thread to read it: {error}"));
+            }
         }
     }
 
@@ -121,7 +123,7 @@ impl Gate {
         if known.version != version {
             return;
         }
-        known.reading = false;
+        known.reading = None;
         if let Ok(accounts) = read {
             lock(&self.proven).retain(|user, _| accounts.hash(user).is_some());
             known.accounts = Some(Arc::new(accounts));
@@ -134,7 +136,8 @@ impl Gate {
     /// a password.
     fn accounts(&self) -> Option<Arc<Accounts>> {
         let known = lock(&self.known);
-        let known = self.read.wait_timeout_while(known, READ_PATIENCE, |known| known.reading);
+        let left = known.reading.map_or(Duration::ZERO, |since| READ_PATIENCE.saturating_sub(since.elapsed()));
+        let known = self.read.wait_timeout_while(known, left, |known| known.reading.is_some());
         known.unwrap_or_else(PoisonError::into_inner).0.accounts.clone()
     }
 
