@@ -15,13 +15,23 @@ use std::time::{Duration, Instant};
 /// How much less urgent than others, as `nice` has it: not much more, as the encoder may wait for what this thread decodes.
 const PATIENT: libc::c_int = 5;
 
+/// From this size on a block is mapped by itself and given back when it is freed: less than the 19 MiB of a password check.
+const MAPPED_BYTES: libc::c_int = 16 << 20;
+/// So much free memory at the end of the heap is kept: twice the largest size up to which glibc would let blocks come from it.
+const KEPT_BYTES: libc::c_int = 64 << 20;
+
 /// Makes all threads allocate from one heap, before the first of them does. glibc gives them up to eight a processor, and
 /// each keeps the megabytes of a decoded frame, as viewers' threads take turns to decode.
+///
+/// glibc raises the size from which blocks are mapped to 32 MiB after the first such block is freed. The memory of a password
+/// check would come from the heap then, and a request that waits for its answer would keep it there.
 pub fn share_one_heap() {
     // SAFETY: mallopt takes two numbers and changes nothing but glibc's own.
     #[cfg(target_env = "gnu")]
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
     }
 }
 

@@ -7,6 +7,7 @@ use namecam::pixels::Rgb;
 use namecam::recognition::engine::Dlib;
 use namecam::recognition::{Engine, models, picture as still};
 use namecam::sighting::Rect;
+use std::io::{Read, Write};
 use std::process::Command;
 use std::time::Duration;
 
@@ -196,4 +197,33 @@ fn a_face_on_a_large_picture_has_the_same_descriptor_as_on_a_small_one() {
     assert_eq!(described.len(), 2);
     let off = |a: &[f32; 128]| a.iter().zip(&small).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
     assert!(off(&described[0]) < 0.02 && described[0] == described[1], "{}", off(&described[0]));
+}
+
+#[test]
+fn wrong_passwords_whose_answers_are_held_back_keep_no_memory() {
+    let home = Home::new("");
+    let users = home.path("users");
+    namecam::http::accounts::passwd(&users, "mom", namecam::http::accounts::Role::Viewer, "right").unwrap();
+    let http = format!("[http]\nbind = 127.0.0.1:0\npassword_file = {}\n", users.display());
+    home.put(
+        "namecam.ini",
+        format!("[camera]\nsource = /dev/does-not-exist\n[recognition]\nenabled = no\n{http}").as_bytes(),
+    );
+    let running = home.run();
+    // mom:wrong
+    let login = "Authorization: Basic bW9tOndyb25n";
+    let wrong: Vec<_> = (0..60)
+        .map(|client| {
+            let mut stream = running.connect();
+            let head =
+                format!("GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.{client}\r\n{login}\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    for mut stream in wrong {
+        assert!(stream.read(&mut [0; 12]).unwrap() > 0, "each gets an answer in the end");
+    }
+    // One check takes 19 MiB, and one at a time is made.
+    assert!(peak(&running) < 150 << 20, "{} MB", peak(&running) / 1_000_000);
 }
