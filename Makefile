@@ -1,6 +1,6 @@
 # Everything that can be done here. `make` prints the list.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo run test bench accuracy crossing tables sample-ini models-68 build release cross deb board-test clean
+.PHONY: help setup data demo run test bench accuracy groups crossing cohort tables sample-ini models-68 build release cross deb board-test clean
 
 CARGO ?= cargo
 # More arguments for `make demo`, `run`, `bench` and `board-test`: make run ARGS="--config my.ini"
@@ -42,6 +42,7 @@ bench: setup release ## measure: the scan of descriptors, looks, CPU, memory; AR
 # in models/ is measured in place of dlib's own model.
 LFW ?=
 DESCRIPTORS ?=
+LFW_DESCRIPTORS ?=
 PAIRS ?=
 RECOGNIZER ?=
 PEOPLE := $(if $(DESCRIPTORS),--descriptors $(DESCRIPTORS)) $(if $(LFW),--lfw "$(LFW)") $(if $(RECOGNIZER),--recognizer $(RECOGNIZER))
@@ -51,8 +52,18 @@ accuracy: setup ## how often names are right, on LFW="FOLDER ..." or DESCRIPTORS
 	@mkdir -p target/accuracy
 	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- rates $(PEOPLE) $(if $(PAIRS),--pairs $(PAIRS)) --svg $(PLOT) $(ARGS)
 
+groups: setup ## how often strangers get a name where all are of one group: DESCRIPTORS=FILE LFW_DESCRIPTORS=FILE
+	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- groups $(PEOPLE) --lfw-descriptors $(LFW_DESCRIPTORS)
+
 crossing: setup ## how well people are followed who cross, leave and come again: made-up scenes of the people in LFW="FOLDER ..."
 	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- crossing --lfw "$(LFW)" $(ARGS)
+
+# Where the descriptors of a cohort come from: a line in its file.
+SOURCE ?= FairFace (Karkkainen and Joo 2021, CC BY 4.0)
+COHORT := $(if $(RECOGNIZER),models/$(RECOGNIZER),src/recognition/cohort/dlib).cohort
+
+cohort: setup ## make the cohort again, from DESCRIPTORS=FILE of groups of people; of RECOGNIZER=FILE: models/FILE.cohort
+	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- cohort $(PEOPLE) --source "$(SOURCE)" --out $(COHORT)
 
 tables: setup ## make the tables of rates again, from LFW= or DESCRIPTORS=; of RECOGNIZER=FILE: models/FILE.rates
 ifeq ($(RECOGNIZER),)

@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub struct Evidence {
     /// Within which distance of the nearest person a name is given; `None` when there is nobody to compare with.
     pub limit: Option<f32>,
+    /// The normalised score of the nearest person, and up to which score a name is given; `None` without a budget.
+    pub score: Option<(f32, f32)>,
     /// The nearest pictures of the gallery, three at most, the nearest first.
     pub pictures: Vec<Near>,
     /// How many looks have been compared with the gallery.
@@ -33,6 +35,8 @@ impl Evidence {
         });
         json!({
             "threshold": self.limit.map(round3),
+            "score": self.score.map(|(score, _)| round3(score)),
+            "score_limit": self.score.map(|(_, limit)| round3(limit)),
             "margin": margin,
             "nearest_pictures": pictures.collect::<Vec<_>>(),
             "looks": self.looks,

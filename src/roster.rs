@@ -80,9 +80,16 @@ pub struct Threshold {
     pub false_name_budget: f32,
     /// Whose measured rates that follows from; `None`: nothing is known of the recognition model.
     pub rates: Option<String>,
-    /// The share of strangers that one look will give a name, as measured; `None`: nobody is in the gallery.
+    /// The share of strangers of the gallery's own group that one look is expected to give a name; `None`: nobody is in the
+    /// gallery.
     #[serde(serialize_with = "ten_thousandths")]
     pub strangers_named: Option<f32>,
+    /// What that share does not exceed, as measured of groups of people.
+    #[serde(serialize_with = "ten_thousandths")]
+    pub strangers_named_at_most: Option<f32>,
+    /// True when the people of the gallery are nearer to each other than those of any group that the cohort covers; `None`
+    /// where they are too few to tell.
+    pub denser_than_cohort: Option<bool>,
     /// The share of looks at known people that will give them their name, as measured.
     #[serde(serialize_with = "ten_thousandths")]
     pub known_named: Option<f32>,
@@ -179,6 +186,8 @@ mod tests {
                 false_name_budget: 0.005,
                 rates: None,
                 strangers_named: Some(0.004_123_4),
+                strangers_named_at_most: Some(0.012_4),
+                denser_than_cohort: None,
                 known_named: None,
                 why: String::new(),
             }),
@@ -192,7 +201,7 @@ mod tests {
         for part in [
             r#""sharpness":0.3,"brightness":120.3,"nearest_own":null"#,
             r#""spread":0.207,"#,
-            r#""distance":0.487,"outermost":0.6,"false_name_budget":0.005,"rates":null,"strangers_named":0.0041,"known_named":null"#,
+            r#""distance":0.487,"outermost":0.6,"false_name_budget":0.005,"rates":null,"strangers_named":0.0041,"strangers_named_at_most":0.0124,"denser_than_cohort":null,"known_named":null"#,
         ] {
             assert!(json.contains(part), "{part} in {json}");
         }

@@ -5,7 +5,9 @@ macro_rules! tell {
     ($($words:tt)*) => { namecam::logging::tell(&format!($($words)*)) };
 }
 
+mod cohort;
 mod crossing;
+mod groups;
 mod lfw;
 mod pairs;
 mod people;
@@ -26,6 +28,8 @@ use std::time::Duration;
 const USAGE: &str = "usage:
   accuracy rates OF-PEOPLE [--pairs FILE] [--svg FILE]
   accuracy tables OF-PEOPLE [--rates FILE]
+  accuracy groups OF-PEOPLE --lfw-descriptors FILE.f32
+  accuracy cohort OF-PEOPLE --source TEXT --out FILE
   accuracy crossing --lfw \"FOLDER ...\" [--models FOLDER] [--frames FOLDER]
                     [--scenes N] [--people N,...] [--interval-ms MS,...] [--look-ms MS]
   accuracy video CLIP.mjpeg FPS TRUTH.csv ENROL-FOLDER INTERVAL_MS [LOOK_MS]
@@ -36,6 +40,8 @@ fn main() -> anyhow::Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["tables", ref options @ ..] => make_tables(&Options::read(options)?)?,
+        ["cohort", ref options @ ..] => make_cohort(&Options::read(options)?)?,
+        ["groups", ref options @ ..] => measure_groups(&Options::read(options)?)?,
         ["rates", ref options @ ..] => measure_rates(&Options::read(options)?)?,
         ["crossing", ref options @ ..] => crossing::run(options)?,
         ["video", clip, fps, truth, enrol, interval_ms, ref look_ms @ ..] if look_ms.len() <= 1 => {
@@ -56,6 +62,9 @@ struct Options {
     pairs: Option<PathBuf>,
     svg: PathBuf,
     rates: Option<PathBuf>,
+    source: String,
+    lfw_descriptors: Option<PathBuf>,
+    out: Option<PathBuf>,
     config: Config,
 }
 
@@ -68,6 +77,9 @@ impl Options {
             pairs: None,
             svg: PathBuf::from("target/accuracy/accuracy.svg"),
             rates: None,
+            source: String::new(),
+            lfw_descriptors: None,
+            out: None,
             config: Config::defaults(&std::env::current_dir()?),
         };
         for pair in words.chunks(2) {
@@ -81,6 +93,9 @@ impl Options {
                 "--recognizer" => options.config.models.recognizer = value.into(),
                 "--svg" => options.svg = value.into(),
                 "--rates" => options.rates = Some(value.into()),
+                "--lfw-descriptors" => options.lfw_descriptors = Some(value.into()),
+                "--source" => options.source = value.to_owned(),
+                "--out" => options.out = Some(value.into()),
                 _ => bail!("{option}?\n{USAGE}"),
             }
         }
@@ -115,8 +130,23 @@ fn measure_rates(options: &Options) -> anyhow::Result<()> {
     report::write(&options.people(&files)?, &rates, options.pairs.as_deref(), &options.svg)
 }
 
+fn measure_groups(options: &Options) -> anyhow::Result<()> {
+    let files = models::check(&options.config)?;
+    let lfw = options.lfw_descriptors.as_deref().with_context(|| format!("which? --lfw-descriptors\n{USAGE}"))?;
+    groups::write(options.people(&files)?, read_descriptors(lfw, &files.sha256)?);
+    Ok(())
+}
+
+fn make_cohort(options: &Options) -> anyhow::Result<()> {
+    let files = models::check(&options.config)?;
+    let out = options.out.as_deref().with_context(|| format!("where to? --out\n{USAGE}"))?;
+    cohort::make(&options.people(&files)?, &files.sha256, &options.source, out)
+}
+
 fn make_tables(options: &Options) -> anyhow::Result<()> {
     let files = models::check(&options.config)?;
     let people = options.people(&files)?;
-    tables::make(&people, &files.sha256, options.rates.as_deref())
+    let cohort =
+        models::cohort(&files)?.context("the recognizer has no cohort: make cohort RECOGNIZER=FILE makes it")?;
+    tables::make(&people, &files.sha256, &cohort, options.rates.as_deref())
 }

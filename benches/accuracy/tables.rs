@@ -5,9 +5,11 @@ use crate::people::{Draw, Person, mean};
 use anyhow::{Context, ensure};
 use namecam::config::Metric;
 use namecam::recognition::Descriptor;
-use namecam::recognition::matcher::distance;
-use namecam::recognition::rates::{self, LOG_SHARES, NAMED_SHARES, Rates, Row, Table, VARIANCE_SHARES};
+use namecam::recognition::cohort::{Cohort, Normal};
+use namecam::recognition::matcher::{distance, unit};
+use namecam::recognition::rates::{self as file, LOG_SHARES, NAMED_SHARES, Rates, Row, Table, VARIANCE_SHARES};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Pictures a person and looks a visit of each column: `VARIANCE_SHARES` are their 1/g + 1/k.
 const COLUMNS: [(usize, usize); VARIANCE_SHARES.len()] = [(5, 5), (3, 3), (2, 2), (5, 1), (3, 1), (2, 1), (1, 1)];
@@ -28,7 +30,7 @@ struct Column {
 }
 
 /// Prints the built-in tables as Rust; with `file`, writes those of another model there.
-pub fn make(people: &[Person], model_sha256: &str, file: Option<&Path>) -> anyhow::Result<()> {
+pub fn make(people: &[Person], model_sha256: &str, cohort: &Arc<Cohort>, file: Option<&Path>) -> anyhow::Result<()> {
     let with_pictures = people.iter().filter(|person| person.pictures.len() >= PICTURES).count();
     ensure!(
         people.len() >= PEOPLE && with_pictures >= PEOPLE_WITH_PICTURES,
@@ -36,31 +38,35 @@ pub fn make(people: &[Person], model_sha256: &str, file: Option<&Path>) -> anyho
          {PEOPLE_WITH_PICTURES} it must be at least, and for a budget below 1 % some hundreds",
         people.len()
     );
-    let rates = Rates {
-        name: String::new(),
-        within_variance: within_variance(people) as f32,
-        euclidean: table(people, Metric::Euclidean),
-        cosine: table(people, Metric::Cosine),
-    };
+    let rates = rates(people, cohort);
     let Some(file) = file else {
         print(&rates);
         return Ok(());
     };
     let pictures: usize = people.iter().map(|person| person.pictures.len()).sum();
     let source = format!("Made by `make tables` from {pictures} pictures of {} people.", people.len());
-    let text = rates::text(&rates, model_sha256, &source);
+    let text = file::text(&rates, model_sha256, &source);
     // What the program would refuse is not written.
-    rates::parse(&text, "", model_sha256).context("the pictures give no table")?;
+    file::parse(&text, "", model_sha256, Arc::clone(cohort)).context("the pictures give no table")?;
     std::fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))?;
     tell!("{} is written", file.display());
     Ok(())
 }
 
+/// What is measured of `people`, with scores that `cohort` normalises.
+pub fn rates(people: &[Person], cohort: &Arc<Cohort>) -> Rates {
+    Rates {
+        name: String::new(),
+        within_variance: within_variance(people) as f32,
+        euclidean: table(people, Metric::Euclidean, cohort),
+        cosine: table(people, Metric::Cosine, cohort),
+        cohort: Arc::clone(cohort),
+    }
+}
+
 fn print(rates: &Rates) {
     println!("//! Made by `make tables DESCRIPTORS=FILE`; where the descriptors come from stands in docs/ACCURACY.md.");
-    println!(
-        "//! Rows: shares; columns: `VARIANCE_SHARES`. Squares of euclidean distances; cosine distances as they are."
-    );
+    println!("//! Rows: shares; columns: `VARIANCE_SHARES`. Scores of distances, normalised by the cohort.");
     println!("\nuse super::Table;\n");
     println!("/// Mean squared distance of a picture from the mean of all pictures of the same person.");
     println!("pub const WITHIN_VARIANCE: f32 = {:.4};", rates.within_variance);
@@ -81,33 +87,39 @@ fn rows(name: &str, rows: &[Row]) {
     println!("    ],");
 }
 
-fn table(people: &[Person], metric: Metric) -> Table {
-    let columns = COLUMNS.map(|(g, k)| column(people, metric, g, k));
+fn table(people: &[Person], metric: Metric, cohort: &Cohort) -> Table {
+    let columns = COLUMNS.map(|(g, k)| column(people, metric, cohort, g, k));
     let strangers = continued(&columns.each_ref().map(|column| &column.strangers[..]));
     let known = extended(columns.each_ref().map(|column| column.known.as_deref()));
-    let row = |columns: &[Vec<f64>], at: usize| std::array::from_fn(|column| columns[column][at].max(0.0) as f32);
+    let row = |columns: &[Vec<f64>], at: usize| std::array::from_fn(|column| columns[column][at] as f32);
     Table { strangers: std::array::from_fn(|at| row(&strangers, at)), known: std::array::from_fn(|at| row(&known, at)) }
 }
 
-/// Thresholds for strangers and for known people, `g` pictures a person and `k` looks a visit.
-fn column(people: &[Person], metric: Metric, g: usize, k: usize) -> Column {
+/// Scores of strangers and of known people, `g` pictures a person and `k` looks a visit.
+fn column(people: &[Person], metric: Metric, cohort: &Cohort, g: usize, k: usize) -> Column {
+    let normal = |descriptor: &Descriptor| {
+        let prepared = if metric == Metric::Cosine { unit(descriptor) } else { *descriptor };
+        (*descriptor, cohort.normal(metric, &prepared))
+    };
+    let score =
+        |(a, of_a): &(Descriptor, Normal), (b, of_b): &(Descriptor, Normal)| of_a.score(*of_b, distance(metric, a, b));
     let (mut strangers, mut known) = (Vec::new(), Vec::new());
     let draws = if g == 1 && k == 1 { 1 } else { DRAWS };
     for seed in 1..=draws {
         let mut draw = Draw(seed);
-        let templates = means(people, g, &mut draw);
-        let probes = means(people, k, &mut draw);
+        let templates: Vec<_> = means(people, g, &mut draw).iter().map(|(who, mean)| (*who, normal(mean))).collect();
+        let probes: Vec<_> = means(people, k, &mut draw).iter().map(|(who, mean)| (*who, normal(mean))).collect();
         for (owner, template) in &templates {
             for (who, probe) in &probes {
                 if who != owner {
-                    strangers.push(entry(metric, template, probe));
+                    strangers.push(score(template, probe));
                 }
             }
         }
         for person in people.iter().filter(|person| person.pictures.len() >= g + k) {
             let order = draw.some(g + k, person.pictures.len());
             let of = |part: &[usize]| mean(part.iter().map(|&at| &person.pictures[at].1));
-            known.push(entry(metric, &of(&order[..g]), &of(&order[g..])));
+            known.push(score(&normal(&of(&order[..g])), &normal(&of(&order[g..]))));
         }
     }
     strangers.sort_unstable_by(f32::total_cmp);
@@ -121,19 +133,15 @@ fn column(people: &[Person], metric: Metric, g: usize, k: usize) -> Column {
     Column { strangers: far.collect(), known: enough.then(quantiles) }
 }
 
-/// Fills in the columns that nobody has enough pictures for: distances of known people grow with the variance share. And
-/// lets none say that more pictures bring them further away.
+/// Fills in the columns that nobody has enough pictures for: more pictures bring known people no further away than fewer. And
+/// lets no column say so.
 fn extended(columns: [Option<&[f64]>; VARIANCE_SHARES.len()]) -> Vec<Vec<f64>> {
     let mut done: Vec<Vec<f64>> = Vec::new();
-    for (at, column) in columns.iter().enumerate().rev() {
+    for column in columns.iter().rev() {
         let right = done.last();
-        let scaled = |right: &Vec<f64>| {
-            let part = f64::from(VARIANCE_SHARES[at] / VARIANCE_SHARES[at + 1]);
-            right.iter().map(|distance| distance * part).collect()
-        };
-        let mut whole = column.map(<[f64]>::to_vec).or_else(|| right.map(scaled)).unwrap_or_default();
-        for (distance, right) in whole.iter_mut().zip(right.into_iter().flatten()) {
-            *distance = distance.min(*right);
+        let mut whole = column.map(<[f64]>::to_vec).or_else(|| right.cloned()).unwrap_or_default();
+        for (score, right) in whole.iter_mut().zip(right.into_iter().flatten()) {
+            *score = score.min(*right);
         }
         done.push(whole);
     }
@@ -169,11 +177,6 @@ fn quantile(sorted: &[f32], share: f64) -> f64 {
     sorted.get((share * sorted.len() as f64) as usize).map_or(f64::NAN, |&v| f64::from(v))
 }
 
-fn entry(metric: Metric, a: &Descriptor, b: &Descriptor) -> f32 {
-    let distance = distance(metric, a, b);
-    if metric == Metric::Euclidean { distance * distance } else { distance }
-}
-
 /// A mean of `count` pictures of each person who has so many.
 fn means(people: &[Person], count: usize, draw: &mut Draw) -> Vec<(usize, Descriptor)> {
     let enough = people.iter().enumerate().filter(|(_, person)| person.pictures.len() >= count);
@@ -187,7 +190,7 @@ fn means(people: &[Person], count: usize, draw: &mut Draw) -> Vec<(usize, Descri
 fn within_variance(people: &[Person]) -> f64 {
     let spreads = people.iter().filter(|person| person.pictures.len() >= 5).map(|person| {
         let mean = mean(person.pictures.iter().map(|(_, d)| d));
-        let squares = person.pictures.iter().map(|(_, d)| f64::from(entry(Metric::Euclidean, d, &mean)));
+        let squares = person.pictures.iter().map(|(_, d)| f64::from(distance(Metric::Euclidean, d, &mean)).powi(2));
         squares.sum::<f64>() / (person.pictures.len() - 1) as f64
     });
     let spreads: Vec<f64> = spreads.collect();

@@ -30,10 +30,16 @@ pub struct Setting {
 pub struct Rate(BTreeMap<usize, (u32, u32)>);
 
 impl Rate {
-    fn count(&mut self, person: usize, hit: bool) {
+    /// Counts a try of a person.
+    pub fn count(&mut self, person: usize, hit: bool) {
         let entry = self.0.entry(person).or_default();
         entry.0 += u32::from(hit);
         entry.1 += 1;
+    }
+
+    /// Takes in what was counted of other people.
+    pub fn add(&mut self, other: &Rate) {
+        self.0.extend(&other.0);
     }
 
     /// Hits and tries.

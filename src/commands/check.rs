@@ -122,10 +122,11 @@ impl Report<'_> {
             let text = format!("{:.3} {}: {}", threshold.distance, threshold.metric, threshold.why);
             out.push_str(&paragraph("threshold  ", &text));
             if let (Some(strangers), Some(known)) = (threshold.strangers_named, threshold.known_named) {
+                let most = threshold.strangers_named_at_most.unwrap_or(1.0) * 1000.0;
                 let (strangers, known) = (strangers * 1000.0, known * 100.0);
                 let text = format!(
-                    "expect {strangers:.1} of 1000 strangers with a name, and {known:.0} of 100 people named at the \
-                     first look, by {}",
+                    "expect {strangers:.0} of 1000 strangers with a name, {most:.0} at most, and {known:.0} of 100 people \
+                     named at the first look, by {}",
                     threshold.rates.as_deref().unwrap_or_default()
                 );
                 out.push_str(&paragraph("           ", &text));

@@ -200,7 +200,7 @@ pub const KEYS: &[Key] = &[
         recognition.false_name_budget = "0.005",
         Kind::Number(0.0, 0.5),
         Number,
-        "the share of strangers' visits that may get a name, for a single picture of looks; it draws the threshold nearer the more people there are; 0: the thresholds alone decide"
+        "the share of strangers who may wrongly get a name at one visit, for identify in one picture; the more people there are, the nearer a face must be; 0: the thresholds alone decide"
     ),
     key!(recognition.templates = "means", Kind::OneOf(&["means", "exemplars"]), Text => Templates::from_word, "what a person is compared by; a false_name_budget of 0 implies exemplars, every picture by itself"),
     key!(gallery.path = "gallery", Kind::Path, Path => std::convert::identity, "the people: a folder each, named like the person, with her pictures in it"),
@@ -215,7 +215,7 @@ pub const KEYS: &[Key] = &[
         models.recognizer = "dlib_face_recognition_resnet_model_v1.dat",
         Kind::Text,
         Text,
-        "the recognition model in that folder; another one than dlib's needs its sum in FILE.sha256 and, for a false_name_budget, its rates in FILE.rates",
+        "the recognition model in that folder; another one than dlib's needs its sum in FILE.sha256 and, for a false_name_budget, its cohort in FILE.cohort and its rates in FILE.rates",
         restart
     ),
     key!(overlay.enabled = "yes", Kind::YesNo, YesNo, "draw boxes and names into the picture"),

@@ -53,6 +53,8 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> Value {
             "threshold_why": roster.threshold.as_ref().map(|threshold| &threshold.why),
             "expected": roster.threshold.as_ref().map(|threshold| json!({
                 "strangers_named": threshold.strangers_named.map(round4),
+                "strangers_named_at_most": threshold.strangers_named_at_most.map(round4),
+                "denser_than_cohort": threshold.denser_than_cohort,
                 "known_named": threshold.known_named.map(round4),
             })),
             "rates": roster.threshold.as_ref().and_then(|threshold| threshold.rates.as_ref()),

@@ -273,9 +273,10 @@ impl Enrolment {
         if self.rates.is_none() && self.rule.false_name_budget > 0.0 && matcher.people() > 0 {
             warnings.push(NOT_MEASURED.to_owned());
         }
-        let threshold = Some(outlook::threshold(&matcher));
+        let threshold = outlook::threshold(&matcher);
+        warnings.extend(outlook::doubts(&threshold));
         let (never, ignored) = (never.unwrap_or_default(), self.ignored);
-        Library { roster: Roster { generation, people, never, ignored, warnings, threshold }, matcher }
+        Library { roster: Roster { generation, people, never, ignored, warnings, threshold: Some(threshold) }, matcher }
     }
 }
 

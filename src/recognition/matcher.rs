@@ -1,6 +1,7 @@
-//! Who a probe is: the nearest person within the threshold. Exact scans over flat matrices of descriptors; at 100,000
+//! Who a probe is: the nearest person by score, within the limit. Exact scans over flat matrices of descriptors; at 100,000
 //! pictures they take milliseconds (`make bench`), so there is no index that could be wrong.
 
+use super::cohort::Normal;
 use super::rates::Rates;
 use super::rule::{Rule, Standing};
 use super::template::templates_of;
@@ -24,6 +25,8 @@ pub struct Matcher {
     templates: Rows,
     /// `1/g`, the variance share of each template.
     variances: Vec<f32>,
+    /// The normal of each template; empty without a budget.
+    normals: Vec<Normal>,
     pictures: Rows,
     files: Vec<Arc<str>>,
     barred: usize,
@@ -36,8 +39,25 @@ struct Rows {
     owners: Vec<u32>,
 }
 
-/// A squared distance, and the row that it is to.
-type Scored = (f32, usize);
+/// A template as a probe sees it.
+#[derive(Debug, Clone, Copy)]
+struct Scored {
+    /// What the nearest is chosen by: the score, or without a budget the distance.
+    rank: f32,
+    row: usize,
+    distance: f32,
+}
+
+/// How one person compares with a probe.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Compared {
+    /// The distance of the nearest template by score.
+    pub distance: f32,
+    /// Within which distance a name is given.
+    pub limit: f32,
+    /// What tracks that claim one name are ranked by: the score, or without a budget the distance.
+    pub rank: f32,
+}
 
 /// The nearest row of each kind.
 #[derive(Debug, Default)]
@@ -55,8 +75,11 @@ struct Nearest {
 pub struct Match {
     /// The nearest person; of what is in `.not`, the file.
     pub best: Near,
-    /// Within which distance of that person a name is given.
+    /// Within which distance of that person a name is given: the distance that has the score `score_limit`, and the threshold
+    /// at most.
     pub limit: f32,
+    /// The normalised score of that distance, and up to which score a name is given; `None` without a budget.
+    pub score: Option<(f32, f32)>,
     /// The second nearest person.
     pub runner_up: Option<Near>,
     /// The nearest pictures, three at most, the nearest first.
@@ -80,6 +103,7 @@ impl Matcher {
             people: Vec::new(),
             templates: Rows::default(),
             variances: Vec::new(),
+            normals: Vec::new(),
             pictures: Rows::default(),
             files: Vec::new(),
             barred: 0,
@@ -95,19 +119,30 @@ impl Matcher {
         }
         self.people.push(name.into());
         for template in templates_of(&own, self.rule.separates(), self.rule.rates()) {
-            self.templates.push(owner, &self.rule.prepared(&template.mean));
-            self.variances.push(1.0 / template.effective);
+            self.add_template(owner, &template.mean, 1.0 / template.effective);
         }
     }
 
-    /// Adds pictures of what shall never be named: whoever is nearer to one of them than to a person stays unknown.
+    /// Adds pictures of what shall never be named: a probe that is nearer to one of them than to a person stays unknown.
     pub fn add_not(&mut self, pictures: impl IntoIterator<Item = (Arc<str>, Descriptor)>) {
         let barred = self.add_pictures(BARRED, pictures);
         self.barred += barred.len();
         for descriptor in barred {
-            self.templates.push(BARRED, &self.rule.prepared(&descriptor));
-            self.variances.push(1.0);
+            self.add_template(BARRED, &descriptor, 1.0);
         }
+    }
+
+    fn add_template(&mut self, owner: u32, descriptor: &Descriptor, variance: f32) {
+        let row = self.rule.prepared(descriptor);
+        self.templates.push(owner, &row);
+        self.variances.push(variance);
+        self.normals.extend(self.normal(&row));
+    }
+
+    /// The normal of a prepared descriptor; `None` without a budget.
+    fn normal(&self, prepared: &Descriptor) -> Option<Normal> {
+        let rule = &self.rule;
+        (rule.budget() > 0.0).then(|| rule.rates().cohort.normal(rule.metric(), prepared))
     }
 
     fn add_pictures(
@@ -150,38 +185,101 @@ impl Matcher {
         of.filter(|(owner, _)| **owner != BARRED).map(|(_, variance)| *variance)
     }
 
-    /// Who is nearest to `probe`, the mean of looks that are worth `1/looks_variance` independent ones, and whether she
+    /// Who is nearest to `probe`, the mean of looks that are worth `1/looks_variance` independent ones, and whether that person
     /// may be named within `share` of the budget. `None` when the gallery is empty or the probe is not a number.
     pub fn find(&self, probe: &Descriptor, looks_variance: f32, share: f32) -> Option<Match> {
         let probe = self.rule.prepared(probe);
-        let Nearest { person, second, barred } = self.templates.nearest(&probe);
+        let normal = self.normal(&probe);
+        let Nearest { person, second, barred } = self.nearest(&probe, normal);
         // Of a person and a picture in `.not` that are equally near, the person counts.
-        let is_barred = barred.is_some_and(|(barred, _)| person.is_none_or(|(person, _)| barred < person));
-        let (best, second) = if is_barred { (barred?, person) } else { (person?, second) };
-        let named = |(score, row): (f32, usize)| {
-            let what = match self.templates.owners[row] {
+        let is_barred = barred.is_some_and(|barred| person.is_none_or(|person| barred.rank < person.rank));
+        let (best, runner_up) = if is_barred { (barred?, person) } else { (person?, second) };
+        let named = |scored: Scored| {
+            let what = match self.templates.owners[scored.row] {
                 BARRED => self.nearest_barred(&probe),
                 owner => Arc::clone(&self.people[owner as usize]),
             };
-            Near { what, distance: self.rule.distance(score) }
+            Near { what, distance: scored.distance }
         };
-        let limit = self.limit(self.variances[best.1] + looks_variance, share);
-        let (nearest, runner_up) = (named(best), second.map(named));
-        let standing = self.rule.standing(nearest.distance, limit, runner_up.as_ref().map(|n| n.distance), is_barred);
-        Some(Match { best: nearest, limit, runner_up, pictures: self.explain(&probe), standing })
+        let variance_share = self.variances[best.row] + looks_variance;
+        let limit = self.limit(best.row, normal, variance_share, share);
+        let lead = runner_up.map(|second| second.rank - best.rank);
+        Some(Match {
+            best: named(best),
+            limit,
+            score: self.score_limit(variance_share, share).map(|limit| (best.rank, limit)),
+            runner_up: runner_up.map(named),
+            pictures: self.explain(&probe),
+            standing: self.rule.standing(best.distance, limit, lead, is_barred),
+        })
     }
 
-    /// Within which distance a template is near enough, where `1/g + 1/k` is `variance_share`.
-    pub fn limit(&self, variance_share: f32, share: f32) -> f32 {
-        self.rule.limit(self.templates(), variance_share, share)
+    /// Up to which score a template gives a name, where `1/g + 1/k` is `variance_share`; `None` without a budget.
+    pub fn score_limit(&self, variance_share: f32, share: f32) -> Option<f32> {
+        self.rule.score_limit(self.templates(), variance_share, share)
     }
 
-    /// How far `probe` is from the nearest template of `name`, and the limit there.
-    pub fn of_person(&self, name: &str, probe: &Descriptor, looks_variance: f32, share: f32) -> Option<(f32, f32)> {
+    /// Within which distance of the template in `row` a probe with that normal is near enough.
+    fn limit(&self, row: usize, probe: Option<Normal>, variance_share: f32, share: f32) -> f32 {
+        let outermost = self.rule.outermost();
+        let Some((probe, score)) = probe.zip(self.score_limit(variance_share, share)) else { return outermost };
+        let distance = self.normals[row].distance_at(probe, score);
+        // Of a probe without a normal (f32::min would take the other one).
+        if distance.is_nan() { distance } else { distance.min(outermost) }
+    }
+
+    /// Within which distance of each person's template a probe with that normal is near enough.
+    pub fn limits(&self, probe: Option<Normal>, looks_variance: f32, share: f32) -> impl Iterator<Item = f32> {
+        let people = self.templates.owners.iter().enumerate().filter(|(_, owner)| **owner != BARRED);
+        people.map(move |(row, _)| self.limit(row, probe, self.variances[row] + looks_variance, share))
+    }
+
+    /// How `probe` compares with `name` alone.
+    pub fn of_person(&self, name: &str, probe: &Descriptor, looks_variance: f32, share: f32) -> Option<Compared> {
         let owner = self.people.iter().position(|person| **person == *name)? as u32;
         let probe = self.rule.prepared(probe);
-        let (score, row) = self.templates.scores(&probe, |of| of == owner).min_by(|a, b| a.0.total_cmp(&b.0))?;
-        Some((self.rule.distance(score), self.limit(self.variances[row] + looks_variance, share)))
+        let normal = self.normal(&probe);
+        let nearest = self.scored(&probe, normal, |of| of == owner).min_by(|a, b| a.rank.total_cmp(&b.rank))?;
+        let limit = self.limit(nearest.row, normal, self.variances[nearest.row] + looks_variance, share);
+        Some(Compared { distance: nearest.distance, limit, rank: nearest.rank })
+    }
+
+    /// The templates whose owner passes, as a probe with that normal sees them.
+    fn scored<'a>(
+        &'a self,
+        probe: &'a Descriptor,
+        normal: Option<Normal>,
+        passes: impl Fn(u32) -> bool + 'a,
+    ) -> impl Iterator<Item = Scored> + 'a {
+        self.templates.scores(probe, passes).map(move |(squared, row)| {
+            let distance = self.rule.distance(squared);
+            let rank = normal.map_or(distance, |normal| self.normals[row].score(normal, distance));
+            Scored { rank, row, distance }
+        })
+    }
+
+    /// The templates that are nearest to `probe`, whatever their order.
+    fn nearest(&self, probe: &Descriptor, normal: Option<Normal>) -> Nearest {
+        let mut found = Nearest::default();
+        let nearer = |one: Scored, than: Option<Scored>| than.is_none_or(|known| one.rank < known.rank);
+        let owner = |of: Scored| self.templates.owners[of.row];
+        for scored in self.scored(probe, normal, |_| true).filter(|scored| !scored.rank.is_nan()) {
+            let known = |of: Option<Scored>| of.is_some_and(|known| owner(known) == owner(scored));
+            let place = if owner(scored) == BARRED {
+                &mut found.barred
+            } else if known(found.person) {
+                &mut found.person
+            } else if nearer(scored, found.person) {
+                found.second = found.person;
+                &mut found.person
+            } else {
+                &mut found.second
+            };
+            if nearer(scored, *place) {
+                *place = Some(scored);
+            }
+        }
+        found
     }
 
     /// The pairs of people who are nearer to each other than a stranger's look may be, the nearest first, `most` at most.
@@ -192,19 +290,31 @@ impl Matcher {
         }
         let templates = self.templates.owners.iter().zip(self.templates.values.as_chunks::<DESCRIPTOR_LEN>().0);
         for (at, (&owner, row)) in templates.enumerate().filter(|(_, (owner, _))| **owner != BARRED) {
-            let earlier = self.templates.scores(row, |of| of < owner);
-            for (score, other) in earlier {
-                let distance = self.rule.distance(score);
-                // A look at one of them is as far from the other as her mean, and by its own noise further.
-                if distance <= self.limit(self.variances[at] + self.variances[other], 1.0) {
-                    let second = Near { what: Arc::clone(&self.people[owner as usize]), distance };
-                    pairs.push((Arc::clone(&self.people[self.templates.owners[other] as usize]), second));
+            let normal = self.normals.get(at).copied();
+            for other in self.scored(row, normal, |of| of < owner) {
+                // A look at one of them is as far from the other as the mean, and by its own noise further.
+                let variance_share = self.variances[at] + self.variances[other.row];
+                if other.distance <= self.limit(other.row, normal, variance_share, 1.0) {
+                    let second = Near { what: Arc::clone(&self.people[owner as usize]), distance: other.distance };
+                    pairs.push((Arc::clone(&self.people[self.templates.owners[other.row] as usize]), second));
                 }
             }
         }
         pairs.sort_by(|a, b| a.1.distance.total_cmp(&b.1.distance));
         pairs.truncate(most);
         pairs
+    }
+
+    /// How each two of the first `most` templates of different people compare: by score, or without a budget by distance.
+    pub fn between_people(&self, most: usize) -> Vec<f32> {
+        let rows = self.templates.values.as_chunks::<DESCRIPTOR_LEN>().0;
+        let people = (0..rows.len()).filter(|&row| self.templates.owners[row] != BARRED).take(most);
+        let of_one = |row: usize| {
+            let owner = self.templates.owners[row];
+            let earlier = self.scored(&rows[row], self.normals.get(row).copied(), move |of| of < owner);
+            earlier.filter(move |other| other.row < row).map(|other| other.rank)
+        };
+        people.flat_map(of_one).collect()
     }
 
     fn explain(&self, probe: &Descriptor) -> Vec<Near> {
@@ -244,30 +354,6 @@ impl Rows {
         let rows = self.values.as_chunks::<DESCRIPTOR_LEN>().0.iter().zip(&self.owners).enumerate();
         rows.filter(move |(_, (_, owner))| passes(**owner)).map(|(at, (row, _))| (squared_distance(probe, row), at))
     }
-
-    /// The rows that are nearest to `probe`, whatever the order of the rows.
-    fn nearest(&self, probe: &Descriptor) -> Nearest {
-        let mut found = Nearest::default();
-        let nearer = |score: f32, than: Option<Scored>| than.is_none_or(|(known, _)| score < known);
-        for (score, row) in self.scores(probe, |_| true).filter(|(score, _)| !score.is_nan()) {
-            let owner = self.owners[row];
-            let known = |of: Option<Scored>| of.is_some_and(|(_, known)| self.owners[known] == owner);
-            let place = if owner == BARRED {
-                &mut found.barred
-            } else if known(found.person) {
-                &mut found.person
-            } else if nearer(score, found.person) {
-                found.second = found.person;
-                &mut found.person
-            } else {
-                &mut found.second
-            };
-            if nearer(score, *place) {
-                *place = Some((score, row));
-            }
-        }
-        found
-    }
 }
 
 /// The distance of two descriptors: euclidean, or one less the cosine of their angle.
@@ -279,7 +365,7 @@ pub fn distance(metric: Metric, a: &Descriptor, b: &Descriptor) -> f32 {
 }
 
 /// The descriptor at length 1.
-pub(super) fn unit(descriptor: &Descriptor) -> Descriptor {
+pub fn unit(descriptor: &Descriptor) -> Descriptor {
     let length = descriptor.iter().map(|v| v * v).sum::<f32>().sqrt();
     descriptor.map(|v| v / length)
 }

@@ -2,6 +2,7 @@
 //! who is on it. It also takes the gallery in, a picture between two looks, and swaps it when it is ready.
 
 pub mod cache;
+pub mod cohort;
 pub mod engine;
 pub mod enrol;
 pub mod eyes;
@@ -176,6 +177,7 @@ pub fn identify(engine: &mut dyn Engine, matcher: &Matcher, jitters: u32, rgb: &
             view: None,
             evidence: Arc::new(Evidence {
                 limit: found.as_ref().map(|found| found.limit),
+                score: found.as_ref().and_then(|found| found.score),
                 pictures: found.as_ref().map(|found| found.pictures.clone()).unwrap_or_default(),
                 looks: 1,
                 effective_looks: 1.0,

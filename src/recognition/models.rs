@@ -1,9 +1,10 @@
 //! The model files: which ones the config needs, and whether each is what it claims to be. dlib aborts on a file that is
 //! cut short, so nothing reaches it that has not the right SHA-256.
 
+use super::cohort::{self, Cohort};
 use super::rates::{self, Rates};
 use crate::config::{Config, Detector, Landmarks};
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;
@@ -69,14 +70,40 @@ pub fn check(config: &Config) -> anyhow::Result<ModelFiles> {
     Ok(ModelFiles { detector, landmarks, recognizer, sha256: sum, tag })
 }
 
-/// What was measured of the recognizer: what `MODEL.rates` beside it says, else, of dlib's own, what is built in; else
-/// nothing.
+/// What was measured of the recognizer: what `MODEL.rates` and `MODEL.cohort` beside it say, else, of dlib's own, what is
+/// built in; else nothing.
 ///
 /// # Errors
-/// When that file is of another model or no such file at all; it is named, with the line.
+/// When one of those files is there and cannot be used, or is there without the other one; it is named.
 pub fn rates(files: &ModelFiles) -> anyhow::Result<Option<Arc<Rates>>> {
-    let own = rates::read(&beside(&files.recognizer, "rates"), &files.sha256)?.map(Arc::new);
-    Ok(own.or_else(|| (files.sha256 == RESNET.sha256).then(Arc::default)))
+    let [rates, cohort] = ["rates", "cohort"].map(|ending| beside(&files.recognizer, ending));
+    let Some(members) = self::cohort(files)? else {
+        ensure!(
+            !rates.exists(),
+            "{} needs {} beside it: make cohort DESCRIPTORS=FILE RECOGNIZER=FILE makes it",
+            rates.display(),
+            cohort.display()
+        );
+        return Ok(None);
+    };
+    match rates::read(&rates, &files.sha256, members)? {
+        Some(rates) => Ok(Some(Arc::new(rates))),
+        None if cohort.exists() => bail!(
+            "{} needs {} beside it: make tables RECOGNIZER=FILE LFW=\"FOLDER ...\" makes it",
+            cohort.display(),
+            rates.display()
+        ),
+        None => Ok(Some(Arc::default())),
+    }
+}
+
+/// The cohort of the recognizer: what `MODEL.cohort` beside it says, else, of dlib's own, what is built in; else nothing.
+///
+/// # Errors
+/// When that file cannot be used; it is named.
+pub fn cohort(files: &ModelFiles) -> anyhow::Result<Option<Arc<Cohort>>> {
+    let own = cohort::read(&beside(&files.recognizer, "cohort"), &files.sha256)?.map(Arc::new);
+    Ok(own.or_else(|| (files.sha256 == RESNET.sha256).then(Cohort::built_in)))
 }
 
 /// `MODEL.ending` beside a model.
@@ -186,7 +213,16 @@ mod tests {
         assert_eq!(rates(&files(RESNET.sha256)).unwrap().unwrap(), Arc::default());
         let text = rates::text(&Rates { within_variance: 0.08, ..Rates::default() }, &other, "a test");
         std::fs::write(folder.path().join("mine.dat.rates"), text).unwrap();
+        let error = rates(&files(&other)).unwrap_err().to_string();
+        assert!(error.contains("mine.dat.rates needs") && error.contains("make cohort"), "{error}");
+        let cohort = cohort::bytes(&Cohort::built_in(), &other).unwrap();
+        std::fs::write(folder.path().join("mine.dat.cohort"), &cohort).unwrap();
         assert_eq!(rates(&files(&other)).unwrap().unwrap().within_variance, 0.08);
+        std::fs::rename(folder.path().join("mine.dat.rates"), folder.path().join("away")).unwrap();
+        let error = rates(&files(&other)).unwrap_err().to_string();
+        assert!(error.contains("mine.dat.cohort needs") && error.contains("make tables"), "{error}");
+        std::fs::remove_file(folder.path().join("mine.dat.cohort")).unwrap();
+        std::fs::rename(folder.path().join("away"), folder.path().join("mine.dat.rates")).unwrap();
         let error = rates(&files(RESNET.sha256)).unwrap_err().to_string();
         assert!(error.contains("mine.dat.rates:5: this is of the model"), "{error}");
     }

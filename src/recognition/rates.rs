@@ -1,28 +1,30 @@
-//! How often namecam gives a stranger a name, and a known person hers, at a threshold: measured tables, and the way from
-//! a share of strangers to a threshold.
+//! How often a stranger, and a known person, has a score below a limit: measured tables, and the way from a share of
+//! strangers to a limit. A score is a distance normalised by the cohort (`cohort.rs`); a smaller one is nearer.
 //!
 //! What is compared is the mean of `k` looks with the mean of `g` pictures. A mean is nearer to everybody, because the
-//! noise of single pictures cancels out, so the same distance says something else for each `g` and `k`. The squared
-//! distance of two strangers grows nearly linearly with `1/g + 1/k`, the *variance share* here: the columns of the tables.
+//! noise of single pictures cancels out, so the same score says something else for each `g` and `k`. `1/g + 1/k` is the
+//! *variance share* here: the columns of the tables.
 
 mod file;
 mod table;
 
 pub use file::{parse, read, text};
 
+use super::cohort::Cohort;
 use crate::config::Metric;
+use std::sync::Arc;
 
 /// `1/g + 1/k` for 5 pictures a person and 5 looks a visit, 3 and 3, 2 and 2, 5 and 1, 3 and 1, 2 and 1, 1 and 1.
 pub const VARIANCE_SHARES: [f32; 7] = [0.400, 0.667, 1.000, 1.200, 1.333, 1.500, 2.000];
-/// Logarithms (base 10) of the share of strangers that come as near.
+/// Logarithms (base 10) of the share of strangers that have such a score or a smaller one.
 pub const LOG_SHARES: [f32; 11] = [-6.0, -5.5, -5.0, -4.5, -4.0, -3.5, -3.0, -2.5, -2.0, -1.5, -1.0];
-/// Share of looks at known people that come as near.
+/// Share of looks at known people that have such a score or a smaller one.
 pub const NAMED_SHARES: [f32; 10] = [0.05, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 0.998];
 
 /// A row of a table: a value for each of [`VARIANCE_SHARES`].
 pub type Row = [f32; VARIANCE_SHARES.len()];
 
-/// Within which distance a share comes: squares of euclidean distances, cosine distances as they are.
+/// The score that a share does not exceed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// Of strangers; rows: [`LOG_SHARES`].
@@ -38,10 +40,12 @@ pub struct Rates {
     pub name: String,
     /// Squared distance of two independent pictures of one person, halved: what `1/g` and `1/k` are shares of.
     pub within_variance: f32,
-    /// By euclidean distances.
+    /// Of scores of euclidean distances.
     pub euclidean: Table,
-    /// By cosine distances.
+    /// Of scores of cosine distances.
     pub cosine: Table,
+    /// What scores are normalised by.
+    pub cohort: Arc<Cohort>,
 }
 
 impl Default for Rates {
@@ -51,28 +55,14 @@ impl Default for Rates {
             within_variance: table::WITHIN_VARIANCE,
             euclidean: table::EUCLIDEAN,
             cosine: table::COSINE,
+            cohort: Cohort::built_in(),
         }
     }
 }
 
-/// People in a gallery have more neighbours than the average of the tables: galleries of people with 3 to 5 pictures on
-/// LFW let in 1.0 to 1.4 times as many strangers as the tables say. So that much less is allowed.
-const CAUTION: f32 = 1.25;
-
-/// The tables hold what is nearly linear in the variance share: the square of euclidean distances.
-fn shown(metric: Metric, entry: f32) -> f32 {
-    match metric {
-        Metric::Euclidean => entry.max(0.0).sqrt(),
-        Metric::Cosine => entry.max(0.0),
-    }
-}
-
-fn entry(metric: Metric, distance: f32) -> f32 {
-    match metric {
-        Metric::Euclidean => distance * distance,
-        Metric::Cosine => distance,
-    }
-}
+/// By so much less than the budget is allowed: the scores of people of other groups than those of the tables are spread
+/// otherwise, and let in up to that many times as many strangers (docs/ACCURACY.md).
+const CAUTION: f32 = 1.75;
 
 impl Rates {
     fn of(&self, metric: Metric) -> &Table {
@@ -88,27 +78,27 @@ impl Rates {
         (self.within_variance / table::WITHIN_VARIANCE).sqrt()
     }
 
-    /// The distance within which a share `share` of strangers comes to one of `templates` people (or pictures), where
+    /// The score that a share `share` of strangers has or falls below for one of `templates` people (or pictures), where
     /// `variance_share` is `1/g + 1/k`.
-    pub fn threshold(&self, metric: Metric, share: f32, templates: usize, variance_share: f32) -> f32 {
+    pub fn limit(&self, metric: Metric, share: f32, templates: usize, variance_share: f32) -> f32 {
         // A stranger comes near to one or the other: the shares add up.
         let each = share / CAUTION / templates.max(1) as f32;
         let row = column(&self.of(metric).strangers, variance_share);
-        shown(metric, interpolate(&LOG_SHARES, &row, each.max(f32::MIN_POSITIVE).log10()))
+        interpolate(&LOG_SHARES, &row, each.max(f32::MIN_POSITIVE).log10())
     }
 
-    /// The share of strangers that come within `distance` of one of `templates` people: what [`Rates::threshold`] limits,
+    /// The share of strangers whose score for one of `templates` people is at most `score`: what [`Rates::limit`] limits,
     /// without its caution.
-    pub fn stranger_share(&self, metric: Metric, distance: f32, templates: usize, variance_share: f32) -> f32 {
+    pub fn stranger_share(&self, metric: Metric, score: f32, templates: usize, variance_share: f32) -> f32 {
         let row = column(&self.of(metric).strangers, variance_share);
-        let each = 10f32.powf(interpolate(&row, &LOG_SHARES, entry(metric, distance)));
+        let each = 10f32.powf(interpolate(&row, &LOG_SHARES, score));
         (each * templates as f32).min(1.0)
     }
 
-    /// The share of looks at a known person that come within `distance` of her template.
-    pub fn named_share(&self, metric: Metric, distance: f32, variance_share: f32) -> f32 {
+    /// The share of looks at a known person whose score is at most `score`.
+    pub fn named_share(&self, metric: Metric, score: f32, variance_share: f32) -> f32 {
         let row = column(&self.of(metric).known, variance_share);
-        interpolate(&row, &NAMED_SHARES, entry(metric, distance)).clamp(0.0, 1.0)
+        interpolate(&row, &NAMED_SHARES, score).clamp(0.0, 1.0)
     }
 
     /// How many independent pictures `count` of them are worth whose mean squared distance from their mean is `spread`.
@@ -158,34 +148,25 @@ mod tests {
         }
     }
 
-    /// The rates that DESIGN measured on LFW, one look against the mean of five pictures: 0.478 for 10 people.
     #[test]
-    fn the_threshold_of_ten_people_is_what_was_measured_for_them() {
+    fn a_share_below_a_score_is_found_again() {
         let rates = Rates::default();
-        let threshold = |people, looks: f32| rates.threshold(Metric::Euclidean, 0.005, people, 0.2 + 1.0 / looks);
-        assert!((threshold(10, 1.0) - 0.478).abs() < 0.015, "{}", threshold(10, 1.0));
-        assert!((threshold(100, 1.0) - 0.417).abs() < 0.015, "{}", threshold(100, 1.0));
-        assert!((threshold(10, 3.0) - 0.423).abs() < 0.015, "{}", threshold(10, 3.0));
-    }
-
-    #[test]
-    fn a_share_within_a_distance_is_found_again() {
-        let rates = Rates::default();
-        for share in [0.4, 0.9, 0.98] {
-            let row = NAMED_SHARES.iter().position(|known| *known == share).unwrap();
-            let distance = rates.euclidean.known[row][4].sqrt();
-            assert!((rates.named_share(Metric::Euclidean, distance, VARIANCE_SHARES[4]) - share).abs() < 1e-3);
+        for (at, share) in NAMED_SHARES.iter().enumerate().filter(|(_, share)| **share < 0.99) {
+            let named = rates.named_share(Metric::Euclidean, rates.euclidean.known[at][4], VARIANCE_SHARES[4]);
+            assert!((named - share).abs() < 1e-3);
         }
-        assert_eq!(rates.named_share(Metric::Cosine, 1.0, 2.0), 1.0);
-        assert_eq!(rates.named_share(Metric::Cosine, 0.0, 2.0), 0.0);
+        assert_eq!(rates.named_share(Metric::Cosine, 100.0, 2.0), 1.0);
+        assert_eq!(rates.named_share(Metric::Cosine, -100.0, 2.0), 0.0);
+        let limit = rates.limit(Metric::Cosine, 0.005, 10, 1.5);
+        assert!((rates.stranger_share(Metric::Cosine, limit, 10, 1.5) * CAUTION - 0.005).abs() < 1e-5);
     }
 
     #[test]
-    fn beyond_the_table_the_threshold_goes_on_falling_and_stays_a_number() {
+    fn more_people_and_smaller_shares_draw_the_limit_nearer_beyond_the_table_too() {
         let rates = Rates::default();
-        let far = |people| rates.threshold(Metric::Euclidean, 0.0001, people, 2.0);
-        assert!(far(100_000) < far(1000) && far(100_000) >= 0.0);
-        assert_eq!(rates.threshold(Metric::Cosine, 0.0, usize::MAX, 0.1), 0.0);
+        let limit = |share, people| rates.limit(Metric::Euclidean, share, people, 2.0);
+        assert!(limit(0.005, 10) < limit(0.005, 1) && limit(0.0001, 100_000) < limit(0.0001, 1000));
+        assert!(rates.limit(Metric::Cosine, 0.0, usize::MAX, 0.1).is_finite());
     }
 
     #[test]

@@ -1,9 +1,8 @@
-//! The name rule: from `false_name_budget`, the gallery and the number of looks to the distance within which a face gets a
-//! name.
+//! The name rule: from `false_name_budget`, the gallery and the number of looks to the score up to which a face gets a name.
 
-use super::Descriptor;
 use super::matcher::unit;
 use super::rates::Rates;
+use super::{Descriptor, cohort};
 use crate::config::{Metric, Recognition, Templates};
 use std::sync::Arc;
 
@@ -12,14 +11,12 @@ use std::sync::Arc;
 pub const OF_A_VISIT: f32 = 0.4;
 /// A single picture has but one chance.
 pub const OF_A_PICTURE: f32 = 1.0;
-/// A name that a track has is kept up to the distance at which so many times as many strangers would get it: what speaks
+/// A name that a track has is kept up to the score at which so many times as many strangers would get it: what speaks
 /// for the name has been seen, and one bad look does not unsay it.
 pub const TO_KEEP: f32 = 20.0 * OF_A_VISIT;
 
-/// Nearer than this to a second person as well, a face gets neither name. Of dlib's model; euclidean distances of another
-/// one are as much longer or shorter as its pictures of one person are apart, and cosine distances know no length.
-const MARGIN: f32 = 0.02;
-const COSINE_MARGIN: f32 = 0.004;
+/// A face whose score for a second person is greater by less than this gets neither name.
+const MARGIN: f32 = 0.7;
 
 /// Whether a match gives a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,25 +85,21 @@ impl Rule {
         self.templates == Templates::Exemplars
     }
 
-    /// Within which distance one of `templates` templates gives a name, for `share` of the budget.
-    pub fn limit(&self, templates: usize, variance_share: f32, share: f32) -> f32 {
-        if self.budget <= 0.0 {
-            return self.outermost;
-        }
-        self.rates.threshold(self.metric, self.budget * share, templates, variance_share).min(self.outermost)
+    /// Up to which score one of `templates` templates gives a name, for `share` of the budget; `None` without a budget, where
+    /// the distance alone decides.
+    pub fn score_limit(&self, templates: usize, variance_share: f32, share: f32) -> Option<f32> {
+        let limit = || self.rates.limit(self.metric, self.budget * share, templates, variance_share);
+        (self.budget > 0.0).then(limit)
     }
 
-    /// Whether the nearest person may be named.
-    pub(super) fn standing(&self, distance: f32, limit: f32, runner_up: Option<f32>, barred: bool) -> Standing {
-        let margin = match self.metric {
-            Metric::Euclidean => MARGIN * self.rates.scale(),
-            Metric::Cosine => COSINE_MARGIN,
-        };
+    /// Whether the nearest person may be named: at `distance`, within `limit`, with a second person whose score is greater by
+    /// `lead`.
+    pub(super) fn standing(&self, distance: f32, limit: f32, lead: Option<f32>, barred: bool) -> Standing {
         if barred {
             Standing::Barred
-        } else if distance > limit {
+        } else if distance > limit || limit.is_nan() {
             Standing::TooFar
-        } else if self.budget > 0.0 && runner_up.is_some_and(|second| second - distance < margin) {
+        } else if self.budget > 0.0 && lead.is_some_and(|lead| lead < MARGIN) {
             Standing::Between
         } else {
             Standing::Named
@@ -121,12 +114,8 @@ impl Rule {
         }
     }
 
-    /// From the squared distance that the scan compares to the distance that people see. For unit vectors
-    /// |a - b|² = 2 (1 - cos), so the cosine distance 1 - cos is half of it.
+    /// From the squared distance that the scan compares to the distance that people see.
     pub(super) fn distance(&self, squared: f32) -> f32 {
-        match self.metric {
-            Metric::Euclidean => squared.sqrt(),
-            Metric::Cosine => squared / 2.0,
-        }
+        cohort::shown(self.metric, squared)
     }
 }

@@ -28,8 +28,8 @@ const MAX_ABSENCE: Duration = Duration::from_secs(2);
 const MAX_GAP: Duration = Duration::from_secs(30);
 /// A face that the detector misses is shown for so long, if its place still looks like it: people turn and blink.
 const COAST: Duration = Duration::from_millis(700);
-/// A track that has a name loses it to another one only if that is nearer by this much.
-const HOLDS: f32 = 0.03;
+/// A track that has a name loses it to another one only if the score of that is smaller by this much.
+const HOLDS: f32 = 1.0;
 
 /// What a look needs beside the picture.
 pub struct Scene<'a> {
@@ -208,8 +208,8 @@ impl Tracks {
         let there = claims.clone().any(|track| track.present);
         let claims = claims.filter(|track| track.present || !there);
         let rank = |track: &&Track| {
-            let distance = track.distance(matcher, Some(name)).unwrap_or(f32::INFINITY);
-            distance - if track.bears { HOLDS } else { 0.0 }
+            let rank = track.compared(matcher, name).map_or(f32::INFINITY, |compared| compared.rank);
+            rank - if track.bears { HOLDS } else { 0.0 }
         };
         claims.min_by(|a, b| rank(a).total_cmp(&rank(b))).map(|track| track.number)
     }
@@ -266,6 +266,7 @@ fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: b
         view: Some(Arc::clone(&track.view)),
         evidence: Arc::new(Evidence {
             limit: found.map(|found| found.limit),
+            score: found.and_then(|found| found.score),
             pictures: found.map(|found| found.pictures.clone()).unwrap_or_default(),
             looks: track.looks.total(),
             effective_looks: scene.matcher.map_or(0.0, |matcher| track.effective_looks(matcher)),

@@ -1,6 +1,6 @@
 //! Why a face has a name or none, in words for people.
 
-use super::matcher::{Match, Matcher};
+use super::matcher::{Compared, Match, Matcher};
 use super::rule::Standing;
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ pub fn of_match(found: Option<&Match>, matcher: &Matcher, looks: &str) -> String
     let mut words = match found.standing {
         Standing::Named => format!("{looks} at {distance:.3} from {name}, within {limit:.3}"),
         Standing::TooFar => {
-            format!("nobody is near enough: {looks} at {distance:.3} from {name}, more than {limit:.3}")
+            format!("no match: {looks} at {distance:.3} from {name}, the closest; needed {limit:.3}")
         }
         Standing::Between => format!("nearly as near to a second person as to {name} ({distance:.3})"),
         Standing::Barred => format!("nearest to {name} ({distance:.3}), which shall not be named"),
@@ -41,9 +41,9 @@ pub fn kept(name: &str, distance: f32, limit: f32) -> String {
 }
 
 /// A name that is gone.
-pub fn withdrawn(name: &str, own: Option<(f32, f32)>) -> String {
+pub fn withdrawn(name: &str, own: Option<Compared>) -> String {
     match own {
-        Some((distance, limit)) => {
+        Some(Compared { distance, limit, .. }) => {
             format!("no longer {name}: the last looks are at {distance:.3}, more than {limit:.3}")
         }
         None => format!("{name} is not in the gallery any more"),

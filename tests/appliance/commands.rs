@@ -64,8 +64,18 @@ fn identify_as_json_has_the_shape_of_the_contract() {
     let face = &value["faces"][0];
     let keys: Vec<&String> = face.as_object().unwrap().keys().collect();
     assert_eq!(keys[..5], ["name", "distance", "runner_up", "nearest", "box"]);
-    let evidence =
-        ["threshold", "margin", "nearest_pictures", "looks", "effective_looks", "width_px", "sharpness", "why"];
+    let evidence = [
+        "threshold",
+        "score",
+        "score_limit",
+        "margin",
+        "nearest_pictures",
+        "looks",
+        "effective_looks",
+        "width_px",
+        "sharpness",
+        "why",
+    ];
     assert_eq!(keys[5..], evidence);
     assert_eq!(face["nearest"]["file"], "Barack Obama/obama.jpg");
     assert_eq!(face["nearest_pictures"][0]["file"], "Barack Obama/obama.jpg");

@@ -1,6 +1,7 @@
 //! Another recognition model: its own sum, its own rates, and descriptors that are never mixed with those of dlib's.
 
 use crate::support::{Home, picture, repo};
+use namecam::recognition::cohort::{self, Cohort};
 use namecam::recognition::models::hex;
 use namecam::recognition::rates::{self, Rates};
 use serde_json::Value;
@@ -76,6 +77,7 @@ fn another_model_keeps_the_budget_with_rates_of_its_own_and_without_them_the_thr
     );
 
     home.put("models/mine.dat.rates", rates::text(&Rates::default(), &sum, "a test").as_bytes());
+    home.put("models/mine.dat.cohort", &cohort::bytes(&Cohort::built_in(), &sum).unwrap());
     let checked = check(&home, "mine.dat");
     let threshold = &checked["threshold"];
     assert_eq!(threshold["rates"], "mine.dat.rates", "{checked}");
@@ -92,6 +94,8 @@ fn another_model_keeps_the_budget_with_rates_of_its_own_and_without_them_the_thr
 fn rates_of_another_model_and_broken_ones_are_refused_as_a_wrong_model_is() {
     let (home, sum) = with_another_model();
     let whole = rates::text(&Rates::default(), &sum, "a test");
+    let members = cohort::bytes(&Cohort::built_in(), &sum).unwrap();
+    home.put("models/mine.dat.cohort", &members);
     let of_dlib = rates::text(&Rates::default(), &"0".repeat(64), "a test");
     let cut = whole[..whole.len() / 2].to_owned();
     for (text, said) in [(of_dlib, "mine.dat.rates:5: this is of the model"), (cut, "mine.dat.rates:")] {
@@ -100,6 +104,15 @@ fn rates_of_another_model_and_broken_ones_are_refused_as_a_wrong_model_is() {
         // Long words are put on a line of their own.
         let words = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(status == Some(2) && words.contains(said) && words.contains("make tables"), "{status:?} {stdout}");
+    }
+    home.put("models/mine.dat.rates", whole.as_bytes());
+    let of_dlib = cohort::bytes(&Cohort::built_in(), &"0".repeat(64)).unwrap();
+    for (bytes, said) in [(&of_dlib[..], "it is of the model"), (&members[..members.len() / 2], "bytes must follow")] {
+        home.put("models/mine.dat.cohort", bytes);
+        let (status, stdout, _) = run(&home, "mine.dat", &["check"]);
+        let words = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(status == Some(2) && words.contains("mine.dat.cohort"), "{status:?} {stdout}");
+        assert!(words.contains(said) && words.contains("make cohort"), "{stdout}");
     }
     assert_eq!(obama(&home, RESNET).0["name"], "Barack Obama", "dlib's own model is not concerned");
 }

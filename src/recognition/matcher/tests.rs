@@ -1,8 +1,16 @@
 use super::*;
 use crate::config::{Config, Templates};
+use crate::recognition::cohort::tests::center;
 use std::path::Path;
 
+/// Around the middle of the cohort, where real descriptors are.
 fn descriptor(x: f32, y: f32) -> Descriptor {
+    let mut d = center();
+    (d[0], d[127]) = (d[0] + x, d[127] + y);
+    d
+}
+
+fn plain(x: f32, y: f32) -> Descriptor {
     let mut d = [0.0; DESCRIPTOR_LEN];
     (d[0], d[127]) = (x, y);
     d
@@ -30,11 +38,16 @@ fn rounded(found: Near) -> Near {
 
 #[test]
 fn with_a_budget_the_mean_decides_and_the_nearest_picture_explains() {
-    let found = gallery(&config(Metric::Euclidean, 0.005)).find(&descriptor(1.0, 0.0), 1.0, 1.0).unwrap();
-    assert_eq!(rounded(found.best), near("Alice", 0.2));
+    let mut matcher = Matcher::new(&config(Metric::Euclidean, 0.005), Some(Arc::default()));
+    matcher.add("Alice", [("a1".into(), descriptor(0.3, 0.0)), ("a2".into(), descriptor(0.1, 0.0))]);
+    matcher.add("Bob", [("b1".into(), descriptor(0.0, 0.4))]);
+    let found = matcher.find(&descriptor(0.3, 0.0), 1.0, 1.0).unwrap();
+    assert_eq!(rounded(found.best), near("Alice", 0.1));
     assert_eq!(found.pictures.iter().map(|p| &*p.what).collect::<Vec<_>>(), ["a1", "a2", "b1"]);
     assert_eq!(found.pictures[0].distance, 0.0);
     assert!(found.limit < 0.6 && found.standing == Standing::Named, "{}", found.limit);
+    let (score, limit) = found.score.unwrap();
+    assert!(score < limit, "{score} {limit}");
 }
 
 #[test]
@@ -60,8 +73,12 @@ fn a_face_between_two_people_gets_neither_name() {
     let mut matcher = Matcher::new(&config(Metric::Euclidean, 0.005), Some(Arc::default()));
     matcher.add("Minho", [("m".into(), descriptor(0.0, 0.0))]);
     matcher.add("Jiho", [("j".into(), descriptor(0.3, 0.0))]);
-    let standing = |x: f32| matcher.find(&descriptor(x, 0.0), 1.0, 1.0).unwrap().standing;
-    assert_eq!([standing(0.1), standing(0.145), standing(0.2)], [Standing::Named, Standing::Between, Standing::Named]);
+    let mut told: Vec<String> = (50..250)
+        .map(|step| matcher.find(&descriptor(step as f32 / 1000.0, 0.0), 1.0, 1.0).unwrap())
+        .map(|found| found.name().map_or_else(|| format!("{:?}", found.standing), |name| name.to_string()))
+        .collect();
+    told.dedup();
+    assert_eq!(told, ["Minho", "Between", "Jiho"]);
     let pairs = matcher.near_pairs(10);
     assert_eq!((pairs.len(), &*pairs[0].0), (1, "Minho"));
     assert_eq!(rounded(pairs[0].1.clone()), near("Jiho", 0.3));
@@ -135,24 +152,47 @@ fn more_people_draw_the_threshold_nearer_and_more_pictures_do_too() {
         let mut matcher = Matcher::new(&config(metric, 0.005), Some(Arc::default()));
         for person in 0..people {
             // Apart enough to be independent, near enough to be one person.
-            let own = (0..pictures).map(|at| ("".into(), descriptor(at as f32 * 0.5, person as f32)));
+            let own = (0..pictures).map(|at| ("".into(), descriptor(at as f32 * 0.35, person as f32 * 1e-5)));
             matcher.add(&person.to_string(), own.collect::<Vec<_>>());
         }
-        matcher.find(&descriptor(0.1, 0.1), 1.0, 1.0).unwrap().limit
+        let found = matcher.find(&descriptor(0.1, 0.1), 1.0, 1.0).unwrap();
+        (found.limit, found.score.unwrap().1)
     };
     for metric in [Metric::Euclidean, Metric::Cosine] {
-        assert!(limit(100, 1, metric) < limit(10, 1, metric));
-        assert!(limit(10, 1, metric) < if metric == Metric::Euclidean { 0.6 } else { 0.07 });
+        let (many, ten) = (limit(100, 1, metric), limit(10, 1, metric));
+        assert!(many.0 < ten.0 && many.1 < ten.1, "{many:?} {ten:?}");
+        assert!(ten.0 < if metric == Metric::Euclidean { 0.6 } else { 0.07 });
+        // A mean of more pictures is nearer to everybody, which its normal says already; less noise, a lower limit too.
+        assert!(limit(10, 2, metric).1 < ten.1);
     }
-    assert!(limit(10, 2, Metric::Euclidean) < limit(10, 1, Metric::Euclidean));
 }
 
 #[test]
 fn the_cosine_distance_is_one_less_the_cosine_whatever_the_lengths() {
-    let found = gallery(&config(Metric::Cosine, 0.0)).find(&descriptor(3.0, 3.0), 1.0, 1.0).unwrap();
+    let mut matcher = Matcher::new(&config(Metric::Cosine, 0.0), Some(Arc::default()));
+    matcher.add("Alice", [("a1".into(), plain(1.0, 0.0))]);
+    let found = matcher.find(&plain(3.0, 3.0), 1.0, 1.0).unwrap();
     assert!((found.best.distance - (1.0 - 0.5f32.sqrt())).abs() < 1e-6);
-    let direct = distance(Metric::Cosine, &descriptor(3.0, 3.0), &descriptor(0.0, 0.2));
+    let direct = distance(Metric::Cosine, &plain(3.0, 3.0), &plain(0.0, 0.2));
     assert!((direct - (1.0 - 0.5f32.sqrt())).abs() < 1e-6);
+}
+
+#[test]
+fn the_limit_of_a_pair_is_the_distance_that_has_the_score_limit_in_both_metrics() {
+    for metric in [Metric::Euclidean, Metric::Cosine] {
+        let wide = Recognition { threshold: 2.0, cosine_threshold: 2.0, ..config(metric, 0.005) };
+        let mut matcher = Matcher::new(&wide, Some(Arc::default()));
+        matcher.add("Alice", [("a".into(), descriptor(0.0, 0.1))]);
+        let beyond: Vec<bool> = (1..80)
+            .map(|step| matcher.find(&descriptor(step as f32 / 100.0, 0.0), 1.0, 1.0).unwrap())
+            .map(|found| {
+                let (score, limit) = found.score.unwrap();
+                assert_eq!(score > limit, found.best.distance > found.limit, "{found:?}");
+                score > limit
+            })
+            .collect();
+        assert!(!beyond[0] && beyond[78], "{metric:?}");
+    }
 }
 
 #[test]

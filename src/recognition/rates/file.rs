@@ -1,14 +1,16 @@
 //! `MODEL.rates`: what was measured with another recognition model, as text that a person can read and compare. A wrong
 //! number in it would name strangers, so every line must be the one that is expected.
 
+use super::super::cohort::Cohort;
 use super::{LOG_SHARES, NAMED_SHARES, Rates, Row, Table, VARIANCE_SHARES};
 use anyhow::{Context, anyhow, bail, ensure};
 use std::fmt::Write;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The first line; another version is another one.
-const MAGIC: &str = "namecam rates 1";
+const MAGIC: &str = "namecam rates 2";
 /// A file beyond this size is not ours: one takes 4 KB.
 const MAX_BYTES: u64 = 64 << 10;
 /// What to do about a file that is wrong.
@@ -18,7 +20,7 @@ const REMEDY: &str = "make it anew (make tables RECOGNIZER=FILE LFW=\"FOLDER ...
 ///
 /// # Errors
 /// When it is of another model or not what [`text`] writes. Names file and line and says what to do.
-pub fn read(path: &Path, sha256: &str) -> anyhow::Result<Option<Rates>> {
+pub fn read(path: &Path, sha256: &str, cohort: Arc<Cohort>) -> anyhow::Result<Option<Rates>> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -29,14 +31,14 @@ pub fn read(path: &Path, sha256: &str) -> anyhow::Result<Option<Rates>> {
     let length = length.with_context(|| format!("{} cannot be read; {REMEDY}", path.display()))?;
     ensure!(length as u64 <= MAX_BYTES, "{} is longer than {MAX_BYTES} bytes; {REMEDY}", path.display());
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    parse(&text, &name, sha256).map(Some).map_err(|error| anyhow!("{}{error}; {REMEDY}", path.display()))
+    parse(&text, &name, sha256, cohort).map(Some).map_err(|error| anyhow!("{}{error}; {REMEDY}", path.display()))
 }
 
 /// Reads the text of such a file.
 ///
 /// # Errors
 /// Begins with `:LINE: `, as the name of the file would come before it.
-pub fn parse(text: &str, name: &str, sha256: &str) -> anyhow::Result<Rates> {
+pub fn parse(text: &str, name: &str, sha256: &str, cohort: Arc<Cohort>) -> anyhow::Result<Rates> {
     let mut lines = Lines { rest: (1..).zip(text.lines().map(str::trim)).collect::<Vec<_>>().into_iter(), at: 1 };
     let magic = lines.next_line();
     ensure!(magic == Some(MAGIC), lines.wrong(MAGIC, magic));
@@ -53,8 +55,13 @@ pub fn parse(text: &str, name: &str, sha256: &str) -> anyhow::Result<Rates> {
         let known = lines.rows(|share| format!("{metric} known {share}"), &NAMED_SHARES)?;
         Ok(Table { strangers, known })
     };
-    let rates =
-        Rates { name: name.to_owned(), within_variance, euclidean: table("euclidean")?, cosine: table("cosine")? };
+    let rates = Rates {
+        name: name.to_owned(),
+        within_variance,
+        euclidean: table("euclidean")?,
+        cosine: table("cosine")?,
+        cohort,
+    };
     match lines.next_line() {
         None => Ok(rates),
         more => Err(lines.wrong("the end", more)),
@@ -68,7 +75,7 @@ pub fn text(rates: &Rates, sha256: &str, source: &str) -> String {
         "{MAGIC}\n\
          # {source}\n\
          # A row: strangers by the logarithm of their share, looks at known people by their share. A column: 1/g + 1/k for g\n\
-         # pictures a person and k looks. Squares of euclidean distances; cosine distances as they are.\n\
+         # pictures a person and k looks. Scores of distances, normalised by the cohort beside this file.\n\
          model: {sha256}\n\
          within_variance: {:.6}\n\
          variance_shares:",
@@ -123,8 +130,8 @@ impl<'a> Lines<'a> {
         ensure!(words.len() == COUNT, ":{}: {COUNT} numbers must stand behind {label:?}", self.at);
         let mut numbers = [0.0; COUNT];
         for (number, word) in numbers.iter_mut().zip(words) {
-            let parsed = word.parse().ok().filter(|number: &f32| number.is_finite() && *number >= 0.0);
-            *number = parsed.ok_or_else(|| anyhow!(":{}: {:?} is no distance", self.at, shortened(word)))?;
+            let parsed = word.parse().ok().filter(|number: &f32| number.is_finite());
+            *number = parsed.ok_or_else(|| anyhow!(":{}: {:?} is no number", self.at, shortened(word)))?;
         }
         Ok(numbers)
     }
@@ -138,13 +145,13 @@ impl<'a> Lines<'a> {
         let mut rows = [[0.0; VARIANCE_SHARES.len()]; ROWS];
         for (at, share) in shares.iter().enumerate() {
             let row: Row = self.numbers(&label(*share))?;
-            ensure!(row.is_sorted(), ":{}: the distances must not fall from left to right", self.at);
+            ensure!(row.is_sorted(), ":{}: the scores must not fall from left to right", self.at);
             let rises = at == 0 || rows[at - 1].iter().zip(&row).all(|(above, below)| above <= below);
-            ensure!(rises, ":{}: no distance may be below the one in the row above", self.at);
+            ensure!(rises, ":{}: no score may be below the one in the row above", self.at);
             rows[at] = row;
         }
         let flat = rows[0].iter().zip(&rows[ROWS - 1]).any(|(first, last)| first >= last);
-        ensure!(!flat, ":{}: the distances must be above those of the first such row", self.at);
+        ensure!(!flat, ":{}: the scores must be above those of the first such row", self.at);
         Ok(rows)
     }
 }
@@ -164,12 +171,16 @@ mod tests {
         text(&Rates::default(), SUM, "dlib's own, on LFW")
     }
 
+    fn parsed(text: &str, name: &str) -> anyhow::Result<Rates> {
+        parse(text, name, SUM, Cohort::built_in())
+    }
+
     #[test]
     fn what_is_written_is_read_again_with_comments_and_the_line_ends_of_windows_too() {
         let expected = Rates { name: "mine.dat.rates".into(), ..Rates::default() };
-        assert_eq!(parse(&whole(), "mine.dat.rates", SUM).unwrap(), expected);
+        assert_eq!(parsed(&whole(), "mine.dat.rates").unwrap(), expected);
         let from_windows = whole().replace('\n', "\r\n\r\n# more\r\n");
-        assert_eq!(parse(&from_windows, "mine.dat.rates", SUM).unwrap(), expected);
+        assert_eq!(parsed(&from_windows, "mine.dat.rates").unwrap(), expected);
     }
 
     /// Each with the line that must be named.
@@ -177,24 +188,23 @@ mod tests {
     fn a_line_that_is_not_what_it_should_be_is_named() {
         let first = "euclidean strangers -6.0:";
         for (from, to, line, said) in [
-            (MAGIC, "namecam rates 2", 1, "\"namecam rates 1\" must stand here, not \"namecam rates 2\""),
+            (MAGIC, "namecam rates 1", 1, "\"namecam rates 2\" must stand here, not \"namecam rates 1\""),
             ("model: 55533b28", "model: 66633b28", 5, "SHA-256 66633b28"),
             ("within_variance: 0.097800", "within_variance: 0", 6, "above 0"),
-            ("within_variance: 0.097800", "within_variance: NaN", 6, "\"NaN\" is no distance"),
+            ("within_variance: 0.097800", "within_variance: NaN", 6, "\"NaN\" is no number"),
             ("within_variance:", "variance:", 6, "\"within_variance:\" must stand here"),
             (" 0.400", " 0.500", 7, "columns must be"),
-            (&format!("{first} 0.047600"), first, 8, "7 numbers"),
-            (&format!("{first} 0.047600"), &format!("{first} 0.0476 0.0476"), 8, "7 numbers"),
-            (&format!("{first} 0.047600"), &format!("{first} inf"), 8, "\"inf\" is no distance"),
-            (&format!("{first} 0.047600"), &format!("{first} -0.0476"), 8, "\"-0.0476\" is no distance"),
-            (&format!("{first} 0.047600"), &format!("{first} 0.0700"), 8, "fall from left to right"),
-            (&format!("{first} 0.047600"), &format!("{first} 0,0476"), 8, "\"0,0476\" is no distance"),
-            (" 0.077100 ", " 0.0471 ", 9, "row above"),
+            (&format!("{first} -11.726300"), first, 8, "7 numbers"),
+            (&format!("{first} -11.726300"), &format!("{first} -11.7 -11.7"), 8, "7 numbers"),
+            (&format!("{first} -11.726300"), &format!("{first} inf"), 8, "\"inf\" is no number"),
+            (&format!("{first} -11.726300"), &format!("{first} -11.0000"), 8, "fall from left to right"),
+            (&format!("{first} -11.726300"), &format!("{first} -11,7"), 8, "\"-11,7\" is no number"),
+            (" -10.594700 ", " -11.8000 ", 9, "row above"),
             ("euclidean known 0.2:", "euclidean known 0.3:", 20, "\"euclidean known 0.2:\" must stand here"),
         ] {
             let broken = whole().replacen(from, to, 1);
             assert_ne!(broken, whole(), "{from}");
-            let error = parse(&broken, "x", SUM).unwrap_err().to_string();
+            let error = parsed(&broken, "x").unwrap_err().to_string();
             assert!(error.starts_with(&format!(":{line}: ")) && error.contains(said), "{from} -> {to}: {error}");
         }
     }
@@ -204,16 +214,16 @@ mod tests {
         let whole = whole();
         let lines: Vec<&str> = whole.lines().collect();
         for count in 0..lines.len() {
-            let error = parse(&lines[..count].join("\n"), "x", SUM).unwrap_err().to_string();
+            let error = parsed(&lines[..count].join("\n"), "x").unwrap_err().to_string();
             assert!(error.contains("it ends here"), "{count} lines: {error}");
         }
-        let error = parse(&format!("{whole}cosine known 1: 1 1 1 1 1 1 1\n"), "x", SUM).unwrap_err().to_string();
+        let error = parsed(&format!("{whole}cosine known 1: 1 1 1 1 1 1 1\n"), "x").unwrap_err().to_string();
         assert!(error.starts_with(":50: \"the end\" must stand here"), "{error}");
         let flat = whole.lines().map(|line| match line.split_once(':') {
             Some((label, _)) if label.starts_with("cosine known") => format!("{label}: 1 1 1 1 1 1 1\n"),
             _ => format!("{line}\n"),
         });
-        let error = parse(&flat.collect::<String>(), "x", SUM).unwrap_err().to_string();
+        let error = parsed(&flat.collect::<String>(), "x").unwrap_err().to_string();
         assert!(error.contains("above those of the first"), "{error}");
     }
 
@@ -221,12 +231,12 @@ mod tests {
     fn a_file_that_is_missing_is_none_and_one_that_is_too_long_or_no_text_is_refused_with_a_remedy() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mine.dat.rates");
-        assert_eq!(read(&path, SUM).unwrap(), None);
+        assert_eq!(read(&path, SUM, Cohort::built_in()).unwrap(), None);
         std::fs::write(&path, whole()).unwrap();
-        assert_eq!(read(&path, SUM).unwrap().unwrap().name, "mine.dat.rates");
+        assert_eq!(read(&path, SUM, Cohort::built_in()).unwrap().unwrap().name, "mine.dat.rates");
         for bytes in [whole().into_bytes().repeat(40), vec![0xff; 100], b"namecam rates 1".to_vec()] {
             std::fs::write(&path, bytes).unwrap();
-            let error = format!("{:#}", read(&path, SUM).unwrap_err());
+            let error = format!("{:#}", read(&path, SUM, Cohort::built_in()).unwrap_err());
             assert!(error.contains("mine.dat.rates") && error.contains("make tables"), "{error}");
         }
     }

@@ -3,7 +3,7 @@
 use super::looks::Looks;
 use super::path::Path;
 use crate::pixels::Rgb;
-use crate::recognition::matcher::{Match, Matcher};
+use crate::recognition::matcher::{Compared, Match, Matcher};
 use crate::recognition::quality::Quality;
 use crate::recognition::rule::{OF_A_VISIT, Standing, TO_KEEP};
 use crate::recognition::{Descriptor, words};
@@ -232,10 +232,10 @@ impl Track {
             return;
         }
         let own = matcher.of_person(&claim, &mean, variance, TO_KEEP);
-        let kept = wanted.is_none() && own.is_some_and(|(distance, limit)| distance <= limit) && !self.is_barred();
+        let kept = wanted.is_none() && own.is_some_and(|own| own.distance <= own.limit) && !self.is_barred();
         if kept {
             self.doubts = 0;
-            self.reason = own.map_or_else(String::new, |(distance, limit)| words::kept(&claim, distance, limit));
+            self.reason = own.map_or_else(String::new, |own| words::kept(&claim, own.distance, own.limit));
             return;
         }
         self.doubts += u32::from(new_look);
@@ -271,10 +271,13 @@ impl Track {
     /// The distance that decided: to the person whose name it bears, else to the nearest.
     pub fn distance(&self, matcher: &Matcher, name: Option<&Arc<str>>) -> Option<f32> {
         let found = self.found.as_ref()?;
-        let own = name.filter(|name| **name != found.best.what).and_then(|name| {
-            matcher.of_person(name, &self.looks.mean()?, 1.0, OF_A_VISIT).map(|(distance, _)| distance)
-        });
-        Some(own.unwrap_or(found.best.distance))
+        let own = name.filter(|name| **name != found.best.what).and_then(|name| self.compared(matcher, name));
+        Some(own.map_or(found.best.distance, |own| own.distance))
+    }
+
+    /// How its looks compare with a person.
+    pub fn compared(&self, matcher: &Matcher, name: &str) -> Option<Compared> {
+        matcher.of_person(name, &self.looks.mean()?, 1.0, OF_A_VISIT)
     }
 
     /// How many independent looks it has been compared by.
