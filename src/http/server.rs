@@ -160,14 +160,19 @@ fn respond(handler: &impl Handler, tiny: tiny_http::Request) {
     request.peer = tiny.remote_addr().map(|address| address.ip().to_canonical());
     let head_only = request.method == "HEAD";
     let keeps_alive = keeps_alive(&request, *tiny.http_version() >= (1, 1));
-    // A client that has gone, or is cut off, is nothing to report: the closed connection says it.
-    let _ = match handler.answer(&request) {
-        Answer::Whole(whole) => {
-            let writer = if keeps_alive { tiny.into_writer() } else { tiny.into_last_writer() };
-            send_whole(&mut Outgoing(writer), &whole, keeps_alive, head_only)
+    let answer = handler.answer(&request);
+    let mut wire = Outgoing(tiny.into_writer());
+    let goes_on = match answer {
+        Answer::Whole(whole) => send_whole(&mut wire, &whole, keeps_alive, head_only).is_ok() && keeps_alive,
+        Answer::Stream(stream) => {
+            // A client that has gone, or is cut off, is nothing to report: the closed connection says it.
+            let _ = send_stream(&mut wire, stream, head_only);
+            false
         }
-        Answer::Stream(stream) => send_stream(&mut Outgoing(tiny.into_last_writer()), stream, head_only),
     };
+    if goes_on {
+        wire.0.finish();
+    }
 }
 
 /// True when the client may ask again on this connection; nothing here reads a body, so one with a body may not.
@@ -178,7 +183,7 @@ fn keeps_alive(request: &Request, http_1_1: bool) -> bool {
     !body && !says("close") && !says("upgrade") && (http_1_1 || says("keep-alive"))
 }
 
-fn send_whole(wire: &mut Outgoing, whole: &Whole, keeps_alive: bool, head_only: bool) -> io::Result<()> {
+fn send_whole(wire: &mut impl Wire, whole: &Whole, keeps_alive: bool, head_only: bool) -> io::Result<()> {
     let body = whole.body.bytes();
     let mut head = head(whole.status, whole.content_type, &whole.headers);
     let connection = if keeps_alive { "keep-alive" } else { "close" };
@@ -186,7 +191,7 @@ fn send_whole(wire: &mut Outgoing, whole: &Whole, keeps_alive: bool, head_only: 
     wire.send(&[head.as_bytes(), if head_only { b"" } else { body }])
 }
 
-fn send_stream(wire: &mut Outgoing, stream: Stream<'_>, head_only: bool) -> io::Result<()> {
+fn send_stream(wire: &mut impl Wire, stream: Stream<'_>, head_only: bool) -> io::Result<()> {
     // No chunks and no keep-alive: the end of the connection is the end of the body, for HTTP/1.0 clients too.
     let mut head = head(200, stream.content_type, &stream.headers).into_bytes();
     head.extend_from_slice(b"Connection: close\r\n\r\n");
@@ -216,9 +221,9 @@ fn head(status: u16, content_type: &str, headers: &[(&str, String)]) -> String {
 }
 
 /// The way to a client, with an end to patience.
-struct Outgoing(Box<dyn Write + Send>);
+struct Outgoing<W>(W);
 
-impl Wire for Outgoing {
+impl<W: Write> Wire for Outgoing<W> {
     fn send(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
         let begun = Instant::now();
         let mut pieces: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
@@ -273,7 +278,7 @@ mod tests {
     fn who_takes_all_of_it_at_a_decent_rate_gets_it_and_who_dribbles_is_cut_off() {
         let send = |at_once, every_100_ms| {
             let begun = Instant::now();
-            let result = Outgoing(Box::new(Link { at_once, every_100_ms })).send(&[&[b'J'; 100_000], &[b'-'; 68_000]]);
+            let result = Outgoing(Link { at_once, every_100_ms }).send(&[&[b'J'; 100_000], &[b'-'; 68_000]]);
             (result.map_err(|error| error.kind()), begun.elapsed().as_secs_f64())
         };
         std::thread::scope(|scope| {
@@ -287,6 +292,49 @@ mod tests {
             let (result, seconds) = stalling.join().unwrap();
             assert!(result == Err(ErrorKind::TimedOut) && (6.9..8.5).contains(&seconds), "{result:?} {seconds} s");
         });
+    }
+
+    /// Answers when it may, and counts.
+    struct Slow {
+        may_answer: Stop,
+        answers: AtomicUsize,
+    }
+
+    impl Handler for Slow {
+        fn answer<'a>(&'a self, _: &'a Request) -> Answer<'a> {
+            self.may_answer.wait(Duration::from_secs(10));
+            self.answers.fetch_add(1, Relaxed);
+            Whole::text(200, "an answer").into()
+        }
+    }
+
+    fn within(reached: impl Fn() -> bool) -> bool {
+        let begun = Instant::now();
+        while !reached() && begun.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        reached()
+    }
+
+    #[test]
+    fn a_client_that_has_gone_is_not_answered_further() {
+        const REQUESTS: usize = 1000;
+        let server = Server::with_limits(([127, 0, 0, 1], 0).into(), limits(1)).unwrap();
+        let slow = Arc::new(Slow { may_answer: Stop::default(), answers: AtomicUsize::new(0) });
+        let stop = Stop::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| server.serve(&slow, &stop, || 1));
+            let mut client = std::net::TcpStream::connect(server.local_addr()).unwrap();
+            client.write_all(&b"GET / HTTP/1.1\r\n\r\n".repeat(REQUESTS)).unwrap();
+            let came = within(|| server.connections().answering == 1);
+            drop(client);
+            slow.may_answer.set();
+            let ended = within(|| server.connections().answering + server.connections().idle == 0);
+            stop.set();
+            assert!(came && ended, "{came} {ended}");
+        });
+        let answers = slow.answers.load(Relaxed);
+        assert!(answers < REQUESTS / 10, "{answers} answers to a client that has gone");
     }
 
     #[test]

@@ -111,7 +111,7 @@ use util::MessagesQueue;
 pub use common::{HTTPVersion, Header, HeaderField, Method, StatusCode};
 pub use connection::{ConfigListenAddr, ListenAddr, Listener};
 pub use connections::{Count, Limits};
-pub use request::{ReadWrite, Request};
+pub use request::{AnswerWriter, ReadWrite, Request};
 pub use response::{Response, ResponseBox};
 
 mod client;
@@ -389,5 +389,68 @@ impl Drop for Server {
                 let _ = std::fs::remove_file(path);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::Shutdown;
+
+    const WAIT: Duration = Duration::from_secs(10);
+
+    /// What a client gets that asks twice at once, and how many of its requests are handed on.
+    fn answers(mut answer: impl FnMut(Request)) -> (String, usize) {
+        let server = Server::http("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(server.server_addr().to_ip().unwrap()).unwrap();
+        client.write_all(&b"GET / HTTP/1.1\r\n\r\n".repeat(2)).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        client.set_read_timeout(Some(WAIT)).unwrap();
+        let mut count = 0;
+        let begun = Instant::now();
+        while count == 0 || server.count_connections().answering + server.count_connections().idle > 0 {
+            assert!(begun.elapsed() < WAIT, "the connection ends");
+            if let Some(request) = server.recv_timeout(Duration::from_millis(50)).unwrap() {
+                count += 1;
+                answer(request);
+            }
+        }
+        let mut text = String::new();
+        client.read_to_string(&mut text).unwrap();
+        (text, count)
+    }
+
+    #[test]
+    fn the_next_request_is_read_only_after_an_answer_that_was_written_whole() {
+        let whole = answers(|request| {
+            let mut writer = request.into_writer();
+            writer.write_all(b"whole;").unwrap();
+            writer.flush().unwrap();
+            writer.finish();
+        });
+        assert_eq!(whole, ("whole;whole;".to_owned(), 2));
+        let part = answers(|request| {
+            let mut writer = request.into_writer();
+            writer.write_all(b"par").unwrap();
+            writer.flush().unwrap();
+        });
+        assert_eq!(part, ("par".to_owned(), 1));
+    }
+
+    #[test]
+    fn an_answer_whose_body_cannot_be_read_ends_the_connection() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> IoResult<usize> {
+                Err(IoErrorKind::BrokenPipe.into())
+            }
+        }
+        let (_, count) = answers(|request| {
+            let _ = request.respond(Response::new(StatusCode(200), Vec::new(), Broken, Some(9), None));
+        });
+        assert_eq!(count, 1);
+        let (text, count) = answers(|request| request.respond(Response::from_string("whole")).unwrap());
+        assert!(count == 2 && text.matches("\r\n\r\nwhole").count() == 2, "{}", text);
     }
 }

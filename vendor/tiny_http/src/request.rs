@@ -52,16 +52,16 @@ pub struct Request {
     // true if a `100 Continue` response must be sent when `as_reader()` is called
     must_send_continue: bool,
 
-    // a message is sent after responding: whether the connection may go on
+    // a message is sent after responding: whether the connection goes on
     notify_when_responded: Option<Sender<bool>>,
 
     // false when a body may be left unread: the start of a next request is unknown
     may_go_on: bool,
 }
 
+/// The stream of an upgraded connection, which ends with it.
 struct NotifyOnDrop<R> {
     sender: Sender<bool>,
-    may_go_on: bool,
     inner: R,
 }
 
@@ -74,6 +74,36 @@ impl<R: Write> Write for NotifyOnDrop<R> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.inner.write(buf)
     }
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+impl<R> Drop for NotifyOnDrop<R> {
+    fn drop(&mut self) {
+        self.sender.send(false).ok();
+    }
+}
+
+/// Writes the answer to a request. When it is dropped, the connection is closed; see `finish`.
+pub struct AnswerWriter {
+    inner: Box<dyn Write + Send + 'static>,
+    sender: Option<Sender<bool>>,
+    may_go_on: bool,
+    is_whole: bool,
+}
+
+impl AnswerWriter {
+    /// Says that the whole answer has been written: the client may ask again on this connection. Without that a client
+    /// that has gone, or that got a part of its answer, would be answered further.
+    pub fn finish(mut self) {
+        self.is_whole = true;
+    }
+}
+
+impl Write for AnswerWriter {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.inner.write(buf)
+    }
     fn write_vectored(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
         self.inner.write_vectored(bufs)
     }
@@ -81,9 +111,12 @@ impl<R: Write> Write for NotifyOnDrop<R> {
         self.inner.flush()
     }
 }
-impl<R> Drop for NotifyOnDrop<R> {
+
+impl Drop for AnswerWriter {
     fn drop(&mut self) {
-        self.sender.send(self.may_go_on).ok();
+        if let Some(sender) = &self.sender {
+            sender.send(self.may_go_on && self.is_whole).ok();
+        }
     }
 }
 
@@ -308,7 +341,6 @@ impl Request {
         if let Some(sender) = self.notify_when_responded.take() {
             let stream = NotifyOnDrop {
                 sender,
-                may_go_on: false,
                 inner: stream,
             };
             Box::new(stream) as Box<dyn ReadWrite + Send>
@@ -365,30 +397,15 @@ impl Request {
     /// The writer has a raw access to the stream to the user.
     /// This function is useful for things like CGI.
     ///
-    /// Note that the destruction of the `Writer` object may trigger
-    /// some events. For exemple if a client has sent multiple requests and the requests
-    /// have been processed in parallel, the destruction of a writer will trigger
-    /// the writing of the next response.
-    /// Therefore you should always destroy the `Writer` as soon as possible.
+    /// When the answer is written whole, call `AnswerWriter::finish`: otherwise the connection is closed.
     #[inline]
-    pub fn into_writer(mut self) -> Box<dyn Write + Send + 'static> {
-        let writer = self.extract_writer_impl();
-        if let Some(sender) = self.notify_when_responded.take() {
-            let writer = NotifyOnDrop {
-                sender,
-                may_go_on: self.may_go_on,
-                inner: writer,
-            };
-            Box::new(writer) as Box<dyn Write + Send + 'static>
-        } else {
-            writer
+    pub fn into_writer(mut self) -> AnswerWriter {
+        AnswerWriter {
+            inner: self.extract_writer_impl(),
+            sender: self.notify_when_responded.take(),
+            may_go_on: self.may_go_on,
+            is_whole: false,
         }
-    }
-
-    /// Like `into_writer`, and the connection is closed when the writer is dropped.
-    pub fn into_last_writer(mut self) -> Box<dyn Write + Send + 'static> {
-        self.may_go_on = false;
-        self.into_writer()
     }
 
     /// Extract the response `Writer` object from the Request, dropping this `Writer` has the same side effects
@@ -426,9 +443,9 @@ impl Request {
     {
         let res = self.respond_impl(response);
         if let Some(sender) = self.notify_when_responded.take() {
-            sender.send(self.may_go_on).ok();
+            sender.send(self.may_go_on && res.is_ok()).ok();
         }
-        res
+        Self::ignore_client_closing_errors(res)
     }
 
     fn respond_impl<R>(&mut self, response: Response<R>) -> Result<(), IoError>
@@ -439,15 +456,15 @@ impl Request {
 
         let do_not_send_body = self.method == Method::Head;
 
-        Self::ignore_client_closing_errors(response.raw_print(
+        response.raw_print(
             writer.by_ref(),
             self.http_version.clone(),
             &self.headers,
             do_not_send_body,
             None,
-        ))?;
+        )?;
 
-        Self::ignore_client_closing_errors(writer.flush())
+        writer.flush()
     }
 
     fn ignore_client_closing_errors(result: io::Result<()>) -> io::Result<()> {
@@ -480,9 +497,9 @@ impl Drop for Request {
     fn drop(&mut self) {
         if self.response_writer.is_some() {
             let response = Response::empty(500);
-            let _ = self.respond_impl(response); // ignoring any potential error
+            let is_whole = self.respond_impl(response).is_ok();
             if let Some(sender) = self.notify_when_responded.take() {
-                sender.send(self.may_go_on).ok();
+                sender.send(self.may_go_on && is_whole).ok();
             }
         }
     }
