@@ -170,9 +170,11 @@ pub struct Connections {
     pub idle: usize,
     /// Connections on which a request is being answered.
     pub answering: usize,
+    /// Connections on which a stream is sent.
+    pub streaming: usize,
     /// Connections that were closed as soon as they came, since the start.
     pub refused: u64,
-    /// Connections without a request that were closed for a newer one, since the start.
+    /// Connections that were closed for a newer one, since the start.
     pub closed_early: u64,
     /// The client that has the most connections, and how many; of IPv6 the first address of its network.
     pub most: Option<(IpAddr, usize)>,
@@ -367,7 +369,7 @@ impl Health {
     pub fn set_connections(&self, now: Connections) {
         let before = std::mem::replace(&mut *lock(&self.connections), now.clone());
         let most = now.most.map_or_else(String::new, |(client, open)| {
-            let all = now.waiting + now.idle + now.answering;
+            let all = now.waiting + now.idle + now.answering + now.streaming;
             format!("; {client} has {open} of {all} connections")
         });
         if now.refused > before.refused {

@@ -40,7 +40,7 @@ pub enum Cause {
     WrongPassword,
     /// A connection is refused because every place is taken by an answer.
     ConnectionsRefused,
-    /// A connection that waits for a request is closed for a newer one.
+    /// A connection is closed for a newer one.
     ConnectionsClosedEarly,
     /// A client gets no place among viewers, kinds of picture or listeners; the detail says who and why.
     NoPlace,
@@ -62,7 +62,7 @@ impl Cause {
             Cause::PasswordFile => "http: the password file cannot be used",
             Cause::WrongPassword => "http: a wrong user name or password",
             Cause::ConnectionsRefused => "http: connections are refused, there are as many as may be",
-            Cause::ConnectionsClosedEarly => "http: connections without a request are closed for newer ones",
+            Cause::ConnectionsClosedEarly => "http: connections are closed for newer ones",
             Cause::NoPlace => "http: no place for a client",
         }
     }

@@ -85,8 +85,9 @@ impl Server {
 
     /// How many connections are open.
     pub fn connections(&self) -> Connections {
-        let tiny_http::Count { waiting, idle, answering, refused, closed_early, most } = self.tiny.count_connections();
-        Connections { waiting, idle, answering, refused, closed_early, most }
+        let tiny_http::Count { waiting, idle, answering, streaming, refused, closed_early, most } =
+            self.tiny.count_connections();
+        Connections { waiting, idle, answering, streaming, refused, closed_early, most }
     }
 
     /// Answers requests until the program ends; `tick` is called at least every [`POLL`] and says how many may watch.
@@ -165,6 +166,7 @@ fn respond(handler: &impl Handler, tiny: tiny_http::Request) {
     let goes_on = match answer {
         Answer::Whole(whole) => send_whole(&mut wire, &whole, keeps_alive, head_only).is_ok() && keeps_alive,
         Answer::Stream(stream) => {
+            wire.0.streams();
             // A client that has gone, or is cut off, is nothing to report: the closed connection says it.
             let _ = send_stream(&mut wire, stream, head_only);
             false

@@ -78,6 +78,7 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> Value {
             "waiting": connections.waiting,
             "idle": connections.idle,
             "answering": connections.answering,
+            "streaming": connections.streaming,
             "refused": connections.refused,
             "closed_early": connections.closed_early,
         },
@@ -235,24 +236,21 @@ pub fn metrics(stage: &Stage) -> String {
 }
 
 fn connections(page: &mut Metrics, health: &Health) {
-    let Connections { waiting, idle, answering, refused, closed_early, most: _ } = health.connections();
+    let Connections { waiting, idle, answering, streaming, refused, closed_early, most: _ } = health.connections();
     let samples = [
         (&[("state", "waiting")][..], waiting),
         (&[("state", "idle")][..], idle),
         (&[("state", "answering")][..], answering),
+        (&[("state", "streaming")][..], streaming),
     ];
     page.labelled(
         "connections",
-        "open connections: without a request yet, between requests, in an answer",
+        "open connections: without a request yet, between requests, in an answer, in a stream",
         "gauge",
         &samples,
     );
     page.counter("connections_refused_total", "connections that were closed as soon as they came", refused);
-    page.counter(
-        "connections_closed_early_total",
-        "connections without a request that were closed for newer ones",
-        closed_early,
-    );
+    page.counter("connections_closed_early_total", "connections that were closed for newer ones", closed_early);
 }
 
 fn heartbeats(page: &mut Metrics, health: &Health) {

@@ -210,7 +210,7 @@ fn a_flood_leaves_the_idle_connection_of_another_client_open() {
 }
 
 #[test]
-fn when_every_place_is_in_an_answer_the_watchdog_is_answered_and_nobody_else() {
+fn when_every_place_is_in_an_answer_those_who_have_fewer_are_answered_and_a_viewer_goes_on() {
     // Who does not read holds an answer for some seconds.
     let running = Running::start(4_000_000, 1, Duration::from_secs(30));
     let greedy = |host| {
@@ -218,19 +218,43 @@ fn when_every_place_is_in_an_answer_the_watchdog_is_answered_and_nobody_else() {
         stream.write_all(b"GET /snapshot.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         stream
     };
-    let mut all: Vec<TcpStream> = (2..7).flat_map(|host| (0..60).map(move |_| host)).map(greedy).collect();
-    let answering = || running.stage.health.connections().answering;
-    running.within(Duration::from_secs(3), "291 answers", || answering() == 291);
-    assert!(!is_answered(&from(9, running.address)) && !is_answered(&from(1, running.address)));
-    let own = bound(1);
-    *running.own_question.lock().unwrap() = Some(own.local_addr().unwrap());
-    assert!(is_answered(&connect(own, running.address)), "the watchdog's question");
-    assert!(!is_answered(&from(1, running.address)), "others on this machine have no reserve");
-    running.within(Duration::from_secs(2), "3 refusals", || running.stage.health.connections().refused >= 3);
-    assert_eq!(answering(), 291);
-    let causes = running.stage.health.faults.all();
-    let refused = causes.iter().find(|fault| fault.cause == Cause::ConnectionsRefused).unwrap();
-    assert!(refused.detail.contains(" has 60 of 291 connections"), "{refused:?}");
+    let viewer = from(1, running.address);
+    (&viewer).write_all(b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut all = Vec::new();
+    std::thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            let until = Instant::now() + Duration::from_secs(4);
+            let (mut bytes, mut all) = (vec![0; 65_536], 0);
+            while Instant::now() < until {
+                match (&viewer).read(&mut bytes).unwrap() {
+                    0 => return None,
+                    n => all += n,
+                }
+            }
+            Some(all)
+        });
+        running.within(Duration::from_secs(3), "a stream", || running.stage.health.connections().streaming == 1);
+        all = (2..7).flat_map(|host| (0..60).map(move |_| host)).map(greedy).collect::<Vec<TcpStream>>();
+        let answering = || running.stage.health.connections().answering;
+        running.within(Duration::from_secs(3), "290 answers", || answering() == 290);
+        let own = bound(1);
+        *running.own_question.lock().unwrap() = Some(own.local_addr().unwrap());
+        assert!(is_answered(&connect(own, running.address)), "the watchdog's question");
+        assert!(!is_answered(&from(2, running.address)), "nobody has many more than this one");
+        running.within(Duration::from_secs(2), "a refusal", || running.stage.health.connections().refused >= 1);
+        let causes = running.stage.health.faults.all();
+        let refused = causes.iter().find(|fault| fault.cause == Cause::ConnectionsRefused).unwrap();
+        assert!(refused.detail.contains(" of 291 connections"), "{refused:?}");
+        for host in [9, 1] {
+            let begun = Instant::now();
+            assert!(is_answered(&from(host, running.address)), "127.0.0.{host}");
+            assert!(begun.elapsed() < Duration::from_secs(2), "127.0.0.{host}: {:?}", begun.elapsed());
+        }
+        assert!(running.stage.health.connections().closed_early > 0, "an answer was broken off");
+        let seen = watching.join().unwrap();
+        assert!(seen.is_some_and(|bytes| bytes > 4_000_000), "{seen:?} bytes of pictures");
+        assert_eq!(running.stage.health.connections().streaming, 1, "the viewer still watches");
+    });
     all.clear();
     running.within(Duration::from_secs(20), "an answer", || is_answered(&from(9, running.address)));
 }

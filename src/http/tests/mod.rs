@@ -327,7 +327,7 @@ fn state_has_the_shape_that_scripts_rely_on() {
             "faults"
         ]
     );
-    let connections = ["waiting", "idle", "answering", "refused", "closed_early"];
+    let connections = ["waiting", "idle", "answering", "streaming", "refused", "closed_early"];
     assert_eq!(keys(&state["connections"]), connections);
     let camera = [
         "source", "online", "format", "width", "height", "fps", "frames", "dropped", "corrupt", "age_ms", "error",

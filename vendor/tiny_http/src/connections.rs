@@ -16,7 +16,8 @@ pub struct Limits {
     /// held by connections without a request.
     pub hurried_timeout: Duration,
     /// How many connections may be open. One more closes the oldest one that waits for a request, of the client that has
-    /// the most of these; when there is none, the new one is closed.
+    /// the most of these; when none waits, the oldest answer of the client that has the most answers; when that client
+    /// would not have more than the one that comes, the new one is closed. Streams are never closed for it.
     pub max_connections: usize,
     /// How many of them may be one client's. One more closes the client's own oldest one.
     pub max_connections_per_client: usize,
@@ -51,12 +52,14 @@ enum State {
     Idle,
     /// A request is being answered.
     Answering,
+    /// The answer is a stream, which has no end of its own.
+    Streaming,
 }
 
 impl State {
-    /// True when the connection may be closed for a newer one.
+    /// True when no request is being answered.
     fn is_spare(self) -> bool {
-        self != State::Answering
+        self < State::Answering
     }
 }
 
@@ -69,9 +72,11 @@ pub struct Count {
     pub idle: usize,
     /// Connections on which a request is being answered.
     pub answering: usize,
+    /// Connections on which a stream is sent.
+    pub streaming: usize,
     /// Connections that were closed as soon as they came, since the start.
     pub refused: u64,
-    /// Connections without a request that were closed for a newer one, since the start.
+    /// Connections that were closed for a newer one, since the start.
     pub closed_early: u64,
     /// The client that has the most connections, and how many.
     pub most: Option<(IpAddr, usize)>,
@@ -96,7 +101,17 @@ struct Entry {
 #[derive(Default, Clone, Copy)]
 struct Share {
     open: usize,
+    /// Those that wait or idle.
     spare: usize,
+    /// Those on which an answer is under way that is no stream.
+    answering: usize,
+}
+
+impl Share {
+    /// Those that may have to go: all but the streams.
+    fn held(self) -> usize {
+        self.spare + self.answering
+    }
 }
 
 struct Table {
@@ -105,7 +120,7 @@ struct Table {
     /// By the number of the place.
     entries: BTreeMap<u64, Entry>,
     /// Connections in each state, without the program's own question.
-    states: [usize; 3],
+    states: [usize; 4],
     /// Clients that have connections.
     shares: HashMap<Client, Share>,
     refused: u64,
@@ -143,11 +158,13 @@ impl Table {
             self.states[from as usize] -= 1;
             share.open -= 1;
             share.spare -= usize::from(from.is_spare());
+            share.answering -= usize::from(from == State::Answering);
         }
         if let Some(to) = to {
             self.states[to as usize] += 1;
             share.open += 1;
             share.spare += usize::from(to.is_spare());
+            share.answering += usize::from(to == State::Answering);
         }
         if share.open == 0 {
             self.shares.remove(&client);
@@ -186,17 +203,34 @@ impl Table {
     }
 
     fn room_for(&self, client: Client) -> Room {
-        let from = if self.share(client).open >= self.limits.max_connections_per_client {
-            client
-        } else if self.states.iter().sum::<usize>() < self.limits.max_connections {
+        let own = self.share(client);
+        if own.open >= self.limits.max_connections_per_client {
+            return self.oldest(client, State::Idle);
+        }
+        if self.states.iter().sum::<usize>() < self.limits.max_connections {
             return Room::Free;
-        } else {
-            // of clients with the same number the one that comes
-            let most = self.shares.iter().max_by_key(|(who, share)| (share.spare, **who == client));
-            most.map_or(client, |(who, _)| *who)
-        };
-        let spare = self.entries.iter().filter(|(_, e)| e.client == Some(from) && e.state.is_spare());
-        let oldest = spare.min_by_key(|(_, e)| (e.state, e.since));
+        }
+        // more than the one that comes would have then: two clients never push each other out in turn
+        let has_more = |share: &Share| share.held() > own.held() + 1;
+        // of clients with the same number the one that comes
+        let spare = self.shares.iter().filter(|(who, share)| share.spare > 0 && (**who == client || has_more(share)));
+        if let Some((who, _)) = spare.max_by_key(|(who, share)| (share.spare, **who == client)) {
+            return self.oldest(*who, State::Idle);
+        }
+        let answering = self.shares.iter().filter(|(_, share)| share.answering > 0 && has_more(share));
+        if let Some((who, _)) = answering.max_by_key(|(_, share)| share.answering) {
+            return self.oldest(*who, State::Answering);
+        }
+        // so many clients that none has more than another one
+        let equal = self.shares.iter().filter(|(_, share)| share.spare > 0 && share.held() >= own.held());
+        let most = equal.max_by_key(|(_, share)| share.spare);
+        most.map_or(Room::None, |(who, _)| self.oldest(*who, State::Idle))
+    }
+
+    /// The place of the oldest connection of `client` in the first state that there is, up to `last`.
+    fn oldest(&self, client: Client, last: State) -> Room {
+        let all = self.entries.iter().filter(|(_, e)| e.client == Some(client) && e.state <= last);
+        let oldest = all.min_by_key(|(_, e)| (e.state, e.since));
         oldest.map_or(Room::None, |(place, _)| Room::Of(*place))
     }
 
@@ -221,7 +255,7 @@ impl Connections {
             limits,
             events: 0,
             entries: BTreeMap::new(),
-            states: [0; 3],
+            states: [0; 4],
             shares: HashMap::new(),
             refused: 0,
             closed_early: 0,
@@ -252,12 +286,13 @@ impl Connections {
 
     pub(crate) fn count(&self) -> Count {
         let table = self.table();
-        let [waiting, idle, answering] = table.states;
+        let [waiting, idle, answering, streaming] = table.states;
         let most = table.shares.iter().filter_map(|(who, share)| Some(((*who)?, share.open)));
         Count {
             waiting,
             idle,
             answering,
+            streaming,
             refused: table.refused,
             closed_early: table.closed_early,
             most: most.max_by_key(|(_, open)| *open),
@@ -289,7 +324,7 @@ impl Connections {
                 table.closed_early += 1;
                 let before = table.put(place, entry);
                 drop(table);
-                // the thread, which reads from it, wakes
+                // the thread, which reads from it, wakes, and so does one that writes an answer
                 let _ = before.map(|before| before.socket.shutdown(Shutdown::Both));
                 None
             }
@@ -335,6 +370,11 @@ impl Place {
     /// A whole request has come. False when the connection has lost its place.
     pub(crate) fn answering(&self) -> bool {
         self.connections.table().change(self.number, self.serial, State::Answering)
+    }
+
+    /// The answer is a stream.
+    pub(crate) fn streaming(&self) {
+        self.connections.table().change(self.number, self.serial, State::Streaming);
     }
 
     /// The request was answered. False when the connection has lost its place.
@@ -439,19 +479,47 @@ mod tests {
     }
 
     #[test]
-    fn only_when_every_place_is_in_an_answer_the_newest_is_refused() {
+    fn when_every_place_is_in_an_answer_the_client_with_the_most_gives_its_oldest_to_those_who_have_less() {
         let mut hall = Hall::new(8, 4);
-        assert!(hall.enter(4, A) && hall.enter(4, B));
-        assert!(hall.of(A).iter().all(|place| place.answering()));
+        assert!(hall.enter(4, A) && hall.enter(4, B) && hall.places.iter().all(Place::answering));
+        let oldest: Vec<u64> = [A, B].iter().map(|who| hall.of(who)[0].serial).collect();
         assert!(!hall.enter(1, A), "all of its own answer");
         assert!(hall.enter(1, C) && hall.of(C)[0].answering());
-        assert!(hall.of(B).iter().all(|place| place.answering()));
-        assert!(!hall.enter(1, D));
+        assert!(hall.enter(1, C) && hall.of(C).iter().all(|place| place.answering()));
+        assert_eq!((hall.open(A), hall.open(B), hall.open(C)), (3, 3, 2), "each gave one");
+        assert!(hall.places.iter().all(|place| !oldest.contains(&place.serial)), "the oldest ones went");
+        assert!(!hall.enter(1, A) && !hall.enter(1, B) && !hall.enter(1, C), "nobody would have more than they");
+        assert!(hall.enter(1, D) && hall.of(D)[0].answering());
+        assert!(!hall.enter(1, A) && !hall.enter(1, B), "who gave one does not get it back");
         let count = hall.all.count();
-        assert_eq!((count.answering, count.refused, count.closed_early), (8, 2, 1));
-        assert!(count.most == Some((A.parse().unwrap(), 4)), "{:?}", count);
+        assert_eq!((count.answering, count.refused, count.closed_early), (8, 6, 3));
+        assert!(count.most.map(|(_, open)| open) == Some(3), "{:?}", count);
         hall.places.pop();
         assert!(hall.enter(1, D));
+    }
+
+    #[test]
+    fn a_new_connection_takes_no_place_from_one_that_came_for_less() {
+        let mut hall = Hall::new(8, 4);
+        assert!(hall.enter(4, A) && hall.enter(4, B) && hall.places.iter().all(Place::answering));
+        assert!(hall.enter(1, C), "it has not asked yet");
+        assert!(!hall.enter(1, A) && !hall.enter(1, B));
+        assert!(hall.enter(1, D));
+        assert_eq!((hall.open(A), hall.open(B)), (3, 3));
+        assert_eq!((hall.states(C), hall.states(D)), (vec![State::Waiting], vec![State::Waiting]));
+    }
+
+    #[test]
+    fn a_stream_is_never_broken_off_for_a_new_connection() {
+        let mut hall = Hall::new(8, 6);
+        assert!(hall.enter(6, A) && hall.enter(2, B) && hall.places.iter().all(Place::answering));
+        hall.of(A).iter().for_each(|place| place.streaming());
+        assert!(hall.enter(1, C) && hall.of(C)[0].answering());
+        assert_eq!((hall.states(A), hall.open(B)), (vec![State::Streaming; 6], 1), "the client with two answers gave one");
+        assert!(!hall.enter(1, D));
+        let count = hall.all.count();
+        assert_eq!((count.answering, count.streaming), (2, 6));
+        assert!(hall.of(A)[0].idle() && hall.enter(1, D), "its stream has ended");
     }
 
     #[test]
@@ -501,6 +569,7 @@ mod tests {
     fn the_programs_own_question_is_let_in_beyond_every_limit_and_nobody_else_is() {
         let mut hall = Hall::new(8, 8);
         assert!(hall.enter(8, "127.0.0.1") && hall.places.iter().all(Place::answering));
+        hall.places.iter().for_each(Place::streaming);
         let own = SocketAddr::new("127.0.0.1".parse().unwrap(), 5555);
         *hall.all.own_question().lock().unwrap() = Some(own);
         assert!(!hall.enter_from("127.0.0.1", 5556) && !hall.enter_from("127.0.0.2", 5555));
@@ -508,7 +577,7 @@ mod tests {
         assert_eq!(hall.places.len(), 9);
         assert!(hall.places[8].answering() && hall.places[8].idle());
         assert!(!hall.enter(1, "127.0.0.1"), "it does not make room");
-        assert_eq!(hall.all.count().answering, 8);
+        assert_eq!((hall.all.count().streaming, hall.all.count().answering), (8, 0));
         *hall.all.own_question().lock().unwrap() = None;
         assert!(!hall.enter_from("127.0.0.1", 5555));
     }
@@ -542,6 +611,6 @@ mod tests {
         assert_eq!(hall.places.len(), 64);
         hall.places.clear();
         let table = hall.all.table();
-        assert!(table.entries.is_empty() && table.shares.is_empty() && table.states == [0; 3]);
+        assert!(table.entries.is_empty() && table.shares.is_empty() && table.states == [0; 4]);
     }
 }

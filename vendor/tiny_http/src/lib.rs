@@ -106,6 +106,7 @@ use std::time::{Duration, Instant};
 use client::ClientConnection;
 use connection::Connection;
 use connections::{Connections, Place};
+use request::Progress;
 use util::MessagesQueue;
 
 pub use common::{HTTPVersion, Header, HeaderField, Method, StatusCode};
@@ -349,7 +350,14 @@ fn serve(mut client: ClientConnection, messages: &MessagesQueue<Message>, place:
             return;
         }
         messages.push(rq.with_notify_sender(sender.clone()).into());
-        if receiver.recv() != Ok(true) {
+        let goes_on = loop {
+            match receiver.recv() {
+                Ok(Progress::Streaming) => place.streaming(),
+                Ok(Progress::Ended { goes_on }) => break goes_on,
+                Err(_) => break false,
+            }
+        };
+        if !goes_on {
             client.no_more_requests();
         } else if !place.idle() {
             return;

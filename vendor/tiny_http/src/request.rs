@@ -52,16 +52,24 @@ pub struct Request {
     // true if a `100 Continue` response must be sent when `as_reader()` is called
     must_send_continue: bool,
 
-    // a message is sent after responding: whether the connection goes on
-    notify_when_responded: Option<Sender<bool>>,
+    // learns how the answer goes
+    notify_when_responded: Option<Sender<Progress>>,
 
     // false when a body may be left unread: the start of a next request is unknown
     may_go_on: bool,
 }
 
+/// What happens to an answer.
+pub(crate) enum Progress {
+    /// It is a stream.
+    Streaming,
+    /// It has ended: whether the connection goes on.
+    Ended { goes_on: bool },
+}
+
 /// The stream of an upgraded connection, which ends with it.
 struct NotifyOnDrop<R> {
-    sender: Sender<bool>,
+    sender: Sender<Progress>,
     inner: R,
 }
 
@@ -80,19 +88,26 @@ impl<R: Write> Write for NotifyOnDrop<R> {
 }
 impl<R> Drop for NotifyOnDrop<R> {
     fn drop(&mut self) {
-        self.sender.send(false).ok();
+        self.sender.send(Progress::Ended { goes_on: false }).ok();
     }
 }
 
 /// Writes the answer to a request. When it is dropped, the connection is closed; see `finish`.
 pub struct AnswerWriter {
     inner: Box<dyn Write + Send + 'static>,
-    sender: Option<Sender<bool>>,
+    sender: Option<Sender<Progress>>,
     may_go_on: bool,
     is_whole: bool,
 }
 
 impl AnswerWriter {
+    /// Says that the answer is a stream, which is not broken off to make room for a new connection.
+    pub fn streams(&self) {
+        if let Some(sender) = &self.sender {
+            sender.send(Progress::Streaming).ok();
+        }
+    }
+
     /// Says that the whole answer has been written: the client may ask again on this connection. Without that a client
     /// that has gone, or that got a part of its answer, would be answered further.
     pub fn finish(mut self) {
@@ -115,7 +130,8 @@ impl Write for AnswerWriter {
 impl Drop for AnswerWriter {
     fn drop(&mut self) {
         if let Some(sender) = &self.sender {
-            sender.send(self.may_go_on && self.is_whole).ok();
+            let goes_on = self.may_go_on && self.is_whole;
+            sender.send(Progress::Ended { goes_on }).ok();
         }
     }
 }
@@ -443,7 +459,8 @@ impl Request {
     {
         let res = self.respond_impl(response);
         if let Some(sender) = self.notify_when_responded.take() {
-            sender.send(self.may_go_on && res.is_ok()).ok();
+            let goes_on = self.may_go_on && res.is_ok();
+            sender.send(Progress::Ended { goes_on }).ok();
         }
         Self::ignore_client_closing_errors(res)
     }
@@ -477,7 +494,7 @@ impl Request {
         })
     }
 
-    pub(crate) fn with_notify_sender(mut self, sender: Sender<bool>) -> Self {
+    pub(crate) fn with_notify_sender(mut self, sender: Sender<Progress>) -> Self {
         self.notify_when_responded = Some(sender);
         self
     }
@@ -499,7 +516,8 @@ impl Drop for Request {
             let response = Response::empty(500);
             let is_whole = self.respond_impl(response).is_ok();
             if let Some(sender) = self.notify_when_responded.take() {
-                sender.send(self.may_go_on && is_whole).ok();
+                let goes_on = self.may_go_on && is_whole;
+                sender.send(Progress::Ended { goes_on }).ok();
             }
         }
     }
