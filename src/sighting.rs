@@ -136,7 +136,9 @@ pub struct Sighting {
 /// people were 0.74 and more after a third of a second, and others after a cut 0.47 and less, but for one pair (0.77).
 const STILL_ALIKE: f32 = 0.6;
 
-/// Where one person takes the place of another, their views are less alike.
+/// Where one person takes the place of another, their views are less alike, or at least their faces alone are: of 13110 pairs
+/// of photos of two people each, the faces of 13 were 0.78 alike and more. Of three clips the same face was so alike a
+/// twenty-fifth of a second later in 62 of 64 cases, and of a fourth one, in which a head turns fast, in 4 of 4.
 const SURELY_ALIKE: f32 = 0.78;
 
 /// Nobody knows where a face is so long after the frame that it was seen on: its box stays where it had got to.
@@ -156,9 +158,13 @@ impl Sighting {
         view.likeness_at(rgb, self.rect, STILL_ALIKE) >= STILL_ALIKE
     }
 
-    /// True when what a later frame shows at the face's place is the same person beyond doubt.
+    /// True when what a later frame shows at the face's place is the same person beyond doubt: what is around the face is the
+    /// same, and so is the face alone, since another one may come into the same surroundings.
     pub fn is_surely_there(&self, rgb: &Rgb) -> bool {
-        self.view.as_ref().is_some_and(|view| view.likeness_at(rgb, self.rect, SURELY_ALIKE) >= SURELY_ALIKE)
+        self.view.as_ref().is_some_and(|view| {
+            view.likeness_at(rgb, self.rect, SURELY_ALIKE) >= SURELY_ALIKE
+                && view.likeness_of_face_at(rgb, self.rect, SURELY_ALIKE) >= SURELY_ALIKE
+        })
     }
 
     /// True when boxes and labels of both are the same.

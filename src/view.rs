@@ -8,18 +8,78 @@ const SIDE: u32 = 16;
 const OFF: u32 = 16;
 const STEPS: u32 = 4;
 
-/// A face in 16 x 16 cells of red, green and blue, as they are: from look to look light hardly changes, and people differ
-/// in colour too.
+/// What a face and what is around it look like: two grids of 16 x 16 cells of red, green and blue, as they are. From look to
+/// look light hardly changes, and people differ in colour too.
 #[derive(Debug, Clone)]
-pub struct View(Vec<[f32; 3]>);
+pub struct View {
+    /// The face with its hair, neck and collar, half its width around it.
+    around: Cells,
+    /// The face alone.
+    face: Cells,
+}
 
 impl View {
-    /// Of a face in `rect` with its hair, neck and collar, half its width around it, as far as that lies on the picture: by
-    /// the point in the middle of each cell and four around it.
+    /// Of a face in `rect` and what is around it, as far as that lies on the picture.
     pub fn of(rgb: &Rgb, rect: Rect) -> View {
-        let rect = rect.grown(rect.w / 2).clipped(rgb.width, rgb.height);
+        View { around: Cells::around(rgb, rect), face: Cells::of(rgb, rect) }
+    }
+
+    /// How alike this view and what is at `rect` are, where the box may be a little off. `enough` is enough: it is not looked
+    /// for a better place then.
+    pub fn likeness_at(&self, rgb: &Rgb, rect: Rect, enough: f32) -> f32 {
+        most_alike(rect, enough, |rect| self.around.likeness(&Cells::around(rgb, rect)))
+    }
+
+    /// Like [`View::likeness_at`], of the face alone.
+    pub fn likeness_of_face_at(&self, rgb: &Rgb, rect: Rect, enough: f32) -> f32 {
+        most_alike(rect, enough, |rect| self.face.likeness(&Cells::of(rgb, rect)))
+    }
+}
+
+/// The likeness at the place near `rect` where it is largest: from `rect`, step by step to where it is larger, until it is
+/// `enough`.
+fn most_alike(rect: Rect, enough: f32, likeness: impl Fn(Rect) -> f32) -> f32 {
+    let step = (rect.w / OFF).max(1) as i32;
+    let likeness = |[dx, dy, larger]: [i32; 3]| {
+        likeness(Rect {
+            x: rect.x.saturating_add((dx - larger) * step),
+            y: rect.y.saturating_add((dy - larger) * step),
+            w: rect.w.saturating_add_signed(2 * larger * step),
+            h: rect.h.saturating_add_signed(2 * larger * step),
+        })
+    };
+    let (mut best, mut at) = (likeness([0; 3]), [0; 3]);
+    for _ in 0..STEPS {
+        if best >= enough {
+            break;
+        }
+        let around = (0..6).map(|way| {
+            let mut off = at;
+            off[way / 2] += if way % 2 == 0 { 1 } else { -1 };
+            (likeness(off), off)
+        });
+        match around.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(more, _)| *more > best) {
+            Some((more, off)) => (best, at) = (more, off),
+            None => break,
+        }
+    }
+    best
+}
+
+/// A part of a picture in 16 x 16 colours.
+#[derive(Debug, Clone)]
+struct Cells(Vec<[f32; 3]>);
+
+impl Cells {
+    fn around(rgb: &Rgb, rect: Rect) -> Cells {
+        Cells::of(rgb, rect.grown(rect.w / 2))
+    }
+
+    /// Each cell by the point in its middle and four around that.
+    fn of(rgb: &Rgb, rect: Rect) -> Cells {
+        let rect = rect.clipped(rgb.width, rgb.height);
         if rect.w == 0 || rect.h == 0 {
-            return View(Vec::new());
+            return Cells(Vec::new());
         }
         let place = |from: i32, length: u32, at: u32, eighths: u32| {
             from as usize + ((at * 8 + eighths) * length / (SIDE * 8)).min(length - 1) as usize
@@ -36,41 +96,11 @@ impl View {
                 std::array::from_fn(|i| f32::from(points.iter().map(|point| u16::from(point[i])).sum::<u16>()) / 5.0)
             })
         });
-        View(cells.collect())
+        Cells(cells.collect())
     }
 
-    /// How alike this view and what is at `rect` are, where the box may be a little off. `enough` is enough: it is not looked
-    /// for a better place then.
-    pub fn likeness_at(&self, rgb: &Rgb, rect: Rect, enough: f32) -> f32 {
-        let step = (rect.w / OFF).max(1) as i32;
-        let moved = |[dx, dy, larger]: [i32; 3]| Rect {
-            x: rect.x.saturating_add((dx - larger) * step),
-            y: rect.y.saturating_add((dy - larger) * step),
-            w: rect.w.saturating_add_signed(2 * larger * step),
-            h: rect.h.saturating_add_signed(2 * larger * step),
-        };
-        let likeness = |off: [i32; 3]| self.likeness(&View::of(rgb, moved(off)));
-        // From where it should be, step by step to where it is most alike.
-        let (mut best, mut at) = (likeness([0; 3]), [0; 3]);
-        for _ in 0..STEPS {
-            if best >= enough {
-                break;
-            }
-            let around = (0..6).map(|way| {
-                let mut off = at;
-                off[way / 2] += if way % 2 == 0 { 1 } else { -1 };
-                (likeness(off), off)
-            });
-            match around.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(more, _)| *more > best) {
-                Some((more, off)) => (best, at) = (more, off),
-                None => break,
-            }
-        }
-        best
-    }
-
-    /// How alike two views are: 1 for the same, 0 when they differ by as much as their cells do among each other.
-    pub fn likeness(&self, other: &View) -> f32 {
+    /// How alike two parts are: 1 for the same, 0 when they differ by as much as their cells do among each other.
+    fn likeness(&self, other: &Cells) -> f32 {
         let count = self.0.len().max(1) as f32;
         let mut mean = [0.0; 3];
         self.0.iter().for_each(|cell| (0..3).for_each(|i| mean[i] += cell[i] / count));
@@ -99,13 +129,24 @@ mod tests {
     #[test]
     fn the_same_is_alike_a_little_off_or_lighter_and_something_else_is_not() {
         let rect = Rect { x: -20, y: 0, w: 220, h: 200 };
-        let view = View::of(&striped(true, 200), rect);
-        assert!(view.likeness(&View::of(&striped(true, 190), rect)) > 0.98);
+        let cells = Cells::around(&striped(true, 200), rect);
+        assert!(cells.likeness(&Cells::around(&striped(true, 190), rect)) > 0.98);
         let (face, off) = (Rect { x: 60, y: 60, w: 64, h: 64 }, Rect { x: 68, y: 60, w: 64, h: 64 });
         let (room, view) = (striped(true, 200), View::of(&striped(true, 200), face));
-        assert!(view.likeness_at(&room, off, 1.0) > 0.99 && view.likeness(&View::of(&room, off)) < 0.9);
-        assert!(view.likeness(&View::of(&striped(false, 200), rect)) < 0.3);
-        assert!(view.likeness(&View::of(&striped(true, 200), Rect { x: 500, ..rect })) < 0.3);
+        assert!(view.likeness_at(&room, off, 1.0) > 0.99 && view.around.likeness(&Cells::around(&room, off)) < 0.9);
+        assert!(cells.likeness(&Cells::around(&striped(false, 200), rect)) < 0.3);
+        assert!(cells.likeness(&Cells::around(&striped(true, 200), Rect { x: 500, ..rect })) < 0.3);
+    }
+
+    #[test]
+    fn another_face_in_the_same_surroundings_is_not_alike() {
+        let face = Rect { x: 70, y: 70, w: 60, h: 60 };
+        let (one, mut other) = (striped(true, 200), striped(true, 200));
+        other.put(&Rgb::filled(60, 60, [150; 3]), 70, 70);
+        let view = View::of(&one, face);
+        let (around, alone) = (view.likeness_at(&other, face, 1.0), view.likeness_of_face_at(&other, face, 1.0));
+        assert!(around > 0.8 && alone < 0.7, "{around} {alone}");
+        assert!(view.likeness_of_face_at(&one, Rect { x: 76, ..face }, 1.0) > 0.9);
     }
 
     #[test]
@@ -116,9 +157,9 @@ mod tests {
             let [x, y, w, h] = rect;
             let face = Rect { x, y, w: w as u32, h: h as u32 };
             let whole = face.grown(face.w / 2).clipped(90, 70);
-            let view = View::of(&rgb, face);
-            assert_eq!(view.0.len(), 256);
-            for (at, cell) in (0..).zip(&view.0) {
+            let cells = Cells::around(&rgb, face);
+            assert_eq!(cells.0.len(), 256);
+            for (at, cell) in (0..).zip(&cells.0) {
                 let point = |dx, dy| {
                     let along =
                         |length: u32, at: u32, eighths: u32| ((at * 8 + eighths) * length / 128).min(length - 1);

@@ -213,8 +213,8 @@ fn a_stranger_whom_the_light_shows_and_hides_is_in_no_picture_of_a_viewer() {
     });
 }
 
-#[test]
-fn a_known_person_who_moves_stays_clear_beside_a_stranger_who_fades_in() {
+/// A gallery of one picture of the person whom [`stranger`] shows.
+fn gallery_of_alice() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir(root.path().join("Alice")).unwrap();
     let picture = root.path().join("Alice/1.jpg");
@@ -222,6 +222,12 @@ fn a_known_person_who_moves_stays_clear_beside_a_stranger_who_fades_in() {
     // A picture of this moment counts as still being copied.
     let yesterday = SystemTime::now() - Duration::from_secs(86_400);
     std::fs::File::options().append(true).open(picture).unwrap().set_modified(yesterday).unwrap();
+    root
+}
+
+#[test]
+fn a_known_person_who_moves_stays_clear_beside_a_stranger_who_fades_in() {
+    let root = gallery_of_alice();
     let stage = private_stage(root.path());
     let mut film = Film::new(&stage, Wish::USUAL);
     let (room, alice) = (room(), stranger());
@@ -242,4 +248,28 @@ fn a_known_person_who_moves_stays_clear_beside_a_stranger_who_fades_in() {
     let clear =
         pictures.iter().filter(|(_, shown)| film.worker.detect(shown).iter().any(|at| at.iou(face) > 0.3)).count();
     assert!(clear * 10 > pictures.len() * 9, "Alice is clear in {clear} of {}", pictures.len());
+}
+
+#[test]
+fn another_face_in_the_hair_and_collar_of_a_known_person_is_in_no_picture_of_a_viewer() {
+    let root = gallery_of_alice();
+    let stage = private_stage(root.path());
+    let mut film = Film::new(&stage, Wish { overlay: false, ..Wish::USUAL });
+    let alice = with(room(), &stranger(), PLACE, 1.0);
+    let biden = photo("biden.jpg");
+    let other = film.worker.detect(&biden)[0];
+    // Looks take two frames each: the face changes just before the frame that is looked at, and just after.
+    for wait in [0, 1] {
+        film.settle(&alice);
+        let face = film.last_face();
+        let shown = film.pictures.last().unwrap().1.clone();
+        assert_eq!(film.worker.detect(&shown).len(), 1, "Alice is clear");
+        (0..wait).for_each(|_| film.show(alice.clone()));
+        let mut swapped = alice.clone();
+        swapped.put(&biden.cropped(other).shrunk(face.w), face.x as u32, face.y as u32);
+        film.pictures.clear();
+        (0..10).for_each(|_| film.show(swapped.clone()));
+        film.last_face();
+        assert_eq!(film.seen_beside(Rect::default()), [0; 0], "the frame before was of {wait} more");
+    }
 }
