@@ -128,6 +128,9 @@ impl Machine {
 pub struct Plan {
     /// How many pixels the detector is given at once, at most: of the scaled picture for HOG, of [`pyramid_px`] for the CNN.
     pub most_px: u64,
+    /// How many pixels a frame may have. A driver or a program may give larger frames than the config asks for: what memory is
+    /// left is shared out between them and the detector.
+    pub most_frame_px: u64,
     /// What the program takes at most during a look, bytes.
     pub takes: u64,
     /// What it may take.
@@ -163,13 +166,34 @@ pub fn plan(config: &Config, machine: &Machine) -> Result<Plan, String> {
         ));
     }
     let (_, a_pixel) = of_detector(config.recognition.detector);
-    // What is left beside the rest, in pixels.
-    let room = usable.saturating_sub(takes(0)) / a_pixel;
+    let spare = usable.saturating_sub(takes(least));
+    // HOG has what it needs for frames as they were asked for. The CNN is slow with small tiles.
     let most_px = match config.recognition.detector {
-        Detector::Cnn => room.clamp(CNN_LEAST_PYRAMID_PX, CNN_MOST_PYRAMID_PX),
-        Detector::Hog => room.max(least),
+        Detector::Hog => least + spare / 4 / a_pixel,
+        Detector::Cnn => (least + spare / 8 * 7 / a_pixel).min(most),
     };
-    Ok(Plan { most_px, takes: takes(most_px.min(most)), limit })
+    let left = usable.saturating_sub(takes(most_px));
+    let most_frame_px = (frame_px(config) + left / FRAME_BYTES_A_PIXEL).min(MOST_FRAME_PX);
+    Ok(Plan { most_px, most_frame_px, takes: takes(most_px.min(most)), limit })
+}
+
+impl Plan {
+    /// Refuses a frame that is larger than there is memory for.
+    ///
+    /// # Errors
+    /// Says how large it is, how large it may be, and which keys to look at.
+    pub fn check_frame(&self, width: u32, height: u32) -> Result<(), String> {
+        if u64::from(width) * u64::from(height) <= self.most_frame_px {
+            return Ok(());
+        }
+        let limit = self.limit.as_ref().map(|limit| format!(" ({})", limit.what)).unwrap_or_default();
+        Err(format!(
+            "a frame of {width}x{height} is larger than there is memory for{limit}: up to {:.1} megapixels fit; have the camera \
+             or its program send smaller ones, or set [camera] width and height to the size that it sends, and namecam says \
+             what fits",
+            self.most_frame_px as f64 / 1e6
+        ))
+    }
 }
 
 /// What the program takes at most while the detector looks at `px` pixels.

@@ -13,6 +13,7 @@ use crate::frame::{Frame, Moment};
 use crate::health::{Cause, Health};
 use crate::jpeg;
 use crate::latest::Latest;
+use crate::memory::{self, Machine, Plan};
 use crate::pixels::{Format, Raw, check_size};
 use crate::stop::{POLL, Stop};
 use anyhow::{Result, bail};
@@ -212,6 +213,7 @@ impl Thread<'_> {
         let mut shape = None;
         let mut turn = camera.turn();
         let mut version = 0;
+        let mut plan = None;
         let mut hints = Vec::new();
         while !stop.is_set() {
             health.capture_beat.beat();
@@ -222,11 +224,13 @@ impl Thread<'_> {
                     return Ok(());
                 }
                 (version, turn) = (newest, config.camera.turn());
+                // Without recognition nothing is planned. A config that does not fit is refused elsewhere.
+                plan = config.recognition.enabled.then(|| memory::plan(&config, &Machine::this()).ok()).flatten();
             }
             let picture = match source.next(POLL)? {
                 Shot::Picture(captured) => {
                     health.dropped.add_many(captured.dropped);
-                    checked(captured)
+                    checked(captured, plan.as_ref())
                 }
                 Shot::Corrupt(why) => Err(why),
                 Shot::Nothing => {
@@ -330,13 +334,14 @@ impl Thread<'_> {
 }
 
 /// The picture, made whole; or why nobody can use it.
-fn checked(mut captured: Captured) -> Result<Captured, String> {
+fn checked(mut captured: Captured, plan: Option<&Plan>) -> Result<Captured, String> {
     if captured.format.jpeg {
         captured.bytes = jpeg::tidy(captured.bytes)?;
         (captured.width, captured.height) = jpeg::size(&captured.bytes).ok_or("it has no size")?;
     }
     let Captured { format, width, height, stride, .. } = captured;
     check_size(width, height)?;
+    plan.map_or(Ok(()), |plan| plan.check_frame(width, height))?;
     if captured.bytes.len() < format.min_size(width, height, stride) {
         return Err(format!("{} {width}x{height} cut short", format.name()));
     }

@@ -309,3 +309,15 @@ fn last_words_that_differ_each_time_are_told_and_are_one_fault() {
         assert_eq!(faults(stage), [(Cause::CameraAway, 1, "ffmpeg ended".to_owned())]);
     });
 }
+
+#[test]
+fn a_frame_for_which_there_is_no_memory_is_a_broken_picture_and_says_what_to_change() {
+    let plan = |most_frame_px| Plan { most_px: 1, most_frame_px, takes: 0, limit: None };
+    let of = |plan: &Plan| {
+        let Shot::Picture(captured) = grey(256).unwrap() else { panic!("a picture") };
+        checked(captured, Some(plan)).map(|_| ())
+    };
+    assert_eq!(of(&plan(256)), Ok(()));
+    let why = of(&plan(255)).unwrap_err();
+    assert!(why.contains("16x16") && why.contains("[camera] width and height"), "{why}");
+}

@@ -171,6 +171,10 @@ impl Engine for Dlib {
         self.health = Some(Arc::clone(health));
     }
 
+    fn set_most_px(&mut self, most_px: u64) {
+        self.most_px = most_px;
+    }
+
     fn still_side(&self) -> u32 {
         match self.detector {
             AnyDetector::Hog(_) => crate::memory::STILL_SIDE,

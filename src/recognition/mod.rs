@@ -94,6 +94,9 @@ pub trait Engine {
     /// does not hang.
     fn beat(&mut self, _health: &Arc<Health>) {}
 
+    /// Another config is at work: the detector may be given so many pixels at once now, see [`crate::memory::Plan::most_px`].
+    fn set_most_px(&mut self, _most_px: u64) {}
+
     /// The longest side in pixels of a still picture that it can afford to look at.
     fn still_side(&self) -> u32 {
         STILL_SIDE

@@ -12,6 +12,7 @@ use crate::config::{Config, Recognition, UnknownFaces};
 use crate::frame::{Frame, Moment};
 use crate::health::{Cause, Health};
 use crate::latest::Latest;
+use crate::memory::{Machine, plan};
 use crate::pixels::Turn;
 use crate::roster::Roster;
 use crate::sighting::{Looked, Sightings};
@@ -158,6 +159,10 @@ impl<'a> Worker<'a> {
     fn open_engine(&mut self) -> anyhow::Result<()> {
         let wanted = self.config.recognition.clone();
         if self.coming.as_ref().or(self.opened.as_ref()).is_some_and(|(_, options)| same_engine(options, &wanted)) {
+            // The size of frames and that of what the detector is given may have changed all the same.
+            let plan = plan(&self.config, &Machine::this()).map_err(anyhow::Error::msg)?;
+            let engines = self.coming.iter_mut().chain(&mut self.opened);
+            engines.for_each(|(opened, _)| opened.engine.set_most_px(plan.most_px));
             return Ok(());
         }
         let mut opened = (self.open)(&self.config)?;

@@ -99,7 +99,7 @@ pub(super) fn count(source: &mut dyn Source, patience: Duration, span: Duration)
         let shot = match source.next(POLL)? {
             Shot::Picture(captured) => {
                 dropped += if first.is_some() { captured.dropped } else { 0 };
-                Some(checked(captured).is_ok())
+                Some(checked(captured, None).is_ok())
             }
             Shot::Corrupt(_) => Some(false),
             Shot::Nothing => None,

@@ -15,7 +15,16 @@ struct Fake {
     slow: Duration,
 }
 
+std::thread_local! {
+    /// What an engine of this thread was told last.
+    static MOST_PX: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 impl Engine for Fake {
+    fn set_most_px(&mut self, most_px: u64) {
+        MOST_PX.set(most_px);
+    }
+
     fn detect(&mut self, picture: &Rgb, _: f64) -> Vec<Rect> {
         std::thread::sleep(self.slow);
         vec![Rect { x: 0, y: 0, w: picture.width, h: picture.height }]
@@ -283,4 +292,17 @@ fn with_blur_whatever_differs_from_the_last_look_is_looked_at_and_the_same_frame
     looks(&mut worker, &[100; 10]);
     assert!(stage.sightings.newest().unwrap().1.looked.is_none());
     assert_eq!(looks(&mut worker, &[101, 102]), 0, "that is no motion");
+}
+
+#[test]
+fn the_engine_that_stays_is_told_what_another_config_leaves_the_detector() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Alice/1.png", 10);
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, quick);
+    for width in [640, 1920] {
+        reload(&mut worker, |config| config.recognition.detect_width = width);
+        let planned = plan(&worker.config, &Machine::this()).unwrap().most_px;
+        assert!(MOST_PX.get() == planned || width == 640, "{width}: {} is not {planned}", MOST_PX.get());
+    }
 }
