@@ -5,6 +5,7 @@ use super::access::Who;
 use super::accounts::Role;
 use super::client::holder;
 use super::message::{Answer, Request, Stream, Wire};
+use super::mjpeg::{PLACE_POLL, PLACE_WAIT};
 use super::state;
 use crate::sighting::{Sightings, State};
 use crate::stop::POLL;
@@ -15,15 +16,21 @@ use std::time::{Duration, Instant};
 
 /// How many may listen.
 const MAX_LISTENERS: usize = 32;
-/// A comment line comes at least so often, so that both ends notice when the other has gone.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// A comment line comes at least so often, so that both ends notice when the other has gone. The server notices at the second
+/// write after that.
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+const _: () = assert!(PLACE_WAIT.as_millis() > 2 * KEEP_ALIVE.as_millis() + 2 * POLL.as_millis());
 
 /// The stream of events for one listener.
 pub fn events<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
     let (role, client) = (who.role, holder(request, who.user.as_deref()));
-    let place = match site.listeners.take(&client, MAX_LISTENERS) {
-        Ok(place) => place,
-        Err(refusal) => return site.no_place(&client, "listeners", MAX_LISTENERS, refusal).into(),
+    let deadline = Instant::now() + site.place_wait;
+    let place = loop {
+        match site.listeners.take(&client, MAX_LISTENERS) {
+            Ok(place) => break place,
+            Err(_) if Instant::now() < deadline && !site.stage.stop.wait(PLACE_POLL) => {}
+            Err(refusal) => return site.no_place(&client, "listeners", MAX_LISTENERS, refusal).into(),
+        }
     };
     Answer::Stream(Stream {
         content_type: "text/event-stream",

@@ -16,12 +16,12 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// A viewer gets the last picture again when none is newer for so long.
 const REPEAT: Duration = Duration::from_secs(1);
-/// How long a viewer waits for a place. A page that is loaded again asks before its old stream is known to have ended, which
+/// How long a viewer or a listener waits for a place. A page that is loaded again asks before its old stream is known to have ended, which
 /// shows at the second write after that.
 pub const PLACE_WAIT: Duration = Duration::from_millis(2500);
 const _: () = assert!(PLACE_WAIT.as_millis() > 2 * REPEAT.as_millis() + 2 * POLL.as_millis());
 /// How often it looks for one.
-const PLACE_POLL: Duration = Duration::from_millis(50);
+pub const PLACE_POLL: Duration = Duration::from_millis(50);
 /// How old the picture may be that a snapshot or a new viewer gets at once.
 const FRESH: Duration = Duration::from_millis(250);
 /// How long a snapshot waits for a fresh picture.
