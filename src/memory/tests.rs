@@ -72,9 +72,14 @@ fn every_kind_of_limit_is_read() {
     assert_eq!(machine.limit().unwrap(), Limit { usable: GB / 4 * 3, what: "the machine has 1074 MB".to_owned() });
     let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
                   Max data size             unlimited            unlimited            bytes     \n\
-                  Max address space         500000000            unlimited            bytes     \n";
+                  Max address space         1000000000           unlimited            bytes     \n";
     fs::write(machine.process.join("limits"), limits).unwrap();
-    assert_eq!(machine.limit().unwrap().what, "RLIMIT_AS is 500 MB");
+    // It counts what is mapped and takes no memory too.
+    let what = "RLIMIT_AS is 1000 MB, less 600 MB for libraries and stacks".to_owned();
+    assert_eq!(machine.limit().unwrap(), Limit { usable: 300_000_000, what });
+    let limits = limits.replace("size             unlimited", "size             200000000");
+    fs::write(machine.process.join("limits"), limits).unwrap();
+    assert_eq!(machine.limit().unwrap(), Limit { usable: 180_000_000, what: "RLIMIT_DATA is 200 MB".to_owned() });
 }
 
 #[test]
