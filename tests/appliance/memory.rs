@@ -73,12 +73,12 @@ fn a_config_that_does_not_fit_is_78_at_the_start_and_in_check_and_names_what_fit
     let obama = picture("obama.jpg");
     let identify = format!("identify {}", obama.display());
     for words in ["run", "check", "check --json", "demo", &identify] {
-        let output = limited(&home, 1_000_000, words).output().unwrap();
+        let output = limited(&home, 1_700_000, words).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!((output.status.code(), output.stdout.len()), (Some(78), 0), "{words}: {said}");
         for told in [
             "detector = hog, detect_width = 4096, upsample = 2",
-            "RLIMIT_AS is 1024 MB",
+            "RLIMIT_AS is 1741 MB",
             "detect_width = ",
             "upsample = 0 fits",
         ] {
@@ -86,7 +86,7 @@ fn a_config_that_does_not_fit_is_78_at_the_start_and_in_check_and_names_what_fit
         }
     }
     // Without recognition there is nothing to allocate, and a namecam without an eye for faces runs.
-    let probe = limited(&home, 1_000_000, "probe --no-measure").output().unwrap();
+    let probe = limited(&home, 1_700_000, "probe --no-measure").output().unwrap();
     assert_eq!(probe.status.code(), Some(0), "{}", String::from_utf8_lossy(&probe.stderr));
 }
 
@@ -96,7 +96,7 @@ fn a_reload_that_would_not_fit_changes_nothing_and_says_so() {
     home.enrol("Barack Obama", "obama.jpg");
     let camera = format!("[camera]\nsource = {}\n", home.still_camera("obama2.jpg"));
     home.write_config(&camera);
-    let running = Running::start(&mut limited(&home, 1_500_000, "run"));
+    let running = Running::start(&mut limited(&home, 2_200_000, "run"));
     running.until("he is named", |running| running.names() == ["Barack Obama"]);
     let reloads = |running: &Running| running.state()["reloads"].as_u64().unwrap();
     let (before, generation) = (reloads(&running), running.generation());
