@@ -130,7 +130,13 @@ impl Track {
         let (view, likeness) = (Arc::new(View::of(rgb, place)), self.view.likeness_at(rgb, place, ALIKE));
         self.displaced |= likeness < DOUBTFULLY_ALIKE || iou < DOUBTFUL_IOU;
         self.changed |= self.displaced || !self.present || likeness < ALIKE;
-        self.changed |= from_description && self.described_view.likeness_at(rgb, place, ALIKE) < ALIKE;
+        // Another face may come into the same hair and collar, so the face alone is compared too.
+        let described = &self.described_view;
+        let is_like_then = || {
+            described.likeness_at(rgb, place, ALIKE) >= ALIKE
+                && described.likeness_of_face_at(rgb, place, ALIKE) >= ALIKE
+        };
+        self.changed |= from_description && !is_like_then();
         (self.seen_at, self.detected, self.view, self.present) = (at, rect, view, true);
     }
 
