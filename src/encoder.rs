@@ -179,7 +179,7 @@ impl Rendition {
     pub(crate) fn publish(&self, jpeg: &Arc<Jpeg>) {
         lock(&self.newest).put(jpeg);
         self.changed.notify_all();
-        // Whoever waits for a frame sees that there is a picture.
+        // A thread that waits for a frame sees that there is a picture.
         let (format, raw) =
             (crate::pixels::Format::mjpg(), crate::pixels::Raw { bytes: Vec::new(), width: 1, height: 1, stride: 0 });
         self.shared.stage.frames.publish(Arc::new(Frame::new(0, Moment::now(), format, raw, Default::default())));

@@ -61,8 +61,8 @@ impl Frame {
         Frame { seq, captured_at, published_at, format, width, height, stride, bytes, turn, rgb }
     }
 
-    /// The picture as upright RGB. It is decoded at most once, by whoever asks first; who asks meanwhile waits for the
-    /// decoder, and for nothing else. All share the one picture, and nobody can change it.
+    /// The picture as upright RGB. It is decoded at most once, by the thread that asks first; one that asks meanwhile
+    /// waits for the decoder, and for nothing else. All share the one picture, and none can change it.
     ///
     /// # Errors
     /// Says what is wrong with the frame.

@@ -354,7 +354,7 @@ fn with_blur_what_no_look_has_seen_is_blurred_at_once_but_not_a_face_with_a_name
         assert!(contrast(&shown, 40..100, 120) > 150 && contrast(&shown, 4..156, 20) < 60, "{wish:?}: Alice");
         alice.faces[0].view = Some(Arc::new(View::of(&room, alice.faces[0].rect)));
         let shown = show(4, &come, looked(&alice, &room));
-        assert!(contrast(&shown, 40..100, 120) < 60, "{wish:?}: somebody else has taken her place");
+        assert!(contrast(&shown, 40..100, 120) < 60, "{wish:?}: another person has taken their place");
     }
 }
 

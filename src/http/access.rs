@@ -28,7 +28,7 @@ pub enum Access {
     Admin,
 }
 
-/// Who asks.
+/// The user of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Who {
     /// What they may do.
@@ -169,7 +169,7 @@ impl Gate {
         name.parse::<IpAddr>().is_ok() || name == "localhost" || machine || config.http.hosts.contains(&name)
     }
 
-    /// Who asks, and what they may do.
+    /// The user of a request, and what they may do.
     ///
     /// # Errors
     /// The answer that refuses.

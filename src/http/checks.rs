@@ -231,7 +231,7 @@ mod tests {
             Some(id)
         }
 
-        /// How many checks come before the owner's who asks at `owner`, the one under way among them, and how many waited.
+        /// How many checks come before that of the owner, whose request comes at `owner`, the one under way among them, and how many waited.
         fn of(attackers: u64, arrivals: impl Fn(u64) -> u64, check: u64, owner: u64) -> (usize, usize) {
             let (line, events) = (Line::default(), Default::default());
             let mut attack = Attack { line, start: Instant::now(), check, events, number: 0, owner: None, checks: 0 };
@@ -282,7 +282,7 @@ mod tests {
         for check in [10, 30, 100] {
             for owner in (50..40_000).step_by(211) {
                 let (before, _) = Attack::of(100, |i| i / 4, check, owner);
-                assert!(before <= 2, "{before} checks of {check} ms before that of who asks at {owner} ms");
+                assert!(before <= 2, "{before} checks of {check} ms before that of the owner at {owner} ms");
             }
         }
     }
@@ -292,7 +292,7 @@ mod tests {
         // One more each 50 ms, and a check takes 100: after 12 s as many wait as may.
         for owner in (75..12_000).step_by(450) {
             let (before, waited) = Attack::of(1000, |i| 50 * i, 100, owner);
-            assert!(before <= 2 * waited + 2, "{before} checks before that of who asks at {owner} ms behind {waited}");
+            assert!(before <= 2 * waited + 2, "{before} checks before that of the owner at {owner} ms behind {waited}");
         }
     }
 

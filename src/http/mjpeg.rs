@@ -157,7 +157,7 @@ fn no_seat(site: &Site, client: &Client, full: Full, max: usize) -> Whole {
 }
 
 /// One write a picture; pictures that come during a write are missed. Ends when a new config makes the pictures wider than
-/// asked: who asks again gets narrower ones.
+/// asked: a client that asks again gets narrower ones.
 fn show(site: &Site, seat: &Seat<'_>, asked: Wish, wire: &mut dyn Wire) -> io::Result<()> {
     let (stage, begun) = (&site.stage, Instant::now());
     let has_usual_width = asked.width > 0 && seat.wish.width == 0;

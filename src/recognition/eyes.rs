@@ -51,7 +51,7 @@ impl Eyes {
             self.tracks.scatter();
         }
         let expected = self.tracks.expected(at);
-        // Whoever does not say what moved gets a look at the whole frame.
+        // Without word of what moved, the scanner looks at the whole frame.
         let motion = if self.tracks.are_private { &Motion::Unknown } else { motion };
         let faces = self.scanner.find(engine, rgb, &expected, motion, config, at);
         let interval = Duration::from_millis(u64::from(config.interval_ms));

@@ -301,7 +301,7 @@ mod tests {
         assert!(covers_the_stripes(&first.unseen_on(&there)) && !first.is_settled());
         let second = Looked::new(&there, Vec::new(), Some(&first));
         assert!(second.unseen_on(&there).is_empty() && second.is_settled());
-        assert!(covers_the_stripes(&second.unseen_on(&empty)), "whoever goes");
+        assert!(covers_the_stripes(&second.unseen_on(&empty)), "a person who goes");
         assert!(after(once(&empty)).unseen_on(&there).len() < 20, "all else is clear");
     }
 

@@ -44,7 +44,7 @@ fn sigterm_ends_it_while_the_gallery_is_being_taken_in() {
     assert!(status.success() && took < Duration::from_secs(1), "{status} {took:?}");
 }
 
-/// Replaces `file` by a pipe that nobody writes into: whoever opens it to read waits for ever, as for a disk that hangs.
+/// Replaces `file` by a pipe that nobody writes into: a program that opens it to read waits for ever, as for a disk that hangs.
 fn hang(file: &std::path::Path) {
     std::fs::remove_file(file).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(file).status().unwrap().success());
