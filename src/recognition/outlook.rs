@@ -18,13 +18,14 @@ const OF_ONE_PICTURE: f32 = 1.0;
 const TELLING: usize = 5;
 /// So many templates of a gallery are compared with each other: their pairs grow with the square.
 const PAIRED: usize = 200;
-/// The middle score of two people in galleries of ten. Where the cohort covers their group it is 2.8 or more in 95 of 100
-/// galleries of each group; of East Asian people, where the cohort has none, below that in more than 90 (docs/ACCURACY.md).
+/// The mean score of two people in galleries of ten. Where the cohort covers their group it is 2.8 or more in 95 of 100
+/// galleries of each group; of East Asian people, where the cohort has none, below that in more than 90. By a trial outside this
+/// repository, on halves of groups-dev.
 const DENSE: f32 = 2.8;
 /// Of the groups of adults that are neither in the cohort nor in the tables, strangers before ten people got a name up to so
-/// many times as often as the budget says (docs/ACCURACY.md: 1.5 % in place of 0.5 %, but for Indian men with 1.9 %).
+/// many times as often as the budget says (docs/ACCURACY.md: at most 1.0 % with ten people, but for Indian men with 1.7 %).
 const AT_MOST: f32 = 3.0;
-/// Of galleries that are denser than the cohort, between 0.53 and 0.83 of what the normal distribution predicts.
+/// Of galleries that are denser than the cohort, between 0.53 and 0.83 of what the normal distribution predicts, by that trial.
 const OF_NORMAL: f32 = 0.7;
 
 /// What to expect of a gallery.
