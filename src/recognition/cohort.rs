@@ -39,6 +39,8 @@ pub struct Cohort {
     members: Vec<Descriptor>,
     /// The same at length 1, for cosine distances; made when they are asked for.
     units: OnceLock<Vec<Descriptor>>,
+    /// The normal of each member among the others, by metric; made when they are asked for.
+    own_normals: [OnceLock<Vec<Normal>>; 2],
 }
 
 impl PartialEq for Cohort {
@@ -87,7 +89,7 @@ impl Normal {
 impl Cohort {
     /// A cohort of these members; `source` says for people where they come from.
     pub fn new(source: String, members: Vec<Descriptor>) -> Cohort {
-        Cohort { source, members, units: OnceLock::new() }
+        Cohort { source, members, units: OnceLock::new(), own_normals: Default::default() }
     }
 
     /// That of dlib's own recognition model.
@@ -117,13 +119,13 @@ impl Cohort {
     }
 
     /// The normal of each member among the others: of strangers who play against a gallery.
-    pub fn own_normals(&self, metric: Metric) -> Vec<Normal> {
+    pub fn own_normals(&self, metric: Metric) -> &[Normal] {
         let members = self.members(metric);
         let normal = |(at, member): (usize, &Descriptor)| {
             let others = members.iter().enumerate().filter(|(other, _)| *other != at);
             Normal::of(others.map(|(_, other)| shown(metric, squared_distance(member, other))).collect())
         };
-        members.iter().enumerate().map(normal).collect()
+        self.own_normals[metric as usize].get_or_init(|| members.iter().enumerate().map(normal).collect())
     }
 }
 

@@ -33,7 +33,7 @@ pub fn threshold(matcher: &Matcher) -> Threshold {
     let rule = matcher.rule();
     let variance_share = 1.0 + middle(matcher.variances()).unwrap_or(1.0);
     let (metric, templates, rates) = (rule.metric(), matcher.templates(), rule.rates());
-    let usual = usual(&rates.cohort.own_normals(metric));
+    let usual = usual(rates.cohort.own_normals(metric));
     let distance = middle(matcher.limits(Some(usual), OF_ONE_PICTURE, OF_A_PICTURE)).unwrap_or(rule.outermost());
     let score = matcher.score_limit(variance_share, OF_A_PICTURE);
     let score = score.unwrap_or_else(|| usual.score(usual, rule.outermost()));
