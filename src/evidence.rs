@@ -11,6 +11,9 @@ pub struct Evidence {
     pub limit: Option<f32>,
     /// The normalised score of the nearest person, and up to which score a name is given; `None` without a budget.
     pub score: Option<(f32, f32)>,
+    /// By how much the score of the second person is greater than that of the first; without a budget, the distance. `None` where
+    /// there is no second one, or where the face keeps a name that is not the first one's.
+    pub margin: Option<f32>,
     /// The nearest pictures of the gallery, three at most, the nearest first.
     pub pictures: Vec<Near>,
     /// How many looks have been compared with the gallery.
@@ -27,8 +30,7 @@ pub struct Evidence {
 
 impl Evidence {
     /// As `/api/faces/TRACK` and `identify --json` show it. `admin`: file names of the gallery may be shown.
-    pub fn json(&self, distance: Option<f32>, runner_up: Option<&Near>, admin: bool) -> Value {
-        let margin = distance.zip(runner_up).map(|(distance, second)| round3(second.distance - distance));
+    pub fn json(&self, admin: bool) -> Value {
         let pictures = self.pictures.iter().map(|near| {
             let file = admin.then(|| Arc::clone(&near.what));
             json!({"file": file, "distance": round3(near.distance)})
@@ -37,7 +39,7 @@ impl Evidence {
             "threshold": self.limit.map(round3),
             "score": self.score.map(|(score, _)| round3(score)),
             "score_limit": self.score.map(|(_, limit)| round3(limit)),
-            "margin": margin,
+            "margin": self.margin.map(round3),
             "nearest_pictures": pictures.collect::<Vec<_>>(),
             "looks": self.looks,
             "effective_looks": round3(self.effective_looks),

@@ -8,7 +8,7 @@ pub use faults::{Cause, Fault, Faults};
 pub use reloads::Reloads;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -216,6 +216,8 @@ pub struct Health {
     recognition_error: Mutex<Option<String>>,
     /// True while a gallery is taken in.
     pub taking_in: AtomicBool,
+    /// How many strangers of this camera are remembered.
+    pub strangers_remembered: AtomicUsize,
     /// How far reloads have come.
     pub reloads: Reloads,
     /// Pictures that were encoded.
@@ -276,6 +278,7 @@ impl Default for Health {
             last_look: Mutex::default(),
             recognition_error: Mutex::default(),
             taking_in: AtomicBool::default(),
+            strangers_remembered: AtomicUsize::default(),
             reloads: Reloads::default(),
             encoded: Counter::default(),
             repeated: Counter::default(),

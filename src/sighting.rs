@@ -175,7 +175,7 @@ impl Sighting {
 
     /// Why the face has its name or none, as `/api/faces/TRACK` shows it.
     pub fn evidence_json(&self, admin: bool) -> Value {
-        self.evidence.json(self.distance, self.runner_up.as_ref(), admin)
+        self.evidence.json(admin)
     }
 
     /// The face as `identify --json` and, with what a track adds, `/api/state` show it.

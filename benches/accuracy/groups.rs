@@ -1,111 +1,350 @@
-//! How often strangers get a name where all people are of one group, cross-fitted: the cohort is made of one half of the
-//! people of each group and the tables of one half of LFW, and the other halves are measured; then the other way round.
+//! How often strangers get a name where they and the people of the gallery are of one group, beside what namecam states for
+//! such a gallery. Two ways: of sets of people, with the cohort and the tables that are built in; and cross-fitted, with a
+//! cohort made of one half of the people of each group and tables of one half of LFW, where the other halves are measured.
 
 use crate::cohort::mixed;
 use crate::people::{Draw, Person};
+use crate::plot::Stated;
 use crate::tables;
 use crate::visits::{Rate, Setting, measure};
 use namecam::config::{Config, Metric, Recognition};
-use namecam::recognition::matcher::Matcher;
+use namecam::recognition::matcher::{Matcher, distance};
 use namecam::recognition::rates::Rates;
-use namecam::recognition::rule::OF_A_PICTURE;
+use namecam::recognition::rule::{OF_A_PICTURE, OF_A_VISIT};
+use namecam::recognition::strangers::Strangers;
+use namecam::recognition::tracks::Unnamed;
+use namecam::recognition::{Descriptor, outlook};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// People in the gallery, with one picture each.
 const PEOPLE: [usize; 4] = [1, 5, 10, 30];
-/// A half with fewer strangers beside a gallery says little.
+/// Beside a gallery, fewer strangers say little.
 const STRANGERS: usize = 15;
-/// So many galleries are drawn of each half.
+/// So many galleries are drawn of the people of a group.
 const GALLERIES: usize = 25;
+/// Where a group is left out of the cohort, people of it pass the camera, each so often.
+const PASSES: usize = 3;
+/// People of one half of a group are told from all others by numbers that begin at a multiple of this.
+const OF_A_HALF: usize = 100_000;
+/// Of [`crate::plot::KINDS`].
+const BEFORE: usize = 0;
+const GROUPS_THAT_IT_HAS: usize = 1;
+const GROUPS_THAT_IT_LACKS: usize = 2;
+const REMEMBERED: usize = 3;
+/// After so many of them scores are normalised anew.
+const NORMALISED_AFTER: usize = 10;
+/// Before scores were normalised, a distance was allowed that this part of the budget of LFW's strangers falls below.
+const CAUTION_BEFORE: f32 = 1.25;
 
-/// Prints a table: a row a group, a column a size of the gallery; and a row for LFW.
-pub fn write(people: Vec<Person>, lfw: Vec<Person>) {
+/// What galleries of one size, of people of one group, come to.
+#[derive(Default, Clone)]
+pub struct Outcome {
+    /// The group.
+    pub group: String,
+    /// People of the group.
+    pub people: usize,
+    /// People in each gallery.
+    pub in_gallery: usize,
+    /// Strangers who get a name.
+    pub strangers: Rate,
+    /// Strangers who got a name before scores were normalised.
+    pub before: Rate,
+    galleries: usize,
+    denser: usize,
+    stated: f32,
+    at_most: f32,
+    remembered: usize,
+}
+
+impl Outcome {
+    /// The mean over the galleries of the share of strangers that is stated to get a name.
+    pub fn stated(&self) -> f64 {
+        f64::from(self.stated) / self.galleries.max(1) as f64
+    }
+
+    /// The mean over the galleries of the share that is stated as the most.
+    pub fn at_most(&self) -> f64 {
+        f64::from(self.at_most) / self.galleries.max(1) as f64
+    }
+
+    /// As a point of the plot.
+    fn point(&self, kind: usize) -> Option<Stated> {
+        let measured = (self.strangers.share(), self.strangers.interval());
+        (self.galleries > 0).then(|| Stated { stated: (self.stated(), self.at_most()), measured, kind })
+    }
+
+    /// What it was before scores were normalised, when the budget was stated.
+    fn point_before(&self) -> Option<Stated> {
+        let budget = f64::from(defaults(Metric::Euclidean).false_name_budget);
+        let measured = (self.before.share(), self.before.interval());
+        (self.before.people() > 0).then_some(Stated { stated: (budget, budget), measured, kind: BEFORE })
+    }
+
+    /// Of strangers of `people` before galleries of them; nothing where there are too few people.
+    fn count(&mut self, people: &[Person], terms: &Terms, offset: usize) {
+        if people.len() < self.in_gallery + STRANGERS {
+            return;
+        }
+        self.people += people.len();
+        let mut draw = Draw(77);
+        for _ in 0..GALLERIES {
+            let chosen = draw.some(self.in_gallery, people.len());
+            let gallery: Vec<Descriptor> = chosen.iter().map(|&at| people[at].pictures[0].1).collect();
+            let mut matcher = Matcher::new(&terms.config, Some(Arc::clone(&terms.rates)));
+            for (number, descriptor) in gallery.iter().enumerate() {
+                matcher.add(&number.to_string(), [("".into(), *descriptor)]);
+            }
+            self.remembered += remember(&mut matcher, &terms.passers_by);
+            let threshold = outlook::threshold(&matcher);
+            self.galleries += 1;
+            self.stated += threshold.strangers_named.unwrap_or(f32::NAN);
+            self.at_most += threshold.strangers_named_at_most.unwrap_or(f32::NAN);
+            self.denser += usize::from(threshold.denser_than_cohort == Some(true));
+            for (at, person) in people.iter().enumerate().filter(|(at, _)| !chosen.contains(at)) {
+                let probe = &person.pictures[0].1;
+                let found = matcher.find(probe, 1.0, OF_A_PICTURE);
+                self.strangers.count(offset + at, found.is_some_and(|found| found.name().is_some()));
+                if let Some(limits) = &terms.limits_before {
+                    let limit = limits.at(terms.config.false_name_budget, self.in_gallery);
+                    let metric = terms.config.metric;
+                    let is_named = gallery.iter().any(|template| distance(metric, template, probe) <= limit);
+                    self.before.count(offset + at, is_named);
+                }
+            }
+        }
+    }
+}
+
+/// What galleries are measured with.
+struct Terms {
+    config: Recognition,
+    rates: Arc<Rates>,
+    passers_by: Vec<Descriptor>,
+    limits_before: Option<Arc<LimitsBefore>>,
+}
+
+/// People pass a camera one after the other, a look each, and are remembered as the program does it.
+pub fn remember(matcher: &mut Matcher, passers_by: &[Descriptor]) -> usize {
+    let (mut strangers, now) = (Strangers::default(), Instant::now());
+    for some in passers_by.repeat(PASSES).chunks(NORMALISED_AFTER) {
+        for &look in
+            some.iter().filter(|look| matcher.find(look, 1.0, OF_A_VISIT).is_none_or(|found| found.name().is_none()))
+        {
+            strangers.remember(matcher, &Unnamed::of_looks(look, &[]), now);
+        }
+        if strangers.take_change() {
+            matcher.set_strangers(strangers.members());
+        }
+    }
+    strangers.count()
+}
+
+/// The distances between strangers of LFW, sorted: what limits were made of before scores were normalised.
+pub struct LimitsBefore(Vec<f32>);
+
+impl LimitsBefore {
+    /// Of the first picture of each person.
+    pub fn of(lfw: &[Person], metric: Metric) -> LimitsBefore {
+        let pictures: Vec<&Descriptor> = lfw.iter().map(|person| &person.pictures[0].1).collect();
+        let pairs = pictures.iter().enumerate();
+        let pairs = pairs.flat_map(|(at, one)| pictures[..at].iter().map(move |two| distance(metric, one, two)));
+        let mut distances: Vec<f32> = pairs.collect();
+        distances.sort_by(f32::total_cmp);
+        LimitsBefore(distances)
+    }
+
+    /// That of a gallery.
+    pub fn at(&self, budget: f32, in_gallery: usize) -> f32 {
+        let share = budget / CAUTION_BEFORE / in_gallery as f32;
+        self.0[(share * self.0.len() as f32) as usize]
+    }
+}
+
+/// `[recognition]` at its defaults, with a metric.
+pub fn defaults(metric: Metric) -> Recognition {
+    Recognition { metric, ..Config::defaults(Path::new("/")).recognition }
+}
+
+/// The people of each group: the name before the last underscore, where a number follows, else all of them as `set`.
+fn groups(people: Vec<Person>, set: &str) -> BTreeMap<String, Vec<Person>> {
     let mut groups: BTreeMap<String, Vec<Person>> = BTreeMap::new();
     for person in people {
-        let group = person.name.rsplit_once('_').map_or(person.name.as_str(), |(group, _)| group).to_owned();
+        let parts = person.name.rsplit_once('_').filter(|(_, number)| number.parse::<u64>().is_ok());
+        let group = parts.map_or(set, |(group, _)| group).to_owned();
         groups.entry(group).or_default().push(person);
     }
-    let mut draw = Draw(1);
-    let mut halves = |people: Vec<Person>| {
-        let first = draw.some(people.len() / 2, people.len());
-        let (one, two): (Vec<_>, Vec<_>) = people.into_iter().enumerate().partition(|(at, _)| first.contains(at));
-        [one, two].map(|half| half.into_iter().map(|(_, person)| person).collect::<Vec<Person>>())
+    groups
+}
+
+/// Prints, for the people of each group of a set, what is stated and what is measured with the built-in cohort and tables.
+pub fn of_set(people: Vec<Person>, set: &str, rates: &Arc<Rates>) -> Vec<Stated> {
+    let terms = Terms {
+        config: defaults(Metric::Euclidean),
+        rates: Arc::clone(rates),
+        passers_by: Vec::new(),
+        limits_before: None,
     };
-    let groups: Vec<(String, [Vec<Person>; 2])> = groups.into_iter().map(|(name, all)| (name, halves(all))).collect();
-    let lfw = halves(lfw);
-    let rates = [0, 1].map(|half| {
-        let members = groups
-            .iter()
-            .map(|(name, halves)| (name.as_str(), halves[half].iter().map(|person| &person.pictures[0].1).collect()));
-        let (cohort, _) = mixed(&members.collect(), String::new());
-        Arc::new(tables::rates(&lfw[half], &Arc::new(cohort)))
-    });
-    for metric in [Metric::Euclidean, Metric::Cosine] {
-        let config = Recognition { metric, ..Config::defaults(Path::new("/")).recognition };
-        println!(
-            "| {}, strangers named | people | {} |",
-            metric.as_str(),
-            PEOPLE.map(|n| format!("{n} in the gallery")).join(" | ")
-        );
-        println!("| :--- | ---: | {} |", PEOPLE.map(|_| ":---").join(" | "));
-        let mut adults = PEOPLE.map(|_| Rate::default());
-        for (number, (name, halves)) in groups.iter().enumerate() {
-            let cells = PEOPLE.map(|n| {
-                let mut rate = Rate::default();
-                for tested in [0, 1] {
-                    let offset = (number * 2 + tested) * 1000;
-                    strangers(&halves[tested], &rates[1 - tested], &config, n, offset, &mut rate);
-                }
-                rate
+    let mut outcomes = Vec::new();
+    for (number, (group, people)) in groups(people, set).into_iter().enumerate() {
+        for in_gallery in PEOPLE {
+            let mut outcome = Outcome { group: group.clone(), in_gallery, ..Outcome::default() };
+            outcome.count(&people, &terms, number * OF_A_HALF);
+            outcomes.push(outcome);
+        }
+    }
+    print(&outcomes);
+    outcomes.iter().flat_map(|outcome| outcome.point(GROUPS_THAT_IT_HAS)).collect()
+}
+
+/// Halves of all people, and what is made of each half.
+pub struct Fit {
+    /// The groups.
+    pub groups: Vec<(String, [Vec<Person>; 2])>,
+    /// LFW.
+    pub lfw: [Vec<Person>; 2],
+    /// With the cohort and the tables of a half.
+    pub rates: [Arc<Rates>; 2],
+}
+
+impl Fit {
+    /// Halves of all groups; of those that are left out no cohort is made.
+    pub fn new(people: Vec<Person>, lfw: Vec<Person>, is_left_out: impl Fn(&str) -> bool) -> Fit {
+        let mut draw = Draw(1);
+        let mut halves = |people: Vec<Person>| {
+            let first = draw.some(people.len() / 2, people.len());
+            let (one, two): (Vec<_>, Vec<_>) = people.into_iter().enumerate().partition(|(at, _)| first.contains(at));
+            [one, two].map(|half| half.into_iter().map(|(_, person)| person).collect::<Vec<Person>>())
+        };
+        let groups = groups(people, "people").into_iter().map(|(name, all)| (name, halves(all))).collect::<Vec<_>>();
+        let lfw = halves(lfw);
+        let rates = [0, 1].map(|half| {
+            let members = groups.iter().filter(|(name, _)| !is_left_out(name)).map(|(name, halves)| {
+                (name.as_str(), halves[half].iter().map(|person| &person.pictures[0].1).collect())
             });
-            if !name.ends_with("child") {
-                adults.iter_mut().zip(&cells).for_each(|(all, of)| all.add(of));
-            }
-            println!("| {name} | {} | {} |", halves[0].len() + halves[1].len(), cells.map(cell).join(" | "));
-        }
-        println!("| all adults | | {} |", adults.map(cell).join(" | "));
-        println!();
-        for (pictures, looks) in [(1, 0), (3, 0), (3, 3)] {
-            let setting = Setting { people: 10, pictures, looks };
-            for tested in [0, 1] {
-                let Some(outcome) = measure(&lfw[tested], &rates[1 - tested], setting, &config, 2000) else { continue };
-                let ((right, known), (named, seen)) = (outcome.right.counts(), outcome.strangers.counts());
-                println!(
-                    "LFW half {tested}, 10 people, {pictures} pictures, {looks} looks: right {:.2} % ({right}/{known}), strangers {:.2} % ({named}/{seen})",
-                    outcome.right.share() * 100.0,
-                    outcome.strangers.share() * 100.0
-                );
-            }
-        }
-        println!();
+            let (cohort, _) = mixed(&members.collect(), String::new());
+            Arc::new(tables::rates(&lfw[half], &Arc::new(cohort)))
+        });
+        Fit { groups, lfw, rates }
     }
 }
 
-/// Strangers of a half before galleries of `n` people of the same half.
-fn strangers(half: &[Person], rates: &Arc<Rates>, config: &Recognition, n: usize, offset: usize, rate: &mut Rate) {
-    if half.len() < n + STRANGERS {
-        return;
-    }
-    let mut draw = Draw(77);
-    for _ in 0..GALLERIES {
-        let chosen = draw.some(n, half.len());
-        let mut matcher = Matcher::new(config, Some(Arc::clone(rates)));
-        for &at in &chosen {
-            matcher.add(&half[at].name, [("".into(), half[at].pictures[0].1)]);
+/// Prints the cross-fitted tables. With `left_out`, groups whose names begin with one of these words are missing in the cohort,
+/// and only they are measured, without and with strangers of theirs whom the camera remembers.
+pub fn cross_fit(people: Vec<Person>, lfw: Vec<Person>, left_out: &[&str]) -> Vec<Stated> {
+    let is_left_out = |group: &str| left_out.iter().any(|word| group.split('_').next() == Some(*word));
+    let Fit { groups, lfw, rates } = Fit::new(people, lfw, is_left_out);
+    // The half of a group that no cohort is made of.
+    let passers_by = |half: usize, group: &str| {
+        let word = group.split('_').next();
+        let of_word = groups.iter().filter(|(name, _)| name.split('_').next() == word && !name.ends_with("child"));
+        let all: Vec<Descriptor> =
+            of_word.flat_map(|(_, halves)| halves[half].iter().map(|person| person.pictures[0].1)).collect();
+        Draw(5).some(all.len(), all.len()).iter().map(|&at| all[at]).collect::<Vec<Descriptor>>()
+    };
+    let mut all = Vec::new();
+    for metric in [Metric::Euclidean, Metric::Cosine] {
+        let limits_before = [0, 1].map(|half| Arc::new(LimitsBefore::of(&lfw[half], metric)));
+        for remembers in [false, true].into_iter().take(if left_out.is_empty() { 1 } else { 2 }) {
+            let mut outcomes = Vec::new();
+            let tested = groups.iter().enumerate().filter(|(_, (name, _))| left_out.is_empty() || is_left_out(name));
+            for (number, (group, halves)) in tested {
+                for in_gallery in PEOPLE {
+                    let mut outcome = Outcome { group: group.clone(), in_gallery, ..Outcome::default() };
+                    for half in [0, 1] {
+                        let terms = Terms {
+                            config: defaults(metric),
+                            rates: Arc::clone(&rates[1 - half]),
+                            passers_by: if remembers { passers_by(1 - half, group) } else { Vec::new() },
+                            limits_before: Some(Arc::clone(&limits_before[1 - half])),
+                        };
+                        outcome.count(&halves[half], &terms, (number * 2 + half) * OF_A_HALF);
+                    }
+                    outcomes.push(outcome);
+                }
+            }
+            let kind = match (left_out.is_empty(), remembers) {
+                (true, _) => GROUPS_THAT_IT_HAS,
+                (false, false) => GROUPS_THAT_IT_LACKS,
+                (false, true) => REMEMBERED,
+            };
+            let remembers = if remembers { ", with strangers of the group remembered" } else { "" };
+            println!("### {}{remembers}\n", metric.as_str());
+            print(&outcomes);
+            if metric == Metric::Euclidean {
+                all.extend(outcomes.iter().flat_map(|outcome| outcome.point(kind)));
+                let before = outcomes.iter().filter(|_| kind == GROUPS_THAT_IT_HAS);
+                all.extend(before.flat_map(Outcome::point_before));
+            }
         }
-        for (at, person) in half.iter().enumerate().filter(|(at, _)| !chosen.contains(at)) {
-            let found = matcher.find(&person.pictures[0].1, 1.0, OF_A_PICTURE);
-            rate.count(offset + at, found.is_some_and(|found| found.name().is_some()));
+        if left_out.is_empty() {
+            print_right_names(&lfw, &rates, metric);
         }
     }
+    all
 }
 
-fn cell(rate: Rate) -> String {
-    if rate.people() == 0 {
-        return "too few".to_owned();
+/// A row a group and a size of the gallery, and a row a size for all adults.
+fn print(outcomes: &[Outcome]) {
+    println!(
+        "| group | people | in the gallery | remembered | stated | at most | called denser | measured | 95 % | before |"
+    );
+    println!("| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | :--- | ---: |");
+    let mut adults = PEOPLE.map(|in_gallery| Outcome { group: "all adults".into(), in_gallery, ..Outcome::default() });
+    for outcome in outcomes.iter().filter(|outcome| !outcome.group.ends_with("child") && outcome.galleries > 0) {
+        for all in adults.iter_mut().filter(|all| all.in_gallery == outcome.in_gallery) {
+            all.people += outcome.people;
+            all.galleries += outcome.galleries;
+            all.denser += outcome.denser;
+            all.remembered += outcome.remembered;
+            all.stated += outcome.stated;
+            all.at_most += outcome.at_most;
+            all.strangers.add(&outcome.strangers);
+            all.before.add(&outcome.before);
+        }
     }
-    let (from, to) = rate.interval();
-    format!("{:.2} % ({:.2} - {:.2})", rate.share() * 100.0, from * 100.0, to * 100.0)
+    let several = outcomes.iter().any(|outcome| outcome.group != outcomes[0].group);
+    for outcome in outcomes.iter().chain(adults.iter().filter(|_| several)) {
+        let (group, people, in_gallery) = (&outcome.group, outcome.people, outcome.in_gallery);
+        if outcome.galleries == 0 {
+            println!("| {group} | too few | {in_gallery} | | | | | | | |");
+            continue;
+        }
+        let ((named, searches), (from, to)) = (outcome.strangers.counts(), outcome.strangers.interval());
+        println!(
+            "| {group} | {people} | {in_gallery} | {:.0} | {:.2} % | {:.2} % | {:.0} % | {:.2} % ({named}/{searches}) | {:.2} - {:.2} % | {} |",
+            outcome.remembered as f64 / outcome.galleries as f64,
+            outcome.stated() * 100.0,
+            outcome.at_most() * 100.0,
+            outcome.denser as f64 / outcome.galleries as f64 * 100.0,
+            outcome.strangers.share() * 100.0,
+            from * 100.0,
+            to * 100.0,
+            if outcome.before.people() > 0 {
+                format!("{:.1} %", outcome.before.share() * 100.0)
+            } else {
+                String::new()
+            }
+        );
+    }
+    println!();
+}
+
+fn print_right_names(lfw: &[Vec<Person>; 2], rates: &[Arc<Rates>; 2], metric: Metric) {
+    for (pictures, looks) in [(1, 0), (3, 0), (3, 3)] {
+        let setting = Setting { people: 10, pictures, looks };
+        for tested in [0, 1] {
+            let outcome = measure(&lfw[tested], &rates[1 - tested], setting, &defaults(metric), 2000);
+            let Some(outcome) = outcome else { continue };
+            let ((right, known), (named, seen)) = (outcome.right.counts(), outcome.strangers.counts());
+            println!(
+                "LFW half {tested}, 10 people, {pictures} pictures, {looks} looks: right {:.2} % ({right}/{known}), strangers {:.2} % ({named}/{seen})",
+                outcome.right.share() * 100.0,
+                outcome.strangers.share() * 100.0
+            );
+        }
+    }
+    println!();
 }

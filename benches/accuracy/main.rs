@@ -12,6 +12,7 @@ mod lfw;
 mod pairs;
 mod people;
 mod plot;
+mod remedies;
 mod report;
 mod tables;
 mod video;
@@ -27,12 +28,15 @@ use std::time::Duration;
 
 const USAGE: &str = "usage:
   accuracy rates OF-PEOPLE [--pairs FILE] [--svg FILE]
+  accuracy descriptors --lfw \"FOLDER ...\" --descriptors FILE.f32
   accuracy tables OF-PEOPLE [--rates FILE]
-  accuracy groups OF-PEOPLE --lfw-descriptors FILE.f32
+  accuracy groups OF-PEOPLE --lfw-descriptors FILE.f32 [--left-out \"WORD ...\"]
+  accuracy remedies OF-PEOPLE --lfw-descriptors FILE.f32 [--svg FILE]
   accuracy cohort OF-PEOPLE --source TEXT --out FILE
   accuracy crossing --lfw \"FOLDER ...\" [--models FOLDER] [--frames FOLDER]
                     [--scenes N] [--people N,...] [--interval-ms MS,...] [--look-ms MS]
   accuracy video CLIP.mjpeg FPS TRUTH.csv ENROL-FOLDER INTERVAL_MS [LOOK_MS]
+`rates` takes several sets of people: --descriptors \"FILE.f32 ...\"
 OF-PEOPLE: [--descriptors FILE.f32] [--lfw FOLDER ...] [--without FILE.tsv] [--models FOLDER] [--recognizer FILE]";
 
 fn main() -> anyhow::Result<()> {
@@ -42,6 +46,13 @@ fn main() -> anyhow::Result<()> {
         ["tables", ref options @ ..] => make_tables(&Options::read(options)?)?,
         ["cohort", ref options @ ..] => make_cohort(&Options::read(options)?)?,
         ["groups", ref options @ ..] => measure_groups(&Options::read(options)?)?,
+        ["descriptors", ref options @ ..] => {
+            let options = Options::read(options)?;
+            let people = options.people(&models::check(&options.config)?)?;
+            let pictures: usize = people.iter().map(|person| person.pictures.len()).sum();
+            println!("{} people, {pictures} pictures with a face", people.len());
+        }
+        ["remedies", ref options @ ..] => measure_remedies(&Options::read(options)?)?,
         ["rates", ref options @ ..] => measure_rates(&Options::read(options)?)?,
         ["crossing", ref options @ ..] => crossing::run(options)?,
         ["video", clip, fps, truth, enrol, interval_ms, ref look_ms @ ..] if look_ms.len() <= 1 => {
@@ -57,13 +68,14 @@ fn main() -> anyhow::Result<()> {
 /// What stands behind `rates` and `tables`.
 struct Options {
     folders: Vec<PathBuf>,
-    descriptors: Option<PathBuf>,
+    descriptors: Vec<PathBuf>,
     without: Option<PathBuf>,
     pairs: Option<PathBuf>,
     svg: PathBuf,
     rates: Option<PathBuf>,
     source: String,
     lfw_descriptors: Option<PathBuf>,
+    left_out: String,
     out: Option<PathBuf>,
     config: Config,
 }
@@ -72,13 +84,14 @@ impl Options {
     fn read(words: &[&str]) -> anyhow::Result<Options> {
         let mut options = Options {
             folders: Vec::new(),
-            descriptors: None,
+            descriptors: Vec::new(),
             without: None,
             pairs: None,
             svg: PathBuf::from("target/accuracy/accuracy.svg"),
             rates: None,
             source: String::new(),
             lfw_descriptors: None,
+            left_out: String::new(),
             out: None,
             config: Config::defaults(&std::env::current_dir()?),
         };
@@ -86,7 +99,7 @@ impl Options {
             let &[option, value] = pair else { bail!("{USAGE}") };
             match option {
                 "--lfw" => options.folders.extend(value.split_whitespace().map(PathBuf::from)),
-                "--descriptors" => options.descriptors = Some(value.into()),
+                "--descriptors" => options.descriptors.extend(value.split_whitespace().map(PathBuf::from)),
                 "--without" => options.without = Some(value.into()),
                 "--pairs" => options.pairs = Some(value.into()),
                 "--models" => options.config.models.path = std::path::absolute(value)?,
@@ -94,6 +107,7 @@ impl Options {
                 "--svg" => options.svg = value.into(),
                 "--rates" => options.rates = Some(value.into()),
                 "--lfw-descriptors" => options.lfw_descriptors = Some(value.into()),
+                "--left-out" => options.left_out = value.to_owned(),
                 "--source" => options.source = value.to_owned(),
                 "--out" => options.out = Some(value.into()),
                 _ => bail!("{option}?\n{USAGE}"),
@@ -102,13 +116,26 @@ impl Options {
         Ok(options)
     }
 
+    /// Sets of people, each with a name: a file of descriptors each, or all that is in folders.
+    fn sets(&self, files: &ModelFiles) -> anyhow::Result<Vec<(String, Vec<Person>)>> {
+        let name = |file: &PathBuf| file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        match (&self.folders[..], &self.descriptors[..]) {
+            ([], [_, _, ..]) => {
+                let read = |file| Ok((name(file), read_descriptors(file, &files.sha256)?));
+                self.descriptors.iter().map(read).collect()
+            }
+            (_, files_of) => Ok(vec![(files_of.first().map_or("people".to_owned(), name), self.people(files)?)]),
+        }
+    }
+
     /// The people to measure with, described by the model of `files`.
     fn people(&self, files: &ModelFiles) -> anyhow::Result<Vec<Person>> {
-        let mut people = match (&self.folders[..], &self.descriptors) {
-            ([], None) => bail!("whose? --descriptors or --lfw\n{USAGE}"),
-            ([], Some(file)) => read_descriptors(file, &files.sha256)?,
-            (folders, Some(file)) => lfw::describe(folders, files, file)?,
-            (folders, None) => {
+        let mut people = match (&self.folders[..], &self.descriptors[..]) {
+            ([], []) => bail!("whose? --descriptors or --lfw\n{USAGE}"),
+            ([], [file]) => read_descriptors(file, &files.sha256)?,
+            (_, [_, _, ..]) => bail!("one file of descriptors, please\n{USAGE}"),
+            (folders, [file]) => lfw::describe(folders, files, file)?,
+            (folders, []) => {
                 // Neither descriptors of two models nor those of other pictures are mixed: a file for each.
                 let name = format!("{}-{:016x}.f32", &files.sha256[..16], lfw::fingerprint(folders)?);
                 lfw::describe(folders, files, &Path::new("target/accuracy").join(name))?
@@ -127,14 +154,36 @@ fn measure_rates(options: &Options) -> anyhow::Result<()> {
     let files = models::check(&options.config)?;
     let rates = models::rates(&files)?;
     let rates = rates.context("no rates are known of this recognizer: make tables RECOGNIZER=FILE makes them")?;
-    report::write(&options.people(&files)?, &rates, options.pairs.as_deref(), &options.svg)
+    let mut points = Vec::new();
+    for (set, people) in options.sets(&files)? {
+        println!("## {set}\n");
+        if people.iter().any(|person| person.pictures.len() > 1) {
+            report::write(&people, &rates, options.pairs.as_deref(), &options.svg)?;
+        }
+        points.extend(groups::of_set(people, &set, &rates));
+    }
+    std::fs::write(options.svg.with_file_name("stated.svg"), plot::stated(&points))?;
+    Ok(())
 }
 
 fn measure_groups(options: &Options) -> anyhow::Result<()> {
     let files = models::check(&options.config)?;
     let lfw = options.lfw_descriptors.as_deref().with_context(|| format!("which? --lfw-descriptors\n{USAGE}"))?;
-    groups::write(options.people(&files)?, read_descriptors(lfw, &files.sha256)?);
+    let left_out: Vec<&str> = options.left_out.split_whitespace().collect();
+    let (people, lfw) = (options.people(&files)?, read_descriptors(lfw, &files.sha256)?);
+    let mut points = groups::cross_fit(people.clone(), lfw.clone(), &[]);
+    if !left_out.is_empty() {
+        points.extend(groups::cross_fit(people, lfw, &left_out));
+    }
+    std::fs::write(&options.svg, plot::stated(&points))?;
     Ok(())
+}
+
+fn measure_remedies(options: &Options) -> anyhow::Result<()> {
+    let files = models::check(&options.config)?;
+    let lfw = options.lfw_descriptors.as_deref().with_context(|| format!("which? --lfw-descriptors\n{USAGE}"))?;
+    let fit = groups::Fit::new(options.people(&files)?, read_descriptors(lfw, &files.sha256)?, |_| false);
+    remedies::write(&fit, &options.svg)
 }
 
 fn make_cohort(options: &Options) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// One person.
+#[derive(Clone)]
 pub struct Person {
     /// Her name.
     pub name: String,

@@ -1,4 +1,4 @@
-//! A plot as SVG: named rightly (up) against strangers named (to the right, logarithmic).
+//! Plots as SVG: named rightly (up) against strangers named (to the right, logarithmic), and measured against stated.
 
 use std::fmt::Write;
 
@@ -16,23 +16,28 @@ const LEFT: f64 = 60.0;
 const BOTTOM: f64 = 50.0;
 const RIGHT: f64 = 270.0;
 const TOP: f64 = 20.0;
-/// Shares of strangers at the ends of the axis, and of known people at its foot.
-const STRANGERS: (f64, f64) = (1e-4, 1e-1);
+/// The share of strangers where the axis begins, and of known people at its foot.
+const FEWEST: f64 = 1e-4;
 const LOWEST: f64 = 0.5;
 const COLORS: [&str; 7] = ["#1b6ca8", "#56b4e9", "#2e7d32", "#c2185b", "#f06292", "#777777", "#e69f00"];
 
-/// Draws the curves.
-pub fn plot(curves: &[Curve]) -> String {
+/// Draws the curves, up to a share of strangers.
+pub fn plot(curves: &[Curve], most: f64) -> String {
     let x = |share: f64| {
-        let (from, to) = (STRANGERS.0.log10(), STRANGERS.1.log10());
-        LEFT + (share.max(STRANGERS.0).log10() - from) / (to - from) * (WIDTH - LEFT - RIGHT)
+        let (from, to) = (FEWEST.log10(), most.log10());
+        LEFT + (share.max(FEWEST).log10() - from) / (to - from) * (WIDTH - LEFT - RIGHT)
     };
     let y = |share: f64| HEIGHT - BOTTOM - (share - LOWEST) / (1.0 - LOWEST) * (HEIGHT - BOTTOM - TOP);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n"
     );
-    for (share, label) in [(1e-4, "≤ 0.01 %"), (1e-3, "0.1 %"), (5e-3, "0.5 %"), (1e-2, "1 %"), (1e-1, "10 %")] {
+    for (share, label) in
+        [(1e-4, "≤ 0.01 %"), (1e-3, "0.1 %"), (5e-3, "0.5 %"), (1e-2, "1 %"), (1e-1, "10 %"), (1.0, "100 %")]
+    {
+        if share > most {
+            continue;
+        }
         let (at, foot, head) = (x(share), y(LOWEST), y(1.0));
         let _ = writeln!(
             svg,
@@ -98,4 +103,84 @@ pub fn plot(curves: &[Curve]) -> String {
         WIDTH - RIGHT + 14.0
     );
     svg
+}
+
+/// What was stated and what was measured of some people.
+pub struct Stated {
+    /// The share of strangers that was stated, and the most of it.
+    pub stated: (f64, f64),
+    /// What was measured, and its interval.
+    pub measured: (f64, (f64, f64)),
+    /// Which of [`KINDS`] it is of.
+    pub kind: usize,
+}
+
+/// What the points of [`stated`] are of.
+pub const KINDS: [(&str, &str); 4] = [
+    ("#bbbbbb", "before: distances alone"),
+    ("#1b6ca8", "groups that the cohort has"),
+    ("#e69f00", "groups that the cohort lacks"),
+    ("#2e7d32", "the same, strangers remembered"),
+];
+/// The least share of the plot, which smaller ones are drawn at.
+const LEAST: f64 = 1e-3;
+
+/// Draws what was measured (up) against what was stated (to the right), with the interval of each.
+pub fn stated(points: &[Stated]) -> String {
+    let part = |share: f64| (share.max(LEAST).log10() - LEAST.log10()) / -LEAST.log10();
+    let x = |share: f64| LEFT + part(share) * (WIDTH - LEFT - RIGHT);
+    let y = |share: f64| HEIGHT - BOTTOM - part(share) * (HEIGHT - BOTTOM - TOP);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n"
+    );
+    for (share, label) in [(LEAST, "≤ 0.1 %"), (5e-3, "0.5 %"), (1.5e-2, "1.5 %"), (1e-1, "10 %"), (1.0, "100 %")] {
+        let (across, up) = (x(share), y(share));
+        let (foot, head, right) = (y(LEAST), y(1.0), x(1.0));
+        let _ = writeln!(
+            svg,
+            "<path d=\"M{across:.1} {foot:.1}V{head:.1}M{LEFT} {up:.1}H{right:.1}\" stroke=\"#ddd\"/>\
+             <text x=\"{across:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text>\
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
+            foot + 18.0,
+            LEFT - 6.0,
+            up + 4.0
+        );
+    }
+    let _ = writeln!(
+        svg,
+        "<path d=\"M{:.1} {:.1}L{:.1} {:.1}\" stroke=\"#999\" stroke-dasharray=\"4\"/>\
+         <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">stated: strangers who may get a name, and the most of them</text>\
+         <text transform=\"translate(12 {:.1}) rotate(-90)\" text-anchor=\"middle\">measured, 95 %</text>",
+        x(LEAST),
+        y(LEAST),
+        x(1.0),
+        y(1.0),
+        (LEFT + WIDTH - RIGHT) / 2.0,
+        HEIGHT - 12.0,
+        HEIGHT / 2.0
+    );
+    for point in points {
+        let (color, _) = KINDS[point.kind];
+        let ((named, most), (share, (from, to))) = (point.stated, point.measured);
+        let (across, up) = (x(named), y(share));
+        let _ = writeln!(
+            svg,
+            "<path d=\"M{across:.1} {up:.1}H{:.1}M{across:.1} {:.1}V{:.1}\" stroke=\"{color}\" opacity=\"0.5\"/>\
+             <circle cx=\"{across:.1}\" cy=\"{up:.1}\" r=\"3\" fill=\"{color}\"/>",
+            x(most),
+            y(from),
+            y(to)
+        );
+    }
+    for (at, (color, name)) in KINDS.iter().enumerate() {
+        let (left, line) = (WIDTH - RIGHT + 20.0, TOP + 20.0 + 20.0 * at as f64);
+        let _ = writeln!(
+            svg,
+            "<circle cx=\"{left}\" cy=\"{line}\" r=\"4\" fill=\"{color}\"/><text x=\"{:.1}\" y=\"{:.1}\">{name}</text>",
+            left + 12.0,
+            line + 4.0
+        );
+    }
+    svg + "</svg>\n"
 }

@@ -175,6 +175,6 @@ fn frontier(people: &[Person], tables: &Arc<Rates>, svg: &Path) -> anyhow::Resul
         points: points.iter().flatten().copied().collect(),
     });
     let drawn: Vec<Curve> = drawn.filter(|curve| !curve.points.is_empty()).collect();
-    std::fs::write(svg, plot(&drawn))?;
+    std::fs::write(svg, plot(&drawn, 0.1))?;
     Ok(())
 }

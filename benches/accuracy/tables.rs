@@ -99,7 +99,7 @@ fn table(people: &[Person], metric: Metric, cohort: &Cohort) -> Table {
 fn column(people: &[Person], metric: Metric, cohort: &Cohort, g: usize, k: usize) -> Column {
     let normal = |descriptor: &Descriptor| {
         let prepared = if metric == Metric::Cosine { unit(descriptor) } else { *descriptor };
-        (*descriptor, cohort.normal(metric, &prepared))
+        (*descriptor, cohort.normal(metric, &prepared, &[]))
     };
     let score =
         |(a, of_a): &(Descriptor, Normal), (b, of_b): &(Descriptor, Normal)| of_a.score(*of_b, distance(metric, a, b));

@@ -203,6 +203,12 @@ pub const KEYS: &[Key] = &[
         "the share of strangers who may wrongly get a name at one visit, for identify in one picture; the more people there are, the nearer a face must be; 0: the thresholds alone decide"
     ),
     key!(recognition.templates = "means", Kind::OneOf(&["means", "exemplars"]), Text => Templates::from_word, "what a person is compared by; a false_name_budget of 0 implies exemplars, every picture by itself"),
+    key!(
+        recognition.remember_strangers_h = "0",
+        Kind::Whole(0, 720),
+        Whole,
+        "hours; a descriptor of each unknown person who is seen well is kept in memory for so long, so that strangers who look like each other get fewer wrong names; 0: nothing is kept"
+    ),
     key!(gallery.path = "gallery", Kind::Path, Path => std::convert::identity, "the people: a folder each, named like the person, with her pictures in it"),
     key!(
         gallery.max_images_per_person = "5",

@@ -90,6 +90,7 @@ pub struct Recognition {
     pub cosine_threshold: f32,
     pub false_name_budget: f32,
     pub templates: Templates,
+    pub remember_strangers_h: u32,
 }
 
 impl Recognition {

@@ -57,6 +57,7 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> Value {
                 "denser_than_cohort": threshold.denser_than_cohort,
                 "known_named": threshold.known_named.map(round4),
             })),
+            "strangers_remembered": health.strangers_remembered.load(Relaxed),
             "rates": roster.threshold.as_ref().and_then(|threshold| threshold.rates.as_ref()),
             "enabled": recognition.enabled,
             "taking_in": recognition.enabled && is_taking_in(health, gallery_version),

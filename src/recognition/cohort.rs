@@ -112,9 +112,9 @@ impl Cohort {
         }
     }
 
-    /// The normal of a descriptor that is prepared for `metric`.
-    pub fn normal(&self, metric: Metric, prepared: &Descriptor) -> Normal {
-        let members = self.members(metric).iter();
+    /// The normal of a descriptor that is prepared for `metric`, among the members and `strangers`, which are prepared too.
+    pub fn normal(&self, metric: Metric, prepared: &Descriptor, strangers: &[Descriptor]) -> Normal {
+        let members = self.members(metric).iter().chain(strangers);
         Normal::of(members.map(|member| shown(metric, squared_distance(prepared, member))).collect())
     }
 
@@ -280,12 +280,12 @@ pub(super) mod tests {
     fn a_descriptor_among_neighbours_is_nearer_to_the_cohort_and_one_without_a_cohort_has_no_score() {
         let cohort = Cohort::built_in();
         let far = cohort.members[0].map(|v| v * 3.0);
-        let normal = |descriptor: &Descriptor| cohort.normal(Metric::Euclidean, descriptor);
+        let normal = |descriptor: &Descriptor| cohort.normal(Metric::Euclidean, descriptor, &[]);
         assert!(normal(&cohort.members[0]).mean < normal(&far).mean);
         let equal = Cohort::new(String::new(), vec![[0.1; DESCRIPTOR_LEN]; 200]);
-        let normal = equal.normal(Metric::Euclidean, &[0.0; DESCRIPTOR_LEN]);
+        let normal = equal.normal(Metric::Euclidean, &[0.0; DESCRIPTOR_LEN], &[]);
         assert!((normal.deviation - normal.mean * LEAST_DEVIATION).abs() < 1e-6);
         let empty = Cohort::new(String::new(), Vec::new());
-        assert!(empty.normal(Metric::Cosine, &far).score(normal, 0.1).is_nan());
+        assert!(empty.normal(Metric::Cosine, &far, &[]).score(normal, 0.1).is_nan());
     }
 }

@@ -4,7 +4,7 @@ use super::Engine;
 use super::matcher::Matcher;
 use super::motion::{Gate, Motion};
 use super::scan::Scanner;
-use super::tracks::{Scene, Tracks};
+use super::tracks::{Scene, Tracks, Unnamed};
 use crate::config::Recognition;
 use crate::pixels::{Luma, Rgb};
 use crate::sighting::{Rect, Sighting};
@@ -70,6 +70,11 @@ impl Eyes {
     /// Where the last look, at `at`, saw what looks like a face and bears no name.
     pub fn nameless(&self, at: Instant) -> Vec<Rect> {
         self.scanner.doubted().iter().copied().chain(self.tracks.nameless(at)).collect()
+    }
+
+    /// The people whose tracks have ended without a name since the last call.
+    pub fn take_unnamed(&mut self) -> Vec<Unnamed> {
+        self.tracks.take_unnamed()
     }
 
     /// Later frames are compared with this one, which was looked at.

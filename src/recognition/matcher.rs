@@ -27,6 +27,8 @@ pub struct Matcher {
     variances: Vec<f32>,
     /// The normal of each template; empty without a budget.
     normals: Vec<Normal>,
+    /// Prepared descriptors of people who are not in the gallery; they count as members of the cohort.
+    strangers: Vec<Descriptor>,
     pictures: Rows,
     files: Vec<Arc<str>>,
     barred: usize,
@@ -82,6 +84,8 @@ pub struct Match {
     pub score: Option<(f32, f32)>,
     /// The second nearest person.
     pub runner_up: Option<Near>,
+    /// By how much the score of that person is greater; without a budget, the distance.
+    pub margin: Option<f32>,
     /// The nearest pictures, three at most, the nearest first.
     pub pictures: Vec<Near>,
     /// Whether she may be named, and if not, why.
@@ -104,6 +108,7 @@ impl Matcher {
             templates: Rows::default(),
             variances: Vec::new(),
             normals: Vec::new(),
+            strangers: Vec::new(),
             pictures: Rows::default(),
             files: Vec::new(),
             barred: 0,
@@ -142,7 +147,14 @@ impl Matcher {
     /// The normal of a prepared descriptor; `None` without a budget.
     fn normal(&self, prepared: &Descriptor) -> Option<Normal> {
         let rule = &self.rule;
-        (rule.budget() > 0.0).then(|| rule.rates().cohort.normal(rule.metric(), prepared))
+        (rule.budget() > 0.0).then(|| rule.rates().cohort.normal(rule.metric(), prepared, &self.strangers))
+    }
+
+    /// Normalises distances by these people too, who are not in the gallery. Those that it was told before no longer count.
+    pub fn set_strangers<'a>(&mut self, strangers: impl IntoIterator<Item = &'a Descriptor>) {
+        self.strangers = strangers.into_iter().map(|stranger| self.rule.prepared(stranger)).collect();
+        let templates = self.templates.values.as_chunks::<DESCRIPTOR_LEN>().0;
+        self.normals = templates.iter().filter_map(|template| self.normal(template)).collect();
     }
 
     fn add_pictures(
@@ -203,14 +215,15 @@ impl Matcher {
         };
         let variance_share = self.variances[best.row] + looks_variance;
         let limit = self.limit(best.row, normal, variance_share, share);
-        let lead = runner_up.map(|second| second.rank - best.rank);
+        let margin = runner_up.map(|second| second.rank - best.rank);
         Some(Match {
             best: named(best),
             limit,
             score: self.score_limit(variance_share, share).map(|limit| (best.rank, limit)),
             runner_up: runner_up.map(named),
+            margin,
             pictures: self.explain(&probe),
-            standing: self.rule.standing(best.distance, limit, lead, is_barred),
+            standing: self.rule.standing(best.distance, limit, margin, is_barred),
         })
     }
 
@@ -242,6 +255,16 @@ impl Matcher {
         let nearest = self.scored(&probe, normal, |of| of == owner).min_by(|a, b| a.rank.total_cmp(&b.rank))?;
         let limit = self.limit(nearest.row, normal, self.variances[nearest.row] + looks_variance, share);
         Some(Compared { distance: nearest.distance, limit, rank: nearest.rank })
+    }
+
+    /// True when `probe` has such a score for a template, or for a picture in `.not`, that it would get a name within `share` of the
+    /// budget, but for the threshold. Never without a budget.
+    pub fn is_near_anybody(&self, probe: &Descriptor, looks_variance: f32, share: f32) -> bool {
+        let probe = self.rule.prepared(probe);
+        let Some(normal) = self.normal(&probe) else { return false };
+        let limit = |row: usize| self.score_limit(self.variances[row] + looks_variance, share);
+        self.scored(&probe, Some(normal), |_| true)
+            .any(|scored| limit(scored.row).is_some_and(|limit| scored.rank <= limit))
     }
 
     /// The templates whose owner passes, as a probe with that normal sees them.

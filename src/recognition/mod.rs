@@ -20,6 +20,7 @@ pub mod quality;
 pub mod rates;
 pub mod rule;
 pub mod scan;
+pub mod strangers;
 mod template;
 pub mod tiles;
 mod tilt;
@@ -181,12 +182,13 @@ pub fn identify(engine: &mut dyn Engine, matcher: &Matcher, jitters: u32, rgb: &
             evidence: Arc::new(Evidence {
                 limit: found.as_ref().map(|found| found.limit),
                 score: found.as_ref().and_then(|found| found.score),
+                margin: found.as_ref().and_then(|found| found.margin),
                 pictures: found.as_ref().map(|found| found.pictures.clone()).unwrap_or_default(),
                 looks: 1,
                 effective_looks: 1.0,
                 width_px: quality.width_px,
                 sharpness: quality.sharpness,
-                reason: words::of_match(found.as_ref(), matcher, "1 look"),
+                reason: words::of_match(found.as_ref(), "1 look"),
             }),
         }
     });

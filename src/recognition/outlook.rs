@@ -18,15 +18,28 @@ const OF_ONE_PICTURE: f32 = 1.0;
 const TELLING: usize = 5;
 /// So many templates of a gallery are compared with each other: their pairs grow with the square.
 const PAIRED: usize = 200;
-/// The mean score of two people in galleries of ten. Where the cohort covers their group it is 2.8 or more in 95 of 100
-/// galleries of each group; of East Asian people, where the cohort has none, below that in more than 90. By a trial outside this
-/// repository, on halves of groups-dev.
-const DENSE: f32 = 2.8;
-/// Of the groups of adults that are neither in the cohort nor in the tables, strangers before ten people got a name up to so
-/// many times as often as the budget says (docs/ACCURACY.md: at most 1.0 % with ten people, but for Indian men with 1.7 %).
+/// Of adults of each group that the cohort has, strangers before ten people get a name up to so many times as often as the
+/// budget says (docs/ACCURACY.md: at most 1.0 % with ten people, but for Indian men with 1.7 %).
 const AT_MOST: f32 = 3.0;
-/// Of galleries that are denser than the cohort, between 0.53 and 0.83 of what the normal distribution predicts, by that trial.
-const OF_NORMAL: f32 = 0.7;
+/// A gallery is denser than the cohort where so many times as many strangers as the budget allows are expected to get a name,
+/// by how its people compare with each other. That is said of 5 to 7 of 100 galleries of groups that the cohort has. Without
+/// East and Southeast Asian people in it, it is said of all galleries of ten East Asian people, and of 3 in 4 of Southeast
+/// Asian ones (`make groups LEFT_OUT="EA SEA"`).
+const DENSER: f32 = 6.0;
+/// The scores of two people of a gallery have this median and this deviation below it in groups that the cohort has
+/// (`make groups`). Of a small gallery they are estimated as if so many such pairs were among its own.
+const USUAL: Spread = Spread { center: 6.0, below: 3.2 };
+const USUAL_CENTERS: f32 = 3.0;
+const USUAL_BELOW: f32 = 20.0;
+
+/// How the scores of pairs of people are distributed.
+#[derive(Debug, Clone, Copy)]
+struct Spread {
+    /// Their median.
+    center: f32,
+    /// The root mean square of how far those below it are from it.
+    below: f32,
+}
 
 /// What to expect of a gallery.
 pub fn threshold(matcher: &Matcher) -> Threshold {
@@ -38,15 +51,14 @@ pub fn threshold(matcher: &Matcher) -> Threshold {
     let score = matcher.score_limit(variance_share, OF_A_PICTURE);
     let score = score.unwrap_or_else(|| usual.score(usual, rule.outermost()));
     let expected = rule.is_measured() && templates > 0;
-    let limit = if rule.budget() > 0.0 { score } else { rule.outermost() };
-    let density = density(matcher, limit);
-    let is_denser = density.map(|(center, _)| rule.budget() > 0.0 && center < DENSE);
-    let predicted = density.map_or(0.0, |(_, share)| share);
     let by_tables = rates.stranger_share(metric, score, templates, variance_share).max(rule.budget());
-    let (named, most) = match is_denser {
-        Some(true) => (OF_NORMAL * predicted, predicted),
-        _ if rule.budget() > 0.0 => (by_tables, AT_MOST * by_tables),
-        _ => (by_tables, predicted.max(AT_MOST * by_tables).min(1.0)),
+    let by_pairs = named_by_pairs(matcher);
+    let is_denser = by_pairs.map(|(share, _)| rule.budget() > 0.0 && share > DENSER * rule.budget());
+    let (named, most) = match by_pairs {
+        Some((share, most)) if is_denser == Some(true) => (share, most),
+        // The rule of distances alone lets in what it lets in.
+        Some((share, most)) if rule.budget() <= 0.0 => (share.max(by_tables), most.max(AT_MOST * by_tables).min(1.0)),
+        _ => (by_tables, (AT_MOST * by_tables).min(1.0)),
     };
     Threshold {
         metric: metric.as_str(),
@@ -62,20 +74,37 @@ pub fn threshold(matcher: &Matcher) -> Threshold {
     }
 }
 
-/// The mean of how the people of a gallery compare with each other, and the share of strangers like them who would be within
-/// `limit` of one of them, if such comparisons are normally distributed; `None` of fewer people than tell.
-fn density(matcher: &Matcher, limit: f32) -> Option<(f32, f32)> {
-    let pairs = matcher.between_people(PAIRED);
-    let count = pairs.len() as f32;
-    let mean = pairs.iter().sum::<f32>() / count;
-    let deviation = (pairs.iter().map(|pair| (pair - mean) * (pair - mean)).sum::<f32>() / count).sqrt();
-    let each = below((limit - mean) / deviation);
+/// The share of strangers like the people of a gallery who are expected to get a name, and the most that it may be, by how
+/// those people compare with each other: as if the tail of their scores were that of a normal distribution. `None` of fewer
+/// people than tell.
+fn named_by_pairs(matcher: &Matcher) -> Option<(f32, f32)> {
+    let rule = matcher.rule();
+    let mut pairs = matcher.between_people(PAIRED);
+    if matcher.people() < TELLING || pairs.is_empty() {
+        return None;
+    }
+    pairs.sort_by(f32::total_cmp);
+    let (count, center) = (pairs.len() as f32, pairs[pairs.len() / 2]);
+    let below = &pairs[..=pairs.len() / 2];
+    let variance = below.iter().map(|pair| (pair - center).powi(2)).sum::<f32>() / below.len() as f32;
+    // Both sides of a pair are templates.
+    let variance_share = 2.0 * middle(matcher.variances())?;
+    let (limit, spread) = match matcher.score_limit(variance_share, OF_A_PICTURE) {
+        Some(limit) => {
+            let center = (count * center + USUAL_CENTERS * USUAL.center) / (count + USUAL_CENTERS);
+            let variance = (count * variance + USUAL_BELOW * USUAL.below.powi(2)) / (count + USUAL_BELOW);
+            (limit, Spread { center, below: variance.sqrt() })
+        }
+        None => (rule.outermost(), Spread { center, below: variance.sqrt() }),
+    };
+    let each = below_deviations((limit - spread.center) / spread.below);
     let share = 1.0 - (1.0 - each).powi(matcher.templates() as i32);
-    (matcher.people() >= TELLING && share.is_finite()).then_some((mean, share))
+    let most = (share * (1.0 + 3.0 / count.sqrt())).min(1.0);
+    share.is_finite().then_some((share, most))
 }
 
 /// The share of a normal distribution below `x` deviations from its mean (Abramowitz and Stegun, 26.2.17).
-fn below(x: f32) -> f32 {
+fn below_deviations(x: f32) -> f32 {
     const FACTORS: [f32; 5] = [0.319_381_53, -0.356_563_78, 1.781_477_9, -1.821_255_9, 1.330_274_4];
     let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
     let sum = FACTORS.iter().rev().fold(0.0, |sum, factor| (sum + factor) * t);
@@ -87,11 +116,12 @@ fn below(x: f32) -> f32 {
 pub fn doubts(threshold: &Threshold) -> Option<String> {
     let percent = |share: f32| percent((share * 1000.0).round() / 1000.0);
     let (named, most) = (percent(threshold.strangers_named?), percent(threshold.strangers_named_at_most?));
+    let budget = percent(threshold.false_name_budget);
     threshold.denser_than_cohort.filter(|is_denser| *is_denser).map(|_| {
         format!(
-            "these people look more alike to the recognition model than any group that it was measured with (a family, or a \
-             group of people that the measurement lacks): about {named} % of strangers like them, {most} % at most, may get a \
-             name, not what false_name_budget says"
+            "the faces of these people are nearer to each other than in the groups that were measured (a family, or a group of \
+             people that the measurement lacks): about {named} % of strangers like them, {most} % at most, may get a name, \
+             not {budget} % (false_name_budget)"
         )
     })
 }
@@ -218,13 +248,13 @@ mod tests {
         assert_eq!(family.denser_than_cohort, Some(true));
         assert!(family.strangers_named.is_some_and(|share| share > 0.03), "{family:?}");
         assert!(family.strangers_named < family.strangers_named_at_most);
-        assert!(doubts(&family).is_some_and(|doubt| doubt.contains("look more alike")));
+        assert!(doubts(&family).is_some_and(|doubt| doubt.contains("nearer to each other than in the groups")));
     }
 
     #[test]
     fn the_normal_distribution_is_that_of_the_tables() {
         for (x, share) in [(-3.0, 0.001_349_9), (-1.0, 0.158_655_3), (0.0, 0.5), (1.96, 0.975_002_1)] {
-            assert!((below(x) - share).abs() < 1e-6, "{x}: {}", below(x));
+            assert!((below_deviations(x) - share).abs() < 1e-6, "{x}: {}", below_deviations(x));
         }
     }
 

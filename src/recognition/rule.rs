@@ -93,13 +93,13 @@ impl Rule {
     }
 
     /// Whether the nearest person may be named: at `distance`, within `limit`, with a second person whose score is greater by
-    /// `lead`.
-    pub(super) fn standing(&self, distance: f32, limit: f32, lead: Option<f32>, barred: bool) -> Standing {
+    /// `margin`.
+    pub(super) fn standing(&self, distance: f32, limit: f32, margin: Option<f32>, barred: bool) -> Standing {
         if barred {
             Standing::Barred
         } else if distance > limit || limit.is_nan() {
             Standing::TooFar
-        } else if self.budget > 0.0 && lead.is_some_and(|lead| lead < MARGIN) {
+        } else if self.budget > 0.0 && margin.is_some_and(|margin| margin < MARGIN) {
             Standing::Between
         } else {
             Standing::Named

@@ -17,6 +17,7 @@ use crate::pixels::Rgb;
 use crate::sighting::{Rect, Sighting};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+pub use track::Unnamed;
 use track::{Shows, Track};
 
 /// Faces that overlap less than this with where a track is expected are not the same.
@@ -30,6 +31,9 @@ const MAX_GAP: Duration = Duration::from_secs(30);
 const COAST: Duration = Duration::from_millis(700);
 /// A track that has a name loses it to another one only if the score of that is smaller by this much.
 const HOLDS: f32 = 1.0;
+
+/// Of so many people whose tracks ended without a name, word is kept until somebody asks.
+const UNNAMED: usize = 16;
 
 /// What a look needs beside the picture.
 pub struct Scene<'a> {
@@ -52,6 +56,8 @@ pub struct Tracks {
     pub are_private: bool,
     last: u64,
     tracks: Vec<Track>,
+    /// Of tracks that have ended, the newest last.
+    unnamed: Vec<Unnamed>,
 }
 
 impl Tracks {
@@ -84,7 +90,7 @@ impl Tracks {
 
     /// Takes the `faces` that were found on a picture, describes those that need it, and says who they are, left to right.
     pub fn look(&mut self, engine: &mut dyn Engine, rgb: &Rgb, faces: &[Rect], scene: &Scene) -> Vec<Sighting> {
-        self.tracks.retain(|track| !is_lost(track, scene.at));
+        self.end_lost(scene.at);
         self.assign(rgb, faces, scene.at);
         let described = self.describe(engine, rgb, scene);
         if let Some(matcher) = scene.matcher {
@@ -97,6 +103,18 @@ impl Tracks {
             }
         }
         self.sightings(rgb, scene)
+    }
+
+    /// The people whose tracks have ended without a name since the last call, the newest of them.
+    pub fn take_unnamed(&mut self) -> Vec<Unnamed> {
+        std::mem::take(&mut self.unnamed)
+    }
+
+    fn end_lost(&mut self, at: Instant) {
+        let lost = self.tracks.iter().filter(|track| is_lost(track, at));
+        self.unnamed.extend(lost.filter_map(Track::unnamed));
+        self.unnamed.drain(..self.unnamed.len().saturating_sub(UNNAMED));
+        self.tracks.retain(|track| !is_lost(track, at));
     }
 
     /// Descriptors of another engine are to be compared from now on.
@@ -172,7 +190,7 @@ impl Tracks {
             track.describe(descriptor, Quality::of(rgb, rect), scene.at);
             described.push(track.number);
         }
-        self.tracks.retain(|track| !is_lost(track, scene.at));
+        self.end_lost(scene.at);
         described
     }
 
@@ -254,6 +272,8 @@ fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: b
         Some(name) if *name != found.best.what => Some(found.best.clone()),
         _ => found.runner_up.clone(),
     });
+    let is_best = |found: &&Match| name.as_ref().is_none_or(|name| *name == found.best.what);
+    let margin = found.filter(is_best).and_then(|found| found.margin);
     Sighting {
         track: track.number,
         state: track.state(name.as_ref(), scene.at, scene.interval),
@@ -267,6 +287,7 @@ fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: b
         evidence: Arc::new(Evidence {
             limit: found.map(|found| found.limit),
             score: found.and_then(|found| found.score),
+            margin,
             pictures: found.map(|found| found.pictures.clone()).unwrap_or_default(),
             looks: track.looks.total(),
             effective_looks: scene.matcher.map_or(0.0, |matcher| track.effective_looks(matcher)),

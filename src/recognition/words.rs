@@ -1,56 +1,105 @@
 //! Why a face has a name or none, in words for people.
 
-use super::matcher::{Compared, Match, Matcher};
+use super::matcher::{Compared, Match};
 use super::rule::Standing;
-use std::fmt::Write;
+use crate::sighting::Near;
 
 /// Of one comparison with the gallery, where `looks` says what was compared: "1 look", "5 looks".
-pub fn of_match(found: Option<&Match>, matcher: &Matcher, looks: &str) -> String {
-    let Some(found) = found else { return "there is nobody in the gallery to compare with".to_owned() };
-    let (name, distance, limit) = (&found.best.what, found.best.distance, found.limit);
-    let mut words = match found.standing {
-        Standing::Named => format!("{looks} at {distance:.3} from {name}, within {limit:.3}"),
-        Standing::TooFar => {
-            format!("no match: {looks} at {distance:.3} from {name}, the closest; needed {limit:.3}")
+pub fn of_match(found: Option<&Match>, looks: &str) -> String {
+    let Some(found) = found else { return "Nobody is in the gallery to compare with.".to_owned() };
+    let (name, limit, second) = (&found.best.what, found.limit, found.runner_up.as_ref());
+    let [distance, needed] = apart(found.best.distance, limit);
+    let next = second.map_or_else(String::new, |Near { what, distance }| format!(", {what} {distance:.2}"));
+    match found.standing {
+        Standing::Named => {
+            let next =
+                second.map_or_else(String::new, |Near { what, distance }| format!(" Next: {what} {distance:.2}."));
+            format!("{name} {distance}; {needed} or less was needed ({looks}).{next}")
         }
-        Standing::Between => format!("nearly as near to a second person as to {name} ({distance:.3})"),
-        Standing::Barred => format!("nearest to {name} ({distance:.3}), which shall not be named"),
-    };
-    if let Some(second) = &found.runner_up {
-        let _ = write!(words, "; next is {} at {:.3}", second.what, second.distance);
+        // People are ranked by score: the next one may be at a shorter distance.
+        Standing::TooFar if second.is_some_and(|second| second.distance < found.best.distance) => {
+            format!("No match. Most alike by score: {name} {distance}{next}; needed {needed} ({looks}).")
+        }
+        Standing::TooFar => format!("No match. Closest: {name} {distance}{next}; needed {needed} ({looks})."),
+        Standing::Between => format!("No name: too little between {name} {distance}{next} ({looks})."),
+        Standing::Barred => format!("No name: most alike is {name} {distance}, which is in .not ({looks})."),
     }
-    let rule = matcher.rule();
-    if rule.budget() > 0.0 && matches!(found.standing, Standing::Named | Standing::TooFar) {
-        let why = if found.limit < rule.outermost() { "false_name_budget" } else { "threshold" };
-        let _ = write!(words, " ({why}, {} people)", matcher.people());
-    }
-    words
 }
 
 /// How many looks, in words.
 pub fn looks(total: u32, effective: f32) -> String {
     match total {
         1 => "1 look".to_owned(),
-        _ => format!("the mean of {total} looks (worth {effective:.1})"),
+        _ => format!("{total} looks, worth {effective:.1}"),
     }
 }
 
 /// A name that is kept although the looks alone would not give it.
 pub fn kept(name: &str, distance: f32, limit: f32) -> String {
-    format!("named {name} by earlier looks; {distance:.3} now, and kept up to {limit:.3}")
+    let [distance, limit] = apart(distance, limit);
+    format!("{name} by earlier looks; {distance} now, and a name is kept up to {limit}.")
 }
 
 /// A name that is gone.
 pub fn withdrawn(name: &str, own: Option<Compared>) -> String {
     match own {
         Some(Compared { distance, limit, .. }) => {
-            format!("no longer {name}: the last looks are at {distance:.3}, more than {limit:.3}")
+            let [distance, limit] = apart(distance, limit);
+            format!("No longer {name}: the last looks are at {distance}, more than {limit}.")
         }
-        None => format!("{name} is not in the gallery any more"),
+        None => format!("{name} is no longer in the gallery."),
     }
 }
 
 /// A name that another track bears.
 pub fn borne_by_another(name: &str, track: u64) -> String {
-    format!("looks like {name}, but track {track} is nearer to {name}")
+    format!("Looks like {name}, but track {track} looks more like {name}.")
+}
+
+/// Two distances with as many digits as tell one from the other: two, or three.
+fn apart(distance: f32, limit: f32) -> [String; 2] {
+    let digits = if format!("{distance:.2}") == format!("{limit:.2}") { 3 } else { 2 };
+    [distance, limit].map(|value| format!("{value:.digits$}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(standing: Standing, best: (&str, f32), limit: f32, second: Option<(&str, f32)>) -> String {
+        let near = |(what, distance): (&str, f32)| Near { what: what.into(), distance };
+        let (best, runner_up) = (near(best), second.map(near));
+        let found = Match { best, limit, score: None, runner_up, margin: None, pictures: Vec::new(), standing };
+        of_match(Some(&found), &looks(1, 1.0))
+    }
+
+    #[test]
+    fn the_sentence_names_the_nearest_people_and_what_was_needed() {
+        let (ben, dad) = (("Ben", 0.553), Some(("Dad", 0.571)));
+        assert_eq!(found(Standing::TooFar, ben, 0.418, None), "No match. Closest: Ben 0.55; needed 0.42 (1 look).");
+        assert_eq!(
+            found(Standing::TooFar, ben, 0.418, dad),
+            "No match. Closest: Ben 0.55, Dad 0.57; needed 0.42 (1 look)."
+        );
+        assert_eq!(
+            found(Standing::Named, ben, 0.58, dad),
+            "Ben 0.55; 0.58 or less was needed (1 look). Next: Dad 0.57."
+        );
+        assert_eq!(
+            found(Standing::Between, ben, 0.58, dad),
+            "No name: too little between Ben 0.55, Dad 0.57 (1 look)."
+        );
+        let barred = found(Standing::Barred, (".not/1.jpg", 0.4), 0.5, None);
+        assert_eq!(barred, "No name: most alike is .not/1.jpg 0.40, which is in .not (1 look).");
+        assert_eq!(of_match(None, "1 look"), "Nobody is in the gallery to compare with.");
+    }
+
+    #[test]
+    fn closest_is_said_only_of_the_shortest_distance_and_equal_numbers_get_a_third_digit() {
+        let nearer = found(Standing::TooFar, ("Ben", 0.712), 0.6, Some(("Dad", 0.652)));
+        assert_eq!(nearer, "No match. Most alike by score: Ben 0.71, Dad 0.65; needed 0.60 (1 look).");
+        let equal = found(Standing::TooFar, ("Ben", 0.423), 0.418, None);
+        assert_eq!(equal, "No match. Closest: Ben 0.423; needed 0.418 (1 look).");
+        assert_eq!(looks(5, 3.24), "5 looks, worth 3.2");
+    }
 }

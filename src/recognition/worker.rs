@@ -7,7 +7,8 @@ use super::eyes::Eyes;
 use super::matcher::Matcher;
 use super::pace::Pacer;
 use super::progress::Progress;
-use super::{Opened, open};
+use super::strangers::Strangers;
+use super::{Opened, open, outlook};
 use crate::config::{Config, Recognition, UnknownFaces};
 use crate::frame::{Frame, Moment};
 use crate::health::{Cause, Health};
@@ -46,6 +47,8 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 const ENROL_FOR: Duration = Duration::from_millis(50);
 /// How often what has been taken in so far is saved, so that whatever ends the program costs no more than that.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// The gallery is compared with the strangers of the camera anew so often at most: it takes a scan of the cohort a template.
+const NORMALISE_EVERY: Duration = Duration::from_secs(30);
 /// Of so many files and people that something is wrong with, the log tells, a reload and all that follows from it.
 const REMARKS: usize = 50;
 
@@ -57,6 +60,7 @@ pub fn run(stage: &Stage) {
         worker.reload_if_asked(Moment::now());
         worker.enrol(Moment::now());
         worker.look_if_due();
+        worker.keep_strangers(Instant::now());
     }
 }
 
@@ -83,6 +87,9 @@ struct Worker<'a> {
     next_retry: Instant,
     next_save: Instant,
     eyes: Eyes,
+    strangers: Strangers,
+    /// When strangers that have become others may count.
+    next_normalise: Instant,
     pacer: Pacer,
     frame_seen: u64,
     /// The bytes, size and turn of the frame that was looked at last.
@@ -112,6 +119,8 @@ impl<'a> Worker<'a> {
             next_retry: Instant::now(),
             next_save: Instant::now(),
             eyes: Eyes::default(),
+            strangers: Strangers::default(),
+            next_normalise: Instant::now(),
             pacer: Pacer::default(),
             frame_seen: 0,
             looked_at: None,
@@ -286,12 +295,15 @@ impl<'a> Worker<'a> {
     }
 
     fn swap(&mut self, library: Library) {
-        let Library { matcher, roster } = library;
-        self.tell(&roster);
+        let Library { mut matcher, mut roster } = library;
         if self.coming.is_some() {
             self.opened = self.coming.take();
             self.eyes.forget_looks();
+            self.strangers.forget_all();
         }
+        self.strangers.forget_known(&matcher);
+        self.normalise(&mut matcher, &mut roster);
+        self.tell(&roster);
         let tag = self.opened.as_ref().map(|(opened, _)| opened.tag.clone()).unwrap_or_default();
         self.library = Some((tag, matcher));
         self.stage.roster.publish(Arc::new(roster));
@@ -299,6 +311,44 @@ impl<'a> Worker<'a> {
         self.eyes.look_again();
         let written = self.memory.settle();
         self.report_unsaved(written);
+    }
+
+    /// Remembers those who have left without a name, and forgets those whose time is over.
+    fn keep_strangers(&mut self, now: Instant) {
+        let hours = self.config.recognition.remember_strangers_h;
+        let unnamed = self.eyes.take_unnamed();
+        match &self.library {
+            Some((_, matcher)) if hours > 0 && self.config.recognition.enabled => {
+                unnamed.iter().for_each(|unnamed| self.strangers.remember(matcher, unnamed, now));
+                self.strangers.forget_old(hours, now);
+            }
+            _ => self.strangers.forget_all(),
+        }
+        self.stage.health.strangers_remembered.store(self.strangers.count(), Relaxed);
+        if now < self.next_normalise || !self.strangers.is_changed() {
+            return;
+        }
+        let Some((_, roster)) = self.stage.roster.newest() else { return };
+        let Some((tag, mut matcher)) = self.library.take() else { return };
+        let mut roster = (*roster).clone();
+        self.normalise(&mut matcher, &mut roster);
+        self.library = Some((tag, matcher));
+        self.stage.roster.publish(Arc::new(roster));
+        self.eyes.look_again();
+    }
+
+    /// Scores are normalised by the strangers of the camera too, and what is expected of the gallery is said anew.
+    fn normalise(&mut self, matcher: &mut Matcher, roster: &mut Roster) {
+        self.next_normalise = Instant::now() + NORMALISE_EVERY;
+        if !self.strangers.take_change() && self.strangers.members().next().is_none() {
+            return;
+        }
+        matcher.set_strangers(self.strangers.members());
+        let before = roster.threshold.as_ref().and_then(outlook::doubts);
+        roster.warnings.retain(|warning| Some(warning) != before.as_ref());
+        let threshold = outlook::threshold(matcher);
+        roster.warnings.extend(outlook::doubts(&threshold));
+        roster.threshold = Some(threshold);
     }
 
     /// Looks at the newest frame when the interval is over; else waits, but not when pictures are to be taken in.

@@ -79,7 +79,7 @@ fn identify_as_json_has_the_shape_of_the_contract() {
     assert_eq!(keys[5..], evidence);
     assert_eq!(face["nearest"]["file"], "Barack Obama/obama.jpg");
     assert_eq!(face["nearest_pictures"][0]["file"], "Barack Obama/obama.jpg");
-    assert!(face["why"].as_str().unwrap().contains("from Barack Obama, within"), "{}", face["why"]);
+    assert!(face["why"].as_str().unwrap().starts_with("Barack Obama 0."), "{}", face["why"]);
     let cosine = ["identify", "--json", "--set", "recognition.metric=cosine"];
     let (_, stdout, _) = output(home.command().args(cosine).arg(picture("obama2.jpg")));
     let value: Value = serde_json::from_str(stdout.trim()).unwrap();

@@ -394,11 +394,11 @@ fn why_a_face_has_its_name_is_told_and_file_names_only_to_an_admin() {
     let pictures = vec![Near { what: "Alice/1.jpg".into(), distance: 0.39 }];
     let reason = "1 look at 0.412 from Alice".to_owned();
     seen.faces[0].evidence =
-        Arc::new(Evidence { limit: Some(0.45), pictures, looks: 1, reason, ..Evidence::default() });
+        Arc::new(Evidence { limit: Some(0.45), margin: Some(3.25), pictures, looks: 1, reason, ..Evidence::default() });
     site.stage.sightings.publish(Arc::new(seen));
     let ask = |track: &str, peer| whole(&site, &request("GET", &format!("/api/faces/{track}"), peer));
     let face: Value = serde_json::from_str(&body(&ask("7", LAN))).unwrap();
-    assert_eq!((&face["name"], &face["threshold"], &face["margin"]), (&json!("Alice"), &json!(0.45), &json!(0.398)));
+    assert_eq!((&face["name"], &face["threshold"], &face["margin"]), (&json!("Alice"), &json!(0.45), &json!(3.25)));
     assert_eq!(face["why"], json!("1 look at 0.412 from Alice"));
     assert_eq!(face["nearest_pictures"], json!([{"file": null, "distance": 0.39}]));
     let admin: Value = serde_json::from_str(&body(&ask("7", "127.0.0.1"))).unwrap();

@@ -114,7 +114,7 @@ fn a_stranger_is_seen_first_and_called_unknown_only_after_some_looks() {
     let states: Vec<State> = (0..3).map(|look| room.look(look * 200, &[(STRANGER, 100)])[0].state).collect();
     assert_eq!(states, [State::Seen, State::Seen, State::Unknown]);
     let face = room.look(600, &[(STRANGER, 100)]).remove(0);
-    assert!(face.evidence.reason.starts_with("no match: "), "{}", face.evidence.reason);
+    assert!(face.evidence.reason.starts_with("No match. Closest: "), "{}", face.evidence.reason);
     assert_eq!(face.evidence.pictures.len(), 2);
 }
 
@@ -191,7 +191,7 @@ fn two_faces_never_bear_one_name() {
         assert_eq!(bearers, 1, "{:?}", names(&faces));
         let (other, bearer) = (&faces[0], &faces[1]);
         assert_eq!(bearer.name.as_deref(), Some("Alice"));
-        assert!(other.evidence.reason.contains(&format!("track {} is nearer", bearer.track)));
+        assert!(other.evidence.reason.contains(&format!("track {} looks more like", bearer.track)));
     }
 }
 
@@ -311,4 +311,27 @@ fn where_a_look_takes_seconds_a_face_is_followed_from_look_to_look_all_the_same(
     assert_ne!(room.look(65_000, &[(ALICE, 100)])[0].track, first);
     let last = room.look(66_000, &[(ALICE, 100)])[0].track;
     assert_ne!(room.look(100_000, &[(ALICE, 100)])[0].track, last, "nobody looked for half a minute");
+}
+
+#[test]
+fn a_person_who_leaves_without_a_name_after_three_good_looks_is_told_once() {
+    let mut room = Room::new();
+    for look in 0..3 {
+        room.look(look * 200, &[(ALICE, 0), (STRANGER, 300)]);
+    }
+    assert!(room.tracks.take_unnamed().is_empty());
+    for look in 0..3 {
+        room.look(5000 + look * 2000, &[]);
+    }
+    let unnamed = room.tracks.take_unnamed();
+    assert_eq!(unnamed.iter().map(|person| person.best).collect::<Vec<_>>(), [of(STRANGER)]);
+    assert!((unnamed[0].variance(&crate::recognition::rates::Rates::default()) - 1.0).abs() < 1e-6);
+    assert!(room.tracks.take_unnamed().is_empty());
+    // Two looks do not say enough.
+    room.look(20_000, &[(STRANGER, 300)]);
+    room.look(20_200, &[(STRANGER, 300)]);
+    for look in 0..3 {
+        room.look(25_000 + look * 2000, &[]);
+    }
+    assert!(room.tracks.take_unnamed().is_empty());
 }

@@ -5,8 +5,9 @@ use super::path::Path;
 use crate::pixels::Rgb;
 use crate::recognition::matcher::{Compared, Match, Matcher};
 use crate::recognition::quality::Quality;
+use crate::recognition::rates::Rates;
 use crate::recognition::rule::{OF_A_VISIT, Standing, TO_KEEP};
-use crate::recognition::{Descriptor, words};
+use crate::recognition::{Descriptor, hygiene, words};
 use crate::sighting::{Rect, State};
 use crate::view::View;
 use std::sync::Arc;
@@ -35,6 +36,36 @@ const DOUBTFUL_IOU: f32 = 0.5;
 const SAME_PERSON: f32 = 0.45;
 const SAME_PERSON_AT_FIRST: f32 = 0.5;
 const FIRST_LOOKS: u32 = 3;
+
+/// So many looks must be good for what a track shows to be remembered.
+const GOOD_LOOKS: u32 = 3;
+
+/// A person who was followed and never had a name.
+#[derive(Debug, Clone)]
+pub struct Unnamed {
+    /// The descriptor of the best look.
+    pub best: Descriptor,
+    looks: Looks,
+}
+
+impl Unnamed {
+    /// A person of whom these are the looks.
+    pub fn of_looks(best: Descriptor, others: &[Descriptor]) -> Unnamed {
+        let mut looks = Looks::default();
+        others.iter().chain([&best]).for_each(|look| looks.add(*look, 1.0));
+        Unnamed { best, looks }
+    }
+
+    /// The mean of the last looks.
+    pub fn mean(&self) -> Descriptor {
+        self.looks.mean().unwrap_or(self.best)
+    }
+
+    /// The variance share of that mean: one over the number of independent looks that it is worth.
+    pub fn variance(&self, rates: &Rates) -> f32 {
+        1.0 / self.looks.effective(&self.mean(), rates)
+    }
+}
 
 /// What a new look at a track's place shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +118,11 @@ pub struct Track {
     described_view: Arc<View>,
     doubts: u32,
     judged: bool,
+    /// True once it has had a name.
+    was_named: bool,
+    good_looks: u32,
+    /// The best look, by the weight of the look and the sharpness of the face.
+    best_look: Option<((f32, f32), Descriptor)>,
     reason: String,
 }
 
@@ -116,6 +152,9 @@ impl Track {
             described_view: view,
             doubts: 0,
             judged: false,
+            was_named: false,
+            good_looks: 0,
+            best_look: None,
             reason: String::new(),
         }
     }
@@ -211,6 +250,13 @@ impl Track {
     /// Takes the descriptor of a look.
     pub fn describe(&mut self, descriptor: Descriptor, quality: Quality, at: Instant) {
         self.looks.add(descriptor, weight(quality));
+        if hygiene::poor(&quality).is_none() {
+            self.good_looks += 1;
+            let rank = (weight(quality), quality.sharpness);
+            if self.best_look.is_none_or(|(best, _)| rank > best) {
+                self.best_look = Some((rank, descriptor));
+            }
+        }
         (self.quality, self.described_at, self.described_view) = (quality, Some(at), Arc::clone(&self.view));
         (self.changed, self.displaced, self.passed_over) = (false, false, false);
     }
@@ -218,10 +264,24 @@ impl Track {
     /// Forgets whose descriptors it has: another engine makes others.
     pub fn forget_looks(&mut self) {
         (self.looks, self.described_at) = (Looks::default(), None);
+        (self.good_looks, self.best_look) = (0, None);
+    }
+
+    /// What is left of a track that has been compared with the gallery and never had a name; `None` where it had, or where too few
+    /// looks were good.
+    pub fn unnamed(&self) -> Option<Unnamed> {
+        let (_, best) = self.best_look?;
+        let is_unnamed = self.judged && !self.was_named && self.good_looks >= GOOD_LOOKS;
+        is_unnamed.then(|| Unnamed { best, looks: self.looks.clone() })
     }
 
     /// Compares it with the gallery. `new_look`: there has been a description since the last time.
     pub fn judge(&mut self, matcher: &Matcher, new_look: bool) {
+        self.compare(matcher, new_look);
+        self.was_named |= self.claim.is_some();
+    }
+
+    fn compare(&mut self, matcher: &Matcher, new_look: bool) {
         let Some(mean) = self.looks.mean() else { return };
         let variance = 1.0 / self.looks.effective(&mean, matcher.rule().rates());
         self.found = matcher.find(&mean, variance, OF_A_VISIT);
@@ -229,12 +289,12 @@ impl Track {
         let wanted = self.found.as_ref().and_then(Match::name).cloned();
         let Some(claim) = self.claim.clone() else {
             (self.claim, self.doubts) = (wanted, 0);
-            self.reason = self.words(matcher, variance);
+            self.reason = self.words(variance);
             return;
         };
         if wanted.as_ref() == Some(&claim) {
             self.doubts = 0;
-            self.reason = self.words(matcher, variance);
+            self.reason = self.words(variance);
             return;
         }
         let own = matcher.of_person(&claim, &mean, variance, TO_KEEP);
@@ -254,8 +314,8 @@ impl Track {
         }
     }
 
-    fn words(&self, matcher: &Matcher, variance: f32) -> String {
-        words::of_match(self.found.as_ref(), matcher, &words::looks(self.looks.total(), 1.0 / variance))
+    fn words(&self, variance: f32) -> String {
+        words::of_match(self.found.as_ref(), &words::looks(self.looks.total(), 1.0 / variance))
     }
 
     fn is_barred(&self) -> bool {
