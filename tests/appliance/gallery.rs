@@ -189,7 +189,7 @@ fn an_empty_gallery_is_unusable_and_a_good_one_is_good() {
         (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let (status, said) = check();
-    assert!(status == 2 && said.contains("nobody is in the gallery"), "{said}");
+    assert!(status == 2 && said.contains("the gallery has no usable picture"), "{said}");
     home.enrol("Barack Obama", "obama.jpg");
     let (status, said) = check();
     assert!(status == 0 && said.contains("good: ready to run"), "{said}");

@@ -108,7 +108,7 @@ fn a_missing_gallery_keeps_the_old_one_and_a_bad_config_changes_nothing() {
     running.until("the log names the line", |r| {
         r.log().contains("enabled = perhaps") && r.log().contains("nothing was reloaded")
     });
-    running.until("the state says that it is over", |r| ended(r, 2, "the config has a problem"));
+    running.until("the state says that it is over", |r| ended(r, 2, "the config has an error"));
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!((running.names(), running.generation()), (vec!["Barack Obama".to_owned()], 1));
     std::fs::write(home.path("namecam.ini"), format!("{config}\n[overlay]\nenabled = no\n")).unwrap();

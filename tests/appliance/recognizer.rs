@@ -30,7 +30,8 @@ fn with_another_model() -> (Home, String) {
     (home, sum)
 }
 
-/// Where in the middle of dlib's file a weight begins: a little-endian float of a small size, and so are those behind it.
+/// Where in the middle of dlib's file a weight begins: a little-endian float of a small size, and so are those behind
+/// it.
 fn a_weight(bytes: &[u8]) -> usize {
     let is_weight = |four: &[u8]| (0x30..0x40).contains(&(four[3] & 0x7f));
     let middle = bytes.len() / 2;
@@ -87,7 +88,10 @@ fn another_model_keeps_the_budget_with_rates_of_its_own_and_without_them_the_thr
     assert!(face["name"] == "Barack Obama" && face["threshold"].as_f64().unwrap() < 0.6, "{face}");
     assert!(face["why"].as_str().unwrap().contains("false_name_budget, 2 people"), "{face}");
     let (_, text, _) = run(&home, "mine.dat", &["check"]);
-    assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains("first look, by mine.dat.rates"), "{text}");
+    assert!(
+        text.split_whitespace().collect::<Vec<_>>().join(" ").contains("on a single frame (rates: mine.dat.rates)"),
+        "{text}"
+    );
 }
 
 #[test]
