@@ -43,8 +43,8 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb, String> {
     Ok(upright(rgb, orientation))
 }
 
-/// As [`decode`], but scaled down to [`KEPT_SIDE`]. A picture of 60 megapixels takes 180 MB, which must not lie beside what a
-/// detector takes.
+/// As [`decode`], but scaled down to [`KEPT_SIDE`]. A picture of 60 megapixels takes 180 MB, which must not lie beside
+/// what a detector takes.
 ///
 /// # Errors
 /// As [`decode`].
@@ -139,8 +139,8 @@ fn png_has_its_end(mut chunks: &[u8]) -> bool {
     false
 }
 
-/// Walks the segments to the first scan, so that the end of a thumbnail inside one of them does not count, and looks for
-/// the end marker behind it.
+/// Walks the segments to the first scan, so that the end of a thumbnail inside one of them does not count, and looks
+/// for the end marker behind it.
 fn jpeg_has_its_end(mut segments: &[u8]) -> bool {
     loop {
         match *segments {
@@ -233,7 +233,7 @@ mod tests {
         let mut odd = encoded(ImageFormat::Jpeg);
         let frame = odd.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
         odd[frame + 9] = 2;
-        assert!(decode(&odd).unwrap_err().starts_with("unreadable: it has neither 1 nor 3 nor 4 colours"));
+        assert!(decode(&odd).unwrap_err().starts_with("unreadable: it does not have 1, 3 or 4 colour components"));
     }
 
     #[test]

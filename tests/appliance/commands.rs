@@ -155,7 +155,7 @@ fn check_finds_what_run_would_stumble_over() {
         ("overlay.font=no.ttf", "font cannot be read"),
         ("camera.source=stills:no", "no cannot be read"),
         ("camera.source=/dev/video99", "no camera at /dev/video99"),
-        ("camera.source=/dev/null", "/dev/null is no camera"),
+        ("camera.source=/dev/null", "/dev/null is not a camera"),
         ("camera.source=pipe:no-such-program -x", "no program named 'no-such-program'"),
     ] {
         let (status, stdout, _) = check(set);
@@ -182,7 +182,7 @@ fn a_demo_of_nothing_ends_with_the_reason() {
     let mut command = Command::new("timeout");
     command.arg("60").arg(home.command().get_program()).arg("demo").current_dir(home.path(""));
     let (status, _, stderr) = output(&mut command);
-    assert!(status == 1 && stderr.contains("nothing to show") && stderr.contains("gallery holds no .jpg"), "{stderr}");
+    assert!(status == 1 && stderr.contains("nothing to show") && stderr.contains("gallery has no .jpg"), "{stderr}");
 }
 
 #[test]

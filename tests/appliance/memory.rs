@@ -105,7 +105,7 @@ fn a_reload_that_would_not_fit_changes_nothing_and_says_so() {
     running.until("the reload has ended", |running| reloads(running) > before);
     let state = running.state();
     let error = state["reload_error"].as_str().unwrap_or_default().to_owned();
-    assert!(error.contains("more memory than there is"), "{state:#}");
+    assert!(error.contains("more memory than is available"), "{state:#}");
     let said = running.log();
     assert!(said.contains("detect_width = 4096, upsample = 2") && said.contains("upsample = 1 fits"), "{said}");
     assert_eq!(running.generation(), generation);
