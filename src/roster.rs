@@ -179,7 +179,7 @@ mod tests {
         Roster {
             people: vec![Person { name: "Alice".into(), pictures, spread: Some(0.207_000_02), hint: None }],
             never: vec![Picture::skipped(".not/poster.jpg", "no face found")],
-            ignored: vec![Picture::skipped("stray.jpg", "lies beside the folders")],
+            ignored: vec![Picture::skipped("stray.jpg", "not in a person's folder")],
             threshold: Some(Threshold {
                 metric: "euclidean",
                 distance: 0.487_001,
@@ -213,7 +213,7 @@ mod tests {
         let all = [
             "Alice/1.jpg is used, but face is 41 px wide",
             ".not/poster.jpg is skipped: no face found",
-            "stray.jpg is skipped: lies beside the folders",
+            "stray.jpg is skipped: not in a person's folder",
         ];
         assert!(roster().remarks().eq(all));
     }

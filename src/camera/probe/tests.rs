@@ -78,7 +78,7 @@ fn measured_webcam() -> Device {
     let mut next = |figures| Measured { mode: modes.next().unwrap(), figures };
     let hint = Some("more light helps".to_owned());
     let figures = measure::Figures { fps: 14.96, corrupt: 0.004, dropped: 0.0, hint };
-    webcam.measured = vec![next(Ok(figures)), next(Err("gives no picture within 3 s".to_owned()))];
+    webcam.measured = vec![next(Ok(figures)), next(Err("delivers no picture within 3 s".to_owned()))];
     webcam.choice = Ok(measure::best(&webcam.measured).unwrap());
     webcam
 }
@@ -91,7 +91,7 @@ fn the_measurements_are_in_the_text_and_in_the_json() {
   measured:
     MJPG 1280x720: 15.0 of 30 fps, 0.4 % damaged
       more light helps
-    YUYV 1280x720: gives no picture within 3 s
+    YUYV 1280x720: delivers no picture within 3 s
   namecam would use MJPG: ";
     assert!(text.contains(expected) && text.contains("; measured: 15.0 of 30 fps, 0.4 % damaged\n"), "{text}");
     let json = as_json(&webcam);
