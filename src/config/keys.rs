@@ -55,7 +55,8 @@ impl Kind {
             Kind::YesNo => "yes or no".to_owned(),
             Kind::Whole(from, to) => format!("a whole number from {from} to {to}"),
             Kind::Number(from, to) => format!("a number from {from} to {to}"),
-            Kind::OneOf(words) => words.join(" or "),
+            Kind::OneOf([first @ .., last]) if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+            Kind::OneOf(words) => words.concat(),
             Kind::Color => "six hexadecimal digits, red green blue".to_owned(),
             Kind::Address => "ADDRESS:PORT, such as 127.0.0.1:5000 or [::1]:5000".to_owned(),
         }
@@ -219,7 +220,7 @@ pub const KEYS: &[Key] = &[
         gallery.max_images_per_person = "5",
         Kind::Whole(1, 1000),
         Whole,
-        "the most pictures to use per person; the first ones in name order are used"
+        "the most pictures to use per person; the first good ones in name order are used"
     ),
     key!(models.path = "models", Kind::Path, Path => std::convert::identity, "the folder that holds dlib's models", restart),
     key!(

@@ -259,7 +259,9 @@ fn an_encoder_that_this_build_lacks_is_a_problem_that_says_so() {
         let told = turbojpeg.unwrap_err().to_string();
         assert!(told.contains("auto or jpeg-encoder; this build has no turbojpeg"), "{told}");
     }
-    assert!(complaints("[stream]\nencoder = mozjpeg\n")[0].contains("auto or "));
+    assert!(complaints("[stream]\nencoder = mozjpeg\n")[0].contains(" or jpeg-encoder"));
+    assert!(complaints("[recognition]\ndetector = x\n")[0].ends_with("must be hog or cnn"));
+    assert!(complaints("[camera]\nrotate = 1\n")[0].ends_with("must be 0, 90, 180 or 270"));
 }
 
 #[test]

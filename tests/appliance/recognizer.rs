@@ -1,4 +1,5 @@
-//! Another recognition model: its own sum, its own rates, and descriptors that are never mixed with those of dlib's.
+//! Another recognition model: its own checksum, its own rates, and descriptors that are not mixed with those of dlib's
+//! model.
 
 use crate::support::{Home, picture, repo};
 use namecam::recognition::cohort::{self, Cohort};
@@ -11,7 +12,7 @@ use std::os::unix::fs::symlink;
 const LANDMARKS: &str = "shape_predictor_5_face_landmarks.dat";
 const RESNET: &str = "dlib_face_recognition_resnet_model_v1.dat";
 
-/// A home whose models are dlib's and, with the name `mine.dat`, one of the same network that differs in one weight.
+/// A home with dlib's models and `mine.dat`, a copy of the recognition model that differs in one weight.
 fn with_another_model() -> (Home, String) {
     let home = Home::new("");
     std::fs::create_dir(home.path("models")).unwrap();
@@ -65,7 +66,7 @@ fn obama(home: &Home, recognizer: &str) -> (Value, String) {
 }
 
 #[test]
-fn another_model_keeps_the_budget_with_rates_of_its_own_and_without_them_the_threshold_decides() {
+fn another_model_keeps_the_budget_with_its_own_rates_and_without_them_the_threshold_decides() {
     let (home, sum) = with_another_model();
     let checked = check(&home, "mine.dat");
     let warnings = checked["gallery"]["warnings"].to_string();
@@ -95,7 +96,7 @@ fn another_model_keeps_the_budget_with_rates_of_its_own_and_without_them_the_thr
 }
 
 #[test]
-fn rates_of_another_model_and_broken_ones_are_refused_as_a_wrong_model_is() {
+fn rates_of_another_model_and_damaged_ones_are_refused_like_a_wrong_model() {
     let (home, sum) = with_another_model();
     let whole = rates::text(&Rates::default(), &sum, "a test");
     let members = cohort::bytes(&Cohort::built_in(), &sum).unwrap();
@@ -105,7 +106,7 @@ fn rates_of_another_model_and_broken_ones_are_refused_as_a_wrong_model_is() {
     for (text, said) in [(of_dlib, "mine.dat.rates:5: this is of the model"), (cut, "mine.dat.rates:")] {
         home.put("models/mine.dat.rates", text.as_bytes());
         let (status, stdout, _) = run(&home, "mine.dat", &["check"]);
-        // Long words are put on a line of their own.
+        // Long words have their own lines.
         let words = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(status == Some(2) && words.contains(said) && words.contains("make tables"), "{status:?} {stdout}");
     }
@@ -122,7 +123,7 @@ fn rates_of_another_model_and_broken_ones_are_refused_as_a_wrong_model_is() {
 }
 
 #[test]
-fn what_one_model_made_of_the_gallery_is_not_compared_with_what_another_makes() {
+fn descriptors_of_different_models_are_not_compared() {
     let (home, _) = with_another_model();
     obama(&home, RESNET);
     let (of_dlib, log) = obama(&home, RESNET);
