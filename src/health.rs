@@ -182,7 +182,7 @@ pub struct Connections {
     pub most: Option<(IpAddr, usize)>,
 }
 
-/// How often recognition looks.
+/// The pace of recognition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pace {
     /// The time from the start of one pass to the next.
@@ -389,7 +389,7 @@ impl Health {
         lock(&self.connections).clone()
     }
 
-    /// How often recognition looks.
+    /// The pace of recognition.
     pub fn pace(&self) -> Pace {
         lock(&self.pace).clone()
     }

@@ -20,7 +20,7 @@ const CNN_BYTES: u64 = 16 * MB;
 /// HOG's bytes per pixel of the scaled picture: 11.5 to 14.4 were measured from 0.3 to 33 megapixels, with the copies
 /// of the picture.
 const HOG_BYTES_A_PIXEL: u64 = 16;
-/// dlib's memory for 16 faces, or 16 jittered copies of one: it computes so many descriptors at once, and keeps the
+/// dlib's memory for 16 faces, or 16 jittered copies of one: it computes 16 descriptors at once, and keeps the
 /// memory. 62 MB were measured for 16 faces, 66 MB for 32, 71 MB for 100 copies.
 const DESCRIBE_BYTES: u64 = 72 * MB;
 /// All other memory: 55 MB were measured with the models; a gallery, fonts and viewers are added to that.

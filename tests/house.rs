@@ -261,7 +261,7 @@ fn route_table() -> String {
         let action = route.action.map(|action| format!("?action={action}")).unwrap_or_default();
         let path = format!("`{}{action}`", route.path.replace('*', "TRACK"));
         let whom = match route.access {
-            Access::Open => "anybody",
+            Access::Open => "anyone",
             Access::Viewer => "viewer",
             Access::Admin => "admin",
         };

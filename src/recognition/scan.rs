@@ -18,8 +18,8 @@ const STILL_SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// scale.
 const MOST_OF_THE_FRAME: f32 = 0.6;
 const MOVING_SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// The longest pass after which these begin with the next frame: when a scan of the whole frame takes longer, there are
-/// still cheap passes in between.
+/// These intervals begin with the frame after a scan of the whole frame, if it arrives within this time, so that there
+/// are cheap passes in between even when such a scan takes a second.
 const SWEEP_TAKES_UP_TO: Duration = Duration::from_secs(2);
 /// The interval at which a new face is searched, at half the scale, beside a known face that moves.
 const BESIDE_EVERY: Duration = Duration::from_secs(2);

@@ -250,5 +250,5 @@ fn pictures_that_arrive_slowly_after_sighup_are_all_enrolled_in_few_galleries_wi
     let mut once = told.clone();
     once.sort_unstable();
     once.dedup();
-    assert_eq!(once.len(), told.len(), "something is told twice:\n{log}");
+    assert_eq!(once.len(), told.len(), "something is logged twice:\n{log}");
 }

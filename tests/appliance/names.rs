@@ -122,7 +122,9 @@ fn a_reload_takes_a_new_threshold_and_unknown_faces_can_be_hidden() {
     let home = seeing("obama2.jpg", "threshold = 0.1\n[overlay]\nunknown = hide\n");
     home.enrol("Barack Obama", "obama.jpg");
     let running = home.run();
-    running.until("he is too far away for this threshold", |r| r.names() == ["?"] && r.generation() == 1);
+    running.until("the face is too far from the gallery for this threshold", |r| {
+        r.names() == ["?"] && r.generation() == 1
+    });
     let is_green = |p: &image::Rgb<u8>| p.0[1] > 200 && p.0[0] < 90 && p.0[2] < 90;
     let hidden = decode(&running.get("/snapshot.jpg").body);
     assert_eq!(hidden.pixels().filter(|p| is_green(p)).count(), 0);

@@ -223,7 +223,7 @@ fn while_the_camera_is_unavailable_a_notice_is_sent_every_second() {
     assert!(state["camera"]["error"].as_str().unwrap().contains("does-not-exist"), "{state}");
     assert_eq!(running.get("/snapshot.jpg?strict=1").status, 503);
     assert_eq!(running.get("/snapshot.jpg").status, 200);
-    assert_eq!(running.get("/healthz").status, 200, "a camera that is away is no fault of the program");
+    assert_eq!(running.get("/healthz").status, 200, "an unavailable camera does not make the program unhealthy");
 }
 
 #[test]

@@ -93,7 +93,7 @@ struct Arriving {
 enum State {
     /// The current version was not read.
     Unread,
-    /// Read and incomplete. `told`: the roster says that it is still being copied.
+    /// Read and incomplete. `told` is true when the roster says that it is still being copied.
     Incomplete { told: bool },
     /// It cannot be read.
     Refused,

@@ -159,7 +159,7 @@ fn a_thousand_cameras_that_are_plugged_and_unplugged_leave_nothing_behind() {
         }
         assert!(driver.state().mapped.is_empty(), "round {round}");
     }
-    assert_eq!(Rc::strong_count(&driver), 1, "somebody still holds the device");
+    assert_eq!(Rc::strong_count(&driver), 1, "the device is still open");
 }
 
 #[test]
