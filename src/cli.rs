@@ -94,8 +94,9 @@ else the gallery.
         help: "\
 namecam passwd [--config FILE] [--file FILE] [--admin] USER
 
-Writes USER to the password file (--file, else http.password_file of the config). On a terminal it asks for the password;
-otherwise the password is the first line of its input. A viewer may watch; an admin (--admin) may also see the gallery.
+Writes USER to the password file (--file, else http.password_file of the config). On a terminal it asks for the
+password; otherwise the password is the first line of its input. A viewer may watch; an admin (--admin) may also see
+the gallery.
 ",
     },
 ];
@@ -122,7 +123,7 @@ pub(crate) const OWN_OPTIONS: &[Own] = &[
 pub(crate) const OPTIONS: &[(&str, &str)] = &[
     (
         "--config FILE",
-        "the config; default: ./namecam.ini, else /etc/namecam/namecam.ini, else all keys have their defaults",
+        "the config; default: ./namecam.ini, else /etc/namecam/namecam.ini, else the defaults",
     ),
     ("--set section.key=value", "set a key, overriding the file; may be repeated"),
     ("-h, --help", "show this help; after a subcommand, the help of that subcommand"),

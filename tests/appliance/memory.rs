@@ -60,7 +60,7 @@ fn the_cnn_at_the_defaults_stays_well_below_the_limit_of_the_unit() {
     println!("the CNN at the defaults took {} MB at most", had / 1_000_000);
     assert!(had < max / 4 * 3, "{} of {} MB", had / 1_000_000, max / 1_000_000);
     let said = running.log();
-    let line = said.lines().find(|line| line.contains("memory: up to ")).expect(&said);
+    let line = said.lines().find(|line| line.contains("memory: needs up to ")).expect(&said);
     let says = line.split("up to ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse::<u64>().unwrap();
     assert!(had <= says * 1_000_000, "it said {says} MB and took {} MB", had / 1_000_000);
 }
