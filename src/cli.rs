@@ -121,10 +121,7 @@ pub(crate) const OWN_OPTIONS: &[Own] = &[
 
 /// The options of every subcommand, with their descriptions.
 pub(crate) const OPTIONS: &[(&str, &str)] = &[
-    (
-        "--config FILE",
-        "the config; default: ./namecam.ini, else /etc/namecam/namecam.ini, else the defaults",
-    ),
+    ("--config FILE", "the config; default: ./namecam.ini, else /etc/namecam/namecam.ini, else the defaults"),
     ("--set section.key=value", "set a key, overriding the file; may be repeated"),
     ("-h, --help", "show this help; after a subcommand, the help of that subcommand"),
     ("-V, --version", "show the version and the libraries in use"),

@@ -128,7 +128,7 @@ impl Report<'_> {
                 let (strangers, known) = (strangers * 1000.0, known * 100.0);
                 let text = format!(
                     "expected: about {strangers:.0} of 1000 strangers wrongly get a name ({most:.0} at most), and {known:.0} of 100 \
-                     known people get theirs on a single frame (rates: {})",
+                     known people get theirs on a single frame (from {})",
                     threshold.rates.as_deref().unwrap_or_default()
                 );
                 out.push_str(&paragraph("           ", &text));

@@ -252,8 +252,11 @@ impl Enrolment {
             // A person whose pictures are still being copied gets no warning, because it would soon be wrong.
             if used.is_empty() && !comes {
                 let empty = draft.usable.is_empty() && draft.unusable.is_empty();
-                let why =
-                    if empty { "the folder is empty" } else { "none of the pictures can be used; see their reasons" };
+                let why = if empty {
+                    "the folder is empty; add pictures"
+                } else {
+                    "none of the pictures can be used; see the reason of each"
+                };
                 warnings.push(format!("{} will not be recognised: {why}", draft.name));
             }
             matcher.add(&draft.name, used.iter().map(|picture| (Arc::clone(&picture.file), picture.face.descriptor)));

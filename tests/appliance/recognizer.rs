@@ -90,7 +90,7 @@ fn another_model_keeps_the_budget_with_its_own_rates_and_without_them_the_thresh
     assert!(face["why"].as_str().unwrap().contains("false_name_budget, 2 people"), "{face}");
     let (_, text, _) = run(&home, "mine.dat", &["check"]);
     assert!(
-        text.split_whitespace().collect::<Vec<_>>().join(" ").contains("on a single frame (rates: mine.dat.rates)"),
+        text.split_whitespace().collect::<Vec<_>>().join(" ").contains("on a single frame (from mine.dat.rates)"),
         "{text}"
     );
 }
