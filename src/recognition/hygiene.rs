@@ -12,15 +12,14 @@ use std::sync::Arc;
 /// Narrower faces, pixels, are poor: dlib's network was made for 150 pixels with some margin around the face.
 const NARROW_PX: u32 = 60;
 /// Less sharp, darker and lighter faces are poor. Of 282 faces of 100 people of LFW, sharpness is 0.23 to 2.7 (median
-/// 0.82) and light 63 to 174 (median 123): none is poor. Blurred by a gaussian of 2 % of their width they have 0.27 and
-/// are 0.31 from themselves, of 3 % 0.12 and 0.42 (medians of 47 of 90 to 130 pixels; 43 of 54 to 78 have the same).
+/// 0.82) and light 63 to 174 (median 123): none is poor. Blurred by a gaussian of 2 % of their width they have 0.27 and are
+/// 0.31 from themselves, of 3 % 0.12 and 0.42 (medians of 47 of 90 to 130 pixels; 43 of 54 to 78 have the same).
 const BLURRED: f32 = 0.15;
 const DARK: f32 = 40.0;
 const LIGHT: f32 = 220.0;
 /// Pictures of one person that are nearer are the same photograph; two different ones of LFW hardly ever are.
 const COPY: f32 = 0.10;
-/// Two pictures that are further apart are doubted. Of 1474 pairs of LFW that are of one person 0.8 % are, of others 99
-/// %.
+/// Two pictures that are further apart are doubted. Of 1474 pairs of LFW that are of one person 0.8 % are, of others 99 %.
 const TWO_UNLIKE: f32 = 0.61;
 /// So many pictures are named where a folder is doubted.
 const NAMED: usize = 3;
@@ -108,10 +107,10 @@ pub fn adds<'a>(picture: &Usable, mut to: impl Iterator<Item = &'a Usable>) -> b
     poor(&picture.face.quality).is_none() && !to.any(is_copy)
 }
 
-/// Why the pictures of a folder that are used may be of several people: they fall into groups that are not alike. Twins
-/// and a child who grew up are as far apart as strangers, so all are used. On LFW no folder of 3, 4 or 5 pictures of
-/// one person falls apart (0 of 1729); of three people 98 % do, of two with two pictures each 95 %, with three and two
-/// 97 %. A limit to how far they are from their mean would say no more, and depends on how many they are.
+/// Why the pictures of a folder that are used may be of several people: they fall into groups that are not alike. Twins and
+/// a child who grew up are as far apart as strangers, so all are used. On LFW no folder of 3, 4 or 5 pictures of one person
+/// falls apart (0 of 1729); of three people 98 % do, of two with two pictures each 95 %, with three and two 97 %. A limit
+/// to how far they are from their mean would say no more, and depends on how many they are.
 pub fn doubt(used: &[&Usable]) -> Option<String> {
     let groups = alike(used);
     let between = |one: &Group, other: &Group| {
