@@ -1,10 +1,9 @@
-//! What nobody can do with less, for `tools/bench_stream.py`; CPU time, as one line of JSON.
+//! Lower bounds of processor time for `tools/bench_stream.py`, printed as a line of JSON.
 //!
-//! `floor codec CLIP.mjpeg SECONDS FPS`: libjpeg-turbo alone decodes each picture to RGB and encodes it again, so often a
-//! second, as caches are cold then; 0: without a pause.
-//! `floor pass CLIP.mjpeg SECONDS`: reads the JPEGs that ffmpeg plays, as namecam does, and writes each to one connection;
-//! prints its port first.
-//! `floor write BYTES VIEWERS SECONDS`: writes so many bytes to so many connections, 30 times a second; prints its port first.
+//! `floor codec CLIP.mjpeg SECONDS FPS`: libjpeg-turbo alone decodes each picture to RGB and encodes it again, at the
+//! given rate, so that caches are cold; 0: without pauses. `floor pass CLIP.mjpeg SECONDS`: reads the JPEGs that ffmpeg
+//! plays, as namecam does, and writes each to one connection; prints its port first. `floor write BYTES VIEWERS
+//! SECONDS`: writes BYTES to each of VIEWERS connections, 30 times a second; prints its port first.
 #![allow(clippy::unwrap_used)] // a bench that cannot measure may fail
 
 use std::io::{Read as _, Write as _};
@@ -13,13 +12,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use turbojpeg::{Compressor, Decompressor, Image, OutputBuf, PixelFormat, Subsamp};
 
-/// `stream.quality`, as namecam has it by default.
+/// The default of `stream.quality`.
 const QUALITY: i32 = 80;
 const FPS: u32 = 30;
-/// Pictures that are run before those that count.
+/// The pictures before those that are measured.
 const WARM_UP: usize = 30;
 
-/// What this thread has had of a processor.
+/// The processor time of this thread.
 fn cpu() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())

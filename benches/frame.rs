@@ -1,5 +1,5 @@
-//! What a frame costs, part by part: `cargo bench --bench frame` in milliseconds; `tools/instructions` counts the
-//! instructions of the same parts for a board's processor, one part a run: `frame PART TIMES`.
+//! The cost of each part of a frame: `cargo bench --bench frame` measures milliseconds; `tools/instructions` counts the
+//! instructions of the same parts for the processor of a board, one part per run: `frame PART TIMES`.
 #![allow(clippy::unwrap_used)] // a bench that cannot read its picture may fail
 
 use namecam::frame::{Jpeg, Moment};
@@ -15,7 +15,7 @@ use std::time::Instant;
 const SIZE: (u32, u32) = (1280, 720);
 const QUALITY: u32 = 80;
 
-/// One frame in every form that it takes on its way.
+/// A frame in each of its forms.
 struct Bench {
     jpeg: Vec<u8>,
     yuyv: Vec<u8>,
@@ -28,7 +28,7 @@ struct Bench {
     portable: Compressor,
 }
 
-/// Two people out of a real picture, at the size that cameras are asked for.
+/// Two people from a real picture, at the default size of cameras.
 fn bench() -> Bench {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/target/pictures/obama3.jpg");
     let whole = jpeg::decode(&std::fs::read(file).unwrap()).unwrap();
@@ -61,7 +61,7 @@ type Part = (&'static str, fn(&mut Bench));
 
 const PARTS: &[Part] = &[
     ("passthrough", |b| {
-        // A copy out of the camera's buffer, as the capture thread makes it, and the part that viewers are sent.
+        // The copy from the camera's buffer by the camera thread, and the part that is sent to viewers.
         let tidy = jpeg::tidy(b.jpeg.clone()).unwrap();
         black_box(Jpeg::new(tidy.into(), Moment::now(), true));
     }),
@@ -72,7 +72,7 @@ const PARTS: &[Part] = &[
         drop(black_box(Format::by_fourcc(b"YUYV").unwrap().to_rgb(raw).unwrap()));
     }),
     ("overlay", |b| {
-        // On a copy, as a rendition draws.
+        // On a copy, like a rendition.
         b.rgb.shrink_into(0, &mut b.canvas);
         b.painter.draw(&mut b.canvas, &b.faces, 1.0);
     }),

@@ -1,4 +1,4 @@
-//! How long the exact scan takes: `cargo bench --bench matcher`. It is why there is no index over descriptors.
+//! The time of the exact scan: `cargo bench --bench matcher`. It shows why there is no index over descriptors.
 
 use namecam::config::Config;
 use namecam::recognition::matcher::Matcher;
@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Descriptors in no particular place; a xorshift is random enough for that.
+/// Random descriptors from a xorshift generator.
 fn descriptors() -> impl Iterator<Item = Descriptor> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     std::iter::repeat_with(move || {

@@ -1,7 +1,7 @@
-//! What memory a call of the recognizer takes, a process each: `cargo bench --bench memory`. `src/memory.rs` holds what follows
-//! from these numbers. `cargo bench --profile dev --bench memory` gives the same numbers and builds less. With `-- same
-//! FOLDER...` it looks at the pictures of folders with the CNN, once at the whole of each, scaled to a width of 1280, and
-//! once in tiles, and says which faces only one of the two found.
+//! The memory of each call of the recognizer, in separate processes: `cargo bench --bench memory`. `src/memory.rs` uses
+//! these numbers. `cargo bench --profile dev --bench memory` gives the same numbers and builds less. With `-- same
+//! FOLDER...` it runs the CNN on the pictures of folders, once on each whole picture, scaled to a width of 1280, and
+//! once in tiles, and prints the faces that only one of the two found.
 #![allow(clippy::expect_used)] // a bench that cannot measure may fail
 
 use namecam::config::{Config, Detector};
@@ -11,7 +11,7 @@ use namecam::sighting::Rect;
 use std::path::Path;
 use std::process::Command;
 
-/// The words of a row: what is done, with which detector, to a picture of which width and height, with which number.
+/// The parameters of a row: the operation, the detector, the width and height of the picture, and a number.
 const ROWS: &[[&str; 5]] = &[
     ["look", "cnn", "160", "120", "1"],
     ["look", "cnn", "400", "400", "1"],
@@ -64,7 +64,7 @@ fn row(what: &str, detector: &str, width: &str, height: &str, number: &str) {
     let picture = noise(width, height);
     let file = if what == "decode" { jpeg(&picture, detector == "progressive") } else { Vec::new() };
     let before = kilobytes("VmRSS:");
-    // Asks the kernel to begin anew with the peak.
+    // Resets the peak in the kernel.
     std::fs::write("/proc/self/clear_refs", "5").expect("/proc/self/clear_refs");
     match what {
         "look" => drop(dlib.detect(&picture, times)),

@@ -1,4 +1,4 @@
-//! [`Ages`]: how old pictures are when they reach each stage, as histograms that writers never wait for.
+//! [`Ages`]: the age of pictures at each stage, in lock-free histograms.
 
 use crate::frame::{Frame, Jpeg};
 use crate::health::lock;
@@ -6,50 +6,50 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// Buckets a doubling: a figure is at most a sixteenth too high.
+/// The buckets per doubling: a figure is at most a sixteenth too high.
 const STEPS: usize = 16;
-/// What takes 2^24 microseconds (17 s) or longer is counted together.
+/// Times of 2^24 microseconds (17 s) or longer are counted in one bucket.
 const DOUBLINGS: usize = 24;
-/// One a microsecond up to [`STEPS`], then [`STEPS`] a doubling, then one for the rest.
+/// One bucket per microsecond up to [`STEPS`], then [`STEPS`] per doubling, then one for the rest.
 const BUCKETS: usize = STEPS + (DOUBLINGS - 4) * STEPS + 1;
 const _: () = assert!(STEPS == 1 << 4);
-/// Figures are of the last one to two of these.
+/// Figures cover the last one to two of these periods.
 const TURN: Duration = Duration::from_secs(30);
 
-/// How long each step of a picture's way takes. A picture that is shown again, because nothing newer came, counts once;
-/// one that says that the camera is away does not count.
+/// The latency of each step of a picture. A repeated picture counts once; a notice that the camera is unavailable does
+/// not count.
 #[derive(Debug)]
 pub struct Ages {
-    /// From its capture until other stages see the frame.
+    /// From the capture to the publication of the frame.
     pub published: Histogram,
-    /// From there until its JPEG is ready for viewers.
+    /// From there until its JPEG is ready.
     pub encoded: Histogram,
-    /// From there until the kernel has its last byte, each viewer for itself.
+    /// From there until the kernel has accepted its last byte, for each viewer.
     pub written: Histogram,
-    /// From its capture until then.
+    /// From the capture until then.
     pub total: Histogram,
 }
 
 impl Ages {
-    /// Nothing is counted yet.
+    /// Empty histograms.
     pub fn new(now: Instant) -> Ages {
         let empty = || Histogram::new(now);
         Ages { published: empty(), encoded: empty(), written: empty(), total: empty() }
     }
 
-    /// A frame is about to be handed over.
+    /// Counts a frame that is about to be published.
     pub fn frame_published(&self, frame: &Frame) {
         self.published.record(frame.published_at.saturating_duration_since(frame.captured_at.instant));
     }
 
-    /// A picture is about to be handed to viewers.
+    /// Counts a picture that is about to be published.
     pub fn picture_encoded(&self, jpeg: &Jpeg) {
         if let Some(published_at) = jpeg.frame_published_at {
             self.encoded.record(jpeg.made_at.saturating_duration_since(published_at));
         }
     }
 
-    /// A viewer's connection has taken the whole picture.
+    /// Counts a picture that was written to a viewer's connection.
     pub fn picture_written(&self, jpeg: &Jpeg) {
         if jpeg.frame_published_at.is_some() {
             let now = Instant::now();
@@ -58,7 +58,7 @@ impl Ages {
         }
     }
 
-    /// Lets go of what is older than the figures tell of. To be called every few seconds at least.
+    /// Begins a new period when the current one is over. To be called at least every few seconds.
     pub fn turn(&self) {
         let now = Instant::now();
         for (_, ages) in self.named() {
@@ -66,7 +66,7 @@ impl Ages {
         }
     }
 
-    /// Each with the name that the API has for it.
+    /// The histograms with their names in the API.
     pub fn named(&self) -> [(&'static str, &Histogram); 4] {
         [("published", &self.published), ("encoded", &self.encoded), ("written", &self.written), ("total", &self.total)]
     }
@@ -74,7 +74,7 @@ impl Ages {
 
 type Counts = [u64; BUCKETS];
 
-/// Times, counted by how long they were. Recording is two additions, without a lock.
+/// A histogram of times. Recording takes two additions and no lock.
 #[derive(Debug)]
 pub struct Histogram {
     buckets: [AtomicU64; BUCKETS],
@@ -82,7 +82,7 @@ pub struct Histogram {
     past: Mutex<Past>,
 }
 
-/// What was counted up to the last turn and up to the one before: what came since is what figures tell of.
+/// The counts at the beginning of the current period and of the one before; figures cover the counts since then.
 #[derive(Debug)]
 struct Past {
     turned: Instant,
@@ -90,16 +90,16 @@ struct Past {
     older: Box<Counts>,
 }
 
-/// The figures of the last [`TURN`] to two of them, in milliseconds; each an upper bound.
+/// The figures of the last one to two periods of [`TURN`], in milliseconds; each is an upper bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figures {
-    /// Half are at most so long.
+    /// The median.
     pub p50: f64,
-    /// 95 of 100 are.
+    /// The 95th percentile.
     pub p95: f64,
-    /// 99 of 100 are.
+    /// The 99th percentile.
     pub p99: f64,
-    /// All are.
+    /// The maximum.
     pub max: f64,
 }
 
@@ -113,7 +113,7 @@ impl Histogram {
         }
     }
 
-    /// Counts one.
+    /// Counts a time.
     pub fn record(&self, took: Duration) {
         let micros = took.as_micros() as u64;
         if let Some(bucket) = self.buckets.get(bucket_of(micros)) {
@@ -134,11 +134,11 @@ impl Histogram {
         }
     }
 
-    /// What came lately; `None` when nothing did.
+    /// The recent figures; `None` without recent times.
     pub fn lately(&self) -> Option<Figures> {
         let mut counts = self.counts();
         for (count, before) in counts.iter_mut().zip(lock(&self.past).older.iter()) {
-            // A turn in between may know of more than was read.
+            // The snapshot may be newer than the counts that were read.
             *count = count.saturating_sub(*before);
         }
         let all: u64 = counts.iter().sum();
@@ -157,8 +157,8 @@ impl Histogram {
         Some(Figures { p50: share(50), p95: share(95), p99: share(99), max: share(100) })
     }
 
-    /// Everything since the start: how many took less than each power of two of microseconds from 2^7 on, and their
-    /// number and sum.
+    /// The counts since the start: the number of times below each power of two of microseconds from 2^7 on, their total
+    /// number and their sum.
     pub fn since_start(&self) -> SinceStart {
         let counts = self.counts();
         let up_to = |power: usize| counts[..=bucket_of((1 << power) - 1)].iter().sum();
@@ -170,11 +170,11 @@ impl Histogram {
 /// See [`Histogram::since_start`].
 #[derive(Debug)]
 pub struct SinceStart {
-    /// A time, and how many took less.
+    /// A time, and the number of times below it.
     pub below: Vec<(Duration, u64)>,
-    /// How many there were.
+    /// The number of times.
     pub count: u64,
-    /// How long they took together.
+    /// The sum of the times.
     pub sum: Duration,
 }
 
@@ -189,7 +189,7 @@ fn bucket_of(micros: u64) -> usize {
     (power - 3) * STEPS + (micros >> (power - 4)) as usize % STEPS
 }
 
-/// The time at which a bucket ends; of the last, at which it begins.
+/// The end of a bucket; for the last one, its beginning.
 fn end_us(bucket: usize) -> u64 {
     match bucket {
         0..STEPS => bucket as u64 + 1,
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_are_those_of_the_values_and_of_the_last_minute_only() {
+    fn figures_match_the_values_and_cover_the_last_minute_only() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let ages = Histogram::new(start);
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_counts_at_each_stage_by_its_own_times_and_one_of_no_frame_does_not() {
+    fn a_picture_counts_at_each_stage_by_its_own_times_and_one_without_a_frame_does_not() {
         let (ages, captured_at) = (Ages::new(Instant::now()), Moment::ago(Duration::from_millis(300)));
         let count = |ages: &Ages| ages.named().map(|(_, histogram)| histogram.since_start().count);
         let mut jpeg = Jpeg::new(b"JPEG".to_vec().into(), captured_at, true);

@@ -1,4 +1,5 @@
-//! The wiring: makes the hand-offs, starts, names and joins the threads, owns reload, watchdog and stop.
+//! The wiring: creates the hand-offs between stages, starts and joins the threads, and handles reload, watchdog and
+//! stop.
 
 use crate::cli::FAULT;
 use crate::config::{Config, Origin};
@@ -19,21 +20,22 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long threads have to end after SIGTERM. The camera's needs most of it for a program that does not end when it is told
-/// to. What is left of the second that is promised is the kernel's, which takes back the memory of a look: gigabytes at worst.
+/// How long threads have to end after SIGTERM. The camera thread needs most of it when the program of a pipe does not
+/// end on request. The rest of the promised second is for the kernel, which frees up to gigabytes of recognition's
+/// memory.
 const STOP_WITHIN: Duration = Duration::from_millis(600);
-/// The name of the thread that knows dlib.
+/// The name of the thread that uses dlib.
 const RECOGNITION: &str = "recognition";
-/// How often the status that `systemctl status` shows is renewed.
+/// How often the status line of `systemctl status` is updated.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
-/// How long the own port may take to answer: less than the second within which a signal ends the program.
+/// How long the program's own port may take to answer; less than the second within which a signal ends the program.
 const PORT_PATIENCE: Duration = Duration::from_millis(700);
-/// When the watchdog could not be fed, it is tried again so soon: a busy moment must not cost a restart.
+/// How soon a failed watchdog check is repeated, so that a short overload does not cause a restart.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// How long a picture may take to make; one of the largest size takes less than a second.
+/// How long a picture may take to encode; one of the largest size takes less than a second.
 const ENCODER_HANG: Duration = Duration::from_secs(30);
 
-/// The hand-offs between the stages: all of them, in one place.
+/// All hand-offs between the stages.
 struct Wires {
     config: Arc<Latest<Config>>,
     frames: Arc<Latest<Frame>>,
@@ -44,17 +46,18 @@ struct Wires {
     stop: Arc<Stop>,
 }
 
-/// Runs until a signal says stop.
+/// Runs until a signal ends it.
 ///
 /// # Errors
 /// When it cannot start: the port is taken, or the accounts are unreadable. It does not return once its threads have
 /// started, but ends the process.
 pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
-    // The file that was found; where nobody named one, a reload must not fall back to defaults while it is being edited.
+    // A reload reads the file that was found at the start. Searching again could fall back to the defaults while an
+    // editor replaces the file.
     let origin = &Origin { file: config.file.clone(), ..origin.clone() };
     service::share_one_heap();
     let stop = Arc::<Stop>::default();
-    // Before any thread starts, so that none is ever interrupted.
+    // Before any thread starts, so that signals interrupt none of them.
     let signals = service::block_signals(Arc::clone(&stop), STOP_WITHIN)?;
     let notify = Notify::new();
     let server = http::Server::bind(&config)?;
@@ -66,7 +69,7 @@ pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
         log::info!("memory: {plan}");
     }
     let wires = Wires::new(config, stop);
-    // From here on only `_exit`: a thread of those that have started may be at work in a library.
+    // From here on the process ends by `_exit` only: a started thread may be inside a library.
     let threads = wires.start(server).unwrap_or_else(|error| {
         logging::tell(&format!("namecam: {error:#}"));
         service::exit_now(1)
@@ -90,8 +93,8 @@ pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
     }
     log::info!("stopping");
     notify.stopping();
-    // Not recognition's: dlib cannot be interrupted, and a look that is cut off leaves nothing behind. Who takes longer than
-    // STOP_WITHIN is not waited for either: the thread of the signals ends the process then.
+    // The recognition thread is not joined: dlib cannot be interrupted, and an unfinished pass leaves nothing behind.
+    // After STOP_WITHIN the signal thread ends the process, whatever the other threads do.
     let joined = |thread: &&JoinHandle<()>| thread.thread().name() != Some(RECOGNITION);
     while threads.iter().filter(joined).any(|thread| !thread.is_finished()) {
         std::thread::sleep(Duration::from_millis(5));
@@ -99,16 +102,16 @@ pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
     service::exit_now(0)
 }
 
-/// Ends the process when a thread has ended by itself, which none does before a stop. Not by way of `main`: its exit handlers
-/// would take from dlib what another thread works with.
+/// Ends the process when a thread has ended without a stop, which is a fault. It does not return through `main`, whose
+/// exit handlers would destroy dlib's globals while another thread uses them.
 fn leave_if_one_has_ended(threads: &[JoinHandle<()>], stop: &Stop, notify: &Notify) {
     let Some(ended) = threads.iter().find(|thread| thread.is_finished()) else { return };
-    // In this order: whatever ends because of a stop ends after it is set.
+    // Checked after the search: a thread that ends because of a stop ends after the stop is set.
     if stop.is_set() {
         return;
     }
-    let what = format!("the {} thread has ended by itself", ended.thread().name().unwrap_or("?"));
-    log::error!("{what}; that is a fault in namecam");
+    let what = format!("the {} thread ended unexpectedly", ended.thread().name().unwrap_or("?"));
+    log::error!("{what}; this is a bug in namecam, please report it");
     notify.status(&what);
     notify.stopping();
     service::exit_now(FAULT.into())
@@ -158,7 +161,7 @@ impl Wires {
             health: Arc::clone(health),
             stop: Arc::clone(stop),
         };
-        // HTTP first: whoever opens the page while the camera or the models are slow is told so.
+        // HTTP starts first, so that the page is served while the camera or the models are still opening.
         Ok(vec![
             thread("http", move || http::run(server, http))?,
             thread("camera", move || camera::run(&camera))?,
@@ -169,7 +172,7 @@ impl Wires {
         ])
     }
 
-    /// Reads the config again; the stages see that there is a newer one and take from it what is theirs.
+    /// Reads the config again and publishes it to the stages.
     fn reload(&self, origin: &Origin, notify: &Notify) {
         log::info!("reloading config and gallery");
         notify.reloading();
@@ -177,7 +180,7 @@ impl Wires {
             Ok(mut new) => {
                 if let Some((_, old)) = self.config.newest() {
                     for key in new.keep_what_needs_a_restart(&old) {
-                        log::warn!("{key} has changed: that needs a restart (systemctl restart namecam)");
+                        log::warn!("{key} has changed; to apply it, restart namecam (sudo systemctl restart namecam)");
                     }
                     if new.stream.encoder != old.stream.encoder {
                         log::info!("encoder: {}", new.stream.encoder.as_str());
@@ -188,7 +191,7 @@ impl Wires {
                         Ok(plan) => log::info!("memory: {plan}"),
                         Err(problem) => {
                             log::error!("{problem}");
-                            self.refuse("the config takes more memory than there is".to_owned());
+                            self.refuse("the config needs more memory than is available".to_owned());
                             notify.ready(&self.status());
                             return;
                         }
@@ -201,26 +204,26 @@ impl Wires {
                 for problem in &problems.0 {
                     log::error!("{}: {}", problem.place, problem.what);
                 }
-                // Everybody who watches may read it, and a value may be a secret: what is wrong stands in the log.
+                // Viewers see this message, and a value may be a secret, so the details are only in the log.
                 let count = problems.0.len();
-                let many = if count == 1 { "a problem".to_owned() } else { format!("{count} problems") };
+                let many = if count == 1 { "an error".to_owned() } else { format!("{count} errors") };
                 self.refuse(format!("the config has {many}"));
             }
         }
         notify.ready(&self.status());
     }
 
-    /// A reload changes nothing.
+    /// Records a reload that changes nothing.
     fn refuse(&self, why: String) {
-        self.health.reloads.refused(format!("{why}, see the log; nothing was reloaded"));
-        log::error!("nothing was reloaded: config and gallery stay as they were");
+        self.health.reloads.refused(format!("{why} (see the log); nothing was reloaded"));
+        log::error!("nothing was reloaded; the previous config and gallery stay in use");
     }
 
     /// A line for `systemctl status`.
     fn status(&self) -> String {
         let camera = self.health.camera();
         let picture = match camera.error {
-            Some(error) => format!("camera away: {error}"),
+            Some(error) => format!("no camera: {error}"),
             None => format!(
                 "{} {}x{}, {:.0} fps",
                 camera.format,
@@ -235,10 +238,13 @@ impl Wires {
 }
 
 fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> anyhow::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(body).with_context(|| format!("no thread for {name}"))
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .with_context(|| format!("cannot start the thread {name}"))
 }
 
-/// Feeds systemd's watchdog as long as every loop goes round and the own port answers.
+/// Feeds systemd's watchdog while no loop hangs and the program's own port answers.
 struct Watchdog {
     interval: Option<Duration>,
     next: Instant,
@@ -249,7 +255,7 @@ impl Watchdog {
         Watchdog { interval: service::watchdog_interval(), next: Instant::now() }
     }
 
-    /// `own_question`: where the server learns the address of a question that it must let in.
+    /// `own_question` tells the server the local address of the check's connection, which it must accept.
     fn feed_when_due(
         &mut self,
         health: &Health,
@@ -265,9 +271,12 @@ impl Watchdog {
             ("encoder", health.encoding.age(), ENCODER_HANG),
         ];
         if let Some((stage, age, _)) = hung.into_iter().find(|(_, age, limit)| age > limit) {
-            log::error!("{stage} has hung for {} s: the watchdog is not fed", age.as_secs());
+            log::error!(
+                "{stage} has not responded for {} s; systemd will restart namecam unless it recovers",
+                age.as_secs()
+            );
         } else if !service::probe_port(address, PORT_PATIENCE, own_question) {
-            log::error!("http://{address}/ does not answer: the watchdog is not fed");
+            log::error!("http://{address}/ does not answer; systemd will restart namecam unless it recovers");
         } else {
             notify.watchdog();
             return;
@@ -284,10 +293,10 @@ mod tests {
     use super::*;
     use std::process::{Command, Stdio};
 
-    /// Set in the process that a test starts of itself, as that process ends.
+    /// Set in the child process that a test starts from its own binary; the value says how the child ends.
     const CHILD: &str = "NAMECAM_TEST_CHILD";
 
-    /// The exit status of `test` when it is run in a process of its own.
+    /// The exit status of `test` run in a child process.
     fn again(test: &str, child: &str) -> Option<i32> {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([&format!("app::tests::{test}"), "--exact", "--test-threads=1"]).env(CHILD, child);
@@ -295,11 +304,11 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_ends_by_itself_ends_the_process_with_70_while_others_are_at_work() {
-        const THIS: &str = "a_thread_that_ends_by_itself_ends_the_process_with_70_while_others_are_at_work";
+    fn a_thread_that_ends_unexpectedly_ends_the_process_with_70_while_others_run() {
+        const THIS: &str = "a_thread_that_ends_unexpectedly_ends_the_process_with_70_while_others_run";
         let Ok(child) = std::env::var(CHILD) else {
             assert_eq!(again(THIS, "by itself"), Some(70));
-            assert_eq!(again(THIS, "after a stop"), Some(0), "that is no fault");
+            assert_eq!(again(THIS, "after a stop"), Some(0), "a stop is no fault");
             return;
         };
         let stop = Arc::<Stop>::default();

@@ -1,13 +1,13 @@
-//! The command line: words in, a [`Command`] out.
+//! Parses the command line into a [`Command`].
 
 use crate::config::Origin;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// What the user wants.
+/// A parsed command line.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs)] // each is a subcommand, see HELP
+#[allow(missing_docs)] // SUBCOMMANDS documents each variant
 pub enum Command {
     Run(Origin),
     Demo(Origin),
@@ -28,7 +28,8 @@ pub const FAULT: u8 = 70;
 /// A bad config, as in sysexits.h; systemd does not restart on it.
 pub const CONFIG: u8 = 78;
 
-/// A subcommand's name, its line in the overview, and its help: the usage, a blank line, and what there is to say.
+/// A subcommand: its name, its line in the overview, and its help, which is the usage, a blank line and the
+/// description.
 pub(crate) struct Subcommand {
     name: &'static str,
     what: &'static str,
@@ -38,68 +39,69 @@ pub(crate) struct Subcommand {
 pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "run",
-        what: "read the camera, name the people, serve the stream",
+        what: "read the camera, name people, serve the stream",
         help: "\
 namecam run [--config FILE] [--set section.key=value]...
 
 Reads the camera, names the people it sees and serves the picture over HTTP until SIGTERM or Ctrl-C.
-SIGHUP reads config and gallery again. The systemd unit runs this.
+SIGHUP reloads config and gallery. The systemd unit runs this.
 ",
     },
     Subcommand {
         name: "check",
-        what: "say whether config, models and gallery are good",
+        what: "check the config, the models and the gallery",
         help: "\
 namecam check [--config FILE] [--set section.key=value]... [--json]
 
-Reads the config, checks the models and takes in the gallery, and gives a verdict and a reason for each picture.
-Exit status: 0 all good, 1 usable but with warnings, 2 no usable model or gallery, 78 bad config.
+Checks the config, the models and the gallery, and gives a verdict with a reason for each picture.
+Exit status: 0 all good, 1 usable with warnings, 2 no usable model or gallery, 78 bad config.
 ",
     },
     Subcommand {
         name: "probe",
-        what: "list the cameras and what they really give",
+        what: "list the cameras and what they really deliver",
         help: "\
 namecam probe [DEVICE] [--config FILE] [--set section.key=value]... [--no-measure] [--json]
 
 Lists the cameras, their formats, sizes, rates and controls, and what namecam would choose with this config, and why.
-Runs the modes in question of each camera that nobody uses, a second each, and says how many pictures came, and how
-many of them were broken; --no-measure leaves that out.
+Runs each candidate mode of every camera that is not in use for one second, and reports how many frames arrived and
+how many of them were damaged; --no-measure skips this.
 ",
     },
     Subcommand {
         name: "identify",
-        what: "say who is on a picture",
+        what: "name the people on a picture",
         help: "\
 namecam identify [--config FILE] [--set section.key=value]... [--json] IMAGE...
 
-Says who is on each picture, a line a picture; with --json a JSON object a line. Takes the gallery in first.
-Exit status: 0 all pictures were read, 1 some were not, 2 no models or gallery, 78 bad config.
+Names the people on each picture, one line per picture; with --json one JSON object per line. Loads the gallery first.
+Exit status: 0 all pictures were read, 1 some could not be read, 2 no models or gallery, 78 bad config.
 ",
     },
     Subcommand {
         name: "demo",
-        what: "run on moving pictures, without a camera",
+        what: "run without a camera, on pictures that move",
         help: "\
 namecam demo [--config FILE] [--set section.key=value]...
 
-Like run, but the camera is a folder of pictures that move: the one that camera.source names as stills:FOLDER,
-else the gallery itself.
+Like run, but shows moving pictures from a folder instead of a camera: the folder of camera.source = stills:FOLDER,
+else the gallery.
 ",
     },
     Subcommand {
         name: "passwd",
-        what: "add a user who may watch, or change a password",
+        what: "add a user, or change a password",
         help: "\
 namecam passwd [--config FILE] [--file FILE] [--admin] USER
 
-Writes USER into the password file (--file, else http.password_file of the config). The password is asked for on a
-terminal, else it is the first line of the input. A viewer may watch; --admin: an admin also sees the gallery.
+Writes USER to the password file (--file, else http.password_file of the config). On a terminal it asks for the
+password; otherwise the password is the first line of its input. A viewer may watch; an admin (--admin) may also see
+the gallery.
 ",
     },
 ];
 
-/// An option that some subcommands have, what it does, and which those are.
+/// An option of some subcommands, with its description and those subcommands.
 pub(crate) struct Own {
     pub(crate) option: &'static str,
     pub(crate) what: &'static str,
@@ -107,25 +109,25 @@ pub(crate) struct Own {
 }
 
 pub(crate) const OWN_OPTIONS: &[Own] = &[
-    Own { option: "--json", what: "prints JSON, for scripts", of: &["check", "probe", "identify"] },
-    Own { option: "--no-measure", what: "runs no camera, and lists what they promise", of: &["probe"] },
+    Own { option: "--json", what: "print JSON, for scripts", of: &["check", "probe", "identify"] },
+    Own { option: "--no-measure", what: "do not run the cameras; list only what they advertise", of: &["probe"] },
     Own {
         option: "--file FILE",
-        what: "the password file; without it http.password_file of the config",
+        what: "the password file; default: http.password_file of the config",
         of: &["passwd"],
     },
-    Own { option: "--admin", what: "makes an admin of the user, who also sees the gallery", of: &["passwd"] },
+    Own { option: "--admin", what: "make the user an admin, who may also see the gallery", of: &["passwd"] },
 ];
 
-/// The options of every subcommand, each with what it does.
+/// The options of every subcommand, with their descriptions.
 pub(crate) const OPTIONS: &[(&str, &str)] = &[
-    ("--config FILE", "the config; without it ./namecam.ini, else /etc/namecam/namecam.ini, else defaults"),
-    ("--set section.key=value", "sets one key, whatever the file says; may be given several times"),
-    ("-h, --help", "this text; after a subcommand: about that"),
-    ("-V, --version", "the version, and the libraries at work"),
+    ("--config FILE", "the config; default: ./namecam.ini, else /etc/namecam/namecam.ini, else the defaults"),
+    ("--set section.key=value", "set a key, overriding the file; may be repeated"),
+    ("-h, --help", "show this help; after a subcommand, the help of that subcommand"),
+    ("-V, --version", "show the version and the libraries in use"),
 ];
 
-/// The options that a subcommand has; those of all of them for "".
+/// The options of a subcommand; for "", those that all subcommands share.
 fn options(subcommand: &str) -> String {
     let own = OWN_OPTIONS.iter().filter(|own| own.of.contains(&subcommand)).map(|own| (own.option, own.what));
     let all = own.chain(OPTIONS.iter().copied());
@@ -137,10 +139,13 @@ fn options(subcommand: &str) -> String {
 pub fn overview() -> String {
     let list: String = SUBCOMMANDS.iter().map(|s| format!("  {:<10} {}\n", s.name, s.what)).collect();
     let options = options("");
-    format!("namecam: a camera that knows who it sees.\n\nUsage: namecam SUBCOMMAND [OPTION]...\n\n{list}{options}")
+    format!(
+        "namecam: a camera that recognises people and shows their names.\n\n\
+    Usage: namecam SUBCOMMAND [OPTION]...\n\n{list}{options}"
+    )
 }
 
-/// The help of a subcommand with its options; the overview for "".
+/// The help of a subcommand with its options; for "", the overview.
 pub fn help(subcommand: &str) -> String {
     match SUBCOMMANDS.iter().find(|s| s.name == subcommand) {
         Some(s) => format!("{}{}", s.help, options(s.name)),
@@ -148,15 +153,15 @@ pub fn help(subcommand: &str) -> String {
     }
 }
 
-/// Reads the words behind the program's name.
+/// Parses the arguments after the program's name.
 ///
 /// # Errors
-/// Says which word is wrong, and which help is about it: exit status 64.
+/// Names the wrong argument and the help to read. The exit status is 64.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let mut subcommand = None;
     read(words, &mut subcommand).map_err(|error| match subcommand {
-        Some(name) => format!("{error}; namecam {name} --help says how it is used"),
-        None => format!("{error}; namecam --help lists what there is"),
+        Some(name) => format!("{error}; see namecam {name} --help"),
+        None => format!("{error}; see namecam --help"),
     })
 }
 
@@ -184,15 +189,15 @@ fn read(words: impl IntoIterator<Item = OsString>, subcommand: &mut Option<&'sta
             other => return Err(other.unexpected().to_string()),
         }
     }
-    given.command(subcommand.ok_or("a subcommand is missing")?)
+    given.command(subcommand.ok_or("no subcommand given")?)
 }
 
 fn named(word: &OsString) -> Result<&'static str, String> {
     let known = SUBCOMMANDS.iter().find(|s| *s.name == **word).map(|s| s.name);
-    known.ok_or_else(|| format!("there is no subcommand {}", word.to_string_lossy()))
+    known.ok_or_else(|| format!("unknown subcommand {}", word.to_string_lossy()))
 }
 
-/// `namecam help`, and perhaps of what.
+/// `namecam help`, optionally followed by a subcommand.
 fn helped(parser: &mut lexopt::Parser) -> Result<Command, String> {
     match parser.next().map_err(|e| e.to_string())? {
         Some(Value(word)) => Ok(Command::Help(named(&word)?)),
@@ -200,7 +205,7 @@ fn helped(parser: &mut lexopt::Parser) -> Result<Command, String> {
     }
 }
 
-/// A device by its path or, as in `camera.source`, by its number.
+/// A device given by its path or, as in `camera.source`, by its number.
 fn device(word: OsString) -> PathBuf {
     match word.to_str().and_then(|text| text.parse::<u32>().ok()) {
         Some(number) => format!("/dev/video{number}").into(),
@@ -239,8 +244,8 @@ impl Given {
             "probe" => Command::Probe { origin, device: words.next().map(device), measure: !no_measure, json },
             "check" => Command::Check { origin, json },
             "passwd" => {
-                let user = words.next().ok_or("passwd needs a name: namecam passwd USER")?;
-                let user = user.into_string().map_err(|_| "the user's name is not UTF-8")?;
+                let user = words.next().ok_or("passwd needs a user name: namecam passwd USER")?;
+                let user = user.into_string().map_err(|_| "the user name is not UTF-8")?;
                 Command::Passwd { origin, file, user, admin }
             }
             "demo" => Command::Demo(origin),
@@ -262,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn options_may_stand_before_and_behind_the_words() {
+    fn options_may_come_before_and_after_the_arguments() {
         let origin = Origin { file: Some("a.ini".into()), sets: vec!["camera.fps=5".into()] };
         let expected = Command::Identify { origin, images: vec!["x.jpg".into(), "y.jpg".into()], json: true };
         assert_eq!(parsed("identify --config a.ini x.jpg --json --set camera.fps=5 y.jpg").unwrap(), expected);
@@ -275,9 +280,9 @@ mod tests {
     }
 
     #[test]
-    fn wrong_usage_says_which_word_is_wrong() {
+    fn wrong_usage_names_the_wrong_argument() {
         for (line, word) in [
-            ("", "a subcommand is missing"),
+            ("", "no subcommand given"),
             ("fly", "fly"),
             ("run fast", "fast"),
             ("run --fast", "--fast"),
@@ -291,8 +296,9 @@ mod tests {
             let error = parsed(line).unwrap_err();
             assert!(error.contains(word), "{line}: {error}");
             let subcommand = line.split(' ').next().filter(|first| !["", "fly"].contains(first));
-            let help = subcommand.map_or("; namecam --help ".to_owned(), |name| format!("; namecam {name} --help "));
-            assert!(error.contains(&help) && error.matches("--help").count() == 1, "{line}: {error}");
+            let help =
+                subcommand.map_or("; see namecam --help".to_owned(), |name| format!("; see namecam {name} --help"));
+            assert!(error.ends_with(&help) && error.matches("--help").count() == 1, "{line}: {error}");
         }
     }
 
@@ -301,7 +307,7 @@ mod tests {
         assert_eq!(parsed("help"), Ok(Command::Help("")));
         assert_eq!(parsed("help probe"), Ok(Command::Help("probe")));
         assert_eq!(parsed("version"), Ok(Command::Version));
-        assert!(parsed("help fly").unwrap_err().contains("no subcommand fly"));
+        assert!(parsed("help fly").unwrap_err().contains("unknown subcommand fly"));
     }
 
     #[test]

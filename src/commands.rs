@@ -1,4 +1,4 @@
-//! The subcommands that end when they are done.
+//! The subcommands that end by themselves.
 
 mod check;
 
@@ -18,23 +18,23 @@ use std::io::{ErrorKind, IsTerminal, Read, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Everything is good.
+/// The exit status of success.
 pub const GOOD: u8 = 0;
-/// It works, but something should be looked after.
+/// The exit status of a result with warnings.
 pub const WARNINGS: u8 = 1;
-/// There is no usable model or gallery.
+/// The exit status without a usable model or gallery.
 pub const UNUSABLE: u8 = 2;
-/// What it says could not be written: EX_IOERR of sysexits.h.
+/// The exit status when the output cannot be written: EX_IOERR of sysexits.h.
 const NOT_WRITTEN: i32 = 74;
 
-/// Prints to stdout. A reader that has gone away (`| head`) wants no more, which is no error; any other failure is.
+/// Prints to stdout. A closed pipe (`| head`) ends the process with success; any other failure is an error.
 pub fn print(text: &str) {
     let mut out = stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(GOOD.into()),
         Err(error) => {
-            logging::tell(&format!("namecam: what it says cannot be written: {error}"));
+            logging::tell(&format!("namecam: cannot write the output: {error}"));
             std::process::exit(NOT_WRITTEN)
         }
     }
@@ -95,7 +95,7 @@ fn json_line(image: &str, found: &Found) -> String {
     format!("{value}\n")
 }
 
-/// A face as `/api/state` shows it, and why it has its name or none.
+/// A face as in `/api/state`, with the evidence for its name.
 fn explained(face: &Sighting, (width, height): (u32, u32)) -> Value {
     let mut shown = face.json(width, height, true);
     if let (Some(shown), Value::Object(evidence)) = (shown.as_object_mut(), face.evidence_json(true)) {
@@ -124,13 +124,13 @@ pub fn probe(config: &Config, device: Option<&Path>, measure: bool, json: bool) 
     print(&probe::probe(device, &config.camera, measure, json));
 }
 
-/// True for a copy that systemd hands to a service; it comes and goes with the service, and nobody else sees it.
+/// True for a credential, a copy of a file that systemd makes for the service alone and removes when the service ends.
 pub fn is_credential(file: &Path) -> bool {
     file.starts_with("/run/credentials")
 }
 
-/// True for a file that only another user can read, who may well be the service's. What systemd hands over is none:
-/// nobody should go and look at it.
+/// True for a file that this user may not read, although the service's user may. A credential is not such a file,
+/// because running the command with more rights would not help.
 pub fn is_anothers(file: &Path, opened: std::io::Result<std::fs::File>) -> bool {
     !is_credential(file) && opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
@@ -141,10 +141,10 @@ pub fn is_anothers(file: &Path, opened: std::io::Result<std::fs::File>) -> bool 
 /// When there is no file to write to, no password, or the file cannot be written.
 pub fn passwd(config: &Config, file: Option<&Path>, user: &str, admin: bool) -> anyhow::Result<()> {
     let file = file.or(config.http.password_file.as_deref());
-    let file = file.context("which file? give --file FILE, or set http.password_file in the config")?;
+    let file = file.context("no password file is set; give --file FILE, or set http.password_file in the config")?;
     if is_credential(file) {
         bail!(
-            "{} is a copy that systemd makes for the service; give --file with the file that the unit names, such as \
+            "{} is a copy that systemd makes for the service; use --file with the original that the unit names, such as \
              /etc/namecam/users",
             file.display()
         );
@@ -152,25 +152,25 @@ pub fn passwd(config: &Config, file: Option<&Path>, user: &str, admin: bool) -> 
     let password = if stdin().is_terminal() { ask_twice(user)? } else { first_line()? };
     let role = if admin { Role::Admin } else { Role::Viewer };
     write_account(file, user, role, &password)?;
-    logging::tell(&format!("{user} is in {}; {}", file.display(), when_it_counts(file, config)));
+    logging::tell(&format!("saved {user} in {}; {}", file.display(), when_it_counts(file, config)));
     Ok(())
 }
 
-/// When a namecam that runs with this config reads the password file again.
+/// What makes a running namecam with this config use the changed password file.
 fn when_it_counts(file: &Path, config: &Config) -> &'static str {
     let same = |named: &Path| std::path::absolute(file).is_ok_and(|file| file == named);
     match config.http.password_file.as_deref() {
-        Some(named) if same(named) => "a namecam that runs reads it at SIGHUP (sudo systemctl reload namecam)",
+        Some(named) if same(named) => "to apply it to a running namecam, send SIGHUP (sudo systemctl reload namecam)",
         Some(named) if is_credential(named) => {
-            "a namecam that runs gets it from systemd at its start (sudo systemctl restart namecam)"
+            "to apply it to a running namecam, restart the service (sudo systemctl restart namecam)"
         }
-        _ => "namecam reads it once http.password_file names it, at its start and at SIGHUP",
+        _ => "to use it, set http.password_file to this file, then restart or reload namecam",
     }
 }
 
 fn first_line() -> anyhow::Result<String> {
     let mut line = String::new();
-    stdin().read_line(&mut line).context("the password cannot be read")?;
+    stdin().read_line(&mut line).context("cannot read the password")?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
@@ -182,8 +182,8 @@ fn ask_twice(user: &str) -> anyhow::Result<String> {
         line
     };
     let password = ask(&format!("Password for {user}: "))?;
-    if password != ask("Once more: ")? {
-        bail!("the two are not the same; nothing was changed");
+    if password != ask("Repeat the password: ")? {
+        bail!("the passwords differ; nothing was changed");
     }
     Ok(password)
 }
@@ -205,18 +205,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn when_a_password_counts_goes_by_who_reads_the_file() {
+    fn the_advice_after_passwd_depends_on_how_the_service_reads_the_file() {
         let mut config = Config::defaults(Path::new("/srv"));
         let when = |config: &Config| when_it_counts(Path::new("/etc/namecam/users"), config);
-        assert!(when(&config).contains("once http.password_file names it"));
+        assert!(when(&config).contains("set http.password_file to this file"));
         config.http.password_file = Some("/run/credentials/namecam.service/users".into());
         assert!(when(&config).contains("systemctl restart namecam"));
         config.http.password_file = Some("/etc/namecam/users".into());
-        assert!(when(&config).contains("at SIGHUP (sudo systemctl reload namecam)"));
+        assert!(when(&config).contains("send SIGHUP (sudo systemctl reload namecam)"));
     }
 
     #[test]
-    fn only_a_file_that_somebody_else_may_read_is_anothers() {
+    fn only_a_file_that_this_user_may_not_read_is_anothers() {
         let is = |file: &str, kind: ErrorKind| is_anothers(Path::new(file), Err(kind.into()));
         assert!(is("/srv/users", ErrorKind::PermissionDenied));
         assert!(!is("/srv/users", ErrorKind::NotFound) && !is("/run/credentials/users", ErrorKind::PermissionDenied));

@@ -1,18 +1,18 @@
-//! [`Rendition`]: one form of the stream, such as the usual one or `?width=320`. A picture of it is encoded at most once a
-//! frame, however many viewers get it, and not at all while nobody watches. A frame or an overlay that shows nothing new is
-//! not encoded again.
+//! [`Rendition`]: a form of the stream, such as the default one or `?width=320`. Each frame is encoded at most once per
+//! rendition, for any number of viewers, and not at all without subscriptions. A frame that equals the last one, with
+//! the same overlay, is not encoded again.
 //!
-//! A rendition has no thread of its own: of those who wait for its next picture one makes it, so that one viewer needs no
-//! other thread. That viewer has let go of the encoder before it writes to its client, so that a slow client holds up nobody.
-//! Each rendition has an encoder of its own, and no lock is held while a picture is made: renditions work side by side, on
-//! as many cores as there are. They share what costs the same for all: the decoded frame ([`Frame::rgb`]), the fonts, and a
-//! picture where two wishes come to the same.
+//! A rendition has no thread of its own: one of the threads that wait for its next picture encodes it, so a single
+//! viewer needs no further thread. That thread returns the encoder before it writes to its client, so a slow client
+//! delays no other viewer. Each rendition has its own encoder, and no lock is held during encoding, so renditions are
+//! encoded in parallel. They share the decoded frame ([`Frame::rgb`]), the fonts, and the picture itself when two
+//! renditions come to the same.
 //!
-//! What `overlay.unknown = blur` promises: no picture goes out past it; without a recent look at the whole frame (at start,
-//! without models, with recognition off, before the first look after a reload) the whole picture is blurred; what a frame
-//! shows and the last look has not seen is blurred, but for faces with a name ([`crate::sighting::Looked`]); and a face
-//! without a name stays blurred where it was last seen until that look is stale. What the detector does not see is clear
-//! after two looks.
+//! `overlay.unknown = blur` applies to every picture and guarantees: Without a recent pass of recognition over the
+//! whole frame (at the start, without models, with recognition off, before the first pass after a reload) the whole
+//! picture is blurred. Areas that have changed since the last pass are blurred, except faces with a name
+//! ([`crate::sighting::Looked`]). A face without a name stays blurred where it was last seen until that pass is stale.
+//! Areas in which the detector finds no face are clear after two passes.
 
 mod renderer;
 
@@ -29,20 +29,20 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// Without a frame for so long, a camera that reports an error is away; before, it may just have stumbled.
+/// How long a camera with an error must deliver no frame before it counts as unavailable; shorter failures are ignored.
 const AWAY_AFTER: Duration = Duration::from_secs(1);
-/// The picture of a camera that is away comes so often.
+/// The interval of the notice pictures while the camera is unavailable.
 const AWAY_EVERY: Duration = Duration::from_secs(1);
-/// Without a frame for so long, the last one is shown again if there is something new to draw on it.
+/// Without a frame for this time, the last one is encoded again if the overlay has changed.
 const PATIENCE: Duration = Duration::from_millis(150);
 
-/// What the encoders read, and where they count.
+/// The inputs and the counters of the encoders.
 pub struct Stage {
-    /// The config at work.
+    /// The config.
     pub config: Arc<Latest<Config>>,
     /// Frames of the camera.
     pub frames: Arc<Latest<Frame>>,
-    /// What recognition says.
+    /// The results of recognition.
     pub sightings: Arc<Latest<Sightings>>,
     /// Counters and heartbeats.
     pub health: Arc<Health>,
@@ -50,53 +50,53 @@ pub struct Stage {
     pub stop: Arc<Stop>,
 }
 
-/// What somebody wants to see. The usual: everything as the config says.
+/// The properties of a rendition. By default everything is as in the config.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wish {
-    /// False: without boxes and names. What is blurred stays blurred.
+    /// False for a rendition without boxes and names. Blurred areas stay blurred.
     pub overlay: bool,
-    /// No wider than that, in pixels; 0: as the config says.
+    /// The largest width in pixels; 0: as in the config.
     pub width: u32,
-    /// No more pictures a second than that; 0: as the config says.
+    /// The most pictures per second; 0: as in the config.
     pub fps: u32,
 }
 
 impl Wish {
-    /// Everything as the config says.
+    /// The default rendition.
     pub const USUAL: Wish = Wish { overlay: true, width: 0, fps: 0 };
 }
 
-/// One form of the stream: its newest picture, and the encoder that makes the next one.
+/// A form of the stream: its newest picture, and the encoder of the next one.
 pub struct Rendition {
-    /// What its pictures are.
+    /// Its properties.
     pub wish: Wish,
     shared: Arc<Shared>,
     newest: Mutex<Newest>,
     changed: Condvar,
-    /// How many want them. Written under the lock of the table only.
+    /// The number of subscriptions. Written only under the lock of the table.
     pub(crate) seats: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Newest {
-    /// Counts the pictures.
+    /// The number of pictures so far.
     version: u64,
     jpeg: Option<Arc<Jpeg>>,
-    /// Taken while a picture is made; made itself when the first picture is wanted.
+    /// The encoder, taken out during encoding; created for the first picture.
     encoder: Option<Encoder>,
-    /// True while somebody makes a picture.
+    /// True while a thread encodes a picture.
     in_work: bool,
-    /// How many wait for that picture.
+    /// The number of threads that wait for that picture.
     waiting: usize,
 }
 
 impl Rendition {
-    /// The usual one. Nobody wants it yet.
+    /// The default rendition, without subscriptions.
     pub fn usual(stage: Stage) -> Arc<Rendition> {
         Self::new(Wish::USUAL, Arc::new(Shared::new(stage)))
     }
 
-    /// Another one of the same stream.
+    /// Another rendition of the same stream.
     pub fn another(&self, wish: Wish) -> Arc<Rendition> {
         Self::new(wish, Arc::clone(&self.shared))
     }
@@ -106,19 +106,19 @@ impl Rendition {
         Arc::new(Rendition { wish, shared, newest, changed: Condvar::new(), seats })
     }
 
-    /// How many want its pictures.
+    /// The number of subscriptions.
     pub fn seats(&self) -> usize {
         self.seats.load(Relaxed)
     }
 
-    /// The newest picture, if there has been one, and its counter (from 1).
+    /// The newest picture, if any, and its number (from 1).
     pub fn newest(&self) -> Option<(u64, Arc<Jpeg>)> {
         let newest = lock(&self.newest);
         newest.jpeg.clone().map(|jpeg| (newest.version, jpeg))
     }
 
-    /// A picture newer than the one with counter `seen` (0: any), made here or by somebody else; waits for it for
-    /// `timeout` at most, and as long as it takes to make it.
+    /// A picture newer than number `seen` (0: any), encoded by this thread or by another one. Waits at most `timeout`
+    /// plus the time to encode it.
     pub fn next(&self, seen: u64, timeout: Duration) -> Option<(u64, Arc<Jpeg>)> {
         let deadline = Instant::now() + timeout;
         let mut newest = lock(&self.newest);
@@ -149,7 +149,8 @@ impl Rendition {
         newest
     }
 
-    /// Makes the next picture, outside the lock. All who wait get it; when there is none, the first of them tries next.
+    /// Encodes the next picture without the lock. All waiting threads get it; when there is none, one of them tries
+    /// next.
     fn make(&self, mut newest: MutexGuard<'_, Newest>, patience: Duration) -> Option<(u64, Arc<Jpeg>)> {
         newest.in_work = true;
         let encoder = newest.encoder.take();
@@ -164,22 +165,23 @@ impl Rendition {
         if waiting > 0 {
             self.changed.notify_all();
         }
-        // What may be hundreds of kilobytes is freed outside the lock, and after the others are on their way.
+        // The old picture, of up to hundreds of kilobytes, is freed without the lock, after the waiting threads were
+        // notified.
         drop(old);
         jpeg.map(|jpeg| (version, jpeg))
     }
 
-    /// Gives the encoder away, to be dropped while nobody wants pictures; the newest picture stays.
+    /// Takes the encoder, to be dropped when there are no subscriptions; the newest picture stays.
     pub(crate) fn take_encoder(&self) -> Option<Encoder> {
         lock(&self.newest).encoder.take()
     }
 
-    /// Shows viewers a picture that somebody else made.
+    /// Publishes a picture that was made elsewhere.
     #[cfg(test)]
     pub(crate) fn publish(&self, jpeg: &Arc<Jpeg>) {
         lock(&self.newest).put(jpeg);
         self.changed.notify_all();
-        // A thread that waits for a frame sees that there is a picture.
+        // Wakes a thread that waits for a frame, so that it sees the picture.
         let (format, raw) =
             (crate::pixels::Format::mjpg(), crate::pixels::Raw { bytes: Vec::new(), width: 1, height: 1, stride: 0 });
         self.shared.stage.frames.publish(Arc::new(Frame::new(0, Moment::now(), format, raw, Default::default())));
@@ -187,35 +189,35 @@ impl Rendition {
 }
 
 impl Newest {
-    /// Returns the picture that was the newest so far.
+    /// Stores a picture; returns the previous one.
     fn put(&mut self, jpeg: &Arc<Jpeg>) -> Option<Arc<Jpeg>> {
         self.version += 1;
         self.jpeg.replace(Arc::clone(jpeg))
     }
 }
 
-/// What all renditions share. No lock is held while a picture is made.
+/// The state that all renditions share. No lock is held during encoding.
 struct Shared {
     stage: Stage,
-    /// The pictures that some rendition still has, and those in the making.
+    /// The pictures that a rendition still holds, and those being encoded.
     pictures: Mutex<Vec<Weak<Picture>>>,
-    /// Has read the fonts; each renderer draws with a clone.
+    /// The painter with the loaded fonts; each renderer uses a clone.
     painter: Mutex<Option<Painter>>,
-    /// The counter of the newest frame that was shown.
+    /// The number of the newest frame that was shown.
     shown_frame: AtomicU64,
-    /// The counter of the newest frame that could not be decoded.
+    /// The number of the newest frame that could not be decoded.
     bad_frame: AtomicU64,
 }
 
-/// A picture of a frame. Two renditions whose wishes come to the same, such as `?fps=5` and one that is wider than the
-/// frame, share it.
+/// A picture of a frame. Two renditions with equal pictures share it, such as `?fps=5` and one with a width beyond the
+/// frame's.
 struct Picture {
-    /// The counter of the frame.
+    /// The number of the frame.
     number: u64,
-    /// Without its decoded picture, which later ones are not compared with.
+    /// The frame without its decoded picture, for comparison with later ones.
     frame: Frame,
     look: Look,
-    /// The rendition that asks first makes it; another one that asks meanwhile waits for it.
+    /// The picture. The first rendition that needs it encodes it; others wait for that.
     jpeg: OnceLock<Result<Arc<Jpeg>, Unrenderable>>,
 }
 
@@ -225,7 +227,7 @@ impl Shared {
         Shared { stage, pictures, painter, shown_frame, bad_frame }
     }
 
-    /// The picture of the frame with this counter that looks so, made already or to be made.
+    /// The picture of the frame with this number and appearance, encoded or to be encoded.
     fn picture(&self, number: u64, frame: &Frame, look: Look) -> Arc<Picture> {
         let mut pictures = lock(&self.pictures);
         pictures.retain(|picture| picture.strong_count() > 0);
@@ -238,7 +240,7 @@ impl Shared {
         picture
     }
 
-    /// A painter for this `[overlay]`. The first one reads the fonts; a renderer that wants another one meanwhile waits.
+    /// A painter for this `[overlay]`. The first call loads the fonts; other renderers wait meanwhile.
     fn painter(&self, overlay: &config::Overlay) -> Painter {
         let mut slot = lock(&self.painter);
         match &*slot {
@@ -247,7 +249,7 @@ impl Shared {
         }
     }
 
-    /// Counts a picture that was made of the frame with this counter; several of one frame are one of the stream.
+    /// Counts a picture of the frame with this number; several pictures of a frame count once.
     fn count(&self, number: u64, jpeg: &Jpeg) {
         if self.shown_frame.fetch_max(number, Relaxed) < number {
             self.stage.health.stream_fps.tick();
@@ -256,20 +258,20 @@ impl Shared {
     }
 }
 
-/// Makes the pictures of one rendition, one after the other.
+/// Encodes the pictures of a rendition, one after the other.
 pub(crate) struct Encoder {
     shared: Arc<Shared>,
     wish: Wish,
     renderer: Renderer,
-    /// No picture before this, for `max_fps`.
+    /// The earliest time of the next picture, for `max_fps`.
     due: Instant,
-    /// Nor one that says that the camera is away.
+    /// The earliest time of the next notice that the camera is unavailable.
     away_due: Instant,
-    /// The counter of the last frame that was worked on.
+    /// The number of the last frame that was processed.
     seen: u64,
     /// The last picture of the camera.
     last: Option<Arc<Picture>>,
-    /// Since when no frame could be decoded.
+    /// When frames became undecodable.
     undecodable_since: Option<Instant>,
 }
 
@@ -279,7 +281,7 @@ impl Encoder {
         Encoder { shared, wish, renderer, due: now, away_due: now, seen: 0, last: None, undecodable_since: None }
     }
 
-    /// Makes a picture of what is newer than the last one; waits for it no longer than `patience`.
+    /// Encodes the next picture; waits at most `patience` for something new.
     fn next(&mut self, patience: Duration) -> Option<Arc<Jpeg>> {
         let shared = Arc::clone(&self.shared);
         let stage = &shared.stage;
@@ -310,7 +312,7 @@ impl Encoder {
         jpeg
     }
 
-    /// A picture of the newest frame, if it has something new to show.
+    /// A picture of the newest frame, if it or its overlay is new.
     fn show(&mut self, shared: &Shared, config: &Config, version: u64) -> Option<Arc<Jpeg>> {
         let (number, frame) = shared.stage.frames.newest()?;
         self.renderer.update(config, Instant::now());
@@ -341,14 +343,15 @@ impl Encoder {
                 Some(jpeg)
             }
             Err(error) => {
-                // It is not tried again: it would fail again.
+                // The frame is not tried again, because it would fail again.
                 self.last = None;
                 self.cannot_show(shared, config, error)
             }
         }
     }
 
-    /// One bad frame is passed over; when none is good, viewers are told rather than shown an old one.
+    /// Handles an undecodable frame. A single one is skipped; when all are bad, viewers see a notice instead of an old
+    /// picture.
     fn cannot_show(&mut self, shared: &Shared, config: &Config, error: &Unrenderable) -> Option<Arc<Jpeg>> {
         let health = &shared.stage.health;
         let why = match error {
@@ -365,13 +368,13 @@ impl Encoder {
         let since = *self.undecodable_since.get_or_insert_with(Instant::now);
         if since.elapsed() > AWAY_AFTER {
             let since = localtime::clock_since(since);
-            let why = format!("a frame cannot be decoded: {why}");
+            let why = format!("frames cannot be decoded: {why}");
             return self.show_away(&shared.stage, config, &Away { starting: false, why, since });
         }
         None
     }
 
-    /// Says once a second that there is no picture of the camera, why, and since when.
+    /// Encodes, once a second, a notice that the camera is unavailable, why, and since when.
     fn show_away(&mut self, stage: &Stage, config: &Config, says: &Away) -> Option<Arc<Jpeg>> {
         let now = Instant::now();
         if self.away_due > now {
@@ -396,7 +399,7 @@ fn camera_is_away(stage: &Stage) -> bool {
     last.unwrap_or(stage.health.started).elapsed() > AWAY_AFTER
 }
 
-/// What is to be said of a camera that gives nothing.
+/// The text of the notice.
 fn away_words(stage: &Stage) -> Away {
     let camera = stage.health.camera();
     let why = camera.error.unwrap_or_default();
@@ -404,7 +407,7 @@ fn away_words(stage: &Stage) -> Away {
     Away { starting, why, since: localtime::clock_since(camera.since) }
 }
 
-/// The next time on a grid of `interval`, which starts anew when a time was missed altogether.
+/// The next time in steps of `interval`; starts again at `now` when a step was missed.
 fn next_due(due: Instant, now: Instant, interval: Duration) -> Instant {
     let next = due + interval;
     if next > now { next } else { now + interval }

@@ -1,35 +1,37 @@
-//! [`Evidence`]: why a face has the name that it has, or none.
+//! [`Evidence`]: why a face has its name, or none.
 
 use crate::sighting::{Near, round3};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// What speaks for and against a name.
+/// The evidence for or against a name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evidence {
-    /// Within which distance of the nearest person a name is given; `None` when there is nobody to compare with.
+    /// The distance to the closest person up to which the face gets a name; `None` without people in the gallery.
     pub limit: Option<f32>,
-    /// The normalised score of the nearest person, and up to which score a name is given; `None` without a budget.
+    /// The normalised score of the closest person, and the score up to which the face gets a name; `None` without a
+    /// budget.
     pub score: Option<(f32, f32)>,
     /// By how much the score of the second person is greater than that of the first; without a budget, the distance. `None` where
     /// there is no second one, or where the face keeps a name that is not the first one's.
     pub margin: Option<f32>,
-    /// The nearest pictures of the gallery, three at most, the nearest first.
+    /// The closest pictures of the gallery, at most three, the closest first.
     pub pictures: Vec<Near>,
-    /// How many looks have been compared with the gallery.
+    /// The number of passes whose descriptors were compared with the gallery.
     pub looks: u32,
-    /// How many independent looks those are worth.
+    /// The number of independent descriptors to which those are equivalent.
     pub effective_looks: f32,
-    /// Width of the face in pixels of the frame, at the last look that was compared.
+    /// The width of the face in pixels of the frame, at the last comparison.
     pub width_px: u32,
-    /// How sharp the face was there; see `recognition::quality`.
+    /// The sharpness of the face at that comparison; see `recognition::quality`.
     pub sharpness: f32,
-    /// Why it is named or not, in words.
+    /// The reason as text.
     pub reason: String,
 }
 
 impl Evidence {
-    /// As `/api/faces/TRACK` and `identify --json` show it. `admin`: file names of the gallery may be shown.
+    /// The JSON of `/api/faces/TRACK` and `identify --json`. File names of the gallery are included only for an
+    /// `admin`.
     pub fn json(&self, admin: bool) -> Value {
         let pictures = self.pictures.iter().map(|near| {
             let file = admin.then(|| Arc::clone(&near.what));

@@ -1,25 +1,25 @@
-//! What the camera gives ([`Frame`]) and what viewers get ([`Jpeg`]).
+//! A frame of the camera ([`Frame`]), and an encoded picture for viewers ([`Jpeg`]).
 
 use crate::pixels::{Format, Luma, Raw, Rgb, Turn};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// When something happened, on the two clocks that matter.
+/// A point in time on two clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
-    /// For ages: never jumps.
+    /// Monotonic, for ages.
     pub instant: Instant,
-    /// For people and other machines.
+    /// The time of day, for display.
     pub wall: SystemTime,
 }
 
 impl Moment {
-    /// This moment.
+    /// The current time.
     pub fn now() -> Moment {
         Moment { instant: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// The moment `age` ago.
+    /// The time `age` ago.
     pub fn ago(age: Duration) -> Moment {
         let now = Moment::now();
         Moment {
@@ -29,14 +29,14 @@ impl Moment {
     }
 }
 
-/// One picture of the camera, in the camera's own format. Immutable once captured.
+/// A picture of the camera in the camera's format. It never changes.
 #[derive(Debug)]
 pub struct Frame {
-    /// Counts the frames since start.
+    /// The number of the frame since the start.
     pub seq: u64,
-    /// When it was captured.
+    /// The time of capture.
     pub captured_at: Moment,
-    /// When it was made, to be handed to the other stages at once.
+    /// When it was created, just before it was published.
     pub published_at: Instant,
     /// Its pixel format.
     pub format: &'static Format,
@@ -46,9 +46,9 @@ pub struct Frame {
     pub height: u32,
     /// Bytes from one line of the first plane to the next; 0 for JPEG.
     pub stride: u32,
-    /// Exactly the bytes that the camera sent, no padding behind them. Shared with viewers who get them as they are.
+    /// Exactly the bytes of the camera, without padding. Shared with viewers that get them unchanged.
     pub bytes: Arc<Vec<u8>>,
-    /// How it must be turned to stand upright.
+    /// The rotation that makes it upright.
     pub turn: Turn,
     rgb: OnceLock<Result<Arc<Rgb>, String>>,
 }
@@ -61,16 +61,16 @@ impl Frame {
         Frame { seq, captured_at, published_at, format, width, height, stride, bytes, turn, rgb }
     }
 
-    /// The picture as upright RGB. It is decoded at most once, by the thread that asks first; one that asks meanwhile
-    /// waits for the decoder, and for nothing else. All share the one picture, and none can change it.
+    /// The picture as upright RGB. It is decoded at most once, by the first thread that needs it; other threads wait
+    /// for that. All share the same immutable picture.
     ///
     /// # Errors
-    /// Says what is wrong with the frame.
+    /// Why the frame cannot be decoded.
     pub fn rgb(&self) -> Result<Arc<Rgb>, String> {
         self.rgb.get_or_init(|| self.decode()).clone()
     }
 
-    /// The same frame without the decoded picture: to be compared with later ones at the cost of its bytes alone.
+    /// The same frame without the decoded picture, which is kept for comparison and needs only the memory of its bytes.
     pub fn undecoded(&self) -> Frame {
         Frame { bytes: Arc::clone(&self.bytes), rgb: OnceLock::new(), ..*self }
     }
@@ -81,14 +81,14 @@ impl Frame {
         Ok(Arc::new(self.turn.apply(rgb)))
     }
 
-    /// A small plane of the upright picture's luma: to see whether anything moved, without decoding the picture.
+    /// A small plane of the upright picture's luma, which detects motion without decoding the picture.
     ///
     /// # Errors
     /// As [`Frame::rgb`].
     pub fn luma(&self) -> Result<Luma, String> {
         let raw = Raw { bytes: &self.bytes[..], width: self.width, height: self.height, stride: self.stride };
         let Ok(luma) = self.format.to_luma(raw) else {
-            // Some cameras' JPEGs are good enough for a decoder that forgives.
+            // The JPEGs of some cameras need the more tolerant decoder.
             return Ok(self.rgb()?.luma_as_of(self.width));
         };
         if self.turn.is_none() {
@@ -99,7 +99,7 @@ impl Frame {
         Ok(Luma { width, height, data: data.into_iter().step_by(3).collect() })
     }
 
-    /// True when both are the same picture to the byte: some cameras repeat a frame.
+    /// True when both have the same bytes: some cameras repeat a frame.
     pub fn shows_the_same(&self, other: &Frame) -> bool {
         let form = |frame: &Frame| (frame.format.fourcc, frame.width, frame.height, frame.stride, frame.turn);
         std::ptr::eq(self, other) || (form(self) == form(other) && self.bytes == other.bytes)
@@ -111,26 +111,27 @@ impl Frame {
     }
 }
 
-/// What ends a part of the stream and begins the next one.
+/// The end of a part of the stream, with the boundary of the next one.
 const END: &[u8] = b"\r\n--frame\r\n";
 
-/// A picture as viewers get it, ready to be written: the part of the MJPEG stream that it is.
+/// An encoded picture, stored as a part of the MJPEG stream.
 #[derive(Debug)]
 pub struct Jpeg {
     head: String,
     picture: Arc<Vec<u8>>,
-    /// When the picture was captured (the away picture: when it was made).
+    /// When the picture was captured; for a notice, when it was made.
     pub captured_at: Moment,
     /// When it was ready for viewers.
     pub made_at: Instant,
-    /// When its frame was, the first time that frame is shown; `None` on other pictures, whose ages are not counted.
+    /// When its frame was published, if this is the first picture of that frame; `None` for other pictures, whose ages
+    /// are not counted.
     pub frame_published_at: Option<Instant>,
-    /// True for a picture of the camera, false for one that says that the camera is away.
+    /// True for a picture of the camera, false for a notice that it is unavailable.
     pub live: bool,
 }
 
 impl Jpeg {
-    /// A picture that viewers get.
+    /// A picture for viewers.
     pub fn new(picture: Arc<Vec<u8>>, captured_at: Moment, live: bool) -> Jpeg {
         let since = captured_at.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         let head = format!(
@@ -142,14 +143,14 @@ impl Jpeg {
         Jpeg { head, picture, captured_at, made_at: Instant::now(), frame_published_at: None, live }
     }
 
-    /// The same for a picture of `frame`; its age counts when it `is_first`, that is, when the frame was not shown before.
+    /// The same for a picture of `frame`; its age counts when it `is_first`, that is, the first picture of the frame.
     pub fn of_frame(picture: Arc<Vec<u8>>, frame: &Frame, is_first: bool) -> Jpeg {
         let frame_published_at = is_first.then_some(frame.published_at);
         Jpeg { frame_published_at, ..Jpeg::new(picture, frame.captured_at, true) }
     }
 
-    /// What is written to a viewer after the first boundary line, at once: header, picture, and the boundary line of the
-    /// next part, so that it needs no byte of the next one to know that this one has ended.
+    /// The bytes that are written to a viewer in one write: the header, the picture and the boundary of the next part,
+    /// so that a client knows the end of the picture before the next one arrives.
     pub fn part(&self) -> [&[u8]; 3] {
         [self.head.as_bytes(), &self.picture, END]
     }
@@ -164,7 +165,7 @@ impl Jpeg {
 mod tests {
     use super::*;
 
-    /// Light comes from the left on each picture; a JPEG, a raw format and each way to turn one say so.
+    /// On each picture the left side is bright, in a JPEG, in raw formats and after each rotation.
     #[test]
     fn the_luma_is_that_of_the_upright_picture_in_each_format() {
         let mut rgb = Rgb::filled(640, 480, [20; 3]);
@@ -177,7 +178,7 @@ mod tests {
         image::ImageEncoder::write_image(encoder, &rgb.data, 640, 480, image::ExtendedColorType::Rgb8).unwrap();
         let grey: Vec<u8> = rgb.data.iter().copied().step_by(3).collect();
         let yuyv: Vec<u8> = grey.iter().flat_map(|&luma| [luma, 128]).collect();
-        // Stray bytes before the end: libjpeg-turbo warns of them, and the other decoder passes over them.
+        // Stray bytes before the end: libjpeg-turbo warns about them, and the other decoder skips them.
         let stray = [&jpeg[..jpeg.len() - 2], &[7; 200], &jpeg[jpeg.len() - 2..]].concat();
         assert!(!cfg!(feature = "turbojpeg") || crate::jpeg::luma(&stray, 8).is_err());
         let formats = [(b"MJPG", jpeg, 0), (b"GREY", grey, 640), (b"YUYV", yuyv, 1280), (b"RGB3", rgb.data, 1920)];
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_decoded_once_for_all_who_ask_and_what_is_wrong_with_it_is_told_to_each() {
+    fn a_frame_is_decoded_once_for_all_threads_and_each_gets_its_error() {
         let grey = |bytes| {
             let raw = Raw { bytes, width: 4, height: 2, stride: 4 };
             Frame::new(1, Moment::now(), Format::by_fourcc(b"GREY").unwrap(), raw, Turn::default())

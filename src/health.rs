@@ -1,4 +1,4 @@
-//! [`Health`]: what every stage counts and says about itself, for `/api/state`, `/metrics` and the watchdog.
+//! [`Health`]: the counters and states that the stages report, for `/api/state`, `/metrics` and the watchdog.
 
 use crate::ages::Ages;
 mod faults;
@@ -27,18 +27,18 @@ impl Counter {
         self.0.fetch_add(n, Relaxed);
     }
 
-    /// The number.
+    /// The current value.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// A time that something took, or nothing when it never happened.
+/// The last duration of an operation; none before the first.
 #[derive(Debug, Default)]
 pub struct Took(AtomicU64);
 
 impl Took {
-    /// Sets it.
+    /// Stores a duration.
     pub fn set(&self, took: Duration) {
         self.0.store(took.as_micros().max(1) as u64, Relaxed);
     }
@@ -50,7 +50,7 @@ impl Took {
     }
 }
 
-/// Events a second, over the last whole second.
+/// Events per second, measured over the last whole second.
 #[derive(Debug, Default)]
 pub struct Rate(Mutex<Option<RateWindow>>);
 
@@ -62,12 +62,12 @@ struct RateWindow {
 }
 
 impl Rate {
-    /// Something happened.
+    /// Counts an event.
     pub fn tick(&self) {
         self.at(Instant::now(), 1);
     }
 
-    /// Events a second; 0 when none came for two seconds.
+    /// Events per second; 0 after two seconds without an event.
     pub fn per_second(&self) -> f64 {
         self.at(Instant::now(), 0)
     }
@@ -86,7 +86,7 @@ impl Rate {
     }
 }
 
-/// Shows that a loop goes round. A beat that stays away too long is a hang.
+/// The last round of a loop. A loop without a round for too long hangs.
 #[derive(Debug)]
 pub struct Heartbeat {
     born: Instant,
@@ -98,36 +98,36 @@ impl Heartbeat {
         Heartbeat { born, millis: AtomicU64::new(0) }
     }
 
-    /// The loop has gone round.
+    /// Records a round of the loop.
     pub fn beat(&self) {
         self.millis.store(self.born.elapsed().as_millis() as u64, Relaxed);
     }
 
-    /// How long ago it beat last.
+    /// The time since the last round.
     pub fn age(&self) -> Duration {
         self.born.elapsed().saturating_sub(Duration::from_millis(self.millis.load(Relaxed)))
     }
 }
 
-/// What several threads are at, and since when.
+/// The operations that threads are executing, with their start times.
 #[derive(Debug, Default)]
 pub struct Ongoing(Mutex<Vec<Instant>>);
 
-/// A piece of work, which ends on drop.
+/// An operation; ends on drop.
 pub struct Begun<'a> {
     ongoing: &'a Ongoing,
     at: Instant,
 }
 
 impl Ongoing {
-    /// A piece of work begins.
+    /// Begins an operation.
     pub fn begin(&self) -> Begun<'_> {
         let at = Instant::now();
         lock(&self.0).push(at);
         Begun { ongoing: self, at }
     }
 
-    /// How long the oldest one has taken so far; 0 when there is none.
+    /// The age of the oldest operation; 0 without one.
     pub fn age(&self) -> Duration {
         lock(&self.0).iter().min().map_or(Duration::ZERO, Instant::elapsed)
     }
@@ -142,112 +142,115 @@ impl Drop for Begun<'_> {
     }
 }
 
-/// What the camera is and does.
+/// The state of the camera.
 #[derive(Debug, Clone)]
 pub struct CameraStatus {
-    /// The source as the config names it.
+    /// The source as in the config.
     pub source: String,
-    /// FourCC of what it sends, empty before the first frame.
+    /// The pixel format of its frames; empty before the first frame.
     pub format: String,
-    /// Width of what it sends, pixels.
+    /// The width of its frames in pixels.
     pub width: u32,
-    /// Height of what it sends, pixels.
+    /// The height of its frames in pixels.
     pub height: u32,
-    /// `None` while pictures come; else why not.
+    /// Why no frames arrive; `None` while they do.
     pub error: Option<String>,
-    /// What the user should know although pictures come.
+    /// Advice for the user about a camera that delivers frames.
     pub hint: Option<String>,
-    /// Since when `error` stands, or since when pictures come. No time of day: a board without a clock learns that later.
+    /// When `error` began, or when frames began to arrive. It is not a time of day, because a board without a clock
+    /// learns that later.
     pub since: Instant,
 }
 
-/// The connections of clients, and how many had to go.
+/// The connections of clients, and how many were refused or closed early.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Connections {
-    /// Connections that have never sent a whole request.
+    /// Connections that have not yet sent a complete request.
     pub waiting: usize,
-    /// Connections whose requests were answered, and that may bring more.
+    /// Connections whose requests were answered and that may send more.
     pub idle: usize,
     /// Connections on which a request is being answered.
     pub answering: usize,
     /// Connections on which a stream is sent.
     pub streaming: usize,
-    /// Connections that were closed as soon as they came, since the start.
+    /// Connections refused since the start.
     pub refused: u64,
-    /// Connections that were closed for a newer one, since the start.
+    /// Connections closed for a newer one since the start.
     pub closed_early: u64,
-    /// The client that has the most connections, and how many; of IPv6 the first address of its network.
+    /// The client with the most connections, and their number; an IPv6 client is given by the first address of its
+    /// network.
     pub most: Option<(IpAddr, usize)>,
 }
 
-/// How often recognition looks.
+/// The pace of recognition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pace {
-    /// From the start of one look to the next.
+    /// The time from the start of one pass to the next.
     pub interval: Duration,
-    /// `None`: as the config says; else why it is less often.
+    /// Why recognition is slower than the config says; `None` when it is not.
     pub slowed: Option<(Cause, String)>,
 }
 
-/// Every number and heartbeat of the program. Stages write, HTTP and the watchdog read.
+/// Every counter and heartbeat of the program. The stages write, HTTP and the watchdog read.
 #[derive(Debug)]
 pub struct Health {
     /// When the program started.
     pub started: Instant,
     camera: Mutex<CameraStatus>,
-    /// Frames that the camera gave.
+    /// Frames from the camera.
     pub frames: Counter,
-    /// Frames that never reached anybody because a newer one was there already.
+    /// Frames that were replaced by a newer one before use.
     pub dropped: Counter,
-    /// Frames that were broken: cut short, flagged by the driver, not a JPEG.
+    /// Damaged frames: truncated, flagged by the driver, or not a JPEG.
     pub corrupt: Counter,
-    /// Frames a second of the camera.
+    /// Frames per second from the camera.
     pub capture_fps: Rate,
     last_frame: Mutex<Option<Instant>>,
-    /// Looks of the recognition.
+    /// Passes of recognition.
     pub looks: Counter,
-    /// Frames on which nothing had moved, so that there was nothing to look at.
+    /// Frames without motion, for which recognition was skipped.
     pub still: Counter,
-    /// How long the last look took.
+    /// The duration of the last pass.
     pub look_took: Took,
     pace: Mutex<Pace>,
     last_look: Mutex<Option<Instant>>,
-    /// `None` while recognition can work; else why not (no model, ...).
+    /// Why recognition cannot run, such as a missing model; `None` while it can.
     recognition_error: Mutex<Option<String>>,
-    /// True while a gallery is taken in.
+    /// True while a gallery is being enrolled.
     pub taking_in: AtomicBool,
     /// How many strangers of this camera are remembered.
     pub strangers_remembered: AtomicUsize,
-    /// How far reloads have come.
+    /// The reloads that have ended.
     pub reloads: Reloads,
-    /// Pictures that were encoded.
+    /// Encoded pictures.
     pub encoded: Counter,
-    /// Pictures that went out once more, because frame and overlay were as before.
+    /// Pictures that were sent again, because frame and overlay had not changed.
     pub repeated: Counter,
-    /// Pictures that went out as the camera made them.
+    /// Pictures that were sent as the camera encoded them.
     pub passed_through: Counter,
-    /// How long the last encoding took, blending included.
+    /// The duration of the last encoding, including the overlay.
     pub encode_took: Took,
-    /// Pictures a second that are offered to viewers.
+    /// Pictures per second that are offered to viewers.
     pub stream_fps: Rate,
     connections: Mutex<Connections>,
-    /// How old pictures are at each stage.
+    /// The age of pictures at each stage.
     pub ages: Ages,
     /// The capture loop.
     pub capture_beat: Heartbeat,
     /// The recognition loop.
     pub recognition_beat: Heartbeat,
-    /// Pictures that are being made now.
+    /// Pictures that are being encoded.
     pub encoding: Ongoing,
     /// The HTTP loop.
     pub http_beat: Heartbeat,
-    /// What went wrong.
+    /// The faults.
     pub faults: Faults,
 }
 
-/// How long capture may be silent before it counts as hung. Opening a stubborn device takes seconds.
+/// How long the capture loop may take for a round before it counts as hung. Opening some devices takes seconds.
 pub const CAPTURE_HANG: Duration = Duration::from_secs(20);
-/// How long one step of recognition may take: the CNN on a large picture takes many seconds on a small board.
+/// How long a step of recognition may take before it counts as hung. The CNN takes many seconds for a large picture on
+/// a small board.
 pub const RECOGNITION_HANG: Duration = Duration::from_secs(120);
 
 impl Default for Health {
@@ -297,17 +300,17 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The camera's state now.
+    /// The current state of the camera.
     pub fn camera(&self) -> CameraStatus {
         lock(&self.camera).clone()
     }
 
-    /// True while pictures come.
+    /// True while frames arrive.
     pub fn camera_online(&self) -> bool {
         lock(&self.camera).error.is_none()
     }
 
-    /// Pictures come (again), in this format and size.
+    /// Records that frames arrive, in this format and size.
     pub fn camera_is_online(&self, source: &str, format: &str, width: u32, height: u32) {
         let mut camera = lock(&self.camera);
         if camera.error.is_some() {
@@ -318,12 +321,12 @@ impl Health {
         *camera = CameraStatus { source, format, width, height, error: None, hint: None, since };
     }
 
-    /// What the user should know about a camera that gives pictures; nothing more when it is away or begins anew.
+    /// Sets the advice about a camera that delivers frames. It ends when the camera fails or is opened again.
     pub fn set_camera_hint(&self, hint: Option<String>) {
         lock(&self.camera).hint = hint;
     }
 
-    /// No picture comes, because of `error`. `since` stays as long as the camera is away.
+    /// Records that no frames arrive because of `error`. `since` does not change until frames arrive again.
     pub fn camera_is_away(&self, source: &str, error: &str) {
         let mut camera = lock(&self.camera);
         if camera.error.is_none() || camera.source.is_empty() {
@@ -333,33 +336,33 @@ impl Health {
         (camera.error, camera.hint) = (Some(error.to_owned()), None);
     }
 
-    /// A frame was published.
+    /// Records a published frame.
     pub fn frame_came(&self) {
         self.frames.add();
         self.capture_fps.tick();
         *lock(&self.last_frame) = Some(Instant::now());
     }
 
-    /// How old the newest frame is.
+    /// The age of the newest frame.
     pub fn frame_age(&self) -> Option<Duration> {
         lock(&self.last_frame).map(|at| at.elapsed())
     }
 
-    /// A look has ended.
+    /// Records the end of a pass.
     pub fn look_done(&self, took: Duration) {
         self.looks.add();
         self.look_took.set(took);
         *lock(&self.last_look) = Some(Instant::now());
     }
 
-    /// A frame was found to show what the last one that was looked at shows.
+    /// Records a frame without motion since the last pass.
     pub fn nothing_moved(&self) {
         self.still.add();
         *lock(&self.last_look) = Some(Instant::now());
     }
 
-    /// Recognition looks so often now. Looking less often than the config says is a fault: on a busy board it comes and
-    /// goes by the second.
+    /// Sets the pace of recognition. A slower pace than the config's is a fault; on a busy board it comes and goes by
+    /// the second.
     pub fn set_pace(&self, pace: Pace) {
         let before = std::mem::replace(&mut *lock(&self.pace), pace.clone());
         let news = pace.slowed.filter(|(cause, _)| before.slowed.is_none_or(|(old, _)| old != *cause));
@@ -368,7 +371,8 @@ impl Health {
         }
     }
 
-    /// So many connections are open now. That some had to go since the last call is a fault.
+    /// Sets the number of open connections. Connections that were refused or closed early since the last call are a
+    /// fault.
     pub fn set_connections(&self, now: Connections) {
         let before = std::mem::replace(&mut *lock(&self.connections), now.clone());
         let most = now.most.map_or_else(String::new, |(client, open)| {
@@ -388,41 +392,41 @@ impl Health {
         lock(&self.connections).clone()
     }
 
-    /// How often recognition looks.
+    /// The pace of recognition.
     pub fn pace(&self) -> Pace {
         lock(&self.pace).clone()
     }
 
-    /// How long ago the last look ended.
+    /// The time since the end of the last pass.
     pub fn look_age(&self) -> Option<Duration> {
         lock(&self.last_look).map(|at| at.elapsed())
     }
 
-    /// Recognition cannot work, because of this; `None`: it can.
+    /// Sets why recognition cannot run; `None` when it can.
     pub fn set_recognition_error(&self, error: Option<String>) {
         *lock(&self.recognition_error) = error;
     }
 
-    /// Why recognition cannot work.
+    /// Why recognition cannot run.
     pub fn recognition_error(&self) -> Option<String> {
         lock(&self.recognition_error).clone()
     }
 
-    /// Why the program is not healthy: a loop that hangs, or no usable model. A camera that is away is not among it.
+    /// Why the program is not healthy: a loop that hangs, or no usable model. A camera without frames does not count.
     pub fn trouble(&self) -> Option<String> {
         let capture = self.capture_beat.age();
         if capture > CAPTURE_HANG {
-            return Some(format!("capture has hung for {} s", capture.as_secs()));
+            return Some(format!("the camera thread has not responded for {} s", capture.as_secs()));
         }
         let recognition = self.recognition_beat.age();
         if recognition > RECOGNITION_HANG {
-            return Some(format!("recognition has hung for {} s", recognition.as_secs()));
+            return Some(format!("recognition has not responded for {} s", recognition.as_secs()));
         }
         self.recognition_error()
     }
 }
 
-/// Locks, whatever happened to another holder: these are numbers, and each is whole.
+/// Locks a mutex and ignores poisoning: the values are plain numbers that are always valid.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -444,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_pieces_of_work_the_oldest_counts_however_many_others_end() {
+    fn of_several_operations_the_oldest_counts_however_many_others_end() {
         let ongoing = Ongoing::default();
         assert!(ongoing.age().is_zero());
         let oldest = ongoing.begin();
@@ -458,15 +462,15 @@ mod tests {
     }
 
     #[test]
-    fn a_pace_that_comes_and_goes_is_one_fault_however_long_looks_take() {
+    fn a_slow_pace_that_comes_and_goes_is_one_fault_however_long_passes_take() {
         let health = Health::default();
         for look in 0..20 {
-            let why = (Cause::RecognitionBehind, format!("a look takes {look} ms"));
+            let why = (Cause::RecognitionBehind, format!("a pass takes {look} ms"));
             let slowed = Some(why).filter(|_| look % 2 == 0);
             health.set_pace(Pace { interval: Duration::from_millis(300), slowed });
         }
         let faults = health.faults.all();
         assert_eq!((faults.len(), faults[0].count, faults[0].cause), (1, 10, Cause::RecognitionBehind));
-        assert_eq!(faults[0].detail, "a look takes 18 ms");
+        assert_eq!(faults[0].detail, "a pass takes 18 ms");
     }
 }

@@ -1,5 +1,5 @@
-//! JPEG as bytes: what a camera sends, walked marker by marker ([`Walk`]), tidied ([`tidy`]) and decoded ([`decode`]);
-//! and what viewers get, encoded ([`Compressor`]).
+//! JPEG: pictures of a camera are parsed marker by marker ([`Walk`]), completed ([`tidy`]) and decoded ([`decode`]);
+//! pictures for viewers are encoded ([`Compressor`]).
 
 mod compressor;
 pub mod forgiving;
@@ -14,12 +14,12 @@ use layout::Layout;
 
 /// Decodes a JPEG to RGB.
 ///
-/// libjpeg-turbo, where it is built in, takes little more than half the instructions on ARM. But its crate makes an error
-/// of what the library only warns of, such as stray bytes or a scan cut short, and it makes no RGB of CMYK: what it
-/// refuses, the other decoder may forgive.
+/// libjpeg-turbo, if built in, needs little more than half the instructions on ARM. But its crate turns the library's
+/// warnings into errors, such as those about stray bytes or a truncated scan, and it does not convert CMYK. When it
+/// fails, the other decoder is tried.
 ///
 /// # Errors
-/// Says in the decoder's words what is wrong.
+/// The error of the decoder.
 pub fn decode(jpeg: &[u8]) -> Result<Rgb, String> {
     check(jpeg)?;
     #[cfg(feature = "turbojpeg")]
@@ -29,43 +29,44 @@ pub fn decode(jpeg: &[u8]) -> Result<Rgb, String> {
     forgiving::decode(jpeg)
 }
 
-/// Decodes the luma alone, at one `divisor`-th of the size (1, 2, 4 or 8).
+/// Decodes only the luma, scaled down by `divisor` (1, 2, 4 or 8).
 ///
 /// # Errors
-/// Says in the decoder's words what is wrong.
+/// The error of the decoder.
 #[cfg(feature = "turbojpeg")]
 pub fn luma(jpeg: &[u8], divisor: u32) -> Result<Luma, String> {
     turbo::luma(jpeg, divisor)
 }
 
-/// Decodes the luma, at a fraction of the size. This decoder knows no smaller sizes, and takes them from the whole.
+/// Decodes the luma, scaled down. This decoder does not support smaller sizes, so the whole picture is decoded and
+/// scaled.
 ///
 /// # Errors
-/// Says in the decoder's words what is wrong.
+/// The error of the decoder.
 #[cfg(not(feature = "turbojpeg"))]
 pub fn luma(jpeg: &[u8], _: u32) -> Result<Luma, String> {
     Ok(decode(jpeg)?.luma())
 }
 
-/// Refuses what zune-jpeg, here and within crate `image`, cannot read without a panic, which would end the program: see
-/// [`layout`]. Ask before either decodes a JPEG that came from outside.
+/// Refuses pictures on which zune-jpeg, used here and within the crate `image`, would panic, which would end the
+/// program; see [`layout`]. It must be called before either decodes a JPEG from outside.
 ///
 /// # Errors
-/// Says what is odd about it.
+/// What is unusual about the picture.
 pub fn check(jpeg: &[u8]) -> Result<(), &'static str> {
     match Walk::new(0).go(jpeg) {
         Step::Broken(why) => Err(why),
-        // Cut off: the walk has seen all that there is.
+        // A truncated picture: all of its bytes have been parsed.
         Step::More | Step::Scan | Step::End(_) => Ok(()),
     }
 }
 
-/// Makes what a camera sends one whole JPEG: the last complete picture counts (some cameras put several into one
-/// buffer), nothing stands before or behind it, and the standard Huffman tables are put in where it has none (UVC
-/// lets cameras leave them out). A picture that is in order already is neither copied nor walked to its end.
+/// Turns a buffer of a camera into one complete JPEG: the last complete picture is used (some cameras put several into
+/// a buffer), bytes before and after it are removed, and the standard Huffman tables are inserted if missing (UVC
+/// allows cameras to omit them). A picture that is complete already is neither copied nor parsed to its end.
 ///
 /// # Errors
-/// Says which part of a picture is missing.
+/// Which part of the picture is missing.
 pub fn tidy(mut bytes: Vec<u8>) -> Result<Vec<u8>, &'static str> {
     let mut best = None;
     let mut why = "it has no start (SOI)";
@@ -76,7 +77,7 @@ pub fn tidy(mut bytes: Vec<u8>) -> Result<Vec<u8>, &'static str> {
             (why, from) = (broken, walk.retry());
             continue;
         }
-        // Within a scan an SOI cannot occur: another one is another picture.
+        // SOI cannot occur within a scan, so it begins another picture.
         let next = find_soi(&bytes, walk.at).unwrap_or(bytes.len());
         let head = walk.head;
         match walk.end(&bytes[..next]) {
@@ -95,18 +96,18 @@ pub fn tidy(mut bytes: Vec<u8>) -> Result<Vec<u8>, &'static str> {
     Ok(bytes)
 }
 
-/// Width and height in pixels as the header of the first picture says; `None` when there is no whole header.
+/// The width and height in pixels from the header of the first picture; `None` without a complete header.
 pub fn size(jpeg: &[u8]) -> Option<(u32, u32)> {
     let mut walk = Walk::new(find_soi(jpeg, 0)?);
     walk.read_header(jpeg).ok()?;
     walk.head.size
 }
 
-/// Where the next picture starts, at `from` or behind it.
+/// The start of the next picture, at `from` or after it.
 pub fn find_soi(bytes: &[u8], from: usize) -> Option<usize> {
     let tail = bytes.get(from..)?;
-    // Every pair of a block is looked at, and every block is of one length, so that the compiler vectorises it without
-    // anything around it: this is most of what passing a frame on takes of our own.
+    // Each block has the same length and is scanned completely, so that the compiler vectorises the loop. It is most of
+    // the cost of passing a frame through.
     let (firsts, seconds) = (tail.as_chunks::<64>().0, tail.get(1..)?.as_chunks::<64>().0);
     let is_soi = |(first, second): (&u8, &u8)| (*first == 0xFF) & (*second == 0xD8);
     let has_soi = |(a, b): &(&[u8; 64], &[u8; 64])| a.iter().zip(*b).fold(false, |found, pair| found | is_soi(pair));
@@ -117,15 +118,15 @@ pub fn find_soi(bytes: &[u8], from: usize) -> Option<usize> {
 
 fn find_ff(bytes: &[u8], from: usize) -> Option<usize> {
     let tail = bytes.get(from..)?;
-    // As above; blocks are shorter, because on average one in 200 bytes is what is searched.
+    // As above, with shorter blocks, because on average one in 200 bytes matches.
     let has_ff = |block: &&[u8; 32]| block.iter().fold(false, |found, byte| found | (*byte == 0xFF));
     let free = 32 * tail.as_chunks().0.iter().take_while(|block| !has_ff(block)).count();
     let at = tail.get(free..)?.iter().position(|byte| *byte == 0xFF)?;
     Some(from + free + at)
 }
 
-/// A walk through a JPEG from marker to marker, which can wait for more bytes. Thumbnails inside of segments are
-/// stepped over. `at` is where it stands: the bytes before it are never read again.
+/// An incremental parser that advances through a JPEG from marker to marker. Thumbnails inside segments are skipped.
+/// `at` is the current position: the bytes before it are not read again.
 #[derive(Debug)]
 pub struct Walk {
     at: usize,
@@ -139,43 +140,44 @@ struct Head {
     size: Option<(u32, u32)>,
     baseline: bool,
     has_tables: bool,
-    /// Where the first SOS stands; 0 before it is reached.
+    /// The position of the first SOS; 0 before it is reached.
     scan_header: usize,
     layout: Layout,
 }
 
-/// How far a [`Walk`] came.
+/// The result of a step of [`Walk`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// To the end of the bytes; go on when there are more of them.
+    /// The end of the bytes; more are needed.
     More,
-    /// To coded picture data.
+    /// The beginning of coded picture data.
     Scan,
-    /// Past the end of the picture, to this position.
+    /// The end of the picture, at this position.
     End(usize),
-    /// To something that no picture has: what.
+    /// Invalid bytes, with the reason.
     Broken(&'static str),
 }
 
 impl Walk {
-    /// Begins at the SOI at `soi`.
+    /// A parser that begins at the SOI at `soi`.
     pub fn new(soi: usize) -> Walk {
         Walk { at: soi + 2, retry: soi + 2, in_scan: false, head: Head::default() }
     }
 
-    /// Where to look for another picture when this one is broken.
+    /// The position from which to search for another picture when this one is damaged.
     pub fn retry(&self) -> usize {
         self.retry
     }
 
-    /// The bytes before the picture, so many, have gone.
+    /// Adjusts the positions after `count` bytes before the picture were removed.
     pub fn moved(&mut self, by: usize) {
         self.at -= by;
         self.retry -= by;
         self.head.scan_header = self.head.scan_header.saturating_sub(by);
     }
 
-    /// Goes on to the end of the picture or of the bytes. The bytes are those of the call before, and more behind them.
+    /// Advances to the end of the picture or of the bytes. The bytes are those of the previous call, with more
+    /// appended.
     pub fn go(&mut self, bytes: &[u8]) -> Step {
         loop {
             match self.step(bytes) {
@@ -189,11 +191,11 @@ impl Walk {
         match self.step(bytes) {
             Step::Scan => Ok(()),
             Step::Broken(why) => Err(why),
-            Step::More | Step::End(_) => Err("it is cut off in its header"),
+            Step::More | Step::End(_) => Err("it is truncated in its header"),
         }
     }
 
-    /// The end of the picture whose scan the walk has reached. Where the bytes end like a picture, that is it.
+    /// The end of the picture after its scan was reached. When the bytes end with EOI, the rest is not parsed.
     fn end(&mut self, bytes: &[u8]) -> Result<usize, &'static str> {
         let padding = bytes.iter().rev().take_while(|&&byte| byte == 0).count();
         let end = bytes.len() - padding;
@@ -224,12 +226,12 @@ impl Walk {
                         return step;
                     }
                 }
-                _ => return Step::Broken("it has bytes where a marker must stand"),
+                _ => return Step::Broken("it has other bytes where a marker is required"),
             }
         }
     }
 
-    /// Steps over the segment at `at`; `Some` when the loop of `step` must return.
+    /// Skips the segment at `at`; `Some` when the loop of `step` must return.
     fn segment(&mut self, code: u8, bytes: &[u8]) -> Option<Step> {
         let Some(&[high, low]) = bytes.get(self.at + 2..self.at + 4) else { return Some(Step::More) };
         let end = self.at + 2 + usize::from(u16::from_be_bytes([high, low]));
@@ -242,10 +244,10 @@ impl Walk {
             0xC4 => head.has_tables = true,
             0xC8 | 0xCC => {}
             0xC0..=0xCF => {
-                let &[_, h1, h0, w1, w0, ..] = body else { return Some(Step::Broken("its frame header is cut off")) };
+                let &[_, h1, h0, w1, w0, ..] = body else { return Some(Step::Broken("its frame header is truncated")) };
                 let (width, height) = (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]));
                 if width == 0 || height == 0 {
-                    return Some(Step::Broken("its frame header says no size"));
+                    return Some(Step::Broken("its frame header has no size"));
                 }
                 if head.size.replace((width.into(), height.into())).is_some() {
                     return Some(Step::Broken("it has two frame headers"));
@@ -272,14 +274,14 @@ impl Walk {
         self.in_scan.then_some(Step::Scan)
     }
 
-    /// Goes to the first marker that ends a scan; false when the bytes end before it.
+    /// Advances to the first marker that ends a scan; false when the bytes end before it.
     fn leave_scan(&mut self, bytes: &[u8]) -> bool {
         while let Some(ff) = find_ff(bytes, self.at) {
             self.at = ff;
             match bytes.get(ff + 1) {
                 None => return false,
                 Some(0xFF) => self.at += 1,
-                // A stuffed zero, a restart, or what a bad cable made of one: the decoder's business.
+                // A stuffed zero, a restart marker or a damaged one; the decoder handles them.
                 Some(0x00..=0xBF | 0xD0..=0xD7) => self.at += 2,
                 Some(_) => {
                     (self.in_scan, self.retry) = (false, ff);
@@ -292,7 +294,7 @@ impl Walk {
     }
 }
 
-/// The Huffman tables of ITU-T T.81, annex K.3 (tables K.3 to K.6), as one DHT segment. Motion JPEG may leave them out.
+/// The Huffman tables of ITU-T T.81, annex K.3 (tables K.3 to K.6), as one DHT segment. Motion JPEG may omit them.
 #[rustfmt::skip]
 const STANDARD_TABLES: [u8; 420] = [
     0xff, 0xc4, 0x01, 0xa2, 0x00, 0x00, 0x01, 0x05, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00,

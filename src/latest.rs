@@ -1,12 +1,12 @@
-//! [`Latest`]: the hand-off between two stages. It holds one value, the newest.
+//! [`Latest`]: the hand-off between two stages. It holds only the newest value.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A slot for the newest value of something, with a counter.
+/// A slot for the newest value, with a version number.
 ///
-/// The writer never waits and never piles anything up; each reader keeps the counter of the value
-/// that it saw last and so knows whether there is a newer one. Values are shared, not copied.
+/// The writer never waits, and values do not queue up. Each reader keeps the version of its last value to detect a
+/// newer one. Values are shared, not copied.
 #[derive(Debug)]
 pub struct Latest<T> {
     slot: Mutex<Slot<T>>,
@@ -27,31 +27,31 @@ impl<T> Default for Latest<T> {
 }
 
 impl<T> Latest<T> {
-    /// A slot that holds `value` from the start.
+    /// A slot that holds `value`.
     pub fn with(value: T) -> Self {
         let latest = Self::default();
         latest.publish(Arc::new(value));
         latest
     }
 
-    /// Puts a value in the place of the one that was there, and wakes whoever waits.
+    /// Replaces the value and wakes the waiting readers.
     pub fn publish(&self, value: Arc<T>) {
         let mut slot = self.lock();
         slot.version += 1;
         let old = slot.value.replace(value);
         drop(slot);
         self.changed.notify_all();
-        // The old value may be megabytes: it is freed outside the lock.
+        // The old value may have megabytes, so it is freed without the lock.
         drop(old);
     }
 
-    /// The newest value, if there has been one, and its counter (from 1).
+    /// The newest value, if any, and its version (from 1).
     pub fn newest(&self) -> Option<(u64, Arc<T>)> {
         let slot = self.lock();
         slot.value.clone().map(|value| (slot.version, value))
     }
 
-    /// Waits for a value newer than the one with counter `seen` (0: any), `timeout` at most.
+    /// Waits for a value newer than version `seen` (0: any), at most `timeout`.
     pub fn wait_newer(&self, seen: u64, timeout: Duration) -> Option<(u64, Arc<T>)> {
         let deadline = Instant::now() + timeout;
         let mut slot = self.lock();

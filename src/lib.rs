@@ -1,16 +1,18 @@
-//! namecam: a camera that knows who it sees.
+//! namecam: a camera that recognises people and shows their names.
 //!
-//! The life of a frame, a thread a stage; between two stages stands a [`latest::Latest`], which holds the newest value only:
+//! Each stage of a frame runs in its own thread. Stages are connected by a [`latest::Latest`], which holds only the
+//! newest value:
 //!
 //! ```text
 //! camera       dequeue -> Frame                                          -> Latest<Frame>
 //! recognition  newest Frame, every interval_ms -> detect, embed, match   -> Latest<Sightings>
-//! encoder      newest Frame + Sightings, while somebody watches -> JPEG  -> Latest<Jpeg> a kind
-//! viewers      newest Jpeg -> one write each
+//! encoder      newest Frame + Sightings, while there are viewers -> JPEG -> one Latest<Jpeg> per rendition
+//! viewers      newest Jpeg -> one write per viewer
 //! ```
 //!
 //! Imports go `main -> app -> {camera, recognition, encoder, http, service} -> vocabulary`. Stages never import each
-//! other (one exception: encoder -> overlay), and one file alone knows each foreign library; `tests/house.rs` holds both.
+//! other (one exception: encoder -> overlay), and each foreign library is used by one file only; `tests/house.rs`
+//! checks both.
 
 pub mod ages;
 pub mod app;

@@ -1,8 +1,8 @@
-//! The time of day where the board stands, from the C library.
+//! The local time of day, from the C library.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// `at` as `14:05`, with its date when that is not the date of `now`; in local time.
+/// `at` in local time as `14:05`, with the date when it is not the date of `now`.
 pub fn clock(at: SystemTime, now: SystemTime) -> String {
     let (at, now) = (broken_down(at), broken_down(now));
     let time = format!("{:02}:{:02}", at.tm_hour, at.tm_min);
@@ -12,7 +12,7 @@ pub fn clock(at: SystemTime, now: SystemTime) -> String {
     format!("{:04}-{:02}-{:02} {time}", at.tm_year + 1900, at.tm_mon + 1, at.tm_mday)
 }
 
-/// What the clock showed at `since`, as it goes now: who started before the clock was set is told the right time all the same.
+/// The time of day at `since`, computed from the current clock, so that it is right even if the clock was set later.
 pub fn clock_since(since: Instant) -> String {
     let now = SystemTime::now();
     clock(now.checked_sub(since.elapsed()).unwrap_or(now), now)
@@ -29,8 +29,8 @@ fn broken_down(at: SystemTime) -> libc::tm {
     let seconds = libc::time_t::try_from(seconds).unwrap_or_default();
     // SAFETY: `tm` is plain numbers and a pointer that may be null, so all zeroes is a value of it.
     let mut fields: libc::tm = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to live values of ours; localtime_r writes to the second one alone. When it fails
-    // (a year that does not fit), the zeroes stay.
+    // SAFETY: both pointers are to live values; localtime_r writes only to the second one. When it fails (a year that
+    // does not fit), the zeroes stay.
     unsafe { libc::localtime_r(&raw const seconds, &raw mut fields) };
     fields
 }
@@ -41,17 +41,17 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn what_began_a_while_ago_began_then_by_the_clock_of_now() {
+    fn a_past_event_gets_its_time_by_the_current_clock() {
         let (ago, now) = (Duration::from_secs(600), SystemTime::now());
         let Some(since) = Instant::now().checked_sub(ago) else { return };
         let told = clock_since(since);
-        // The minute, the date even, may change in between.
+        // The minute, or even the date, may change in between.
         let right = [now, SystemTime::now()].map(|now| clock(now - ago, now));
         assert!(right.contains(&told), "{told}, not {right:?}");
     }
 
     #[test]
-    fn the_date_is_told_only_when_it_is_another_day() {
+    fn the_date_is_included_only_on_another_day() {
         // Noon in UTC: the same day in nearly every zone on earth.
         let noon = UNIX_EPOCH + Duration::from_secs(1_700_000_000 / 86_400 * 86_400 + 43_200);
         let today = clock(noon, noon + Duration::from_secs(60));

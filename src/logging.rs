@@ -1,4 +1,4 @@
-//! The log: one write a line on stderr, with the journal's priorities when stderr is the journal.
+//! The log: one write per line to stderr, with the journal's priorities when stderr is the journal.
 
 use crate::localtime;
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -8,10 +8,10 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
-/// Longer messages are cut: some hold what a stranger sent.
+/// The most bytes of a message; longer ones are cut, because a client may send long texts.
 const MAX_MESSAGE: usize = 4000;
 
-/// How a line looks, by what stderr is.
+/// The style of a line, which depends on the kind of stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Style {
     /// The journal: a priority, and the journal's own clock.
@@ -26,20 +26,20 @@ struct Logger {
     style: Style,
 }
 
-/// Starts the log. Called once, first; a second call changes the level only.
+/// Starts the log; called first. A second call only changes the level.
 pub fn start(level: LevelFilter) {
-    // An error means that there is a logger already, in tests for example: it stays.
+    // An error means that a logger is installed already, as in tests; it stays.
     let _ = log::set_boxed_logger(Box::new(Logger { style: style() }));
     set_level(level);
 }
 
-/// Says something to whoever started the program, whatever is logged. `eprintln!` would end the program when stderr is a
-/// pipe that nobody reads any more or a file on a full disk.
+/// Prints a message to stderr, independent of the log level. `eprintln!` would end the program when stderr is a closed
+/// pipe or a file on a full disk.
 pub fn tell(text: &str) {
     let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
-/// Changes how much is logged. Other crates' information is noise: below `debug` only their warnings are shown.
+/// Sets the log level. Of other crates only warnings are logged, unless the level is `debug` or below.
 pub fn set_level(level: LevelFilter) {
     log::set_max_level(level);
 }
@@ -57,7 +57,7 @@ impl Log for Logger {
         }
         let line =
             line(self.style, record.level(), &record.args().to_string(), || localtime::time_of_day(SystemTime::now()));
-        // stderr has no buffer: this is one write, so that lines of two threads never mix.
+        // stderr is unbuffered: this is one write, so that lines of two threads never mix.
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }
 
@@ -90,8 +90,8 @@ fn line(style: Style, level: Level, message: &str, clock: impl FnOnce() -> [i32;
     line
 }
 
-/// Appends `message` with what could forge a line, move the cursor or turn the text around written as an escape:
-/// names come from folders and from HTTP.
+/// Appends `message`, with characters escaped that could begin another line, control the terminal or reverse the text.
+/// Names come from folders and from HTTP.
 fn escape_into(line: &mut String, message: &str) {
     for (at, c) in message.char_indices() {
         if at >= MAX_MESSAGE {
@@ -119,8 +119,8 @@ fn style() -> Style {
     }
 }
 
-/// True when `stream`, `device:inode` as systemd writes it, is this very stream: the variable is inherited by children
-/// whose stderr may be elsewhere.
+/// True when `stream`, systemd's `device:inode`, is this stream. Child processes inherit the variable, although their
+/// stderr may be another file.
 fn is_journal(stream: &str, stderr: &impl AsFd) -> bool {
     let metadata = stderr.as_fd().try_clone_to_owned().map(std::fs::File::from).and_then(|file| file.metadata());
     metadata.is_ok_and(|m| stream == format!("{}:{}", m.dev(), m.ino()))
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_very_stream_that_systemd_named_is_the_journal() {
+    fn only_the_stream_that_systemd_named_is_the_journal() {
         let file = tempfile::tempfile().unwrap();
         let metadata = file.metadata().unwrap();
         let stream = format!("{}:{}", metadata.dev(), metadata.ino());
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn other_crates_are_heard_from_their_warnings_on() {
+    fn of_other_crates_only_warnings_are_logged() {
         let logger = Logger { style: Style::Plain };
         let heard = |target: &str, level| logger.enabled(&Metadata::builder().target(target).level(level).build());
         set_level(LevelFilter::Info);

@@ -1,4 +1,4 @@
-//! namecam: arguments in, one function a subcommand.
+//! The namecam program: parses the arguments, loads the config and calls the function of the subcommand.
 
 use namecam::camera::probe;
 use namecam::cli::{self, CONFIG, Command, USAGE};
@@ -33,11 +33,11 @@ fn main() -> ExitCode {
     logging::start(config.log.level);
     let reads = |file: &PathBuf| match command {
         Command::Run(_) | Command::Demo(_) => true,
-        // What nobody but the service can read is no reason to call its config bad.
+        // A file that only the service's user can read does not make the config bad.
         Command::Check { .. } => {
             !commands::is_credential(file) && !commands::is_anothers(file, std::fs::File::open(file))
         }
-        // These let nobody watch.
+        // The other subcommands serve no viewers.
         _ => false,
     };
     if let Some(file) = config.http.password_file.as_ref().filter(|file| reads(file))
@@ -77,16 +77,16 @@ fn carry_out(command: Command, origin: Origin, config: Config) -> ExitCode {
     }
 }
 
-/// `run` on moving stills: those of the config, else the gallery.
+/// `run` on panned stills: those of the config, else the gallery.
 fn demo(mut origin: Origin, mut config: Config) -> anyhow::Result<()> {
     if !matches!(config.camera.source, Source::Stills(_)) {
         origin.sets.push(format!("camera.source=stills:{}", config.gallery.path.display()));
         config = origin.load()?;
     }
-    // A camera may come later, and run waits for it; nobody waits for a demo.
+    // `run` waits for a camera that is plugged in later; `demo` fails at once.
     if let Some(trouble) = probe::trouble(&config.camera) {
         anyhow::bail!(
-            "nothing to show: {trouble}; put pictures there, or name a folder: --set camera.source=stills:FOLDER"
+            "nothing to show: {trouble}; put pictures there, or name another folder with --set camera.source=stills:FOLDER"
         );
     }
     app::run(&origin, config)

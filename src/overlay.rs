@@ -1,7 +1,7 @@
-//! [`Painter`]: boxes and labels on an RGB picture, in every script a name can be written in.
+//! [`Painter`]: draws boxes and labels on an RGB picture, with names in any script.
 //!
-//! Text runs from left to right, a glyph a character: names in scripts that join or reorder their letters (Arabic,
-//! Devanagari) can be told apart, but are not set as they should be.
+//! Text is drawn from left to right, one glyph per character: names in scripts that join or reorder letters (Arabic,
+//! Devanagari) can be distinguished, but are not shaped correctly.
 
 mod away;
 mod bitmap;
@@ -14,14 +14,14 @@ use crate::pixels::Rgb;
 use crate::sighting::{Rect, Sighting, State};
 use fonts::{Fonts, Glyph};
 
-/// No more characters of a name are looked at; no picture is wide enough for them.
+/// The most characters of a name that are used; no picture is wide enough for more.
 const MAX_NAME: usize = 512;
-/// A face that is made unrecognisable becomes a mosaic of so many cells a side.
+/// The cells per side of the mosaic of a blurred face.
 const MOSAIC: i64 = 8;
-/// How far the mosaic reaches beyond the face on each side, as a share of it: chin, brow and ears are not in the box.
+/// How far the mosaic extends beyond the box on each side, as a share of it: the box leaves out chin, brow and ears.
 const MOSAIC_MARGIN: f64 = 0.2;
 
-/// Draws what `[overlay]` asks for. Holds the fonts, which its clones share, and the glyphs that it drew lately.
+/// Draws according to `[overlay]`. Holds the fonts, which clones share, and recently drawn glyphs.
 #[derive(Clone)]
 pub struct Painter {
     config: config::Overlay,
@@ -29,18 +29,18 @@ pub struct Painter {
 }
 
 impl Painter {
-    /// A painter for this `[overlay]`. A font that cannot be read is told in the log; the system's are taken instead.
+    /// A painter for this `[overlay]`. A font that cannot be read is logged, and the system's fonts are used instead.
     pub fn new(config: &config::Overlay) -> Painter {
         let fonts = Fonts::of_system(config.font.as_deref());
         Painter { config: config.clone(), fonts }
     }
 
-    /// The section that it was made for.
+    /// The section of the config.
     pub fn config(&self) -> &config::Overlay {
         &self.config
     }
 
-    /// True when both draw with the same fonts, read once.
+    /// True when both share the same fonts.
     #[cfg(test)]
     pub(crate) fn shares_fonts_with(&self, other: &Painter) -> bool {
         std::sync::Arc::ptr_eq(&self.fonts.files, &other.fonts.files)
@@ -55,12 +55,12 @@ impl Painter {
         self.config.enabled && (face.name.is_some() || self.config.unknown == UnknownFaces::Show)
     }
 
-    /// True when this face is made unrecognisable. Privacy does not depend on `enabled`, which is about boxes and names.
+    /// True when this face is blurred. This does not depend on `enabled`, which applies to boxes and names.
     pub fn blurs(&self, face: &Sighting) -> bool {
         face.name.is_none() && self.config.unknown == UnknownFaces::Blur
     }
 
-    /// Draws `faces` into the picture, which is `scale` times as large as the frame that they were seen on.
+    /// Draws `faces` on the picture, which is `scale` times as large as the frame of the faces.
     pub fn draw(&mut self, rgb: &mut Rgb, faces: &[Sighting], scale: f64) {
         for face in faces.iter().filter(|face| self.blurs(face)) {
             pixelate(rgb, face.rect.scaled(scale));
@@ -72,13 +72,13 @@ impl Painter {
             rect.w > 0 && rect.h > 0
         };
         let faces: Vec<&Sighting> = faces.iter().filter(|face| self.boxes(face)).filter(visible).collect();
-        // All boxes come before the first label, so that none runs through a name.
+        // All boxes are drawn before the first label, so that no line crosses a name.
         for face in &faces {
             for side in sides(face.rect.scaled(scale), style.line) {
                 side.fill(rgb, self.config.box_color);
             }
         }
-        // Who has a name gets the better place, and lies on top where there is none for all.
+        // Faces with a name get the better places, and are on top when labels overlap.
         let (named, others): (Vec<&Sighting>, _) =
             faces.iter().filter(|face| face.state != State::Seen).partition(|face| face.name.is_some());
         let mut labels: Vec<(Area, String)> = Vec::new();
@@ -94,8 +94,8 @@ impl Painter {
         }
     }
 
-    /// The label of a face and where it is: above the box, else at its top, below it or at its bottom, where there is room
-    /// and no other label; shifted where it would leave the picture.
+    /// The label of a face and its position: above the box, else at its top, below it or at its bottom, the first one
+    /// with room and without another label; moved into the picture where necessary.
     fn label(
         &mut self,
         rgb: &Rgb,
@@ -118,7 +118,7 @@ impl Painter {
         (*place, text)
     }
 
-    /// The words of a label, cut so that they fit into `room` pixels: of a name that is too long the end goes.
+    /// The text of a label that fits into `room` pixels; a name that is too long is cut at its end.
     fn caption(&mut self, face: &Sighting, px: u16, room: i64) -> String {
         let name = face.name.as_deref().unwrap_or("Unknown");
         let mut text: String = name.chars().filter_map(printable).take(MAX_NAME).collect();
@@ -145,7 +145,7 @@ impl Painter {
         text + &distance
     }
 
-    /// Writes one line of text, `px` pixels an em, its top left corner at `x`, `y`. Returns its width in pixels.
+    /// Draws a line of text of `px` pixels per em with its top left corner at `x`, `y`. Returns its width in pixels.
     pub fn text(&mut self, rgb: &mut Rgb, x: i32, y: i32, px: u16, color: [u8; 3], text: &str) -> i64 {
         let pen = Pen { x: x.into(), base: i64::from(y) + base_line(px), px, color };
         self.put(rgb, Area::of(rgb), pen, text)
@@ -157,7 +157,7 @@ impl Painter {
         advances.sum::<f32>().ceil() as i64
     }
 
-    /// True when some character of the text would become a box, because no font has it.
+    /// True when no font has one of the characters, which would be drawn as a box.
     pub fn lacks(&mut self, px: u16, text: &str) -> bool {
         text.chars().filter_map(printable).any(|c| self.fonts.glyph(c, px).missing)
     }
@@ -174,7 +174,7 @@ impl Painter {
     }
 }
 
-/// Where and how a line of text is written.
+/// The position and style of a line of text.
 #[derive(Clone, Copy)]
 struct Pen {
     x: i64,
@@ -183,20 +183,20 @@ struct Pen {
     color: [u8; 3],
 }
 
-/// From the top of a line of text to its base line, pixels. The same for all fonts, so that they mix.
+/// The pixels from the top of a line of text to its base line; the same for all fonts, so that they can be mixed.
 fn base_line(px: u16) -> i64 {
     i64::from(px) * 7 / 8
 }
 
-/// Sizes in pixels that go with the height of a picture.
+/// Sizes in pixels that depend on the height of a picture.
 struct Style {
-    /// Width of a box's line.
+    /// The width of the lines of a box.
     line: i64,
-    /// Size of the text.
+    /// The size of the text.
     px: u16,
-    /// Height of a label.
+    /// The height of a label.
     label: i64,
-    /// Left and right of the text in it.
+    /// The margin on the left and right of the text.
     padding: i64,
 }
 
@@ -208,8 +208,8 @@ impl Style {
     }
 }
 
-/// What is drawn for a character of a name: nothing for those that would hide, reorder or join others, a space for
-/// every kind of space, and the replacement character for those that have no shape at all.
+/// The character that is drawn for a character of a name: none for those that hide, reorder or join others, a space for
+/// every kind of space, and the replacement character for those without a shape.
 fn printable(c: char) -> Option<char> {
     match c {
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' => None,
@@ -223,7 +223,8 @@ fn printable(c: char) -> Option<char> {
     }
 }
 
-/// A part of a picture: from `left` and `top` up to, not including, `right` and `bottom`. It may reach beyond.
+/// A part of a picture, from `left` and `top` up to but excluding `right` and `bottom`. It may extend beyond the
+/// picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Area {
     left: i64,
@@ -253,7 +254,7 @@ impl Area {
         self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
     }
 
-    /// The pixels of the area line by line, as far as the picture has them.
+    /// The pixels of the area line by line, clipped to the picture.
     fn lines(self, rgb: &mut Rgb) -> impl Iterator<Item = &mut [[u8; 3]]> {
         let area = self.within(Area::of(rgb));
         let (top, height) = (area.top as usize, (area.bottom - area.top) as usize);
@@ -269,7 +270,7 @@ impl Area {
         lines.for_each(|line| line.copy_from_slice(first));
     }
 
-    /// Gives all of it its mean colour.
+    /// Fills the area with its mean colour.
     fn flatten(self, rgb: &mut Rgb) {
         let (mut sums, mut count) = ([0_u64; 3], 0);
         for line in self.lines(rgb) {
@@ -281,7 +282,7 @@ impl Area {
         self.fill(rgb, sums.map(|sum| (sum / count.max(1)) as u8));
     }
 
-    /// Blends a glyph whose top left corner is at `x`, `y`, as far as it lies within the area.
+    /// Blends a glyph with its top left corner at `x`, `y`, clipped to the area.
     fn blend(self, rgb: &mut Rgb, x: i64, y: i64, glyph: &Glyph, color: [u8; 3]) {
         let height = glyph.coverage.len().checked_div(glyph.width).unwrap_or(0);
         let whole = Area { left: x, top: y, right: x + glyph.width as i64, bottom: y + height as i64 };
@@ -300,13 +301,13 @@ impl Area {
     }
 }
 
-/// `share` of 255 parts of `over` on `under`.
+/// Blends `share`/255 of `over` with `under`.
 fn mix(under: [u8; 3], over: [u8; 3], share: u8) -> [u8; 3] {
     let share = u32::from(share);
     std::array::from_fn(|i| ((u32::from(over[i]) * share + u32::from(under[i]) * (255 - share) + 127) / 255) as u8)
 }
 
-/// The four sides of a box, its lines inside of it.
+/// The four lines of a box, which are inside of it.
 fn sides(rect: Rect, line: i64) -> [Area; 4] {
     let all = Area::of_rect(rect);
     let sides = [
@@ -318,13 +319,13 @@ fn sides(rect: Rect, line: i64) -> [Area; 4] {
     sides.map(|side| side.within(all))
 }
 
-/// Makes the face at `rect` unrecognisable: it and its surroundings become the means of a few cells, and what was
-/// between them is gone for good.
+/// Blurs the face at `rect` and its surroundings: a few cells are filled with their mean colours, so no detail can be
+/// recovered.
 pub fn pixelate(rgb: &mut Rgb, rect: Rect) {
     let grow = |len: u32| (f64::from(len) * MOSAIC_MARGIN).ceil() as i64;
     let (dx, dy, face) = (grow(rect.w), grow(rect.h), Area::of_rect(rect));
     let wide = Area { left: face.left - dx, top: face.top - dy, right: face.right + dx, bottom: face.bottom + dy };
-    // Small faces get fewer cells: some pixels must go into each.
+    // Small faces get fewer cells, because each cell needs some pixels.
     let cell = ((wide.right - wide.left).max(wide.bottom - wide.top) / MOSAIC).max(4);
     let area = wide.within(Area::of(rgb));
     for top in (area.top..area.bottom).step_by(cell as usize) {
@@ -334,10 +335,10 @@ pub fn pixelate(rgb: &mut Rgb, rect: Rect) {
     }
 }
 
-/// Gives the whole of `rect`, which is in pixels of a picture that `rgb` is `scale` times as large as, its mean colour.
+/// Fills `rect` with its mean colour. `rect` is in pixels of a picture of which `rgb` is `scale` times the size.
 pub fn flatten(rgb: &mut Rgb, rect: Rect, scale: f64) {
     let Area { left, top, right, bottom } = Area::of_rect(rect);
-    // Outwards, so that nothing is left between two of them.
+    // Rounded outwards, so that no gap is left between two of them.
     let start = |at: i64| (at as f64 * scale).floor() as i64;
     let end = |at: i64| (at as f64 * scale).ceil() as i64;
     Area { left: start(left), top: start(top), right: end(right), bottom: end(bottom) }.flatten(rgb);

@@ -1,4 +1,4 @@
-//! Pixel formats: one table, [`FORMATS`], and the way from each of them to [`Rgb`].
+//! Pixel formats: the table [`FORMATS`], and the conversion of each of them to [`Rgb`].
 
 mod convert;
 mod luma;
@@ -11,12 +11,12 @@ use std::borrow::Cow;
 pub use luma::Luma;
 pub use shape::Turn;
 
-/// Pictures above this many pixels a side are refused: no camera has them, and a lying header may claim them.
+/// The most pixels per side. No camera exceeds it, but an invalid header may.
 pub const MAX_SIDE: u32 = 16_384;
-/// Pictures above this many pixels in all are refused: as RGB they would take 300 MB.
+/// The most pixels of a picture; more would need over 300 MB as RGB.
 pub const MAX_PIXELS: u64 = 100_000_000;
 
-/// An upright picture, 8 bits a channel, red, green, blue, lines back to back.
+/// An upright picture with 8 bits per channel in the order red, green, blue, without padding between lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rgb {
     /// Width in pixels.
@@ -28,19 +28,19 @@ pub struct Rgb {
 }
 
 impl Rgb {
-    /// A small plane of its green, which is near enough to luma.
+    /// A small plane of its green channel, which is close enough to luma.
     pub fn luma(&self) -> Luma {
         self.luma_as_of(self.width)
     }
 
-    /// The same, by the divisor that a picture `width` pixels wide has: that of this one before it was turned.
+    /// The same, with the divisor for a picture of `width` pixels: the width of this picture before rotation.
     pub fn luma_as_of(&self, width: u32) -> Luma {
         let divisor = luma::divisor(width);
         let raw = Raw { bytes: &self.data[..], width: self.width, height: self.height, stride: self.width * 3 };
         luma::shrunk(raw, Samples { step: 3, first: 1 }, divisor)
     }
 
-    /// A picture filled with one colour.
+    /// A picture of one colour.
     pub fn filled(width: u32, height: u32, color: [u8; 3]) -> Rgb {
         Rgb { width, height, data: color.repeat(width as usize * height as usize) }
     }
@@ -57,7 +57,7 @@ impl Rgb {
     }
 }
 
-/// A picture in some pixel format, as a camera delivers it.
+/// A picture in the pixel format of a camera.
 #[derive(Debug, Clone, Copy)]
 pub struct Raw<B> {
     /// The bytes.
@@ -66,33 +66,34 @@ pub struct Raw<B> {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// Bytes from one line of the first plane to the next; 0 for JPEG.
+    /// The stride of the first plane in bytes; 0 for JPEG.
     pub stride: u32,
 }
 
-/// One line of the table: a pixel format that namecam reads.
+/// A pixel format that namecam reads.
 #[derive(Debug)]
 pub struct Format {
     /// V4L2's FourCC.
     pub fourcc: [u8; 4],
-    /// What it is, for people.
+    /// A description.
     pub what: &'static str,
-    /// True for JPEG: it can be passed to viewers as it is.
+    /// True for JPEG, which can be sent to viewers unchanged.
     pub jpeg: bool,
-    /// Bytes of a line of the first plane for a width in pixels, without padding.
+    /// The bytes per line of the first plane for a width in pixels, without padding.
     min_stride: fn(u32) -> u32,
-    /// Bytes of a whole picture for a stride and a height.
+    /// The bytes of a whole picture for a stride and a height.
     size: fn(u32, u32) -> usize,
-    /// Where the luma is, in raw formats.
+    /// The position of the luma, in raw formats.
     luma: Samples,
     convert: Converter,
 }
 
-/// All pixel formats that namecam reads. Of those that are equally good otherwise the first is taken, so among raw ones
-/// it is the cheapest to copy and convert. (Chroma of full height does not count: the stream is 4:2:0 anyway.)
+/// All pixel formats that namecam reads, in the order of preference between formats that are equal otherwise: among raw
+/// ones the cheapest to copy and convert is first. (Chroma of full height is no advantage, because the stream is
+/// 4:2:0.)
 pub const FORMATS: &[Format] = &[
     jpeg(b"MJPG", "JPEG pictures"),
-    jpeg(b"JPEG", "JPEG pictures, as of a still camera"),
+    jpeg(b"JPEG", "JPEG pictures"),
     planar(b"NV12", "4:2:0, two planes", convert::nv12),
     planar(b"NV21", "4:2:0, two planes, V before U", convert::nv21),
     planar(b"YU12", "4:2:0, three planes", convert::yu12),
@@ -110,7 +111,7 @@ const fn jpeg(fourcc: &[u8; 4], what: &'static str) -> Format {
     Format { fourcc: *fourcc, what, jpeg: true, min_stride: |_| 0, size: |_, _| 0, luma, convert: convert::jpeg }
 }
 
-/// One plane; in red, green and blue, green is near enough to luma.
+/// A format with one plane; in red, green and blue, green is close enough to luma.
 const fn packed(
     fourcc: &[u8; 4],
     what: &'static str,
@@ -123,7 +124,7 @@ const fn packed(
     Format { fourcc: *fourcc, what, jpeg: false, min_stride, size, luma, convert }
 }
 
-/// A plane of luma; chroma in half its width and height behind it.
+/// A format with a plane of luma, followed by chroma at half its width and height.
 const fn planar(fourcc: &[u8; 4], what: &'static str, convert: Converter) -> Format {
     let luma = Samples { step: 1, first: 0 };
     Format { fourcc: *fourcc, what, jpeg: false, min_stride: |width| width, size: planes_420, luma, convert }
@@ -154,12 +155,12 @@ impl Format {
         String::from_utf8_lossy(&self.fourcc).into_owned().into()
     }
 
-    /// Bytes of a line of the first plane of so many pixels, without padding; 0 for JPEG.
+    /// The bytes per line of the first plane for a width in pixels, without padding; 0 for JPEG.
     pub fn min_stride(&self, width: u32) -> u32 {
         (self.min_stride)(width)
     }
 
-    /// How many bytes a picture must have at least; 0 for JPEG, whose size nobody knows beforehand.
+    /// The fewest bytes of a picture; 0 for JPEG, whose size varies.
     pub fn min_size(&self, width: u32, height: u32, stride: u32) -> usize {
         (self.size)(stride.max((self.min_stride)(width)), height)
     }
@@ -167,12 +168,12 @@ impl Format {
     /// Converts a picture to RGB.
     ///
     /// # Errors
-    /// Says what is wrong with the picture: too short, too large, or a JPEG that cannot be decoded.
+    /// When the picture is too short, too large, or a JPEG that cannot be decoded.
     pub fn to_rgb(&self, raw: Raw<&[u8]>) -> Result<Rgb, String> {
         (self.convert)(self.checked(raw)?)
     }
 
-    /// A small plane of the picture's luma, at a fraction of the cost of the whole picture.
+    /// A small plane of the picture's luma, at a fraction of the cost of converting the whole picture.
     ///
     /// # Errors
     /// As [`Format::to_rgb`].
@@ -192,22 +193,22 @@ impl Format {
         if bytes.len() < needed {
             return Err(format!("{} {width}x{height} needs {needed} bytes, got {}", self.name(), bytes.len()));
         }
-        // Some drivers send whole pages, with nothing in what is left of the last one.
+        // Some drivers send whole memory pages, with unused bytes at the end.
         let bytes = if self.jpeg { bytes } else { &bytes[..needed] };
         Ok(Raw { bytes, ..raw })
     }
 }
 
-/// Refuses sizes that no picture has, before anything is allocated for them.
+/// Refuses impossible sizes before memory is allocated for them.
 ///
 /// # Errors
-/// Says which limit was exceeded.
+/// Which limit was exceeded.
 pub fn check_size(width: u32, height: u32) -> Result<(), String> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
         return Err(format!("a picture of {width}x{height} has no pixels"));
     }
-    // A strip of 65500x20 is odd but harmless: the sides alone are limited by what JPEG can say.
+    // A strip of 65500x20 is unusual but harmless: each side is limited only by JPEG.
     if width > 4 * MAX_SIDE || height > 4 * MAX_SIDE || pixels > MAX_PIXELS {
         return Err(format!(
             "a picture of {width}x{height} is too large ({} megapixels at most)",

@@ -1,120 +1,121 @@
-//! [`Roster`]: who is in the gallery, and what became of each picture. For `check`, the page and `/api/gallery`.
+//! [`Roster`]: the people of the gallery, and the result of enrolling each picture. For `check`, the page and
+//! `/api/gallery`.
 
 use serde::{Serialize, Serializer};
 
-/// What became of one file of the gallery.
+/// A file of the gallery, with the result of its enrolment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Picture {
-    /// Its path below the gallery, `Alice/1.jpg`; unprintable bytes replaced.
+    /// The path below the gallery, such as `Alice/1.jpg`; unprintable bytes are replaced.
     pub file: String,
-    /// `None`: it is used. Otherwise why it is not, in words for a person.
+    /// Why it is not used, as text; `None` when it is used.
     pub skipped: Option<String>,
-    /// What should be known of a picture that is used.
+    /// A remark about a picture that is used.
     pub note: Option<String>,
-    /// How well its face can be seen; `None` without one face.
+    /// The quality of its face; `None` unless it has exactly one face.
     pub face: Option<FaceNumbers>,
 }
 
 impl Picture {
-    /// A file that is not used, and why.
+    /// A file that is not used, with the reason.
     pub fn skipped(file: impl Into<String>, reason: impl Into<String>) -> Picture {
         Picture { file: file.into(), skipped: Some(reason.into()), note: None, face: None }
     }
 
-    /// True when somebody should look at it.
+    /// True when it needs attention.
     pub fn is_doubtful(&self) -> bool {
         self.skipped.is_some() || self.note.is_some()
     }
 }
 
-/// The numbers that pictures are judged by.
+/// The quality of a face.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct FaceNumbers {
-    /// Width of the face, pixels.
+    /// The width of the face in pixels.
     pub width_px: u32,
-    /// How sharp it is; see `recognition::quality`.
+    /// The sharpness; see `recognition::quality`.
     #[serde(serialize_with = "thousandths")]
     pub sharpness: f32,
-    /// Mean luma, 0 to 255.
+    /// The mean luma, 0 to 255.
     #[serde(serialize_with = "tenths")]
     pub brightness: f32,
-    /// Distance to the nearest other picture of the same person that is used; `None` without one.
+    /// The distance to the closest other used picture of the same person; `None` without one.
     #[serde(serialize_with = "thousandths")]
     pub nearest_own: Option<f32>,
 }
 
-/// A folder of the gallery.
+/// A person of the gallery.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Person {
-    /// The folder's name in NFC.
+    /// The name of the folder in NFC.
     pub name: String,
-    /// Her pictures in name order.
+    /// The pictures of the person in name order.
     pub pictures: Vec<Picture>,
-    /// The mean distance of those that are used from their mean; `None` of fewer than two.
+    /// The mean distance of the used pictures from their mean; `None` for fewer than two.
     #[serde(serialize_with = "thousandths")]
     pub spread: Option<f32>,
-    /// What could be done for her to be known better.
+    /// Advice on better pictures.
     pub hint: Option<String>,
 }
 
 impl Person {
-    /// How many of her pictures are used.
+    /// The number of used pictures.
     pub fn used(&self) -> usize {
         self.pictures.iter().filter(|picture| picture.skipped.is_none()).count()
     }
 }
 
-/// Within which distance a face gets a name, why, and how often that will be right.
+/// The distance up to which a face gets a name, with the reason and the expected error rates.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Threshold {
-    /// What distances are measured in.
+    /// The metric of distances.
     pub metric: &'static str,
-    /// For one look at a face, against a person with as many pictures as most have.
+    /// The threshold for a single descriptor and a person with the most common number of pictures.
     #[serde(serialize_with = "thousandths")]
     pub distance: f32,
-    /// No name beyond that.
+    /// The largest distance at which any face gets a name.
     #[serde(serialize_with = "thousandths")]
     pub outermost: f32,
-    /// The share of strangers that may get a name; 0: no promise.
+    /// The share of strangers who may wrongly get a name; 0 without a limit.
     #[serde(serialize_with = "millionths")]
     pub false_name_budget: f32,
-    /// Whose measured rates that follows from; `None`: nothing is known of the recognition model.
+    /// The name of the measured rates that were used; `None` when none are known for the recognition model.
     pub rates: Option<String>,
-    /// The share of strangers of the gallery's own group that one look is expected to give a name; `None`: nobody is in the
-    /// gallery.
+    /// The expected share of strangers of the gallery's own group who get a name from a single descriptor; `None` for
+    /// an empty gallery.
     #[serde(serialize_with = "ten_thousandths")]
     pub strangers_named: Option<f32>,
-    /// What that share does not exceed, as measured of groups of people.
+    /// The upper bound of that share, measured with groups of people.
     #[serde(serialize_with = "ten_thousandths")]
     pub strangers_named_at_most: Option<f32>,
-    /// True when the people of the gallery are nearer to each other than those of any group that the cohort covers; `None`
-    /// where they are too few to tell.
+    /// True when the people of the gallery are more similar to each other than those of any group of the cohort; `None`
+    /// with too few people to tell.
     pub denser_than_cohort: Option<bool>,
-    /// The share of looks at known people that will give them their name, as measured.
+    /// The expected share of known people who get their name from a single descriptor, as measured.
     #[serde(serialize_with = "ten_thousandths")]
     pub known_named: Option<f32>,
-    /// Why it is that distance, in words.
+    /// The reason for the distance, as text.
     pub why: String,
 }
 
-/// The gallery as it was loaded.
+/// The result of enrolling the gallery.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Roster {
-    /// Counts the galleries since start: 1 is the first.
+    /// The number of the gallery since the start, from 1.
     pub generation: u64,
-    /// In name order.
+    /// The people in name order.
     pub people: Vec<Person>,
-    /// Pictures in `.not`: who looks like them is never named.
+    /// The pictures of the blocklist `.not`, whose people never get a name.
     pub never: Vec<Picture>,
-    /// What lies in the gallery but is nobody's picture, and why it is passed over.
+    /// Files that are not in a person's folder, with the reason why they are ignored.
     pub ignored: Vec<Picture>,
-    /// What was wrong with the gallery as a whole.
+    /// Warnings about the gallery as a whole.
     pub warnings: Vec<String>,
-    /// The threshold at work; `None` before the first gallery.
+    /// The threshold in use; `None` before the first gallery.
     pub threshold: Option<Threshold>,
 }
 
-/// Whoever reads the JSON sees the number that decided, not 0.30000001192.
+/// Rounds numbers, so that the JSON has 0.3 rather than 0.30000001192.
 fn rounded<S: Serializer>(value: impl Into<Option<f32>>, per_one: f64, to: S) -> Result<S::Ok, S::Error> {
     value.into().map(|value| (f64::from(value) * per_one).round() / per_one).serialize(to)
 }
@@ -136,23 +137,23 @@ fn millionths<S: Serializer>(value: &(impl Into<Option<f32>> + Copy), to: S) -> 
 }
 
 impl Roster {
-    /// How many people have at least one picture that is used.
+    /// The number of people with at least one used picture.
     pub fn known(&self) -> usize {
         self.people.iter().filter(|person| person.used() > 0).count()
     }
 
-    /// How many pictures are used.
+    /// The number of used pictures.
     pub fn used(&self) -> usize {
         self.people.iter().map(Person::used).sum()
     }
 
-    /// Every file that was found.
+    /// Every file of the gallery.
     pub fn files(&self) -> impl Iterator<Item = &Picture> {
         let of_people = self.people.iter().flat_map(|person| &person.pictures);
         of_people.chain(&self.never).chain(&self.ignored)
     }
 
-    /// A line for each file that is not used, or is used although something should be known of it.
+    /// A line for each file that is not used or has a remark.
     pub fn remarks(&self) -> impl Iterator<Item = String> {
         self.files().filter_map(|Picture { file, skipped, note, .. }| match (skipped, note) {
             (Some(reason), _) => Some(format!("{file} is skipped: {reason}")),
@@ -161,7 +162,7 @@ impl Roster {
         })
     }
 
-    /// How many files are not used.
+    /// The number of files that are not used.
     pub fn skipped(&self) -> usize {
         self.files().filter(|picture| picture.skipped.is_some()).count()
     }
@@ -178,7 +179,7 @@ mod tests {
         Roster {
             people: vec![Person { name: "Alice".into(), pictures, spread: Some(0.207_000_02), hint: None }],
             never: vec![Picture::skipped(".not/poster.jpg", "no face found")],
-            ignored: vec![Picture::skipped("stray.jpg", "lies beside the folders")],
+            ignored: vec![Picture::skipped("stray.jpg", "not in a person's folder")],
             threshold: Some(Threshold {
                 metric: "euclidean",
                 distance: 0.487_001,
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_rounded_where_somebody_reads_them() {
+    fn numbers_are_rounded_in_json() {
         let json = serde_json::to_value(roster()).unwrap().to_string();
         for part in [
             r#""sharpness":0.3,"brightness":120.3,"nearest_own":null"#,
@@ -208,11 +209,11 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_wrong_with_a_file_is_remarked_once() {
+    fn each_problem_of_a_file_is_remarked_once() {
         let all = [
             "Alice/1.jpg is used, but face is 41 px wide",
             ".not/poster.jpg is skipped: no face found",
-            "stray.jpg is skipped: lies beside the folders",
+            "stray.jpg is skipped: not in a person's folder",
         ];
         assert!(roster().remarks().eq(all));
     }

@@ -1,21 +1,21 @@
-//! [`Shares`]: places that all clients share, and the one rule of how many of them one client may take. Viewers of the
-//! stream, kinds of picture and listeners are counted by it alike.
+//! [`Shares`]: places that all clients share, and the rule for how many of them a client may take. It applies to
+//! viewers of the stream, renditions and listeners.
 //!
-//! The rule: a client may take any free place except the last quarter, at least one, which is kept for clients that hold
-//! none.
+//! The rule: a client may take any free place except the last quarter (at least one), which is reserved for clients
+//! without a place.
 
 use crate::health::lock;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-/// What takes places: an address together with the user who logged in from it. Users tell apart the clients to which a proxy
-/// or a router gives one address, and addresses those that share one user.
+/// A client: an address together with the user who logged in from it. Users distinguish the clients that share an
+/// address behind a proxy or a router; addresses distinguish the clients that share a user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Client {
     /// An IPv4 address or an IPv6 network.
     pub address: Option<IpAddr>,
-    /// `None` where no password is needed.
+    /// The user; `None` when no password is needed.
     pub user: Option<Box<str>>,
 }
 
@@ -33,21 +33,21 @@ impl fmt::Display for Client {
 /// Why a client gets no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// All places are taken.
+    /// All places are in use.
     Full,
-    /// The client holds some already, and those that are free are kept for others.
+    /// The client has a place already, and the free ones are reserved for others.
     Kept,
 }
 
-/// How many of `total` places are kept for clients that hold none.
+/// The number of `total` places that are reserved for clients without one.
 pub fn kept(total: usize) -> usize {
     (total / 4).max(1)
 }
 
-/// Applies the rule: `holders` names the client of each place that is taken.
+/// Applies the rule; `holders` lists the client of each used place.
 ///
 /// # Errors
-/// When `client` may take no place of `total`.
+/// When `client` may not take another of `total` places.
 pub fn may_take<'a>(
     client: &Client,
     holders: impl Iterator<Item = &'a Client> + Clone,
@@ -60,12 +60,12 @@ pub fn may_take<'a>(
     }
 }
 
-/// Places of one sort, with a row for each that is taken: never more rows than places.
+/// Places of one kind, with an entry for each used one: never more entries than places.
 #[derive(Default)]
 pub struct Shares(Arc<Mutex<Vec<Client>>>);
 
 impl Shares {
-    /// A place for `client`, kept until it is dropped.
+    /// A place for `client`, until it is dropped.
     ///
     /// # Errors
     /// As [`may_take`].
@@ -76,13 +76,13 @@ impl Shares {
         Ok(Place { holders: Arc::clone(&self.0), client: client.clone() })
     }
 
-    /// How many places are taken.
+    /// The number of used places.
     pub fn taken(&self) -> usize {
         lock(&self.0).len()
     }
 }
 
-/// A place that a client holds, given back on drop.
+/// A place of a client, freed on drop.
 pub struct Place {
     holders: Arc<Mutex<Vec<Client>>>,
     client: Client,
@@ -106,19 +106,19 @@ pub(crate) mod tests {
         Client { address: Some([127, 0, 0, host].into()), user: None }
     }
 
-    /// Takes for `client` until it is refused.
+    /// Takes places for `client` until it is refused.
     fn take_all(shares: &Shares, client: &Client, total: usize) -> Vec<Place> {
         std::iter::from_fn(|| shares.take(client, total).ok()).collect()
     }
 
     #[test]
-    fn one_client_gets_three_quarters_and_each_place_that_is_left_goes_to_another_one() {
+    fn one_client_gets_three_quarters_and_each_remaining_place_goes_to_another_one() {
         for (total, own) in [(1, 1), (2, 1), (3, 2), (4, 3), (5, 4), (8, 6), (32, 24), (99, 75), (250, 188)] {
             let shares = Shares::default();
             let greedy = take_all(&shares, &at(2), total);
             assert_eq!(greedy.len(), own, "of {total}");
             let others: Vec<usize> = (3..=255).map(|host| take_all(&shares, &at(host), total).len()).collect();
-            // Dropped at once, each of them finds what the one before has given back.
+            // Each drops its places at once, so that the next one finds them free.
             assert!(others.iter().all(|taken| *taken == usize::from(total > 1)), "of {total}: {others:?}");
             let others: Vec<Place> = (3..=255).filter_map(|host| shares.take(&at(host), total).ok()).collect();
             assert_eq!((others.len(), shares.taken()), (total - own, total));
@@ -129,7 +129,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_user_has_a_share_behind_an_address_that_others_use_up_and_an_address_one_of_its_user() {
+    fn each_user_of_an_address_and_each_address_of_a_user_has_its_own_share() {
         let client = |host, user: &str| Client { user: Some(user.into()), ..at(host) };
         let shares = Shares::default();
         let _anna = take_all(&shares, &client(2, "anna"), 8);
@@ -139,9 +139,9 @@ pub(crate) mod tests {
         assert_eq!(shares.take(&client(4, "carl"), 8).err(), Some(Refusal::Full));
     }
 
-    /// Every sequence of six steps of three clients that take a place or give their oldest one back: 6^6 of them.
+    /// Every sequence of six steps in which three clients take a place or free their oldest one: 6^6 of them.
     #[test]
-    fn in_whatever_order_clients_come_and_go_who_holds_none_is_refused_only_when_all_places_are_taken() {
+    fn in_every_order_of_steps_a_client_without_a_place_is_refused_only_when_all_are_in_use() {
         for total in 1..=5 {
             for sequence in 0..6_u32.pow(6) {
                 let (shares, mut places): (Shares, [Vec<Place>; 3]) = Default::default();
@@ -149,10 +149,10 @@ pub(crate) mod tests {
                     let (who, takes) =
                         ((sequence / 6_u32.pow(step) % 6 / 2) as usize, sequence / 6_u32.pow(step) % 2 == 0);
                     let (taken, held) = (shares.taken(), places[who].len());
-                    assert_eq!(taken, places.iter().map(Vec::len).sum::<usize>(), "what is dropped is given back");
+                    assert_eq!(taken, places.iter().map(Vec::len).sum::<usize>(), "dropped places are free again");
                     if takes {
                         let place = shares.take(&at(who as u8), total);
-                        // Said in other words than the code: who holds some leaves a quarter, at least one, free.
+                        // The rule in another form: a client with places leaves a quarter, at least one, free.
                         let left_free = (total - taken) as f64 - 1.0;
                         let may =
                             taken < total && (held == 0 || left_free >= f64::max(1.0, (total as f64 / 4.0).floor()));
@@ -169,7 +169,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn fewer_places_after_a_reload_refuse_everybody_until_there_is_room() {
+    fn with_fewer_places_after_a_reload_all_clients_are_refused_until_there_is_room() {
         let shares = Shares::default();
         let mut places = take_all(&shares, &at(2), 32);
         assert_eq!(shares.take(&at(3), 8).err(), Some(Refusal::Full));

@@ -1,4 +1,4 @@
-//! What recognition has to say about a frame: [`Sightings`], a [`Sighting`] a face.
+//! The result of recognition for a frame: [`Sightings`], with a [`Sighting`] per face.
 
 mod looked;
 mod veils;
@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 pub use looked::Looked;
 pub use veils::Veil;
 
-/// A rectangle in pixels: left, top, width and height. It may reach beyond the picture.
+/// A rectangle in pixels. It may extend beyond the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rect {
-    /// Left edge, pixels from the left of the picture.
+    /// The left edge.
     pub x: i32,
-    /// Top edge, pixels from the top of the picture.
+    /// The top edge.
     pub y: i32,
     /// Width in pixels.
     pub w: u32,
@@ -27,7 +27,7 @@ pub struct Rect {
 }
 
 impl Rect {
-    /// The part of the rectangle that lies within a picture of `width` x `height` pixels; empty where they do not meet.
+    /// The rectangle clipped to a picture of `width` x `height` pixels; empty when it is outside.
     pub fn clipped(self, width: u32, height: u32) -> Rect {
         let cut = |start: i32, len: u32, limit: u32| {
             let limit = i64::from(limit);
@@ -39,7 +39,7 @@ impl Rect {
         Rect { x, y, w, h }
     }
 
-    /// Intersection over union of two rectangles: 0 where they do not touch, 1 where they are the same.
+    /// The intersection over union of two rectangles: 0 when they are apart, 1 when they are equal.
     pub fn iou(self, other: Rect) -> f32 {
         let overlap = |a: i32, a_len: u32, b: i32, b_len: u32| {
             let end = (i64::from(a) + i64::from(a_len)).min(i64::from(b) + i64::from(b_len));
@@ -57,7 +57,7 @@ impl Rect {
         Rect { x: side(self.x), y: side(self.y), w: self.w + 2 * by, h: self.h + 2 * by }
     }
 
-    /// The smallest rectangle around both.
+    /// The smallest rectangle that contains both.
     pub fn around(self, other: Rect) -> Rect {
         let end = |start: i32, length: u32| i64::from(start) + i64::from(length);
         let span = |a: i32, a_len: u32, b: i32, b_len: u32| {
@@ -68,7 +68,7 @@ impl Rect {
         Rect { x, y, w, h }
     }
 
-    /// The rectangle in a picture that is `factor` times as large.
+    /// The rectangle scaled by `factor`.
     pub fn scaled(self, factor: f64) -> Rect {
         let scale = |v: f64| (v * factor).round();
         let (x, y) = (scale(f64::from(self.x)), scale(f64::from(self.y)));
@@ -76,19 +76,19 @@ impl Rect {
     }
 }
 
-/// How sure namecam is of who a face is.
+/// The state of identification of a face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// A face, not yet compared with anybody.
+    /// Not yet compared with the gallery.
     Seen,
-    /// A face that carries the name of somebody in the gallery.
+    /// Has the name of a person in the gallery.
     Named,
-    /// A face that is not near enough to anybody in the gallery.
+    /// Not close enough to any person in the gallery.
     Unknown,
 }
 
 impl State {
-    /// The word for it in JSON.
+    /// Its word in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             State::Seen => "seen",
@@ -98,68 +98,68 @@ impl State {
     }
 }
 
-/// A person and how far a face is from her; smaller is nearer.
+/// A person or a picture, and its distance from a face; smaller is more similar.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Near {
-    /// The person's name, or the file of a picture.
+    /// The name of the person, or the file of the picture.
     pub what: Arc<str>,
-    /// The distance in the metric at work.
+    /// The distance in the configured metric.
     pub distance: f32,
 }
 
-/// One face on one frame.
+/// A face on a frame.
 #[derive(Debug, Clone)]
 pub struct Sighting {
-    /// The same number as long as it is taken for the same face from look to look.
+    /// The number of its track.
     pub track: u64,
-    /// Who it is, when near enough to somebody.
+    /// The name, if it is close enough to a person.
     pub name: Option<Arc<str>>,
-    /// The distance that the threshold judged; `None` when there is nobody to compare with.
+    /// The distance that was compared with the threshold; `None` with an empty gallery.
     pub distance: Option<f32>,
-    /// The second nearest person.
+    /// The second closest person.
     pub runner_up: Option<Near>,
-    /// The nearest picture of the gallery.
+    /// The closest picture of the gallery.
     pub nearest: Option<Near>,
-    /// Where the face is, in pixels of the frame after rotate and mirror.
+    /// The box in pixels of the frame after rotate and mirror.
     pub rect: Rect,
-    /// How fast it moves, pixels a second to the right and down.
+    /// The velocity in pixels per second to the right and down.
     pub velocity: [f32; 2],
-    /// How sure it is.
+    /// The state of identification.
     pub state: State,
-    /// Why.
+    /// The evidence.
     pub evidence: Arc<Evidence>,
-    /// What its place looked like on the frame that was looked at; `None`: nobody kept that.
+    /// The appearance of its place on the frame of the pass; `None` when it was not kept.
     pub view: Option<Arc<View>>,
 }
 
-/// What is at the place of a face on a later frame is less alike when something else is there: of a real clip, the same
-/// people were 0.74 and more after a third of a second, and others after a cut 0.47 and less, but for one pair (0.77).
+/// The similarity below which a later frame shows something else at the place of a face. In a real clip, the same
+/// people had 0.74 or more after a third of a second, and others after a cut 0.47 or less, except one pair (0.77).
 const STILL_ALIKE: f32 = 0.6;
 
-/// Where one person takes the place of another, their views are less alike, or at least their faces alone are: of 13110 pairs
-/// of photos of two people each, the faces of 13 were 0.78 alike and more. Of three clips the same face was so alike a
-/// twenty-fifth of a second later in 62 of 64 cases, and of a fourth one, in which a head turns fast, in 4 of 4.
+/// The similarity from which the person at a place is the same beyond doubt. Of 13110 pairs of photos of two people
+/// each, the faces of 13 reached 0.78. In three clips the same face reached it a twenty-fifth of a second later in 62
+/// of 64 cases, and in a fourth one, in which a head turns fast, in 4 of 4.
 const SURELY_ALIKE: f32 = 0.78;
 
-/// Nobody knows where a face is so long after the frame that it was seen on: its box stays where it had got to.
+/// The longest time for which the motion of a face is extrapolated; after that its box stays in place.
 const LONGEST_WAY: Duration = Duration::from_millis(400);
 
 impl Sighting {
-    /// Where the face should be so long after the frame that it was seen on.
+    /// The expected box at `after` the frame of the pass.
     pub fn rect_after(&self, age: Duration) -> Rect {
         let seconds = age.min(LONGEST_WAY).as_secs_f32();
         let [x, y] = self.velocity.map(|v| (v * seconds).round() as i32);
         Rect { x: self.rect.x.saturating_add(x), y: self.rect.y.saturating_add(y), ..self.rect }
     }
 
-    /// True when a later frame still shows at the face's place what was seen there, and not another scene.
+    /// True when a later frame still shows the same scene at the place of the face.
     pub fn is_there(&self, rgb: &Rgb) -> bool {
         let Some(view) = &self.view else { return true };
         view.likeness_at(rgb, self.rect, STILL_ALIKE) >= STILL_ALIKE
     }
 
-    /// True when what a later frame shows at the face's place is the same person beyond doubt: what is around the face is the
-    /// same, and so is the face alone, since another one may come into the same surroundings.
+    /// True when a later frame shows the same person at the place of the face beyond doubt: both the surroundings and
+    /// the face itself are similar, because another face may appear in the same surroundings.
     pub fn is_surely_there(&self, rgb: &Rgb) -> bool {
         self.view.as_ref().is_some_and(|view| {
             view.likeness_at(rgb, self.rect, SURELY_ALIKE) >= SURELY_ALIKE
@@ -167,19 +167,19 @@ impl Sighting {
         })
     }
 
-    /// True when boxes and labels of both are the same.
+    /// True when both have the same box and label.
     pub fn is_drawn_like(&self, other: &Sighting) -> bool {
         let shown = |face: &Sighting| (face.rect, face.state, face.distance.map(|distance| round3(distance).to_bits()));
         shown(self) == shown(other) && self.name == other.name
     }
 
-    /// Why the face has its name or none, as `/api/faces/TRACK` shows it.
+    /// The evidence as JSON for `/api/faces/TRACK`.
     pub fn evidence_json(&self, admin: bool) -> Value {
         self.evidence.json(admin)
     }
 
-    /// The face as `identify --json` and, with what a track adds, `/api/state` show it.
-    /// `width` and `height` clip the box; `admin` says whether file names of the gallery may be shown.
+    /// The face as JSON for `identify --json` and, with the fields of a track, for `/api/state`. `width` and `height`
+    /// clip the box; file names of the gallery are included only for an `admin`.
     pub fn json(&self, width: u32, height: u32, admin: bool) -> Value {
         let rect = self.rect.clipped(width, height);
         json!({
@@ -195,53 +195,53 @@ impl Sighting {
     }
 }
 
-/// Distances are shown with three decimals, like the seed's labels.
+/// Rounds a distance to three decimals.
 pub fn round3(distance: f32) -> f64 {
     (f64::from(distance) * 1000.0).round() / 1000.0
 }
 
-/// The result of one look at one frame.
+/// The result of a pass of recognition over a frame.
 #[derive(Debug, Clone)]
 pub struct Sightings {
-    /// Number of the frame that was looked at.
+    /// The number of the frame.
     pub frame: u64,
-    /// When that frame was captured.
+    /// The time of capture of the frame.
     pub captured_at: Instant,
-    /// How long the look took, from taking the frame to this result.
+    /// The duration of the pass.
     pub took: Duration,
-    /// How often it is looked.
+    /// The interval between passes.
     pub interval: Duration,
-    /// Width of the frame after rotate, pixels.
+    /// The width of the frame after rotate, in pixels.
     pub width: u32,
-    /// Height of the frame after rotate, pixels.
+    /// The height of the frame after rotate, in pixels.
     pub height: u32,
-    /// The faces, left to right.
+    /// The faces from left to right.
     pub faces: Vec<Sighting>,
-    /// Faces without a name that earlier looks found and this one does not.
+    /// Faces without a name that earlier passes found and this one did not.
     pub veils: Vec<Veil>,
-    /// What the whole frame showed, with `overlay.unknown = blur`; `None`: this look has not examined the whole of it.
+    /// The content of the whole frame, with `overlay.unknown = blur`; `None` when this pass has not examined all of it.
     pub looked: Option<Arc<Looked>>,
 }
 
-/// What was seen is shown for so long at least; see [`Sightings::is_stale`].
+/// The shortest time for which sightings are shown; see [`Sightings::is_stale`].
 pub const STALE: Duration = Duration::from_millis(1500);
-/// However seldom it is looked, boxes do not stand for longer than this behind the time of a look.
+/// The longest time, beyond the duration of a pass, for which boxes are shown however long the interval is.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(3);
 
 impl Sightings {
-    /// The faces where they should be on a frame captured at `captured_at`.
+    /// The faces with their expected boxes on a frame captured at `captured_at`.
     pub fn faces_at(&self, captured_at: Instant) -> Vec<Sighting> {
         let age = captured_at.saturating_duration_since(self.captured_at);
         self.faces.iter().map(|face| Sighting { rect: face.rect_after(age), ..face.clone() }).collect()
     }
 
-    /// True when the frame is so long ago at `now` that people may have moved on: boxes and names go then. Where looks
-    /// are seldom or take long, they stay until the next but one should have come.
+    /// True when the frame is so old at `now` that boxes and names are no longer shown. When passes are rare or slow,
+    /// they are shown until the end of the pass after the next one.
     pub fn is_stale(&self, now: Instant) -> bool {
         now > self.stale_at()
     }
 
-    /// When that will be.
+    /// The time from which they are stale.
     pub fn stale_at(&self) -> Instant {
         let next = self.interval.min(LONGEST_INTERVAL).max(self.took) + self.took * 2 + Duration::from_secs(1);
         self.captured_at + STALE.max(next)
@@ -253,14 +253,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_box_beyond_the_picture_is_cut_at_its_edges() {
+    fn a_box_beyond_the_picture_is_clipped() {
         let rect = Rect { x: -10, y: 90, w: 30, h: 30 };
         assert_eq!(rect.clipped(100, 100), Rect { x: 0, y: 90, w: 20, h: 10 });
         assert_eq!(Rect { x: 200, y: 0, w: 5, h: 5 }.clipped(100, 100).w, 0);
     }
 
     #[test]
-    fn boxes_go_after_a_while_and_later_where_looks_are_seldom_or_slow() {
+    fn boxes_disappear_after_a_while_and_later_when_passes_are_rare_or_slow() {
         let stale_after = |took_ms, interval_ms, age_ms| {
             let captured_at = Instant::now();
             let (took, interval) = (Duration::from_millis(took_ms), Duration::from_millis(interval_ms));

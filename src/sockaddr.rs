@@ -1,9 +1,9 @@
-//! Addresses of sockets as the kernel takes them: for those who bind or connect with options that `std` does not have.
+//! Socket addresses in the kernel's form, for bind and connect with options that `std` does not offer.
 
 use std::io;
 use std::net::SocketAddr;
 
-/// Calls `call` with the address as the kernel takes it.
+/// Calls `call` with the address in the kernel's form.
 pub fn with_raw<T>(address: SocketAddr, call: impl FnOnce(*const libc::sockaddr, libc::socklen_t) -> T) -> T {
     match address {
         SocketAddr::V4(v4) => {
@@ -28,7 +28,7 @@ pub fn with_raw<T>(address: SocketAddr, call: impl FnOnce(*const libc::sockaddr,
     }
 }
 
-/// The result of a system call, or why it failed.
+/// The result of a system call.
 ///
 /// # Errors
 /// When the result is negative.

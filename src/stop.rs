@@ -1,16 +1,16 @@
-//! [`Stop`]: how threads learn that it is time to end.
+//! [`Stop`]: tells threads to end.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Set once, when the program ends; every loop asks it at least every quarter of a second.
+/// Set once, when the program ends; every loop checks it at least every quarter of a second.
 #[derive(Debug, Default)]
 pub struct Stop {
     stopped: Mutex<bool>,
     changed: Condvar,
 }
 
-/// The longest that a loop may wait before it asks [`Stop`] again.
+/// The longest wait of a loop before it checks [`Stop`] again.
 pub const POLL: Duration = Duration::from_millis(200);
 
 impl Stop {
@@ -20,7 +20,7 @@ impl Stop {
         self.changed.notify_all();
     }
 
-    /// True once the program ends.
+    /// True when the program ends.
     pub fn is_set(&self) -> bool {
         *self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,5 @@
-//! [`Tiers`]: who wants pictures of the stream, and in which renditions. While nobody does, nothing is decoded and nothing
-//! encoded; those who want the same share every picture.
+//! [`Tiers`]: the subscriptions to renditions of the stream. Without subscriptions nothing is decoded or encoded;
+//! subscriptions to the same rendition share every picture.
 
 use crate::encoder::{Rendition, Stage};
 use crate::health::lock;
@@ -11,45 +11,45 @@ use std::sync::{Arc, Mutex};
 
 pub use crate::encoder::Wish;
 
-/// Kinds of picture beside the usual one that are made at a time: each is encoded by itself.
+/// The most renditions at a time besides the default one; each is encoded separately.
 pub const MAX_SPECIAL: usize = 4;
-/// The smallest picture that can be asked for, pixels across.
+/// The smallest width in pixels that can be requested.
 pub const MIN_WIDTH: u32 = 64;
-/// The largest picture that can be asked for, pixels across; frames are never enlarged.
+/// The largest width in pixels that can be requested; frames are never enlarged.
 pub const MAX_WIDTH: u32 = 8192;
-/// The most pictures a second that can be asked for.
+/// The most pictures per second that can be requested.
 pub const MAX_FPS: u32 = 240;
 
-/// Every kind of picture that somebody wants.
+/// Every rendition that has subscriptions.
 pub struct Tiers {
     usual: Arc<Rendition>,
     special: Mutex<Vec<Kind>>,
     viewers: Shares,
 }
 
-/// A kind beside the usual one. It is never without a client: it goes with its last one.
+/// A rendition besides the default one. It is removed with its last subscription.
 struct Kind {
     tier: Arc<Rendition>,
-    /// The client of each seat, in the order they came. The first one holds the place of the kind.
+    /// The client of each subscription, in order. The rendition counts for the first one.
     clients: Vec<Client>,
 }
 
-/// Why somebody gets no seat.
+/// Why a subscription is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// There is no place for one more viewer, or none for this client.
+    /// There is no place for another viewer, or none for this client.
     Viewers(Refusal),
-    /// There is no place for one more kind of picture, and each that is made is wider than asked.
+    /// There is no place for another rendition, and every existing one is wider than requested.
     Kinds,
 }
 
 impl Tiers {
-    /// Nobody wants any yet.
+    /// A table without subscriptions.
     pub fn new(stage: Stage) -> Tiers {
         Tiers { usual: Rendition::usual(stage), special: Mutex::default(), viewers: Shares::default() }
     }
 
-    /// Makes no pictures, for want of a config: tests publish theirs.
+    /// A table that encodes nothing, because it has no config; tests publish their own pictures.
     #[cfg(test)]
     pub(crate) fn idle() -> Tiers {
         let stage = Stage {
@@ -63,19 +63,19 @@ impl Tiers {
         Tiers::new(stage)
     }
 
-    /// Wants pictures as `asked` for as long as the seat is kept; [the nearest](nearest) that are made when `client` may
-    /// have no further kind made.
+    /// Subscribes to the rendition `asked` until the result is dropped; to [the closest](nearest) existing one when
+    /// `client` may not add another.
     ///
     /// # Errors
-    /// When those that are made are all wider.
+    /// When all existing ones are wider.
     pub fn seat_for(&self, client: &Client, asked: Wish) -> Result<Seat<'_>, Full> {
         self.sit(client, asked, None)
     }
 
-    /// The same for a viewer of the stream, of which there may be `max`.
+    /// The same for a viewer of the stream; there may be at most `max` viewers.
     ///
     /// # Errors
-    /// When there is no place for `client`, or as [`Tiers::seat_for`].
+    /// When there is no place for `client`; also as [`Tiers::seat_for`].
     pub fn seat_viewer(&self, client: &Client, asked: Wish, max: usize) -> Result<Seat<'_>, Full> {
         let place = self.viewers.take(client, max).map_err(Full::Viewers)?;
         self.sit(client, asked, Some(place))
@@ -101,7 +101,7 @@ impl Tiers {
         Ok(Seat { tiers: self, tier, client: client.clone(), _viewer: viewer })
     }
 
-    /// Exactly such pictures, for a client that wants no others.
+    /// A subscription to exactly this rendition, by a new client.
     #[cfg(test)]
     pub(crate) fn seat(&self, wish: Wish) -> Result<Seat<'_>, Full> {
         let client = Client { address: None, user: Some(format!("{wish:?}").into()) };
@@ -109,28 +109,28 @@ impl Tiers {
         if seat.wish == wish { Ok(seat) } else { Err(Full::Kinds) }
     }
 
-    /// How many watch the stream.
+    /// The number of viewers.
     pub fn viewers(&self) -> usize {
         self.viewers.taken()
     }
 
-    /// The kinds that somebody wants now, the usual one first.
+    /// The renditions with subscriptions, the default one first.
     pub fn wanted(&self) -> Vec<Arc<Rendition>> {
         let special = lock(&self.special);
         let all = std::iter::once(&self.usual).chain(special.iter().map(|kind| &kind.tier));
         all.filter(|tier| tier.seats() > 0).map(Arc::clone).collect()
     }
 
-    /// The kind that is as the config says.
+    /// The default rendition.
     #[cfg(test)]
     pub(crate) fn usual(&self) -> &Rendition {
         &self.usual
     }
 }
 
-/// Of the kinds that are `made` and the usual one, which always can be, the nearest to what was asked: none that is wider, one
-/// with the same overlay before others, then the widest, then one that is as fast and no faster than need be. A faster one is
-/// nearer than a slower one because the stream can leave pictures out.
+/// The rendition closest to `asked` among those that are `made` and the default one, which is always available. None
+/// may be wider; one with the same overlay is preferred, then the widest, then the slowest that is fast enough. A
+/// faster one is closer than a slower one, because the stream can skip pictures.
 pub fn nearest(asked: Wish, made: impl Iterator<Item = Wish>) -> Option<Wish> {
     let most = |limit: u32| if limit == 0 { u32::MAX } else { limit };
     let (width, fps) = (most(asked.width), most(asked.fps));
@@ -140,12 +140,12 @@ pub fn nearest(asked: Wish, made: impl Iterator<Item = Wish>) -> Option<Wish> {
     })
 }
 
-/// Somebody wants pictures, see [`Tiers::seat_for`].
+/// A subscription; see [`Tiers::seat_for`].
 pub struct Seat<'a> {
     tiers: &'a Tiers,
     tier: Arc<Rendition>,
     client: Client,
-    /// Held until the seat is dropped.
+    /// The viewer's place, held until drop.
     _viewer: Option<Place>,
 }
 
@@ -162,14 +162,15 @@ impl Drop for Seat<'_> {
         let mut special = lock(&self.tiers.special);
         let is_last = self.tier.seats.fetch_sub(1, Relaxed) == 1;
         if let Some(kind) = special.iter_mut().find(|kind| Arc::ptr_eq(&kind.tier, &self.tier)) {
-            // The newest of the client's own, so that it holds the kind as long as it has a seat.
+            // Removes the client's newest entry, so that the rendition counts for the client as long as it has a
+            // subscription.
             let own = kind.clients.iter().rposition(|client| *client == self.client);
             own.map(|at| kind.clients.remove(at));
         }
         special.retain(|kind| !kind.clients.is_empty());
         let encoder = is_last.then(|| self.tier.take_encoder());
         drop(special);
-        // Megabytes, which are freed outside the lock.
+        // Megabytes, which are freed without the lock.
         drop(encoder);
     }
 }

@@ -1,31 +1,31 @@
-//! [`View`]: what a face looks like, in 16 x 16 colours: enough to tell that the same thing is still there, at no cost.
+//! [`View`]: the appearance of a face in 16 x 16 colours. It shows cheaply whether the same object is still there.
 
 use crate::pixels::Rgb;
 use crate::sighting::Rect;
 
 const SIDE: u32 = 16;
-/// A box is moved by one part in so many of its width, so often at most.
+/// The search moves a box in steps of its width divided by OFF, at most STEPS times.
 const OFF: u32 = 16;
 const STEPS: u32 = 4;
 
-/// What a face and what is around it look like: two grids of 16 x 16 cells of red, green and blue, as they are. From look to
-/// look light hardly changes, and people differ in colour too.
+/// The appearance of a face and its surroundings: two grids of 16 x 16 cells in red, green and blue. They are not
+/// normalised, because light hardly changes between passes and people also differ in colour.
 #[derive(Debug, Clone)]
 pub struct View {
-    /// The face with its hair, neck and collar, half its width around it.
+    /// The face with a margin of half its width, which includes hair, neck and collar.
     around: Cells,
     /// The face alone.
     face: Cells,
 }
 
 impl View {
-    /// Of a face in `rect` and what is around it, as far as that lies on the picture.
+    /// The appearance of the face in `rect` and its surroundings, clipped to the picture.
     pub fn of(rgb: &Rgb, rect: Rect) -> View {
         View { around: Cells::around(rgb, rect), face: Cells::of(rgb, rect) }
     }
 
-    /// How alike this view and what is at `rect` are, where the box may be a little off. `enough` is enough: it is not looked
-    /// for a better place then.
+    /// The similarity of this view and the picture at `rect`, or near it, because the box may be slightly wrong. The
+    /// search ends when the similarity reaches `enough`.
     pub fn likeness_at(&self, rgb: &Rgb, rect: Rect, enough: f32) -> f32 {
         most_alike(rect, enough, |rect| self.around.likeness(&Cells::around(rgb, rect)))
     }
@@ -36,8 +36,7 @@ impl View {
     }
 }
 
-/// The likeness at the place near `rect` where it is largest: from `rect`, step by step to where it is larger, until it is
-/// `enough`.
+/// The largest similarity near `rect`: moves step by step to a larger one, until it reaches `enough`.
 fn most_alike(rect: Rect, enough: f32, likeness: impl Fn(Rect) -> f32) -> f32 {
     let step = (rect.w / OFF).max(1) as i32;
     let likeness = |[dx, dy, larger]: [i32; 3]| {
@@ -75,7 +74,7 @@ impl Cells {
         Cells::of(rgb, rect.grown(rect.w / 2))
     }
 
-    /// Each cell by the point in its middle and four around that.
+    /// The cells of `rect`, each sampled at its centre and four points around it.
     fn of(rgb: &Rgb, rect: Rect) -> Cells {
         let rect = rect.clipped(rgb.width, rgb.height);
         if rect.w == 0 || rect.h == 0 {
@@ -85,7 +84,8 @@ impl Cells {
             from as usize + ((at * 8 + eighths) * length / (SIDE * 8)).min(length - 1) as usize
         };
         let (pixels, width) = (rgb.data.as_chunks::<3>().0, rgb.width as usize);
-        // Where to look in a line is the same in each: this is asked of every face on every frame that is shown.
+        // The columns are the same for each line and computed once, because this runs for every face on every shown
+        // frame.
         let columns: [[usize; 3]; SIDE as usize] =
             std::array::from_fn(|at| [2, 4, 6].map(|eighths| place(rect.x, rect.w, at as u32, eighths)));
         let cells = (0..SIDE).flat_map(|at| {
@@ -99,7 +99,7 @@ impl Cells {
         Cells(cells.collect())
     }
 
-    /// How alike two parts are: 1 for the same, 0 when they differ by as much as their cells do among each other.
+    /// The similarity of two parts: 1 when they are equal, 0 when they differ by as much as the cells within a part.
     fn likeness(&self, other: &Cells) -> f32 {
         let count = self.0.len().max(1) as f32;
         let mut mean = [0.0; 3];
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_is_alike_a_little_off_or_lighter_and_something_else_is_not() {
+    fn the_same_object_is_similar_when_shifted_or_lighter_and_another_one_is_not() {
         let rect = Rect { x: -20, y: 0, w: 220, h: 200 };
         let cells = Cells::around(&striped(true, 200), rect);
         assert!(cells.likeness(&Cells::around(&striped(true, 190), rect)) > 0.98);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn another_face_in_the_same_surroundings_is_not_alike() {
+    fn another_face_in_the_same_surroundings_is_not_similar() {
         let face = Rect { x: 70, y: 70, w: 60, h: 60 };
         let (one, mut other) = (striped(true, 200), striped(true, 200));
         other.put(&Rgb::filled(60, 60, [150; 3]), 70, 70);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_is_the_mean_of_five_points_of_it_wherever_the_face_is() {
+    fn a_cell_is_the_mean_of_its_five_points_wherever_the_face_is() {
         let data = (0..90_u32 * 70 * 3).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let rgb = Rgb { width: 90, height: 70, data };
         for rect in [[20, 10, 40, 40], [-15, -9, 30, 33], [60, 40, 50, 60], [0, 0, 3, 2], [89, 69, 1, 1]] {

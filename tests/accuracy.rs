@@ -1,8 +1,8 @@
-//! What `accuracy crossing` counts, on scenes that are small enough to count by hand.
-#![allow(clippy::unwrap_used)] // a count that is not there may fail
+//! The counts of `accuracy crossing`, on scenes that are small enough to count by hand.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 #[path = "../benches/accuracy/crossing/score.rs"]
-#[allow(dead_code)] // the tables show more than these tests ask for
+#[allow(dead_code)] // the tables have more fields than these tests use
 mod score;
 
 use namecam::sighting::Rect;
@@ -19,7 +19,7 @@ fn on(track: u64, name: &str, rect: Rect) -> Shown {
     Shown { track, name: (!name.is_empty()).then(|| name.to_owned()), labelled: true, rect }
 }
 
-/// Alice and Bob are in the gallery, Carol is not. Every frame is looked at, ten a second.
+/// Alice and Bob are in the gallery, Carol is not. Recognition runs on every frame, ten per second.
 fn count(truth: &[Vec<Present>], shown: &[Vec<Shown>]) -> Score {
     let roles = [("Alice", true), ("Bob", true), ("Carol", false)];
     let roles = roles.map(|(name, known)| Role { name: name.to_owned(), known });
@@ -30,7 +30,7 @@ fn count(truth: &[Vec<Present>], shown: &[Vec<Shown>]) -> Score {
 }
 
 #[test]
-fn tracks_that_stay_where_people_were_who_crossed_are_on_other_faces_with_wrong_names() {
+fn after_people_cross_tracks_that_stay_in_place_are_on_other_faces_with_wrong_names() {
     let truth = [vec![at(0, LEFT), at(1, RIGHT)], vec![at(0, RIGHT), at(1, LEFT)]];
     let boxes = vec![on(1, "Alice", LEFT), on(2, "Bob", RIGHT)];
     let score = count(&truth, &[boxes.clone(), boxes]);
@@ -52,7 +52,7 @@ fn a_box_is_judged_by_the_face_before_and_not_by_the_hidden_one() {
 }
 
 #[test]
-fn labels_count_from_the_first_name_on_and_not_before_anything_is_said() {
+fn labels_count_from_the_first_name_on() {
     let labels = ["", "Alice", "", "Alice", "Alice", "Bob"];
     let truth = vec![vec![at(0, LEFT)]; labels.len()];
     let mut shown: Vec<Vec<Shown>> = labels.iter().map(|name| vec![on(1, name, LEFT)]).collect();
@@ -65,7 +65,7 @@ fn labels_count_from_the_first_name_on_and_not_before_anything_is_said() {
 }
 
 #[test]
-fn the_wait_for_a_name_begins_when_all_of_a_face_is_there_and_large_enough() {
+fn the_wait_for_a_name_begins_when_a_face_is_complete_and_large_enough() {
     let cut = Present { visible: 0.6, ..at(0, LEFT) };
     let small = Present { face: Rect { w: 50, h: 50, ..RIGHT }, ..at(1, RIGHT) };
     let truth: Vec<Vec<Present>> = (0..6)
@@ -78,7 +78,7 @@ fn the_wait_for_a_name_begins_when_all_of_a_face_is_there_and_large_enough() {
 }
 
 #[test]
-fn a_stranger_with_a_name_is_counted_once_a_visit() {
+fn a_stranger_with_a_name_is_counted_once_per_visit() {
     let again = Present { visit: 2, ..at(2, LEFT) };
     let truth = [vec![at(2, LEFT)], vec![at(2, LEFT)], vec![], vec![again]];
     let shown = [vec![on(1, "Bob", LEFT)], vec![on(1, "Bob", LEFT)], vec![], vec![on(2, "", LEFT)]];

@@ -1,6 +1,6 @@
-//! The rules of the house: who may import whom, who knows which library, where `unsafe` may stand, and that the README
-//! keeps up. A failure says what to do. docs/ARCHITECTURE.md says why.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot read its own house may fail
+//! The rules of the source tree: which modules may import which, which files use each library, which files may contain
+//! `unsafe`, and which tables the README must have. A failure says what to do. docs/ARCHITECTURE.md gives the reasons.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test may panic
 
 use namecam::config::Origin;
 use namecam::config::keys::KEYS;
@@ -11,14 +11,14 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Each is a thread with a job, or a part of one. They know the vocabulary, and not each other.
+/// The stages. Each is a thread or a part of one; they import the vocabulary modules, and not each other.
 const STAGES: &[&str] = &["camera", "recognition", "tiers", "encoder", "overlay", "http", "service"];
-/// What ties the stages together: these may import all of them.
+/// The modules that connect the stages and may import all of them.
 const WIRING: &[&str] = &["lib", "main", "app", "cli", "commands", "manual"];
-/// The exceptions to "stages never import each other": the rooms of the stream, in the order in which a viewer asks for them.
+/// The exceptions to "stages never import each other": the modules of the stream.
 const EXCEPTIONS: &[(&str, &str)] = &[("http", "tiers"), ("tiers", "encoder"), ("encoder", "overlay")];
 
-/// A foreign library and the files that know it; a name without `.rs` is a file with the files in the folder beside it.
+/// The foreign libraries and the files that use them; a name without `.rs` is a file together with its folder.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("ab_glyph", &["overlay"]),
     ("argon2", &["http"]),
@@ -37,7 +37,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("zune_jpeg", &["jpeg/forgiving.rs"]),
 ];
 
-/// Files that wrap a foreign library or the kernel. Elsewhere safe Rust does.
+/// The files that wrap a foreign library or the kernel, and may contain `unsafe`.
 const UNSAFE: &[&str] = &[
     "camera/pipe",
     "camera/v4l2",
@@ -50,9 +50,9 @@ const UNSAFE: &[&str] = &[
     "service",
 ];
 
-/// A Rust file of ours.
+/// A Rust file of the project.
 struct Source {
-    /// Its path below its root, such as `camera/v4l2.rs`.
+    /// The path below its root, such as `camera/v4l2.rs`.
     path: String,
     text: String,
 }
@@ -64,7 +64,7 @@ impl Source {
         first.strip_suffix(".rs").unwrap_or(first)
     }
 
-    /// Its lines with their numbers, without comments and what stands in quotes.
+    /// The lines with their numbers, without comments and string literals.
     fn code(&self) -> impl Iterator<Item = (usize, String)> {
         (1..).zip(self.text.lines()).map(|(number, line)| {
             let mut code = String::new();
@@ -82,7 +82,7 @@ impl Source {
         })
     }
 
-    /// The code that ships: tests may use what they like.
+    /// The code outside tests.
     fn shipped(&self) -> impl Iterator<Item = (usize, String)> {
         let tests = self.path.ends_with("tests.rs") || self.path.contains("tests/");
         self.code().take_while(move |(_, line)| !tests && line.trim() != "mod tests {")
@@ -122,12 +122,12 @@ fn sources(folder: &str) -> Vec<Source> {
     found
 }
 
-/// The word that begins at `text`.
+/// The word at the beginning of `text`.
 fn word(text: &str) -> &str {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
 }
 
-/// The text behind each place where the path `name::` or the import `use name` stands in `code`.
+/// The text after each path `name::` or import `use name` in `code`.
 fn uses<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
     code.match_indices(name).filter_map(move |(at, _)| {
         let before = code[..at].chars().next_back();
@@ -138,7 +138,7 @@ fn uses<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
     })
 }
 
-/// Top-level modules of the crate that `code` names: in `crate::a`, `crate::{a, b::c}`.
+/// The top-level modules of the crate that `code` names, as in `crate::a` and `crate::{a, b::c}`.
 fn modules_named(code: &str) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
     for rest in uses(code, "crate") {
@@ -164,17 +164,17 @@ fn modules_named(code: &str) -> BTreeSet<String> {
     named
 }
 
-/// Fails with everything that was found, and what to do about it.
+/// Fails with all faults and the remedy.
 fn hold(faults: &[String], remedy: &str) {
     assert!(faults.is_empty(), "\n{}\n\n{remedy}\n", faults.join("\n"));
 }
 
 #[test]
-fn stages_know_the_vocabulary_and_never_each_other() {
+fn stages_import_the_vocabulary_and_never_each_other() {
     let mut faults = Vec::new();
     for source in sources("src") {
         let from = source.module();
-        // Whole, because an import may be spread over lines.
+        // Checked as a whole, because an import may span lines.
         let code: String = source.shipped().map(|(_, line)| line + "\n").collect();
         for to in modules_named(&code) {
             let to = to.as_str();
@@ -186,12 +186,12 @@ fn stages_know_the_vocabulary_and_never_each_other() {
     }
     hold(
         &faults,
-        "Put what both need into a vocabulary module (latest, frame, sighting, health, ...), or let app.rs hand it over.",
+        "Move the shared code into a vocabulary module (latest, frame, sighting, health, ...), or let app.rs pass it.",
     );
 }
 
 #[test]
-fn one_file_knows_each_foreign_library() {
+fn one_file_uses_each_foreign_library() {
     let mut faults = Vec::new();
     for source in sources("src") {
         for (number, code) in source.shipped() {
@@ -204,12 +204,12 @@ fn one_file_knows_each_foreign_library() {
     }
     hold(
         &faults,
-        "Ask the file that knows the library to do it, in words of ours; so the library can be changed there.",
+        "Add a function to the file that wraps the library, with types of the project, so that the library can be replaced.",
     );
 }
 
 #[test]
-fn unsafe_stands_only_where_a_library_or_the_kernel_is_wrapped() {
+fn unsafe_is_only_in_files_that_wrap_a_library_or_the_kernel() {
     let mut faults = Vec::new();
     for source in sources("src") {
         for (number, code) in source.shipped() {
@@ -221,7 +221,7 @@ fn unsafe_stands_only_where_a_library_or_the_kernel_is_wrapped() {
     }
     hold(
         &faults,
-        "Do it in safe Rust, or in a file that UNSAFE in tests/house.rs names; a new one there needs a reason.",
+        "Use safe Rust, or a file that UNSAFE in tests/house.rs lists; a new file in that list needs a reason.",
     );
 }
 
@@ -254,14 +254,14 @@ fn config_table() -> String {
     table
 }
 
-/// README's table of routes: those that do the same share a line.
+/// The README's table of routes; routes with the same help share a line.
 fn route_table() -> String {
     let mut lines: Vec<(&str, String, &str)> = Vec::new();
     for route in ROUTES {
         let action = route.action.map(|action| format!("?action={action}")).unwrap_or_default();
         let path = format!("`{}{action}`", route.path.replace('*', "TRACK"));
         let whom = match route.access {
-            Access::Open => "anybody",
+            Access::Open => "anyone",
             Access::Viewer => "viewer",
             Access::Admin => "admin",
         };
@@ -314,7 +314,7 @@ fn the_package_and_its_unit_agree() {
     let missing = agreed.iter().filter(|(file, words)| !read(file).contains(words));
     hold(
         &missing.map(|(file, words)| format!("{file}: {words} is gone")).collect::<Vec<_>>(),
-        "Config, unit and package name the same places: change all of them, or none.",
+        "Config, unit and package must use the same paths; change all of them.",
     );
 }
 

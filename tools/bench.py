@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Measures namecam on a clip with two faces, and beside it another program: make bench [ARGS="--peer COMMAND ..."]
+"""Measures namecam on a clip with two faces, optionally beside another program: make bench [ARGS="--peer COMMAND ..."]
 
 usage: bench.py NAMECAM [--seconds S] [--clip CLIP.mjpeg] [--looks L] [--only looks|rooms|stream|attack] [--people GALLERY] [--peer COMMAND ...]
 
-The clip (640x480, 30 fps, two faces that drift; made with ffmpeg from the test pictures unless one is given) is fed to
-namecam as its camera. Everything runs on this machine in this run, one OpenBLAS thread each: compare the rows with each
+The clip (640x480, 30 fps, two drifting faces; made with ffmpeg from the test pictures unless one is given) is the camera
+of namecam. Everything runs on this machine in one run, with one OpenBLAS thread per program: compare the rows with each
 other, not with other machines. PEER is called as COMMAND GALLERY CLIP SECONDS VIEWERS and prints one JSON line with
 loops_per_s, stream_fps, cpu, rss_mb, load_s. Only the standard library and ffmpeg are needed.
 """
@@ -18,8 +18,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def make_clip(path, frames=150, width=640, height=480):
-    """Two heads that drift on noise, as the MJPEG of a USB camera: quality about 85, 4:2:2, and a sensor's noise, so that no
-    frame is the same as the one before."""
+    """Two heads that drift on noise, as the MJPEG of a USB camera: quality about 85, 4:2:2, and the noise of a sensor, so that
+    all frames differ."""
     faces = [os.path.join(PICTURES, name) for name in ("obama.jpg", "biden.jpg")]
     crops = ["crop=iw*0.62:ih*0.62:iw*0.19:ih*0.06", "crop=iw*0.62:ih*0.62:iw*0.19:ih*0.06"]
     tall, middle = height * 288 // 480, height // 2
@@ -87,7 +87,7 @@ class Namecam:
 
 
 class Viewer(threading.Thread):
-    """Reads the stream and counts frames, as a browser does; in a process of its own its CPU would not count either."""
+    """Reads the stream and counts frames, like a browser. Its own processor time is not counted."""
 
     def __init__(self, address):
         super().__init__(daemon=True)
@@ -128,7 +128,7 @@ def measure(program, folder, clip, seconds, viewers, settings):
 
 
 def hold_out(program, folder, clip):
-    """What bad viewers do: one that never reads, and 1,000 that connect and leave."""
+    """Bad viewers: one that never reads, and 1,000 that connect and disconnect."""
     namecam = Namecam(program, folder, clip, [])
     host, port = namecam.address.rsplit(":", 1)
 
@@ -211,15 +211,15 @@ def main():
 
 
 def looks(args, folder, clip):
-    """Yields what and figures: what looks cost, with and without viewers, and what bad viewers leave behind."""
+    """Yields names and figures of rows: the cost of passes with and without viewers, and the effect of bad viewers."""
     as_often = f"recognition.interval_ms={1000 / args.looks:.0f}"
     rows = [
         ("as often as possible, upsample 1", 0, ["recognition.interval_ms=0"]),
         ("as often as possible, upsample 0", 0, ["recognition.interval_ms=0", "recognition.upsample=0"]),
-        (f"{args.looks} looks a second, nobody watches", 0, [as_often]),
+        (f"{args.looks} looks a second, no viewers", 0, [as_often]),
         (f"{args.looks} looks a second, 1 viewer", 1, [as_often]),
         (f"{args.looks} looks a second, 8 viewers", 8, [as_often]),
-        ("no recognition, nobody watches", 0, ["recognition.enabled=no"]),
+        ("no recognition, no viewers", 0, ["recognition.enabled=no"]),
         ("no recognition, 1 viewer (passthrough)", 1, ["recognition.enabled=no"]),
     ]
     for what, viewers, settings in rows:

@@ -1,5 +1,5 @@
-"""A row of bench.py about an attack: ten addresses hold 1,000 connections without a whole request and open each again when
-it is closed. The row says what a viewer, other clients and the watchdog notice. All of it stays on this machine, 127.0.0.0/8.
+"""A row of bench.py about an attack: ten addresses hold 1,000 connections with incomplete requests and open each again when
+it is closed. The row shows the effect on a viewer, other clients and the watchdog. It only uses this machine, 127.0.0.0/8.
 """
 import hashlib, multiprocessing, os, socket, threading, time
 
@@ -10,7 +10,7 @@ WATCHDOG_S = 2
 
 
 def split(clip):
-    """The pictures of an MJPEG clip as a number for each digest."""
+    """The numbers of the pictures of an MJPEG clip by their digests."""
     with open(clip, "rb") as f:
         pictures = f.read().split(b"\xff\xd8\xff")[1:]
     numbers = {hashlib.md5(b"\xff\xd8\xff" + picture).digest(): number for number, picture in enumerate(pictures)}
@@ -19,7 +19,7 @@ def split(clip):
 
 
 def attack(address, until, opened):
-    """Runs in a process of its own: it takes the time of a core."""
+    """Runs in a separate process, because it uses a whole core."""
     def connect(source):
         connection = socket.socket()
         connection.setblocking(False)
@@ -50,7 +50,7 @@ def attack(address, until, opened):
 
 
 def watch(address, numbers, until, results):
-    """Counts the pictures of the clip that come and those that are left out between them."""
+    """Counts the pictures of the clip that arrive, and the missing ones between them."""
     connection = socket.create_connection(address)
     connection.sendall(b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n")
     stream = connection.makefile("rb")
@@ -73,7 +73,7 @@ def watch(address, numbers, until, results):
 
 
 def ask(address, path):
-    """Seconds until the whole answer is there; None without a good one."""
+    """The seconds until the whole response has arrived; None without a good one."""
     started = time.monotonic()
     try:
         with socket.create_connection(address, 10, (OTHER, 0)) as connection:
@@ -105,8 +105,8 @@ def quiet_or_attacked(namecam, told, numbers, seconds, attacked):
         process.join(30)
     after = namecam.state()
     unfed = sum("does not answer" in line for line in namecam.log[lines:])
-    # What the camera thread dropped because a newer frame had come with it, no viewer could get. The counter covers a little
-    # more time than the viewer does.
+    # Viewers could not get the frames that the camera thread dropped for newer ones. The counter covers slightly more time
+    # than the viewer.
     row = {"seconds": seconds, **watched, "dropped_by_camera": after["camera"]["dropped"] - before["camera"]["dropped"],
            "asked": len(took), "not_answered": took.count(None), "slowest_answer_ms": round(1000 * max((t for t in took if t is not None), default=0)),
            "watchdog_fed": len(told) - fed, "watchdog_not_fed": unfed, "cpu": round(cpu / seconds, 3)}
@@ -117,7 +117,7 @@ def quiet_or_attacked(namecam, told, numbers, seconds, attacked):
 
 
 def rows(start, folder, clip, seconds):
-    """Yields what and figures: without an attack and under it. `start(clip, settings)` starts namecam."""
+    """Yields names and figures of rows without and during an attack. `start(clip, settings)` starts namecam."""
     path = os.path.join(folder, "notify")
     notify, told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), []
     notify.bind(path)

@@ -1,8 +1,8 @@
-"""Rows of bench.py about rooms: what an empty one costs, and how soon somebody who comes has a name."""
+"""Rows of bench.py about rooms: the cost of an empty one, and the time until a person who enters has a name."""
 import os, statistics, subprocess, time
 
 FPS = 30
-# Longer than a track lives, so that whoever comes is new each time.
+# Longer than the lifetime of a track, so that the person is new each time.
 EMPTY_FRAMES, PERSON_FRAMES = 80, 30
 
 
@@ -17,7 +17,7 @@ def make_empty(path, size, frames=150):
 
 
 def make_visits(path, picture):
-    """Nobody, then somebody, again and again when it is played in a loop."""
+    """A clip of an empty room, then a person; for playing in a loop."""
     graph = (f"{room('640x480')}[bg];[0]crop=iw*0.62:ih*0.62:iw*0.19:ih*0.06,scale=-1:288[a];"
              f"[bg][a]overlay=x=200+n:y=96:enable='gte(n,{EMPTY_FRAMES})'[v]")
     subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-loop", "1", "-framerate", str(FPS), "-i", picture, "-filter_complex", graph,
@@ -26,7 +26,7 @@ def make_visits(path, picture):
 
 
 def time_to_name(namecam, visits):
-    """Milliseconds from the frame on which somebody comes to her name in /api/state, by polling it."""
+    """The milliseconds from the frame on which a person appears to their name in /api/state, by polling."""
     cycle = EMPTY_FRAMES + PERSON_FRAMES
     namecam.until(lambda s: s["recognition"]["generation"] > 0)
     times, came_at, seen_cycle = [], None, None
@@ -36,7 +36,7 @@ def time_to_name(namecam, visits):
         now, frames = time.monotonic(), state["camera"]["frames"] + state["camera"]["dropped"] + state["camera"]["corrupt"]
         number, inside = divmod(frames - 1, cycle)
         if inside >= EMPTY_FRAMES and seen_cycle != number:
-            # Nobody knows of the frame before the poll sees it: at most one poll too late.
+            # The poll may see the frame up to one interval late.
             seen_cycle, came_at = number, now - (inside - EMPTY_FRAMES) / FPS
         if came_at and any(face["name"] for face in state["faces"]):
             times.append((now - came_at) * 1000)
@@ -50,11 +50,11 @@ def time_to_name(namecam, visits):
 
 
 def rows(measure, start, folder, pictures, seconds):
-    """Yields what and figures; `measure(clip, settings)` and `start(clip)` are bench.py's."""
+    """Yields names and figures of rows; `measure(clip, settings)` and `start(clip)` are those of bench.py."""
     for size in ("640x480", "1280x720"):
         clip = os.path.join(folder, f"empty-{size}.mjpeg")
         make_empty(clip, size)
-        yield f"empty room, {size}, nobody watches", measure(clip, [])
+        yield f"empty room, {size}, no viewers", measure(clip, [])
     clip = os.path.join(folder, "visits.mjpeg")
     make_visits(clip, os.path.join(pictures, "biden.jpg"))
     namecam = start(clip)

@@ -1,17 +1,18 @@
-"""Rows of bench.py about the stream: what a frame and a viewer cost beside floors, and how old pictures are on arrival.
+"""Rows of bench.py about the stream: the cost of a frame and of a viewer beside lower bounds, and the age of pictures.
 
-CPU is milliseconds of processor time a frame, of all threads but recognition, from /proc/PID/task/*/schedstat. The floors
-are benches/floor.rs: libjpeg-turbo alone on the same clip, and the same bytes written to as many connections.
+CPU is milliseconds of processor time per frame, of all threads except recognition, from /proc/PID/task/*/schedstat. The
+lower bounds are from benches/floor.rs: libjpeg-turbo alone on the same clip, and writing the same bytes to as many
+connections.
 """
 import json, os, re, socket, statistics, subprocess, threading, time
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FPS = 30
-# Faces for an overlay, and recognition out of the way between its looks.
+# Faces for an overlay, with rare passes of recognition.
 OVERLAY = ["recognition.interval_ms=1000"]
 PLAIN = ["recognition.enabled=no"]
 SIZES = ("640x480", "1280x720")
-# Renditions side by side: the usual one first.
+# Renditions side by side, the default one first.
 RENDITIONS = ("", "?width=1024", "?width=640", "?width=320")
 
 
@@ -22,7 +23,7 @@ def floor(*words):
 
 
 def codec_ms(clip, seconds, fps=FPS):
-    """At the pace of the camera, as caches are cold then; with 0, one frame after the other."""
+    """The codec at the rate of the camera, with cold caches; with 0, without pauses."""
     return json.loads(floor("codec", clip, seconds, fps).communicate()[0])["ms_a_frame"]
 
 
@@ -39,7 +40,7 @@ def sent_ms(process, viewers):
 
 
 class Drain(threading.Thread):
-    """Takes what comes and throws it away in the kernel, so that readers cost what is measured as little as can be."""
+    """Discards received bytes in the kernel, so that readers hardly affect the measurement."""
 
     def __init__(self, connection):
         super().__init__(daemon=True)
@@ -62,7 +63,7 @@ def ask(address, receive_buffer=None, wish=""):
 
 
 class Viewer(threading.Thread):
-    """Reads parts, their heads only, and notes how old each is when its last byte has come. `rate`: bytes a second."""
+    """Reads the heads of parts, and records the age of each when its last byte has arrived. `rate`: bytes per second."""
 
     def __init__(self, address, rate=None, receive_buffer=None, wish=""):
         super().__init__(daemon=True)
@@ -109,7 +110,7 @@ class Viewer(threading.Thread):
 
 
 class Stalled(threading.Thread):
-    """Somebody who never reads, and comes again before she is cut off."""
+    """A client that never reads, and reconnects before it is disconnected."""
 
     def __init__(self, address):
         super().__init__(daemon=True)
@@ -155,7 +156,7 @@ def settle(namecam, recognising):
 
 
 def watched(start, clip, settings, viewers, seconds):
-    """What so many viewers cost: the picture for all of them, and the writing to each."""
+    """The cost of a number of viewers: the picture for all of them, and the writes to each."""
     # One client gets three quarters of the places.
     namecam = start(clip, [*settings, "stream.max_viewers=64"])
     try:
@@ -179,14 +180,14 @@ def watched(start, clip, settings, viewers, seconds):
 
 
 def old(start, clip, seconds, stalled):
-    """From capture to written by namecam's own count, and to the last byte at the reader."""
+    """The time from capture to the write, as counted by namecam, and to the last byte at the reader."""
     namecam = start(clip, OVERLAY)
     try:
         settle(namecam, True)
         bad = [Stalled(namecam.address) for _ in range(stalled)]
         time.sleep(3)
         viewer = Viewer(namecam.address)
-        # What came before must have left the figures.
+        # Waits until the figures no longer contain earlier pictures.
         time.sleep(max(seconds, 62))
         state = namecam.state()["stream"]
         row = {"viewers": state["viewers"], "written": state["age_ms"]["total"], "at_the_reader": figures(viewer.ages_ms[FPS:]), "fps": state["fps"]}
@@ -199,8 +200,8 @@ def old(start, clip, seconds, stalled):
 
 
 def side_by_side(start, clip, seconds, fps):
-    """One viewer for each of RENDITIONS, and a camera of so many frames a second; more than can be encoded shows whether
-    renditions use more than one core."""
+    """One viewer for each of RENDITIONS, and a camera with a given rate; a rate above the encoding rate shows whether renditions
+    use more than one core."""
     player = f"ffmpeg -loglevel error -re -stream_loop -1 -f mjpeg -framerate {fps} -i {clip} -c copy -f mjpeg -"
     namecam = start(clip, OVERLAY, player=player)
     try:
@@ -222,7 +223,7 @@ def side_by_side(start, clip, seconds, fps):
 
 
 def slow(start, clip, rate, receive_buffer, seconds):
-    """How old pictures are that a reader gets who takes so many bytes a second."""
+    """The age of the pictures of a reader that receives a given number of bytes per second."""
     namecam = start(clip, OVERLAY)
     try:
         settle(namecam, True)
@@ -236,7 +237,7 @@ def slow(start, clip, rate, receive_buffer, seconds):
 
 
 def flood(start, clip, settings, frames):
-    """Memory while the camera gives pictures as fast as they are taken."""
+    """The memory while the camera delivers pictures as fast as they are read."""
     namecam = start(clip, settings, player=f"sh -c 'while cat {clip}; do :; done'")
     try:
         if settings != PLAIN:
@@ -256,7 +257,7 @@ def flood(start, clip, settings, frames):
 
 
 def beside_floor(start, clip, seconds):
-    """Overlay on, one viewer: namecam between two runs of the floor."""
+    """Overlay on, one viewer: namecam between two runs of the lower bound."""
     floors = [codec_ms(clip, seconds / 2)]
     row = watched(start, clip, OVERLAY, 1, seconds)
     floors.append(codec_ms(clip, seconds / 2))
@@ -266,7 +267,7 @@ def beside_floor(start, clip, seconds):
 
 
 def passed_on(start, clip, seconds):
-    """A JPEG from the pipe to one viewer, beside a single thread that reads and writes and does nothing else."""
+    """A JPEG from the pipe to one viewer, beside a single thread that only reads and writes."""
     floors = [sent_ms(floor("pass", clip, seconds / 2), 1)]
     row = watched(start, clip, PLAIN, 1, seconds)
     floors.append(sent_ms(floor("pass", clip, seconds / 2), 1))
@@ -275,7 +276,7 @@ def passed_on(start, clip, seconds):
 
 
 def crowds(start, clip, seconds):
-    """1, 8 and 32 viewers, each beside the floor of its writes."""
+    """1, 8 and 32 viewers, each beside the lower bound of its writes."""
     for viewers in (1, 8, 32):
         row = watched(start, clip, OVERLAY, viewers, seconds)
         row["write_floor_ms"] = write_ms(row["picture_bytes"], viewers, seconds / 2)
@@ -284,12 +285,12 @@ def crowds(start, clip, seconds):
 
 
 def rows(start, clips, seconds, frames, people):
-    """Yields what and figures; `start(clip, settings, player=None)` starts namecam, `clips` has one for each of SIZES.
-    `people`: a gallery to measure memory with, or None."""
+    """Yields names and figures of rows; `start(clip, settings, player=None)` starts namecam, `clips` has one for each of SIZES.
+    `people` is a gallery for the measurement of memory, or None."""
     for size in SIZES:
         yield f"{size}, overlay, 1 viewer", beside_floor(start, clips[size], seconds)
         yield f"{size}, passthrough, 1 viewer", passed_on(start, clips[size], seconds)
-        yield f"{size}, nobody, no recognition", watched(start, clips[size], PLAIN, 0, seconds)
+        yield f"{size}, no viewers, no recognition", watched(start, clips[size], PLAIN, 0, seconds)
     large = clips[SIZES[-1]]
     yield from crowds(start, large, seconds)
     for stalled in (0, 8):

@@ -1,6 +1,6 @@
 /* A plugin for qemu that counts instructions: in user mode it prints the sum at the end; with `into=FILE` it keeps the
-   count of each processor in that file, as 64-bit numbers that can be read at any time. The few declarations that it
-   needs of qemu-plugin.h (API version 1) stand here, because Debian does not package that header. */
+   count of each processor in that file, as 64-bit numbers that can be read at any time. The few declarations of
+   qemu-plugin.h (API version 1) that it needs are repeated here, because Debian does not package that header. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -21,7 +21,7 @@ void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, void (*cb)(qemu_plugin_
 
 __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 
-/* Processors beyond share the slots: then counts may be lost. */
+/* Further processors share the slots, so counts may be lost. */
 #define SLOTS 16
 static uint64_t own[SLOTS], *slots = own;
 

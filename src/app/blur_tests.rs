@@ -1,4 +1,5 @@
-//! `overlay.unknown = blur` with dlib's models and photos of people: the detector examines each picture that a viewer got.
+//! `overlay.unknown = blur` with dlib's models and photos of people: the detector is run on each picture that a viewer
+//! got.
 
 use crate::config::UnknownFaces;
 use crate::encoder;
@@ -13,19 +14,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 const SIZE: (u32, u32) = (320, 240);
-/// A fade of 30 s at 10 frames a second changes by so much from frame to frame.
+/// The change per frame of a fade of 30 s at 10 frames per second.
 const FADE: f64 = 1.0 / 300.0;
 
-/// A camera, the recognition thread's work and a viewer, step by step.
+/// A camera, recognition and a viewer, step by step.
 struct Film<'a> {
     worker: Steps<'a>,
     stage: &'a Stage,
     tiers: Tiers,
     frames: u64,
     shown: u64,
-    /// The frame that is being looked at.
+    /// The frame that recognition is processing.
     in_work: Option<Arc<Frame>>,
-    /// What the camera gave and what the viewer got.
+    /// The frames of the camera and the pictures of the viewer.
     pictures: Vec<(Rgb, Rgb)>,
 }
 
@@ -40,18 +41,18 @@ fn photo(name: &str) -> Rgb {
     Rgb { width: photo.width(), height: photo.height(), data: photo.into_raw() }
 }
 
-/// A photo of much detail in which the detector sees nobody, because it stands on its head.
+/// A photo with much detail in which the detector finds no face, because it is upside down.
 fn room() -> Rgb {
     let photo = Turn { degrees: 180, mirror: false }.apply(photo("astronaut.png"));
     photo.cropped(Rect { x: 0, y: 0, w: 512, h: 384 }).shrunk(SIZE.0)
 }
 
-/// Somebody whose face is about 55 pixels wide.
+/// A person with a face of about 55 pixels.
 fn stranger() -> Rgb {
     photo("obama.jpg").cropped(Rect { x: 230, y: 120, w: 460, h: 560 }).shrunk(110)
 }
 
-/// The picture with a `share` of `over` on it, whose top left corner is at `x`, `y`, which may lie between pixels.
+/// The picture blended with a `share` of `over` at `x`, `y`, which may be fractions of pixels.
 fn with(mut rgb: Rgb, over: &Rgb, [x, y]: [f64; 2], share: f64) -> Rgb {
     for (left, top) in (0..rgb.width).flat_map(|x| (0..rgb.height).map(move |y| (x, y))) {
         let (from_x, from_y) = (f64::from(left) - x, f64::from(top) - y);
@@ -92,13 +93,13 @@ impl<'a> Film<'a> {
             health: Arc::clone(&stage.health),
             stop: Arc::clone(&stage.stop),
         });
-        // Somebody watches, for ever.
+        // A permanent subscription.
         std::mem::forget(tiers.seat(wish));
         Film { worker, stage, tiers, frames: 0, shown: 0, in_work: None, pictures: Vec::new() }
     }
 
-    /// The camera gives a frame and the viewer gets a picture of it. Every other frame is looked at, and that look ends
-    /// when the viewer has got the picture of the next frame too.
+    /// The camera delivers a frame and the viewer gets a picture of it. Recognition processes every other frame, and
+    /// that pass ends when the viewer has got the picture of the next frame too.
     fn show(&mut self, rgb: Rgb) {
         let mut bytes = Vec::new();
         Compressor::new(Codec::default(), 92).compress(&rgb, &mut bytes).unwrap();
@@ -116,10 +117,10 @@ impl<'a> Film<'a> {
         }
     }
 
-    /// Shows `rgb` until all of it is clear.
+    /// Shows `rgb` until the whole picture is clear.
     fn settle(&mut self, rgb: &Rgb) {
         (0..10).for_each(|_| self.show(rgb.clone()));
-        // A box and a label may be drawn. On a busy machine a look can be stale, and its frame is blurred whole.
+        // A box and a label may be drawn. On a busy machine a pass may be stale, so that the whole frame is blurred.
         for _ in 0..40 {
             if self.clear_share(self.pictures.len() - 1) > 0.9 {
                 return;
@@ -129,7 +130,7 @@ impl<'a> Film<'a> {
         panic!("an idle room is blurred");
     }
 
-    /// The numbers of the pictures that the viewer got in which the detector sees somebody who is not at `named`.
+    /// The numbers of the viewer's pictures in which the detector finds a face outside `named`.
     fn seen_beside(&mut self, named: Rect) -> Vec<usize> {
         let pictures = std::mem::take(&mut self.pictures);
         let mut sees = |shown: &Rgb| self.worker.detect(shown).iter().any(|face| face.iou(named) < 0.3);
@@ -139,15 +140,15 @@ impl<'a> Film<'a> {
         seen
     }
 
-    /// Where the detector sees the one face that the last frame shows.
+    /// The box of the only face on the last frame.
     fn last_face(&mut self) -> Rect {
         let last = self.pictures.last().unwrap().0.clone();
         let faces = self.worker.detect(&last);
-        assert_eq!(faces.len(), 1, "the frame shows a face that the detector sees");
+        assert_eq!(faces.len(), 1, "the frame has a face that the detector finds");
         faces[0]
     }
 
-    /// The share of a picture's pixels that the viewer got as the camera gave them.
+    /// The share of a picture's pixels that the viewer got unchanged.
     fn clear_share(&self, number: usize) -> f64 {
         let (given, shown) = &self.pictures[number];
         let alike = |(a, b): &(&[u8; 3], &[u8; 3])| (0..3).all(|i| a[i].abs_diff(b[i]) < 24);
@@ -155,8 +156,8 @@ impl<'a> Film<'a> {
         given.iter().zip(shown).filter(alike).count() as f64 / given.len() as f64
     }
 
-    /// The detector sees nobody in any picture that the viewer got, although it sees somebody in the last frame, and most
-    /// of each picture is clear.
+    /// Checks that the detector finds no face in any picture of the viewer, although it finds one in the last frame,
+    /// and that most of each picture is clear.
     fn hides_the_stranger(&mut self) {
         self.last_face();
         assert_eq!(self.seen_beside(Rect::default()), [0; 0], "of {} pictures", self.pictures.len());
@@ -166,7 +167,7 @@ impl<'a> Film<'a> {
     }
 }
 
-/// A film of the room; `frame` makes each frame of it.
+/// A film of the room, with frames made by `frame`.
 fn film_of_a_stranger(wish: Wish, frames: std::ops::Range<u32>, frame: impl Fn(Rgb, &Rgb, f64) -> Rgb) {
     let root = tempfile::tempdir().unwrap();
     let stage = private_stage(root.path());
@@ -183,7 +184,7 @@ fn film_of_a_stranger(wish: Wish, frames: std::ops::Range<u32>, frame: impl Fn(R
 const PLACE: [f64; 2] = [130.0, 50.0];
 
 #[test]
-fn a_stranger_who_fades_into_a_still_picture_is_in_no_picture_of_a_viewer() {
+fn a_stranger_who_fades_into_a_still_scene_is_in_no_picture_of_a_viewer() {
     film_of_a_stranger(Wish::USUAL, 30..240, |room, stranger, number| with(room, stranger, PLACE, number * FADE));
 }
 
@@ -204,7 +205,7 @@ fn a_stranger_who_slides_in_by_a_fraction_of_a_pixel_a_frame_is_in_no_picture_of
 }
 
 #[test]
-fn a_stranger_whom_the_light_shows_and_hides_is_in_no_picture_of_a_viewer() {
+fn a_stranger_in_flickering_light_is_in_no_picture_of_a_viewer() {
     film_of_a_stranger(Wish::USUAL, 0..120, |room, stranger, number| {
         let mut rgb = with(room, stranger, PLACE, 1.0);
         let light = (1.0 - (number / 80.0 * std::f64::consts::TAU).cos()) / 2.0;
@@ -213,13 +214,13 @@ fn a_stranger_whom_the_light_shows_and_hides_is_in_no_picture_of_a_viewer() {
     });
 }
 
-/// A gallery of one picture of the person whom [`stranger`] shows.
+/// A gallery with a picture of the person in [`stranger`].
 fn gallery_of_alice() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir(root.path().join("Alice")).unwrap();
     let picture = root.path().join("Alice/1.jpg");
     std::fs::copy(repo("target/pictures/obama2.jpg"), &picture).unwrap();
-    // A picture of this moment counts as still being copied.
+    // A new file would count as still being copied.
     let yesterday = SystemTime::now() - Duration::from_secs(86_400);
     std::fs::File::options().append(true).open(picture).unwrap().set_modified(yesterday).unwrap();
     root
@@ -258,7 +259,7 @@ fn another_face_in_the_hair_and_collar_of_a_known_person_is_in_no_picture_of_a_v
     let alice = with(room(), &stranger(), PLACE, 1.0);
     let biden = photo("biden.jpg");
     let other = film.worker.detect(&biden)[0];
-    // Looks take two frames each: the face changes just before the frame that is looked at, and just after.
+    // A pass takes two frames: the face changes just before the processed frame, and just after it.
     for wait in [0, 1] {
         film.settle(&alice);
         let face = film.last_face();

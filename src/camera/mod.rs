@@ -1,4 +1,4 @@
-//! The camera stage: a [`Source`] of pictures, and the thread that turns them into frames.
+//! The camera stage: a [`Source`] of pictures, and the thread that publishes them as frames.
 
 pub mod negotiate;
 pub mod pipe;
@@ -22,81 +22,81 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What a source gives: one picture.
+/// A captured picture.
 #[derive(Debug)]
 pub struct Captured {
-    /// Its pixel format.
+    /// The pixel format.
     pub format: &'static Format,
-    /// Width in pixels; a source of JPEGs may leave it 0.
+    /// The width in pixels; may be 0 for JPEG.
     pub width: u32,
-    /// Height in pixels; a source of JPEGs may leave it 0.
+    /// The height in pixels; may be 0 for JPEG.
     pub height: u32,
-    /// Bytes from one line of the first plane to the next; 0 for JPEG.
+    /// The stride of the first plane in bytes; 0 for JPEG.
     pub stride: u32,
-    /// The picture, exactly as it was sent.
+    /// The bytes exactly as received.
     pub bytes: Vec<u8>,
-    /// When it was captured.
+    /// The time of capture.
     pub captured_at: Moment,
-    /// Frames that the device or the source gave up before this one because a newer one was there.
+    /// The frames before this one that the device or the source dropped for a newer one.
     pub dropped: u64,
 }
 
-/// The answer of a source: a picture, or the news that none came in time.
+/// The result of [`Source::next`].
 #[derive(Debug)]
 pub enum Shot {
     /// A picture.
     Picture(Captured),
-    /// A picture came but is broken: why.
+    /// A damaged picture, with the reason.
     Corrupt(String),
-    /// Nothing came.
+    /// No picture within the time-out.
     Nothing,
 }
 
-/// Something that gives pictures.
+/// A source of pictures.
 pub trait Source {
-    /// Waits for the newest picture, `timeout` at most (<= 200 ms).
+    /// Waits for the newest picture, at most `timeout` (<= 200 ms).
     ///
     /// # Errors
-    /// This source is done for: drop it and open it again.
+    /// The source has failed; it must be dropped and opened again.
     fn next(&mut self, timeout: Duration) -> Result<Shot>;
 
-    /// What it is, for the log: "HD Pro Webcam C920, MJPG 1280x720 at 30 fps".
+    /// A description for the log: "HD Pro Webcam C920, MJPG 1280x720 at 30 fps".
     fn describe(&self) -> String;
 
-    /// Why no picture comes, where it can be told.
+    /// Why no picture arrives, when known.
     fn why_nothing(&self) -> Option<String> {
         None
     }
 
-    /// What the user should know although pictures come, one text a matter.
+    /// Advice for the user while pictures arrive, one text per subject.
     fn hints(&self) -> Vec<&str> {
         Vec::new()
     }
 }
 
-/// What the camera thread works with.
+/// The connections of the camera thread.
 pub struct Stage {
-    /// The config at work; a changed `[camera]` opens the source again.
+    /// The config; a changed `[camera]` opens the source again.
     pub config: Arc<Latest<Config>>,
-    /// Where frames go.
+    /// Where frames are published.
     pub frames: Arc<Latest<Frame>>,
-    /// What is counted and told.
+    /// The counters and states.
     pub health: Arc<Health>,
-    /// When to end.
+    /// Set when the program ends.
     pub stop: Arc<Stop>,
 }
 
-/// An opened source that gives nothing for so long is done for.
+/// How long an opened source may deliver nothing before it counts as failed.
 const SILENCE: Duration = Duration::from_secs(5);
-/// The first picture may take longer: a program that connects to a network camera needs its time.
+/// The same for the first picture, which takes longer when a program connects to a network camera.
 const FIRST_SILENCE: Duration = Duration::from_secs(15);
-/// The pause before the source is opened again: the first, and the longest.
+/// The shortest and the longest pause before the source is opened again.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(3)];
-/// After so long a time of pictures a failure counts as the first one.
+/// After pictures for this long, the pauses begin again with the shortest.
 const STEADY: Duration = Duration::from_secs(30);
 
-/// The camera thread: opens the source that the config names, publishes its pictures, and begins again when it fails,
-/// until [`Stop`].
+/// The camera thread: opens the source of the config, publishes its pictures, and opens it again when it fails, until
+/// [`Stop`].
 pub fn run(stage: &Stage) {
     let (said, mut memory) = (Rc::default(), v4l2::Memory::default());
     run_with(stage, &mut |camera| open(camera, &said, &mut memory));
@@ -109,11 +109,11 @@ fn open(camera: &Camera, said: &Rc<RefCell<pipe::Said>>, memory: &mut v4l2::Memo
         Place::Device(_) => v4l2::open(camera, memory),
         Place::Pipe(words) => pipe::open(words, said),
         Place::Stills(folder) => stills::open(camera, folder),
-        Place::None => bail!("no camera.source"),
+        Place::None => bail!("camera.source is not set"),
     }
 }
 
-/// The devices that are there, for a source that is one.
+/// The devices that exist, when the source is a device.
 fn devices(camera: &Camera) -> Vec<v4l2::Seen> {
     if let Place::Device(path) = &camera.source { v4l2::seen(path) } else { Vec::new() }
 }
@@ -133,7 +133,7 @@ fn run_with(stage: &Stage, open: &mut Open) {
             named = true;
             stage.health.camera_is_away(&camera.source.public(), "starting");
         }
-        // Before the attempt: what comes while it fails must not be missed.
+        // Taken before the attempt, so that a device that appears while the attempt fails is noticed.
         let before = devices(camera);
         let mut first = None;
         match thread.watch(camera, open, &mut first) {
@@ -149,15 +149,16 @@ fn run_with(stage: &Stage, open: &mut Open) {
     }
 }
 
-/// True when what is captured stays the same. How frames are turned needs no other source.
+/// True when both configs capture the same. Rotation and mirroring do not need the source to be opened again.
 fn same_source(a: &Camera, b: &Camera) -> bool {
     Camera { rotate: b.rotate, mirror: b.mirror, ..a.clone() } == *b
 }
 
-/// So many lines about what a camera gives are logged an hour: one may come and go, or change its size, all the time.
+/// The most log lines per hour about the format of a camera: a camera may come and go, or change its size, all the
+/// time.
 const NEWS_AN_HOUR: u32 = 20;
 
-/// How much of [`NEWS_AN_HOUR`] is spent, and since when.
+/// The use of [`NEWS_AN_HOUR`] in the current hour.
 #[derive(Default)]
 struct News {
     since: Option<Instant>,
@@ -165,7 +166,7 @@ struct News {
 }
 
 impl News {
-    /// `line` as it is to be logged; `None`: not at all.
+    /// `line` as it is logged; `None` when it is not.
     fn of(&mut self, line: String, now: Instant) -> Option<String> {
         if self.since.is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(3600)) {
             (self.since, self.lines) = (Some(now), 0);
@@ -173,13 +174,14 @@ impl News {
         self.lines = self.lines.saturating_add(1);
         match self.lines {
             ..NEWS_AN_HOUR => Some(line),
-            NEWS_AN_HOUR => Some(format!("{line} (and no more of this for an hour)")),
+            NEWS_AN_HOUR => Some(format!("{line} (further changes are not logged for an hour)")),
             _ => None,
         }
     }
 }
 
-/// A source that has ended, whose last words differ from time to time: they are for the status, and no fault of their own.
+/// The end of a source. Its last message differs from time to time, so it is shown in the state and is no separate
+/// fault.
 #[derive(Debug)]
 struct Ended {
     how: String,
@@ -199,13 +201,13 @@ struct Thread<'a> {
     stage: &'a Stage,
     seq: u64,
     news: News,
-    /// The fault of this outage that was reported.
+    /// The fault that was reported for this outage.
     told: Option<String>,
 }
 
 impl Thread<'_> {
-    /// Opens the source and publishes its pictures until the config names another one or the program ends. `first` is
-    /// when the first picture came.
+    /// Opens the source and publishes its pictures until the config names another source or the program ends. `first`
+    /// is set to the time of the first picture.
     fn watch(&mut self, camera: &Camera, open: &mut Open, first: &mut Option<Instant>) -> Result<()> {
         let Stage { config, health, stop, .. } = self.stage;
         let mut source = open(camera)?;
@@ -219,12 +221,12 @@ impl Thread<'_> {
             health.capture_beat.beat();
             if let Some((newest, config)) = config.newest().filter(|(newest, _)| *newest != version) {
                 if !same_source(camera, &config.camera) {
-                    // Until the new one gives pictures, those of the old one must not pass for its.
+                    // The old source's pictures must not be shown as those of the new one.
                     health.camera_is_away(&config.camera.source.public(), "starting");
                     return Ok(());
                 }
                 (version, turn) = (newest, config.camera.turn());
-                // Without recognition nothing is planned. A config that does not fit is refused elsewhere.
+                // Without recognition there is no memory plan. A config that does not fit is refused elsewhere.
                 plan = config.recognition.enabled.then(|| memory::plan(&config, &Machine::this()).ok()).flatten();
             }
             let picture = match source.next(POLL)? {
@@ -257,12 +259,12 @@ impl Thread<'_> {
                 }
                 Err(why) => {
                     health.corrupt.add();
-                    // What will be told for the whole of it is not told for its parts.
+                    // A source that knows the reason reports it once instead.
                     if source.why_nothing().is_none() {
                         health.faults.report(Cause::BrokenPicture, &why);
                     }
                     if last.elapsed() >= SILENCE {
-                        let broken = || format!("only broken pictures for {} s: {why}", SILENCE.as_secs());
+                        let broken = || format!("only damaged pictures for {} s: {why}", SILENCE.as_secs());
                         bail!(source.why_nothing().unwrap_or_else(broken));
                     }
                 }
@@ -283,14 +285,14 @@ impl Thread<'_> {
     fn online(&mut self, camera: &Camera, captured: &Captured, what: &str) {
         let Captured { format, width, height, .. } = captured;
         self.stage.health.camera_is_online(&camera.source.public(), &format.name(), *width, *height);
-        let news = format!("camera: {what}; pictures are {} {width}x{height}", format.name());
+        let news = format!("camera: {what}; delivers {} {width}x{height}", format.name());
         if let Some(line) = self.news.of(news, Instant::now()) {
             log::info!("{line}");
         }
         self.told = None;
     }
 
-    /// Tells what the source wants known, when that is news.
+    /// Reports the hints of the source when they have changed.
     fn hint(&self, source: &dyn Source, told: &mut Vec<String>) {
         let hints = source.hints();
         if *told == hints {
@@ -313,8 +315,8 @@ impl Thread<'_> {
         }
     }
 
-    /// Waits for `pause`; false when the config has come to name another source or a device has come that was not there
-    /// `before`, which are reasons to wait no longer.
+    /// Waits for `pause`. Returns false early when the config names another source, or when a device appears that was
+    /// not in `before`.
     fn rest(&self, camera: &Camera, pause: Duration, before: &[v4l2::Seen]) -> bool {
         let until = Instant::now() + pause;
         loop {
@@ -333,7 +335,7 @@ impl Thread<'_> {
     }
 }
 
-/// The picture, made whole; or why nobody can use it.
+/// The picture, completed and checked; or why it cannot be used.
 fn checked(mut captured: Captured, plan: Option<&Plan>) -> Result<Captured, String> {
     if captured.format.jpeg {
         captured.bytes = jpeg::tidy(captured.bytes)?;
@@ -343,7 +345,7 @@ fn checked(mut captured: Captured, plan: Option<&Plan>) -> Result<Captured, Stri
     check_size(width, height)?;
     plan.map_or(Ok(()), |plan| plan.check_frame(width, height))?;
     if captured.bytes.len() < format.min_size(width, height, stride) {
-        return Err(format!("{} {width}x{height} cut short", format.name()));
+        return Err(format!("{} {width}x{height} is incomplete", format.name()));
     }
     Ok(captured)
 }

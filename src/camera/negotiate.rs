@@ -1,45 +1,45 @@
-//! Which of the modes that a camera offers comes nearest to what the config wishes. Pure logic on plain data.
+//! Chooses the mode of a camera that is closest to the config. Pure logic on plain data.
 //!
-//! The rule, in this order: colour before grey, the nearest size, the nearest rate, raw before JPEG (raw costs no
-//! decoding), then the order of [`FORMATS`]. So JPEG comes first exactly when raw is further from the wished rate.
+//! The criteria, in this order: colour before grey, the closest size, the closest rate, raw before JPEG (raw needs no
+//! decoding), then the order of [`FORMATS`]. So JPEG is chosen exactly when raw is further from the configured rate.
 
 use crate::config;
 use crate::pixels::{FORMATS, Format};
 use std::cmp::Ordering;
 
-/// The time from one frame to the next: `numerator / denominator` seconds.
+/// The time between two frames: `numerator / denominator` seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interval {
-    /// Seconds, times `denominator`.
+    /// The numerator, in seconds.
     pub numerator: u32,
-    /// Parts of a second.
+    /// The denominator.
     pub denominator: u32,
 }
 
 impl Interval {
-    /// The interval of a whole number of frames a second.
+    /// The interval of a whole number of frames per second.
     pub fn of_fps(fps: u32) -> Interval {
         Interval { numerator: 1, denominator: fps }
     }
 
-    /// Frames a second; `None` when the driver's fraction means nothing.
+    /// Frames per second; `None` when the driver's fraction is invalid.
     pub fn fps(self) -> Option<f64> {
         let fine = self.numerator > 0 && self.denominator > 0;
         fine.then(|| f64::from(self.denominator) / f64::from(self.numerator))
     }
 }
 
-/// Sizes in pixels, width and height.
+/// A size or a range of sizes, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// This one.
+    /// A single size.
     One {
         /// Width, pixels.
         width: u32,
         /// Height, pixels.
         height: u32,
     },
-    /// Any from `min` to `max` in these steps.
+    /// Any size from `min` to `max` in these steps.
     Steps {
         /// Smallest.
         min: (u32, u32),
@@ -51,7 +51,7 @@ pub enum Size {
 }
 
 impl Size {
-    /// The size nearest to the wished one. What is too large or too small is scaled before it is cut, to keep its shape.
+    /// The size closest to the given one. A size outside the range is scaled into it first, to keep its aspect ratio.
     pub fn nearest(self, width: u32, height: u32) -> (u32, u32) {
         let (min, max, step) = match self {
             Size::One { width, height } => return (width, height),
@@ -65,7 +65,7 @@ impl Size {
     }
 }
 
-/// The value nearest to `wish` on the grid `min, min + step, ... max`; the larger of two that are equally near.
+/// The value closest to `wish` in `min, min + step, ... max`; the larger of two equally close ones.
 fn snap(wish: f64, min: u32, max: u32, step: u32) -> u32 {
     let step = step.max(1);
     let last = max.saturating_sub(min) / step;
@@ -73,7 +73,7 @@ fn snap(wish: f64, min: u32, max: u32, step: u32) -> u32 {
     min.saturating_add((steps as u32).saturating_mul(step))
 }
 
-/// Rates of one size.
+/// A rate or a range of rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rate {
     /// This one.
@@ -88,7 +88,7 @@ pub enum Rate {
 }
 
 impl Rate {
-    /// The interval nearest to `fps` frames a second; `None` when the driver's fractions mean nothing.
+    /// The interval closest to `fps` frames per second; `None` when the driver's fractions are invalid.
     fn nearest(self, fps: u32) -> Option<Interval> {
         match self {
             Rate::One(interval) => interval.fps().map(|_| interval),
@@ -107,23 +107,23 @@ impl Rate {
 pub struct Mode {
     /// The sizes.
     pub size: Size,
-    /// The rates of that size, for a range those of the size nearest to the wish; empty: the driver does not say.
+    /// The rates of that size, or of the closest size in a range; empty when the driver lists none.
     pub rates: Vec<Rate>,
 }
 
-/// A pixel format that a camera has.
+/// A pixel format of a camera.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
     /// V4L2's FourCC.
     pub fourcc: [u8; 4],
-    /// Its sizes; empty: the driver does not say.
+    /// Its sizes; empty when the driver lists none.
     pub modes: Vec<Mode>,
 }
 
-/// What the config asks of a camera.
+/// The mode that the config requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wish {
-    /// `None`: whichever is best.
+    /// The pixel format; `None` for the best one.
     pub format: Option<[u8; 4]>,
     /// Pixels.
     pub width: u32,
@@ -134,7 +134,7 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// The wish of a config.
+    /// The mode that a config requests.
     pub fn of(camera: &config::Camera) -> Wish {
         let word = camera.format.to_uppercase();
         let format = FORMATS.iter().find(|format| format.name() == word).map(|format| format.fourcc);
@@ -142,7 +142,7 @@ impl Wish {
     }
 }
 
-/// A mode to ask the camera for, and why.
+/// A mode to request from the camera, with the reason.
 #[derive(Debug, Clone)]
 pub struct Choice {
     /// The pixel format.
@@ -151,9 +151,9 @@ pub struct Choice {
     pub width: u32,
     /// Pixels.
     pub height: u32,
-    /// The time from frame to frame to ask for.
+    /// The interval to request.
     pub interval: Interval,
-    /// One sentence that explains its place among the candidates.
+    /// The reason for its place among the candidates, in one sentence.
     pub why: String,
     rate_listed: bool,
 }
@@ -175,19 +175,20 @@ impl Choice {
     }
 }
 
-/// How far a ratio is from 1, in thousandths, and whether it is below: the larger of two equally near ones is preferred.
+/// The distance of a ratio from 1 in thousandths, and whether it is below 1: the larger of two equally close ones is
+/// preferred.
 fn distance(ratio: f64) -> (u32, bool) {
     ((ratio.ln().abs() * 1000.0).round() as u32, ratio < 1.0)
 }
 
-/// Area and shape count alike.
+/// The distance of two sizes, to which area and aspect ratio contribute equally.
 fn size_distance((width, height): (u32, u32), wish: &Wish) -> (u32, bool) {
     let (w, h) = (f64::from(width) / f64::from(wish.width.max(1)), f64::from(height) / f64::from(wish.height.max(1)));
     let (area, smaller) = distance(w * h);
     (area.saturating_add(distance(w / h).0), smaller)
 }
 
-/// Within 3 % counts as reached: 29.97 is 30.
+/// The distance of a rate. A difference of up to 3 % does not count: 29.97 is 30.
 fn rate_distance(fps: f64, wish: &Wish) -> (u32, bool) {
     match distance(fps / f64::from(wish.fps)) {
         (0..30, _) => (0, false),
@@ -195,10 +196,10 @@ fn rate_distance(fps: f64, wish: &Wish) -> (u32, bool) {
     }
 }
 
-/// All modes worth asking for, the best first, one a format.
+/// The best mode of each format, the best one first.
 ///
 /// # Errors
-/// Says what the camera has when there is nothing among it that namecam reads, or not the format that was named.
+/// When the camera has no format that namecam reads, or not the configured one; names the formats that it has.
 pub fn rank(offers: &[Offer], wish: &Wish) -> Result<Vec<Choice>, String> {
     let readable = offers.iter().filter_map(|offer| Some((Format::by_fourcc(&offer.fourcc)?, offer)));
     let wanted = readable.filter(|(format, _)| wish.format.is_none_or(|named| named == format.fourcc));
@@ -230,17 +231,17 @@ fn best_of(format: &'static Format, offer: &Offer, wish: &Wish) -> Option<Choice
 fn why(choice: &Choice, all: &[Choice], wish: &Wish) -> String {
     let (w, h) = (choice.width, choice.height);
     let size = if (w, h) == (wish.width, wish.height) {
-        "the size asked for".to_owned()
+        "the requested size".to_owned()
     } else {
-        format!("the nearest size to {}x{}", wish.width, wish.height)
+        format!("the closest size to {}x{}", wish.width, wish.height)
     };
     let rate = match rate_distance(choice.fps(), wish).0 {
-        _ if !choice.rate_listed => "the camera lists no rates there".to_owned(),
-        0 => "the rate asked for".to_owned(),
-        _ => format!("the nearest rate to {} fps there", wish.fps),
+        _ if !choice.rate_listed => "the camera lists no rates for it".to_owned(),
+        0 => "the requested rate".to_owned(),
+        _ => format!("the closest rate to {} fps", wish.fps),
     };
     let format = if wish.format.is_some() {
-        format!("{} is asked for", choice.format.name())
+        format!("{} is requested", choice.format.name())
     } else {
         reason_for_format(choice, all, wish)
     };
@@ -253,18 +254,18 @@ fn reason_for_format(choice: &Choice, all: &[Choice], wish: &Wish) -> String {
         return format!("{name} is the only format that namecam reads here");
     }
     if choice.is_grey() {
-        return "GREY has no colour, so it comes last".to_owned();
+        return "GREY has no colour, so it ranks last".to_owned();
     }
     let here = |other: &&Choice| !other.is_grey() && (other.width, other.height) == (choice.width, choice.height);
     let others = || all.iter().filter(here).filter(|other| other.format.fourcc != choice.format.fourcc);
-    // Whether raw or JPEG is what people ask, so the best of the other kind is compared first.
+    // Users ask why raw or JPEG was chosen, so the best mode of the other kind is compared first.
     let rival = others().find(|other| other.format.jpeg != choice.format.jpeg).or_else(|| others().next());
     let Some(rival) = rival else {
         return match all.first() {
             Some(first) if first.format.fourcc != choice.format.fourcc => {
-                format!("{} comes nearer to that size", first.format.name())
+                format!("{} has a closer size", first.format.name())
             }
-            _ => format!("{name} comes nearest to that size"),
+            _ => format!("{name} has the closest size"),
         };
     };
     let (theirs, fps) = (rival.format.name(), show_fps(rival.fps()));
@@ -272,21 +273,21 @@ fn reason_for_format(choice: &Choice, all: &[Choice], wish: &Wish) -> String {
     let (front, behind) = if ahead { (&name, &theirs) } else { (&theirs, &name) };
     match rate_distance(choice.fps(), wish).cmp(&rate_distance(rival.fps(), wish)) {
         Ordering::Less => format!("{theirs} at {fps} fps is further from that rate"),
-        Ordering::Greater => format!("{theirs} comes first, it reaches {fps} fps"),
-        _ if choice.rate_listed != rival.rate_listed => format!("{front} comes before {behind}, which lists no rates"),
-        _ if choice.format.jpeg == rival.format.jpeg => format!("{front} comes before {behind}, all else being equal"),
-        _ if ahead => format!("unlike {theirs}, {name} costs no decoding"),
-        _ => format!("{theirs} at {fps} fps costs no decoding and comes first"),
+        Ordering::Greater => format!("{theirs} ranks higher, because it reaches {fps} fps"),
+        _ if choice.rate_listed != rival.rate_listed => format!("{front} ranks above {behind}, which lists no rates"),
+        _ if choice.format.jpeg == rival.format.jpeg => format!("{front} ranks above {behind}, all else being equal"),
+        _ if ahead => format!("unlike {theirs}, {name} needs no decoding"),
+        _ => format!("{theirs} at {fps} fps ranks higher, because it needs no decoding"),
     }
 }
 
-/// A rate for people: 30, 29.97.
+/// A rate as text: 30, 29.97.
 pub fn show_fps(fps: f64) -> String {
     let hundredths = (fps * 100.0).round() / 100.0;
     format!("{hundredths}")
 }
 
-/// A FourCC for people.
+/// A FourCC as text.
 pub fn show_fourcc(fourcc: &[u8; 4]) -> String {
     fourcc
         .iter()
@@ -301,11 +302,11 @@ fn nothing_fits(offers: &[Offer], wish: &Wish) -> String {
     let has = names.join(", ");
     let readable = offers.iter().any(|offer| Format::by_fourcc(&offer.fourcc).is_some());
     match wish.format {
-        _ if offers.is_empty() => "it offers no pixel format; is something connected to it?".to_owned(),
+        _ if offers.is_empty() => "it offers no pixel format; check that a camera is connected to it".to_owned(),
         Some(named) if readable => {
-            format!("it has no {}; it has {has} (format = auto takes the best)", show_fourcc(&named))
+            format!("it has no {}; it has {has} (format = auto uses the best one)", show_fourcc(&named))
         }
-        _ if bayer_only(offers) => format!("it sends raw Bayer data only ({has}); use {}", csi_remedy(wish)),
+        _ if bayer_only(offers) => format!("it sends only raw Bayer data ({has}); use {}", csi_remedy(wish)),
         _ => {
             let reads: Vec<_> = FORMATS.iter().map(Format::name).collect();
             format!("it sends only {has}; namecam reads {}", reads.join(", "))
@@ -313,13 +314,13 @@ fn nothing_fits(offers: &[Offer], wish: &Wish) -> String {
     }
 }
 
-/// True when a camera sends a sensor's raw data and nothing else that namecam reads.
+/// True when a camera has only raw Bayer formats, and none that namecam reads.
 pub fn bayer_only(offers: &[Offer]) -> bool {
     let readable = offers.iter().any(|offer| Format::by_fourcc(&offer.fourcc).is_some());
     !readable && offers.iter().any(|offer| is_bayer(&offer.fourcc))
 }
 
-/// V4L2's names of Bayer formats: 8 bit, 10 to 16 bit, packed, compressed.
+/// V4L2's FourCCs of Bayer formats: 8 bit, 10 to 16 bit, packed, compressed.
 fn is_bayer(fourcc: &[u8; 4]) -> bool {
     match fourcc {
         b"BA81" | b"GBRG" | b"GRBG" | b"RGGB" | b"BYR2" => true,
@@ -330,7 +331,7 @@ fn is_bayer(fourcc: &[u8; 4]) -> bool {
     }
 }
 
-/// The config line for a camera that only libcamera can drive.
+/// The config line for a camera that needs libcamera.
 pub fn csi_remedy(wish: &Wish) -> String {
     format!(
         "source = pipe:rpicam-vid --timeout 0 --nopreview --codec mjpeg --width {} --height {} --framerate {} --output -",

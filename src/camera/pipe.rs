@@ -1,4 +1,4 @@
-//! `pipe:COMMAND`: any program that prints JPEGs one after the other, as MJPEG or as a multipart stream.
+//! `pipe:COMMAND`: a program that writes JPEGs to its standard output, as MJPEG or as a multipart stream.
 
 mod messages;
 
@@ -21,15 +21,15 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// At most so much is read before the pictures in it are looked at.
+/// The most bytes that are read before they are split into pictures.
 const MAX_READ: u64 = 1 << 20;
-/// Room in the pipe, so that a whole picture fits and the program need not wait for us.
+/// The size of the pipe: a whole picture fits, so the program need not wait for namecam.
 const PIPE_SIZE: libc::c_int = 1 << 20;
-/// How long the program may take to end after SIGTERM. With [`POLL`] before it, this is less than the 600 ms that namecam
-/// waits for its threads: what ends namecam first leaves the program's own children behind.
+/// How long the program may take to end after SIGTERM. Together with [`POLL`], this is less than the 600 ms that
+/// namecam waits for its threads; if namecam ended first, the program's own children would stay.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// A child process that prints JPEGs.
+/// A child process that writes JPEGs.
 pub struct Pipe {
     program: String,
     child: Group,
@@ -39,7 +39,7 @@ pub struct Pipe {
     messages: Messages,
 }
 
-/// Why `words` cannot be started; found out without starting them.
+/// Why `words` cannot be started; checked without starting it.
 pub fn trouble(words: &[String]) -> Option<String> {
     let program = words.first()?;
     let runs = |path: &Path| fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0);
@@ -51,21 +51,21 @@ pub fn trouble(words: &[String]) -> Option<String> {
     };
     let file = program.contains('/') && Path::new(program).exists();
     (!there).then(|| match file {
-        true => format!("pipe: '{program}' cannot be started: it is not executable"),
+        true => format!("pipe: '{program}' cannot be started: the file is not executable"),
         false => no_program(program),
     })
 }
 
 fn no_program(program: &str) -> String {
-    format!("pipe: no program named '{program}'")
+    format!("pipe: there is no program named '{program}'")
 }
 
-/// Starts `words`: a program and its arguments. `said` is what earlier runs of it have said.
+/// Starts `words`, a program and its arguments. `said` holds the messages of its earlier runs.
 ///
 /// # Errors
-/// There is no such program, or it cannot be started.
+/// When there is no such program, or it cannot be started.
 pub fn open(words: &[String], said: &Rc<RefCell<Said>>) -> Result<Box<dyn Source>> {
-    let (program, arguments) = words.split_first().context("pipe: without a command")?;
+    let (program, arguments) = words.split_first().context("pipe: has no command")?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let parent = std::process::id();
@@ -76,28 +76,28 @@ pub fn open(words: &[String], said: &Rc<RefCell<Said>>) -> Result<Box<dyn Source
         _ => anyhow!("pipe: '{program}' cannot be started: {error}"),
     })?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    // From here on the child is ended whatever happens.
+    // From here on the child is ended by drop.
     let child = Group { child, reaped: false };
     let stdout = stdout.context("pipe: no standard output")?;
     never_wait_for(&stdout)?;
     if let Some(stderr) = &stderr {
         never_wait_for(stderr)?;
     }
-    // SAFETY: the descriptor is open. A smaller pipe than asked for does as well, only slower.
+    // SAFETY: the descriptor is open. A failure is harmless: a smaller pipe is only slower.
     unsafe { libc::fcntl(stdout.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_SIZE) };
     let (program, messages) = (program.clone(), Messages::new(said));
     Ok(Box::new(Pipe { program, child, stdout, stderr, pictures: Splitter::default(), messages }))
 }
 
-/// Runs in the child before the program does.
+/// Runs in the child before the program.
 fn prepare_child(parent: u32) -> std::io::Result<()> {
     // SAFETY: `mask` is initialised by sigemptyset; the calls touch this process only.
     unsafe {
-        // The parent blocks signals; a program that cannot be told to end is not what anybody wants.
+        // The parent blocks signals; the program must receive them to end on request.
         let mut mask = std::mem::zeroed();
         libc::sigemptyset(&mut mask);
         libc::sigprocmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut());
-        // Where namecam is killed, nobody is left to end the program. The parent is the capture thread, which opened it.
+        // If namecam is killed, the kernel ends the program. Its parent is the camera thread, which started it.
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         if libc::getppid() as u32 != parent {
             libc::_exit(1);
@@ -116,14 +116,14 @@ fn never_wait_for(file: &impl AsRawFd) -> Result<()> {
     if done { Ok(()) } else { Err(std::io::Error::last_os_error()).context("pipe: O_NONBLOCK") }
 }
 
-/// How much of what is in the pipe was read.
+/// How much of the pipe's content was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Read {
-    /// There may be more.
+    /// A part; there may be more.
     Part,
-    /// All that was there.
+    /// All that was available.
     All,
-    /// All there will ever be.
+    /// All, and the pipe has ended.
     End,
 }
 
@@ -134,7 +134,7 @@ impl Source for Pipe {
         }
         let deadline = Instant::now() + timeout;
         loop {
-            // Asked first: what the program wrote before it ended is in the pipe then.
+            // Checked before reading, so that everything that an ended program wrote is read.
             let ended = self.child.has_ended();
             let read = self.read_stdout()?;
             self.read_stderr();
@@ -157,7 +157,7 @@ impl Source for Pipe {
     }
 
     fn describe(&self) -> String {
-        // The arguments may hold a camera's password.
+        // The arguments are left out, because they may contain a password.
         format!("pipe: {}, process {}", self.program, self.child.child.id())
     }
 
@@ -165,7 +165,7 @@ impl Source for Pipe {
         let program = &self.program;
         self.pictures.no_pictures().then(|| {
             format!(
-                "{program} prints something else than JPEGs; ask it for MJPEG (ffmpeg: -f mjpeg -; rpicam-vid: --codec mjpeg)"
+                "{program} writes something other than JPEGs; make it write MJPEG (ffmpeg: -f mjpeg -; rpicam-vid: --codec mjpeg)"
             )
         })
     }
@@ -186,7 +186,7 @@ impl Pipe {
     fn read_stderr(&mut self) {
         let Some(stderr) = &mut self.stderr else { return };
         let mut bytes = [0; 4096];
-        // A program that floods its stderr must not keep us from its pictures.
+        // Bounded, because a program that floods its stderr must not delay its pictures.
         for _ in 0..16 {
             match stderr.read(&mut bytes) {
                 Ok(0) => {
@@ -202,9 +202,9 @@ impl Pipe {
     fn wait(&self, timeout: Duration) -> Result<()> {
         let stderr = self.stderr.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let mut fds = [self.stdout.as_raw_fd(), stderr].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-        // Rounded up: a wait of 0 ms would turn the rest of the time into a busy loop.
+        // Rounded up, because a time-out of 0 ms would cause a busy loop.
         let timeout = timeout.as_micros().div_ceil(1000) as libc::c_int;
-        // SAFETY: `fds` is an array of two; the kernel passes over a descriptor of -1.
+        // SAFETY: `fds` is an array of two; the kernel ignores a descriptor of -1.
         let ready = unsafe { libc::poll(fds.as_mut_ptr(), 2, timeout) };
         let error = std::io::Error::last_os_error();
         if ready < 0 && error.kind() != ErrorKind::Interrupted {
@@ -213,9 +213,9 @@ impl Pipe {
         Ok(())
     }
 
-    /// Why the pictures have ended, in words.
+    /// Why the pictures have ended.
     fn epitaph(&mut self) -> anyhow::Error {
-        // A program that closes its output is about to end, mostly; how it ends is the news.
+        // A program that closes its output usually ends at once; its exit status is the better reason.
         let status = if self.child.wait(POLL) { self.child.reap() } else { None };
         self.read_stderr();
         self.messages.finish(&self.program);
@@ -233,16 +233,16 @@ impl Pipe {
     }
 }
 
-/// The child and what it started, all of which end with this value.
+/// The process group of the child, which ends on drop.
 struct Group {
     child: Child,
     reaped: bool,
 }
 
 impl Group {
-    /// True when the child has ended. It is not reaped yet, so that its number stays ours.
+    /// True when the child has ended. It is not reaped yet, so its number cannot be reused.
     fn has_ended(&self) -> bool {
-        // SAFETY: siginfo_t is plain data, for which zeros are a value, and the kernel writes into it.
+        // SAFETY: siginfo_t is plain data, of which zeros are a value, and the kernel writes into it.
         unsafe {
             let mut info: libc::siginfo_t = std::mem::zeroed();
             let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
@@ -250,7 +250,7 @@ impl Group {
         }
     }
 
-    /// Waits for the child to end, `timeout` at most; true when it has.
+    /// Waits for the child to end, at most `timeout`; true when it has ended.
     fn wait(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         while !self.has_ended() {
@@ -263,11 +263,11 @@ impl Group {
     }
 
     fn signal(&self, signal: libc::c_int) {
-        // SAFETY: the child leads a group of its own and is not reaped, so that the number can be nobody else's.
+        // SAFETY: the child leads its own group and is not reaped, so no other group can have the number.
         unsafe { libc::kill(-(self.child.id() as libc::pid_t), signal) };
     }
 
-    /// Ends all that is left of the group, and the child's entry in the process table with it.
+    /// Kills the remaining processes of the group, and reaps the child.
     fn reap(&mut self) -> Option<ExitStatus> {
         self.signal(libc::SIGKILL);
         self.reaped = true;

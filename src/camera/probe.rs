@@ -1,5 +1,4 @@
-//! What `namecam probe` prints: the cameras that are there, what they can do and really do, and what namecam would choose
-//! and why.
+//! The output of `namecam probe`: the cameras, what they advertise and deliver, and what namecam would choose and why.
 
 mod measure;
 
@@ -16,24 +15,24 @@ use std::fs;
 use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 
-/// A device node and what was found out about it.
+/// A device node and its properties.
 struct Device {
     path: PathBuf,
-    /// The name that stays when it is plugged in again.
+    /// The name that stays the same when it is plugged in again.
     lasting: Option<PathBuf>,
     used_by: Vec<String>,
-    /// Or why it cannot be asked.
+    /// Its properties, or why they cannot be read.
     survey: Result<Survey, String>,
-    /// Or why it cannot be used.
+    /// The mode that namecam would choose, or why it cannot be used.
     choice: Result<Choice, String>,
-    /// What its modes really gave.
+    /// The measured modes.
     measured: Vec<Measured>,
-    /// Why there are no figures although it can be used.
+    /// Why it was not measured although it can be used.
     not_measured: Option<String>,
 }
 
-/// Describes `device`, or all of `/dev/video*`, for people or as JSON; also says so when there is none. Runs the modes
-/// that come into question for a second each, if `measure`.
+/// Describes `device`, or every `/dev/video*`, as text or JSON, with a hint when there is none. With `measure`, runs
+/// the candidate modes for a second each.
 pub fn probe(device: Option<&Path>, camera: &config::Camera, measure: bool, json: bool) -> String {
     let wish = Wish::of(camera);
     let paths = device.map_or_else(|| v4l2::nodes(Path::new("/dev")), |path| vec![path.to_owned()]);
@@ -51,8 +50,8 @@ pub fn probe(device: Option<&Path>, camera: &config::Camera, measure: bool, json
     blocks.join("\n")
 }
 
-/// Why the source of the config would give no picture now, as far as can be told without taking one from it. A camera
-/// that somebody uses is none of that: it may be namecam.
+/// Why the source of the config would deliver no picture now, checked without taking one. A camera in use is no
+/// problem: it may be used by namecam.
 pub fn trouble(camera: &config::Camera) -> Option<String> {
     match &camera.source {
         config::Source::Device(path) => {
@@ -66,12 +65,12 @@ pub fn trouble(camera: &config::Camera) -> Option<String> {
     }
 }
 
-/// True when there is no node that could be a camera.
+/// True when there is no video device.
 pub fn no_camera_at_all() -> bool {
     v4l2::nodes(Path::new("/dev")).is_empty()
 }
 
-/// The link in /dev/v4l that leads to a node: by-id stays with the camera, by-path with the socket it is plugged into.
+/// The link in /dev/v4l to a node: by-id follows the camera, by-path the port that it is plugged into.
 fn lasting_name(path: &Path) -> Option<PathBuf> {
     let node = fs::canonicalize(path).ok()?;
     ["/dev/v4l/by-id", "/dev/v4l/by-path"].into_iter().find_map(|folder| {
@@ -83,7 +82,7 @@ fn lasting_name(path: &Path) -> Option<PathBuf> {
 fn ask(path: PathBuf, wish: &Wish) -> Device {
     let survey = v4l2::survey(&path, wish).map_err(|error| error.to_string());
     let choice = survey.as_ref().map_err(Clone::clone).and_then(|survey| choose(survey, wish));
-    // What is no camera may be open in every program that there is.
+    // Nodes that are no cameras may be open in many programs.
     let used_by = if survey.is_ok() || v4l2::is_busy(&path) { v4l2::users_of(&path) } else { Vec::new() };
     let lasting = lasting_name(&path);
     Device { path, lasting, used_by, survey, choice, measured: Vec::new(), not_measured: None }
@@ -94,21 +93,17 @@ fn choose(survey: &Survey, wish: &Wish) -> Result<Choice, String> {
         return Err(problem);
     }
     let ranked = negotiate::rank(&survey.offers, wish)?;
-    ranked.into_iter().next().ok_or_else(|| "it offers nothing".to_owned())
+    ranked.into_iter().next().ok_or_else(|| "it offers no modes".to_owned())
 }
 
-/// What to do when there is nothing to choose from.
+/// Advice when no device can be used.
 fn hint(devices: &[Device], wish: &Wish) -> Option<String> {
-    let remedy = format!(
-        "A CSI camera of a Raspberry Pi needs {}; namecam demo runs without any camera.",
-        negotiate::csi_remedy(wish)
-    );
+    let remedy =
+        format!("A Raspberry Pi CSI camera needs {}. namecam demo runs without a camera.", negotiate::csi_remedy(wish));
     if devices.is_empty() {
-        return Some(format!(
-            "There is no camera: no /dev/video* is there. Plug in a USB camera and try again. {remedy}"
-        ));
+        return Some(format!("No camera found: there is no /dev/video*. Plug in a USB camera and try again. {remedy}"));
     }
-    devices.iter().all(|device| device.choice.is_err()).then(|| format!("None of these can be used as it is. {remedy}"))
+    devices.iter().all(|device| device.choice.is_err()).then(|| format!("None of these can be used directly. {remedy}"))
 }
 
 impl Device {
@@ -116,7 +111,7 @@ impl Device {
         if survey.bayer_only() { "capture, raw Bayer only" } else { survey.kind.what() }
     }
 
-    /// Runs its modes, and lets what they gave decide.
+    /// Measures its modes, and chooses by the results.
     fn measure(&mut self, camera: &config::Camera, wish: &Wish) {
         let (Ok(survey), Ok(choice)) = (&self.survey, &mut self.choice) else { return };
         self.not_measured = measure::busy(&survey.driver, &self.used_by);
@@ -127,7 +122,7 @@ impl Device {
         if stderr().is_terminal() {
             logging::tell(&format!("measuring {}, about {} s ...", self.path.display(), 2 * modes.len()));
         }
-        // Settings are meant for the camera that the config names.
+        // The controls of the config apply only to its own camera.
         let configured = matches!(&camera.source, config::Source::Device(source)
             if fs::canonicalize(source).ok() == fs::canonicalize(&self.path).ok());
         let controls = if configured { camera.controls.clone() } else { Vec::new() };
@@ -138,7 +133,7 @@ impl Device {
         }
     }
 
-    /// The lines of the config that choose this camera as it would be chosen now.
+    /// The config lines that select this camera in the chosen mode.
     fn ini(&self, choice: &Choice) -> String {
         let source = self.lasting.as_ref().unwrap_or(&self.path).display();
         let format = choice.format.name().to_lowercase();
@@ -148,7 +143,7 @@ impl Device {
     }
 }
 
-// Writing to a String cannot fail: the results of write! are dropped below.
+// Writing to a String cannot fail, so the results of write! are ignored below.
 
 fn as_text(device: &Device) -> String {
     let mut text = format!("{}", device.path.display());
@@ -177,7 +172,7 @@ fn as_text(device: &Device) -> String {
     }
     match &device.choice {
         Ok(choice) => {
-            let _ = writeln!(text, "  namecam would take {}: {}", choice.format.name(), choice.why);
+            let _ = writeln!(text, "  namecam would use {}: {}", choice.format.name(), choice.why);
             for line in device.ini(choice).lines() {
                 let _ = writeln!(text, "      {line}");
             }
@@ -284,7 +279,7 @@ fn offer_as_json(offer: &Offer) -> Value {
     json!({ "format": negotiate::show_fourcc(&offer.fourcc), "read": read, "modes": modes.collect::<Vec<_>>() })
 }
 
-/// Thousandths of a frame a second are noise of the division.
+/// Rounds frames per second to hundredths.
 fn rounded(fps: f64) -> f64 {
     (fps * 1000.0).round() / 1000.0
 }

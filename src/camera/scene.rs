@@ -1,4 +1,4 @@
-//! [`Film`]: scenes of one or two pictures, over which a window moves slowly.
+//! [`Film`]: scenes of one or two pictures, each shown through a slowly moving window.
 
 use crate::jpeg;
 use crate::pixels::check_size;
@@ -10,28 +10,29 @@ use std::path::{Path, PathBuf};
 use yuv::{YuvChromaSubsampling, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix, rgb_to_yuv420};
 
 const SCENE_S: u64 = 5;
-/// The window always spans at least this share of a picture's height, so that a face is rarely cut: what is too narrow
-/// for it leaves dark margins.
+/// The smallest share of a picture's height that the window shows, so that faces are rarely cut off. A picture that is
+/// too narrow gets dark margins.
 const MIN_SPAN: f64 = 0.85;
-/// Of a picture that is taller than this for its width only the upper part is used: people stand in it from head to foot.
+/// The largest ratio of height to width of a picture. Of a taller one only the upper part is used, because it shows
+/// standing people.
 const MAX_TALL: f64 = 1.25;
-/// The window's size at the two ends of a scene, as a share of the largest that fits.
+/// The size of the window at the two ends of a scene, as a share of the largest one that fits.
 const WIDE: f64 = 0.96;
 const NEAR: f64 = 0.8;
-/// How far the hand shakes, as a share of the window's width: no two frames are the same.
+/// The amplitude of a camera shake, as a share of the window's width, so that no two frames are equal.
 const SWAY: f64 = 0.004;
 
-/// How luma and chroma are coded.
+/// The range of luma and chroma.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// 0 to 255, as JPEG wants it.
+    /// 0 to 255, for JPEG.
     FullRange,
-    /// 16 to 235, as cameras send YUYV.
+    /// 16 to 235, as in the YUYV of cameras.
     LimitedRange,
 }
 
 impl Encoding {
-    /// Two pixels of what no picture covers: the same dark grey either way.
+    /// Two pixels of the margin: dark grey in either range.
     fn backdrop(self) -> [u8; 4] {
         match self {
             Encoding::FullRange => [28, 128, 28, 128],
@@ -40,7 +41,7 @@ impl Encoding {
     }
 }
 
-/// Pictures in YUYV, one a tick.
+/// A sequence of YUYV pictures, one per tick.
 pub(super) struct Film {
     files: Vec<PathBuf>,
     width: u32,
@@ -57,25 +58,25 @@ impl Film {
         Film { files, width, height, scene_ticks, encoding, scene: None, sampler: Sampler::default() }
     }
 
-    /// Width and height in pixels.
+    /// The width and height in pixels.
     pub fn size(&self) -> (u32, u32) {
         (self.width, self.height)
     }
 
-    /// Bytes a line.
+    /// The bytes per line.
     pub fn stride(&self) -> u32 {
         self.width.div_ceil(2) * 4
     }
 
-    /// How many pictures there are to show.
+    /// The number of pictures.
     pub fn pictures(&self) -> usize {
         self.files.len()
     }
 
-    /// Draws the picture of this tick into `out`, which is made as large as it must be.
+    /// Draws the picture of a tick into `out`, which is resized.
     ///
     /// # Errors
-    /// No picture can be read any more.
+    /// When no picture can be read.
     pub fn draw(&mut self, tick: u64, out: &mut Vec<u8>) -> Result<()> {
         let scene = tick / self.scene_ticks;
         self.load(scene)?;
@@ -91,15 +92,15 @@ impl Film {
         Ok(())
     }
 
-    /// Reads the pictures of a scene, unless they are there. What cannot be read is left out from then on.
+    /// Loads the pictures of a scene, if needed. A picture that cannot be read is left out from then on.
     ///
     /// # Errors
-    /// No picture is left; what was wrong with the last one.
+    /// When no picture is left, with the error of the last one.
     pub fn load(&mut self, scene: u64) -> Result<()> {
         if self.scene.as_ref().is_some_and(|(loaded, _)| *loaded == scene) {
             return Ok(());
         }
-        // The old pictures' memory goes before that of the new ones comes.
+        // The old pictures are freed before the new ones are loaded.
         self.scene = None;
         loop {
             match self.panes(scene) {
@@ -118,7 +119,7 @@ impl Film {
         }
     }
 
-    /// The panes of a scene, or the number of the file that cannot be shown, and why.
+    /// The panes of a scene, or the index of a file that cannot be shown, with the error.
     fn panes(&self, scene: u64) -> Result<Vec<Pane>, (usize, anyhow::Error)> {
         let cast = self.cast(scene);
         let half = self.width / 4 * 2;
@@ -132,7 +133,7 @@ impl Film {
         Ok(panes)
     }
 
-    /// Who plays in a scene: each picture alone, then beside the next one, which is of another folder if there is one.
+    /// The pictures of a scene: each one alone, then beside the next one, which is from another folder if possible.
     fn cast(&self, scene: u64) -> Vec<usize> {
         let count = self.files.len();
         let first = (scene / 2 % count.max(1) as u64) as usize;
@@ -146,7 +147,7 @@ impl Film {
     }
 }
 
-/// A picture scaled to what is needed of it: luma in full, chroma at half the size both ways.
+/// A scaled picture: luma at full size, chroma at half the width and height.
 struct Planes {
     luma: Plane,
     blue: Plane,
@@ -159,17 +160,17 @@ struct Plane {
     data: Vec<u8>,
 }
 
-/// Where one end of the way over a picture is.
+/// One end of the window's path over a picture.
 #[derive(Debug, Clone, Copy)]
 struct View {
-    /// The window's share of the largest one.
+    /// The size of the window, as a share of the largest one.
     zoom: f64,
-    /// How much of the free space is left of it and above it, 0 to 1.
+    /// The share of the free space to its left and above it, 0 to 1.
     x: f64,
     y: f64,
 }
 
-/// The part of a picture that is shown, in shares of its width and height.
+/// The visible part of a picture, in shares of its width and height.
 #[derive(Debug, Clone, Copy)]
 struct Window {
     x: f64,
@@ -178,10 +179,10 @@ struct Window {
     height: f64,
 }
 
-/// A picture, its place on the screen, and the way over it.
+/// A picture, its place on the screen, and the path of the window.
 struct Pane {
     planes: Planes,
-    /// Left edge and width on the screen, pixels; even, since two pixels share their chroma.
+    /// The left edge and the width on the screen in pixels; even, because two pixels share their chroma.
     x: usize,
     width: usize,
     height: usize,
@@ -200,13 +201,13 @@ impl Pane {
         let width = (spanned as u32 / 2 * 2).clamp(2, room.next_multiple_of(2));
         let shape = f64::from(width) / f64::from(screen);
         let window = if w / h < shape { (w, w / shape) } else { (h * shape, h) };
-        // At its smallest the window shows the picture pixel by pixel. A small picture is enlarged when it is drawn.
+        // The smallest window shows the picture at its full resolution. A small picture is enlarged when drawn.
         let scale = (f64::from(width) / (window.0 * NEAR)).min(1.0);
         let side = |length: f64| (length * scale).round().max(2.0) as u32;
         let planes = Planes::of(&picture, side(w), side(h), encoding)?;
 
         let mut random = Random(seed);
-        // Faces are mostly in the middle and in the upper half; a chin may be cut less often than a forehead.
+        // Faces are mostly in the middle and in the upper half.
         let mut view = |zoom| View { zoom, x: random.between(0.35, 0.65), y: random.between(0.02, 0.22) };
         let mut ends = [view(WIDE), view(NEAR)];
         if random.between(0.0, 1.0) < 0.5 {
@@ -225,7 +226,7 @@ impl Pane {
         })
     }
 
-    /// What is shown when this share of the scene has gone by.
+    /// The window after this share of the scene.
     fn window(&self, progress: f64, seconds: f64) -> Window {
         let eased = progress * progress * (3.0 - 2.0 * progress);
         let [from, to] = self.ends;
@@ -268,7 +269,7 @@ impl Planes {
         };
         let mut image = YuvPlanarImageMut::<u8>::alloc(width, height, YuvChromaSubsampling::Yuv420);
         let (matrix, mode) = (YuvStandardMatrix::Bt601, YuvConversionMode::Balanced);
-        rgb_to_yuv420(&mut image, &rgb, width * 3, range, matrix, mode).context("its colours cannot be converted")?;
+        rgb_to_yuv420(&mut image, &rgb, width * 3, range, matrix, mode).context("cannot convert its colours")?;
         let plane = |data: &[u8], stride: u32, height: u32| Plane {
             width: stride as usize,
             height: height as usize,
@@ -282,8 +283,8 @@ impl Planes {
     }
 }
 
-/// Bilinear sampling in fixed point, 16 bits behind the point: a line is blended out of two, which the compiler
-/// vectorises, and then the pixels out of that line.
+/// Bilinear sampling in fixed point with 16 fractional bits: two lines are blended into one, which the compiler
+/// vectorises, and then its pixels are sampled.
 #[derive(Default)]
 struct Sampler {
     line: Vec<u16>,
@@ -314,7 +315,7 @@ impl Sampler {
         }
     }
 
-    /// Blends the line at `down`, a share of the height, out of the two that are nearest.
+    /// Blends the two lines nearest to `down`, a share of the height.
     fn blend(&mut self, plane: &Plane, down: f64) {
         let at = (down * plane.height as f64 - 0.5).clamp(0.0, (plane.height - 1) as f64);
         let above = at as usize;
@@ -322,7 +323,7 @@ impl Sampler {
         let row = |y: usize| plane.data.get(y * plane.width..(y + 1) * plane.width).unwrap_or_default();
         let (above, below) = (row(above), row((above + 1).min(plane.height - 1)));
         self.line.resize(plane.width + 2, 0);
-        // One more at each end, so that half a pixel beyond the edge needs no care.
+        // One more pixel at each end, so that sampling half a pixel beyond the edge is valid.
         for ((blended, &a), &b) in self.line[1..].iter_mut().zip(above).zip(below) {
             *blended = u16::from(a) * (256 - weight) + u16::from(b) * weight;
         }
@@ -333,7 +334,7 @@ impl Sampler {
     fn across(&self, plane: &Plane, window: Window, pixels: usize) -> Across<'_> {
         let width = plane.width as f64 * 65536.0;
         let step = window.width * width / pixels as f64;
-        // The line has one more in front: half a pixel back is half a pixel on.
+        // The line has an extra pixel in front, so an offset of minus half a pixel becomes plus half a pixel.
         let at = window.x * width + step / 2.0 + 32768.0;
         Across { line: &self.line, at: at as usize, step: step as usize }
     }
@@ -354,7 +355,7 @@ impl Across<'_> {
     }
 }
 
-/// Random numbers that are the same every time (splitmix64).
+/// A reproducible random generator (splitmix64).
 struct Random(u64);
 
 impl Random {

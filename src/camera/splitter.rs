@@ -1,55 +1,56 @@
-//! [`Splitter`]: JPEGs out of a stream of bytes.
+//! [`Splitter`]: splits a stream of bytes into JPEGs.
 
 use crate::jpeg::{Step, Walk, find_soi};
 
-/// A picture that is larger than this is given up: no camera has one.
+/// The most bytes of a picture; a larger one is dropped.
 const MAX_PICTURE: usize = 32 << 20;
-/// Text between pictures up to this length, bytes, is the head of a multipart stream's part.
+/// The most bytes of text between pictures that count as the head of a part of a multipart stream.
 const MAX_PART_HEAD: usize = 1024;
-/// At most so many broken pictures wait to be told.
+/// The most damaged pictures that wait to be reported.
 const MAX_BROKEN: u32 = 1000;
 
-/// Finds the pictures in a stream and keeps the newest.
+/// Finds the pictures in a stream and keeps the newest one.
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
-    /// What was read and is not yet split: the reader appends, [`Splitter::split`] takes.
+    /// The bytes that are not yet split: the reader appends, [`Splitter::split`] consumes.
     pub bytes: Vec<u8>,
-    /// What of `bytes` has been split; moved out of the way once a read, since each move costs as much as all of them.
+    /// The number of bytes that have been split. They are removed once per read, because each removal moves all the
+    /// others.
     from: usize,
-    /// In the picture that begins at `from`; `None` between two pictures.
+    /// The position in the picture that begins at `from`; `None` between two pictures.
     walk: Option<Walk>,
     newest: Option<Vec<u8>>,
     dropped: u64,
     broken: u32,
     why: &'static str,
-    /// Text since the last picture, bytes.
+    /// The bytes of text since the last picture.
     text: usize,
-    /// What stands between these two pictures has been counted as broken.
+    /// True when the bytes between two pictures have been counted as damaged.
     told: bool,
-    /// A whole picture has come.
+    /// True after the first whole picture.
     whole: bool,
-    /// What came before the first picture was none.
+    /// True when the first bytes were no picture.
     rubbish_first: bool,
 }
 
 impl Splitter {
-    /// The newest whole picture that was not taken yet, and how many it left behind.
+    /// Takes the newest whole picture, with the number of older ones that were dropped.
     pub fn newest(&mut self) -> Option<(Vec<u8>, u64)> {
         Some((self.newest.take()?, std::mem::take(&mut self.dropped)))
     }
 
-    /// One of the broken pictures that were not told yet: what is wrong with it.
+    /// Takes the reason of a damaged picture that was not reported yet.
     pub fn take_broken(&mut self) -> Option<&'static str> {
         self.broken = self.broken.checked_sub(1)?;
         Some(self.why)
     }
 
-    /// True when what came so far is something else than pictures, whole or broken.
+    /// True when the stream so far contains no pictures, whole or damaged.
     pub fn no_pictures(&self) -> bool {
         self.rubbish_first && !self.whole
     }
 
-    /// Splits what was read.
+    /// Splits the bytes that were read.
     pub fn split(&mut self) {
         while self.step() {}
         self.bytes.drain(..self.from);
@@ -59,7 +60,7 @@ impl Splitter {
         self.from = 0;
     }
 
-    /// Goes to the next start or end of a picture; false when the bytes end before it.
+    /// Advances to the next start or end of a picture; false when the bytes end before it.
     fn step(&mut self) -> bool {
         let Some(walk) = &mut self.walk else { return self.find_start() };
         match walk.go(&self.bytes) {
@@ -80,7 +81,7 @@ impl Splitter {
         true
     }
 
-    /// The bytes up to `end`.
+    /// Takes the bytes up to `end`.
     fn take(&mut self, end: usize) -> Vec<u8> {
         let rest = self.bytes.len() - end;
         if rest > end - self.from {
@@ -88,7 +89,7 @@ impl Splitter {
             self.from = end;
             return picture;
         }
-        // The picture keeps the memory it was read into; only what was read of the next one moves.
+        // The picture keeps its memory; only the bytes of the next one are moved.
         let mut next = Vec::with_capacity(end.max(rest));
         next.extend_from_slice(&self.bytes[end..]);
         self.bytes.truncate(end);
@@ -97,10 +98,10 @@ impl Splitter {
         std::mem::replace(&mut self.bytes, next)
     }
 
-    /// Skips what stands before the next picture; true when one begins.
+    /// Skips the bytes before the next picture; true when one begins.
     fn find_start(&mut self) -> bool {
         let start = find_soi(&self.bytes, self.from);
-        // The last byte may be half an SOI.
+        // The last byte may be the first half of an SOI marker.
         let half = usize::from(self.bytes.len() > self.from && self.bytes.ends_with(&[0xFF]));
         let end = start.unwrap_or(self.bytes.len() - half);
         let between = &self.bytes[self.from..end];
@@ -116,7 +117,7 @@ impl Splitter {
         start.is_some()
     }
 
-    /// Goes on behind a broken picture, at `from`.
+    /// Continues after a damaged picture, at `from`.
     fn give_up(&mut self, why: &'static str, from: usize) {
         self.tell(why);
         (self.from, self.walk) = (from, None);
@@ -135,7 +136,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     #[test]
-    fn rubbish_that_looks_like_starts_and_tiny_pictures_are_split_in_no_time() {
+    fn bytes_that_look_like_starts_and_tiny_pictures_are_split_in_linear_time() {
         let tiny = b"\xFF\xD8\xFF\xC0\0\x0B\x08\0\x08\0\x08\x01\x01\x11\0\xFF\xDA\0\x08\x01\x01\0\0\x3F\0\xFF\xD9";
         for (piece, pictures) in [(&b"\xFF\xD8"[..], 0), (&b"\xFF\xD8\xFF\xE0"[..], 0), (tiny, 100_000)] {
             let (mut splitter, begun) = (Splitter::default(), Instant::now());
@@ -146,7 +147,7 @@ mod tests {
                 dropped as usize + 1
             });
             assert_eq!(found, pictures);
-            // A minute and more when each piece moves all bytes behind it.
+            // It takes more than a minute when each piece moves all bytes after it.
             assert!(begun.elapsed() < Duration::from_secs(5), "{:?} for {piece:?}", begun.elapsed());
         }
     }

@@ -1,4 +1,4 @@
-//! `stills:FOLDER`: the pictures of a folder, panned and zoomed over like a camera that looks around.
+//! `stills:FOLDER`: pans and zooms over the pictures of a folder, like a moving camera.
 
 use super::scene::{Encoding, Film};
 use super::{Captured, Shot, Source};
@@ -10,11 +10,11 @@ use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// More pictures than this are not looked at.
+/// The most pictures that are used.
 const MAX_FILES: usize = 10_000;
 const JPEG_QUALITY: u8 = 85;
 
-/// Moving pictures. The same tick shows the same picture whenever it is asked for.
+/// Panned pictures. The picture of a tick is always the same.
 struct Stills {
     film: Film,
     format: &'static Format,
@@ -24,16 +24,16 @@ struct Stills {
     spare: Vec<u8>,
 }
 
-/// Begins with the first scene of `folder`, in the size and rate of `camera`.
+/// Opens `folder` with the size and the rate of `camera`.
 ///
 /// # Errors
-/// The folder cannot be read, or holds no picture that can.
+/// When the folder or all of its pictures cannot be read.
 pub fn open(camera: &Camera, folder: &Path) -> Result<Box<dyn Source>> {
     check_size(camera.width, camera.height).map_err(|error| anyhow!("stills: {error}"))?;
     let files = some_pictures(folder)?;
     let (format, encoding) = match camera.format.as_str() {
         "mjpg" => (Format::mjpg(), Encoding::FullRange),
-        _ => (Format::by_fourcc(b"YUYV").context("stills: YUYV is gone")?, Encoding::LimitedRange),
+        _ => (Format::by_fourcc(b"YUYV").context("stills: YUYV is not a known format")?, Encoding::LimitedRange),
     };
     let mut film = Film::new(files, camera.width, camera.height, camera.fps, encoding);
     film.load(0).with_context(|| format!("stills: no picture in {} can be read", folder.display()))?;
@@ -41,18 +41,18 @@ pub fn open(camera: &Camera, folder: &Path) -> Result<Box<dyn Source>> {
     Ok(Box::new(Stills { film, format, fps, started, tick: 0, spare: Vec::new() }))
 }
 
-/// Why there is nothing to show, as [`open`] would say it, without a look at the pictures.
+/// The error of [`open`], without reading the pictures.
 pub fn trouble(folder: &Path) -> Option<String> {
     some_pictures(folder).err().map(|error| format!("{error:#}"))
 }
 
 fn some_pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let files = pictures(folder)?;
-    ensure!(!files.is_empty(), "stills: {} holds no .jpg, .jpeg or .png", folder.display());
+    ensure!(!files.is_empty(), "stills: {} has no .jpg, .jpeg or .png files", folder.display());
     Ok(files)
 }
 
-/// The pictures of the folder and of its folders, in name order.
+/// The pictures of the folder and its subfolders, in name order.
 fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = |folder: &Path| -> std::io::Result<Vec<PathBuf>> {
         let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
@@ -79,7 +79,7 @@ impl Source for Stills {
         if early > timeout {
             return Ok(Shot::Nothing);
         }
-        // The schedule counts from the start, so that it never drifts; who comes late misses pictures.
+        // The schedule counts from the start, so that it does not drift. A late call skips pictures.
         let now = (self.started.elapsed().as_nanos() * u128::from(self.fps) / 1_000_000_000) as u64;
         let tick = now.max(self.tick);
         let dropped = tick - self.tick;
@@ -100,11 +100,11 @@ impl Source for Stills {
     fn describe(&self) -> String {
         let (width, height) = self.film.size();
         let (format, fps) = (self.format.name(), self.fps);
-        format!("{} moving pictures, {format} {width}x{height} at {fps} fps", self.film.pictures())
+        format!("{} panned pictures, {format} {width}x{height} at {fps} fps", self.film.pictures())
     }
 }
 
-/// A picture in YUYV, for the JPEG encoder.
+/// A YUYV picture for the JPEG encoder.
 struct Yuyv<'a> {
     bytes: &'a [u8],
     width: u16,
@@ -143,7 +143,7 @@ impl ImageBuffer for Yuyv<'_> {
 fn encode(yuyv: &[u8], width: u32, height: u32) -> Result<Vec<u8>> {
     let mut jpeg = Vec::with_capacity(yuyv.len() / 8);
     let mut encoder = Encoder::new(&mut jpeg, JPEG_QUALITY);
-    // What USB cameras send.
+    // The subsampling of USB cameras.
     encoder.set_sampling_factor(SamplingFactor::F_2_1);
     let (width, height) = (u16::try_from(width)?, u16::try_from(height)?);
     encoder.encode_image(Yuyv { bytes: yuyv, width, height }).context("stills: the picture cannot be encoded")?;

@@ -2,7 +2,7 @@ use super::*;
 use std::collections::VecDeque;
 use std::path::Path;
 
-/// A source that plays a script, and then gives nothing.
+/// A source that returns scripted results, and then nothing.
 struct Fake(VecDeque<Result<Shot>>);
 
 impl Source for Fake {
@@ -36,13 +36,13 @@ fn config(set: impl Fn(&mut Camera)) -> Arc<Config> {
     Arc::new(config)
 }
 
-/// Runs the thread with `open` while `check` looks at it.
+/// Runs the camera thread with `open` during `check`.
 fn with_thread(mut open: impl FnMut(&Camera) -> Result<Box<dyn Source>> + Send, check: impl FnOnce(&Stage)) {
     let stage = Stage { config: Arc::default(), frames: Arc::default(), health: Arc::default(), stop: Arc::default() };
     stage.config.publish(config(|_| {}));
     std::thread::scope(|scope| {
         scope.spawn(|| run_with(&stage, &mut open));
-        // However the check ends: a thread that goes on would keep the scope, and the whole run, for ever.
+        // Stops the thread even when the check panics; otherwise the scope would wait for it for ever.
         let _end = EndAtDrop(&stage);
         check(&stage);
     });
@@ -64,7 +64,7 @@ fn wait_for(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// Before the longest pause is over, however busy the machine is.
+/// Shorter than the longest pause, even on a busy machine.
 const IN_A_PAUSE: Duration = Duration::from_millis(2500);
 
 fn faults(stage: &Stage) -> Vec<(Cause, u64, String)> {
@@ -72,7 +72,7 @@ fn faults(stage: &Stage) -> Vec<(Cause, u64, String)> {
 }
 
 #[test]
-fn a_camera_that_is_gone_is_said_and_back_within_three_seconds() {
+fn a_camera_that_fails_is_reported_and_is_back_within_three_seconds() {
     let mut opened = 0;
     let open = |_: &Camera| {
         opened += 1;
@@ -117,13 +117,13 @@ fn pauses_grow_to_three_seconds_and_end_at_once_for_a_new_source() {
         let changed = Instant::now();
         wait_for("the new source", || stage.health.camera_online());
         assert!(changed.elapsed() < IN_A_PAUSE, "{:?}", changed.elapsed());
-        // One fault, however often it was tried.
+        // One fault, whatever the number of attempts.
         assert_eq!(faults(stage), [(Cause::CameraAway, 1, "there is no such device".to_owned())]);
     });
 }
 
 #[test]
-fn a_device_that_comes_back_is_noticed_at_once_however_long_the_pause_has_become() {
+fn a_device_that_returns_is_noticed_at_once_however_long_the_pause() {
     let folder = tempfile::tempdir().unwrap();
     let node = folder.path().join("video0");
     let tries = std::sync::atomic::AtomicU32::new(0);
@@ -142,7 +142,7 @@ fn a_device_that_comes_back_is_noticed_at_once_however_long_the_pause_has_become
     });
 }
 
-/// A source that has something to tell from its third picture on.
+/// A source that has a hint from its third picture on.
 struct Hinting(Fake);
 
 impl Source for Hinting {
@@ -160,7 +160,7 @@ impl Source for Hinting {
 }
 
 #[test]
-fn what_a_source_has_to_tell_is_told_once_and_ends_with_it() {
+fn a_hint_of_a_source_is_reported_once_and_ends_with_the_source() {
     let open = |_: &Camera| {
         let mut shots: VecDeque<_> = (0..9).map(|_| grey(256)).collect();
         shots.push_back(Err(anyhow::anyhow!("it was unplugged")));
@@ -198,7 +198,7 @@ fn a_reload_opens_the_source_again_only_when_the_camera_changed() {
 }
 
 #[test]
-fn broken_pictures_are_counted_and_never_published() {
+fn damaged_pictures_are_counted_and_never_published() {
     let jpeg = || {
         let (bytes, captured_at) = (b"\xFF\xD8\xFF\xE0 is no JPEG".to_vec(), Moment::now());
         let format = Format::mjpg();
@@ -217,7 +217,7 @@ fn broken_pictures_are_counted_and_never_published() {
 }
 
 #[test]
-fn a_source_that_gives_nothing_for_five_seconds_is_opened_again() {
+fn a_source_that_delivers_nothing_for_five_seconds_is_opened_again() {
     with_thread(
         |_: &Camera| fake(vec![grey(256)]),
         |stage| {
@@ -231,7 +231,7 @@ fn a_source_that_gives_nothing_for_five_seconds_is_opened_again() {
 }
 
 #[test]
-fn a_camera_that_was_chosen_and_gives_nothing_yet_is_not_online_with_the_pictures_of_the_last_one() {
+fn a_new_camera_that_delivers_nothing_yet_is_not_online_with_the_pictures_of_the_old_one() {
     let open = |camera: &Camera| fake(if camera.width == 64 { vec![] } else { vec![grey(256)] });
     with_thread(open, |stage| {
         wait_for("pictures", || stage.health.camera_online());
@@ -252,7 +252,7 @@ fn a_source_has_its_name_before_its_first_picture() {
     );
 }
 
-/// A source of broken pictures that knows why.
+/// A source of damaged pictures that knows why.
 struct Wrong;
 
 impl Source for Wrong {
@@ -266,37 +266,37 @@ impl Source for Wrong {
     }
 
     fn why_nothing(&self) -> Option<String> {
-        Some("it prints something else than JPEGs".to_owned())
+        Some("it writes something other than JPEGs".to_owned())
     }
 }
 
 #[test]
-fn a_source_that_knows_why_no_picture_comes_is_asked() {
+fn a_source_that_knows_why_no_picture_arrives_is_asked() {
     with_thread(
         |_: &Camera| Ok(Box::new(Wrong) as Box<dyn Source>),
         |stage| {
             let error = || stage.health.camera().error;
-            wait_for("the reason", || error().as_deref() == Some("it prints something else than JPEGs"));
+            wait_for("the reason", || error().as_deref() == Some("it writes something other than JPEGs"));
             let told = || faults(stage);
             wait_for("the fault", || {
-                told() == [(Cause::CameraAway, 1, "it prints something else than JPEGs".to_owned())]
+                told() == [(Cause::CameraAway, 1, "it writes something other than JPEGs".to_owned())]
             });
         },
     );
 }
 
 #[test]
-fn a_camera_that_comes_and_goes_all_day_says_so_a_few_times_an_hour() {
+fn a_camera_that_comes_and_goes_all_day_is_logged_a_few_times_an_hour() {
     let (mut news, begun) = (News::default(), Instant::now());
     let mut lines_after = |s: u64| news.of("it is back".to_owned(), begun + Duration::from_secs(s));
     let lines: Vec<String> = (0..3600).filter_map(&mut lines_after).collect();
     assert_eq!(lines.len(), NEWS_AN_HOUR as usize);
-    assert!(lines[0] == "it is back" && lines[19].ends_with("(and no more of this for an hour)"));
+    assert!(lines[0] == "it is back" && lines[19].ends_with("(further changes are not logged for an hour)"));
     assert!(lines_after(3600).is_some());
 }
 
 #[test]
-fn last_words_that_differ_each_time_are_told_and_are_one_fault() {
+fn last_messages_that_differ_each_time_are_shown_and_are_one_fault() {
     let mut times = 0;
     let open = move |_: &Camera| {
         times += 1;
@@ -311,7 +311,7 @@ fn last_words_that_differ_each_time_are_told_and_are_one_fault() {
 }
 
 #[test]
-fn a_frame_for_which_there_is_no_memory_is_a_broken_picture_and_says_what_to_change() {
+fn a_frame_that_does_not_fit_into_memory_is_a_fault_that_says_what_to_change() {
     let plan = |most_frame_px| Plan { most_px: 1, most_frame_px, takes: 0, limit: None };
     let of = |plan: &Plan| {
         let Shot::Picture(captured) = grey(256).unwrap() else { panic!("a picture") };

@@ -1,8 +1,8 @@
-//! V4L2 cameras. This file and its folder are the only ones that know crate `v4l` and its bindings.
+//! V4L2 cameras. Only this file and its folder use the crate `v4l` and its bindings.
 //!
-//! Of the crate come the ioctl numbers, the structs and the decoding of sizes and intervals. Its enumeration and its
-//! mmap stream are not used: they unwrap what a driver says (a card name cut inside a character, a colour space from
-//! a newer kernel, a step of 0), and a panic ends the appliance.
+//! The crate provides the ioctl numbers, the structs and the decoding of sizes and intervals. Its enumeration and its
+//! mmap stream are not used: they unwrap values of the driver (a card name that is cut inside a character, a colour
+//! space of a newer kernel, a step of 0), and a panic ends the program.
 
 mod controls;
 mod identity;
@@ -38,23 +38,23 @@ use survey::{identify, offers};
 use v4l::v4l_sys as sys;
 use v4l::v4l2::vidioc;
 
-/// Buffers of a single-planar capture device: the only kind that namecam asks for.
+/// The buffer type of single-planar capture, the only one that namecam uses.
 const CAPTURE: u32 = sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE;
-/// No enumeration is longer; a driver whose enumeration never ends must not hold up the camera.
+/// The most items of an enumeration, because a driver's enumeration may be endless.
 const MAX_ITEMS: u32 = 256;
 
-/// What is asked of the kernel: the seam at which the tests put a driver of their own.
+/// The system calls on a device; tests replace them with their own driver.
 trait Kernel {
     /// # Safety
     /// `argument` must point to the struct whose size the request number carries.
     unsafe fn ioctl(&self, request: vidioc::_IOC_TYPE, argument: *mut c_void) -> io::Result<()>;
     fn mmap(&self, length: usize, offset: u32) -> io::Result<*mut u8>;
     /// # Safety
-    /// The mapping must come from `mmap` and be used no more.
+    /// The mapping must come from `mmap` and must not be used afterwards.
     unsafe fn munmap(&self, start: *mut u8, length: usize) -> io::Result<()>;
     /// Waits once for a filled buffer; `revents` of poll(2), 0 after the timeout.
     fn poll(&self, timeout: Duration) -> io::Result<i16>;
-    /// CLOCK_MONOTONIC, which buffers are stamped with.
+    /// CLOCK_MONOTONIC, the clock of the buffers' time stamps.
     fn monotonic(&self) -> Duration;
 }
 
@@ -80,28 +80,28 @@ impl Drop for Node {
 
 impl Kernel for Node {
     unsafe fn ioctl(&self, request: vidioc::_IOC_TYPE, argument: *mut c_void) -> io::Result<()> {
-        // SAFETY: the caller vouches for the argument; the descriptor is open as long as self lives.
+        // SAFETY: the caller guarantees the argument; the descriptor is open as long as self lives.
         unsafe { v4l::v4l2::ioctl(self.0, request, argument) }
     }
 
     fn mmap(&self, length: usize, offset: u32) -> io::Result<*mut u8> {
-        // Write permission is what drivers expect, even of those who only read.
+        // Drivers expect write permission even for reading.
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let (start, offset) = (std::ptr::null_mut(), offset.into());
-        // SAFETY: the kernel chooses the address, so no memory of ours is replaced.
+        // SAFETY: the kernel chooses the address, so no existing memory is replaced.
         let mapped = unsafe { v4l::v4l2::mmap(start, length, protection, libc::MAP_SHARED, self.0, offset) };
         mapped.map(|start| start.cast())
     }
 
     unsafe fn munmap(&self, start: *mut u8, length: usize) -> io::Result<()> {
-        // SAFETY: the caller hands over a mapping of ours that nobody uses any more.
+        // SAFETY: the caller guarantees that the mapping came from `mmap` and is not used any more.
         unsafe { v4l::v4l2::munmap(start.cast(), length) }
     }
 
     fn poll(&self, timeout: Duration) -> io::Result<i16> {
         let timeout_ms = timeout.as_micros().div_ceil(1000).try_into().unwrap_or(c_int::MAX);
         let mut descriptor = libc::pollfd { fd: self.0, events: libc::POLLIN, revents: 0 };
-        // SAFETY: one pollfd, and the count says one.
+        // SAFETY: the pointer is to one pollfd, and the count is one.
         match unsafe { libc::poll(&mut descriptor, 1, timeout_ms) } {
             -1 => Err(io::Error::last_os_error()),
             _ => Ok(descriptor.revents),
@@ -110,14 +110,14 @@ impl Kernel for Node {
 
     fn monotonic(&self) -> Duration {
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `now` is ours to write; the clock exists on every Linux, and on an error it stays 0.
+        // SAFETY: the call writes only to `now`; the clock exists on every Linux, and on an error `now` stays 0.
         unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
         Duration::new(now.tv_sec.try_into().unwrap_or(0), now.tv_nsec.try_into().unwrap_or(0))
     }
 }
 
 /// # Safety
-/// Only for plain C structs of integers, unions of them included, in which all zeros is a value.
+/// Only for C structs of integers, and unions of them, for which all zeros is a valid value.
 unsafe trait Plain: Copy {}
 macro_rules! plain {
     ($($name:ty),+ $(,)?) => {
@@ -130,18 +130,18 @@ plain!(sys::v4l2_streamparm, sys::v4l2_requestbuffers, sys::v4l2_buffer);
 plain!(sys::v4l2_query_ext_ctrl, sys::v4l2_querymenu, sys::v4l2_control);
 
 fn zeroed<T: Plain>() -> T {
-    // SAFETY: Plain says that all zeros is a value.
+    // SAFETY: Plain guarantees that all zeros is a valid value.
     unsafe { std::mem::zeroed() }
 }
 
-/// One ioctl, again when a signal came between.
+/// Executes an ioctl; repeats it when a signal interrupts it.
 fn call<T: Plain>(kernel: &dyn Kernel, request: vidioc::_IOC_TYPE, argument: &mut T) -> io::Result<()> {
-    // The kernel reads and writes as many bytes as the request number says.
+    // The kernel reads and writes as many bytes as the request number encodes.
     if (request >> 16) as usize & 0x3fff != size_of::<T>() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     loop {
-        // SAFETY: the argument is a plain struct of the size that the request names.
+        // SAFETY: the argument is a plain struct of the size that the request encodes.
         match unsafe { kernel.ioctl(request, (&raw mut *argument).cast()) } {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
@@ -149,7 +149,7 @@ fn call<T: Plain>(kernel: &dyn Kernel, request: vidioc::_IOC_TYPE, argument: &mu
     }
 }
 
-/// Text in a C array: up to the first 0, whatever bytes a driver put there.
+/// The text of a C array up to the first 0; invalid UTF-8 is replaced.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).trim().to_owned()
@@ -158,7 +158,7 @@ fn text(bytes: &[u8]) -> String {
 /// Opens the camera of the config and starts it.
 ///
 /// # Errors
-/// In plain words, with what to do about it: not there, not allowed, in use, not a camera, nothing that namecam reads.
+/// The reason and what to do: missing, no permission, in use, not a camera, or no format that namecam reads.
 pub fn open(camera: &config::Camera, memory: &mut Memory) -> Result<Box<dyn Source>> {
     let config::Source::Device(configured) = &camera.source else {
         bail!("{} is not a V4L2 device", camera.source);
@@ -167,16 +167,16 @@ pub fn open(camera: &config::Camera, memory: &mut Memory) -> Result<Box<dyn Sour
     let node = Node::open(&path).map_err(|error| words::explain(&path, "open", &error))?;
     let mut stream = start(Rc::new(node), &path, camera)?;
     memory.ran(configured, &path, &stream.about);
-    // Only now: udev makes the lasting names a moment after the node.
+    // Done now because udev creates the lasting names a moment after the node.
     let elsewhere = path != *configured && fs::canonicalize(configured).ok() != fs::canonicalize(&path).ok();
-    stream.moved = elsewhere.then(|| format!("the camera is now {}", path.display()));
+    stream.moved = elsewhere.then(|| format!("the camera is now at {}", path.display()));
     Ok(Box::new(stream))
 }
 
-/// Opens a device in this mode and in no other, for a measurement.
+/// Opens a device in exactly this mode, for a measurement.
 ///
 /// # Errors
-/// In plain words, as [`open`]; also when the driver chooses another mode.
+/// As for [`open`]; also when the driver chooses another mode.
 pub fn open_mode(path: &Path, camera: &config::Camera, choice: &Choice) -> Result<Stream> {
     let node = Node::open(path).map_err(|error| words::explain(path, "open", &error))?;
     start_mode(Rc::new(node), path, camera, choice)
@@ -187,7 +187,7 @@ fn start_mode(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera, choi
     let stream = Stream::start(&kernel, choice, camera, &about).map_err(|refused| refused.explain(path))?;
     let &Stream { format, width, height, .. } = &stream;
     if (format.fourcc, width, height) != (choice.format.fourcc, choice.width, choice.height) {
-        bail!("the driver gives {} {width}x{height} instead", format.name());
+        bail!("the driver chose {} {width}x{height} instead", format.name());
     }
     Ok(stream)
 }
@@ -201,7 +201,8 @@ fn start(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera) -> Result
     }
     let choices =
         negotiate::rank(&about.offers, &wish).map_err(|why| anyhow!("{} ({}): {why}", path.display(), about.card))?;
-    let mut refusal = anyhow!("{} takes none of its own formats", path.display());
+    let mut refusal =
+        anyhow!("{} accepts none of the formats that it lists; try another format or size", path.display());
     for choice in &choices {
         match Stream::start(&kernel, choice, camera, &about) {
             Ok(stream) => {
@@ -220,11 +221,11 @@ fn start(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera) -> Result
     Err(refusal)
 }
 
-/// Why a mode did not come about.
+/// Why a mode could not be set.
 enum Refused {
-    /// The driver answered with something else.
+    /// The driver chose another format.
     Answer(String),
-    /// What failed, and how.
+    /// The operation that failed, and the error.
     Failed(&'static str, io::Error),
 }
 
@@ -236,13 +237,13 @@ impl Refused {
         }
     }
 
-    /// False for a mode that the driver dislikes, or too much for the USB bus: another format may do.
+    /// False when another format may work: the driver refused this one, or the USB bus has too little bandwidth.
     fn is_final(&self) -> bool {
         matches!(self, Refused::Failed(_, error) if !matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSPC)))
     }
 }
 
-/// A camera that runs.
+/// A running camera.
 pub struct Stream {
     kernel: Rc<dyn Kernel>,
     queue: Queue,
@@ -251,14 +252,14 @@ pub struct Stream {
     width: u32,
     height: u32,
     stride: u32,
-    /// Frames a second that the driver has agreed to, where it says.
+    /// The frames per second that the driver confirmed, if any.
     fps: Option<f64>,
     pace: Pace,
-    /// That it is no longer where the config says.
+    /// A hint that it is not at the configured node any more.
     moved: Option<String>,
-    /// Why pictures come too seldom.
+    /// Why its rate is too low.
     slow: Option<String>,
-    /// What could not be set as the config says.
+    /// The controls that could not be set.
     unset: Vec<String>,
 }
 
@@ -273,34 +274,35 @@ impl Stream {
         let fourcc = pix.pixelformat.to_le_bytes();
         let format = Format::by_fourcc(&fourcc).ok_or_else(|| {
             let (asked, got) = (choice.format.name(), negotiate::show_fourcc(&fourcc));
-            Refused::Answer(format!("asked for {asked}, the driver answers {got}, which namecam does not read"))
+            Refused::Answer(format!("{asked} was requested, but the driver chose {got}, which namecam does not read"))
         })?;
         let (width, height) = (pix.width, pix.height);
         pixels::check_size(width, height).map_err(Refused::Answer)?;
-        // Some drivers leave bytesperline at 0, and for JPEG it means nothing.
+        // Some drivers leave bytesperline at 0; for JPEG it has no meaning.
         let stride = if format.jpeg { 0 } else { pix.bytesperline.max(format.min_stride(width)) };
         let interval = set_rate(&**kernel, choice.interval);
         controls::set(&**kernel, &camera.controls);
         let whole = format.min_size(width, height, stride);
         let queue = Queue::start(Rc::clone(kernel), whole).map_err(|(doing, error)| Refused::Failed(doing, error))?;
-        // Some cameras forget their controls when they start; what goes wrong is said once, of this time.
+        // Some cameras reset their controls when they start, so they are set again. Errors are reported for this time
+        // only.
         let unset = controls::set(&**kernel, &camera.controls);
         let fps = interval.and_then(Interval::fps);
         let (kernel, about, pace) = (Rc::clone(kernel), about.clone(), Pace::of(fps));
         Ok(Stream { kernel, queue, about, format, width, height, stride, fps, pace, moved: None, slow: None, unset })
     }
 
-    /// Why a camera gives fewer pictures than it agreed to, where automatic exposure may be why, and what helps.
+    /// The hint for a camera whose rate is too low, when automatic exposure may be the reason.
     pub fn slowed_by(&self) -> Option<String> {
         let setting = controls::faster(&*self.kernel)?;
         let fps = self.fps.map_or("the".to_owned(), |fps| format!("the {}", negotiate::show_fps(fps)));
         Some(format!(
-            "the camera gives fewer than {fps} fps asked for: in dim light its automatic exposure takes longer. \
-             More light helps, or [camera] controls = {setting}"
+            "the camera delivers fewer than {fps} fps requested: in dim light its automatic exposure takes longer. \
+             Use more light, or set [camera] controls = {setting}"
         ))
     }
 
-    /// Looks whether `frames` more keep the pace.
+    /// Counts `frames` more, and sets or clears the hint about a low rate.
     fn keep_pace(&mut self, frames: u64) {
         match self.pace.count(frames, Instant::now()) {
             Some(true) => self.slow = self.slowed_by(),
@@ -335,7 +337,7 @@ impl Source for Stream {
     }
 }
 
-/// Asks for a format and returns the driver's answer, which is what counts.
+/// Requests a format and returns the one that the driver chose.
 fn set_format(kernel: &dyn Kernel, choice: &Choice) -> io::Result<sys::v4l2_pix_format> {
     let mut wanted = sys::v4l2_format { type_: CAPTURE, ..zeroed() };
     wanted.fmt.pix = sys::v4l2_pix_format {
@@ -343,7 +345,7 @@ fn set_format(kernel: &dyn Kernel, choice: &Choice) -> io::Result<sys::v4l2_pix_
         height: choice.height,
         pixelformat: u32::from_le_bytes(choice.format.fourcc),
         field: sys::v4l2_field_V4L2_FIELD_ANY,
-        // SAFETY: `wanted` is all zeros, which is a pix_format.
+        // SAFETY: `wanted` is all zeros, which is a valid pix_format.
         ..unsafe { wanted.fmt.pix }
     };
     call(kernel, vidioc::VIDIOC_S_FMT, &mut wanted)?;
@@ -351,7 +353,7 @@ fn set_format(kernel: &dyn Kernel, choice: &Choice) -> io::Result<sys::v4l2_pix_
     Ok(unsafe { wanted.fmt.pix })
 }
 
-/// Sets the rate where the driver can; the interval that it will keep, where it says.
+/// Sets the rate if the driver supports it; returns the interval that the driver confirms, if any.
 fn set_rate(kernel: &dyn Kernel, interval: Interval) -> Option<Interval> {
     let mut parameters = sys::v4l2_streamparm { type_: CAPTURE, ..zeroed() };
     call(kernel, vidioc::VIDIOC_G_PARM, &mut parameters).ok()?;
@@ -365,7 +367,7 @@ fn set_rate(kernel: &dyn Kernel, interval: Interval) -> Option<Interval> {
         match call(kernel, vidioc::VIDIOC_S_PARM, &mut parameters) {
             // SAFETY: as above.
             Ok(()) => kept = unsafe { parameters.parm.capture }.timeperframe,
-            Err(error) => log::debug!("camera: the rate cannot be set: {error}"),
+            Err(error) => log::debug!("camera: cannot set the rate: {error}"),
         }
     }
     Some(Interval { numerator: kept.numerator, denominator: kept.denominator })

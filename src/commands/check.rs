@@ -1,4 +1,4 @@
-//! `namecam check`: config, models and gallery, and what to do about them.
+//! `namecam check`: the state of config, models and gallery, and how to fix problems.
 
 mod table;
 
@@ -41,24 +41,24 @@ pub fn check(config: &Config, json: bool) -> u8 {
     status
 }
 
-/// What `run` would live with, but hardly anybody wants: files that the config names and that are not there.
+/// Warnings about files that the config names and that cannot be read, although `run` works without them.
 fn warnings_of(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(Err(error)) = config.overlay.font.as_ref().map(std::fs::File::open) {
-        warnings.push(format!("[overlay] font cannot be read ({error}): the fonts of the system are used"));
+        warnings.push(format!("[overlay] font cannot be read ({error}); the system's fonts are used instead"));
     }
     let users = config.http.password_file.as_ref();
     if let Some(file) = users.filter(|file| is_anothers(file, std::fs::File::open(file))) {
         warnings.push(format!(
-            "[http] password_file: no permission for {}; sudo namecam check looks at it",
+            "[http] password_file: no permission to read {}; run sudo namecam check to check it too",
             file.display()
         ));
     }
     warnings
 }
 
-/// True where nobody named a camera and none is plugged in. That is a machine that waits for one, or that shall never have
-/// one: nothing about it is to be mended.
+/// True when the config has the default camera and none is plugged in. Such a machine waits for a camera, which is no
+/// problem to report.
 fn waits_for_one(camera: &Camera, none_is_there: bool) -> bool {
     let usual = keys::find("camera", "source").map(|key| key.default);
     none_is_there && matches!(&camera.source, Source::Device(path) if path.to_str() == usual)
@@ -66,11 +66,11 @@ fn waits_for_one(camera: &Camera, none_is_there: bool) -> bool {
 
 struct Report<'a> {
     config: &'a Config,
-    /// What memory it takes; `None` when recognition is off and does not fit.
+    /// The memory that it takes; `None` when recognition is off and would not fit.
     plan: Option<Plan>,
-    /// Why it would give no picture.
+    /// Why the camera would deliver no frames.
     camera: Option<String>,
-    /// Because there is none, and nobody named one.
+    /// True when the only reason is that no camera is plugged in and the config has the default one.
     waits: bool,
     models_error: Option<String>,
     gallery_error: Option<String>,
@@ -99,14 +99,16 @@ impl Report<'_> {
 
     fn text(&self) -> String {
         let config = self.config;
-        let file =
-            config.file.as_ref().map_or("none: every key at its default".to_owned(), |f| f.display().to_string());
+        let file = config
+            .file
+            .as_ref()
+            .map_or("no config file; every key has its default".to_owned(), |f| f.display().to_string());
         let mut out = paragraph("config     ", &format!("{file}: good"));
         let camera = config.camera.source.public();
         let state = match &self.camera {
-            Some(_) if self.waits => "no camera is plugged in; run waits for one",
+            Some(_) if self.waits => "no camera is plugged in; namecam run waits for one",
             Some(_) => "see the warning below",
-            None => "good, as far as can be told without taking a picture",
+            None => "good (no picture was taken)",
         };
         out.push_str(&paragraph("camera     ", &format!("{camera}: {state}")));
         let models = config.models.path.display();
@@ -125,8 +127,8 @@ impl Report<'_> {
                 let most = threshold.strangers_named_at_most.unwrap_or(1.0) * 1000.0;
                 let (strangers, known) = (strangers * 1000.0, known * 100.0);
                 let text = format!(
-                    "expect {strangers:.0} of 1000 strangers with a name, {most:.0} at most, and {known:.0} of 100 people \
-                     named at the first look, by {}",
+                    "expected: about {strangers:.0} of 1000 strangers wrongly get a name ({most:.0} at most), and {known:.0} of 100 \
+                     known people get theirs on a single frame (from {})",
                     threshold.rates.as_deref().unwrap_or_default()
                 );
                 out.push_str(&paragraph("           ", &text));
@@ -135,9 +137,9 @@ impl Report<'_> {
         self.gallery(&mut out);
         out.push_str(match self.status {
             GOOD => "good: ready to run\n",
-            WARNINGS => "usable, but see the warnings and the pictures that are skipped or doubtful\n",
-            _ if self.models_error.is_some() => "unusable: no model, so nobody can be recognised\n",
-            _ => "unusable: nobody is in the gallery, so nobody can be recognised\n",
+            WARNINGS => "usable, but some pictures or settings need attention; see above\n",
+            _ if self.models_error.is_some() => "unusable: the models cannot be loaded, so no one can be recognised\n",
+            _ => "unusable: the gallery has no usable picture, so no one can be recognised\n",
         });
         out
     }
@@ -148,7 +150,7 @@ impl Report<'_> {
         let state = if let Some(error) = &self.gallery_error {
             error.clone()
         } else if self.models_error.is_some() {
-            format!("{folder}: not looked at without models")
+            format!("{folder}: not checked, because the models cannot be loaded")
         } else {
             let (people, used, skipped) = (roster.known(), roster.used(), roster.skipped());
             format!("{folder}: {people} people, {used} pictures used, {skipped} skipped")
@@ -161,10 +163,10 @@ impl Report<'_> {
             table.section(&title, &person.pictures, person.hint.as_deref());
         }
         if !roster.never.is_empty() {
-            table.section(".not: whoever looks like these is never named", &roster.never, None);
+            table.section(".not: people who never get a name", &roster.never, None);
         }
         if !roster.ignored.is_empty() {
-            table.section("in nobody's folder", &roster.ignored, None);
+            table.section("not in a person's folder", &roster.ignored, None);
         }
         out.push_str(&table.text());
         for warning in &roster.warnings {
@@ -179,7 +181,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn a_machine_without_any_camera_waits_for_one_unless_another_was_named() {
+    fn a_machine_without_a_camera_waits_for_one_unless_the_config_names_another() {
         let mut camera = Config::defaults(Path::new("/")).camera;
         assert!(waits_for_one(&camera, true) && !waits_for_one(&camera, false));
         camera.source = Source::Device("/dev/video9".into());

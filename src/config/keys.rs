@@ -1,23 +1,24 @@
-//! [`KEYS`]: the one table of the config. Parser, `--help`, sample ini, man page and README are loops over it.
+//! [`KEYS`]: the table of the config's keys. The parser, the sample ini, the man page and the README's table are made
+//! from it.
 
 use super::{Config, Detector, Landmarks, Metric, Templates, UnknownFaces, values};
 use crate::jpeg::Codec;
 use std::path::PathBuf;
 
-/// What a value must look like. Printed as the allowed range, and checked by [`Kind::parse`].
+/// The form of a value. [`Kind::allowed`] prints it, [`Kind::parse`] checks it.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// Free text.
     Text,
-    /// A file or folder; relative ones start at the config file's folder.
+    /// A file or folder; a relative path starts at the config file's folder.
     Path,
     /// Like `Path`, and may be empty.
     PathOrNone,
     /// yes or no.
     YesNo,
-    /// A whole number from .. to.
+    /// A whole number between two limits, both allowed.
     Whole(u32, u32),
-    /// A number from .. to.
+    /// A number between two limits, both allowed.
     Number(f32, f32),
     /// One of these words.
     OneOf(&'static [&'static str]),
@@ -27,12 +28,12 @@ pub enum Kind {
     Address,
 }
 
-/// A value that has the right form.
+/// A parsed value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Of `Text` and `OneOf`.
     Text(String),
-    /// Of `Path`, made absolute; `None` where it may be empty and is.
+    /// Of `Path` and `PathOrNone`, made absolute; `None` for an empty `PathOrNone`.
     Path(Option<PathBuf>),
     /// Of `YesNo`.
     YesNo(bool),
@@ -45,7 +46,7 @@ pub enum Value {
 }
 
 impl Kind {
-    /// The allowed values, in words.
+    /// The allowed values as text.
     pub fn allowed(self) -> String {
         match self {
             Kind::Text => "text".to_owned(),
@@ -54,13 +55,14 @@ impl Kind {
             Kind::YesNo => "yes or no".to_owned(),
             Kind::Whole(from, to) => format!("a whole number from {from} to {to}"),
             Kind::Number(from, to) => format!("a number from {from} to {to}"),
-            Kind::OneOf(words) => words.join(" or "),
+            Kind::OneOf([first @ .., last]) if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+            Kind::OneOf(words) => words.concat(),
             Kind::Color => "six hexadecimal digits, red green blue".to_owned(),
             Kind::Address => "ADDRESS:PORT, such as 127.0.0.1:5000 or [::1]:5000".to_owned(),
         }
     }
 
-    /// Reads `text` as a value of this kind; `None` when it is not one.
+    /// Parses `text` as a value of this kind; `None` when it has another form.
     pub fn parse(self, text: &str, base: &std::path::Path) -> Option<Value> {
         let lower = text.to_lowercase();
         Some(match self {
@@ -90,17 +92,17 @@ impl Kind {
     }
 }
 
-/// One line of the table.
+/// One key of the config.
 pub struct Key {
-    /// Its section, without brackets.
+    /// The section, without brackets.
     pub section: &'static str,
-    /// Its name.
+    /// The name within the section.
     pub name: &'static str,
-    /// What it is when nobody sets it, as it would stand in the file.
+    /// The default, as it is written in a file.
     pub default: &'static str,
-    /// What it may be.
+    /// The form of its value.
     pub kind: Kind,
-    /// What it does, for a stranger.
+    /// What it does, for a user who does not know the code.
     pub help: &'static str,
     /// True when a change needs a restart.
     pub restart: bool,
@@ -110,7 +112,7 @@ pub struct Key {
 type Put = fn(&mut Config, Value) -> Option<()>;
 
 impl Key {
-    /// Puts a value that [`Kind::parse`] gave for this key into its place; `None` if its form is another.
+    /// Stores a value that [`Kind::parse`] returned for this key; `None` when it is of another kind.
     pub fn put(&self, config: &mut Config, value: Value) -> Option<()> {
         (self.put)(config, value)
     }
@@ -121,7 +123,7 @@ impl Key {
     }
 }
 
-/// A line of the table: place, default, kind, help.
+/// Makes a [`Key`] from its path, default, kind, form, conversion and help.
 macro_rules! key {
     ($section:ident.$name:ident = $default:literal, $kind:expr, $form:ident $(=> $make:expr)?, $help:literal $(, $restart:ident)?) => {
         Key {
@@ -146,121 +148,131 @@ macro_rules! key {
 
 /// Every key of the config, in the order of the sample ini.
 pub const KEYS: &[Key] = &[
-    key!(camera.source = "/dev/video0", Kind::Text, Text => values::source, "a device, its number or its /dev/v4l/by-id path; pipe:COMMAND for a program that prints JPEGs; stills:FOLDER for moving pictures"),
-    key!(camera.format = "auto", Kind::OneOf(super::FORMAT_WORDS), Text, "the pixel format to ask the camera for"),
+    key!(camera.source = "/dev/video0", Kind::Text, Text => values::source, "the camera: a device path, its number or its /dev/v4l/by-id path; pipe:COMMAND for a program that writes JPEGs to its output; stills:FOLDER for a folder of pictures that are panned"),
+    key!(camera.format = "auto", Kind::OneOf(super::FORMAT_WORDS), Text, "the pixel format to request from the camera"),
     key!(
         camera.width = "1280",
         Kind::Whole(16, 16384),
         Whole,
-        "the width to ask the camera for, pixels; the nearest that it has is taken"
+        "the width to request from the camera, in pixels; the nearest supported size is used"
     ),
-    key!(camera.height = "720", Kind::Whole(16, 16384), Whole, "the height to ask the camera for, pixels"),
-    key!(camera.fps = "30", Kind::Whole(1, 240), Whole, "the frames a second to ask the camera for"),
-    key!(camera.rotate = "0", Kind::OneOf(&["0", "90", "180", "270"]), Text => |text: String| text.parse().ok(), "turn the picture clockwise, degrees"),
-    key!(camera.mirror = "no", Kind::YesNo, YesNo, "mirror the picture, left to right"),
-    key!(camera.controls = "", Kind::Text, Text => values::controls, "controls to set on the camera: name=value, a comma between, v4l2-ctl's names"),
-    key!(recognition.enabled = "yes", Kind::YesNo, YesNo, "look for faces at all"),
+    key!(camera.height = "720", Kind::Whole(16, 16384), Whole, "the height to request from the camera, in pixels"),
+    key!(camera.fps = "30", Kind::Whole(1, 240), Whole, "the frames per second to request from the camera"),
+    key!(camera.rotate = "0", Kind::OneOf(&["0", "90", "180", "270"]), Text => |text: String| text.parse().ok(), "rotate the picture clockwise, in degrees"),
+    key!(camera.mirror = "no", Kind::YesNo, YesNo, "mirror the picture left to right"),
+    key!(camera.controls = "", Kind::Text, Text => values::controls, "camera controls to set: name=value pairs separated by commas, with the names that v4l2-ctl shows"),
+    key!(recognition.enabled = "yes", Kind::YesNo, YesNo, "detect and name faces"),
     key!(
         recognition.interval_ms = "200",
         Kind::Whole(0, 60_000),
         Whole,
-        "the time from the start of one look to the next, milliseconds; 0: as often as possible; longer while the board is hot or behind"
+        "the time from the start of one recognition pass to the start of the next, in milliseconds; 0: as often as possible; slows down while the board is hot or cannot keep up"
     ),
-    key!(recognition.detector = "hog", Kind::OneOf(&["hog", "cnn"]), Text => Detector::from_word, "hog is fast and sees frontal faces; cnn sees more and is many times slower"),
+    key!(recognition.detector = "hog", Kind::OneOf(&["hog", "cnn"]), Text => Detector::from_word, "hog is fast and finds frontal faces; cnn finds more faces and is many times slower"),
     key!(
         recognition.detect_width = "640",
         Kind::Whole(80, 4096),
         Whole,
-        "faces are looked for on a picture of this width, pixels; with upsample 1 and a lens of 60 degrees, 640 reaches 2 metres, 1280 4; smaller is faster"
+        "the width to which a frame is scaled before faces are detected, in pixels; with upsample 1 and a 60-degree lens, 640 reaches 2 metres and 1280 reaches 4; smaller is faster"
     ),
     key!(
         recognition.upsample = "1",
         Kind::Whole(0, 2),
         Whole,
-        "how often that picture is doubled: 0 sees faces from 80 pixels, 1 from 40, 2 from 20; done where something moves and where faces are known"
+        "how many times that frame is doubled in size: 0 finds faces from 80 pixels, 1 from 40, 2 from 20; only where something moves or a face was found before"
     ),
     key!(
         recognition.blas_threads = "1",
         Kind::Whole(1, 64),
         Whole,
-        "OpenBLAS threads; more than 1 helps only on an idle machine",
+        "the number of OpenBLAS threads; more than 1 helps only on an idle machine",
         restart
     ),
-    key!(recognition.landmarks = "5", Kind::OneOf(&["5", "68"]), Text => Landmarks::from_word, "landmarks to align a face by: 5 (free) or 68 (its model is not for commercial use)"),
+    key!(recognition.landmarks = "5", Kind::OneOf(&["5", "68"]), Text => Landmarks::from_word, "the landmarks that align a face: 5, or 68 (its model is not licensed for commercial use)"),
     key!(
         recognition.num_jitters = "1",
         Kind::Whole(1, 100),
         Whole,
-        "how many shaken copies of a face are averaged; 100 is 100 times slower"
+        "how many slightly shifted copies of a face are averaged into one descriptor; 100 takes 100 times as long"
     ),
-    key!(recognition.metric = "euclidean", Kind::OneOf(&["euclidean", "cosine"]), Text => Metric::from_word, "how the distance of two faces is measured"),
-    key!(recognition.threshold = "0.6", Kind::Number(0.0, 2.0), Number, "no name beyond this euclidean distance"),
-    key!(recognition.cosine_threshold = "0.07", Kind::Number(0.0, 2.0), Number, "no name beyond this cosine distance"),
+    key!(recognition.metric = "euclidean", Kind::OneOf(&["euclidean", "cosine"]), Text => Metric::from_word, "how the distance between two faces is measured"),
+    key!(
+        recognition.threshold = "0.6",
+        Kind::Number(0.0, 2.0),
+        Number,
+        "the largest euclidean distance at which a face gets a name"
+    ),
+    key!(
+        recognition.cosine_threshold = "0.07",
+        Kind::Number(0.0, 2.0),
+        Number,
+        "the largest cosine distance at which a face gets a name"
+    ),
     key!(
         recognition.false_name_budget = "0.005",
         Kind::Number(0.0, 0.5),
         Number,
-        "the share of strangers who may wrongly get a name at one visit, for identify in one picture; the more people there are, the nearer a face must be; 0: the thresholds alone decide"
+        "the share of strangers who may wrongly get a name, per visit (identify: per picture); the more people the gallery has, the closer a match must be; 0: only the threshold decides"
     ),
-    key!(recognition.templates = "means", Kind::OneOf(&["means", "exemplars"]), Text => Templates::from_word, "what a person is compared by; a false_name_budget of 0 implies exemplars, every picture by itself"),
+    key!(recognition.templates = "means", Kind::OneOf(&["means", "exemplars"]), Text => Templates::from_word, "what a face is compared with: the mean of a person's pictures, or each picture (exemplars); false_name_budget = 0 implies exemplars"),
     key!(
         recognition.remember_strangers_h = "0",
         Kind::Whole(0, 720),
         Whole,
         "hours; a descriptor of each unknown person who is seen well is kept in memory for so long, so that strangers who look like each other get fewer wrong names; 0: nothing is kept"
     ),
-    key!(gallery.path = "gallery", Kind::Path, Path => std::convert::identity, "the people: a folder each, named like the person, with her pictures in it"),
+    key!(gallery.path = "gallery", Kind::Path, Path => std::convert::identity, "the gallery: one folder per person, named after them, with their pictures in it"),
     key!(
         gallery.max_images_per_person = "5",
         Kind::Whole(1, 1000),
         Whole,
-        "at most so many pictures of a person, the first in name order"
+        "the most pictures to use per person; the first good ones in name order are used"
     ),
-    key!(models.path = "models", Kind::Path, Path => std::convert::identity, "the folder with dlib's models", restart),
+    key!(models.path = "models", Kind::Path, Path => std::convert::identity, "the folder that holds dlib's models", restart),
     key!(
         models.recognizer = "dlib_face_recognition_resnet_model_v1.dat",
         Kind::Text,
         Text,
-        "the recognition model in that folder; another one than dlib's needs its sum in FILE.sha256 and, for a false_name_budget, its cohort in FILE.cohort and its rates in FILE.rates",
+        "the recognition model in that folder; a model other than dlib's needs its checksum in FILE.sha256 and, for a false_name_budget, its cohort in FILE.cohort and its rates in FILE.rates",
         restart
     ),
-    key!(overlay.enabled = "yes", Kind::YesNo, YesNo, "draw boxes and names into the picture"),
-    key!(overlay.show_distance = "yes", Kind::YesNo, YesNo, "write the distance behind the name"),
-    key!(overlay.unknown = "show", Kind::OneOf(&["show", "hide", "blur"]), Text => UnknownFaces::from_word, "what is done with faces of people who are not in the gallery; blur also blurs what no look has examined yet, and the whole picture while recognition cannot look; faces that the detector does not see are not blurred"),
+    key!(overlay.enabled = "yes", Kind::YesNo, YesNo, "draw boxes and names on the picture"),
+    key!(overlay.show_distance = "yes", Kind::YesNo, YesNo, "show the distance after the name"),
+    key!(overlay.unknown = "show", Kind::OneOf(&["show", "hide", "blur"]), Text => UnknownFaces::from_word, "what to do with the faces of people who are not in the gallery; blur also blurs areas that have not been examined yet, and the whole picture while recognition does not run; a face that the detector misses is not blurred"),
     key!(overlay.box_color = "00ff00", Kind::Color, Color, "the colour of boxes and labels, RRGGBB"),
-    key!(overlay.text_color = "000000", Kind::Color, Color, "the colour of the text in a label, RRGGBB"),
-    key!(overlay.font = "auto", Kind::Text, Text => values::font, "a .ttf, .otf or .ttc file, or auto for those of the system"),
+    key!(overlay.text_color = "000000", Kind::Color, Color, "the colour of label text, RRGGBB"),
+    key!(overlay.font = "auto", Kind::Text, Text => values::font, "the font for labels: a .ttf, .otf or .ttc file, or auto for the system's fonts"),
     key!(
         stream.width = "0",
         Kind::Whole(0, 8192),
         Whole,
-        "scale the picture down to this width, pixels; 0: as captured"
+        "the width to which the picture is scaled down, in pixels; 0: as captured"
     ),
-    key!(stream.quality = "80", Kind::Whole(1, 100), Whole, "JPEG quality"),
+    key!(stream.quality = "80", Kind::Whole(1, 100), Whole, "the JPEG quality"),
     key!(
         stream.max_fps = "0",
         Kind::Whole(0, 240),
         Whole,
-        "at most so many pictures a second for viewers; 0: as many as the camera gives"
+        "the most frames per second that a viewer gets; 0: every frame of the camera"
     ),
     key!(
         stream.max_viewers = "32",
         Kind::Whole(1, 250),
         Whole,
-        "at most so many viewers of the stream; the last quarter of the places is kept for clients that have none"
+        "the most viewers at a time; the last quarter of the places is reserved for clients that do not watch yet"
     ),
-    key!(stream.encoder = "auto", Kind::OneOf(Codec::WORDS), Text => |text: String| Codec::from_word(&text), "the JPEG encoder; auto takes turbojpeg, or jpeg-encoder in a build without that"),
+    key!(stream.encoder = "auto", Kind::OneOf(Codec::WORDS), Text => |text: String| Codec::from_word(&text), "the JPEG encoder; auto: turbojpeg, or jpeg-encoder in a build without it"),
     key!(
         http.bind = "127.0.0.1:5000",
         Kind::Address,
         Text,
-        "where to listen; 0.0.0.0:5000 for the whole network, which needs password_file or open",
+        "the address to listen on; 0.0.0.0:5000 opens it to the whole network, which requires password_file or open",
         restart
     ),
-    key!(http.password_file = "", Kind::PathOrNone, Path => Some, "who may watch: a line user:role:hash each, written by namecam passwd"),
-    key!(http.open = "no", Kind::YesNo, YesNo, "yes: anybody on the network may watch without a password"),
-    key!(http.hosts = "", Kind::Text, Text => values::hosts, "further names by which the page may be asked for, a comma between"),
-    key!(log.level = "info", Kind::OneOf(&["error", "warn", "info", "debug", "trace"]), Text => |text: String| text.parse().ok(), "how much is logged"),
+    key!(http.password_file = "", Kind::PathOrNone, Path => Some, "the file of users who may watch, one user:role:hash line per user; namecam passwd writes it"),
+    key!(http.open = "no", Kind::YesNo, YesNo, "yes: anyone on the network may watch without a password"),
+    key!(http.hosts = "", Kind::Text, Text => values::hosts, "further host names at which the page may be reached, separated by commas"),
+    key!(log.level = "info", Kind::OneOf(&["error", "warn", "info", "debug", "trace"]), Text => |text: String| text.parse().ok(), "how much to log"),
 ];
 
 /// The key with this section and name.
@@ -268,11 +280,11 @@ pub fn find(section: &str, name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.section == section && key.name == name)
 }
 
-/// The sample ini: every key at its default, with what it does and may be.
+/// The sample ini: every key with its default, its help and its allowed values.
 pub fn sample() -> String {
     let mut text = String::from(
-        "; namecam.ini: every key with its default. One key a line; a comment is a whole line that begins with ; or #.\n\
-         ; Relative paths start at this file's folder. SIGHUP reads it again; what needs a restart says so.\n",
+        "; namecam.ini: every key with its default. One key per line; a comment is a whole line that begins with ; or #.\n\
+         ; Relative paths start at this file's folder. SIGHUP reloads it; keys that need a restart say so.\n",
     );
     let mut section = "";
     for key in KEYS {

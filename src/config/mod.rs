@@ -1,4 +1,4 @@
-//! The config: sections of typed values, read from an ini file and `--set`, every problem told at once.
+//! The config: sections of typed values, read from an ini file and `--set`. All problems are reported together.
 
 pub mod keys;
 mod text;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// `[camera]`
 #[derive(Debug, Clone, PartialEq, Default)]
-#[allow(missing_docs)] // the help of KEYS says what each is
+#[allow(missing_docs)] // KEYS documents each field
 pub struct Camera {
     pub source: Source,
     pub format: String,
@@ -27,13 +27,13 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// How a captured picture is turned.
+    /// How a captured frame is rotated and mirrored.
     pub fn turn(&self) -> Turn {
         Turn { degrees: self.rotate, mirror: self.mirror }
     }
 }
 
-/// An enum whose variants are words of the config.
+/// Declares an enum whose variants are words of the config.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -64,13 +64,13 @@ words!(/// How far apart two descriptors are.
     Euclidean = "euclidean", /// One less the cosine of the angle between them.
     Cosine = "cosine" });
 words!(/// What a person is compared by.
-    Templates { /// The mean of her pictures.
-    Means = "means", /// Each of her pictures.
+    Templates { /// The mean of the person's pictures.
+    Means = "means", /// Each of the person's pictures.
     Exemplars = "exemplars" });
-words!(/// What is done with faces that have no name.
+words!(/// How faces without a name are shown.
     UnknownFaces { /// A box and a label.
     Show = "show", /// Nothing.
-    Hide = "hide", /// They are made unrecognisable.
+    Hide = "hide", /// They are blurred beyond recognition.
     Blur = "blur" });
 
 /// `[recognition]`
@@ -94,7 +94,7 @@ pub struct Recognition {
 }
 
 impl Recognition {
-    /// The distance beyond which nobody is named, in the metric at work.
+    /// The largest distance at which a face gets a name, in the configured metric.
     pub fn outermost(&self) -> f32 {
         match self.metric {
             Metric::Euclidean => self.threshold,
@@ -160,7 +160,7 @@ pub struct Log {
     pub level: log::LevelFilter,
 }
 
-/// The whole config. Immutable; a reload makes another one.
+/// The whole config. It never changes; a reload makes another one.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub struct Config {
@@ -172,15 +172,15 @@ pub struct Config {
     pub stream: Stream,
     pub http: Http,
     pub log: Log,
-    /// The file that it was read from; `None`: there is none, all is default.
+    /// The file that it was read from; `None` when there is no file and every key has its default.
     pub file: Option<PathBuf>,
 }
 
-/// Words of `camera.format`: `auto` and every format namecam reads.
+/// Words of `camera.format`: `auto` and every format that namecam reads.
 pub(crate) const FORMAT_WORDS: &[&str] =
     &["auto", "mjpg", "jpeg", "nv12", "nv21", "yu12", "yv12", "rgb3", "bgr3", "yuyv", "uyvy", "yvyu", "grey"];
 
-/// Where the config comes from; kept, so that a reload reads the same again.
+/// Where the config comes from. A reload reads the same file and `--set` options again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     /// `--config FILE`.
@@ -189,23 +189,23 @@ pub struct Origin {
     pub sets: Vec<String>,
 }
 
-/// One thing that is wrong with the config, and where.
+/// An error in the config, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// File and line, or `--set`.
     pub place: String,
-    /// What is wrong and what is allowed.
+    /// The error, and what is allowed.
     pub what: String,
 }
 
 impl Problem {
-    /// The line of the file; what has none comes behind those that have.
+    /// The line of the file; `u32::MAX` for a problem without one, which sorts it last.
     fn line(&self) -> u32 {
         self.place.rsplit_once(':').and_then(|(_, line)| line.parse().ok()).unwrap_or(u32::MAX)
     }
 }
 
-/// Everything that is wrong with the config.
+/// All errors in the config.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -228,7 +228,7 @@ impl Origin {
     /// Reads the config.
     ///
     /// # Errors
-    /// All problems at once, each with file, line, key and what is allowed.
+    /// Every problem, each with file, line, key and the allowed values.
     pub fn load(&self) -> Result<Config, Problems> {
         let mut problems = Problems::default();
         let file = self.file.clone().or_else(|| {
@@ -292,15 +292,15 @@ impl Config {
         let loopback = self.bind_address().is_none_or(|address| address.ip().is_loopback());
         if !loopback && self.http.password_file.is_none() && !self.http.open {
             let what = format!(
-                "[http] bind = {}: anybody on the network could watch; set password_file (namecam passwd writes one), \
-                 or open = yes if that is meant",
+                "[http] bind = {}: anyone on the network could watch; set password_file (namecam passwd writes one), \
+                 or open = yes to allow that",
                 self.http.bind
             );
             problems.add(&place_of("http", "bind"), what);
         }
     }
 
-    /// Makes the paths inside free text absolute too.
+    /// Makes the paths of `camera.source` and `overlay.font` absolute.
     fn resolve(&mut self, base: &Path) {
         if let Source::Stills(folder) = &mut self.camera.source {
             *folder = base.join(&*folder);
@@ -315,7 +315,8 @@ impl Config {
         self.http.bind.parse().ok()
     }
 
-    /// Takes from `old` what cannot change without a restart; says which keys that were.
+    /// Copies from `old` the values that cannot change without a restart; returns the keys whose new values are
+    /// ignored.
     pub fn keep_what_needs_a_restart(&mut self, old: &Config) -> Vec<String> {
         let mut kept = Vec::new();
         let mut keep = |changed: bool, key: &str| {
@@ -334,26 +335,26 @@ impl Config {
     }
 }
 
-/// What is wrong with `value`, and what is allowed.
+/// What is wrong with `value`, and which values are allowed.
 fn wrong(key: &keys::Key, value: &str) -> String {
     let source = key.path() == "camera.source";
     if let Some(what) = Some(value).filter(|_| source).and_then(values::no_source) {
         return what;
     }
     let comment = value.split_inclusive(char::is_whitespace).skip(1).any(|word| word.starts_with([';', '#']));
-    let comment = if comment { "; a comment needs a line of its own" } else { "" };
+    let comment = if comment { "; put a comment on a line of its own" } else { "" };
     format!("must be {}{comment}", allowed(key))
 }
 
 fn allowed(key: &keys::Key) -> String {
     match key.path().as_str() {
-        "camera.source" => "a device, a number, pipe:COMMAND or stills:FOLDER (quotes closed)".to_owned(),
-        "camera.controls" => "name=whole number, a comma between".to_owned(),
-        // The word is right, but not for this build.
+        "camera.source" => "a device, a number, pipe:COMMAND or stills:FOLDER (close every quote)".to_owned(),
+        "camera.controls" => "name=NUMBER pairs separated by commas".to_owned(),
+        // A valid word, but this build has no such encoder.
         "stream.encoder" if !cfg!(feature = "turbojpeg") => {
-            "auto or jpeg-encoder; this build is without turbojpeg".to_owned()
+            "auto or jpeg-encoder; this build has no turbojpeg".to_owned()
         }
-        "http.hosts" => "names, a comma between".to_owned(),
+        "http.hosts" => "host names separated by commas".to_owned(),
         _ => key.kind.allowed(),
     }
 }

@@ -42,7 +42,7 @@ fn the_sample_ini_is_generated_from_the_table_and_loads_as_the_defaults() {
     assert_eq!(config, Config::defaults(&folder));
 }
 
-/// Values that some reader of ini files takes for more than themselves.
+/// Values in which some ini parsers find escapes, quotes, comments or separators.
 const ODD: &[&str] = &[
     "",
     "\\",
@@ -84,7 +84,7 @@ const ODD: &[&str] = &[
 ];
 
 #[test]
-fn no_value_changes_the_next_key_and_each_is_what_stands_on_its_line() {
+fn no_value_changes_the_next_key_and_each_is_the_text_on_its_line() {
     let read = |text: &str| {
         let mut problems = Problems::default();
         let settings = text::read(Path::new("/x/namecam.ini"), text.as_bytes(), &mut problems);
@@ -126,19 +126,19 @@ fn a_control_character_is_a_problem_and_starts_no_other_key() {
 }
 
 #[test]
-fn all_problems_are_told_at_once_with_line_key_and_range() {
+fn all_problems_are_reported_together_with_line_key_and_range() {
     let text = "fps = 3\n[camera]\nfps = 9000\nfsp = 1\nwidth = wide\nwidth = 640\njust words\n[kamera]\nfps = 1\n";
     let told = complaints(text);
     assert_eq!(told.len(), 7, "{told:#?}");
-    assert!(told.is_sorted(), "in the order of lines: {told:#?}");
+    assert!(told.is_sorted(), "sorted by line: {told:#?}");
     for (line, word) in [
         ("namecam.ini:1: ", "before the first [section]"),
         ("namecam.ini:3: ", "a whole number from 1 to 240"),
-        ("namecam.ini:4: ", "no such key; did you mean fps? there are source"),
+        ("namecam.ini:4: ", "no such key; did you mean fps? the keys are source"),
         ("namecam.ini:5: ", "a whole number from 16 to 16384"),
-        ("namecam.ini:6: ", "stands twice, first at"),
-        ("namecam.ini:7: ", "nor a comment"),
-        ("namecam.ini:8: ", "no such section; did you mean camera? there are camera, recognition"),
+        ("namecam.ini:6: ", "is given twice; the first is at"),
+        ("namecam.ini:7: ", "or a comment"),
+        ("namecam.ini:8: ", "no such section; did you mean camera? the sections are camera, recognition"),
     ] {
         assert!(told.iter().any(|t| t.starts_with(line) && t.contains(word)), "{line}{word} not in {told:#?}");
     }
@@ -171,23 +171,23 @@ fn a_word_that_is_nearly_a_key_is_asked_about_and_another_is_not() {
     }
     let set = Origin { file: None, sets: vec!["camera.widht=640".to_owned()] }.load().unwrap_err().to_string();
     assert!(set.contains("did you mean camera.width?"), "{set}");
-    // Whoever typed a book is answered too.
-    assert!(complaints(&format!("[camera]\n{} = 1\n", "x".repeat(100_000)))[0].contains("no such key; there are"));
+    // A very long name is answered too.
+    assert!(complaints(&format!("[camera]\n{} = 1\n", "x".repeat(100_000)))[0].contains("no such key; the keys are"));
 }
 
 #[test]
-fn a_comment_behind_a_value_is_told_to_need_a_line_of_its_own() {
+fn a_comment_after_a_value_is_reported_as_needing_a_line_of_its_own() {
     for (line, behind) in
         [("fps = 9 ; few", true), ("fps = 9\t# few", true), ("fps = 9000", false), ("fps = 9;", false)]
     {
         let told = complaints(&format!("[camera]\n{line}\n")).remove(0);
         assert!(told.contains("must be a whole number from 1 to 240"), "{told}");
-        assert_eq!(told.contains("a comment needs a line of its own"), behind, "{told}");
+        assert_eq!(told.contains("put a comment on a line of its own"), behind, "{told}");
     }
 }
 
 #[test]
-fn an_address_is_no_source_and_the_line_that_reads_it_is_told_without_its_password() {
+fn a_url_is_no_source_and_the_suggested_command_leaves_out_its_password() {
     for (source, line) in [
         ("rtsp://foo/video", "pipe:ffmpeg -loglevel error -rtsp_transport tcp -i rtsp://foo/video -f mjpeg -q:v 4 -"),
         ("http://u:s3?cret@foo/v?key=s3cret", "pipe:ffmpeg -loglevel error -i http://foo/v?... -f mjpeg -q:v 4 -"),
@@ -202,7 +202,7 @@ fn an_address_is_no_source_and_the_line_that_reads_it_is_told_without_its_passwo
 }
 
 #[test]
-fn what_only_a_shell_understands_is_refused_in_a_pipe_unless_it_stands_in_quotes() {
+fn shell_syntax_is_refused_in_a_pipe_unless_it_is_quoted() {
     let loads = |command: &str| load(&format!("[camera]\nsource = pipe:{command}\n")).map(|_| ());
     for (command, word) in [
         ("a -x | b -", "so | would"),
@@ -227,7 +227,7 @@ fn what_only_a_shell_understands_is_refused_in_a_pipe_unless_it_stands_in_quotes
 }
 
 #[test]
-fn an_address_is_shown_without_user_password_and_query() {
+fn a_url_is_shown_without_user_password_and_query() {
     for (said, shown) in [
         ("Error opening rtsp://admin:s3cret@cam/h264.", "Error opening rtsp://cam/h264."),
         ("'http://u:p@s/s@cam:80/x?pwd=1' and https://cam/y", "'http://cam:80/x?...' and https://cam/y"),
@@ -239,7 +239,7 @@ fn an_address_is_shown_without_user_password_and_query() {
 }
 
 #[test]
-fn a_bind_beyond_loopback_needs_a_password_or_the_word_open() {
+fn a_bind_beyond_loopback_needs_a_password_file_or_open() {
     let told = complaints("[http]\nbind = 0.0.0.0:5000\n");
     assert!(told[0].starts_with("namecam.ini:2: ") && told[0].contains("password_file"), "{told:?}");
     assert!(load("[http]\nbind = 0.0.0.0:5000\nopen = yes\n").is_ok());
@@ -248,7 +248,7 @@ fn a_bind_beyond_loopback_needs_a_password_or_the_word_open() {
 }
 
 #[test]
-fn an_encoder_that_this_build_has_not_is_a_problem_that_says_so() {
+fn an_encoder_that_this_build_lacks_is_a_problem_that_says_so() {
     let of = |word: &str| load(&format!("[stream]\nencoder = {word}\n")).map(|config| config.stream.encoder);
     assert_eq!(of("auto"), Ok(Codec::default()));
     assert_eq!(of("jpeg-encoder"), Ok(Codec::JpegEncoder));
@@ -257,13 +257,15 @@ fn an_encoder_that_this_build_has_not_is_a_problem_that_says_so() {
         assert_eq!(turbojpeg, Ok("turbojpeg"));
     } else {
         let told = turbojpeg.unwrap_err().to_string();
-        assert!(told.contains("auto or jpeg-encoder; this build is without turbojpeg"), "{told}");
+        assert!(told.contains("auto or jpeg-encoder; this build has no turbojpeg"), "{told}");
     }
-    assert!(complaints("[stream]\nencoder = mozjpeg\n")[0].contains("auto or "));
+    assert!(complaints("[stream]\nencoder = mozjpeg\n")[0].contains(" or jpeg-encoder"));
+    assert!(complaints("[recognition]\ndetector = x\n")[0].ends_with("must be hog or cnn"));
+    assert!(complaints("[camera]\nrotate = 1\n")[0].ends_with("must be 0, 90, 180 or 270"));
 }
 
 #[test]
-fn set_on_the_command_line_wins_over_the_file_and_is_checked_like_it() {
+fn set_on_the_command_line_overrides_the_file_and_is_checked_like_it() {
     let with = |set: &str| Origin { file: None, sets: vec![set.to_owned()] }.load();
     assert_eq!(with("camera.fps=15").unwrap().camera.fps, 15);
     assert_eq!(with("camera.fps=0").unwrap_err().0[0].place, "--set");
@@ -285,7 +287,7 @@ fn a_missing_file_is_a_problem_that_names_it() {
 }
 
 #[test]
-fn what_needs_a_restart_is_kept_and_named() {
+fn keys_that_need_a_restart_keep_their_values_and_are_named() {
     let old = Config::defaults(Path::new("/a"));
     let mut new = Config::defaults(Path::new("/a"));
     new.http.bind = "127.0.0.1:1".into();

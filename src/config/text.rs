@@ -1,21 +1,21 @@
-//! From the text of an ini file to [`Setting`]s. Lines are told apart here, because rust-ini knows no lines, joins some of
-//! them and stops at the first error; rust-ini reads each `key = value` line by itself, so no line changes another one.
+//! Turns the text of an ini file into [`Setting`]s. The text is split into lines here, because rust-ini reports no line
+//! numbers, joins some lines and stops at the first error. rust-ini parses each `key = value` line by itself.
 
 use super::keys::{KEYS, Key, find};
 use super::{Problems, without_secrets};
 use ini::{Ini, ParseOption};
 use std::path::{Path, PathBuf};
 
-/// A value that somebody gave for a key, and where.
+/// The value given for a key, and where it was given.
 pub struct Setting {
     pub key: &'static Key,
     pub value: String,
     pub place: String,
-    /// The folder that a relative path starts at.
+    /// The folder at which a relative path starts.
     pub base: PathBuf,
 }
 
-/// Reads a file's settings; what is wrong goes to `problems`.
+/// Reads the settings of a file; errors are added to `problems`.
 pub fn read(file: &Path, bytes: &[u8], problems: &mut Problems) -> Vec<Setting> {
     let shown = file.display();
     let Ok(text) = std::str::from_utf8(bytes) else {
@@ -46,27 +46,31 @@ fn scan(file: &str, text: &str, base: &Path, problems: &mut Problems) -> Vec<Set
             known_section = KEYS.iter().any(|key| key.section == name);
             if !known_section {
                 let meant = did_you_mean(name, sections());
-                problems.add(&place, format!("[{name}]: no such section; {meant}there are {}", sections().join(", ")));
+                problems.add(
+                    &place,
+                    format!("[{name}]: no such section; {meant}the sections are {}", sections().join(", ")),
+                );
             }
             section = Some(name.to_owned());
             continue;
         }
         let Some((name, _)) = line.split_once('=').map(|(name, value)| (name.trim(), value)) else {
             let line = without_secrets(line);
-            problems.add(&place, format!("{line}: neither [section], key = value, nor a comment (; or # first)"));
+            problems
+                .add(&place, format!("{line}: must be [section], key = value, or a comment that begins with ; or #"));
             continue;
         };
         match &section {
-            None => problems.add(&place, format!("{name}: stands before the first [section]")),
+            None => problems.add(&place, format!("{name}: is before the first [section]; move it below one")),
             Some(_) if !known_section => {}
             Some(section) => match find(section, name) {
                 None => {
                     let (meant, keys) = (did_you_mean(name, keys_of(section)), keys_of(section).join(", "));
-                    problems.add(&place, format!("[{section}] {name}: no such key; {meant}there are {keys}"));
+                    problems.add(&place, format!("[{section}] {name}: no such key; {meant}the keys are {keys}"));
                 }
                 Some(key) => match (settings.iter().find(|s| std::ptr::eq(s.key, key)), value(line, name)) {
                     (Some(first), _) => {
-                        let what = format!("[{section}] {name}: stands twice, first at {}", first.place);
+                        let what = format!("[{section}] {name}: is given twice; the first is at {}", first.place);
                         problems.add(&place, what);
                     }
                     (None, Some(value)) => settings.push(Setting { key, value, place, base: base.to_owned() }),
@@ -78,7 +82,7 @@ fn scan(file: &str, text: &str, base: &Path, problems: &mut Problems) -> Vec<Set
     settings
 }
 
-/// The value of the key `name` on a line `name = value`. Quotes and backslashes stand for themselves.
+/// The value of the key `name` on a line `name = value`. Quotes and backslashes have no special meaning.
 fn value(line: &str, name: &str) -> Option<String> {
     let options = ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
     let ini = Ini::load_from_str_opt(line, options).ok()?;
@@ -96,7 +100,7 @@ pub fn read_set(set: &str, problems: &mut Problems) -> Option<Setting> {
     let Some(key) = key else {
         let path = path.trim();
         let meant = did_you_mean(path, KEYS.iter().map(Key::path).collect());
-        problems.add(place, format!("{path}: no such key; {meant}namecam.ini.example lists them"));
+        problems.add(place, format!("{path}: no such key; {meant}namecam --sample-ini lists every key"));
         return None;
     };
     let base = std::env::current_dir().unwrap_or_default();
@@ -113,22 +117,22 @@ fn keys_of(section: &str) -> Vec<String> {
     KEYS.iter().filter(|key| key.section == section).map(|key| key.name.to_owned()).collect()
 }
 
-/// More slips than these make another word of it.
+/// The largest edit distance at which a name is suggested.
 const MANY_SLIPS: usize = 2;
 
-/// The name that is nearest to what was typed, as a question; nothing when none is near.
+/// "did you mean NAME? " with the name closest to `typed`; empty when none is close.
 fn did_you_mean(typed: &str, names: Vec<String>) -> String {
     let slips = |name: &String| slips(typed, name);
     let nearest = names.into_iter().min_by_key(slips);
-    // Of a short word nearly every letter would be a slip.
+    // In a short word, so many edits would change nearly every letter.
     let near = nearest.filter(|name| slips(name) <= (typed.chars().count() / 2).min(MANY_SLIPS));
     near.map_or_else(String::new, |name| format!("did you mean {name}? "))
 }
 
-/// How many slips lead from one word to the other: a letter too many, missing or wrong, or two that changed places.
+/// The edit distance of two words: insertions, deletions, substitutions and swaps of neighbouring letters.
 fn slips(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    // Each that is too many is one, and of a whole book nobody need count them.
+    // The distance is at least the difference of the lengths; this bounds the work for a long input.
     if a.len() > b.len() + MANY_SLIPS {
         return MANY_SLIPS + 1;
     }

@@ -1,18 +1,18 @@
-//! Values that are more than a word or a number.
+//! Values of the config that have a syntax of their own.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where pictures come from.
+/// Where frames come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Source {
-    /// A V4L2 device: a path.
+    /// The path of a V4L2 device.
     Device(PathBuf),
-    /// A program that prints JPEGs, and its arguments.
+    /// A program that writes JPEGs to its output, and its arguments.
     Pipe(Vec<String>),
-    /// A folder of pictures that are moved about.
+    /// A folder of pictures that are panned.
     Stills(PathBuf),
-    /// Not yet set; only while the config is being read.
+    /// Not yet set; occurs only while the config is read.
     #[default]
     None,
 }
@@ -29,7 +29,7 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    /// The source as everybody may see it: the arguments of a program may hold a password.
+    /// The source as viewers may see it: without the arguments of a program, which may contain a password.
     pub fn public(&self) -> String {
         match self {
             Source::Pipe(words) => format!("pipe:{}", words.first().map_or("", String::as_str)),
@@ -38,7 +38,7 @@ impl Source {
     }
 }
 
-/// `text` without the user, password and query of each address in it: everybody who watches may see it.
+/// `text` without the user, password and query of each URL in it, for logs and viewers.
 pub fn without_secrets(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -47,7 +47,7 @@ pub fn without_secrets(text: &str) -> String {
         shown.push_str(before);
         let ends = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '<' | '>');
         let (address, after) = address.split_at(address.find(ends).unwrap_or(address.len()));
-        // First the user: whoever typed a password did not always write its ? as %3F.
+        // The user part is removed first, because a password may contain a ? that was not written as %3F.
         let address = address.rsplit_once('@').map_or(address, |(_, host)| host);
         let (address, query) = address.split_once('?').map_or((address, ""), |(address, _)| (address, "?..."));
         shown.push_str(address);
@@ -57,25 +57,25 @@ pub fn without_secrets(text: &str) -> String {
     shown + rest
 }
 
-/// What is wrong with a `camera.source` that looks like one, and what to write in its place.
+/// What is wrong with a `camera.source` that is a URL or a shell command, and what to write instead.
 pub fn no_source(text: &str) -> Option<String> {
     let scheme = text.split_once("://").map(|(scheme, _)| scheme);
     if scheme.is_some_and(|scheme| !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric())) {
-        // What ffmpeg waits for on TCP does not come torn.
+        // Over TCP, ffmpeg gets no damaged pictures.
         let rtsp = if scheme == Some("rtsp") { "-rtsp_transport tcp " } else { "" };
         return Some(format!(
-            "an address is read by a program: use pipe:ffmpeg -loglevel error {rtsp}-i {} -f mjpeg -q:v 4 -",
+            "a URL needs a program that reads it; use pipe:ffmpeg -loglevel error {rtsp}-i {} -f mjpeg -q:v 4 -",
             without_secrets(text)
         ));
     }
     let word = shell_word(text.strip_prefix("pipe:")?)?;
     Some(format!(
-        "there is no shell, so {word} would be an argument like any other: write the line into a script, and name that: \
+        "no shell runs this command, so {word} would be passed as an argument; put the command into a script and use \
          pipe:sh /path/to/script"
     ))
 }
 
-/// The first word of `command` that only a shell understands, and that does not stand in quotes.
+/// The first word of `command` that is shell syntax and is not quoted.
 fn shell_word(command: &str) -> Option<&str> {
     let mut from = 0;
     command.split_inclusive(char::is_whitespace).find_map(|piece| {
@@ -83,7 +83,7 @@ fn shell_word(command: &str) -> Option<&str> {
         from += piece.len();
         let file = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&').starts_with(['<', '>']);
         let between = matches!(word, "|" | "|&" | "||" | "&&" | "&" | ";");
-        // Words that end where this one begins are words: it stands in no quotes.
+        // When the text before this word splits into whole words, the word is not inside quotes.
         ((file || between) && shell_words::split(before).is_ok()).then_some(word)
     })
 }

@@ -1,5 +1,5 @@
-//! [`Renderer`]: makes the picture of a frame that viewers of one rendition get. It keeps what is costly to make: glyphs, a
-//! canvas, the JPEG library's state.
+//! [`Renderer`]: renders and encodes the picture of a frame for one rendition. It keeps what is expensive to create:
+//! glyphs, a canvas, and the state of the JPEG library.
 
 use super::{Shared, Wish};
 use crate::config::{self, Config, UnknownFaces};
@@ -11,22 +11,22 @@ use crate::sighting::{Looked, Rect, Sighting, Sightings};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// All that decides what a picture of a frame looks like, beside the frame.
+/// Everything besides the frame that determines a picture.
 #[derive(Debug, Clone)]
 pub(super) struct Look {
-    /// The counter of the config.
+    /// The version of the config.
     config: u64,
-    /// In pixels; 0: as captured.
+    /// The width in pixels; 0: as captured.
     width: u32,
-    /// True when nobody knows where faces are that must be blurred.
+    /// True when the whole picture must be blurred, because the positions of faces are unknown.
     blind: bool,
-    /// Where faces without a name were a moment ago, which must be blurred.
+    /// The recent positions of faces without a name, which must be blurred.
     veiled: Vec<Rect>,
-    /// What the last look saw, when whatever it has not seen must be blurred.
+    /// The areas that the last pass examined, when all others must be blurred.
     looked: Option<Arc<Looked>>,
-    /// The faces with names, which need not be blurred where that is so.
+    /// The faces with names, which are exempt from that.
     named: Vec<Sighting>,
-    /// The faces that are drawn or blurred, where they have got to since the look that found them.
+    /// The faces to draw or blur, moved since the pass that found them.
     faces: Vec<Sighting>,
 }
 
@@ -49,7 +49,7 @@ impl Look {
     }
 }
 
-/// A picture that could not be made, and why.
+/// Why a picture could not be made.
 #[derive(Debug, Clone)]
 pub(super) enum Unrenderable {
     /// The frame cannot be decoded.
@@ -61,19 +61,19 @@ pub(super) enum Unrenderable {
 pub(super) struct Renderer {
     shared: Arc<Shared>,
     painter: Option<Painter>,
-    /// The newest look, unless it is stale.
+    /// The newest sightings, unless they are stale.
     sightings: Option<Arc<Sightings>>,
-    /// Everything is drawn here: the frame's own picture belongs to all who read it.
+    /// The picture to draw on; the frame's own picture is shared and not changed.
     canvas: Rgb,
     jpeg: Vec<u8>,
     compressor: Compressor,
     away: Option<AwayPicture>,
 }
 
-/// The picture of a camera that is away.
+/// The notice that the camera is unavailable.
 struct AwayPicture {
     says: Away,
-    /// In pixels.
+    /// The size in pixels.
     size: (u32, u32),
     jpeg: Arc<Vec<u8>>,
 }
@@ -91,20 +91,20 @@ impl Renderer {
         }
     }
 
-    /// Takes up what is new in config and sightings.
+    /// Reads the newest config and sightings.
     pub(super) fn update(&mut self, config: &Config, now: Instant) {
         self.sightings =
             self.shared.stage.sightings.newest().map(|(_, sightings)| sightings).filter(|s| !s.is_stale(now));
         self.compressor.set(config.stream.encoder, config.stream.quality);
     }
 
-    /// What a frame should look like for those who wish so.
+    /// The appearance of a frame in a rendition.
     pub(super) fn look(&mut self, config: &Config, config_version: u64, frame: &Frame, wish: Wish) -> Look {
         let size = frame.upright_size();
         let width = shown_width(config, wish, size.0);
         let (veiled, named, faces) = (Vec::new(), Vec::new(), Vec::new());
         let mut look = Look { config: config_version, width, blind: false, veiled, looked: None, named, faces };
-        // What was seen on a picture of another size (the camera was exchanged) says nothing about this one.
+        // Faces from a frame of another size (another camera) do not apply to this one.
         let sightings = self.sightings.as_ref().filter(|s| (s.width, s.height) == size);
         if config.overlay.unknown == UnknownFaces::Blur {
             look.looked = sightings.and_then(|seen| seen.looked.clone());
@@ -124,7 +124,7 @@ impl Renderer {
         look
     }
 
-    /// Makes the picture. A camera's JPEG on which nothing is to be drawn is passed on as it is.
+    /// Encodes the picture. A JPEG of the camera without an overlay is used unchanged.
     pub(super) fn render(&mut self, config: &Config, frame: &Frame, look: &Look) -> Result<Arc<Vec<u8>>, Unrenderable> {
         let started = Instant::now();
         let private = config.overlay.unknown == UnknownFaces::Blur;
@@ -146,7 +146,7 @@ impl Renderer {
         Ok(Arc::new(self.jpeg.clone()))
     }
 
-    /// Puts the picture on the canvas, as large as viewers get it and with what is to be drawn.
+    /// Scales the frame onto the canvas and draws the overlay.
     fn paint(&mut self, config: &Config, rgb: &Rgb, look: &Look) {
         rgb.shrink_into(look.width, &mut self.canvas);
         if look.blind {
@@ -169,7 +169,7 @@ impl Renderer {
         painter.draw(&mut self.canvas, &faces, scale);
     }
 
-    /// A picture that says that there is none of the camera, and why. It is encoded again when it says something else.
+    /// The notice that the camera is unavailable, and why; encoded again when its text changes.
     pub(super) fn away(&mut self, config: &Config, says: &Away, wish: Wish) -> Result<Arc<Vec<u8>>, String> {
         let size = self.away_size(config, wish);
         if let Some(known) = self.away.as_ref().filter(|known| known.says == *says && known.size == size) {
@@ -186,7 +186,7 @@ impl Renderer {
         Ok(jpeg)
     }
 
-    /// As large as the last frame is for viewers; before the first, as the config wants it.
+    /// The size of the last frame in this rendition; before the first one, the size in the config.
     fn away_size(&self, config: &Config, wish: Wish) -> (u32, u32) {
         let wanted = || config.camera.turn().size(config.camera.width, config.camera.height);
         let (width, height) = self.shared.stage.frames.newest().map_or_else(wanted, |(_, frame)| frame.upright_size());
@@ -199,14 +199,13 @@ impl Renderer {
     }
 }
 
-/// A place of a picture, as far as it lies on it, and what is there.
+/// A part of a picture, clipped to it, and its pixels.
 fn kept(rgb: &Rgb, place: Rect) -> (Rect, Rgb) {
     let place = place.clipped(rgb.width, rgb.height);
     (place, rgb.cropped(place))
 }
 
-/// The faces that are drawn. A name does not stand on another scene until the next look; what is blurred is blurred in any
-/// case.
+/// The faces to draw. After a change of scene, names are left out until the next pass; blurred faces stay blurred.
 fn there(painter: &Painter, look: &Look, rgb: &Rgb) -> Vec<Sighting> {
     look.faces.iter().filter(|face| painter.blurs(face) || face.is_there(rgb)).cloned().collect()
 }
@@ -215,17 +214,17 @@ fn check_size(rgb: &Rgb, frame: &Frame) -> Result<(), Unrenderable> {
     if (rgb.width, rgb.height) == frame.upright_size() {
         return Ok(());
     }
-    // Nobody could say where on it the faces are that must be blurred.
-    Err(Unrenderable::Frame("it is not as large as its header says".to_owned()))
+    // The positions of faces to blur would be unknown.
+    Err(Unrenderable::Frame("its size differs from its header".to_owned()))
 }
 
-/// How wide a frame of `width` pixels is shown; 0: as captured.
+/// The width at which a frame of `width` pixels is shown; 0: as captured.
 fn shown_width(config: &Config, wish: Wish, width: u32) -> u32 {
     let smallest = [config.stream.width, wish.width].into_iter().filter(|limit| *limit > 0).min();
     smallest.filter(|limit| *limit < width).unwrap_or(0)
 }
 
-/// The painter for this `[overlay]`; another one when that has changed.
+/// The painter for this `[overlay]`, replaced when the section has changed.
 fn painter<'p>(slot: &'p mut Option<Painter>, shared: &Shared, overlay: &config::Overlay) -> &'p mut Painter {
     if slot.as_ref().is_some_and(|painter| painter.config() != overlay) {
         *slot = None;

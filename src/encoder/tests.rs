@@ -15,7 +15,7 @@ use std::thread;
 const SIZE: (u32, u32) = (320, 240);
 const GREY: [u8; 3] = [120; 3];
 
-/// Renditions with those who want them.
+/// Renditions with their subscriptions.
 struct Rig {
     tiers: Tiers,
 }
@@ -29,7 +29,7 @@ impl Deref for Rig {
 }
 
 impl Rig {
-    /// A turn for each kind of picture that somebody wants.
+    /// Encodes the next picture of each rendition with subscriptions.
     fn round(&self) {
         for tier in self.tiers.wanted() {
             let seen = tier.newest().map_or(0, |(version, _)| version);
@@ -52,7 +52,7 @@ fn rig(change: impl FnOnce(&mut Config)) -> Rig {
     Rig { tiers: Tiers::new(stage) }
 }
 
-/// The same with somebody who watches, for ever.
+/// The same with a permanent subscription to the default rendition.
 fn watched(change: impl FnOnce(&mut Config)) -> Rig {
     let rig = rig(change);
     std::mem::forget(rig.tiers.seat(Wish::USUAL));
@@ -74,7 +74,7 @@ fn grey_frame(seq: u64) -> Arc<Frame> {
     Arc::new(frame(seq, &Rgb::filled(SIZE.0, SIZE.1, GREY), Turn::default()))
 }
 
-/// A picture in which every pixel differs from its neighbours, so that a mosaic shows.
+/// A picture in which neighbouring pixels differ, so that a mosaic is visible.
 fn checkers() -> Rgb {
     let data =
         (0..SIZE.0 * SIZE.1).flat_map(|i| [if (i % SIZE.0 / 8 + i / SIZE.0 / 8) & 1 == 0 { 20 } else { 230 }; 3]);
@@ -113,14 +113,14 @@ fn nobody() -> Arc<Sightings> {
     Arc::new(Sightings { faces: Vec::new(), ..(*seen(0, None, Duration::ZERO)).clone() })
 }
 
-/// The same of a look that has examined the whole of a frame like `rgb`, and found it settled.
+/// The same for a pass that has examined the whole of a frame like `rgb`.
 fn looked(sightings: &Sightings, rgb: &Rgb) -> Sightings {
     let rgb = crate::jpeg::decode(&jpeg_of(rgb)).unwrap();
     let first = Looked::new(&rgb, Vec::new(), None);
     Sightings { looked: Some(Arc::new(Looked::new(&rgb, Vec::new(), Some(&first)))), ..sightings.clone() }
 }
 
-/// What is offered to viewers now.
+/// The newest picture of the default rendition.
 fn shown(stage: &Rig) -> (u64, Arc<Jpeg>, Rgb) {
     let (version, jpeg) = stage.tiers.usual().newest().expect("a picture");
     let rgb = crate::jpeg::decode(jpeg.picture()).expect("a JPEG");
@@ -132,7 +132,7 @@ fn is_green([r, g, b]: [u8; 3]) -> bool {
 }
 
 #[test]
-fn a_camera_jpeg_with_nothing_to_draw_goes_out_byte_for_byte() {
+fn a_camera_jpeg_without_an_overlay_is_sent_byte_for_byte() {
     for format in FORMATS.iter().filter(|format| format.jpeg) {
         let stage = watched(|_| ());
         let sent = jpeg_of(&Rgb::filled(SIZE.0, SIZE.1, GREY));
@@ -150,7 +150,7 @@ fn a_camera_jpeg_with_nothing_to_draw_goes_out_byte_for_byte() {
 }
 
 #[test]
-fn the_box_is_where_the_face_is_and_the_frame_stays_as_it_was() {
+fn the_box_is_at_the_face_and_the_frame_is_unchanged() {
     let stage = watched(|_| ());
     let frame = grey_frame(1);
     stage.frames.publish(Arc::clone(&frame));
@@ -194,7 +194,7 @@ fn a_turned_frame_is_never_passed_through() {
 }
 
 #[test]
-fn stale_boxes_go_and_the_same_frame_is_not_made_twice() {
+fn stale_boxes_disappear_and_the_same_frame_is_not_encoded_twice() {
     let stage = watched(|_| ());
     stage.frames.publish(grey_frame(1));
     stage.sightings.publish(seen(1, Some("Alice"), Duration::from_millis(1600)));
@@ -203,13 +203,17 @@ fn stale_boxes_go_and_the_same_frame_is_not_made_twice() {
     stage.round();
     stage.sightings.publish(nobody());
     stage.round();
-    assert_eq!(shown(&stage).0, 1, "nothing new, nothing made");
-    // A camera that is slow does not keep a name from the picture that waits for it.
+    assert_eq!(shown(&stage).0, 1, "nothing new is encoded");
+    // A name appears although a slow camera has delivered no new frame.
     stage.sightings.publish(seen(1, Some("Alice"), Duration::ZERO));
     stage.round();
     stage.round();
     assert_eq!((shown(&stage).0, stage.health.encoded.get()), (2, 1));
-    assert_eq!(stage.health.ages.encoded.since_start().count, 1, "an old frame that is drawn on is no late picture");
+    assert_eq!(
+        stage.health.ages.encoded.since_start().count,
+        1,
+        "an old frame with a new overlay does not count as late"
+    );
 }
 
 #[test]
@@ -223,7 +227,7 @@ fn sightings_of_a_picture_of_another_size_are_not_drawn() {
 }
 
 #[test]
-fn a_name_does_not_stand_on_another_scene_but_what_must_be_blurred_stays_blurred() {
+fn after_a_change_of_scene_names_are_left_out_and_blurred_faces_stay_blurred() {
     let stage = watched(|_| ());
     let show = |seq: u64, rgb: &Rgb| {
         stage.frames.publish(Arc::new(frame(seq, rgb, Turn::default())));
@@ -248,9 +252,9 @@ fn a_name_does_not_stand_on_another_scene_but_what_must_be_blurred_stays_blurred
 }
 
 #[test]
-fn with_blur_and_no_recent_look_the_whole_picture_is_blurred() {
+fn with_blur_and_no_recent_pass_the_whole_picture_is_blurred() {
     let stage = watched(|config| config.overlay.unknown = UnknownFaces::Blur);
-    // Black and white beside each other anywhere: somebody could be recognised.
+    // Neighbouring black and white pixels anywhere would make a person recognisable.
     let sharp = |rgb: &Rgb| rgb.data.windows(6).any(|pair| pair[0].abs_diff(pair[3]) > 100);
     let shows_sharply = |seq: u64, sightings: Option<Arc<Sightings>>| {
         if let Some(sightings) = sightings {
@@ -260,19 +264,19 @@ fn with_blur_and_no_recent_look_the_whole_picture_is_blurred() {
         stage.round();
         sharp(&shown(&stage).2)
     };
-    assert!(!shows_sharply(1, None), "before the first look");
-    assert!(!shows_sharply(2, Some(nobody())), "a look that has not examined all of it, as before a reload");
+    assert!(!shows_sharply(1, None), "before the first pass");
+    assert!(!shows_sharply(2, Some(nobody())), "a pass that has not examined all of it, as before a reload");
     let nobody = looked(&nobody(), &checkers());
-    assert!(shows_sharply(2, Some(Arc::new(nobody.clone()))), "nobody is there");
+    assert!(shows_sharply(2, Some(Arc::new(nobody.clone()))), "no one is there");
     let of_another_size = Sightings { width: 64, ..nobody.clone() };
-    assert!(!shows_sharply(3, Some(Arc::new(of_another_size))), "the camera was exchanged");
+    assert!(!shows_sharply(3, Some(Arc::new(of_another_size))), "another camera");
     let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
     let old = Sightings { captured_at: long_ago, ..nobody };
     assert!(!shows_sharply(4, Some(Arc::new(old))), "recognition has stopped");
 }
 
 #[test]
-fn when_no_frame_can_be_decoded_viewers_are_told() {
+fn when_no_frame_can_be_decoded_viewers_see_a_notice() {
     let stage = watched(|config| config.camera.mirror = true);
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut seq = 0;
@@ -310,30 +314,30 @@ fn with_blur_nothing_is_passed_through_and_a_missed_face_stays_blurred() {
     };
     assert!(show(1, nobody()) > 150);
     assert!(show(2, seen(1, None, Duration::ZERO)) < 100);
-    assert!(show(3, nobody()) < 100, "one look missed it");
+    assert!(show(3, nobody()) < 100, "one pass missed it");
     assert!(show(4, seen(2, Some("Alice"), Duration::ZERO)) > 150, "it was Alice");
     assert!(show(5, seen(3, None, Duration::from_millis(1300))) < 100);
     assert!(show(6, nobody()) < 100);
     thread::sleep(Duration::from_millis(300));
-    assert!(show(7, nobody()) > 150, "the look that found it is stale");
-    // A look that no picture was made of counts as well.
+    assert!(show(7, nobody()) > 150, "the pass that found it is stale");
+    // A pass for which no picture was encoded counts too.
     look(seen(4, None, Duration::ZERO));
     assert!(show(8, nobody()) < 100);
     assert_eq!(stage.health.passed_through.get(), 0);
 }
 
 #[test]
-fn with_blur_what_no_look_has_seen_is_blurred_at_once_but_not_a_face_with_a_name() {
+fn with_blur_changed_areas_are_blurred_at_once_except_a_face_with_a_name() {
     let room = Rgb::filled(SIZE.0, SIZE.1, GREY);
     let contrast = |rgb: &Rgb, columns: std::ops::Range<u32>, y: u32| {
         let line: Vec<u8> = columns.map(|x| rgb.pixel(x * rgb.width / SIZE.0, y * rgb.height / SIZE.1)[0]).collect();
         line.iter().max().unwrap() - line.iter().min().unwrap()
     };
-    // Somebody has come since the look, on the left half of the frame.
+    // Since the pass, a person has appeared in the left half of the frame.
     let mut come = room.clone();
     let checkers = checkers();
     come.put(&checkers.cropped(Rect { x: 0, y: 0, w: 160, h: SIZE.1 }), 0, 0);
-    // And a known person, whose face the look has seen there, moves a little.
+    // A known person, whose face the pass has found, moves a little.
     let mut alice = (*seen(1, Some("Alice"), Duration::ZERO)).clone();
     alice.faces[0].rect = Rect { x: 30, y: 80, w: 80, h: 80 };
     for wish in [Wish::USUAL, Wish { overlay: false, ..Wish::USUAL }, Wish { width: 160, ..Wish::USUAL }] {
@@ -348,13 +352,13 @@ fn with_blur_what_no_look_has_seen_is_blurred_at_once_but_not_a_face_with_a_name
         let shown = show(1, &come, looked(&nobody(), &room));
         assert!(contrast(&shown, 4..156, 120) < 60 && contrast(&shown, 4..156, 20) < 60, "{wish:?}");
         let shown = show(2, &come, looked(&nobody(), &come));
-        assert!(contrast(&shown, 4..156, 120) > 150, "{wish:?}: looked at");
+        assert!(contrast(&shown, 4..156, 120) > 150, "{wish:?}: examined");
         alice.faces[0].view = Some(Arc::new(View::of(&come, alice.faces[0].rect)));
         let shown = show(3, &come, looked(&alice, &room));
         assert!(contrast(&shown, 40..100, 120) > 150 && contrast(&shown, 4..156, 20) < 60, "{wish:?}: Alice");
         alice.faces[0].view = Some(Arc::new(View::of(&room, alice.faces[0].rect)));
         let shown = show(4, &come, looked(&alice, &room));
-        assert!(contrast(&shown, 40..100, 120) < 60, "{wish:?}: another person has taken their place");
+        assert!(contrast(&shown, 40..100, 120) < 60, "{wish:?}: another person in the same place");
     }
 }
 
@@ -370,14 +374,14 @@ fn a_frame_that_cannot_be_decoded_is_counted_and_the_old_picture_stays() {
         stage.frames.publish(Arc::new(Frame::new(seq, Moment::now(), Format::mjpg(), broken, mirror)));
         stage.round();
     }
-    // Nor is it tried again while nothing newer comes, which would keep a processor busy.
+    // It is not tried again, which would keep a processor busy.
     stage.round();
     assert_eq!((shown(&stage).0, stage.health.corrupt.get()), (1, 2));
     assert_eq!(stage.health.faults.all().len(), 1);
 }
 
 #[test]
-fn a_camera_that_is_away_is_told_once_a_second_and_its_old_frame_is_not_shown() {
+fn an_unavailable_camera_gives_a_notice_each_second_and_its_old_frame_is_not_shown() {
     let stage = watched(|_| ());
     let old = Raw { bytes: jpeg_of(&Rgb::filled(640, 480, GREY)), width: 640, height: 480, stride: 0 };
     let old = Frame::new(1, Moment::ago(Duration::from_secs(60)), Format::mjpg(), old, Turn::default());
@@ -392,7 +396,7 @@ fn a_camera_that_is_away_is_told_once_a_second_and_its_old_frame_is_not_shown() 
     assert!(!jpeg.live);
     assert_eq!((rgb.width, rgb.height), (640, 480));
     assert!(rgb.data.iter().any(|value| *value > 200) && rgb.pixel(5, 5)[0] < 40, "light text on a dark ground");
-    // It is back: its picture comes at once.
+    // When it is back, its picture is shown at once.
     stage.health.camera_is_online("/dev/video0", "MJPG", 320, 240);
     stage.frames.publish(grey_frame(2));
     stage.round();
@@ -400,7 +404,7 @@ fn a_camera_that_is_away_is_told_once_a_second_and_its_old_frame_is_not_shown() 
 }
 
 #[test]
-fn nothing_is_kept_while_nobody_watches_and_the_first_viewer_gets_the_newest_frame_at_once() {
+fn nothing_is_kept_without_viewers_and_the_first_viewer_gets_the_newest_frame_at_once() {
     let stage = rig(|config| config.stream.width = 160);
     let frame = grey_frame(1);
     stage.frames.publish(Arc::clone(&frame));
@@ -418,7 +422,7 @@ fn nothing_is_kept_while_nobody_watches_and_the_first_viewer_gets_the_newest_fra
 }
 
 #[test]
-fn max_fps_spaces_pictures_evenly_and_starts_anew_after_a_pause() {
+fn max_fps_spaces_pictures_evenly_and_starts_again_after_a_pause() {
     let start = Instant::now();
     let (at, interval) = (|ms| start + Duration::from_millis(ms), Duration::from_millis(100));
     assert_eq!(next_due(at(0), at(3), interval), at(100));

@@ -1,30 +1,30 @@
-//! [`Faults`]: what goes wrong, by cause. The list of causes is closed; what a decoder, a driver or a file adds is the
-//! detail beside it.
+//! [`Faults`]: faults by cause. The list of causes is closed; text from a decoder, a driver or a file is the detail of
+//! a fault.
 
 use super::lock;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// How many kinds of detail of one cause are logged when they come first.
+/// The most different details per cause that are logged at their first occurrence.
 const MAX_KINDS: usize = 16;
-/// A cause that the log was silent about for so long is logged again, whatever its count.
+/// A cause that was not logged for this time is logged again, whatever its count.
 const SILENCE: Duration = Duration::from_secs(3600);
-/// Characters of a detail that are kept.
+/// The most characters of a detail that are kept.
 const MAX_DETAIL: usize = 300;
 
-/// What can go wrong while the program goes on.
+/// The cause of a fault that does not end the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
-    /// The camera gives no pictures; the detail is why.
+    /// The camera delivers no frames; the detail says why.
     CameraAway,
-    /// A picture of the camera is broken.
+    /// A frame of the camera is damaged.
     BrokenPicture,
-    /// Something about the camera that the user should know although pictures come.
+    /// Advice about a camera that delivers frames.
     CameraHint,
     /// Recognition cannot decode a frame.
     LookUndecodable,
-    /// Recognition slows down because a look takes too long.
+    /// Recognition slows down because it cannot keep up.
     RecognitionBehind,
     /// Recognition slows down because the processor is hot.
     RecognitionHot,
@@ -38,46 +38,46 @@ pub enum Cause {
     PasswordFile,
     /// A user name or password is wrong.
     WrongPassword,
-    /// A connection is refused because every place is taken by an answer.
+    /// A connection is refused because all connections are busy.
     ConnectionsRefused,
     /// A connection is closed for a newer one.
     ConnectionsClosedEarly,
-    /// A client gets no place among viewers, kinds of picture or listeners; the detail says who and why.
+    /// A client gets no place as a viewer or listener, or no rendition; the detail names the client and the reason.
     NoPlace,
 }
 
 impl Cause {
-    /// The stage and what is wrong, in constant words: the label of the metric.
+    /// The stage and the problem in constant words; the label of the metric.
     pub fn as_str(self) -> &'static str {
         match self {
             Cause::CameraAway => "camera: no pictures",
-            Cause::BrokenPicture => "camera: a broken picture",
+            Cause::BrokenPicture => "camera: a damaged picture",
             Cause::CameraHint => "camera: a hint",
             Cause::LookUndecodable => "recognition: a frame cannot be decoded",
-            Cause::RecognitionBehind => "recognition: slowed down, a look takes longer than interval_ms",
+            Cause::RecognitionBehind => "recognition: slowed down, cannot keep up",
             Cause::RecognitionHot => "recognition: slowed down, the processor is hot",
             Cause::CacheUnwritable => "gallery: the cache of descriptors cannot be written",
             Cause::FrameUndecodable => "encoder: a frame cannot be decoded",
             Cause::PictureUnencodable => "encoder: a picture cannot be encoded",
             Cause::PasswordFile => "http: the password file cannot be used",
-            Cause::WrongPassword => "http: a wrong user name or password",
-            Cause::ConnectionsRefused => "http: connections are refused, there are as many as may be",
-            Cause::ConnectionsClosedEarly => "http: connections are closed for newer ones",
-            Cause::NoPlace => "http: no place for a client",
+            Cause::WrongPassword => "http: wrong user name or password",
+            Cause::ConnectionsRefused => "http: connections refused, all are in use",
+            Cause::ConnectionsClosedEarly => "http: connections closed for newer ones",
+            Cause::NoPlace => "http: no free place for a client",
         }
     }
 }
 
-/// One cause, and how often it came.
+/// A cause and its count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What went wrong.
+    /// The cause.
     pub cause: Cause,
-    /// How often since the start.
+    /// The number of faults since the start.
     pub count: u64,
-    /// What the newest one said beside its cause; may be empty.
+    /// The detail of the newest one; may be empty.
     pub detail: String,
-    /// When the newest one came.
+    /// The time of the newest one.
     pub last: Instant,
 }
 
@@ -85,24 +85,25 @@ pub struct Fault {
 struct Record {
     fault: Fault,
     logged: Instant,
-    /// The details that were logged, without what differs each time.
+    /// The details that were logged, without their numbers.
     kinds: Vec<String>,
 }
 
-/// What went wrong since the start. A cause is logged when it comes first, with each new kind of detail, at every tenth
-/// power of its count, and after an hour of silence; it is counted always. Nothing here grows beyond the list of causes.
+/// The faults since the start. A fault is always counted. It is logged at the first occurrence of its cause, with each
+/// new detail, when the count reaches a power of ten, and after an hour without a log line. The memory is bounded by
+/// the list of causes.
 #[derive(Debug, Default)]
 pub struct Faults(Mutex<BTreeMap<Cause, Record>>);
 
 impl Faults {
-    /// Counts a fault, and logs it when it is news. `detail` may be empty.
+    /// Counts a fault, and logs it when it is new. `detail` may be empty.
     pub fn report(&self, cause: Cause, detail: &str) {
         if let Some(line) = self.count(cause, detail, Instant::now()) {
             log::warn!("{line}");
         }
     }
 
-    /// Counts a fault that came at `now`; the line for the log when it is news.
+    /// Counts a fault at `now`; returns the line to log, if any.
     fn count(&self, cause: Cause, detail: &str, now: Instant) -> Option<String> {
         let detail: String = detail.chars().take(MAX_DETAIL).collect();
         let kind = kind(&detail);
@@ -130,13 +131,13 @@ impl Faults {
         Some(format!("{}{detail}{times}", cause.as_str()))
     }
 
-    /// Every cause that came at least once.
+    /// Every cause that occurred.
     pub fn all(&self) -> Vec<Fault> {
         lock(&self.0).values().map(|record| record.fault.clone()).collect()
     }
 }
 
-/// A detail without its numbers, plain or hexadecimal: two broken pictures differ in their sizes and offsets alone.
+/// A detail without its decimal and hexadecimal numbers: two damaged pictures differ only in their sizes and offsets.
 fn kind(detail: &str) -> String {
     let words = detail.split(|c: char| !c.is_alphanumeric());
     words.filter(|word| !word.contains(|c: char| c.is_ascii_digit())).collect::<Vec<_>>().join(" ")
@@ -164,7 +165,7 @@ mod tests {
     ];
 
     #[test]
-    fn numbers_from_a_decoder_make_no_new_cause_and_hide_no_other_one() {
+    fn numbers_from_a_decoder_make_no_new_detail_and_hide_no_other_cause() {
         let (faults, now) = (Faults::default(), Instant::now());
         let lines = (0..100_000).filter_map(|i| {
             let detail = format!("{i} of {} bytes, marker 0x{i:x} at 3.{i}", 2 * i);
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn another_reason_of_a_known_cause_is_logged_once_and_reasons_without_end_are_not() {
+    fn a_new_detail_of_a_known_cause_is_logged_once_and_endless_ones_are_not() {
         let (faults, now) = (Faults::default(), Instant::now());
         let tell = |detail: &str| faults.count(Cause::CameraAway, detail, now);
         assert_eq!(tell("no such device").as_deref(), Some("camera: no pictures: no such device"));
@@ -194,17 +195,17 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_that_comes_back_after_an_hour_is_logged_again() {
+    fn a_fault_that_recurs_after_an_hour_is_logged_again() {
         let (faults, start) = (Faults::default(), Instant::now());
         let lines = (0..10 * 60).filter_map(|minute| {
             let now = start + Duration::from_secs(60 * minute);
             faults.count(Cause::CacheUnwritable, "no space left on device", now)
         });
-        assert_eq!(lines.count(), 12, "counts 1, 10 and 100, and nine hours of silence between and after them");
+        assert_eq!(lines.count(), 12, "counts 1, 10 and 100, and nine hours without a line between and after them");
     }
 
     #[test]
-    fn each_cause_has_words_of_its_own() {
+    fn each_cause_has_its_own_words() {
         let words: std::collections::BTreeSet<&str> = CAUSES.iter().map(|cause| cause.as_str()).collect();
         assert_eq!(words.len(), CAUSES.len());
     }

@@ -1,31 +1,31 @@
-//! [`Reloads`]: how far reloads have come, so that a script can wait for its own and learn what became of it.
+//! [`Reloads`]: the reloads that have ended, so that a script can wait for its reload and learn the result.
 
 use super::lock;
 use std::sync::Mutex;
 
-/// Reloads that have ended, and how the last one did.
+/// The number of ended reloads, and the result of the last one.
 #[derive(Debug, Default)]
 pub struct Reloads(Mutex<Ended>);
 
 #[derive(Debug, Default)]
 struct Ended {
-    /// Reloads whose config was refused.
+    /// The number of reloads whose config was refused.
     refused: u64,
-    /// The counter of the config that is at work, with its gallery or with a reason why not. The first is no reload.
+    /// The version of the config in use, whose gallery was enrolled or has failed. The first version is no reload.
     config: u64,
-    /// What did not go well with the last one.
+    /// The error of the last reload.
     error: Option<String>,
 }
 
 impl Reloads {
-    /// The config was refused: nothing changes.
+    /// Records a refused config, which changes nothing.
     pub fn refused(&self, error: String) {
         let mut ended = lock(&self.0);
         (ended.refused, ended.error) = (ended.refused + 1, Some(error));
     }
 
-    /// The config with this counter is at work; `error` says what of it, or of the gallery, is not. Those that a newer one
-    /// overtook have ended with it. The same one again says nothing new.
+    /// Records that the config of this version is in use, with the `error` of its parts or its gallery. Reloads that
+    /// were overtaken by it end with it. A repeated call for the same version does not count.
     pub fn at_work(&self, config: u64, error: Option<String>) {
         let mut ended = lock(&self.0);
         if config > ended.config {
@@ -33,13 +33,13 @@ impl Reloads {
         }
     }
 
-    /// How many have ended since the start.
+    /// The number of reloads that ended since the start.
     pub fn ended(&self) -> u64 {
         let ended = lock(&self.0);
         ended.refused + ended.config.saturating_sub(1)
     }
 
-    /// What did not go well with the last one, or with the start when there was none; `None`: all of it is at work.
+    /// The error of the last reload, or of the start when there was none; `None` when there was no error.
     pub fn error(&self) -> Option<String> {
         lock(&self.0).error.clone()
     }
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reload_counts_once_whether_it_was_taken_refused_or_overtaken_and_the_start_does_not() {
+    fn every_reload_counts_once_whether_used_refused_or_overtaken_and_the_start_does_not_count() {
         let reloads = Reloads::default();
         let bad = || Some("bad".to_owned());
         reloads.at_work(1, bad());
@@ -64,7 +64,7 @@ mod tests {
         reloads.refused("bad".to_owned());
         assert_eq!(so_far(&reloads), (2, bad()));
         reloads.at_work(2, None);
-        assert_eq!(so_far(&reloads), (2, bad()), "a picture that was looked at again is no reload");
+        assert_eq!(so_far(&reloads), (2, bad()), "a late picture is no reload");
         reloads.at_work(4, None);
         assert_eq!(so_far(&reloads), (4, None));
     }

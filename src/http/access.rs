@@ -1,4 +1,4 @@
-//! Who may ask what: the Host check against DNS rebinding, and the passwords.
+//! Access control: the Host check against DNS rebinding, and the passwords.
 
 use super::accounts::{Accounts, Role};
 use super::checks::{Checks, Mark, Unchecked};
@@ -17,78 +17,82 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Whom a route is for.
+/// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody.
+    /// Anyone.
     Open,
-    /// Who may watch.
+    /// Viewers and admins.
     Viewer,
-    /// Who may see the gallery.
+    /// Admins.
     Admin,
 }
 
 /// The user of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Who {
-    /// What they may do.
+    /// The role of the user.
     pub role: Role,
-    /// The user who logged in; `None` where no password is needed.
+    /// The name of the user who logged in; `None` when no password is needed.
     pub user: Option<String>,
 }
 
-/// How long a request may wait while others' passwords are checked.
+/// How long a request may wait while the passwords of other requests are checked.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// For so long requests wait for a new password file to be read. A disk that hangs longer leaves the accounts as they were.
+/// How long requests wait for a new password file to be read. When a disk hangs longer, the previous accounts stay in
+/// use.
 const READ_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Decides who may ask what.
+/// Decides whether a request is allowed.
 pub struct Gate {
     health: Arc<Health>,
     machine: String,
-    /// Random, of this process: what is remembered is worth nothing elsewhere.
+    /// A random key of this process, without which the remembered marks are useless.
     key: [u8; 32],
     known: Mutex<Known>,
-    /// A password file was read.
+    /// Signals that a password file was read.
     read: Condvar,
-    /// The right password of each user who gave it, as [`Gate::mark`] has it. A mark is of a line of the password file: it
-    /// outlives a reload, and fits no other hash.
+    /// The [`Gate::mark`] of each password that was verified. A mark belongs to a line of the password file: it stays
+    /// valid across a reload, and does not match another hash.
     proven: Mutex<HashMap<String, Mark>>,
     checks: Checks,
     penalties: Mutex<Penalties>,
 }
 
-/// The accounts of a version of the config; `None` when nobody needs a password.
+/// The accounts of a version of the config; `None` when no password is needed.
 #[derive(Clone, Default)]
 struct Known {
     version: u64,
-    /// Since when the password file of that config is read.
+    /// When reading the password file of that config began.
     reading: Option<Instant>,
     accounts: Option<Arc<Accounts>>,
 }
 
 impl Gate {
-    /// A gate that knows nobody yet; [`Gate::refresh`] tells it.
+    /// A gate without accounts; [`Gate::refresh`] reads them.
     ///
     /// # Errors
-    /// When the system has no random numbers.
+    /// When the system provides no random numbers.
     pub fn new(health: Arc<Health>) -> anyhow::Result<Gate> {
         let mut key = [0; 32];
         for half in key.chunks_exact_mut(16) {
             let random = argon2::password_hash::try_generate_salt();
-            half.copy_from_slice(&random.map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?);
+            half.copy_from_slice(
+                &random.map_err(|error| anyhow::anyhow!("the system provides no random numbers: {error}"))?,
+            );
         }
         let machine = machine_name().to_lowercase();
         let (known, read, proven, checks, penalties) = Default::default();
         Ok(Gate { health, machine, key, known, read, proven, checks, penalties })
     }
 
-    /// Reads the password file when the config is a new one, in a thread of its own: neither the HTTP loop nor an answer
-    /// waits for a disk that hangs. A bad file is reported, and the accounts stay as they were; at the start that is nobody.
+    /// Reads the password file of a new config in a separate thread, so that neither the HTTP loop nor a request waits
+    /// for a disk that hangs. A bad file is reported, and the previous accounts stay in use; at the start there are
+    /// none.
     pub fn refresh(self: &Arc<Gate>, version: u64, config: &Config) {
         let mut known = lock(&self.known);
-        // A request that comes late with an older config brings nothing back.
+        // A late request with an older config does not restore that config's accounts.
         if version <= known.version {
             return;
         }
@@ -97,7 +101,7 @@ impl Gate {
             lock(&self.proven).clear();
             return;
         };
-        // From now on nobody is let in without a password.
+        // From now on every request needs a password.
         known.accounts.get_or_insert_default();
         let gate = Arc::clone(self);
         let thread = std::thread::Builder::new().name("http-accounts".to_owned());
@@ -105,7 +109,7 @@ impl Gate {
             Ok(_) => (known.version, known.reading) = (version, Some(Instant::now())),
             // The next request tries again.
             Err(error) => {
-                self.health.faults.report(Cause::PasswordFile, &format!("no thread to read it: {error}"));
+                self.health.faults.report(Cause::PasswordFile, &format!("cannot start a thread to read it: {error}"));
             }
         }
     }
@@ -119,7 +123,7 @@ impl Gate {
             }
         }
         let mut known = lock(&self.known);
-        // The config that named this file may be an old one by now.
+        // A newer config may have replaced the one that named this file.
         if known.version != version {
             return;
         }
@@ -132,8 +136,8 @@ impl Gate {
         self.read.notify_all();
     }
 
-    /// The accounts of the newest config, or the ones before while its password file cannot be read; `None` when nobody needs
-    /// a password.
+    /// The accounts of the newest config, or the previous ones while its password file cannot be read; `None` when no
+    /// password is needed.
     fn accounts(&self) -> Option<Arc<Accounts>> {
         let known = lock(&self.known);
         let left = known.reading.map_or(Duration::ZERO, |since| READ_PATIENCE.saturating_sub(since.elapsed()));
@@ -141,10 +145,10 @@ impl Gate {
         known.unwrap_or_else(PoisonError::into_inner).0.accounts.clone()
     }
 
-    /// Lets a request pass that comes under a name of this machine.
+    /// Accepts a request whose Host header names this machine.
     ///
     /// # Errors
-    /// The answer that says which name is not among them.
+    /// The response that names the unknown host.
     pub fn check_host(&self, request: &Request, config: &Config) -> Result<(), Whole> {
         let stranger = hosts(request).find(|host| !self.is_mine(host, config));
         let Some(host) = stranger else { return Ok(()) };
@@ -152,8 +156,8 @@ impl Gate {
         Err(Whole::text(
             421,
             &format!(
-                "This is a namecam, but not one that is called {host}.\nIf that is its name, add it to http.hosts in \
-                 namecam.ini and reload; its address as a number always works."
+                "This namecam is not known as {host}.\nIf the name is right, add it to http.hosts in namecam.ini and reload \
+                 namecam. Its IP address always works."
             ),
         ))
     }
@@ -169,10 +173,10 @@ impl Gate {
         name.parse::<IpAddr>().is_ok() || name == "localhost" || machine || config.http.hosts.contains(&name)
     }
 
-    /// The user of a request, and what they may do.
+    /// The user of a request and their role.
     ///
     /// # Errors
-    /// The answer that refuses.
+    /// The response that refuses the request.
     pub fn admit(&self, request: &Request, config: &Config, access: Access) -> Result<Who, Whole> {
         if access == Access::Open {
             return Ok(Who { role: Role::Viewer, user: None });
@@ -185,9 +189,9 @@ impl Gate {
             None => (without_password(request, config)?, None),
         };
         if access == Access::Admin && role != Role::Admin {
-            let how = "This is for an admin: a user with that role in http.password_file";
+            let how = "This needs an admin: a user with that role in http.password_file";
             let here = if config.http.password_file.is_none() {
-                ", or anybody who asks on the machine itself for localhost"
+                ", or a browser on the same machine that opens http://localhost"
             } else {
                 ""
             };
@@ -198,7 +202,7 @@ impl Gate {
 
     fn log_in(&self, request: &Request, accounts: &Accounts) -> Result<Role, Whole> {
         let Some((user, password)) = request.header("Authorization").and_then(basic) else {
-            return Err(unauthorized("A user name and a password are needed."));
+            return Err(unauthorized("Please log in with a user name and a password."));
         };
         let mark = self.mark(accounts, &user, &password);
         let proven = || accounts.role(&user).filter(|_| lock(&self.proven).get(&user) == Some(&mark));
@@ -208,7 +212,7 @@ impl Gate {
         let from = client(request);
         self.may_try(from)?;
         let deadline = Instant::now() + PATIENCE;
-        // While this one waits the same password may prove right, or others from there may fail.
+        // While this request waits, another one may verify the same password, or others of this client may fail.
         let settled = || proven().is_some() || self.may_try(from).is_err();
         let turn = self.checks.wait(from.map(network), mark, deadline, settled);
         if let Some(role) = proven() {
@@ -216,10 +220,12 @@ impl Gate {
         }
         self.may_try(from)?;
         let turn = turn.map_err(|why| match why {
-            Unchecked::TooMany => {
-                Whole::later(429, 5, "Many passwords from there are being checked; please try again.")
-            }
-            _ => Whole::later(503, 5, "Many passwords are being checked; please try again."),
+            Unchecked::TooMany => Whole::later(
+                429,
+                5,
+                "Too many passwords from your network are being checked; please try again in a few seconds.",
+            ),
+            _ => Whole::later(503, 5, "Too many passwords are being checked; please try again in a few seconds."),
         })?;
         let Some(role) = accounts.verify(&user, &password) else {
             self.failed(from);
@@ -234,8 +240,8 @@ impl Gate {
         Ok(role)
     }
 
-    /// What a password is remembered by: of the line that it was checked against. To look it up takes a time that says
-    /// nothing without the key.
+    /// The mark by which a verified password is remembered: a keyed hash over it and its line of the password file. The
+    /// time of a look-up reveals nothing without the key.
     fn mark(&self, accounts: &Accounts, user: &str, password: &str) -> Mark {
         let mut hash = Sha256::new();
         hash.update(self.key);
@@ -256,23 +262,27 @@ impl Gate {
         self.health.faults.report(Cause::WrongPassword, "");
         let Some(from) = from else { return };
         if lock(&self.penalties).note(from, Instant::now()) {
-            log::warn!("http: a wrong user name or password from {from}; from there no more of them are told");
+            log::warn!("http: wrong user name or password from {from}; further ones from there are not logged");
         }
     }
 }
 
-/// Without a password file who asks on the machine itself is admin, and `open` or loopback makes a viewer.
+/// The role without a password file: a client on this machine is an admin; with `open` or a loopback address, any other
+/// client is a viewer.
 fn without_password(request: &Request, config: &Config) -> Result<Role, Whole> {
     let loopback = request.peer.is_some_and(|peer| peer.to_canonical().is_loopback());
     match (loopback, config.http.open) {
         (true, _) if asks_for_itself(request) => Ok(Role::Admin),
         (true, _) | (_, true) => Ok(Role::Viewer),
-        _ => Err(Whole::text(403, "Not from here: set http.password_file, or http.open = yes, in namecam.ini.")),
+        _ => Err(Whole::text(
+            403,
+            "Access from this address is not allowed. Set http.password_file, or http.open = yes, in namecam.ini.",
+        )),
     }
 }
 
-/// False when a proxy on this machine asks for somebody else, as far as it lets that be seen: it says so, or passes on
-/// the name that the other one asked for. One that does neither looks like a person at this machine.
+/// False when a proxy on this machine forwards another client's request, as far as the request shows it: by a
+/// forwarding header or by the host name. A proxy that shows neither looks like a local client.
 fn asks_for_itself(request: &Request) -> bool {
     let proxied = |name: &str| {
         let name = name.to_ascii_lowercase();
@@ -282,13 +292,13 @@ fn asks_for_itself(request: &Request) -> bool {
     named && !request.headers.iter().any(|(name, _)| proxied(name))
 }
 
-/// Every name that a request has for this machine; more than one is unusual.
+/// Every host name in a request: those of the Host headers and of an absolute target.
 fn hosts(request: &Request) -> impl Iterator<Item = &str> {
     let headers = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Host"));
     headers.map(|(_, host)| host.as_str()).chain(request.authority.as_deref())
 }
 
-/// True when `host`, with or without a port, is this machine as it calls itself.
+/// True when `host`, with or without a port, is localhost or a loopback address.
 fn is_loopback(host: &str) -> bool {
     if let Some(rest) = host.strip_prefix('[') {
         let ip = rest.split(']').next().and_then(|ip| ip.parse::<Ipv6Addr>().ok());
@@ -302,7 +312,7 @@ fn unauthorized(text: &str) -> Whole {
     Whole::text(401, text).with("WWW-Authenticate", "Basic realm=\"namecam\", charset=\"UTF-8\"")
 }
 
-/// User and password of an `Authorization: Basic` header.
+/// The user and the password of an `Authorization: Basic` header.
 fn basic(header: &str) -> Option<(String, String)> {
     let (scheme, code) = header.split_once(' ')?;
     let plain = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(code.trim()).ok())??;

@@ -1,4 +1,4 @@
-//! The password file: lines `user:role:hash`, read by [`Accounts::load`], written by [`passwd`].
+//! The password file: lines of `user:role:hash`. [`Accounts::load`] reads it, [`passwd`] writes it.
 
 use anyhow::{Context, Result, bail};
 use argon2::password_hash::phc::PasswordHash;
@@ -10,7 +10,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
-/// What somebody may do.
+/// What a user may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// Watch.
@@ -20,7 +20,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The word for it in the password file.
+    /// Its word in the password file.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Viewer => "viewer",
@@ -28,29 +28,29 @@ impl Role {
         }
     }
 
-    /// The role that this word names.
+    /// The role with this word.
     pub fn from_word(word: &str) -> Option<Role> {
         [Role::Viewer, Role::Admin].into_iter().find(|role| role.as_str() == word)
     }
 }
 
-/// Memory of one check in KiB, and rounds: 0.1 s on a small board.
+/// The memory of one check in KiB, and its rounds: 0.1 s on a small board.
 const COST: (u32, u32) = (19_456, 2);
-/// A hash that asks for more memory than this (KiB) or more rounds would stop a small board.
+/// The most memory (KiB) and rounds of a hash that is accepted; a check of a larger one would block a small board.
 const MAX_COST: (u32, u32) = (262_144, 16);
 
 struct Account {
     role: Role,
     hash: PasswordHash,
-    /// The hash as the file has it.
+    /// The hash as it is in the file.
     text: String,
 }
 
-/// Who may log in.
+/// The users who may log in.
 #[derive(Default)]
 pub struct Accounts {
     users: BTreeMap<String, Account>,
-    /// What is worth a warning about the file.
+    /// Warnings about the file.
     pub warnings: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ impl Accounts {
     /// Reads a password file. Blank lines and lines that begin with `#` are comments.
     ///
     /// # Errors
-    /// Everything that is wrong with it, each with the line's number.
+    /// Every problem, with its line number.
     pub fn load(path: &Path) -> Result<Accounts, Vec<String>> {
         let shown = path.display();
         let read = fs::read_to_string(path);
@@ -72,7 +72,9 @@ impl Accounts {
             }
             match read_line(line) {
                 Ok((user, _)) if accounts.users.contains_key(&user) => {
-                    problems.push(format!("{shown}, line {number}: {user} has a line already"));
+                    problems.push(format!(
+                        "{shown}, line {number}: the user {user} is already on an earlier line; remove one of the two"
+                    ));
                 }
                 Ok((user, account)) => drop(accounts.users.insert(user, account)),
                 Err(what) => problems.push(format!("{shown}, line {number}: {what}")),
@@ -82,20 +84,20 @@ impl Accounts {
             return Err(problems);
         }
         if accounts.users.is_empty() {
-            accounts.warnings.push(format!("{shown}: names nobody, so nobody can watch; namecam passwd adds somebody"));
+            accounts.warnings.push(format!("{shown}: has no users, so no one can watch; add one with namecam passwd"));
         }
         if fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o004 != 0) {
-            accounts.warnings.push(format!("{shown}: everybody on this machine can read it; chmod o-r {shown}"));
+            accounts.warnings.push(format!("{shown}: every user of this machine can read it; run chmod o-r {shown}"));
         }
         Ok(accounts)
     }
 
-    /// The role of `user`, whatever the password.
+    /// The role of `user`; the password is not checked.
     pub fn role(&self, user: &str) -> Option<Role> {
         self.users.get(user).map(|account| account.role)
     }
 
-    /// The hash of `user` as the file has it.
+    /// The hash of `user` as it is in the file.
     pub fn hash(&self, user: &str) -> Option<&str> {
         self.users.get(user).map(|account| account.text.as_str())
     }
@@ -108,9 +110,10 @@ impl Accounts {
         (right && known.is_some()).then_some(account.role)
     }
 
-    /// The account whose hash is checked for a user who does not exist. Hashes may differ in what a check costs. With the
-    /// same one for all such users, each user whose check takes another time would be known to exist. So each name has one of
-    /// the accounts, always the same until the file changes; which one cannot be told without the file.
+    /// The account whose hash is checked for a user who does not exist. Checks of different hashes may take different
+    /// times. If one hash stood in for all such users, a check of another duration would reveal that its user exists.
+    /// So each unknown name is mapped to one of the accounts, the same one until the file changes; the mapping is
+    /// unknown without the file.
     fn stand_in(&self, user: &str) -> Option<&Account> {
         let mut hash = Sha256::new();
         self.users.values().for_each(|account| hash.update(&account.text));
@@ -123,17 +126,19 @@ impl Accounts {
 fn read_line(line: &str) -> Result<(String, Account), String> {
     let mut parts = line.splitn(3, ':');
     let (Some(user), Some(role), Some(hash)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err("must be user:role:hash; namecam passwd writes it".to_owned());
+        return Err("must be user:role:hash; write it with namecam passwd".to_owned());
     };
     check_user(user)?;
     let role = Role::from_word(role).ok_or_else(|| format!("role {role}: must be viewer or admin"))?;
     let text = hash.to_owned();
     let hash =
-        PasswordHash::new(hash).map_err(|_| "the hash is damaged; namecam passwd writes a new one".to_owned())?;
+        PasswordHash::new(hash).map_err(|_| "the hash is damaged; write a new one with namecam passwd".to_owned())?;
     let params = Params::try_from(&hash).ok().filter(|p| p.m_cost() <= MAX_COST.0 && p.t_cost() <= MAX_COST.1);
     if hash.algorithm.as_str() != "argon2id" || hash.salt.is_none() || hash.hash.is_none() || params.is_none() {
         let (m, t) = MAX_COST;
-        return Err(format!("the hash must be argon2id with m <= {m} and t <= {t}; namecam passwd writes one"));
+        return Err(format!(
+            "the hash must be argon2id with m <= {m} and t <= {t}; write a new one with namecam passwd"
+        ));
     }
     Ok((user.to_owned(), Account { role, hash, text }))
 }
@@ -141,29 +146,29 @@ fn read_line(line: &str) -> Result<(String, Account), String> {
 fn check_user(user: &str) -> Result<(), String> {
     let bad = |c: char| c == ':' || c.is_control() || c.is_whitespace();
     if user.is_empty() || user.len() > 64 || user.starts_with('#') || user.contains(bad) {
-        return Err("a user's name is 1 to 64 bytes without spaces and colons, and does not begin with #".to_owned());
+        return Err("a user name must have 1 to 64 bytes, no spaces or colons, and must not begin with #".to_owned());
     }
     Ok(())
 }
 
-/// Adds `user` to the password file, or gives them another role and password. Other lines stay as they are; the
-/// file is replaced in one step, keeps its owner and mode, and is made with mode 0600 when it is not there.
+/// Adds `user` to the password file, or changes their role and password. Other lines stay unchanged. The file is
+/// replaced atomically and keeps its owner and mode; a new file has mode 0600.
 ///
 /// # Errors
-/// When the name or password cannot be used, or the file cannot be read or written.
+/// When the name or the password is not allowed, or the file cannot be read or written.
 pub fn passwd(file: &Path, user: &str, role: Role, password: &str) -> Result<()> {
     if let Err(what) = check_user(user) {
         bail!(what);
     }
     if password.is_empty() || password.len() > 256 || password.contains(char::is_control) {
-        bail!("a password is 1 to 256 bytes without control characters");
+        bail!("a password must have 1 to 256 bytes and no control characters");
     }
     let params = Params::new(COST.0, COST.1, 1, None).map_err(|error| anyhow::anyhow!("{error}"))?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let hash = argon2.hash_password(password.as_bytes()).map_err(|error| anyhow::anyhow!("{error}"))?;
     let new = format!("{user}:{}:{hash}", role.as_str());
 
-    // The file itself, so that a link to it stays a link.
+    // The target of a link is replaced, so that the link stays a link.
     let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     let shown = file.display();
     let old = match fs::read_to_string(&file) {
@@ -187,7 +192,7 @@ fn replace(file: &Path, text: &str) -> Result<()> {
     let written = (|| {
         let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
         if let Ok(old) = fs::metadata(file) {
-            // First the owner, who may only be another one when root writes; chown may clear mode bits.
+            // The owner is set before the mode, because chown may clear mode bits. It differs only when root writes.
             if (old.uid(), old.gid()) != (new.metadata()?.uid(), new.metadata()?.gid()) {
                 fchown(&new, Some(old.uid()), Some(old.gid()))?;
             }
@@ -201,7 +206,7 @@ fn replace(file: &Path, text: &str) -> Result<()> {
         let _ = fs::remove_file(beside);
     }
     written?;
-    // The new name is on the disk once its folder is; a file system that cannot do that is no reason to fail.
+    // Syncing the folder makes the rename durable. A file system that cannot sync folders is no error.
     if let Some(folder) = file.parent() {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
@@ -228,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn users_who_do_not_exist_cost_what_those_in_the_file_cost_and_each_always_the_same() {
+    fn a_check_of_an_unknown_user_costs_what_one_in_the_file_costs_and_always_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("passwords");
         let mut text = String::new();
@@ -251,9 +256,9 @@ mod tests {
         assert_eq!(first, costs(&again), "after a restart too");
         fs::write(&file, text.lines().rev().map(|line| line.replace("viewer", "admin") + "\n").collect::<String>())
             .unwrap();
-        assert_eq!(first, costs(&Accounts::load(&file).ok().unwrap()), "a line that moves changes nothing");
+        assert_eq!(first, costs(&Accounts::load(&file).ok().unwrap()), "the order of lines does not matter");
         passwd(&file, "anna", Role::Viewer, "y").unwrap();
-        assert_ne!(first, costs(&Accounts::load(&file).ok().unwrap()), "a hash that nobody outside knows decides");
+        assert_ne!(first, costs(&Accounts::load(&file).ok().unwrap()), "the mapping depends on the secret hashes");
         assert_eq!((accounts.verify("nobody", "x"), Accounts::default().verify("nobody", "x")), (None, None));
     }
 
@@ -288,10 +293,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_everybody_can_read_or_that_names_nobody_is_warned_of() {
+    fn a_file_that_every_user_can_read_or_without_users_gives_a_warning() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("passwords");
-        fs::write(&file, "# nobody yet\n").unwrap();
+        fs::write(&file, "# no users yet\n").unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         assert_eq!(Accounts::load(&file).ok().unwrap().warnings.len(), 2);
         assert!(Accounts::load(&folder.path().join("absent")).err().unwrap()[0].contains("cannot be read"));

@@ -1,18 +1,18 @@
-//! [`Checks`]: whose password is checked next.
+//! [`Checks`]: the order in which passwords are checked.
 //!
-//! A check takes 0.1 s and 19 MB on a small board, so there is one at a time. Before it nothing tells an owner from an
-//! attacker: an address can be made up (`X-Forwarded-For`), and an order by user name would show by how long it takes which
-//! names exist. So the order rests on what nobody can make up, connections:
+//! A check takes 0.1 s and 19 MB on a small board, so only one runs at a time. Before a check, nothing distinguishes an
+//! owner from an attacker: an address can be forged (`X-Forwarded-For`), and an order by user name would reveal through
+//! timing which names exist. The order therefore depends on connections, which cannot be forged:
 //!
-//! - Of those who wait, the newest and the one who has waited longest are checked by turns.
-//! - A client that is told that its password is wrong can ask again. So that answer is held back while others wait, and one
-//!   at a time leaves when nobody does. An attacker's connections, up to [`MOST`], soon wait for their answers and not for
-//!   checks.
-//! - Each request that waits has a connection, and behind a proxy all have those of one address. So no more than [`MOST`]
-//!   wait: one more lets the oldest answer leave that is held back, and is refused when there is none.
+//! - Of the waiting requests, the newest and the oldest are checked alternately.
+//! - A client that learns that its password is wrong can ask again. That response is therefore held back while other
+//!   requests wait; when none wait, one held response is sent at a time. An attacker's connections, up to [`MOST`],
+//!   soon wait for responses rather than for checks.
+//! - Each waiting request occupies a connection, and behind a proxy all connections have one address. At most [`MOST`]
+//!   requests wait: a further one releases the oldest held response, or is refused when there is none.
 //!
-//! A request waits for the check under way and for one more, unless newer ones come; and for no more than twice as many as
-//! waited when it came.
+//! A request waits for the current check and one more, unless newer requests arrive; in any case for at most twice as
+//! many checks as requests waited when it arrived.
 
 use crate::health::lock;
 use std::collections::VecDeque;
@@ -20,47 +20,46 @@ use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many checks of a client may wait, beside those of the same user name and password: a program that asks for several
-/// things at once waits for one check.
+/// The most waiting checks per client, not counting those with the same user name and password: a program that sends
+/// several requests at once waits for one check.
 const WAITING_PER_CLIENT: usize = 5;
-/// So many requests may wait, for a check or for an answer. The server has more connections than that for each address, so
-/// that those who need no check find one.
+/// The most requests that wait for a check or a held response. The server allows more connections per address than
+/// that, so that requests without a check still get one.
 pub const MOST: usize = 128;
-/// The pace at which answers that were held back leave: the next one leaves when the client of the last one has had the
-/// time to ask again.
+/// The interval between held responses: long enough for the client of the last one to ask again.
 const PACE: Duration = Duration::from_millis(100);
 
-/// What a user name and a password are remembered by.
+/// The hash by which a user name and a password are remembered.
 pub type Mark = [u8; 32];
 
 /// Why a password is not checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unchecked {
-    /// The answer is known without a check by now.
+    /// Another request has settled the result.
     Settled,
-    /// As many of this client wait as may.
+    /// The client has as many waiting requests as allowed.
     TooMany,
-    /// As many wait as may.
+    /// As many requests wait as allowed.
     Full,
-    /// It has waited long enough.
+    /// The deadline has passed.
     TooLong,
 }
 
-/// One check at a time, in the order that the head of this file describes.
+/// Runs one check at a time, in the order that the module describes.
 #[derive(Default)]
 pub struct Checks {
     line: Mutex<Line>,
     changed: Condvar,
 }
 
-/// It is this client's turn, until this is dropped.
+/// Permission to check a password; ends on drop.
 pub struct Turn<'a>(&'a Checks);
 
 impl Checks {
-    /// Waits for a turn until `deadline`, or until it is `settled` what the answer is.
+    /// Waits for a turn until `deadline`, or until the result is `settled`.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why no turn is given.
     pub fn wait(
         &self,
         client: Option<IpAddr>,
@@ -88,7 +87,7 @@ impl Checks {
         }
     }
 
-    /// Returns when the client may learn that its password was wrong, at `deadline` at the latest.
+    /// Returns when the client may learn that its password was wrong, at the latest at `deadline`.
     pub fn hold_back(&self, deadline: Instant) {
         let mut line = lock(&self.line);
         let id = line.hold();
@@ -112,19 +111,19 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Who is checked, who waits for that, and who waits for an answer.
+/// The current check, the waiting requests and the held responses.
 #[derive(Default)]
 struct Line {
     last_id: u64,
-    /// Whose turn it is.
+    /// The request that has the turn.
     now: Option<u64>,
-    /// In the order they came; nobody while it is nobody's turn.
+    /// In order of arrival; empty while no request has the turn.
     waiting: VecDeque<Waiter>,
-    /// True: the newest comes next.
+    /// True when the newest request is next.
     newest_next: bool,
-    /// Wrong passwords whose answers are held back, in the order of their checks. One that is not here any more may leave.
+    /// Held responses for wrong passwords, in the order of their checks. One that was removed may be sent.
     held: VecDeque<u64>,
-    /// When the next of those answers may leave.
+    /// When the next held response may be sent.
     next_answer: Option<Instant>,
 }
 
@@ -140,7 +139,7 @@ impl Line {
         self.last_id
     }
 
-    /// A check of `client` is wanted. When as many wait as may, the oldest answer that is held back leaves.
+    /// Adds a request of `client`. When as many wait as allowed, the oldest held response is released.
     fn arrive(&mut self, client: Option<IpAddr>, mark: Mark) -> Result<u64, Unchecked> {
         let others = self.waiting.iter().filter(|waiter| waiter.client == client && waiter.mark != mark);
         if others.count() >= WAITING_PER_CLIENT {
@@ -157,21 +156,22 @@ impl Line {
         Ok(id)
     }
 
-    /// The turn is over, and goes to the next one.
+    /// Ends the turn and gives it to the next request.
     fn hand_on(&mut self) {
         let next = if self.newest_next { self.waiting.pop_back() } else { self.waiting.pop_front() };
         self.newest_next = !self.newest_next;
         self.now = next.map(|waiter| waiter.id);
     }
 
-    /// A password was wrong, and its turn is over.
+    /// Holds back the response to a wrong password.
     fn hold(&mut self) -> u64 {
         let id = self.new_id();
         self.held.push_back(id);
         id
     }
 
-    /// `None`: the answer of `id` leaves now. Else when it may; `Some(None)` says that this depends on others.
+    /// `None` when the response of `id` may be sent now; `Some(Some(time))` when it may be sent at that time;
+    /// `Some(None)` when that depends on other requests.
     fn answer_at(&mut self, id: u64, now: Instant) -> Option<Option<Instant>> {
         if !self.held.contains(&id) {
             return None;
@@ -194,7 +194,7 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::sync::Arc;
 
-    /// What happens in [`Attack`], and when.
+    /// An event of [`Attack`].
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
     enum Event {
         Attacker,
@@ -203,7 +203,8 @@ mod tests {
         Look,
     }
 
-    /// Attackers who ask, wait for the answer and ask again from a new address, on a clock of its own, in milliseconds.
+    /// A simulation of attackers who send a request, wait for the response and send the next from a new address. Its
+    /// clock counts milliseconds.
     struct Attack {
         line: Line,
         start: Instant,
@@ -231,7 +232,8 @@ mod tests {
             Some(id)
         }
 
-        /// How many checks come before that of the owner, whose request comes at `owner`, the one under way among them, and how many waited.
+        /// The number of checks before the owner's, including the current one, and the number of requests that waited
+        /// when the owner's arrived at `owner`.
         fn of(attackers: u64, arrivals: impl Fn(u64) -> u64, check: u64, owner: u64) -> (usize, usize) {
             let (line, events) = (Line::default(), Default::default());
             let mut attack = Attack { line, start: Instant::now(), check, events, number: 0, owner: None, checks: 0 };
@@ -257,7 +259,7 @@ mod tests {
                     Event::Look => {}
                 }
                 if attack.owner.is_some() && attack.line.now == attack.owner {
-                    // The owner's own check was counted, unless it began at once.
+                    // The owner's check was counted too, unless it began at once.
                     return (attack.checks.saturating_sub(1), waited);
                 }
                 let now = attack.start + Duration::from_millis(time);
@@ -265,7 +267,7 @@ mod tests {
                 match attack.line.answer_at(front, now) {
                     None => {
                         attack.line.held.pop_front();
-                        // The way there and back takes up to 20 ms.
+                        // The round trip takes up to 20 ms.
                         attack.at(time + 1 + number * 7 % 20, Event::Attacker);
                         attack.at(time + PACE.as_millis() as u64, Event::Look);
                     }
@@ -278,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn before_an_owners_check_come_two_at_most_however_many_attackers_ask_again_and_again() {
+    fn at_most_two_checks_precede_the_owners_however_many_attackers_keep_asking() {
         for check in [10, 30, 100] {
             for owner in (50..40_000).step_by(211) {
                 let (before, _) = Attack::of(100, |i| i / 4, check, owner);
@@ -288,8 +290,8 @@ mod tests {
     }
 
     #[test]
-    fn who_keeps_coming_newer_delays_an_owner_by_twice_those_who_came_before() {
-        // One more each 50 ms, and a check takes 100: after 12 s as many wait as may.
+    fn newer_requests_delay_an_owner_by_at_most_twice_those_that_were_waiting() {
+        // One request arrives every 50 ms and a check takes 100 ms: after 12 s as many wait as allowed.
         for owner in (75..12_000).step_by(450) {
             let (before, waited) = Attack::of(1000, |i| 50 * i, 100, owner);
             assert!(before <= 2 * waited + 2, "{before} checks before that of the owner at {owner} ms behind {waited}");
@@ -297,23 +299,23 @@ mod tests {
     }
 
     #[test]
-    fn a_client_has_five_waiting_beside_those_with_the_same_password() {
+    fn a_client_may_have_five_waiting_requests_besides_those_with_the_same_password() {
         let mut line = Line::default();
         let client = |i: u8| Some(IpAddr::from([192, 0, 2, i]));
         line.arrive(client(9), [9; 32]).unwrap();
         let first: Vec<u64> = (0..5).filter_map(|i| line.arrive(client(1), [i; 32]).ok()).collect();
         assert_eq!((first.len(), line.arrive(client(1), [5; 32])), (5, Err(Unchecked::TooMany)));
         assert!(line.arrive(client(2), [5; 32]).is_ok(), "another client");
-        // The newest, and then the one who has waited longest.
+        // The newest, and then the oldest.
         line.hand_on();
         line.hand_on();
         assert!(line.arrive(client(1), [6; 32]).is_ok(), "a place is free again");
         let mut line = Line::default();
-        assert!((0..50).all(|_| line.arrive(client(1), [1; 32]).is_ok()), "they share what comes of the first check");
+        assert!((0..50).all(|_| line.arrive(client(1), [1; 32]).is_ok()), "they share the result of the first check");
     }
 
     #[test]
-    fn as_many_wait_as_may_and_one_more_lets_the_oldest_answer_leave_or_is_refused() {
+    fn at_the_limit_a_further_request_releases_the_oldest_response_or_is_refused() {
         let (mut line, now) = (Line::default(), Instant::now());
         let ask = |line: &mut Line, i: u16| line.arrive(Some(IpAddr::from([10, 0, (i >> 8) as u8, i as u8])), [0; 32]);
         ask(&mut line, 0).unwrap();
@@ -332,7 +334,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     #[test]
-    fn who_waits_in_vain_leaves_the_turn_to_who_has_it_and_what_is_settled_needs_no_turn() {
+    fn a_request_that_times_out_does_not_take_the_turn_and_a_settled_one_needs_none() {
         let checks = Checks::default();
         let ask = |longest, settled| checks.wait(None, [0; 32], Instant::now() + longest, || settled);
         let first = ask(Duration::ZERO, false);
@@ -345,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_password_is_told_at_once_when_nobody_waits_else_after_them_or_at_the_deadline() {
+    fn a_wrong_password_is_reported_at_once_when_none_wait_else_after_them_or_at_the_deadline() {
         let checks = Arc::new(Checks::default());
         let until = Instant::now() + LONG;
         checks.hold_back(until);

@@ -1,11 +1,11 @@
-//! Who a client is: what penalties, connections and shares are counted by.
+//! The identity of a client, by which penalties, connections and shares are counted.
 
 use super::message::Request;
 use crate::shares::Client;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The client that asks. A proxy on this machine speaks for others and puts the address that asked it last into
-/// `X-Forwarded-For`; nobody else is believed, as anybody can send such a header.
+/// The client of a request. A proxy on this machine adds the address of its client to `X-Forwarded-For`. That header is
+/// ignored from other addresses, because any client can send it.
 pub fn client(request: &Request) -> Option<IpAddr> {
     let peer = request.peer?.to_canonical();
     let mut headers = request.headers.iter().rev();
@@ -14,13 +14,13 @@ pub fn client(request: &Request) -> Option<IpAddr> {
     Some(last.map_or(peer, |last| last.to_canonical()))
 }
 
-/// The client that the places of a request count for: the network that it comes from, and the user who logged in.
+/// The client that a request's places count for: its network, and the user who logged in.
 pub fn holder(request: &Request, user: Option<&str>) -> Client {
     Client { address: client(request).map(network), user: user.map(Into::into) }
 }
 
-/// What counts as one client: an IPv4 address, or an IPv6 network of 64 bits, as one subscriber has all of its addresses.
-/// Of a link-local network each address counts, as every machine on the link has one of it.
+/// The addresses that count as one client: an IPv4 address, or an IPv6 network of 64 bits, because one subscriber has
+/// all of its addresses. Link-local addresses count one by one, because each belongs to another machine.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(ip) if !ip.is_unicast_link_local() && !ip.is_loopback() => {

@@ -1,4 +1,4 @@
-//! Server-sent events: who comes and who goes.
+//! Server-sent events: faces that appear or leave, and the state of the camera.
 
 use super::Site;
 use super::access::Who;
@@ -14,10 +14,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many may listen.
+/// The most listeners at a time.
 const MAX_LISTENERS: usize = 32;
-/// A comment line comes at least so often, so that both ends notice when the other has gone. The server notices at the second
-/// write after that.
+/// The longest time between two writes, so that both ends notice a broken connection. The server notices it at the
+/// second write.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 const _: () = assert!(PLACE_WAIT.as_millis() > 2 * KEEP_ALIVE.as_millis() + 2 * POLL.as_millis());
 
@@ -43,13 +43,13 @@ pub fn events<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
     })
 }
 
-/// What makes an event when it changes.
+/// The state of the faces whose change is an event.
 type Scene = Vec<(u64, Option<Arc<str>>, State)>;
 
 fn scene(sightings: Option<&Sightings>) -> Scene {
     let faces = sightings.map(|sightings| sightings.faces.as_slice()).unwrap_or_default();
     let mut scene: Scene = faces.iter().map(|face| (face.track, face.name.clone(), face.state)).collect();
-    // A set: two people who change sides are the same two people.
+    // A set, because the order of the faces is no event.
     scene.sort_by_key(|(track, ..)| *track);
     scene
 }

@@ -1,5 +1,4 @@
-//! What HTTP needs of the kernel: the listening socket, with everything set that accepted connections inherit from it,
-//! and the machine's name.
+//! System calls of HTTP: the listening socket, with the options that accepted connections inherit, and the host name.
 
 use crate::sockaddr::{check, with_raw};
 use anyhow::{Context, Result};
@@ -8,24 +7,24 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-/// A write that makes no progress for so long ends with what it has done.
+/// How long a write may make no progress before it returns the number of bytes written so far.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(4);
-/// A client that does not acknowledge, or keeps its window shut, for so long is gone.
+/// How long a client may acknowledge nothing, or keep its window closed, before its connection is closed.
 const GONE_AFTER: Duration = Duration::from_secs(10);
-/// Bytes that a client has not acknowledged, about two pictures of 1280x720: more would make a slow viewer see the past,
-/// less would leave a long way empty. The kernel doubles it, for its own book-keeping.
+/// The size of the send buffer in bytes, about two pictures of 1280x720. A larger one delays the picture of a slow
+/// viewer, a smaller one does not fill a connection with a long round trip. The kernel doubles it for its own overhead.
 const SEND_BUFFER: libc::c_int = 128 * 1024;
-/// Bytes among them that wait to be sent. The writer goes on when half of them have left: so the next picture is chosen when
-/// nearly all of this one is on its way (how old pictures are on a slow way: docs/PERFORMANCE.md).
+/// The most unsent bytes in that buffer. The writer continues when half of them have been sent, so the next picture is
+/// chosen when nearly all of this one is under way (docs/PERFORMANCE.md has the ages of pictures on a slow connection).
 const NOT_SENT: libc::c_int = 32 * 1024;
-/// Connections that wait to be accepted. When there are more, the kernel drops what comes and the client tries again after
-/// a second: a burst of a thousand must not make others wait. The kernel takes net.core.somaxconn where that is less.
+/// The most connections that wait to be accepted. Beyond it, the kernel drops new ones, and their clients retry after a
+/// second, so a burst of a thousand must fit. The kernel uses net.core.somaxconn when that is smaller.
 const BACKLOG: libc::c_int = 1024;
 
-/// Listens on `address`. The options come before `listen`, so that no connection is without them.
+/// Listens on `address`. The options are set before `listen`, so that every connection has them.
 ///
 /// # Errors
-/// When the address is taken, is not this machine's, or needs more rights.
+/// When the address is in use, is not this machine's, or needs more rights.
 pub fn listen(address: SocketAddr) -> Result<TcpListener> {
     open(address).with_context(|| format!("cannot listen on {address}"))
 }
@@ -34,7 +33,7 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     // SAFETY: no pointers; the result is checked.
     let fd = check(unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
-    // SAFETY: `fd` is a socket that was opened just now and that nobody else owns.
+    // SAFETY: `fd` is a socket that was just opened and has no other owner.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
     set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1)?;
     set(&socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, &1)?;
@@ -60,11 +59,11 @@ fn set<T>(socket: &OwnedFd, level: libc::c_int, option: libc::c_int, value: &T) 
     check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value, len) }).map(drop)
 }
 
-/// The name of this machine; empty when it has none. Asked of the kernel: under `ProcSubset=pid`, as the service runs,
-/// there is no /proc/sys.
+/// The host name; empty when there is none. It comes from a system call, because the service runs with
+/// `ProcSubset=pid`, which hides /proc/sys.
 pub fn machine_name() -> String {
     let mut name = [0_u8; 256];
-    // SAFETY: `name` is ours to write, all but its last byte, so that a name that was cut off ends as well.
+    // SAFETY: the call writes to all but the last byte of `name`, which stays 0 and terminates a truncated name.
     let result = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
     let length = name.iter().position(|&byte| byte == 0).filter(|_| result == 0).unwrap_or(0);
     String::from_utf8_lossy(&name[..length]).trim().to_owned()

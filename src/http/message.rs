@@ -1,24 +1,24 @@
-//! [`Request`] and [`Answer`]: what handlers see of HTTP, so that they can be tested without a socket.
+//! [`Request`] and [`Answer`]: the HTTP types of handlers, which can be tested without a socket.
 
 use crate::frame::Jpeg;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// What somebody asks for.
+/// A request.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// `GET`, `HEAD`, ...
     pub method: String,
     /// The part of the target before `?`.
     pub path: String,
-    /// The part of the target behind `?`.
+    /// The part of the target after `?`.
     pub query: String,
-    /// Host and port of a target that is a whole address, as proxies send it.
+    /// Host and port of an absolute target, as proxies send it.
     pub authority: Option<String>,
-    /// Names and values in the order they came.
+    /// Header names and values in the order received.
     pub headers: Vec<(String, String)>,
-    /// Who asks.
+    /// The address of the client.
     pub peer: Option<IpAddr>,
 }
 
@@ -59,11 +59,11 @@ impl Request {
     }
 }
 
-/// What is sent back.
+/// A response.
 pub enum Answer<'a> {
     /// A body of known length.
     Whole(Whole),
-    /// A body without an end.
+    /// An endless body.
     Stream(Stream<'a>),
 }
 
@@ -84,7 +84,7 @@ impl From<Whole> for Answer<'_> {
     }
 }
 
-/// An answer with a body of known length.
+/// A response with a body of known length.
 #[derive(Debug)]
 pub struct Whole {
     /// The status code.
@@ -103,23 +103,23 @@ impl Whole {
         Whole { status: 200, content_type, headers: Vec::new(), body }
     }
 
-    /// A line of text for a person.
+    /// A response of plain text.
     pub fn text(status: u16, text: &str) -> Whole {
         let body = Body::Bytes(format!("{text}\n").into_bytes());
         Whole { status, ..Whole::new("text/plain; charset=utf-8", body) }
     }
 
-    /// A refusal that may be asked again in `seconds`.
+    /// A refusal; the client may retry after `seconds`.
     pub fn later(status: u16, seconds: u32, text: &str) -> Whole {
         Whole::text(status, text).with("Retry-After", seconds.to_string())
     }
 
-    /// JSON.
+    /// A response of JSON.
     pub fn json(value: &serde_json::Value) -> Whole {
         Whole::new("application/json", Body::Bytes(value.to_string().into_bytes()))
     }
 
-    /// One more header.
+    /// Adds a header.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Whole {
         self.headers.push((name, value.into()));
         self
@@ -129,11 +129,11 @@ impl Whole {
 /// The body of a [`Whole`] answer.
 #[derive(Debug)]
 pub enum Body {
-    /// Made for this answer.
+    /// Made for this response.
     Bytes(Vec<u8>),
-    /// Part of the program.
+    /// Part of the program file.
     Static(&'static [u8]),
-    /// The picture in it, shared with every viewer.
+    /// An encoded picture, shared by its viewers.
     Picture(Arc<Jpeg>),
 }
 
@@ -148,27 +148,28 @@ impl Body {
     }
 }
 
-/// An answer without an end.
+/// A response with an endless body.
 pub struct Stream<'a> {
     /// The media type of the body.
     pub content_type: &'static str,
     /// Further headers.
     pub headers: Vec<(&'static str, String)>,
-    /// What is sent in the same write as the head.
+    /// The beginning of the body, sent in the same write as the head.
     pub first: &'static [u8],
-    /// Sends the rest, until the client or the program ends.
+    /// Sends the rest of the body until the client disconnects or the program ends.
     pub run: Run<'a>,
 }
 
-/// What sends a stream.
+/// The function that sends a stream.
 pub type Run<'a> = Box<dyn FnOnce(&mut dyn Wire) -> io::Result<()> + 'a>;
 
-/// The way to a client.
+/// The connection to a client.
 pub trait Wire {
-    /// Sends all of `pieces`, one behind the other, now.
+    /// Sends all of `pieces` in order.
     ///
     /// # Errors
-    /// When the client has gone, takes nothing for some seconds, or is slower than 16 KiB a second on the whole.
+    /// When the client has disconnected, receives nothing for some seconds, or receives less than 16 KiB a second on
+    /// average.
     fn send(&mut self, pieces: &[&[u8]]) -> io::Result<()>;
 }
 

@@ -1,4 +1,4 @@
-//! The stream and the snapshot, as they are or as a request wishes them.
+//! The MJPEG stream and the snapshot, in the default rendition or the one that a request asks for.
 
 use super::Site;
 use super::access::Who;
@@ -14,31 +14,31 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-/// A viewer gets the last picture again when none is newer for so long.
+/// A viewer gets the last picture again after this time without a newer one.
 const REPEAT: Duration = Duration::from_secs(1);
-/// How long a viewer or a listener waits for a place. A page that is loaded again asks before its old stream is known to have ended, which
-/// shows at the second write after that.
+/// How long a viewer or a listener waits for a place. A page that is reloaded requests its stream before the server
+/// notices the end of the old one, which it does at the second write after that.
 pub const PLACE_WAIT: Duration = Duration::from_millis(2500);
 const _: () = assert!(PLACE_WAIT.as_millis() > 2 * REPEAT.as_millis() + 2 * POLL.as_millis());
-/// How often it looks for one.
+/// The interval at which it tries to get one.
 pub const PLACE_POLL: Duration = Duration::from_millis(50);
-/// How old the picture may be that a snapshot or a new viewer gets at once.
+/// The oldest picture that a snapshot or a new viewer gets at once.
 const FRESH: Duration = Duration::from_millis(250);
-/// How long a snapshot waits for a fresh picture.
+/// How long a snapshot waits for a new picture.
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(3);
-/// The oldest picture that a snapshot gives when no fresh one comes in time.
+/// The oldest picture that a snapshot returns when no new one arrives in time.
 const SNAPSHOT_OLDEST: Duration = Duration::from_secs(10);
 
-/// A longer `?t=KEY` is none that the page makes; a client that sends one is not told about its stream.
+/// The longest key in bytes. The page's keys are shorter; a request with a longer one is treated as having none.
 const MAX_KEY: usize = 32;
 
-/// The keys of the viewers who gave one with `?t=KEY`: a page asks whether its own stream lives, because a browser does not
-/// tell it when one ends that has shown a picture.
+/// The keys of the streams that were requested with `?t=KEY`. A page asks whether its own stream is still sent, because
+/// a browser does not report the end of a stream that has shown a picture.
 #[derive(Default)]
 pub struct Watchers(Mutex<Vec<Box<str>>>);
 
 impl Watchers {
-    /// True while a stream with the key of this request is sent; `None` when it has no key.
+    /// Whether a stream with the key of this request is being sent; `None` when the request has no key.
     pub fn watching(&self, request: &Request) -> Option<bool> {
         key(request).map(|key| lock(&self.0).iter().any(|watcher| **watcher == *key))
     }
@@ -50,7 +50,8 @@ impl Watchers {
     }
 }
 
-/// The key of somebody who watches, forgotten on drop. Each goes with a seat, so there are no more of them than viewers.
+/// The key of a stream, removed on drop. Each belongs to a viewer's subscription, so there are no more keys than
+/// viewers.
 struct Watcher<'a> {
     watchers: &'a Watchers,
     key: Box<str>,
@@ -69,7 +70,7 @@ fn key(request: &Request) -> Option<&str> {
     request.param("t").filter(|key| (1..=MAX_KEY).contains(&key.len()))
 }
 
-/// MJPEG for one viewer.
+/// The MJPEG stream of one viewer.
 pub fn stream<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
     let asked = match wish(request) {
         Ok(wish) => wish,
@@ -98,12 +99,12 @@ pub fn stream<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
     })
 }
 
-/// What a request wants to see: `?overlay=0`, `?width=PIXELS`, `?fps=N`.
+/// The rendition that a request asks for: `?overlay=0`, `?width=PIXELS`, `?fps=N`.
 fn wish(request: &Request) -> Result<Wish, Whole> {
     let number = |name: &str, least: u32, most: u32| {
         let Some(text) = request.param(name) else { return Ok(0) };
         let number = text.parse().ok().filter(|number| (least..=most).contains(number));
-        number.ok_or_else(|| Whole::text(400, &format!("{name} is a whole number from {least} to {most}.")))
+        number.ok_or_else(|| Whole::text(400, &format!("{name} must be a whole number from {least} to {most}.")))
     };
     let overlay = flag(request, "overlay", true)?;
     Ok(Wish { overlay, width: number("width", MIN_WIDTH, MAX_WIDTH)?, fps: number("fps", 1, MAX_FPS)? })
@@ -114,24 +115,24 @@ fn flag(request: &Request, name: &str, without: bool) -> Result<bool, Whole> {
         None => Ok(without),
         Some("1") => Ok(true),
         Some("0") => Ok(false),
-        Some(_) => Err(Whole::text(400, &format!("{name} is 0 or 1."))),
+        Some(_) => Err(Whole::text(400, &format!("{name} must be 0 or 1."))),
     }
 }
 
-/// What a wish comes to: a limit that is no tighter than the config's own, or the largest there is, is none (0). So who would
-/// get the usual picture anyway shares it.
+/// The rendition that a request results in. A limit that is not below the config's, or below the largest possible one,
+/// is dropped (0), so that requests for what the default rendition provides share it.
 fn resolved(asked: Wish, stream: &config::Stream) -> Wish {
     let limit = |asked: u32, own: u32, most: u32| if asked >= if own == 0 { most } else { own } { 0 } else { asked };
     let (width, fps) = (limit(asked.width, stream.width, MAX_WIDTH), limit(asked.fps, stream.max_fps, MAX_FPS));
     Wish { width, fps, ..asked }
 }
 
-/// True when a kind is made more often than somebody wants it, who leaves pictures out.
+/// True when a rendition has more pictures a second than wanted, so that the viewer skips some.
 fn is_faster(kind: Wish, wanted: Wish) -> bool {
     wanted.fps > 0 && (kind.fps == 0 || kind.fps > wanted.fps)
 }
 
-/// The headers that say which kind of picture is sent, and what was asked when that is something else.
+/// The headers that describe the rendition that is sent, and the one that was requested when it differs.
 fn rendition(asked: Wish, wish: Wish, sent: Wish) -> Vec<(&'static str, String)> {
     let words = |Wish { overlay, width, fps }| format!("overlay={}; width={width}; fps={fps}", u8::from(overlay));
     let mut headers = vec![("X-Namecam-Rendition", words(sent))];
@@ -146,24 +147,24 @@ fn no_seat(site: &Site, client: &Client, full: Full, max: usize) -> Whole {
         Full::Viewers(refusal) => site.no_place(client, "viewers (stream.max_viewers)", max, refusal),
         Full::Kinds => {
             let why = format!(
-                "no kind of picture that is made is as narrow as that, and {client} cannot have another one made now: there \
-                 are {MAX_SPECIAL} places beside the usual kind"
+                "no rendition in use is narrow enough, and {client} cannot have another one made now: at most {MAX_SPECIAL} are \
+                 made besides the default one"
             );
             site.stage.health.faults.report(Cause::NoPlace, &why);
-            let remedy = "please ask for one that /api/state names under stream.tiers, or try again later";
+            let remedy = "please request one that /api/state lists under stream.tiers, or try again later";
             Whole::later(503, 10, &format!("Sorry, {why}; {remedy}."))
         }
     }
 }
 
-/// One write a picture; pictures that come during a write are missed. Ends when a new config makes the pictures wider than
-/// asked: a client that asks again gets narrower ones.
+/// Sends each picture in one write; pictures that are encoded during a write are skipped. Ends when a new config makes
+/// the pictures wider than requested: a client that reconnects gets narrower ones.
 fn show(site: &Site, seat: &Seat<'_>, asked: Wish, wire: &mut dyn Wire) -> io::Result<()> {
     let (stage, begun) = (&site.stage, Instant::now());
     let has_usual_width = asked.width > 0 && seat.wish.width == 0;
     let pause = if is_faster(seat.wish, asked) { Duration::from_secs(1) / asked.fps } else { Duration::ZERO };
     let mut next_at = begun;
-    // What was encoded for a viewer of an hour ago is no first picture.
+    // An old picture, encoded for an earlier viewer, is not sent first.
     let stale = |(_, jpeg): &(u64, Arc<Jpeg>)| jpeg.captured_at.instant + FRESH < begun;
     let mut seen = seat.newest().filter(stale).map_or(0, |(version, _)| version);
     let mut sent = begun;
@@ -176,10 +177,10 @@ fn show(site: &Site, seat: &Seat<'_>, asked: Wish, wire: &mut dyn Wire) -> io::R
             stage.stop.wait(early.min(POLL));
             continue;
         }
-        // Before the first picture of its kind there is none to repeat.
+        // Before the first picture of this rendition there is none to repeat.
         let due = if seen == 0 { POLL } else { REPEAT.saturating_sub(sent.elapsed()) };
         let newer = seat.next(seen, due.min(POLL));
-        // One that was there before the viewer came is not late.
+        // A picture that was encoded before the viewer connected does not count as late.
         let fresh = newer.as_ref().is_some_and(|(_, jpeg)| jpeg.made_at >= begun);
         let next = newer.or_else(|| seat.newest().filter(|_| sent.elapsed() >= REPEAT));
         if let Some((version, jpeg)) = next {
@@ -194,7 +195,7 @@ fn show(site: &Site, seat: &Seat<'_>, asked: Wish, wire: &mut dyn Wire) -> io::R
     Ok(())
 }
 
-/// The newest picture, waited for when there is none from now.
+/// The newest picture; waits when the last one is old.
 pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'a> {
     let (stage, begun) = (&site.stage, Instant::now());
     let strict = match flag(request, "strict", false) {
@@ -202,7 +203,7 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
         Err(refusal) => return refusal.into(),
     };
     let asked = match wish(request) {
-        // One picture has no pace.
+        // A frame rate does not apply to a single picture.
         Ok(wish) => Wish { fps: 0, ..wish },
         Err(refusal) => return refusal.into(),
     };
@@ -221,7 +222,7 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
         if let Some((_, jpeg)) = newest {
             let age = jpeg.captured_at.instant.elapsed();
             let fresh = jpeg.captured_at.instant + FRESH >= begun;
-            // A camera that is away has one picture, that says so; it stays the right one.
+            // While the camera is unavailable, the one picture that says so stays valid.
             let right = if online { fresh && (jpeg.live || !strict) } else { !jpeg.live };
             if right || (begun.elapsed() >= SNAPSHOT_WAIT && age < SNAPSHOT_OLDEST && (jpeg.live || !strict)) {
                 return picture(jpeg, rendition(asked, wish, Wish { fps: 0, ..seat.wish })).into();
@@ -236,7 +237,10 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
 
 fn away(site: &Site) -> Answer<'static> {
     let why = site.stage.health.camera().error;
-    let why = why.map_or_else(|| "no picture came in time".to_owned(), |error| format!("the camera is away: {error}"));
+    let why = why.map_or_else(
+        || "no picture arrived in time; please try again".to_owned(),
+        |error| format!("the camera is not available: {error}"),
+    );
     Whole::later(503, 3, &why).into()
 }
 

@@ -1,7 +1,7 @@
-//! HTTP: [`ROUTES`], who may ask them, and the way from a request to its answer.
+//! HTTP: [`ROUTES`], access control, and the dispatch of requests.
 //!
-//! A request passes the Host check, finds its route, passes the route's access, then its method; the handler sees only
-//! [`message`] types. [`server`] knows sockets, [`access`] passwords, [`mjpeg`] and [`events`] answers without an end.
+//! For each request, the host, the route, the access and the method are checked in this order. Handlers use only the
+//! types of [`message`]. [`server`] handles sockets, [`access`] passwords, [`mjpeg`] and [`events`] endless responses.
 
 pub mod access;
 pub mod accounts;
@@ -32,27 +32,27 @@ pub use server::Server;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What HTTP reads and whom it asks for pictures.
+/// What HTTP reads, and where it subscribes to pictures.
 pub struct Stage {
-    /// The config; a newer one is taken up at once.
+    /// The config; a newer one takes effect at once.
     pub config: Arc<Latest<Config>>,
-    /// What recognition sees.
+    /// The faces that recognition found.
     pub sightings: Arc<Latest<Sightings>>,
-    /// Who is in the gallery.
+    /// The people in the gallery.
     pub roster: Arc<Latest<Roster>>,
-    /// Pictures for viewers, and who wants them.
+    /// The renditions, and the subscriptions to them.
     pub tiers: Arc<Tiers>,
-    /// Numbers and heartbeats.
+    /// Counters and heartbeats.
     pub health: Arc<Health>,
-    /// The end.
+    /// Set when the program ends.
     pub stop: Arc<Stop>,
 }
 
-/// Serves until the program ends, and returns within 0.3 s then.
+/// Serves until the program ends, then returns within 0.3 s.
 pub fn run(server: Server, stage: Stage) {
     let site = match Site::new(stage) {
         Ok(site) => Arc::new(site),
-        // The program ends with this thread.
+        // The end of this thread ends the program.
         Err(error) => return log::error!("http: {error:#}"),
     };
     server.serve(&site, &site.stage.stop, || {
@@ -64,7 +64,7 @@ pub fn run(server: Server, stage: Stage) {
     });
 }
 
-/// Everything that answers need.
+/// The state that all requests share.
 pub(crate) struct Site {
     stage: Stage,
     gate: Arc<Gate>,
@@ -75,17 +75,17 @@ pub(crate) struct Site {
     place_wait: Duration,
 }
 
-/// A line of [`ROUTES`].
+/// A route of [`ROUTES`].
 pub struct Route {
-    /// The path; `*` at its end stands for the rest.
+    /// The path; a final `*` matches any rest.
     pub path: &'static str,
-    /// The value of the parameter `action` that leads here too, as mjpg-streamer has it: `/?action=stream`.
+    /// The value of the parameter `action` that selects the route, as in mjpg-streamer's `/?action=stream`.
     pub action: Option<&'static str>,
-    /// The method; GET means HEAD too.
+    /// The method; GET includes HEAD.
     pub method: &'static str,
-    /// Whom it is for.
+    /// Who may use it.
     pub access: Access,
-    /// What it does; README's table says the same.
+    /// What it does; the README's table is made from it.
     pub help: &'static str,
     handler: for<'a> fn(&'a Site, &'a Request, &Who) -> Answer<'a>,
 }
@@ -105,10 +105,11 @@ macro_rules! route {
     (@action $action:literal) => { Some($action) };
 }
 
-const STREAM: &str = "live picture, MJPEG; `?overlay=0`, `?width=PIXELS`, `?fps=N`";
-const SNAPSHOT: &str = "newest picture, JPEG; `?strict=1`: 503 when the camera is away; `?overlay=0`, `?width=PIXELS`";
+const STREAM: &str = "live stream, MJPEG; `?overlay=0`, `?width=PIXELS`, `?fps=N`";
+const SNAPSHOT: &str =
+    "newest picture, JPEG; `?strict=1`: 503 while the camera is not available; `?overlay=0`, `?width=PIXELS`";
 
-/// Every route. The first that fits is taken.
+/// Every route. The first one that matches is used.
 pub const ROUTES: &[Route] = &[
     route!(GET "/" ?action="stream", Viewer, STREAM, |site, request, who| mjpeg::stream(site, request, who)),
     route!(GET "/" ?action="snapshot", Viewer, SNAPSHOT, |site, request, who| mjpeg::snapshot(site, request, who)),
@@ -124,17 +125,17 @@ pub const ROUTES: &[Route] = &[
     route!(GET "/api/faces/*", Viewer, "why the face of a track has its name or none, JSON", |site, request, who| {
         let track = request.path.trim_start_matches("/api/faces/");
         let face = state::face(&site.stage, track, who.role).map(|face| Whole::json(&face));
-        face.unwrap_or_else(|| Whole::text(404, "There is no such face in sight; tracks are in /api/state.")).into()
+        face.unwrap_or_else(|| Whole::text(404, "No such face is in view. /api/state lists the current tracks.")).into()
     }),
-    route!(GET "/api/events", Viewer, "who comes and who goes, server-sent events", |site, request, who| {
+    route!(GET "/api/events", Viewer, "people who appear or leave, and the state of the camera, server-sent events", |site, request, who| {
         events::events(site, request, who)
     }),
-    route!(GET "/api/gallery", Admin, "people and pictures, and why some are not used, JSON", |site, _, _| site.gallery().into()),
-    route!(GET "/metrics", Viewer, "counters for Prometheus", |site, _, _| {
+    route!(GET "/api/gallery", Admin, "the people and pictures of the gallery, and why some pictures are not used, JSON", |site, _, _| site.gallery().into()),
+    route!(GET "/metrics", Viewer, "metrics for Prometheus", |site, _, _| {
         let text = state::metrics(&site.stage).into_bytes();
         Whole::new("text/plain; version=0.0.4; charset=utf-8", Body::Bytes(text)).into()
     }),
-    route!(GET "/healthz", Open, "ok, or 503 and why", |site, _, _| match site.stage.health.trouble() {
+    route!(GET "/healthz", Open, "ok, or 503 with the reason", |site, _, _| match site.stage.health.trouble() {
         None => Whole::text(200, "ok").into(),
         Some(trouble) => Whole::text(503, &trouble).into(),
     }),
@@ -150,7 +151,7 @@ impl Site {
         Ok(site)
     }
 
-    /// Takes up a newer config.
+    /// Applies a newer config.
     fn refresh(&self) {
         if let Some((version, config)) = self.stage.config.newest() {
             self.gate.refresh(version, &config);
@@ -170,13 +171,13 @@ impl Site {
         }
     }
 
-    /// Refuses `client` one of `total` places, which are for `what`.
+    /// Refuses `client` one of the `total` places for `what`.
     fn no_place(&self, client: &Client, what: &str, total: usize, refusal: Refusal) -> Whole {
         let (why, remedy) = match refusal {
-            Refusal::Full => (format!("all {total} places for {what} are taken"), ""),
+            Refusal::Full => (format!("all {total} places for {what} are in use"), ""),
             Refusal::Kept => (
                 format!(
-                    "{client} has places for {what}, and the last {} of {total} are kept for clients that have none",
+                    "{client} already has places for {what}, and the last {} of {total} are reserved for clients without one",
                     kept(total)
                 ),
                 "close another one, or ",
@@ -199,12 +200,12 @@ impl Site {
             path && (route.action.is_none() || route.action == action)
         };
         let Some(route) = ROUTES.iter().find(fits) else {
-            return Err(Whole::text(404, "There is nothing here. The page is at /"));
+            return Err(Whole::text(404, "Not found. The page is at /"));
         };
         let who = self.gate.admit(request, &config, route.access)?;
         if request.method != route.method && request.method != "HEAD" {
             let allow = format!("{}, HEAD", route.method);
-            return Err(Whole::text(405, &format!("Only {allow}.")).with("Allow", allow));
+            return Err(Whole::text(405, &format!("This address only allows {allow}.")).with("Allow", allow));
         }
         Ok((route.handler)(self, request, &who))
     }

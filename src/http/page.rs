@@ -1,4 +1,4 @@
-//! The page, and the policy under which a browser runs its own script and style and nothing else.
+//! The page, and a content security policy that allows its own script and style only.
 
 use super::message::{Body, Whole};
 use base64::Engine;
@@ -33,7 +33,7 @@ impl Page {
     }
 }
 
-/// What stands between `<tag>` and `</tag>`.
+/// The text between `<tag>` and `</tag>`.
 fn inside<'a>(html: &'a str, tag: &str) -> &'a str {
     let behind = html.split_once(&format!("<{tag}>")).map_or("", |(_, rest)| rest);
     behind.split_once(&format!("</{tag}>")).map_or("", |(inside, _)| inside)

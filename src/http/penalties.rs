@@ -1,20 +1,20 @@
-//! [`Penalties`]: who gave wrong passwords, and for how long such a one must wait.
+//! [`Penalties`]: the addresses that sent wrong passwords, and how long each must wait.
 
 use super::client::network;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// So many wrong passwords may come from an address before it must wait.
+/// How many wrong passwords an address may send before it must wait.
 const TRIES: u32 = 5;
-/// For so long.
+/// How long it must wait.
 const PENALTY: Duration = Duration::from_secs(10);
-/// How many addresses are remembered.
+/// The most addresses that are remembered.
 const REMEMBERED: usize = 1024;
-/// How many addresses the log names in the life of the program. The faults count them all.
+/// The most addresses that are logged while the program runs. The faults count every wrong password.
 const TOLD: usize = 64;
 
-/// Addresses that wrong passwords came from.
+/// Addresses that sent wrong passwords.
 #[derive(Default)]
 pub struct Penalties {
     records: HashMap<IpAddr, Record>,
@@ -27,7 +27,7 @@ struct Record {
 }
 
 impl Penalties {
-    /// How long `who` must wait at `now`; `None` when it may try.
+    /// How long `who` must still wait at `now`; `None` when it may try.
     pub fn left(&mut self, who: IpAddr, now: Instant) -> Option<Duration> {
         let who = network(who);
         let record = self.records.get(&who).filter(|record| record.count >= TRIES)?;
@@ -39,11 +39,11 @@ impl Penalties {
         Some(left)
     }
 
-    /// Takes a wrong password down. True when it is worth a line that names `who`.
+    /// Records a wrong password. True when the log should name `who`.
     pub fn note(&mut self, who: IpAddr, now: Instant) -> bool {
         let who = network(who);
         if self.records.len() >= REMEMBERED && !self.records.contains_key(&who) {
-            // The one who has waited longest: others must not shorten the wait of one who tries now.
+            // The oldest record is dropped, so that other addresses cannot shorten a recent penalty.
             let oldest = self.records.iter().min_by_key(|(_, record)| record.last).map(|(who, _)| *who);
             oldest.map(|oldest| self.records.remove(&oldest));
         }
@@ -53,7 +53,7 @@ impl Penalties {
         self.told.len() < TOLD && self.told.insert(who)
     }
 
-    /// Forgets what `who` did: the password was right.
+    /// Removes the record of `who` after a right password.
     pub fn forgive(&mut self, who: IpAddr) {
         self.records.remove(&network(who));
     }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_with_an_old_password_all_day_is_named_once() {
+    fn a_client_that_sends_an_old_password_all_day_is_logged_once() {
         let (mut penalties, begun) = (Penalties::default(), Instant::now());
         let (mut lines, mut checks) = (0, 0);
         for second in (0..86_400).step_by(2) {
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_others_fail_the_newest_wait_is_waited_out_and_all_is_bounded() {
+    fn however_many_others_fail_a_recent_penalty_is_kept_and_all_is_bounded() {
         let (mut penalties, now) = (Penalties::default(), Instant::now());
         let mut lines = 0;
         for number in 0..3 * REMEMBERED as u32 {

@@ -1,4 +1,4 @@
-//! The socket side of HTTP: the only file that knows tiny_http.
+//! The socket side of HTTP: the only file that uses tiny_http.
 
 use super::accounts::Accounts;
 use super::checks;
@@ -16,31 +16,31 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// A client may be behind [`LEAST_RATE`] by so long, and no further write is begun then.
+/// How far a client may fall behind [`LEAST_RATE`] before no further write is begun.
 const SEND_LIMIT: Duration = Duration::from_secs(5);
-/// Bytes a second that a client must take on the whole: a byte now and then would hold a thread and a viewer's place for
-/// ever.
+/// The average rate, in bytes per second, at which a client must receive. A client that reads a byte now and then would
+/// otherwise occupy a thread and a viewer's place for ever.
 const LEAST_RATE: u64 = 16 * 1024;
-// Who takes nothing any more is cut off below 10 s: by the end of the second write, the first one that gets nothing away;
-// and so is who never takes more than a little.
+// A client that stops reading is disconnected within 10 s: at the end of the second write, the first one that cannot
+// send anything. The same holds for a client that always reads slowly.
 const _: () = assert!(2 * SEND_TIMEOUT.as_secs() < 10 && SEND_LIMIT.as_secs() + SEND_TIMEOUT.as_secs() < 10);
-/// Connections that a viewer needs: the picture, what the page asks beside it, and one that is being closed.
+/// Connections per viewer: the stream, the page's other requests, and one that is being closed.
 const PER_VIEWER: usize = 3;
-/// Connections that one client may have beside: those on which passwords wait, and a few. Behind a proxy or a router all
-/// viewers have one address.
+/// Further connections per client: those whose passwords wait to be checked, and a few more. Behind a proxy or a
+/// router, all viewers have one address.
 const FURTHER: usize = checks::MOST + 32;
-/// Connections that are left to other clients when one has all of its own.
+/// Connections that remain for other clients when one client has all of its own.
 const LEFT_TO_OTHERS: usize = 128;
-/// How long answers under way are waited for at the end.
+/// How long the server waits for unfinished responses when the program ends.
 const FAREWELL: Duration = Duration::from_millis(300);
 
-/// Answers requests.
+/// Handles requests.
 pub trait Handler: Send + Sync + 'static {
-    /// The answer to `request`. It may take its time: it holds up nobody else.
+    /// The response to `request`. A slow one does not delay other requests.
     fn answer<'a>(&'a self, request: &'a Request) -> Answer<'a>;
 }
 
-/// A server that listens already; requests wait until [`Server::serve`] takes them.
+/// A server that listens; requests wait until [`Server::serve`] runs.
 pub struct Server {
     tiny: tiny_http::Server,
     address: SocketAddr,
@@ -50,16 +50,17 @@ impl Server {
     /// Listens on `http.bind`.
     ///
     /// # Errors
-    /// When that address cannot be listened on or the password file is bad; says why.
+    /// When it cannot listen on that address, or the password file is bad.
     pub fn bind(config: &Config) -> Result<Server> {
         if let Some(path) = &config.http.password_file {
             Accounts::load(path).map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
         }
-        let address = config.bind_address().with_context(|| format!("not an address: {}", config.http.bind))?;
+        let address =
+            config.bind_address().with_context(|| format!("http.bind is not an address: {}", config.http.bind))?;
         Server::with_limits(address, limits(config.stream.max_viewers))
     }
 
-    /// Like [`Server::bind`], with another time that a client has for its request.
+    /// Like [`Server::bind`], with another time-out for reading a request.
     #[cfg(test)]
     pub(super) fn impatient(config: &Config, read_timeout: Duration) -> Result<Server> {
         let address = config.bind_address().context("not an address")?;
@@ -73,27 +74,29 @@ impl Server {
         Ok(Server { tiny, address })
     }
 
-    /// Where it listens; the port is the real one when 0 was asked for.
+    /// The address that it listens on; for port 0, with the port that the system chose.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where the watchdog puts the address from which it asks; a connection from there is let in beyond every limit.
+    /// The place where the watchdog stores the local address of its check; a connection from there is exempt from all
+    /// limits.
     pub fn own_question(&self) -> Arc<Mutex<Option<SocketAddr>>> {
         self.tiny.own_question()
     }
 
-    /// How many connections are open.
+    /// The connections that are open.
     pub fn connections(&self) -> Connections {
         let tiny_http::Count { waiting, idle, answering, streaming, refused, closed_early, most } =
             self.tiny.count_connections();
         Connections { waiting, idle, answering, streaming, refused, closed_early, most }
     }
 
-    /// Answers requests until the program ends; `tick` is called at least every [`POLL`] and says how many may watch.
+    /// Handles requests until the program ends. `tick` is called at least every [`POLL`] and returns the most viewers.
     ///
-    /// Each answer has a thread of its own, so that a slow client, a password check or a stream holds up nobody. There
-    /// are never more than connections, which the server bounds: a connection's next request is read after the answer.
+    /// Each response has its own thread, so that a slow client, a password check or a stream delays no other request.
+    /// There are never more threads than connections, whose number is limited: a connection's next request is read
+    /// after the response.
     pub fn serve(&self, handler: &Arc<impl Handler>, stop: &Stop, tick: impl Fn() -> u32) {
         let under_way = Arc::new(AtomicUsize::new(0));
         let mut viewers = None;
@@ -107,13 +110,13 @@ impl Server {
                 Ok(Some(request)) => {
                     let (handler, guard) = (Arc::clone(handler), UnderWay::one_more(&under_way));
                     let thread = std::thread::Builder::new().name("http-answer".to_owned());
-                    // Without a thread the request is dropped, which answers 500 and closes.
+                    // Without a thread the request is dropped, which responds with 500 and closes the connection.
                     let spawned = thread.spawn(move || {
                         let _guard = guard;
                         respond(&*handler, request);
                     });
                     if let Err(error) = spawned {
-                        log::warn!("http: no thread for an answer: {error}");
+                        log::warn!("http: cannot start a thread for a request: {error}");
                     }
                 }
                 Ok(None) => {}
@@ -130,7 +133,7 @@ impl Server {
     }
 }
 
-/// Room for so many viewers, wherever they are, and for what they ask beside.
+/// The limits of connections for `max_viewers`, wherever the viewers are, and for their further requests.
 fn limits(max_viewers: u32) -> tiny_http::Limits {
     let max_connections_per_client = PER_VIEWER * max_viewers as usize + FURTHER;
     let max_connections = max_connections_per_client + LEFT_TO_OTHERS;
@@ -138,7 +141,7 @@ fn limits(max_viewers: u32) -> tiny_http::Limits {
     tiny_http::Limits { max_connections, max_connections_per_client, client, ..tiny_http::Limits::default() }
 }
 
-/// Counts an answer for as long as it is under way.
+/// Counts a response until it has ended.
 struct UnderWay(Arc<AtomicUsize>);
 
 impl UnderWay {
@@ -167,7 +170,7 @@ fn respond(handler: &impl Handler, tiny: tiny_http::Request) {
         Answer::Whole(whole) => send_whole(&mut wire, &whole, keeps_alive, head_only).is_ok() && keeps_alive,
         Answer::Stream(stream) => {
             wire.0.streams();
-            // A client that has gone, or is cut off, is nothing to report: the closed connection says it.
+            // A client that disconnected, or was disconnected, is no fault.
             let _ = send_stream(&mut wire, stream, head_only);
             false
         }
@@ -177,7 +180,8 @@ fn respond(handler: &impl Handler, tiny: tiny_http::Request) {
     }
 }
 
-/// True when the client may ask again on this connection; nothing here reads a body, so one with a body may not.
+/// True when the connection stays open for another request. Request bodies are never read, so a request with a body
+/// closes it.
 fn keeps_alive(request: &Request, http_1_1: bool) -> bool {
     let says = |word: &str| request.header("Connection").is_some_and(|v| v.to_ascii_lowercase().contains(word));
     let body =
@@ -194,7 +198,7 @@ fn send_whole(wire: &mut impl Wire, whole: &Whole, keeps_alive: bool, head_only:
 }
 
 fn send_stream(wire: &mut impl Wire, stream: Stream<'_>, head_only: bool) -> io::Result<()> {
-    // No chunks and no keep-alive: the end of the connection is the end of the body, for HTTP/1.0 clients too.
+    // Without chunks and keep-alive, the end of the connection ends the body, for HTTP/1.0 clients too.
     let mut head = head(200, stream.content_type, &stream.headers).into_bytes();
     head.extend_from_slice(b"Connection: close\r\n\r\n");
     if head_only {
@@ -204,7 +208,7 @@ fn send_stream(wire: &mut impl Wire, stream: Stream<'_>, head_only: bool) -> io:
     (stream.run)(wire)
 }
 
-/// Status line and headers, without the empty line behind them.
+/// The status line and the headers, without the empty line after them.
 fn head(status: u16, content_type: &str, headers: &[(&str, String)]) -> String {
     let reason = tiny_http::StatusCode(status).default_reason_phrase();
     let mut head = format!("HTTP/1.1 {status} {reason}\r\nServer: namecam\r\nContent-Type: {content_type}\r\n");
@@ -222,7 +226,7 @@ fn head(status: u16, content_type: &str, headers: &[(&str, String)]) -> String {
     head
 }
 
-/// The way to a client, with an end to patience.
+/// A connection to a client, with the limits on time and rate.
 struct Outgoing<W>(W);
 
 impl<W: Write> Wire for Outgoing<W> {
@@ -232,7 +236,7 @@ impl<W: Write> Wire for Outgoing<W> {
         let mut left = &mut pieces[..];
         IoSlice::advance_slices(&mut left, 0);
         let mut patience = SEND_LIMIT;
-        // Not write_all: a client that takes a byte now and then would hold it for ever.
+        // write_all has no time-out: a client that reads a byte now and then would block it for ever.
         while !left.is_empty() {
             match self.0.write_vectored(left) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -256,7 +260,7 @@ mod tests {
     use super::*;
     use crate::config::keys;
 
-    /// Takes the first `at_once` bytes when they come and so many every 100 ms after that.
+    /// Accepts the first `at_once` bytes at once, and a fixed number every 100 ms after that.
     struct Link {
         at_once: usize,
         every_100_ms: usize,
@@ -277,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_all_of_it_at_a_decent_rate_gets_it_and_who_dribbles_is_cut_off() {
+    fn a_client_that_reads_at_a_decent_rate_gets_everything_and_a_slower_one_is_disconnected() {
         let send = |at_once, every_100_ms| {
             let begun = Instant::now();
             let result = Outgoing(Link { at_once, every_100_ms }).send(&[&[b'J'; 100_000], &[b'-'; 68_000]]);
@@ -296,7 +300,7 @@ mod tests {
         });
     }
 
-    /// Answers when it may, and counts.
+    /// A handler that waits for permission to respond, and counts.
     struct Slow {
         may_answer: Stop,
         answers: AtomicUsize,
@@ -319,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_has_gone_is_not_answered_further() {
+    fn a_client_that_has_disconnected_gets_no_further_responses() {
         const REQUESTS: usize = 1000;
         let server = Server::with_limits(([127, 0, 0, 1], 0).into(), limits(1)).unwrap();
         let slow = Arc::new(Slow { may_answer: Stop::default(), answers: AtomicUsize::new(0) });
@@ -340,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_connections_as_there_can_be_fit_into_what_the_unit_allows() {
+    fn the_most_connections_fit_into_the_limits_of_the_unit() {
         let unit = include_str!("../../systemd/namecam.service");
         let allowed = |name: &str| {
             let value = unit.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -348,16 +352,16 @@ mod tests {
         };
         let key = keys::find("stream", "max_viewers").unwrap();
         let keys::Kind::Whole(_, most) = key.kind else { panic!("not a number") };
-        // The watchdog's question has no place among them.
+        // The watchdog's connection is not counted among them.
         let connections = limits(most).max_connections + 1;
-        // A thread for a connection and one for its answer. A connection that was closed for another one is a file until
-        // its thread wakes. The rest is for the other stages.
+        // Each connection has a thread, and its response another. A connection that was closed for a newer one keeps
+        // its file descriptor until its thread wakes. The rest is for the other stages.
         assert!(2 * connections + 100 <= allowed("TasksMax="), "{connections}");
         assert!(2 * connections + 100 <= allowed("LimitNOFILE="), "{connections}");
     }
 
     #[test]
-    fn connections_are_counted_by_the_clients_that_penalties_are_counted_by() {
+    fn connections_and_penalties_are_counted_by_the_same_clients() {
         let client = |address: &str| (limits(32).client)(address.parse().unwrap());
         assert_eq!(client("2001:db8:1:2::1"), client("2001:db8:1:2:ffff::9"));
         assert_ne!(client("2001:db8:1:2::1"), client("2001:db8:1:3::1"));

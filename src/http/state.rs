@@ -1,4 +1,4 @@
-//! What the program knows about itself, as JSON and as Prometheus metrics.
+//! The state of the program, as JSON and as Prometheus metrics.
 
 use super::Stage;
 use super::accounts::Role;
@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// The answer of `/api/state`. `watching`: whether the stream of the page that asks is sent; `None` when it did not say which that is.
+/// The response of `/api/state`. `watching` tells whether the stream of the requesting page is being sent; `None` when
+/// the request has no key.
 pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> Value {
     let health = &stage.health;
     let connections = health.connections();
@@ -90,7 +91,7 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> Value {
     })
 }
 
-/// What went wrong since the start. A detail may name files, which are for admins.
+/// The faults since the start. A detail may name files, so it is for admins only.
 fn faults(health: &Health, role: Role) -> Vec<Value> {
     let shown = |fault: Fault| {
         json!({
@@ -103,12 +104,12 @@ fn faults(health: &Health, role: Role) -> Vec<Value> {
     health.faults.all().into_iter().map(shown).collect()
 }
 
-/// True while pictures of the gallery are taken in; before the first one, also while the models are opened for that.
+/// True while pictures of the gallery are enrolled; before the first gallery, also while the models are opened.
 fn is_taking_in(health: &Health, gallery_version: u64) -> bool {
     health.taking_in.load(Relaxed) || (gallery_version == 0 && health.recognition_error().is_none())
 }
 
-/// Which kinds of picture somebody wants.
+/// The renditions that have subscriptions.
 fn tiers(stage: &Stage) -> Value {
     let wanted = stage.tiers.wanted().into_iter();
     let shown = wanted.map(|tier| {
@@ -118,7 +119,7 @@ fn tiers(stage: &Stage) -> Value {
     Value::Array(shown.collect())
 }
 
-/// How long each step of a picture's way took lately.
+/// The recent latency of each step of a picture, from capture to write.
 fn ages(health: &Health) -> Value {
     let steps = health.ages.named().map(|(name, ages)| {
         let lately = ages.lately();
@@ -139,12 +140,12 @@ pub fn current(stage: &Stage) -> Option<Arc<Sightings>> {
     stage.sightings.newest().map(|(_, sightings)| sightings).filter(|sightings| !sightings.is_stale(Instant::now()))
 }
 
-/// A share with four decimals.
+/// A share, rounded to four decimals.
 pub fn round4(share: f32) -> f64 {
     (f64::from(share) * 10_000.0).round() / 10_000.0
 }
 
-/// The face of a track, and why it has its name or none; `None` when it is not in sight.
+/// The face of a track, with the evidence for its name; `None` when it is not in view.
 pub fn face(stage: &Stage, track: &str, role: Role) -> Option<Value> {
     let track: u64 = track.parse().ok()?;
     let sightings = current(stage)?;
@@ -157,7 +158,7 @@ pub fn face(stage: &Stage, track: &str, role: Role) -> Option<Value> {
     Some(shown)
 }
 
-/// The faces as `/api/state` shows them.
+/// The faces for `/api/state`.
 pub fn faces(sightings: Option<&Sightings>, role: Role) -> Value {
     let Some(sightings) = sightings else { return json!([]) };
     let age_ms = millis(sightings.captured_at.elapsed());
@@ -186,53 +187,57 @@ fn round2(ms: f64) -> f64 {
     (ms * 100.0).round() / 100.0
 }
 
-/// The answer of `/metrics`: Prometheus text format 0.0.4.
+/// The response of `/metrics`, in the Prometheus text format 0.0.4.
 pub fn metrics(stage: &Stage) -> String {
     let health = &*stage.health;
     let roster = stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default();
     let seconds = |ms: Option<f64>| ms.map_or(f64::NAN, |ms| ms / 1000.0);
     let mut page = Metrics::default();
     let version = [("version", env!("CARGO_PKG_VERSION"))];
-    page.labelled("build_info", "the program that runs", "gauge", &[(&version, 1)]);
-    page.gauge("uptime_seconds", "since the program started", health.started.elapsed().as_secs());
-    page.gauge("healthy", "1, or 0 when a loop hangs or no model can be used", u8::from(health.trouble().is_none()));
-    page.gauge("camera_online", "1 while pictures come", u8::from(health.camera_online()));
-    page.gauge("camera_fps", "frames a second of the camera", round1(health.capture_fps.per_second()));
-    page.counter("camera_frames_total", "frames that the camera gave", health.frames.get());
-    page.counter("camera_dropped_total", "frames that a newer one overtook", health.dropped.get());
-    page.counter("camera_corrupt_total", "frames that were broken", health.corrupt.get());
-    page.counter("looks_total", "looks of the recognition", health.looks.get());
-    page.counter("still_total", "frames on which nothing had moved, so that nobody looked", health.still.get());
-    page.gauge("look_interval_seconds", "from the start of one look to the next", health.pace().interval.as_secs_f64());
-    page.gauge("look_seconds", "how long the last look took", seconds(health.look_took.ms()));
-    page.gauge("faces", "faces in sight", current(stage).map_or(0, |s| s.faces.len()));
+    page.labelled("build_info", "the version of the running program", "gauge", &[(&version, 1)]);
+    page.gauge("uptime_seconds", "seconds since the program started", health.started.elapsed().as_secs());
+    page.gauge("healthy", "1, or 0 while a loop hangs or no model can be used", u8::from(health.trouble().is_none()));
+    page.gauge("camera_online", "1 while the camera delivers frames", u8::from(health.camera_online()));
+    page.gauge("camera_fps", "frames per second from the camera", round1(health.capture_fps.per_second()));
+    page.counter("camera_frames_total", "frames from the camera", health.frames.get());
+    page.counter("camera_dropped_total", "frames that were replaced by a newer one before use", health.dropped.get());
+    page.counter("camera_corrupt_total", "damaged frames", health.corrupt.get());
+    page.counter("looks_total", "recognition passes", health.looks.get());
+    page.counter("still_total", "frames without motion, for which recognition was skipped", health.still.get());
+    page.gauge(
+        "look_interval_seconds",
+        "time from the start of one recognition pass to the next",
+        health.pace().interval.as_secs_f64(),
+    );
+    page.gauge("look_seconds", "duration of the last recognition pass", seconds(health.look_took.ms()));
+    page.gauge("faces", "faces in view", current(stage).map_or(0, |s| s.faces.len()));
     page.gauge("gallery_people", "people who can be recognised", roster.known());
-    page.gauge("gallery_pictures", "pictures of them that are used", roster.used());
+    page.gauge("gallery_pictures", "pictures that are used for them", roster.used());
     page.gauge("gallery_skipped", "files in the gallery that are not used", roster.skipped());
-    page.gauge("gallery_generation", "galleries since the start", roster.generation);
-    page.counter("reloads_total", "reloads that have ended, whether they went well or not", health.reloads.ended());
+    page.gauge("gallery_generation", "versions of the gallery since the start", roster.generation);
+    page.counter("reloads_total", "completed reloads, successful or not", health.reloads.ended());
     page.gauge(
         "reload_failed",
-        "1 when the last reload, or the start, could not do all of it",
+        "1 when the last reload, or the start, had an error",
         u8::from(health.reloads.error().is_some()),
     );
     page.gauge("viewers", "viewers of the stream", stage.tiers.viewers());
-    page.gauge("stream_fps", "pictures a second for viewers", round1(health.stream_fps.per_second()));
-    page.counter("encoded_total", "pictures that were encoded", health.encoded.get());
-    page.counter("passed_through_total", "pictures that went out as they came", health.passed_through.get());
+    page.gauge("stream_fps", "pictures per second offered to viewers", round1(health.stream_fps.per_second()));
+    page.counter("encoded_total", "encoded pictures", health.encoded.get());
     page.counter(
-        "repeated_total",
-        "pictures that went out once more, because nothing had changed",
-        health.repeated.get(),
+        "passed_through_total",
+        "pictures that were sent as the camera encoded them",
+        health.passed_through.get(),
     );
-    page.gauge("encode_seconds", "how long the last encoding took", seconds(health.encode_took.ms()));
+    page.counter("repeated_total", "pictures that were sent again, because nothing had changed", health.repeated.get());
+    page.gauge("encode_seconds", "duration of the last encoding", seconds(health.encode_took.ms()));
     connections(&mut page, health);
-    page.histograms("picture_age_seconds", "how long each step of a picture's way took", health);
+    page.histograms("picture_age_seconds", "latency of each step of a picture from capture to write", health);
     heartbeats(&mut page, health);
     let faults = health.faults.all();
     let labels: Vec<_> = faults.iter().map(|fault| ([("cause", fault.cause.as_str())], fault.count)).collect();
     let samples: Vec<_> = labels.iter().map(|(labels, count)| (&labels[..], *count)).collect();
-    page.labelled("faults_total", "what went wrong, by cause", "counter", &samples);
+    page.labelled("faults_total", "faults by cause", "counter", &samples);
     page.0
 }
 
@@ -246,11 +251,11 @@ fn connections(page: &mut Metrics, health: &Health) {
     ];
     page.labelled(
         "connections",
-        "open connections: without a request yet, between requests, in an answer, in a stream",
+        "open connections by state: waiting for the first request, idle between requests, answering, streaming",
         "gauge",
         &samples,
     );
-    page.counter("connections_refused_total", "connections that were closed as soon as they came", refused);
+    page.counter("connections_refused_total", "connections that were refused", refused);
     page.counter("connections_closed_early_total", "connections that were closed for newer ones", closed_early);
 }
 
@@ -262,7 +267,7 @@ fn heartbeats(page: &mut Metrics, health: &Health) {
         (&[("loop", "encoder")][..], health.encoding.age().as_secs_f64()),
         (&[("loop", "http")][..], age(&health.http_beat)),
     ];
-    page.labelled("heartbeat_age_seconds", "how long ago each loop went round", "gauge", &samples);
+    page.labelled("heartbeat_age_seconds", "time since the last round of each loop", "gauge", &samples);
 }
 
 #[derive(Default)]

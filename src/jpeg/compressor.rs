@@ -1,27 +1,27 @@
-//! From pixels to JPEG, by the library that the config names.
+//! Encodes pixels as JPEG, with the configured library.
 
 use super::portable;
 #[cfg(feature = "turbojpeg")]
 use super::turbo;
 use crate::pixels::Rgb;
 
-/// What can encode.
+/// The encoding libraries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Codec {
-    /// libjpeg-turbo, which has code for every vector unit.
+    /// libjpeg-turbo, which uses the vector units.
     #[cfg(feature = "turbojpeg")]
     #[default]
     Turbojpeg,
-    /// jpeg-encoder, which is Rust throughout.
+    /// jpeg-encoder, which is written in Rust.
     #[cfg_attr(not(feature = "turbojpeg"), default)]
     JpegEncoder,
 }
 
 impl Codec {
-    /// Words of `stream.encoder`, those of every build.
+    /// The words of `stream.encoder`, in every build.
     pub const WORDS: &'static [&'static str] = &["auto", "turbojpeg", "jpeg-encoder"];
 
-    /// What a word of `stream.encoder` means; `None` when this build has it not.
+    /// The library of a word of `stream.encoder`; `None` when this build does not have it.
     pub fn from_word(word: &str) -> Option<Codec> {
         match word {
             "auto" => Some(Codec::default()),
@@ -42,10 +42,10 @@ impl Codec {
     }
 }
 
-/// What libjpeg-turbo can say of a picture's width and height; the other library could say 35 more.
+/// The largest width and height of libjpeg-turbo; the other library allows 35 more.
 const MAX_SIDE: u32 = 65_500;
 
-/// Makes baseline JFIF, 4:2:0. Keeps what is costly to make between pictures: one a thread is enough, whatever their sizes.
+/// Encodes baseline JFIF, 4:2:0. Keeps state between pictures, whatever their sizes.
 #[derive(Debug)]
 pub struct Compressor {
     codec: Codec,
@@ -61,7 +61,7 @@ impl Default for Compressor {
 }
 
 impl Compressor {
-    /// One that encodes by `codec`, in `quality`: 1 to 100.
+    /// An encoder that uses `codec` with a `quality` of 1 to 100.
     pub fn new(codec: Codec, quality: u32) -> Compressor {
         Compressor {
             codec,
@@ -71,19 +71,19 @@ impl Compressor {
         }
     }
 
-    /// Takes another library and quality for the pictures that follow.
+    /// Changes the library and the quality for the following pictures.
     pub fn set(&mut self, codec: Codec, quality: u32) {
         (self.codec, self.quality) = (codec, quality);
     }
 
-    /// Encodes `rgb` into `jpeg`, whose old contents go.
+    /// Encodes `rgb` into `jpeg`, whose old content is replaced.
     ///
     /// # Errors
-    /// Says that the picture is too large for JPEG, or what the library says.
+    /// When the picture is too large for JPEG, or the library fails.
     pub fn compress(&mut self, rgb: &Rgb, jpeg: &mut Vec<u8>) -> Result<(), String> {
         let Rgb { width, height, .. } = *rgb;
         if width > MAX_SIDE || height > MAX_SIDE {
-            return Err(format!("a picture of {width}x{height} is too large for JPEG; set stream.width"));
+            return Err(format!("a picture of {width}x{height} is too large for JPEG; set a smaller stream.width"));
         }
         jpeg.clear();
         let quality = self.quality.clamp(1, 100);
@@ -94,7 +94,7 @@ impl Compressor {
                     Some(encoder) => Ok(encoder),
                     None => turbo::Encoder::new(),
                 };
-                // One that has failed is not used again.
+                // An encoder that has failed is not used again.
                 made.and_then(|mut encoder| {
                     encoder.compress(rgb, quality, jpeg)?;
                     self.turbo = Some(encoder);

@@ -1,5 +1,5 @@
-//! zune-jpeg: a decoder in Rust that shows what can be shown of a damaged picture. What it cannot read without a panic,
-//! [`super::check`] must have refused.
+//! zune-jpeg: a decoder in Rust that decodes damaged pictures as far as possible. [`super::check`] must have refused
+//! those on which it panics.
 
 use crate::pixels::{Rgb, check_size};
 use zune_jpeg::JpegDecoder;
@@ -10,7 +10,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 /// Decodes to RGB.
 ///
 /// # Errors
-/// Says in the library's words what is wrong.
+/// The error of the library.
 pub fn decode(jpeg: &[u8]) -> Result<Rgb, String> {
     let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(jpeg), options);
@@ -20,7 +20,7 @@ pub fn decode(jpeg: &[u8]) -> Result<Rgb, String> {
     check_size(width, height)?;
     let data = decoder.decode().map_err(|e| e.to_string())?;
     if data.len() != width as usize * height as usize * 3 {
-        return Err(format!("a JPEG of {width}x{height} became {} bytes", data.len()));
+        return Err(format!("a JPEG of {width}x{height} was decoded to {} bytes", data.len()));
     }
     Ok(Rgb { width, height, data })
 }

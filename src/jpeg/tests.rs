@@ -3,13 +3,13 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 mod quirks;
 
-/// A real picture, 1600 pixels wide or so: `make setup` fetches it.
+/// A real picture, about 1600 pixels wide; `make setup` fetches it.
 pub(super) fn obama() -> Rgb {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/target/pictures/obama3.jpg");
     decode(&std::fs::read(file).expect("run `make setup` first")).unwrap()
 }
 
-/// How near two pictures are: decibels of the highest value over the mean difference.
+/// The peak signal-to-noise ratio of two pictures in decibels.
 pub(super) fn psnr(one: &Rgb, other: &Rgb) -> f64 {
     assert_eq!((one.width, one.height), (other.width, other.height));
     let squares = one.data.iter().zip(&other.data).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
@@ -17,7 +17,7 @@ pub(super) fn psnr(one: &Rgb, other: &Rgb) -> f64 {
     10.0 * (255.0 * 255.0 / mean.max(1e-9)).log10()
 }
 
-/// A picture with slopes in every channel, so that a wrong table or a lost block shows.
+/// A picture with gradients in every channel, in which a wrong table or a lost block is visible.
 fn pixels(width: u16, height: u16) -> Vec<u8> {
     let at = |x: u16, y: u16| [(x * 3) as u8, (y * 3) as u8, (x + y) as u8];
     (0..height).flat_map(|y| (0..width).flat_map(move |x| at(x, y))).collect()
@@ -43,7 +43,7 @@ fn with_thumbnail() -> Vec<u8> {
     })
 }
 
-/// The picture as many webcams send it: without Huffman tables.
+/// The picture without Huffman tables, as many webcams send it.
 fn without_tables(mut jpeg: Vec<u8>) -> Vec<u8> {
     let mut at = 2;
     while jpeg[at + 1] != 0xDA {
@@ -66,7 +66,7 @@ fn assert_close(jpeg: &[u8], width: u16, height: u16) {
 }
 
 #[test]
-fn a_picture_in_order_comes_back_in_the_same_memory() {
+fn a_complete_picture_is_returned_in_the_same_memory() {
     let jpeg = plain();
     let (copy, memory) = (jpeg.clone(), jpeg.as_ptr());
     let tidied = tidy(jpeg).unwrap();
@@ -74,7 +74,7 @@ fn a_picture_in_order_comes_back_in_the_same_memory() {
 }
 
 #[test]
-fn padding_and_rubbish_around_a_picture_go() {
+fn padding_and_garbage_around_a_picture_are_removed() {
     let jpeg = plain();
     for (before, after) in [(&b""[..], &[0; 500][..]), (b"rubbish", b"\xFFstale"), (b"\xFF", b"\xFF\xFF"), (b"", b"\0")]
     {
@@ -100,7 +100,7 @@ fn the_last_complete_picture_of_a_buffer_counts() {
 }
 
 #[test]
-fn a_thumbnail_inside_is_not_taken_for_the_picture() {
+fn a_thumbnail_inside_is_not_used_as_the_picture() {
     let jpeg = with_thumbnail();
     assert_eq!(size(&jpeg), Some((64, 48)));
     assert_eq!(tidy(jpeg.clone()).unwrap(), jpeg);
@@ -109,7 +109,7 @@ fn a_thumbnail_inside_is_not_taken_for_the_picture() {
 #[test]
 fn a_picture_without_huffman_tables_gets_the_standard_ones() {
     let bare = without_tables(plain());
-    // libjpeg-turbo knows them by itself; browsers and the other decoder do not.
+    // libjpeg-turbo has them built in; browsers and the other decoder do not.
     assert!(forgiving::decode(&bare).is_err());
     let tidied = tidy(bare).unwrap();
     assert_close(&tidied, 64, 48);
@@ -117,7 +117,7 @@ fn a_picture_without_huffman_tables_gets_the_standard_ones() {
 }
 
 #[test]
-fn every_truncation_is_refused_in_words() {
+fn every_truncation_is_refused_with_a_reason() {
     let jpeg = plain();
     for length in 0..jpeg.len() {
         let why = tidy(jpeg[..length].to_vec()).unwrap_err();
@@ -125,13 +125,13 @@ fn every_truncation_is_refused_in_words() {
     }
     assert_eq!(tidy(jpeg[..jpeg.len() - 2].to_vec()), Err("it has no end (EOI)"));
     assert_eq!(tidy(b"hello".to_vec()), Err("it has no start (SOI)"));
-    assert_eq!(tidy(vec![0xFF, 0xD8, 0xFF, 0xE0, 0xFF, 0xFF, 1, 2]), Err("it is cut off in its header"));
+    assert_eq!(tidy(vec![0xFF, 0xD8, 0xFF, 0xE0, 0xFF, 0xFF, 1, 2]), Err("it is truncated in its header"));
     assert_eq!(tidy(vec![0xFF, 0xD8, 0xFF, 0xD9]), Err("it has no picture data (SOS)"));
     assert_eq!(tidy(vec![0xFF, 0xD8, 0xFF, 0xDA, 0, 2, 7, 0xFF, 0xD9]), Err("it has no frame header (SOF)"));
 }
 
 #[test]
-fn bytes_of_any_kind_never_upset_it() {
+fn arbitrary_bytes_cause_no_panic() {
     let jpeg = with_thumbnail();
     let mut seed = 1u32;
     for _ in 0..3000 {
@@ -148,7 +148,7 @@ fn bytes_of_any_kind_never_upset_it() {
 }
 
 #[test]
-fn a_walk_comes_to_the_same_end_when_bytes_come_one_by_one() {
+fn parsing_byte_by_byte_has_the_same_result() {
     for jpeg in [with_thumbnail(), encoded(64, 48, |e| e.set_progressive(true)), without_tables(plain())] {
         let mut walk = Walk::new(0);
         for length in 2..jpeg.len() {
@@ -171,7 +171,7 @@ fn restart_markers_subsampling_odd_sizes_and_progressive_decode() {
     assert_close(&tidy(encoded(61, 47, |e| e.set_progressive(true))).unwrap(), 61, 47);
 }
 
-/// Headers of a picture with these components (number, sampling) and scans (numbers); each scan is followed by zeros.
+/// The headers of a picture with these components (number, sampling) and scans (numbers); zeros follow each scan.
 fn laid_out(marker: u8, components: &[(u8, u8)], scans: &[&[u8]]) -> Vec<u8> {
     let model = plain();
     let sof = model.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
@@ -180,7 +180,7 @@ fn laid_out(marker: u8, components: &[(u8, u8)], scans: &[&[u8]]) -> Vec<u8> {
     let count = components.len() as u8;
     jpeg.extend([0xFF, marker, 0, 8 + 3 * count, 8, 0, 20, 0, 40, count]);
     components.iter().for_each(|(number, sampling)| jpeg.extend([*number, *sampling, 0]));
-    // The tables stand between the two; a frame header of three components takes 19 bytes.
+    // The tables are between the two; a frame header of three components has 19 bytes.
     jpeg.extend(&model[sof + 19..sos]);
     for scan in scans {
         let count = scan.len() as u8;
@@ -194,11 +194,11 @@ fn laid_out(marker: u8, components: &[(u8, u8)], scans: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn layouts_on_which_the_decoder_would_panic_are_refused_and_the_usual_ones_are_not() {
+fn layouts_on_which_the_decoder_would_panic_are_refused_and_common_ones_are_not() {
     let cmyk = [(0, 0x11), (1, 0x11), (2, 0x11), (3, 0x22)];
     let colour = [(1, 0x22), (2, 0x11), (3, 0x11)];
-    let (odd_scans, odd_sampling) = ("its scans do not go together", "its colours are sampled as in no picture");
-    // zune-jpeg panics on the first; the others differ from it in what they get wrong.
+    let (odd_scans, odd_sampling) = ("its scans do not match", "its colour sampling is not supported");
+    // zune-jpeg panics on the first one; the others are variations of it.
     for (jpeg, why) in [
         (laid_out(0xC0, &cmyk, &[&[0, 1, 2], &[0, 1, 2, 3]]), odd_sampling),
         (laid_out(0xC0, &cmyk, &[&[0], &[1], &[2], &[0, 1, 2, 3]]), odd_sampling),
@@ -206,7 +206,7 @@ fn layouts_on_which_the_decoder_would_panic_are_refused_and_the_usual_ones_are_n
         (laid_out(0xC0, &colour, &[&[1, 2], &[1, 2, 3]]), odd_scans),
         (laid_out(0xC0, &colour, &[&[1, 2, 3], &[1]]), odd_scans),
         (laid_out(0xC0, &[(1, 0x33), (2, 0x11), (3, 0x11)], &[&[1, 2, 3]]), odd_sampling),
-        (laid_out(0xC0, &[(1, 0x11), (2, 0x11)], &[&[1, 2]]), "it has neither 1 nor 3 nor 4 colours"),
+        (laid_out(0xC0, &[(1, 0x11), (2, 0x11)], &[&[1, 2]]), "it does not have 1, 3 or 4 colour components"),
     ] {
         assert_eq!(decode(&jpeg).unwrap_err(), why);
     }
@@ -234,7 +234,7 @@ fn a_grey_picture_decodes_to_grey() {
 }
 
 #[test]
-fn a_start_is_found_wherever_it_stands() {
+fn a_start_is_found_at_every_position() {
     for at in 0..200 {
         let mut bytes = vec![0xFF; 202];
         bytes[at + 1] = 0xD8;
@@ -246,7 +246,7 @@ fn a_start_is_found_wherever_it_stands() {
 }
 
 #[test]
-fn a_marker_is_found_wherever_it_stands_and_the_first_of_two() {
+fn a_marker_is_found_at_every_position_and_the_first_of_two() {
     for at in 0..200 {
         let mut bytes = vec![0xFE; 200];
         assert_eq!(find_ff(&bytes, at), None);

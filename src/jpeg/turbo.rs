@@ -1,15 +1,15 @@
-//! libjpeg-turbo: the only file that knows it. Its errors are errors here: what it warns about (a picture cut short) too.
+//! libjpeg-turbo; only this file uses it. Its warnings, such as that of a truncated picture, are errors here.
 
 use crate::pixels::{Luma, Rgb, check_size};
 use turbojpeg::{Compressor, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor, Subsamp};
 
-/// A progressive picture may ask for millions of scans, each as much work as the whole picture; programs write 10 or so.
+/// The most scans of a progressive picture. Each takes as much work as the whole picture; programs write about 10.
 const MAX_SCANS: u32 = 100;
 
 /// Decodes to RGB.
 ///
 /// # Errors
-/// Says in the library's words what is wrong.
+/// The error of the library.
 pub fn decode(jpeg: &[u8]) -> Result<Rgb, String> {
     let (mut decoder, header) = open(jpeg, ScalingFactor::ONE)?;
     let mut data = vec![0; header.width * header.height * 3];
@@ -17,11 +17,11 @@ pub fn decode(jpeg: &[u8]) -> Result<Rgb, String> {
     Ok(Rgb { width: header.width as u32, height: header.height as u32, data })
 }
 
-/// Decodes the luma alone, at one `divisor`-th of the size: 1, 2, 4 or 8. At 8, a pixel is the mean of 64 and costs no
-/// transform at all.
+/// Decodes only the luma, scaled down by `divisor`: 1, 2, 4 or 8. At 8, a pixel is the mean of 64 and needs no
+/// transform.
 ///
 /// # Errors
-/// Says in the library's words what is wrong.
+/// The error of the library.
 pub fn luma(jpeg: &[u8], divisor: u32) -> Result<Luma, String> {
     let scale = match divisor {
         8 => ScalingFactor::ONE_EIGHTH,
@@ -35,7 +35,7 @@ pub fn luma(jpeg: &[u8], divisor: u32) -> Result<Luma, String> {
     Ok(Luma { width: header.width as u32, height: header.height as u32, data })
 }
 
-/// The decoder and the size of what it will give.
+/// The decoder, and the size of its output.
 fn open(jpeg: &[u8], scale: ScalingFactor) -> Result<(Decompressor, DecompressHeader), String> {
     let mut decoder = Decompressor::new().map_err(|e| e.to_string())?;
     let header = decoder.read_header(jpeg).map_err(|e| e.to_string())?;
@@ -57,7 +57,7 @@ fn read(
     decoder.decompress(jpeg, image).map_err(|e| e.to_string())
 }
 
-/// An encoder, and room for what it writes, which is the larger part of what one costs.
+/// An encoder and its output buffer, which is most of its cost.
 #[derive(Debug)]
 pub struct Encoder {
     compressor: Compressor,
@@ -65,26 +65,26 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// A new one.
+    /// A new encoder.
     ///
     /// # Errors
-    /// Says in the library's words what is wrong.
+    /// The error of the library.
     pub fn new() -> Result<Encoder, String> {
         let mut compressor = Compressor::new().map_err(|e| e.to_string())?;
         compressor.set_subsamp(Subsamp::Sub2x2).map_err(|e| e.to_string())?;
         Ok(Encoder { compressor, room: Vec::new() })
     }
 
-    /// Encodes `rgb` as baseline JFIF, 4:2:0, behind what is in `jpeg`; `quality` is 1 to 100.
+    /// Encodes `rgb` as baseline JFIF, 4:2:0, and appends it to `jpeg`; `quality` is 1 to 100.
     ///
     /// # Errors
-    /// Says in the library's words what is wrong.
+    /// The error of the library.
     pub fn compress(&mut self, rgb: &Rgb, quality: u32, jpeg: &mut Vec<u8>) -> Result<(), String> {
         let (width, height) = (rgb.width as usize, rgb.height as usize);
         self.compressor.set_quality(quality.clamp(1, 100) as i32).map_err(|e| e.to_string())?;
         let needed = self.compressor.buf_len(width, height).map_err(|e| e.to_string())?;
         if self.room.len() < needed {
-            // Fresh zeros take no memory until they are written over: most of the room never is.
+            // Zeroed memory is not allocated until it is written, and most of the buffer never is.
             self.room = vec![0; needed];
         }
         let image = Image { pixels: &rgb.data[..], width, pitch: width * 3, height, format: PixelFormat::RGB };

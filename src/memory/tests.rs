@@ -3,7 +3,7 @@ use std::fs;
 
 const GB: u64 = 1 << 30;
 
-/// A machine whose process is in the group `group`, with the limits `files` below the mount of the groups.
+/// A machine whose process is in the group `group`, with the limits `files` below the mount point of the groups.
 fn machine(group: &str, files: &[(&str, &str)], ram: u64) -> (tempfile::TempDir, Machine) {
     let folder = tempfile::tempdir().unwrap();
     let (groups, process) = (folder.path().join("groups"), folder.path().join("self"));
@@ -29,7 +29,7 @@ fn config(detector: Detector, width: u32, detect_width: u32, upsample: u32) -> C
 const OWN: &str = "0::/system.slice/namecam.service\n";
 
 #[test]
-fn the_least_limit_of_the_own_group_and_all_above_it_counts() {
+fn the_lowest_limit_of_the_group_and_its_ancestors_counts() {
     let files = [
         ("system.slice/namecam.service/memory.max", "1073741824\n"),
         ("system.slice/namecam.service/memory.high", "max\n"),
@@ -74,7 +74,7 @@ fn every_kind_of_limit_is_read() {
                   Max data size             unlimited            unlimited            bytes     \n\
                   Max address space         1000000000           unlimited            bytes     \n";
     fs::write(machine.process.join("limits"), limits).unwrap();
-    // It counts what is mapped and takes no memory too.
+    // It also counts mappings that use no memory.
     let what = "RLIMIT_AS is 1000 MB, less 600 MB for libraries and stacks".to_owned();
     assert_eq!(machine.limit().unwrap(), Limit { usable: 300_000_000, what });
     let limits = limits.replace("size             unlimited", "size             200000000");
@@ -83,12 +83,12 @@ fn every_kind_of_limit_is_read() {
 }
 
 #[test]
-fn what_is_not_there_or_says_nothing_is_no_limit() {
+fn a_missing_or_meaningless_value_is_no_limit() {
     let files = [("memory.max", "max"), ("memory/memory.limit_in_bytes", "9223372036854771712")];
     for group in ["", "nonsense", "0::/../../etc\n4:memory:/\n", "0::/gone/away\n4:memory:/gone"] {
         let (_folder, machine) = machine(group, &files, 0);
         assert_eq!(machine.limit(), None, "{group}");
-        let plan = plan(&config(Detector::Hog, 4096, 4096, 2), &machine).expect("nobody knows of a limit");
+        let plan = plan(&config(Detector::Hog, 4096, 4096, 2), &machine).expect("no limit is known");
         assert!(plan.to_string().contains("no limit is known"), "{plan}");
     }
 }
@@ -99,7 +99,7 @@ fn this_machine_has_memory() {
     assert!(limit.usable > 100_000_000 && limit.usable < 1 << 50, "{limit:?}");
 }
 
-/// What the unit allows.
+/// A machine with the limit of the unit.
 fn unit() -> (tempfile::TempDir, Machine) {
     let unit = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/namecam.service")).unwrap();
     let max = unit.lines().find_map(|line| line.strip_prefix("MemoryMax=")).expect("a limit").trim_end_matches('G');
@@ -108,7 +108,7 @@ fn unit() -> (tempfile::TempDir, Machine) {
 }
 
 #[test]
-fn both_detectors_fit_into_the_unit_at_the_defaults_and_the_cnn_does_with_any_key() {
+fn both_detectors_fit_into_the_unit_at_the_defaults_and_the_cnn_with_any_key() {
     let (_folder, unit) = unit();
     let hog = plan(&Config::defaults(Path::new("/")), &unit).unwrap();
     assert!(hog.takes < 300_000_000 && hog.most_px > 10_000_000, "{hog:?}");
@@ -116,14 +116,14 @@ fn both_detectors_fit_into_the_unit_at_the_defaults_and_the_cnn_does_with_any_ke
         [(640, 640, 1), (1280, 640, 1), (1280, 1280, 1), (1280, 640, 2), (4096, 4096, 2)]
     {
         let plan = plan(&config(Detector::Cnn, width, detect_width, upsample), &unit).unwrap();
-        // The frames of a large camera leave less for a tile.
+        // Large frames leave less memory for a tile.
         let least = if width > 1280 { CNN_MOST_PYRAMID_PX / 10 * 8 } else { CNN_MOST_PYRAMID_PX };
         assert!(plan.most_px >= least && plan.takes < 967_000_000, "{plan:?}");
     }
 }
 
 #[test]
-fn the_cnn_has_smaller_tiles_where_memory_is_short_and_is_refused_where_even_those_do_not_fit() {
+fn the_cnn_gets_smaller_tiles_when_memory_is_short_and_is_refused_when_even_those_do_not_fit() {
     let cnn = config(Detector::Cnn, 1280, 640, 1);
     let of = |ram| plan(&cnn, &machine(OWN, &[], ram).1);
     let small = of(700_000_000).unwrap();
@@ -136,7 +136,7 @@ fn the_cnn_has_smaller_tiles_where_memory_is_short_and_is_refused_where_even_tho
 }
 
 #[test]
-fn hog_is_refused_with_the_keys_what_they_take_what_there_is_and_values_that_do_fit() {
+fn hog_is_refused_with_the_keys_the_need_the_limit_and_values_that_fit() {
     let (_folder, unit) = unit();
     let asked = config(Detector::Hog, 3840, 4096, 2);
     let refused = plan(&asked, &unit).unwrap_err();
@@ -155,7 +155,7 @@ fn hog_is_refused_with_the_keys_what_they_take_what_there_is_and_values_that_do_
 }
 
 #[test]
-fn a_frame_is_no_wider_than_the_camera_gives_and_a_programs_frame_may_be() {
+fn a_frame_is_no_wider_than_configured_except_that_of_a_program() {
     let mut config = config(Detector::Hog, 1280, 4096, 2);
     assert_eq!(scaled_px(&config, 4096, 2), 5120 * 2880);
     config.camera.source = Source::Pipe(vec!["cat".to_owned()]);
@@ -166,12 +166,12 @@ fn a_frame_is_no_wider_than_the_camera_gives_and_a_programs_frame_may_be() {
 }
 
 #[test]
-fn a_pyramid_has_the_pixels_that_dlib_gives_it() {
-    // The size of the tensor that dlib 19.24 makes of such a picture.
+fn a_pyramid_has_as_many_pixels_as_in_dlib() {
+    // The size of the tensor that dlib 19.24 makes for such a picture.
     for (width, height, px) in [(640.0, 480.0, 1_179_684), (744.0, 720.0, 2_025_304), (160.0, 120.0, 89_362)] {
         assert_eq!(pyramid_px(width, height), px, "{width}x{height}");
     }
-    // A thin picture takes twice as much as one of the usual shape.
+    // A thin picture needs twice as much as one of the usual shape.
     assert!(pyramid_px(30.0, 18_000.0) > pyramid_px(900.0, 600.0) * 9 / 5);
     assert_eq!(pyramid_px(0.0, 0.0), 0);
 }
@@ -188,20 +188,20 @@ fn frames_and_detector_together_fit_however_large_the_frames_are() {
         let mut config = config(detector, width, detect_width, upsample);
         config.camera.source = Source::Pipe(vec!["cat".to_owned()]);
         let plan = plan(&config, &machine(OWN, &[], ram).1).unwrap();
-        // What is taken does not depend on the frames, but for themselves.
+        // The size of the frames changes only their own memory.
         let (_, a_pixel) = of_detector(detector);
         let with_both = takes(&config, 0) - frame_px(&config) * FRAME_BYTES_A_PIXEL
             + plan.most_frame_px * FRAME_BYTES_A_PIXEL
             + plan.most_px * a_pixel;
         assert!(with_both <= ram / 4 * 3, "{with_both}: {plan:?}");
-        assert!(plan.most_px >= bounds(&config).0, "what the config asks for is not made smaller: {plan:?}");
+        assert!(plan.most_px >= bounds(&config).0, "the configured detection is not reduced: {plan:?}");
     }
 }
 
 #[test]
-fn somewhat_larger_frames_than_asked_for_are_taken_and_huge_ones_are_refused_with_the_reason() {
+fn somewhat_larger_frames_than_configured_are_accepted_and_huge_ones_are_refused_with_the_reason() {
     let config = Config::defaults(Path::new("/"));
-    // A board with 512 MB, of which the kernel and the graphics keep a part.
+    // A board with 512 MB, part of which is used by the kernel and the graphics.
     let board = plan(&config, &machine(OWN, &[], 430_000_000).1).unwrap();
     assert_eq!(board.check_frame(1920, 1080), Ok(()));
     let (_folder, unit) = unit();

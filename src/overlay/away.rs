@@ -1,4 +1,4 @@
-//! The picture that viewers see while the camera is away.
+//! The notice that viewers see while the camera is unavailable.
 
 use super::{Painter, mix};
 use crate::pixels::Rgb;
@@ -7,17 +7,17 @@ const BACKGROUND: [u8; 3] = [0x17, 0x1a, 0x1f];
 const BRIGHT: [u8; 3] = [0xe6, 0xe8, 0xea];
 const DIM: [u8; 3] = [0x9a, 0xa1, 0xa9];
 const FAINT: [u8; 3] = [0x4a, 0x51, 0x5a];
-/// The reason may take so many lines.
+/// The most lines of the reason.
 const MAX_REASON_LINES: usize = 3;
 
-/// What there is to say about a camera that gives no pictures.
+/// The text of the notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Away {
-    /// True when it has not given any yet because it is only just being opened.
+    /// True while the camera is being opened for the first time.
     pub starting: bool,
-    /// Why it is away.
+    /// Why it is unavailable.
     pub why: String,
-    /// Since when, in words: `14:05`.
+    /// Since when, as text: `14:05`.
     pub since: String,
 }
 
@@ -25,21 +25,21 @@ struct Line {
     text: String,
     px: u16,
     color: [u8; 3],
-    /// Height with the distance to the next line, pixels.
+    /// The height including the distance to the next line, in pixels.
     height: i64,
 }
 
 impl Painter {
-    /// Fills the picture with what there is to say, calmly, in English and Korean.
+    /// Fills the picture with the notice in English and Korean.
     pub fn away(&mut self, rgb: &mut Rgb, away: &Away) {
         rgb.data.as_chunks_mut().0.fill(BACKGROUND);
         let large = (rgb.width / 22).min(rgb.height / 13).clamp(8, 200) as u16;
         let small = (large * 5 / 8).max(8);
         let room = i64::from(rgb.width) * 9 / 10;
         let (title, korean) = if away.starting {
-            ("The camera is starting", "카메라를 켜는 중입니다")
+            ("The camera is starting", "카메라를 시작하는 중입니다")
         } else {
-            ("The camera is away", "카메라를 찾을 수 없습니다")
+            ("The camera is not available", "카메라를 사용할 수 없습니다")
         };
         let line =
             |text: &str, px: u16, color, height: u16| Line { text: text.into(), px, color, height: height.into() };
@@ -65,7 +65,7 @@ impl Painter {
         }
     }
 
-    /// The text in lines of at most `room` pixels, cut with an ellipsis where it takes too many.
+    /// The text in lines of at most `room` pixels, cut with an ellipsis after the last allowed line.
     pub(super) fn wrapped(&mut self, text: &str, px: u16, room: i64) -> Vec<String> {
         let mut lines = vec![String::new()];
         for c in text.chars() {
@@ -74,7 +74,7 @@ impl Painter {
             if self.text_width(px, line) <= room {
                 continue;
             }
-            // A line breaks at its last space, or, in a long path, where it is full.
+            // A line breaks at its last space, or where it is full when it has none.
             let at = line.rfind(' ').filter(|at| *at > 0).unwrap_or(line.len() - c.len_utf8());
             let rest = line.split_off(at).trim_start().to_owned();
             if lines.len() == MAX_REASON_LINES {
@@ -90,7 +90,7 @@ impl Painter {
     }
 }
 
-/// A small camera, `height` pixels high, centred at `x`, its top at `y`: a rounded body and a lens.
+/// Draws a camera symbol of `height` pixels, centred at `x` with its top at `y`: a rounded body and a lens.
 fn camera(rgb: &mut Rgb, x: f64, y: f64, height: f64) {
     let (half_width, half_height) = (height * 0.7, height / 2.0);
     let (line, corner) = ((height / 14.0).max(1.0), height / 6.0);
@@ -105,7 +105,7 @@ fn camera(rgb: &mut Rgb, x: f64, y: f64, height: f64) {
     for (row, pixels) in area.lines(rgb).enumerate() {
         for (column, pixel) in pixels.iter_mut().enumerate() {
             let (dx, dy) = ((area.left as f64 + column as f64 - x).abs(), area.top as f64 + row as f64 - center_y);
-            // Distances to the outlines; a pixel is covered as far as it lies within half a line of one.
+            // The distances to the outlines; a pixel is covered by its share within half a line's width.
             let (over_x, over_y) = (dx - half_width + line + corner, dy.abs() - half_height + line + corner);
             let body = length(over_x.max(0.0), over_y.max(0.0)) + over_x.max(over_y).min(0.0) - corner;
             let lens = length(dx, dy) - height * 0.22;
@@ -115,7 +115,7 @@ fn camera(rgb: &mut Rgb, x: f64, y: f64, height: f64) {
     }
 }
 
-/// Not `f64::hypot`, which needs glibc 2.35: what ships must run with 2.34 (tools/lean).
+/// Replaces `f64::hypot`, which needs glibc 2.35; releases must run with 2.34 (tools/lean).
 fn length(x: f64, y: f64) -> f64 {
     (x * x + y * y).sqrt()
 }

@@ -1,13 +1,13 @@
-//! Glyphs for a system without fonts: printable ASCII, drawn by hand on 5x8 dots, and a box for everything else.
+//! Glyphs for a system without fonts: printable ASCII on 5x8 dots, and a box for all other characters.
 
 use super::fonts::Glyph;
 
 const COLUMNS: usize = 5;
 const ROWS: usize = 8;
-/// The lowest row hangs below the base line.
+/// The rows above the base line; the lowest row is below it.
 const ABOVE_BASE_LINE: usize = 7;
 
-/// The glyphs from the space to the tilde: eight rows of five dots each, the top left one is the highest bit.
+/// The glyphs from the space to the tilde: eight rows of five dots, with the top left dot in the highest bit.
 #[rustfmt::skip]
 const DOTS: [u64; 95] = [
     0x00_0000_0000, 0x21_0840_0080, 0x52_9400_0000, 0x52_beaf_a940, 0x23_e8e2_f880, 0xc6_4444_4c60,
@@ -29,10 +29,10 @@ const DOTS: [u64; 95] = [
 ];
 /// Three dots on the base line.
 const ELLIPSIS: u64 = 0b10101;
-/// A box for what cannot be drawn.
+/// The box for other characters.
 const BOX: u64 = 0xfc_6318_c7e0;
 
-/// The glyph of `c` for text of `px` pixels an em.
+/// The glyph of `c` for text of `px` pixels per em.
 pub(super) fn glyph(c: char, px: u16) -> Glyph {
     let index = u32::from(c).checked_sub(u32::from(' ')).map(|index| index as usize);
     let known = match c {

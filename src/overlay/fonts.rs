@@ -1,4 +1,4 @@
-//! Glyphs for any script, from the fonts that the system has; only this file knows ab_glyph and memmap2.
+//! Glyphs for any script from the system's fonts; only this file uses ab_glyph and memmap2.
 
 use super::bitmap;
 use ab_glyph::{Font, FontRef, Glyph as AtPoint, GlyphId, OutlinedGlyph, PxScaleFactor, point};
@@ -8,22 +8,22 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-/// Where systems keep fonts; `~/.fonts` comes on top.
+/// The folders of the system's fonts; `~/.fonts` is added.
 const FOLDERS: &[&str] = &["/usr/share/fonts", "/usr/local/share/fonts"];
-/// Folders deeper than this are not looked into.
+/// The depth to which folders are searched.
 const MAX_DEPTH: u32 = 6;
-/// At most so many directory entries are looked at.
+/// The most directory entries that are read.
 const MAX_ENTRIES: usize = 8192;
-/// At most so many font files are asked for a character, the preferred ones first.
+/// The most font files that are searched for a character, the preferred ones first.
 const MAX_FILES: usize = 256;
-/// At most so many fonts of one collection.
+/// The most fonts that are used of a collection.
 const MAX_FACES: u32 = 64;
-/// At most so many drawn glyphs are kept: a few hundred KB.
+/// The most drawn glyphs that are kept, which take a few hundred KB.
 const MAX_GLYPHS: usize = 1024;
 
-/// File names without ending, the best first: calm sans-serifs that cover much come before those that cover little,
-/// and Hangul first, because one font for the whole label looks better than two. Nanum's regular weight is too thin for
-/// small text on a picture.
+/// The preferred file names without extension, the best first: sans-serif fonts with many characters before those with
+/// few, and fonts with Hangul first, because one font for the whole label looks better than two. Nanum's regular weight
+/// is too thin for small text on a picture.
 const PREFERRED: &[&str] = &[
     "NanumGothicBold",
     "NanumGothic",
@@ -40,28 +40,28 @@ const PREFERRED: &[&str] = &[
     "wqy-microhei",
     "unifont",
 ];
-/// Parts of names of fonts that are taken only when no other has the character.
+/// Parts of the names of fonts that are used only when no other font has the character.
 const SPECIAL: &[&str] =
     &["bold", "italic", "oblique", "mono", "coding", "thin", "light", "black", "condensed", "serif"];
 
-/// A glyph, drawn: how much of each pixel it covers.
+/// A drawn glyph: how much of each pixel it covers.
 #[derive(Debug, Default)]
 pub(super) struct Glyph {
-    /// How far the next glyph is, pixels.
+    /// The distance to the next glyph in pixels.
     pub(super) advance: f32,
-    /// From the pen to the left edge, pixels.
+    /// The pixels from the pen to the left edge.
     pub(super) left: i32,
-    /// From the base line to the top edge, pixels; negative is above.
+    /// The pixels from the base line to the top edge; negative is above.
     pub(super) top: i32,
     /// Width in pixels.
     pub(super) width: usize,
-    /// 0 to 255 a pixel, line by line.
+    /// The coverage per pixel, 0 to 255, line by line.
     pub(super) coverage: Vec<u8>,
-    /// True when no font has the character and a box stands for it.
+    /// True for a box, when no font has the character.
     pub(super) missing: bool,
 }
 
-/// The fonts in the order in which they are asked, and the glyphs that were drawn lately. Clones share the files.
+/// The fonts in the order of preference, and recently drawn glyphs. Clones share the files.
 #[derive(Clone)]
 pub(super) struct Fonts {
     pub(super) files: Arc<[FontFile]>,
@@ -70,19 +70,20 @@ pub(super) struct Fonts {
 
 pub(super) struct FontFile {
     path: PathBuf,
-    /// Mapped when it is first asked for; `None`: it cannot be.
+    /// The mapped file, mapped at first use; `None` when that fails.
     map: OnceLock<Option<Mmap>>,
 }
 
 impl Fonts {
-    /// The fonts of the system, `named` before them. A named font that cannot be read is told and left out.
+    /// The configured font `named`, if any, before the system's fonts. A configured font that cannot be read is logged
+    /// and left out.
     pub(super) fn of_system(named: Option<&Path>) -> Fonts {
         let mut folders: Vec<PathBuf> = FOLDERS.iter().map(PathBuf::from).collect();
         folders.extend(std::env::var_os("HOME").map(|home| Path::new(&home).join(".fonts")));
         Self::in_folders(named, &folders)
     }
 
-    /// The same with these folders.
+    /// The same with other folders.
     pub(super) fn in_folders(named: Option<&Path>, folders: &[PathBuf]) -> Fonts {
         let mut found = Vec::new();
         let mut entries = 0;
@@ -97,7 +98,10 @@ impl Fonts {
             if file.faces().next().is_some() {
                 files.insert(0, file);
             } else {
-                log::warn!("[overlay] font = {}: not a font that can be read; the system's are used", path.display());
+                log::warn!(
+                    "[overlay] font = {}: this is not a readable font; the system's fonts are used instead",
+                    path.display()
+                );
             }
         }
         Fonts { files: files.into(), glyphs: HashMap::new() }
@@ -123,14 +127,14 @@ impl FontFile {
         FontFile { path, map: OnceLock::new() }
     }
 
-    /// Every font in the file. Parsing reads the table of contents only, so it is done anew each time.
+    /// Every font in the file. Parsing reads only the table of contents, so it is repeated each time.
     fn faces(&self) -> impl Iterator<Item = FontRef<'_>> {
         let bytes = self.map.get_or_init(|| map(&self.path)).as_deref().unwrap_or_default();
         let number = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
-        // A collection begins with a tag, a version, the number of its fonts, and where each of them begins.
+        // A collection begins with a tag, a version, the number of its fonts, and their offsets.
         let collection = bytes.starts_with(b"ttcf");
         let count = if collection { number(8).unwrap_or(0).min(MAX_FACES) } else { 1 };
-        // ttf-parser takes for granted that a font begins within its file.
+        // ttf-parser assumes that a font begins within its file.
         let begins_inside = move |i: &u32| !collection || number(12 + 4 * *i as usize) < Some(bytes.len() as u32);
         (0..count).filter(begins_inside).filter_map(|i| FontRef::try_from_slice_and_index(bytes, i).ok())
     }
@@ -139,12 +143,12 @@ impl FontFile {
 fn map(path: &Path) -> Option<Mmap> {
     let file = File::open(path).ok()?;
     let about = file.metadata().ok()?;
-    // Fonts count their bytes with 32 bits; a FIFO would never answer.
+    // Offsets in fonts have 32 bits. Only regular files are opened, because opening a FIFO would block.
     if !about.is_file() || about.len() >= u64::from(u32::MAX) {
         return None;
     }
-    // SAFETY: the mapping is private and read only. Whoever may write to the system's fonts could cut the file short
-    // under us, which would end the process; package managers put new files in the place of old ones instead.
+    // SAFETY: the mapping is private and read-only. A program that may write to the system's fonts could truncate the
+    // file, which would end the process; package managers replace files instead.
     unsafe { Mmap::map(&file) }.ok()
 }
 
@@ -170,7 +174,7 @@ fn is_font(ending: &str) -> bool {
     ["ttf", "otf", "ttc"].iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
-/// Smaller is asked sooner.
+/// The rank of a font; a smaller one is searched earlier.
 fn rank(path: &Path) -> (usize, bool) {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let place = PREFERRED.iter().position(|name| stem == *name).unwrap_or(PREFERRED.len());
@@ -178,18 +182,18 @@ fn rank(path: &Path) -> (usize, bool) {
     (place, SPECIAL.iter().any(|part| lower.contains(part)))
 }
 
-/// Draws `c` with `font`; `None` when the font does not have it, or lies about it.
+/// Draws `c` with `font`; `None` when the font does not have it, or has invalid data for it.
 fn draw(font: &FontRef<'_>, c: char, px: u16) -> Option<Glyph> {
     let id = font.glyph_id(c);
     if id == GlyphId(0) {
         return None;
     }
     let px = f32::from(px);
-    // By the em, not by ascent and descent as ab_glyph would: fonts that stand side by side then match in size.
+    // Scaled by the em rather than by ascent and descent as in ab_glyph, so that the sizes of different fonts match.
     let scale = px / font.units_per_em().filter(|units| *units >= 1.0)?;
     let advance = (font.h_advance_unscaled(id) * scale).clamp(0.0, 4.0 * px);
     let Some(outline) = font.outline(id) else {
-        // A letter without an outline is a coloured bitmap, which another font may have as a shape.
+        // A letter without an outline is a coloured bitmap; another font may have it as an outline.
         return c.is_whitespace().then(|| Glyph { advance, ..Glyph::default() });
     };
     let factor = PxScaleFactor { horizontal: scale, vertical: scale };

@@ -36,7 +36,7 @@ fn grey() -> Rgb {
     Rgb::filled(640, 480, GREY)
 }
 
-/// Rows and columns that differ from plain grey: left, top, right, bottom, the last two not included.
+/// The bounds of the pixels that are not plain grey: left, top, right, bottom, the last two excluded.
 fn changed(rgb: &Rgb) -> Option<(u32, u32, u32, u32)> {
     let mut bounds: Option<(u32, u32, u32, u32)> = None;
     for y in 0..rgb.height {
@@ -55,7 +55,7 @@ fn noisy(width: u32, height: u32) -> Rgb {
 }
 
 #[test]
-fn the_box_is_two_pixels_wide_and_stands_where_the_face_is() {
+fn the_box_is_two_pixels_wide_and_at_the_face() {
     let mut rgb = grey();
     painter(|_| ()).draw(&mut rgb, &[face(Some("Alice"), [200, 150, 100, 120])], 1.0);
     for (x, y) in [(200, 150), (201, 269), (299, 151), (298, 268), (250, 150), (250, 268), (201, 200), (298, 200)] {
@@ -67,7 +67,7 @@ fn the_box_is_two_pixels_wide_and_stands_where_the_face_is() {
 }
 
 #[test]
-fn on_a_smaller_picture_the_box_is_smaller_by_as_much() {
+fn on_a_smaller_picture_the_box_is_scaled() {
     let mut rgb = Rgb::filled(320, 240, GREY);
     painter(|_| ()).draw(&mut rgb, &[face(Some("A"), [200, 150, 100, 120])], 0.5);
     assert_eq!((rgb.pixel(100, 100), rgb.pixel(149, 100)), (GREEN, GREEN));
@@ -81,7 +81,7 @@ fn the_line_grows_with_the_picture() {
 }
 
 #[test]
-fn the_label_stands_above_the_box_or_inside_at_its_top_when_there_is_no_room() {
+fn the_label_is_above_the_box_or_inside_at_its_top_when_there_is_no_room() {
     let label = Style::for_height(480).label as u32;
     let mut rgb = grey();
     painter(|_| ()).draw(&mut rgb, &[face(Some("Alice"), [200, 150, 200, 200])], 1.0);
@@ -97,7 +97,7 @@ fn the_label_stands_above_the_box_or_inside_at_its_top_when_there_is_no_room() {
 }
 
 #[test]
-fn the_label_is_shifted_so_that_it_stays_in_the_picture() {
+fn the_label_is_moved_so_that_it_stays_in_the_picture() {
     for x in [600, -50] {
         let mut rgb = grey();
         let mut painter = painter(|_| ());
@@ -113,7 +113,7 @@ fn the_label_is_shifted_so_that_it_stays_in_the_picture() {
 }
 
 #[test]
-fn labels_of_faces_side_by_side_lie_beside_each_other_and_a_name_gets_the_better_place() {
+fn labels_of_neighbouring_faces_do_not_overlap_and_a_name_gets_the_better_place() {
     let faces =
         [face(None, [40, 60, 40, 40]), face(Some("Barack Obama"), [70, 62, 40, 40]), face(None, [100, 58, 40, 40])];
     let drawn = |order: [usize; 3]| {
@@ -128,9 +128,9 @@ fn labels_of_faces_side_by_side_lie_beside_each_other_and_a_name_gets_the_better
         assert!(labels.iter().all(|(other, _)| !label.0.meets(*other)), "{labels:?} {label:?}");
         labels.push(label);
     }
-    assert_eq!(labels[0].0.bottom, 62, "above her box");
-    assert!(drawn([0, 1, 2]) == drawn([1, 0, 2]), "whoever was found first");
-    // With no room for any, the name lies on top.
+    assert_eq!(labels[0].0.bottom, 62, "above its box");
+    assert!(drawn([0, 1, 2]) == drawn([1, 0, 2]), "the order of detection does not matter");
+    // Without room for all, the name is on top.
     let crowd: Vec<_> =
         (0..9).map(|i| face(None, [i % 3, 40 + i / 3, 30, 30])).chain([face(Some("Alice"), [1, 41, 30, 30])]).collect();
     let mut rgb = Rgb::filled(160, 90, GREY);
@@ -145,7 +145,7 @@ fn labels_of_faces_side_by_side_lie_beside_each_other_and_a_name_gets_the_better
 }
 
 #[test]
-fn labels_read_like_those_of_the_seed() {
+fn labels_have_the_text_of_the_seed() {
     let mut p = painter(|_| ());
     assert_eq!(p.caption(&face(Some("Alice"), [0; 4]), 16, 600), "Alice dist:0.412");
     assert_eq!(p.caption(&face(None, [0; 4]), 16, 600), "Unknown dist:0.412");
@@ -167,7 +167,7 @@ fn a_glyph_covers_each_pixel_by_its_share_from_none_to_all() {
 }
 
 #[test]
-fn a_face_that_was_only_seen_has_a_box_and_no_label() {
+fn a_face_that_is_not_yet_identified_has_a_box_and_no_label() {
     let mut rgb = grey();
     let seen = Sighting { state: State::Seen, ..face(None, [200, 150, 100, 120]) };
     painter(|_| ()).draw(&mut rgb, &[seen], 1.0);
@@ -187,11 +187,11 @@ fn names_in_every_script_have_all_their_glyphs_in_the_fonts_of_the_system() {
         let (left, top, right, bottom) = changed(&rgb).expect("something is drawn");
         assert!(left >= 8 && right <= 12 + width as u32 && top >= 8 && bottom <= 56, "{name}");
     }
-    assert!(painter.lacks(20, "\u{5ffff}"), "what no font has is found out");
+    assert!(painter.lacks(20, "\u{5ffff}"), "a character that no font has is detected");
 }
 
 #[test]
-fn without_any_font_ascii_is_legible_and_the_rest_a_box() {
+fn without_fonts_ascii_is_legible_and_other_characters_are_boxes() {
     let mut painter = without_fonts();
     assert!(!painter.lacks(16, "Alice dist:0.412…~!"));
     assert!(painter.lacks(16, "민"));
@@ -204,7 +204,7 @@ fn without_any_font_ascii_is_legible_and_the_rest_a_box() {
 }
 
 #[test]
-fn a_font_that_lies_or_is_cut_short_is_passed_over() {
+fn an_invalid_or_truncated_font_is_skipped() {
     let folder = tempfile::tempdir().unwrap();
     let whole = std::fs::read("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf").unwrap();
     for (i, keep) in [0, 3, 11, 12, 200, 4096, whole.len() / 2, whole.len() - 1].into_iter().enumerate() {
@@ -213,7 +213,7 @@ fn a_font_that_lies_or_is_cut_short_is_passed_over() {
     let noise: Vec<u8> = noisy(64, 64).data;
     std::fs::write(folder.path().join("b.otf"), [b"ttcf\0\x01\0\0\xff\xff\xff\xff", &noise[..]].concat()).unwrap();
     for seed in 0..40_usize {
-        // Bytes turned all over the tables.
+        // Changed bytes all over the tables.
         let mut bytes = whole.clone();
         (0..400).for_each(|i| bytes[(seed * 7919 + i * i * 131 + i * 4099) % whole.len()] ^= 0xff);
         std::fs::write(folder.path().join(format!("c{seed}.ttf")), bytes).unwrap();
@@ -226,15 +226,15 @@ fn a_font_that_lies_or_is_cut_short_is_passed_over() {
 }
 
 #[test]
-fn a_named_font_comes_first() {
+fn a_configured_font_is_used_first() {
     let mono = PathBuf::from("/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf");
     let mut painter = painter(|overlay| overlay.font = Some(mono));
     assert_eq!(painter.text_width(20, "iiii"), painter.text_width(20, "WWWW"));
-    assert!(!painter.lacks(20, "민호"), "the system's fonts stand behind it");
+    assert!(!painter.lacks(20, "민호"), "the system's fonts are used after it");
 }
 
 #[test]
-fn hostile_names_stay_in_the_picture_and_never_reorder() {
+fn hostile_names_stay_in_the_picture_and_are_never_reordered() {
     let hostile = [
         "W".repeat(5000),
         "\u{202e}ecilA".to_owned(),

@@ -1,4 +1,4 @@
-//! From the bytes of each format to RGB. The caller has checked size, stride and length: see `Format::to_rgb`.
+//! Converts the bytes of each format to RGB. The caller has checked size, stride and length; see `Format::to_rgb`.
 
 use super::{Raw, Rgb};
 use yuv::{
@@ -6,15 +6,15 @@ use yuv::{
     bgr_to_rgb, uyvy422_to_rgb, yuv_nv12_to_rgb, yuv_nv21_to_rgb, yuv420_to_rgb, yuyv422_to_rgb, yvyu422_to_rgb,
 };
 
-/// What each of these functions does.
+/// The signature of these functions.
 pub(super) type Converter = fn(Raw<&[u8]>) -> Result<Rgb, String>;
 
-// What crate yuv has for formats that differ in the order of their channels only.
+// The functions of the crate yuv for formats that differ only in the order of their channels.
 type OfPairs = fn(&YuvPackedImage<u8>, &mut [u8], u32, YuvRange, YuvStandardMatrix) -> Result<(), YuvError>;
 type OfTwoPlanes =
     fn(&YuvBiPlanarImage<u8>, &mut [u8], u32, YuvRange, YuvStandardMatrix, YuvConversionMode) -> Result<(), YuvError>;
 
-// BT.601 with limited range: what UVC cameras send when they do not say otherwise.
+// BT.601 with limited range, the default of UVC cameras.
 const RANGE: YuvRange = YuvRange::Limited;
 const MATRIX: YuvStandardMatrix = YuvStandardMatrix::Bt601;
 
@@ -89,7 +89,7 @@ fn two_planes(raw: Raw<&[u8]>, convert: OfTwoPlanes) -> Result<Rgb, String> {
         y_plane: luma,
         y_stride: raw.stride,
         uv_plane: chroma,
-        // A pair of chroma never straddles two lines, so an odd stride is rounded up (see planes_420).
+        // A pair of chroma values never spans two lines, so an odd stride is rounded up (see planes_420).
         uv_stride: raw.stride.next_multiple_of(2),
         width: raw.width,
         height: raw.height,
@@ -120,7 +120,7 @@ fn three_planes(raw: Raw<&[u8]>, v_before_u: bool) -> Result<Rgb, String> {
     Ok(rgb)
 }
 
-/// Formats without chroma to share: each line for itself, `convert(to, from)`.
+/// Formats without shared chroma: each line is converted separately by `convert(to, from)`.
 fn by_line(raw: Raw<&[u8]>, convert: fn(&mut [u8], &[u8])) -> Result<Rgb, String> {
     let mut rgb = blank(&raw);
     let lines = rgb.data.chunks_exact_mut(raw.width as usize * 3);

@@ -1,4 +1,4 @@
-//! A small plane of luma, to see whether anything moved without decoding the picture.
+//! A small plane of luma, which detects motion without decoding the picture.
 
 use super::Raw;
 
@@ -9,18 +9,18 @@ pub struct Luma {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// A byte a pixel, line by line.
+    /// One byte per pixel, line by line.
     pub data: Vec<u8>,
 }
 
-/// Where the luma of raw pixels is in the first plane: bytes from one to the next, and to the first.
+/// The position of luma in the first plane of raw pixels: the bytes between two values, and the offset of the first.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Samples {
     pub step: u32,
     pub first: u32,
 }
 
-/// By how much a picture of this width is made smaller: an eighth, as JPEG comes in blocks of 8, or less of a small one.
+/// The divisor for a picture of this width: 8, the size of JPEG's blocks, or less for a small picture.
 pub(super) fn divisor(width: u32) -> u32 {
     match width {
         640.. => 8,
@@ -30,7 +30,7 @@ pub(super) fn divisor(width: u32) -> u32 {
     }
 }
 
-/// The mean of each square of `divisor` pixels; what is over at the edges is left out, unless nothing else is there.
+/// The mean of each square of `divisor` pixels; an incomplete square at an edge is left out, unless it is the only one.
 pub(super) fn shrunk(raw: Raw<&[u8]>, samples: Samples, divisor: u32) -> Luma {
     let (width, height) = ((raw.width / divisor).max(1), (raw.height / divisor).max(1));
     let mut data = Vec::with_capacity((width * height) as usize);
@@ -38,7 +38,7 @@ pub(super) fn shrunk(raw: Raw<&[u8]>, samples: Samples, divisor: u32) -> Luma {
         let columns = (x * divisor..(x + 1) * divisor).take_while(|x| *x < raw.width);
         let mut sum = 0;
         let mut count = 0;
-        // Every other line is enough, and half the price.
+        // Every other line is enough, at half the cost.
         for line in (y * divisor..(y + 1) * divisor).step_by(2).take_while(|y| *y < raw.height) {
             let line = &raw.bytes[line as usize * raw.stride as usize..];
             for column in columns.clone() {

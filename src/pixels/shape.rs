@@ -1,18 +1,18 @@
-//! The shape of a picture: turned upright ([`Turn`]) and scaled down ([`Rgb::shrunk`]).
+//! Rotates a picture upright ([`Turn`]) and scales it down ([`Rgb::shrunk`]).
 
 use super::Rgb;
 use crate::sighting::Rect;
 
-/// How a picture must be turned to stand upright: clockwise first, then mirrored left to right.
+/// The rotation that makes a picture upright: first clockwise, then mirrored left to right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Turn {
     /// Clockwise: 0, 90, 180 or 270 degrees.
     pub degrees: u16,
-    /// Mirrored, as in a mirror on the wall.
+    /// True when mirrored.
     pub mirror: bool,
 }
 
-/// A tile of so many pixels a side fits the innermost cache together with the lines it comes from.
+/// The side of a tile in pixels. A tile and its source lines fit into the first-level cache.
 const TILE: usize = 32;
 
 impl Turn {
@@ -35,7 +35,7 @@ impl Turn {
         }
     }
 
-    /// A quarter turn exchanges lines and columns: the lines are read tile by tile, or each pixel would cost a cache miss.
+    /// A quarter turn exchanges lines and columns. It works in tiles; otherwise each pixel would cause a cache miss.
     fn quarter(self, rgb: &Rgb) -> Rgb {
         let (from_width, from_height) = (rgb.width as usize, rgb.height as usize);
         let flip_lines = (self.degrees == 90) != self.mirror;
@@ -60,7 +60,7 @@ impl Turn {
     }
 }
 
-/// The picture with its lines and columns in place or backwards.
+/// The picture with its lines and columns in the same or the reverse order.
 fn half(mut rgb: Rgb, flip_columns: bool, flip_lines: bool) -> Rgb {
     let line = rgb.width as usize;
     let pixels = rgb.data.as_chunks_mut::<3>().0;
@@ -78,7 +78,7 @@ fn half(mut rgb: Rgb, flip_columns: bool, flip_lines: bool) -> Rgb {
 }
 
 impl Rgb {
-    /// The part of the picture within `rect`, which is clipped to it.
+    /// The part of the picture within `rect`, which is clipped to the picture.
     pub fn cropped(&self, rect: Rect) -> Rgb {
         let Rect { x, y, w: width, h: height } = rect.clipped(self.width, self.height);
         let mut data = Vec::with_capacity(width as usize * height as usize * 3);
@@ -89,7 +89,7 @@ impl Rgb {
         Rgb { width, height, data }
     }
 
-    /// Puts a smaller picture into this one, its top left corner at `x`, `y`; what reaches beyond is left out.
+    /// Copies a smaller picture into this one with its top left corner at `x`, `y`; parts beyond the edge are left out.
     pub fn put(&mut self, part: &Rgb, x: u32, y: u32) {
         let bytes = part.width.min(self.width.saturating_sub(x)) as usize * 3;
         let lines = if bytes > 0 { part.height.min(self.height.saturating_sub(y)) } else { 0 };
@@ -106,9 +106,9 @@ impl Rgb {
         small
     }
 
-    /// Scales the picture down to `width` pixels and the height that goes with it, into `to`, whose buffer is reused.
-    /// Each pixel becomes the mean of exactly the area that it covers. Never enlarges: a `width` of 0 or beyond the
-    /// picture's makes a copy.
+    /// Scales the picture down to `width` pixels and the proportional height into `to`, whose buffer is reused. Each
+    /// pixel is the mean of exactly the area that it covers. It never enlarges: a `width` of 0 or beyond the picture's
+    /// makes a copy.
     pub fn shrink_into(&self, width: u32, to: &mut Rgb) {
         to.data.clear();
         if width == 0 || width >= self.width {
@@ -134,7 +134,7 @@ impl Rgb {
             }
             let sums = sums.as_chunks::<3>().0;
             for span in &columns {
-                // Half a level is added first, so that cutting off the fraction rounds.
+                // Adding half a level first rounds to the nearest value.
                 let mut mean = [0.5_f32; 3];
                 for (x, sums) in (span.first..).zip(&sums[span.first..=span.last]) {
                     let weight = span.weight(x);
@@ -148,7 +148,7 @@ impl Rgb {
     }
 }
 
-/// The lines (or columns) that one line of the smaller picture covers, the first and last of them in part.
+/// The lines (or columns) that a line of the smaller picture covers, the first and the last of them partly.
 struct Span {
     first: usize,
     last: usize,
@@ -158,7 +158,7 @@ struct Span {
 }
 
 impl Span {
-    /// The share of line `i` in the mean.
+    /// The weight of line `i` in the mean.
     fn weight(&self, i: usize) -> f32 {
         if i == self.first {
             self.head
@@ -170,10 +170,11 @@ impl Span {
     }
 }
 
-/// What each of `to` lines covers of `from` lines, `to <= from`.
+/// The lines of `from` that each of `to` lines covers, `to <= from`.
 fn spans(from: u32, to: u32) -> Vec<Span> {
     let (from, to) = (u64::from(from), u64::from(to));
-    // Counted in parts of a line, `to` parts each: so all is whole numbers, and a smaller line covers `from` parts.
+    // Each line is divided into `to` parts, so that all positions are whole numbers; a smaller line covers `from`
+    // parts.
     let share = |parts: u64| parts as f32 / from as f32;
     let span = |i: u64| {
         let (start, end) = (i * from, (i + 1) * from);

@@ -9,7 +9,8 @@ fn reds(rgb: &Rgb) -> Vec<u8> {
     rgb.data.chunks(3).map(|pixel| pixel[0]).collect()
 }
 
-/// A picture in colour: luma rises along it, chroma by blocks of 2x2, so that every mistake in a plane's layout shows.
+/// A picture in colour: luma rises along it, chroma by blocks of 2x2, so that every error in a plane's layout is
+/// visible.
 struct Golden {
     width: u32,
     height: u32,
@@ -24,7 +25,7 @@ impl Golden {
         [(100 + (x * 11 + y * 7) % 60) as u8, (90 + (x * 5 + y * 17) % 70) as u8]
     }
 
-    /// BT.601, limited range, by the textbook. `lines` says how many lines share their chroma.
+    /// BT.601, limited range, by its definition. `lines` is the number of lines that share their chroma.
     fn expected(&self, x: u32, y: u32, lines: u32) -> [f64; 3] {
         let luma = 1.164_383 * (f64::from(self.luma(x, y)) - 16.0);
         let [u, v] = Self::chroma(x / 2, y / lines).map(|c| f64::from(c) - 128.0);
@@ -32,12 +33,12 @@ impl Golden {
             .map(|channel| channel.clamp(0.0, 255.0))
     }
 
-    /// What stands in the padding is nobody's business: bright, so that it shows when it is read.
+    /// The value of padding bytes: bright, so that it is visible when it is read.
     fn padding(&self, format: &Format, stride: u32) -> Vec<u8> {
         vec![255; format.min_size(self.width, self.height, stride)]
     }
 
-    /// 4:2:0; `first` and `second` are the chroma channels (U is 0, V is 1) in the order in which they stand.
+    /// 4:2:0; `first` and `second` are the chroma channels (U is 0, V is 1) in their order.
     fn planes(&self, format: &Format, stride: u32, interleaved: bool, [first, second]: [usize; 2]) -> Vec<u8> {
         let mut bytes = self.padding(format, stride);
         for y in 0..self.height {
@@ -62,7 +63,7 @@ impl Golden {
         bytes
     }
 
-    /// 4:2:2; `order` says where luma of the left pixel, U, luma of the right pixel and V stand in the four bytes.
+    /// 4:2:2; `order` gives the positions of the left luma, U, the right luma and V in the four bytes.
     fn pairs(&self, format: &Format, stride: u32, order: [usize; 4]) -> Vec<u8> {
         let mut bytes = self.padding(format, stride);
         for y in 0..self.height {
@@ -78,7 +79,7 @@ impl Golden {
         bytes
     }
 
-    /// `lines` say how many lines share their chroma.
+    /// `lines` is the number of lines that share their chroma.
     fn check(&self, format: &Format, stride: u32, bytes: &[u8], lines: u32) {
         let raw = Raw { bytes, width: self.width, height: self.height, stride };
         let rgb = format.to_rgb(raw).unwrap();
@@ -100,7 +101,7 @@ impl Golden {
     }
 }
 
-/// Sizes about the widths of vector registers, even and odd, with each of several strides.
+/// Even and odd sizes near the widths of vector registers, each with several strides.
 fn shapes(format: &'static Format) -> impl Iterator<Item = (u32, u32, u32)> {
     let sizes = [(1, 1), (2, 2), (5, 3), (16, 4), (33, 7), (150, 9)];
     let padded = |(width, height)| [0, 1, 2, 8, 62].map(|more| (width, height, format.min_stride(width) + more));
@@ -140,7 +141,7 @@ fn planes_become_the_golden_picture_with_padded_lines_and_odd_sizes() {
 fn rgb_and_grey_are_exact_with_padded_lines_and_odd_sizes() {
     let grey = |[red, ..]: [u8; 3]| [red; 3];
     let same = |color: [u8; 3]| color;
-    // For each format: what it can show of a colour, and that colour's bytes in memory.
+    // For each format: the colour that it can represent, and its bytes in memory.
     type Row = (&'static [u8; 4], fn([u8; 3]) -> [u8; 3], fn([u8; 3]) -> Vec<u8>);
     let table: [Row; 3] = [
         (b"RGB3", same, |color| color.to_vec()),
@@ -165,7 +166,7 @@ fn rgb_and_grey_are_exact_with_padded_lines_and_odd_sizes() {
 }
 
 #[test]
-fn what_a_driver_sends_behind_the_picture_is_no_part_of_it() {
+fn bytes_that_a_driver_sends_after_the_picture_are_ignored() {
     for format in FORMATS.iter().filter(|format| !format.jpeg) {
         let (width, height, stride) = (6, 4, format.min_stride(6) + 2);
         let exact: Vec<u8> = (0..format.min_size(width, height, stride)).map(|i| (i * 37) as u8).collect();
@@ -178,7 +179,7 @@ fn what_a_driver_sends_behind_the_picture_is_no_part_of_it() {
 #[test]
 fn jpeg_becomes_the_picture_that_was_encoded_at_odd_sizes_too() {
     for (width, height) in [(1_u16, 1_u16), (17, 33), (64, 48)] {
-        // Slow gradients, which JPEG keeps nearly exactly.
+        // Smooth gradients, which JPEG preserves nearly exactly.
         let color = |x: u32, y: u32| [(60 + x * 2) as u8, (80 + y * 2) as u8, 120];
         let size = (u32::from(width), u32::from(height));
         let data: Vec<u8> = (0..size.0 * size.1).flat_map(|i| color(i % size.0, i / size.0)).collect();
@@ -196,7 +197,7 @@ fn jpeg_becomes_the_picture_that_was_encoded_at_odd_sizes_too() {
 }
 
 #[test]
-fn a_picture_that_is_too_short_or_impossible_is_refused_and_said_why() {
+fn a_picture_that_is_too_short_or_impossible_is_refused_with_the_reason() {
     let yuyv = Format::by_fourcc(b"YUYV").unwrap();
     let refused = |width, height, stride, len: usize| {
         yuyv.to_rgb(Raw { bytes: &vec![0; len][..], width, height, stride }).unwrap_err()
@@ -208,7 +209,7 @@ fn a_picture_that_is_too_short_or_impossible_is_refused_and_said_why() {
 }
 
 #[test]
-fn turning_moves_each_pixel_to_where_it_belongs() {
+fn turning_moves_each_pixel_to_its_place() {
     // 0 1 2
     // 3 4 5
     let turned = |degrees, mirror| reds(&Turn { degrees, mirror }.apply(numbered(3, 2)));

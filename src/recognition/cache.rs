@@ -1,5 +1,5 @@
-//! Descriptors that need not be computed again: a file in the state directory, by content of the picture. It may be
-//! deleted at any time; when it is damaged or of another model it is made anew.
+//! The cache of descriptors: a file in the state directory, with the content of the pictures as keys. It may be deleted
+//! at any time; a damaged one or one of another model is rebuilt.
 
 use super::quality::Quality;
 use super::{DESCRIPTOR_LEN, Descriptor};
@@ -7,14 +7,14 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// SHA-256 of a picture file's bytes.
+/// The SHA-256 of a picture file.
 pub type Key = [u8; 32];
-/// Makes a [`Key`] of a file that is read piece by piece.
+/// Computes the [`Key`] of a file that is read in pieces.
 #[derive(Debug, Default)]
 pub struct KeyMaker(Sha256);
 
 impl KeyMaker {
-    /// The next piece.
+    /// Adds the next piece.
     pub fn add(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
@@ -25,20 +25,20 @@ impl KeyMaker {
     }
 }
 
-/// What a picture gave: a face, or why it gave none.
+/// The result of a picture: its face, or why it has none.
 pub type Verdict = Result<Face, String>;
 
-/// The one face on a picture.
+/// The only face on a picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Face {
-    /// What dlib's network makes of it.
+    /// Its descriptor.
     pub descriptor: Descriptor,
-    /// How well it can be seen.
+    /// Its quality.
     pub quality: Quality,
 }
 
 impl Face {
-    /// Descriptor, width, sharpness and brightness, little-endian.
+    /// The descriptor, width, sharpness and brightness, little-endian.
     const BYTES: usize = DESCRIPTOR_LEN * 4 + 12;
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
@@ -64,26 +64,26 @@ impl Face {
     }
 }
 
-/// The cache. Rows that nobody asked for in the newest enrolment are left out when it is saved.
+/// The cache. Saving it drops the rows that the newest enrolment did not use.
 #[derive(Debug)]
 pub struct Cache {
     file: Option<PathBuf>,
-    /// Model and options: descriptors of different ones must never mix.
+    /// The model and the options; descriptors of different ones must not be mixed.
     tag: String,
     rows: HashMap<Key, (Verdict, bool)>,
     changed: bool,
 }
 
-/// The number counts up when a row's bytes or what they mean change; 3: sharpness is measured at 32 pixels.
+/// The number is increased when the format or the meaning of rows changes; 3: sharpness is measured at 32 pixels.
 const MAGIC: &[u8] = b"namecam descriptors 3\n";
-/// A file beyond this size is not ours: 100,000 pictures take 57 MB.
+/// The largest size of the file: 100,000 pictures take 57 MB.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// Where the cache lies: the unit's state directory, else the user's cache.
+/// The folder of the cache: the state directory of the unit, else the cache folder of the user.
 pub fn folder() -> Option<PathBuf> {
     let var = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(state) = var("STATE_DIRECTORY") {
-        // systemd separates several by colons; ours is the first.
+        // systemd separates several directories by colons; the first one is used.
         return state.to_string_lossy().split(':').next().map(PathBuf::from);
     }
     let user = var("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(var("HOME")?).join(".cache")));
@@ -91,7 +91,8 @@ pub fn folder() -> Option<PathBuf> {
 }
 
 impl Cache {
-    /// Reads the cache from `folder`; without a folder it lives in memory only. `tag` names model and options.
+    /// Reads the cache from `folder`; without a folder it is in memory only. `tag` identifies the model and the
+    /// options.
     pub fn open(folder: Option<&Path>, tag: &str) -> Cache {
         let file = folder.map(|folder| folder.join("descriptors"));
         let mut cache = Cache { file, tag: tag.to_owned(), rows: HashMap::new(), changed: false };
@@ -103,33 +104,33 @@ impl Cache {
         match std::fs::read(file).map(|bytes| parse(&bytes, tag)) {
             Ok(Some(rows)) => cache.rows = rows,
             Ok(None) => {
-                log::info!("cache {} is of another version or model, or damaged: it is made anew", file.display());
+                log::info!("cache {} is of another version or model, or damaged; it is rebuilt", file.display());
                 cache.changed = true;
             }
-            Err(error) => log::warn!("cache {} cannot be read ({error}): it is made anew", file.display()),
+            Err(error) => log::warn!("cache {} cannot be read ({error}); it is rebuilt", file.display()),
         }
         cache
     }
 
-    /// Another enrolment asks from here on.
+    /// Begins another enrolment.
     pub fn begin(&mut self) {
         self.rows.values_mut().for_each(|(_, used)| *used = false);
     }
 
-    /// What is known of a picture.
+    /// The stored result of a picture.
     pub fn get(&mut self, key: &Key) -> Option<Verdict> {
         let (verdict, used) = self.rows.get_mut(key)?;
         *used = true;
         Some(verdict.clone())
     }
 
-    /// Remembers what a picture gave.
+    /// Stores the result of a picture.
     pub fn put(&mut self, key: Key, verdict: Verdict) {
         self.rows.insert(key, (verdict, true));
         self.changed = true;
     }
 
-    /// Forgets the rows that were not asked for since [`Cache::begin`], and writes the rest if anything has changed.
+    /// Drops the rows that were not used since [`Cache::begin`], and writes the rest if anything has changed.
     ///
     /// # Errors
     /// As [`Cache::write`].
@@ -140,10 +141,10 @@ impl Cache {
         self.write()
     }
 
-    /// Writes all rows if anything has changed: for whoever cannot say yet, or never, which ones are gone.
+    /// Writes all rows if anything has changed, for a caller that does not know which ones are still needed.
     ///
     /// # Errors
-    /// When the file cannot be written; the old one is then still there, and the next call tries again.
+    /// When the file cannot be written; the old one is kept, and the next call tries again.
     pub fn write(&mut self) -> std::io::Result<()> {
         if let Some(file) = self.file.as_ref().filter(|_| self.changed) {
             replace(file, &format(&self.rows, &self.tag))?;
@@ -153,7 +154,7 @@ impl Cache {
     }
 }
 
-/// Puts `bytes` in the place of the file's content: all of them or, when that fails, none.
+/// Replaces the content of the file atomically.
 fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
@@ -161,7 +162,7 @@ fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let temporary = file.with_extension("new");
     let write = || {
         let mut open = std::fs::OpenOptions::new();
-        // Descriptors are biometric data: nobody else may read them.
+        // Descriptors are biometric data, so no other user may read them.
         std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
         let mut out = open.write(true).create(true).truncate(true).open(&temporary)?;
         std::io::Write::write_all(&mut out, bytes)?;
@@ -169,7 +170,7 @@ fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
         std::fs::rename(&temporary, file)
     };
     write().inspect_err(|_| {
-        // A part of the cache on a full disk helps nobody.
+        // On a full disk, the incomplete file is removed.
         let _ = std::fs::remove_file(&temporary);
     })
 }
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_saved_is_there_again_and_what_was_not_asked_for_is_gone() {
+    fn saved_rows_are_read_again_and_unused_ones_are_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let mut cache = Cache::open(Some(folder.path()), "model");
         cache.put([1; 32], Ok(face()));
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn another_model_a_cut_and_a_flipped_bit_make_it_anew() {
+    fn another_model_a_truncation_and_a_flipped_bit_cause_a_rebuild() {
         let folder = tempfile::tempdir().unwrap();
         let mut cache = Cache::open(Some(folder.path()), "model");
         cache.put([1; 32], Ok(face()));
@@ -262,11 +263,11 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_written_is_written_the_next_time_and_no_part_of_it_stays() {
+    fn after_a_failed_write_the_next_one_writes_everything_and_no_incomplete_file_stays() {
         let folder = tempfile::tempdir().unwrap();
         let mut cache = Cache::open(Some(folder.path()), "model");
         cache.put([1; 32], Ok(face()));
-        // A folder in the place of the file: the rename fails.
+        // A folder instead of the file makes the rename fail.
         std::fs::create_dir(folder.path().join("descriptors")).unwrap();
         cache.save().unwrap_err();
         assert!(!folder.path().join("descriptors.new").exists());
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn writing_forgets_nothing_that_another_gallery_may_need() {
+    fn write_keeps_rows_that_another_gallery_may_need() {
         let folder = tempfile::tempdir().unwrap();
         let mut cache = Cache::open(Some(folder.path()), "model");
         cache.put([1; 32], Ok(face()));

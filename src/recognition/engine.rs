@@ -1,5 +1,5 @@
-//! dlib: the only file that knows it. Sizes and files are checked here before dlib sees them, because a C++ exception
-//! cannot be caught through the crate and ends the process.
+//! dlib; only this file uses it. Sizes and files are checked before they reach dlib, because a C++ exception cannot be
+//! caught through the crate and ends the process.
 
 use super::models::ModelFiles;
 use super::{DESCRIPTOR_LEN, Descriptor, Engine, tiles};
@@ -14,16 +14,16 @@ use dlib_face_recognition::{
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::Arc;
 
-// Both come with OpenBLAS, which the feature `openblas` of the crate links.
+// Both are from OpenBLAS, which the feature `openblas` of the crate links.
 unsafe extern "C" {
     fn openblas_set_num_threads(threads: c_int);
     fn openblas_get_config() -> *const c_char;
     fn openblas_get_corename() -> *const c_char;
 }
 
-/// Below this many pixels a side there is nothing to find, and dlib is not asked.
+/// The shortest side in pixels of a picture that is given to dlib.
 const MIN_SIDE: u32 = 24;
-/// The dlib release whose headers the crate is written for; it gives no version through the crate.
+/// The dlib release for whose headers the crate is written; dlib's version is not available through the crate.
 pub const DLIB: &str = "19.24";
 
 /// dlib's detectors, landmark predictor and descriptor network.
@@ -31,7 +31,7 @@ pub struct Dlib {
     detector: AnyDetector,
     landmarks: LandmarkPredictor,
     network: FaceEncoderNetwork,
-    /// What the detector is given at once, see [`crate::memory::Plan::most_px`].
+    /// The most pixels that the detector gets at once; see [`crate::memory::Plan::most_px`].
     most_px: u64,
     has_told_of_shrinking: bool,
     health: Option<Arc<Health>>,
@@ -43,7 +43,7 @@ enum AnyDetector {
 }
 
 impl AnyDetector {
-    /// The faces on a picture, in pixels of the picture, in one call of dlib.
+    /// The faces on a picture in pixels of the picture, from one call of dlib.
     fn find(&self, picture: &Rgb, scale: f64) -> Vec<Rect> {
         let width = (f64::from(picture.width) * scale).round() as u32;
         let height = (f64::from(picture.height) * scale).round() as u32;
@@ -70,11 +70,11 @@ impl AnyDetector {
 }
 
 impl Dlib {
-    /// Loads the models that the config asks for; they have been checked when there are [`ModelFiles`]. The detector is
-    /// given no more than `most_px` pixels at once, of the pyramid for the CNN: it sees a larger picture in tiles, HOG sees it smaller.
+    /// Loads the models of the config, which [`ModelFiles`] has checked. The detector gets at most `most_px` pixels at
+    /// once, of the pyramid for the CNN: a larger picture is processed in tiles by the CNN, and scaled down for HOG.
     ///
     /// # Errors
-    /// Names the file that dlib cannot read.
+    /// The file that dlib cannot read.
     pub fn open(files: &ModelFiles, most_px: u64) -> anyhow::Result<Dlib> {
         let named = |error: String| anyhow!("dlib: {error}");
         let detector = match &files.detector {
@@ -84,11 +84,11 @@ impl Dlib {
         let landmarks = LandmarkPredictor::open(&files.landmarks).map_err(named)?;
         let network = FaceEncoderNetwork::open(&files.recognizer).map_err(named)?;
         let mut dlib = Dlib { detector, landmarks, network, most_px, has_told_of_shrinking: false, health: None };
-        dlib.try_out().with_context(|| format!("{} is no face recognition model", files.recognizer.display()))?;
+        dlib.try_out().with_context(|| format!("{} is not a face recognition model", files.recognizer.display()))?;
         Ok(dlib)
     }
 
-    /// `scale`, or a smaller one at which the picture has no more pixels than the detector may be given.
+    /// `scale`, or a smaller one at which the picture has no more than the allowed pixels.
     fn affordable(&mut self, picture: &Rgb, scale: f64) -> f64 {
         let px = f64::from(picture.width) * f64::from(picture.height) * scale * scale;
         let most_px = self.most_px as f64;
@@ -97,8 +97,8 @@ impl Dlib {
         }
         if !std::mem::replace(&mut self.has_told_of_shrinking, true) {
             log::warn!(
-                "a picture of {}x{} is scaled to {:.0} megapixels for the detector in place of {:.0}: there is no memory for \
-                 more; small faces on it are missed",
+                "a picture of {}x{} is scaled to {:.0} megapixels for detection instead of {:.0}, because memory is short; \
+                 small faces on it may be missed",
                 picture.width,
                 picture.height,
                 most_px / 1e6,
@@ -116,12 +116,12 @@ impl Dlib {
         encodings.iter().map(|encoding| to_descriptor(encoding.as_ref())).collect()
     }
 
-    /// One descriptor of nothing in particular, so that a model of another shape is found out at start.
+    /// Computes a descriptor of a blank picture, so that a model of another kind is detected at the start.
     fn try_out(&mut self) -> anyhow::Result<()> {
         let grey = Rgb::filled(150, 150, [128; 3]);
         let described = self.describe(&grey, &[Rect { x: 25, y: 25, w: 100, h: 100 }], 1);
         let whole = described.first().is_some_and(|d| d.iter().all(|v| v.is_finite()));
-        whole.then_some(()).ok_or_else(|| anyhow!("it does not give {DESCRIPTOR_LEN} numbers"))
+        whole.then_some(()).ok_or_else(|| anyhow!("its descriptors do not have {DESCRIPTOR_LEN} numbers"))
     }
 }
 
@@ -183,20 +183,20 @@ impl Engine for Dlib {
     }
 }
 
-/// The CNN takes seconds for a megapixel.
+/// The CNN takes seconds per megapixel.
 const CNN_STILL_SIDE: u32 = 800;
-/// Faces on a larger picture are described on cut-outs: dlib gets a copy of what it works on.
+/// On a larger picture, descriptors are computed from crops, because dlib needs a copy of the picture.
 const COPIED_WHOLE_BYTES: usize = 12_000_000;
 
-/// Copies a picture into dlib's type.
+/// Copies a picture to dlib's type.
 fn matrix(rgb: &Rgb) -> ImageMatrix {
     let (width, height) = (rgb.width as usize, rgb.height as usize);
-    assert_eq!(rgb.data.len(), width * height * 3, "an Rgb holds width x height pixels");
+    assert_eq!(rgb.data.len(), width * height * 3, "an Rgb has width x height pixels");
     // SAFETY: the assertion above; dlib copies the pixels before this returns.
     unsafe { ImageMatrix::new(width, height, rgb.data.as_ptr()) }
 }
 
-/// dlib's right and bottom edges belong to the rectangle.
+/// Converts a rectangle of dlib, which includes its right and bottom edges.
 fn to_rect(r: &Rectangle) -> Rect {
     let side = |from: i64, to: i64| (to - from + 1).max(0) as u32;
     Rect { x: r.left as i32, y: r.top as i32, w: side(r.left, r.right), h: side(r.top, r.bottom) }
@@ -215,13 +215,13 @@ fn to_descriptor(values: &[f64]) -> Descriptor {
     descriptor
 }
 
-/// Sets how many threads a descriptor may take.
+/// Sets the number of threads for a descriptor.
 pub fn set_blas_threads(threads: u32) {
-    // SAFETY: takes any number; called before the first descriptor.
+    // SAFETY: any number is valid; called before the first descriptor.
     unsafe { openblas_set_num_threads(threads as c_int) };
 }
 
-/// The BLAS at work, such as "OpenBLAS 0.3.21 Haswell".
+/// The BLAS in use, such as "OpenBLAS 0.3.21 Haswell".
 pub fn blas() -> String {
     let text = |pointer: *const c_char| {
         if pointer.is_null() {

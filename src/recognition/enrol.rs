@@ -1,5 +1,5 @@
-//! From the files of the gallery to a [`Library`]: one picture a step, beside the library that is at work, so that
-//! neither the stream nor recognition waits for it.
+//! Enrolment: turns the files of the gallery into a [`Library`], one picture per step, while the old library is in use,
+//! so that neither the stream nor recognition waits.
 
 pub mod arrivals;
 mod draft;
@@ -26,45 +26,46 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// So much of a file is read and hashed in a step: a picture of 64 MB must not hold up a look.
+/// The bytes of a file that are read and hashed in a step, so that a picture of 64 MB does not delay a pass.
 const CHUNK_BYTES: u64 = 1 << 20;
-/// So often it is asked anew who lacks pictures because some are somebody else's: only all people's together say that.
+/// The most rounds. After each one, people whose folder had pictures of others get further pictures; such pictures are
+/// found only by comparing all people.
 const ROUNDS: usize = 3;
 
-/// A gallery that is ready to be asked.
+/// An enrolled gallery.
 #[derive(Debug)]
 pub struct Library {
-    /// Finds who is nearest.
+    /// Finds the closest person.
     pub matcher: Matcher,
-    /// What became of each file.
+    /// The result of each file.
     pub roster: Roster,
 }
 
-/// What outlives one enrolment: the cache, and which files have not come whole yet.
+/// State that is kept between enrolments: the cache, and the files that are still being copied.
 #[derive(Debug)]
 pub struct Memory {
-    /// Descriptors by content.
+    /// The descriptors by content.
     pub cache: Cache,
-    /// Files that are still being written.
+    /// The files that are still being copied.
     pub arrivals: Arrivals,
-    /// Content hashes of files that have not changed since, and whether the newest enrolment asked.
+    /// The content hashes of unchanged files, and whether the newest enrolment used them.
     keys: HashMap<PathBuf, (Stamp, Key, bool)>,
-    /// False where nobody looks again: then a file is judged as it is now.
+    /// False for a single enrolment, which processes each file as it is.
     patient: bool,
-    /// How many bytes of pictures have been read.
+    /// The bytes of pictures that have been read.
     #[cfg(test)]
     pub(super) bytes_read: u64,
 }
 
 /// Why a picture is not used yet.
-pub const COMING: &str = "still being copied: it is tried again";
+pub const COMING: &str = "still being copied; it will be read again";
 
 /// Without rates, no budget can be kept.
-const NOT_MEASURED: &str = "how near strangers come with this recognizer is not known: the threshold alone decides about names. \
-     `make tables RECOGNIZER=FILE LFW=\"FOLDER ...\"` measures it with pictures of people and writes FILE.rates beside the model";
+const NOT_MEASURED: &str = "no error rates are known for this recognizer, so only the threshold decides about names; \
+     `make tables RECOGNIZER=FILE LFW=\"FOLDER ...\"` measures them and writes FILE.rates beside the model";
 
 impl Memory {
-    /// Nothing but the cache.
+    /// Begins with the cache only.
     pub fn new(cache: Cache) -> Memory {
         Memory {
             cache,
@@ -76,18 +77,18 @@ impl Memory {
         }
     }
 
-    /// For whoever takes the gallery in once and ends.
+    /// For a single enrolment.
     pub fn for_once(cache: Cache) -> Memory {
         Memory { patient: false, ..Memory::new(cache) }
     }
 
-    /// What an enrolment that did not come to its end asked for says nothing about what is in the gallery.
+    /// Begins an enrolment; the files that an aborted one used are not counted.
     fn begin(&mut self) {
         self.keys.values_mut().for_each(|(_, _, used)| *used = false);
         self.cache.begin();
     }
 
-    /// The gallery is taken in: forgets files that are no longer in it, and writes the cache.
+    /// Ends an enrolment: drops files that are not in the gallery any more, and writes the cache.
     ///
     /// # Errors
     /// When the cache cannot be written.
@@ -96,32 +97,32 @@ impl Memory {
         self.cache.save()
     }
 
-    /// Of how many files it knows the content.
+    /// The number of files with a known content hash.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
         self.keys.len()
     }
 }
 
-/// A gallery on its way.
+/// An enrolment in progress.
 #[derive(Debug)]
 pub struct Enrolment {
-    /// Whose pictures are taken in next, as indices.
+    /// The people whose pictures are enrolled next, as indices.
     turns: VecDeque<usize>,
-    /// The file that is being read, and whose it is.
+    /// The file that is being read, and its person.
     reading: Option<(usize, Candidate, Reading)>,
     rounds: usize,
-    /// Digest of the files and of what became of each.
+    /// A digest of the files and their results.
     found: DefaultHasher,
     total: usize,
-    /// The people, and behind them those who shall never be named.
+    /// The people, followed by the blocklist.
     drafts: Vec<Draft>,
     ignored: Vec<Picture>,
     folder: PathBuf,
     max_images: usize,
     jitters: u32,
     rule: crate::config::Recognition,
-    /// What was measured of the recognition model.
+    /// The measured rates of the recognition model.
     rates: Option<Arc<Rates>>,
 }
 
@@ -129,7 +130,7 @@ impl Enrolment {
     /// Lists the gallery.
     ///
     /// # Errors
-    /// When the folder is missing or cannot be read: the old library then stays, and no file is waited for.
+    /// When the folder is missing or cannot be read; the old library stays in use, and no file is waited for.
     pub fn begin(
         config: &Config,
         rates: Option<Arc<Rates>>,
@@ -161,13 +162,13 @@ impl Enrolment {
         })
     }
 
-    /// How many pictures are done, and how many there are.
+    /// The number of processed pictures, and the total.
     pub fn progress(&self) -> (usize, usize) {
         let waiting: usize = self.drafts.iter().map(Draft::waiting).sum();
         (self.total - waiting, self.total)
     }
 
-    /// Takes the next picture in, or reads a piece of it; false when there is none left.
+    /// Enrols the next picture, or reads a piece of it; false when none is left.
     pub fn step(&mut self, engine: &mut dyn Engine, memory: &mut Memory, now: Moment) -> bool {
         if let Some((owner, candidate, mut reading)) = self.reading.take() {
             match reading.read_on() {
@@ -214,12 +215,12 @@ impl Enrolment {
         self.drafts[owner].take(candidate, verdict);
     }
 
-    /// Two enrolments of one config with the same digest give the same library.
+    /// The digest; two enrolments of a config with the same digest have the same library.
     pub fn digest(&self) -> u64 {
         self.found.finish()
     }
 
-    /// Whoever lacks pictures because some are somebody else's gets further ones; false when nobody does.
+    /// Gives further pictures to people whose folder had pictures of others; false when there are none.
     fn begin_another_round(&mut self) -> bool {
         let Some((_, drafts)) = self.drafts.split_last_mut() else { return false };
         if self.rounds == ROUNDS || drafts.iter().all(|draft| draft.waiting() == 0) {
@@ -236,7 +237,7 @@ impl Enrolment {
         !self.turns.is_empty()
     }
 
-    /// The library, once every picture is done.
+    /// The library, after every picture was processed.
     pub fn finish(mut self, generation: u64) -> Library {
         let mut matcher = Matcher::new(&self.rule, self.rates.clone());
         let never = self.drafts.pop();
@@ -248,10 +249,14 @@ impl Enrolment {
             let comes = draft.unusable.iter().any(|picture| picture.skipped.as_deref() == Some(COMING));
             somebody_comes |= comes;
             let used: Vec<&Usable> = used(&draft.usable, &fates).collect();
-            // Whoever is still being copied is not warned about: in two seconds it would be untrue.
+            // A person whose pictures are still being copied gets no warning, because it would soon be wrong.
             if used.is_empty() && !comes {
                 let empty = draft.usable.is_empty() && draft.unusable.is_empty();
-                let why = if empty { "the folder is empty" } else { "none of the pictures can be used" };
+                let why = if empty {
+                    "the folder is empty; add pictures"
+                } else {
+                    "none of the pictures can be used; see the reason of each"
+                };
                 warnings.push(format!("{} will not be recognised: {why}", draft.name));
             }
             matcher.add(&draft.name, used.iter().map(|picture| (Arc::clone(&picture.file), picture.face.descriptor)));
@@ -268,7 +273,8 @@ impl Enrolment {
         });
         if matcher.people() == 0 && !somebody_comes {
             let folder = self.folder.display();
-            warnings.push(format!("nobody is in the gallery: put pictures of a person into {folder}/NAME/ and reload"));
+            warnings
+                .push(format!("the gallery has no people: put pictures of a person into {folder}/NAME/ and reload"));
         }
         if self.rates.is_none() && self.rule.false_name_budget > 0.0 && matcher.people() > 0 {
             warnings.push(NOT_MEASURED.to_owned());
@@ -294,7 +300,8 @@ fn by_name(drafts: &[Draft]) -> Vec<(&str, &[Usable])> {
     drafts.iter().map(|draft| (draft.name.as_str(), &draft.usable[..])).collect()
 }
 
-/// What did not count while it was taken in, does when it is used for want of better.
+/// Limits the used pictures. Poor pictures did not count during enrolment, but do when they are used for lack of better
+/// ones.
 fn keep_at_most(max_images: usize, fates: &mut [Fate]) {
     for fate in fates.iter_mut().filter(|fate| fate.is_used()).skip(max_images) {
         *fate = Fate::Skipped(too_many(max_images));
@@ -305,7 +312,7 @@ fn used<'a>(usable: &'a [Usable], fates: &'a [Fate]) -> impl Iterator<Item = &'a
     usable.iter().zip(fates).filter(|(_, fate)| fate.is_used()).map(|(picture, _)| picture)
 }
 
-/// All files of a person with what became of them, in name order.
+/// All files of a person with their results, in name order.
 fn pictures(draft: &Draft, fates: Vec<Fate>) -> Vec<Picture> {
     let own: Vec<_> = (0..fates.len()).map(|at| hygiene::from_nearest(&draft.usable, &fates, at)).collect();
     let judged = draft.usable.iter().zip(fates).zip(own).map(|((picture, fate), nearest_own)| {
@@ -323,7 +330,7 @@ fn pictures(draft: &Draft, fates: Vec<Fate>) -> Vec<Picture> {
     all
 }
 
-/// What a file gives without being read; `None`: it is to be read.
+/// The result of a file that need not be read; `None` when it must be read.
 fn known(path: &Path, memory: &mut Memory, now: Moment) -> Option<Verdict> {
     let Memory { cache, arrivals, keys, patient, .. } = memory;
     let metadata = match std::fs::symlink_metadata(path) {
@@ -341,7 +348,7 @@ fn known(path: &Path, memory: &mut Memory, now: Moment) -> Option<Verdict> {
     known
 }
 
-/// The descriptor of the one face on a picture, or why it has none.
+/// The descriptor of the only face on a picture, or why there is none.
 fn judge(
     reading: Reading,
     path: &Path,
@@ -357,7 +364,7 @@ fn judge(
     }
     let Memory { cache, arrivals, keys, patient, .. } = memory;
     if *patient {
-        // Of a file that was written to meanwhile, this may be a part of the old content and a part of the new.
+        // A file that was written to meanwhile may have been read partly before and partly after.
         let after = file.metadata().map_err(unreadable)?;
         if stamp(&after) != before && !arrivals.meet(path, &after, now) {
             return Err(COMING.to_owned());
@@ -381,15 +388,15 @@ fn judge(
     })
 }
 
-/// Where no face is found, the picture is turned so far to either side: HOG sees faces that are upright.
+/// The angle by which a picture without a face is rotated to either side, because HOG finds only upright faces.
 const TILTS_DEGREES: [f32; 2] = [15.0, -15.0];
 
 const NO_FACE: &str =
-    "no face found: use a sharp, upright picture from the front, the face uncovered and 60 px wide or more";
+    "no face found: use a sharp, upright picture from the front with an uncovered face at least 60 px wide";
 
 fn describe_the_one_face(bytes: Vec<u8>, jitters: u32, engine: &mut dyn Engine) -> Verdict {
     let still = picture::decode_still(&bytes)?;
-    // Up to 64 MB, which must not lie beside what a detector takes.
+    // Frees up to 64 MB before the detector allocates its memory.
     drop(bytes);
     let rgb = &still.rgb;
     let faces = faces_on_still(engine, rgb);
@@ -401,11 +408,11 @@ fn describe_the_one_face(bytes: Vec<u8>, jitters: u32, engine: &mut dyn Engine) 
                 let turned = tilted(rgb, *degrees);
                 let faces = faces_on_still(engine, &turned);
                 let [face] = faces[..] else { return None };
-                // A collar that looks like a face at one of three tilts is likelier than at one.
+                // With three rotations a false detection, such as a collar, is more likely than with one.
                 is_found_again(engine, &turned, face).then(|| describe(&turned, face, jitters, engine))
             })
             .unwrap_or_else(|| Err(NO_FACE.to_owned())),
-        ref several => Err(format!("{} faces: cut it so that only this person is on it", several.len())),
+        ref several => Err(format!("{} faces: crop to this person", several.len())),
     };
     verdict.map(|mut face| {
         let width_px = face.quality.width_px;
@@ -417,7 +424,8 @@ fn describe_the_one_face(bytes: Vec<u8>, jitters: u32, engine: &mut dyn Engine) 
 fn describe(rgb: &Rgb, face: Rect, jitters: u32, engine: &mut dyn Engine) -> Verdict {
     let described = engine.describe(rgb, &[face], jitters).into_iter().next();
     let finite = described.filter(|descriptor| descriptor.iter().all(|v| v.is_finite()));
-    let descriptor = finite.ok_or_else(|| "its face gives no descriptor".to_owned())?;
+    let descriptor =
+        finite.ok_or_else(|| "no descriptor can be computed for its face; use another picture".to_owned())?;
     Ok(Face { descriptor, quality: Quality::of(rgb, face) })
 }
 
@@ -425,14 +433,14 @@ fn describe(rgb: &Rgb, face: Rect, jitters: u32, engine: &mut dyn Engine) -> Ver
 #[derive(Debug)]
 struct Reading {
     file: File,
-    /// Before the first byte was read.
+    /// The stamp before the first byte was read.
     stamp: Stamp,
     bytes: Vec<u8>,
     key: KeyMaker,
 }
 
 impl Reading {
-    /// Opens a file. A link is not followed, and a pipe in the place of a file is not waited for.
+    /// Opens a file, without following a link or blocking on a named pipe.
     fn open(path: &Path) -> Result<Reading, String> {
         let mut options = File::options();
         std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
@@ -442,13 +450,13 @@ impl Reading {
             return Err("not a regular file".to_owned());
         }
         if metadata.len() > picture::MAX_FILE_BYTES {
-            return Err(format!("larger than {} MiB", picture::MAX_FILE_BYTES >> 20));
+            return Err(format!("larger than {} MiB: scale it down", picture::MAX_FILE_BYTES >> 20));
         }
         let bytes = Vec::with_capacity(metadata.len() as usize);
         Ok(Reading { file, stamp: stamp(&metadata), bytes, key: KeyMaker::default() })
     }
 
-    /// Reads and hashes another piece; false at the end.
+    /// Reads and hashes the next piece; false at the end.
     fn read_on(&mut self) -> Result<bool, String> {
         let start = self.bytes.len();
         let left = picture::MAX_FILE_BYTES.saturating_sub(start as u64);

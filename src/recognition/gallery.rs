@@ -1,5 +1,5 @@
-//! The gallery on disk: which files are whose pictures, in which order, and what is passed over and why.
-//! Only names and kinds of files are looked at here; what is in them is `enrol.rs`'s.
+//! The gallery on disk: the pictures of each person in order, and the files that are ignored, with the reason. Only
+//! names and kinds of files are examined here; `enrol.rs` reads their content.
 
 use crate::roster::Picture;
 use anyhow::Context;
@@ -10,45 +10,45 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization;
 
-/// A file that should be a picture of a person.
+/// A file that may be a picture of a person.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Candidate {
-    /// `Alice/1.jpg`, as people see it.
+    /// The name for display, such as `Alice/1.jpg`.
     pub shown: Arc<str>,
-    /// Where it is.
+    /// The path.
     pub path: PathBuf,
 }
 
-/// A person's folder (or folders, when their names are the same once composed).
+/// The folder of a person (or several, when their names have the same NFC form).
 #[derive(Debug, Default)]
 pub struct Folder {
-    /// Her pictures in name order.
+    /// The pictures in name order.
     pub candidates: Vec<Candidate>,
-    /// Files that are none, and why.
+    /// Files that are no pictures, with the reason.
     pub passed_over: Vec<Picture>,
 }
 
-/// What lies in the gallery.
+/// The content of the gallery.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// By name in NFC.
+    /// The people by name in NFC.
     pub people: BTreeMap<String, Folder>,
-    /// What lies in `.not`: people who shall never be named.
+    /// The blocklist `.not`: people who never get a name.
     pub never: Folder,
-    /// What is in nobody's folder, and why it is passed over.
+    /// Files that are not in a person's folder, with the reason.
     pub ignored: Vec<Picture>,
 }
 
-/// At most so many people and so many files in a folder are looked at; more is a mistake, not a gallery.
+/// The most people, and the most files per folder. More is a mistake rather than a gallery.
 const MAX_ENTRIES: usize = 100_000;
-/// The folder of those who shall never be named.
+/// The folder of the blocklist.
 pub const NEVER: &str = ".not";
-/// Why a folder in a person's folder is passed over.
-const A_FOLDER: &str = "a folder inside a person's folder is not read";
-/// What a picture's name ends in.
+/// Why a folder in a person's folder is ignored.
+const A_FOLDER: &str = "a folder inside a person's folder is not read: move its pictures up";
+/// The extensions of pictures.
 const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
 
-/// Folders of a file system or a NAS, not of people.
+/// Folders of file systems and NAS devices, which are not people.
 const NOBODY: [&str; 3] = ["lost+found", "@eaDir", "System Volume Information"];
 
 /// Lists the gallery.
@@ -87,18 +87,18 @@ fn entries(folder: &Path) -> std::io::Result<Vec<DirEntry>> {
     Ok(entries)
 }
 
-/// Why `.not` is not read; `None`: it is. Whoever made it should learn that nobody is kept from being named.
+/// Why `.not` is not read; `None` when it is. The user must learn that the blocklist has no effect.
 fn not_a_folder(entry: &DirEntry) -> Option<String> {
     let kind = match entry.file_type() {
         Ok(kind) if kind.is_dir() => return None,
         Ok(kind) if kind.is_symlink() => "a symbolic link, which is not followed: copy the folder itself".to_owned(),
-        Ok(_) => "not a folder: make it one, and put the pictures into it".to_owned(),
+        Ok(_) => "not a folder: create a folder of this name and put the pictures into it".to_owned(),
         Err(error) => error.to_string(),
     };
-    Some(format!("{kind}; until then whoever should never be named may be"))
+    Some(format!("{kind}; until then people on the blocklist may get a name"))
 }
 
-/// The person's name; `None` for a file that nobody would take for a picture, such as a README.
+/// The name of the person; `None` for a file that is clearly no picture, such as a README.
 fn folder_name(entry: &DirEntry) -> Result<Option<String>, String> {
     let kind = entry.file_type().map_err(|e| e.to_string())?;
     let name = checked_name(&entry.file_name())?;
@@ -107,14 +107,10 @@ fn folder_name(entry: &DirEntry) -> Result<Option<String>, String> {
     }
     if kind.is_file() {
         let stray = ENDINGS.contains(&ending(&entry.file_name()).as_str());
-        return if stray {
-            Err("lies beside the folders: put it into the person's folder".to_owned())
-        } else {
-            Ok(None)
-        };
+        return if stray { Err("not in a person's folder: move it into one".to_owned()) } else { Ok(None) };
     }
     if !kind.is_dir() {
-        return Err("neither a folder nor a file".to_owned());
+        return Err("neither a folder nor a regular file".to_owned());
     }
     Ok(Some(name).filter(|name| !NOBODY.contains(&name.as_str())))
 }
@@ -123,7 +119,7 @@ fn read_folder(path: &Path, shown_folder: &str, folder: &mut Folder) {
     let entries = match entries(path) {
         Ok(entries) => entries,
         Err(error) => {
-            folder.passed_over.push(Picture::skipped(shown_folder, format!("folder cannot be read: {error}")));
+            folder.passed_over.push(Picture::skipped(shown_folder, format!("the folder cannot be read: {error}")));
             return;
         }
     };
@@ -136,7 +132,7 @@ fn read_folder(path: &Path, shown_folder: &str, folder: &mut Folder) {
     }
 }
 
-/// Pictures in `.not` lie in it as they are, or in folders.
+/// Reads `.not`, which may contain pictures and folders of pictures.
 fn read_never(path: &Path, never: &mut Folder) {
     for entry in entries(path).unwrap_or_default() {
         let name = printable(&entry.file_name());
@@ -145,7 +141,7 @@ fn read_never(path: &Path, never: &mut Folder) {
         }
     }
     read_folder(path, NEVER, never);
-    // That there are folders in it is as it should be.
+    // Folders are allowed in it.
     never
         .passed_over
         .retain(|picture| picture.skipped.as_deref() != Some(A_FOLDER) || picture.file.matches('/').count() > 1);
@@ -164,26 +160,26 @@ fn picture_file(entry: &DirEntry) -> Result<(), String> {
         return Err("not a regular file".to_owned());
     }
     if !ENDINGS.contains(&ending(&entry.file_name()).as_str()) {
-        return Err("not a .jpg, .jpeg or .png file: a picture must be saved as one of these".to_owned());
+        return Err("not a .jpg, .jpeg or .png file: save pictures as one of these".to_owned());
     }
     Ok(())
 }
 
-/// A name in NFC, or why it is none. Characters that would let a name hide or reverse text around it are refused.
+/// The name in NFC, or why it is invalid. Characters that hide or reverse the surrounding text are refused.
 fn checked_name(name: &OsStr) -> Result<String, String> {
-    let Some(name) = name.to_str() else { return Err("its name is not UTF-8".to_owned()) };
+    let Some(name) = name.to_str() else { return Err("its name is not UTF-8: rename it".to_owned()) };
     let name: String = name.nfc().collect();
     if name.starts_with('.') {
-        return Err("its name begins with a dot".to_owned());
+        return Err("its name begins with a dot: rename it".to_owned());
     }
     if name.len() > 255 {
-        return Err("its name is longer than 255 bytes".to_owned());
+        return Err("its name is longer than 255 bytes: rename it".to_owned());
     }
     if name.chars().any(deceives) {
-        return Err("its name contains control or direction characters".to_owned());
+        return Err("its name contains control or direction characters: rename it".to_owned());
     }
     if name.trim() != name {
-        return Err("its name begins or ends with a space".to_owned());
+        return Err("its name begins or ends with a space: rename it".to_owned());
     }
     Ok(name)
 }
@@ -194,7 +190,7 @@ fn deceives(c: char) -> bool {
     c.is_control() || direction || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
-/// A name that can be shown anywhere: what is not text or would deceive is replaced.
+/// The name for display, with unprintable and misleading characters replaced.
 fn printable(name: &OsStr) -> String {
     name.to_string_lossy().nfc().map(|c| if deceives(c) { '\u{fffd}' } else { c }).collect()
 }
@@ -220,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_a_person_and_her_pictures_come_in_name_order() {
+    fn a_folder_is_a_person_with_pictures_in_name_order() {
         let root = tempfile::tempdir().unwrap();
         for file in
             ["Alice/b.PNG", "Alice/a.jpg", "Alice/c.jpeg", "Alice/notes.txt", "README.md", "stray.jpg", "lost+found/x"]
@@ -230,9 +226,9 @@ mod tests {
         let listing = list(root.path()).unwrap();
         let shown: Vec<&str> = listing.people["Alice"].candidates.iter().map(|c| &*c.shown).collect();
         assert_eq!(shown, ["Alice/a.jpg", "Alice/b.PNG", "Alice/c.jpeg"]);
-        assert_eq!(listing.people.len(), 1, "nobody is called lost+found");
+        assert_eq!(listing.people.len(), 1, "lost+found is not a person");
         let reasons = reasons(&listing);
-        assert!(reasons.contains("stray.jpg: lies beside"), "{reasons}");
+        assert!(reasons.contains("stray.jpg: not in a person's folder"), "{reasons}");
         assert!(reasons.contains("notes.txt: not a .jpg"), "{reasons}");
         assert!(!reasons.contains("README"), "{reasons}");
     }
@@ -249,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_names_are_passed_over_with_a_reason() {
+    fn hostile_names_are_ignored_with_a_reason() {
         let root = tempfile::tempdir().unwrap();
         touch(root.path(), "bell\u{7}/1.jpg");
         touch(root.path(), "gpj.\u{202e}ecilA/1.jpg");
@@ -266,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn who_shall_never_be_named_lies_in_a_folder_of_its_own_or_in_folders_there() {
+    fn the_blocklist_may_contain_pictures_and_folders() {
         let root = tempfile::tempdir().unwrap();
         for file in
             [".not/poster.jpg", ".not/Delivery man/1.jpg", ".not/Delivery man/notes.txt", ".not/.x.jpg", ".nots/1.jpg"]
@@ -282,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_not_that_is_no_folder_is_told_with_what_follows_from_it() {
+    fn a_blocklist_that_is_no_folder_is_reported_with_the_consequence() {
         let root = tempfile::tempdir().unwrap();
         touch(root.path(), "Alice/1.jpg");
         std::os::unix::fs::symlink("Alice", root.path().join(".not")).unwrap();
@@ -292,7 +288,7 @@ mod tests {
         std::fs::remove_file(root.path().join(".not")).unwrap();
         touch(root.path(), ".not");
         let listing = list(root.path()).unwrap();
-        assert!(reasons(&listing).starts_with(".not: not a folder: make it one"), "{}", reasons(&listing));
+        assert!(reasons(&listing).starts_with(".not: not a folder: create a folder"), "{}", reasons(&listing));
     }
 
     #[test]

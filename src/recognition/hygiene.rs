@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(reason(&fates[1]), "the same as a (0.05 apart)");
         assert_eq!(
             reason(&fates[2]),
-            "unlike the other pictures: 0.85 from the nearest, up to 0.6 is good; if it is her, add a second one like it"
+            "unlike the other pictures: 0.85 from the closest, 0.6 or less is good; if it shows this person, add a similar one"
         );
         let backwards: Vec<Usable> = pictures.iter().rev().cloned().collect();
         assert!(!of(&backwards)[0].is_used() && of(&backwards)[1].is_used());

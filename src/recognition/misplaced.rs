@@ -1,37 +1,40 @@
-//! Pictures in the wrong folder: those that are far from the rest of their own, and near to somebody else's.
+//! Finds pictures in the wrong folder: those that are far from the others of their folder and close to those of another
+//! person.
 
 use super::hygiene::{Fate, Usable, distance};
 use std::borrow::Borrow;
 
-/// Two pictures that are further apart are of two people, by dlib's own rule. On LFW, of three pictures of a person
-/// 0.15 % are further from both others; of somebody else's, 98.9 % are.
+/// The distance above which two pictures show two people, as in dlib's documentation. On LFW, of three pictures of a
+/// person 0.15 % are further from both others; of pictures of another person, 98.9 % are.
 pub const UNLIKE: f32 = 0.6;
-/// A picture is somebody else's when it is nearer to hers by this than to the others of its own folder,
+/// A picture shows another person when it is closer to that person's pictures by this than to the others of its folder,
 const MORE_LIKE_BY: f32 = 0.15;
-/// and as near as this. With these three, on 10 and 200 people of LFW: of pictures in a wrong folder 98 % are found where
-/// the person has two or more others, 95 % (80 %) where she has one; of those in their own, 0.2 % are left out.
+/// and at most this far from them. With these three values, on 10 and 200 people of LFW, 98 % of the pictures in a
+/// wrong folder are found when the person has two or more others, and 95 % (80 %) with one other; 0.2 % of those in the
+/// right folder are left out.
 const LIKE: f32 = 0.5;
-/// Of one person, so many pictures are compared with each other, and so many groups that stand apart with everybody's:
-/// the work grows with the square.
+/// The most pictures of a person that are compared with each other, and the most separate groups that are compared with
+/// all people, because the work grows with the square.
 const COMPARED: usize = 200;
 const SUSPECTS: usize = 500;
 
-/// People by name, with their pictures.
+/// The people by name, with their pictures.
 pub type People<'a> = [(&'a str, &'a [Usable])];
 
-/// Pictures of one person that are alike, as indices.
+/// Similar pictures of a person, as indices.
 pub type Group = Vec<usize>;
 
 struct Suspect {
     person: usize,
     group: Group,
-    /// How far the nearest of her other pictures is.
+    /// The distance to the closest other picture of the person.
     own: f32,
-    /// Person and picture that it is nearer to, and how near.
+    /// The other person and picture that it is closer to, and the distance.
     other: (usize, usize, f32),
 }
 
-/// Person, picture, and what becomes of it. It stays, with a note, where nobody can say which one is wrong.
+/// The person, the picture and its result. A picture stays in use, with a remark, when it is unclear which one is
+/// wrong.
 pub fn misplaced(people: &People) -> Vec<(usize, usize, Fate)> {
     let mut groups: Vec<Vec<Group>> = people.iter().map(|(_, pictures)| alike(pictures)).collect();
     let suspects = suspects(people, &groups);
@@ -43,8 +46,9 @@ pub fn misplaced(people: &People) -> Vec<(usize, usize, Fate)> {
         let all = groups[*person].iter().flatten().all(|&picture| is_suspect(*person, picture));
         let (name, theirs) = (people[*person].0, people[*whose]);
         let reason = format!(
-            "more like {} than like {name}: {apart:.2} from {}, {own:.2} from the nearest other of {name}",
-            theirs.0, theirs.1[*other].file
+            "more like {} than like {name}: {apart:.2} from {}, {own:.2} from the closest other picture of {name}; move it \
+            if it shows {}",
+            theirs.0, theirs.1[*other].file, theirs.0
         );
         let certain = !all && !is_suspect(*whose, *other);
         let fate = if certain { Fate::Skipped(reason) } else { Fate::UsedBut(reason) };
@@ -57,7 +61,7 @@ pub fn misplaced(people: &People) -> Vec<(usize, usize, Fate)> {
     fates
 }
 
-/// Pictures that are like no other of their folder, where others are like each other.
+/// Pictures that are unlike all others of their folder, when others are similar to each other.
 fn unlike<'a>(
     people: &'a People,
     person: usize,
@@ -68,14 +72,14 @@ fn unlike<'a>(
     alone.map(move |&picture| {
         let own = nearest(people[person].1, picture, |other| other != picture).unwrap_or_default();
         let reason = format!(
-            "unlike the other pictures: {own:.2} from the nearest, up to {UNLIKE} is good; if it is her, add a second \
-             one like it"
+            "unlike the other pictures: {own:.2} from the closest, {UNLIKE} or less is good; if it shows this person, add \
+             a similar one"
         );
         (person, picture, Fate::Skipped(reason))
     })
 }
 
-/// Groups of pictures in each of which one leads to the other by steps of [`UNLIKE`].
+/// Groups of pictures that are connected by distances of at most [`UNLIKE`].
 pub fn alike<P: Borrow<Usable>>(pictures: &[P]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (at, picture) in pictures.iter().take(COMPARED).enumerate() {
@@ -99,7 +103,7 @@ fn suspects(people: &People, groups: &[Vec<Group>]) -> Vec<Suspect> {
         (other.2 < (own - MORE_LIKE_BY).min(LIKE)).then(|| Suspect { person, group: group.clone(), own, other })
     };
     let mut suspects: Vec<Suspect> = all.take(SUSPECTS).filter_map(suspect).collect();
-    // Where all of a person's groups are suspects, as when two people's pictures were exchanged, most of them are right.
+    // When all groups of a person are suspects, as after exchanging pictures of two people, most of them are right.
     for (person, groups) in groups.iter().enumerate() {
         let total: usize = groups.iter().map(Vec::len).sum();
         let all = suspects.iter().filter(|suspect| suspect.person == person).count() == groups.len();
@@ -110,7 +114,7 @@ fn suspects(people: &People, groups: &[Vec<Group>]) -> Vec<Suspect> {
     suspects
 }
 
-/// Person, picture and distance of the picture of somebody else that is nearest to the group.
+/// The closest picture of another person to the group: the person, the picture and the distance.
 fn nearest_of_others(people: &People, person: usize, group: &Group) -> Option<(usize, usize, f32)> {
     let own = |at: &usize| &people[person].1[*at];
     let others = people.iter().enumerate().filter(|(other, _)| *other != person);

@@ -1,5 +1,6 @@
-//! The recognition stage: a worker thread with the only engine looks at the newest frame every `interval_ms` and says
-//! who is on it. It also takes the gallery in, a picture between two looks, and swaps it when it is ready.
+//! The recognition stage: a worker thread with the only engine processes the newest frame every `interval_ms` and
+//! identifies the people on it. Between two passes it enrols the gallery, one picture at a time, and replaces the old
+//! one when it is ready.
 
 pub mod cache;
 pub mod cohort;
@@ -47,30 +48,31 @@ use rates::Rates;
 use rule::OF_A_PICTURE;
 use std::sync::Arc;
 
-/// How many numbers dlib's network makes of a face.
+/// The length of a descriptor of dlib's network.
 pub const DESCRIPTOR_LEN: usize = 128;
-/// What dlib's network makes of a face: near for the same person, far for others.
+/// The descriptor of a face from dlib's network: descriptors of the same person are close, those of others are far
+/// apart.
 pub type Descriptor = [f32; DESCRIPTOR_LEN];
 
-/// How hard to look for faces.
+/// The scale at which faces are detected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detect {
-    /// On a frame: scaled to `width` pixels, then doubled `upsample` times.
+    /// For a frame: scaled to `width` pixels, then doubled `upsample` times.
     Live {
-        /// Width to scale a wider frame to, pixels.
+        /// The width in pixels to which a wider frame is scaled.
         width: u32,
-        /// How often to double that.
+        /// How many times it is doubled.
         upsample: u32,
     },
-    /// On a picture that somebody chose: doubled where it is small, so that a face of 40 pixels is found.
+    /// For a still picture: doubled when it is small, so that a face of 40 pixels is found.
     Still {
-        /// The longest side to scale a larger one to, see [`Engine::still_side`].
+        /// The longest side to which a larger picture is scaled; see [`Engine::still_side`].
         side: u32,
     },
 }
 
 impl Detect {
-    /// By how much a picture of `width` x `height` pixels is scaled before faces are looked for.
+    /// The factor by which a picture of `width` x `height` pixels is scaled before detection.
     pub fn scale(self, width: u32, height: u32) -> f64 {
         match self {
             Detect::Live { width: wanted, upsample } => {
@@ -82,45 +84,47 @@ impl Detect {
     }
 }
 
-/// Finds faces and describes them. One thread owns it: dlib's detectors are not to be shared.
+/// Detects faces and computes descriptors. One thread owns it, because dlib's detectors cannot be shared.
 pub trait Engine {
-    /// The faces on a picture, left to right, in pixels of the picture; they may reach beyond its edges. The picture is
-    /// scaled by `scale` first: dlib's HOG detector sees faces from 80 pixels.
+    /// The faces on a picture from left to right, in pixels of the picture; they may extend beyond its edges. The
+    /// picture is first scaled by `scale`: dlib's HOG detector finds faces from 80 pixels.
     fn detect(&mut self, picture: &Rgb, scale: f64) -> Vec<Rect>;
 
-    /// A descriptor for each of `faces`, cut from `picture` in its full size. `jitters` shaken copies are averaged.
+    /// A descriptor for each of `faces`, computed from `picture` at its full size, as the mean of `jitters` jittered
+    /// copies.
     fn describe(&mut self, picture: &Rgb, faces: &[Rect], jitters: u32) -> Vec<Descriptor>;
 
-    /// From now on, a look that consists of several calls beats `health.recognition_beat` after each of them: it is slow, and
-    /// does not hang.
+    /// Makes a pass of several calls beat `health.recognition_beat` after each of them, so that a slow pass is not
+    /// taken for a hang.
     fn beat(&mut self, _health: &Arc<Health>) {}
 
-    /// Another config is at work: the detector may be given so many pixels at once now, see [`crate::memory::Plan::most_px`].
+    /// Sets the most pixels that the detector gets at once, after a change of the config; see
+    /// [`crate::memory::Plan::most_px`].
     fn set_most_px(&mut self, _most_px: u64) {}
 
-    /// The longest side in pixels of a still picture that it can afford to look at.
+    /// The longest side in pixels to which still pictures are scaled.
     fn still_side(&self) -> u32 {
         STILL_SIDE
     }
 }
 
-/// Counts the ways in which stills have been judged: a cache of another one is made anew.
+/// The version of the checks of still pictures; a cache of another version is rebuilt.
 const ENROLMENT: u32 = 5;
 
-/// An engine and what tells its descriptors from those of another one.
+/// An engine, and the identity of its descriptors.
 pub struct Opened {
     /// The engine.
     pub engine: Box<dyn Engine>,
-    /// Model and options, for the cache.
+    /// The model and the options, for the cache.
     pub tag: String,
-    /// What was measured of its recognition model; `None`: nothing.
+    /// The measured rates of its recognition model; `None` when there are none.
     pub rates: Option<Arc<Rates>>,
 }
 
-/// Checks and loads the models that the config asks for, and the rates of its recognizer.
+/// Checks and loads the models of the config, and the rates of its recognizer.
 ///
 /// # Errors
-/// Names the file that is missing or not what it should be, or the keys for which there is not enough memory.
+/// The file that is missing or invalid, or the keys that need too much memory.
 pub fn open(config: &Config) -> anyhow::Result<Opened> {
     let plan = plan(config, &Machine::this()).map_err(anyhow::Error::msg)?;
     let files = models::check(config)?;
@@ -131,8 +135,8 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
     Ok(Opened { engine: Box::new(engine::Dlib::open(&files, plan.most_px)?), tag, rates })
 }
 
-/// The faces on a still picture, left to right. HOG now and then takes a collar or a flag for a face, and gives no score
-/// through the crate; so where there are several, each must be found again on a cut-out at other scales.
+/// The faces on a still picture from left to right. HOG occasionally finds a face in a collar or a flag, and the crate
+/// does not provide its score. So when there are several, each must be found again on a crop at other scales.
 pub fn faces_on_still(engine: &mut dyn Engine, rgb: &Rgb) -> Vec<Rect> {
     let mut faces = engine.detect(rgb, Detect::Still { side: engine.still_side() }.scale(rgb.width, rgb.height));
     if faces.len() > 1 {
@@ -141,8 +145,8 @@ pub fn faces_on_still(engine: &mut dyn Engine, rgb: &Rgb) -> Vec<Rect> {
     faces
 }
 
-/// Widths in pixels that a face on a cut-out is scaled to, a little above the detector's 80. On pictures of groups, real
-/// faces were found at 7 or 8 of these 8 cut-outs (as it is and mirrored), false ones at 2, 3 and 5.
+/// The widths in pixels to which a face on a crop is scaled, slightly above the detector's 80. On pictures of groups,
+/// real faces were found in 7 or 8 of these 8 crops (plain and mirrored), false ones in 2, 3 and 5.
 const AGAIN_WIDTHS: [f64; 4] = [84.0, 92.0, 97.0, 105.0];
 const AGAIN_AT_LEAST: usize = 6;
 
@@ -162,7 +166,7 @@ pub(crate) fn is_found_again(engine: &mut dyn Engine, rgb: &Rgb, face: Rect) -> 
     times >= AGAIN_AT_LEAST
 }
 
-/// Who the faces on a single picture are.
+/// Identifies the faces on a single picture.
 pub fn identify(engine: &mut dyn Engine, matcher: &Matcher, jitters: u32, rgb: &Rgb, faces: &[Rect]) -> Vec<Sighting> {
     let descriptors = engine.describe(rgb, faces, jitters);
     let sightings = faces.iter().zip(&descriptors).map(|(&rect, descriptor)| {
@@ -195,7 +199,7 @@ pub fn identify(engine: &mut dyn Engine, matcher: &Matcher, jitters: u32, rgb: &
     sightings.collect()
 }
 
-/// Takes the whole gallery in at once, for the subcommands that end when they are done.
+/// Enrols the whole gallery at once, for the subcommands that end by themselves.
 ///
 /// # Errors
 /// When the folder is missing or cannot be read.
@@ -208,9 +212,9 @@ pub fn load(config: &Config, opened: &mut Opened) -> anyhow::Result<Library> {
         shown.show(enrolment.progress());
     }
     shown.done();
-    // Not `save`: the rows of a gallery that a running namecam has are not this command's to forget.
+    // `write` rather than `save`, because a running namecam may need rows that this gallery does not use.
     if let Err(error) = memory.cache.write() {
-        log::warn!("the cache of descriptors cannot be written: {error}");
+        log::warn!("cannot write the cache of descriptors: {error}");
     }
     Ok(enrolment.finish(1))
 }

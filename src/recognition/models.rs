@@ -1,5 +1,5 @@
-//! The model files: which ones the config needs, and whether each is what it claims to be. dlib aborts on a file that is
-//! cut short, so nothing reaches it that has not the right SHA-256.
+//! The model files that the config needs, and their checksums. dlib aborts on a truncated file, so only files with the
+//! right SHA-256 are given to it.
 
 use super::cohort::{self, Cohort};
 use super::rates::{self, Rates};
@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A model that is known by its sum. Sizes and sums are those of dlib's author, <http://dlib.net/files/>.
+/// A model with a known checksum. The models are those of dlib's author, <http://dlib.net/files/>.
 struct Known {
     file: &'static str,
     sha256: &'static str,
@@ -36,22 +36,22 @@ pub const DLIBS_OWN: &str = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adf
 /// Model files that have been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelFiles {
-    /// The CNN detector's; `None`: HOG, which is built into dlib.
+    /// The model of the CNN detector; `None` for HOG, which is built into dlib.
     pub detector: Option<PathBuf>,
-    /// The landmark predictor's.
+    /// The model of the landmark predictor.
     pub landmarks: PathBuf,
-    /// The descriptor network's.
+    /// The model of the descriptor network.
     pub recognizer: PathBuf,
-    /// The SHA-256 of that one.
+    /// The SHA-256 of the model of the descriptor network.
     pub sha256: String,
-    /// Tells descriptors of different models apart: two of them must never be compared.
+    /// Identifies the models; descriptors of different models must not be compared.
     pub tag: String,
 }
 
 /// Checks the files that the config needs.
 ///
 /// # Errors
-/// Names the first one that is missing or not what it should be, and says what to do.
+/// The first file that is missing or invalid, and what to do.
 pub fn check(config: &Config) -> anyhow::Result<ModelFiles> {
     let folder = &config.models.path;
     let detector = match config.recognition.detector {
@@ -70,17 +70,17 @@ pub fn check(config: &Config) -> anyhow::Result<ModelFiles> {
     Ok(ModelFiles { detector, landmarks, recognizer, sha256: sum, tag })
 }
 
-/// What was measured of the recognizer: what `MODEL.rates` and `MODEL.cohort` beside it say, else, of dlib's own, what is
-/// built in; else nothing.
+/// The measured rates of the recognizer: from `MODEL.rates` and `MODEL.cohort` beside it, else the built-in ones for
+/// dlib's own model, else `None`.
 ///
 /// # Errors
-/// When one of those files is there and cannot be used, or is there without the other one; it is named.
+/// When one of those files cannot be used, or exists without the other one; names the file.
 pub fn rates(files: &ModelFiles) -> anyhow::Result<Option<Arc<Rates>>> {
     let [rates, cohort] = ["rates", "cohort"].map(|ending| beside(&files.recognizer, ending));
     let Some(members) = self::cohort(files)? else {
         ensure!(
             !rates.exists(),
-            "{} needs {} beside it: make cohort DESCRIPTORS=FILE RECOGNIZER=FILE makes it",
+            "{} needs {} beside it; create it with make cohort DESCRIPTORS=FILE RECOGNIZER=FILE",
             rates.display(),
             cohort.display()
         );
@@ -89,7 +89,7 @@ pub fn rates(files: &ModelFiles) -> anyhow::Result<Option<Arc<Rates>>> {
     match rates::read(&rates, &files.sha256, members)? {
         Some(rates) => Ok(Some(Arc::new(rates))),
         None if cohort.exists() => bail!(
-            "{} needs {} beside it: make tables RECOGNIZER=FILE LFW=\"FOLDER ...\" makes it",
+            "{} needs {} beside it; create it with make tables RECOGNIZER=FILE LFW=\"FOLDER ...\"",
             cohort.display(),
             rates.display()
         ),
@@ -97,10 +97,11 @@ pub fn rates(files: &ModelFiles) -> anyhow::Result<Option<Arc<Rates>>> {
     }
 }
 
-/// The cohort of the recognizer: what `MODEL.cohort` beside it says, else, of dlib's own, what is built in; else nothing.
+/// The cohort of the recognizer: from `MODEL.cohort` beside it, else the built-in one for dlib's own model, else
+/// `None`.
 ///
 /// # Errors
-/// When that file cannot be used; it is named.
+/// When that file cannot be used; names the file.
 pub fn cohort(files: &ModelFiles) -> anyhow::Result<Option<Arc<Cohort>>> {
     let own = cohort::read(&beside(&files.recognizer, "cohort"), &files.sha256)?.map(Arc::new);
     Ok(own.or_else(|| (files.sha256 == RESNET.sha256).then(Cohort::built_in)))
@@ -118,25 +119,32 @@ fn checked(folder: &Path, name: &str, expected: &str) -> anyhow::Result<PathBuf>
     let path = folder.join(name);
     let found = sha256_of(&path).with_context(|| {
         format!(
-            "model {} cannot be read; make setup puts the models there (68 landmarks: make models-68)",
+            "cannot read the model {}; run make setup to download the models (for 68 landmarks: make models-68)",
             path.display()
         )
     })?;
     if found != expected {
-        bail!("model {} is damaged or another file: its SHA-256 is {found}, not {expected}", path.display());
+        bail!(
+            "the model {} is damaged or another file: its SHA-256 is {found} instead of {expected}; download it again",
+            path.display()
+        );
     }
     Ok(path)
 }
 
-/// Another recognition model brings its sum in a file beside it, as `sha256sum MODEL > MODEL.sha256` writes it.
+/// Reads the checksum of another recognition model from the file beside it, written by `sha256sum MODEL >
+/// MODEL.sha256`.
 fn own_sum(folder: &Path, name: &str) -> anyhow::Result<String> {
     let path = beside(&folder.join(name), "sha256");
     let text = std::fs::read_to_string(&path).with_context(|| {
-        format!("model {name} needs its SHA-256 in {}: sha256sum MODEL > MODEL.sha256", path.display())
+        format!(
+            "the model {name} needs its SHA-256 in {}; create it with sha256sum MODEL > MODEL.sha256",
+            path.display()
+        )
     })?;
     let sum = text.split_whitespace().next().unwrap_or_default().to_lowercase();
     if sum.len() != 64 || !sum.bytes().all(|b| b.is_ascii_hexdigit()) {
-        bail!("{} does not begin with a SHA-256", path.display());
+        bail!("{} does not begin with a SHA-256; create it with sha256sum MODEL > MODEL.sha256", path.display());
     }
     Ok(sum)
 }
@@ -186,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn another_recognizer_needs_its_sum_beside_it() {
+    fn another_recognizer_needs_its_checksum_beside_it() {
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(models.join(LANDMARKS_5.file), folder.path().join(LANDMARKS_5.file)).unwrap();
@@ -199,7 +207,7 @@ mod tests {
         assert!(check(&config).unwrap().tag.starts_with(sum));
     }
     #[test]
-    fn rates_lie_beside_a_model_and_of_dlibs_own_are_built_in_whatever_its_name() {
+    fn rates_are_beside_a_model_and_those_of_dlibs_own_are_built_in_whatever_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let files = |sha256: &str| ModelFiles {
             detector: None,

@@ -1,40 +1,40 @@
-//! Whether anything moved, and where: a small plane of luma against the one that was looked at last. Sensor noise, flicker
-//! and automatic exposure are not motion; a face far away is.
+//! Motion detection: compares a small plane of luma with that of the last pass. Sensor noise, flicker and automatic
+//! exposure do not count as motion; a distant face does.
 
 use crate::pixels::Luma;
 use crate::sighting::Rect;
 
-/// Below this difference, in steps of 255, nothing is believed to have moved, however quiet the camera is.
+/// The smallest difference in levels of 255 that counts as motion, even with little noise.
 const LEAST: f32 = 5.0;
-/// A cell has changed when its difference is so many times the usual one. Of noise, one cell in a million is.
+/// The number of standard deviations of noise from which a cell has changed. Noise exceeds it in one cell in a million.
 const TIMES_NOISE: f32 = 6.0;
-/// How fast the usual difference follows that of one look.
+/// The weight of a pass in the moving average of the noise.
 const FOLLOWS: f32 = 0.1;
-/// The noise of a cell, which is the mean of many pixels, is believed to be no larger before anything is known.
+/// The initial noise of a cell, which is the mean of many pixels.
 const MOST_AT_FIRST: f32 = 2.0;
-/// A single cell is a spark; a face of 40 pixels covers more than a dozen.
+/// The fewest changed cells of a place: a face of 40 pixels covers more than a dozen.
 const CELLS: usize = 3;
-/// More places than that are one place.
+/// The most places; more are merged into one.
 const PLACES: usize = 6;
-/// Where so large a share of the cells has changed it is another picture: a camera woke up, a light went on, a film was cut.
-/// At such cuts 0.85 to 0.97 changed; from look to look in a room or before a head, and as a camera pans, up to 0.46.
+/// The share of changed cells from which the whole scene has changed, such as after a cut or when a light goes on. At
+/// cuts, 0.85 to 0.97 changed; between passes in a room, with a head close by, and during a pan, up to 0.46.
 const ANOTHER: f32 = 0.6;
-/// But not where so much changes from look to look as a rule, as before a camera that is carried about: that is no news.
+/// The average share of changed cells from which that does not apply, as with a camera that is carried around.
 const RESTLESS: f32 = 0.3;
 
-/// What moved since the last look.
+/// The motion since the last pass.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Motion {
-    /// Nobody knows: there is nothing to compare with.
+    /// Unknown: there is no earlier frame.
     Unknown,
-    /// Everything at once: nothing is where it was.
+    /// The whole scene has changed.
     Everywhere,
-    /// So many places, in pixels of the frame; none: nothing moved.
+    /// These places have changed, in pixels of the frame; empty without motion.
     At(Vec<Rect>),
 }
 
 impl Motion {
-    /// True when nothing moved.
+    /// True without motion.
     pub fn is_none(&self) -> bool {
         matches!(self, Motion::At(places) if places.is_empty())
     }
@@ -44,30 +44,30 @@ impl Motion {
 #[derive(Debug, Default)]
 pub struct Gate {
     reference: Option<Luma>,
-    /// The usual difference of a cell where nothing moves.
+    /// The noise of a cell without motion.
     noise: f32,
-    /// The share of cells that change as a rule.
+    /// The average share of changed cells.
     unrest: f32,
 }
 
 impl Gate {
-    /// What moved from the last frame that was [remembered](Gate::remember) to `luma`, on a frame of `size` pixels.
+    /// The motion from the last [remembered](Gate::remember) frame to `luma`, on a frame of `size` pixels.
     pub fn compare(&mut self, luma: &Luma, size: (u32, u32)) -> Motion {
         let known = self.reference.as_ref().filter(|known| (known.width, known.height) == (luma.width, luma.height));
         let Some(known) = known.filter(|known| !known.data.is_empty()) else { return Motion::Unknown };
         let mut differences: Vec<f32> =
             known.data.iter().zip(&luma.data).map(|(old, new)| f32::from(*new) - f32::from(*old)).collect();
-        // What all cells have in common is the light or the exposure.
+        // A change that all cells have in common is one of light or exposure.
         let common = median(&differences);
         differences.iter_mut().for_each(|difference| *difference = (*difference - common).abs());
-        // As long as less than half of the picture moves, the median is that of cells where nothing does.
+        // While less than half of the picture moves, the median is that of cells without motion.
         let usual = median(&differences);
-        // And where more moves, what is usual is not learnt from it.
+        // With more motion, the noise is not updated.
         self.noise += match self.noise {
             0.0 => usual.min(MOST_AT_FIRST),
             known => FOLLOWS * (usual.min(known * 2.0) - known),
         };
-        // The median of the size of gaussian noise is 0.67 of its deviation.
+        // The median of the absolute value of Gaussian noise is 0.67 of its deviation.
         let limit = (TIMES_NOISE * self.noise / 0.67).max(LEAST);
         let changed: Vec<bool> = differences.iter().map(|difference| *difference > limit).collect();
         let share = changed.iter().filter(|changed| **changed).count() as f32 / changed.len() as f32;
@@ -76,13 +76,13 @@ impl Gate {
         if is_another { Motion::Everywhere } else { Motion::At(places(&changed, luma.width as usize, size)) }
     }
 
-    /// This frame is looked at: later ones are compared with it. `None`: with nothing.
+    /// Stores the frame of a pass for comparison with later ones; `None` clears it.
     pub fn remember(&mut self, luma: Option<Luma>) {
         self.reference = luma;
     }
 }
 
-/// The boxes of what changed, in pixels of a frame of `size`.
+/// The boxes of the changed cells, in pixels of a frame of `size`.
 fn places(changed: &[bool], width: usize, size: (u32, u32)) -> Vec<Rect> {
     let height = changed.len() / width;
     let (cell_w, cell_h) = (f64::from(size.0) / width as f64, f64::from(size.1) / height as f64);
@@ -103,7 +103,8 @@ fn places(changed: &[bool], width: usize, size: (u32, u32)) -> Vec<Rect> {
     if found.len() > PLACES { found.into_iter().reduce(Rect::around).into_iter().collect() } else { found }
 }
 
-/// All changed cells that hang together with `start`, gaps of one cell included: how many, and left, top, right, bottom.
+/// All changed cells that are connected with `start`, across gaps of one cell: their number, and left, top, right,
+/// bottom.
 fn flood(changed: &[bool], seen: &mut [bool], width: usize, start: usize) -> (usize, [usize; 4]) {
     let height = changed.len() / width;
     let (mut open, mut cells) = (vec![start], 0);
@@ -138,7 +139,7 @@ mod tests {
 
     const SIZE: (u32, u32) = (640, 480);
 
-    /// A room with noise of about two steps; `light` is added to all, and `person` is a box of cells.
+    /// A room with noise of about two levels; `light` is added to all cells, and `person` is a box of cells.
     fn room(seed: u32, light: i32, person: Option<[usize; 4]>) -> Luma {
         let mut state = seed.wrapping_mul(747_796_405) | 1;
         let mut noise = || {
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_and_another_exposure_are_no_motion() {
+    fn noise_and_a_change_of_exposure_are_no_motion() {
         for seed in 2..40 {
             assert!(after(room(1, 0, None), &room(seed, 0, None)).is_none(), "{seed}");
             assert!(after(room(1, 0, None), &room(seed, 25, None)).is_none(), "{seed}, lighter");
@@ -173,14 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn a_small_face_that_comes_is_found_where_it_is() {
+    fn a_small_face_that_appears_is_located() {
         let Motion::At(places) = after(room(1, 0, None), &room(2, 0, Some([30, 20, 5, 5]))) else { panic!() };
         assert_eq!(places.len(), 1);
         assert!(places[0].iou(Rect { x: 240, y: 160, w: 40, h: 40 }) > 0.6, "{places:?}");
     }
 
     #[test]
-    fn whoever_stands_still_does_not_move_and_whoever_goes_leaves_two_places() {
+    fn a_person_who_stands_still_is_no_motion_and_one_who_walks_leaves_two_places() {
         let there = Some([10, 20, 8, 12]);
         assert!(after(room(1, 0, there), &room(2, 0, there)).is_none());
         let Motion::At(places) = after(room(1, 0, there), &room(2, 0, Some([60, 20, 8, 12]))) else { panic!() };
@@ -188,11 +189,11 @@ mod tests {
     }
 
     #[test]
-    fn another_picture_is_told_from_somebody_near_unless_it_is_another_one_at_each_look() {
+    fn a_change_of_scene_differs_from_a_person_close_by_unless_every_pass_has_one() {
         let near = |side: usize| Some([side, 0, 36, 60]);
         assert!(
             matches!(after(room(1, 0, None), &room(2, 0, near(0))), Motion::At(_)),
-            "somebody covers nearly half of it"
+            "a person covers nearly half of it"
         );
         let dark = Luma { width: 80, height: 60, data: (0..4800).map(|at| (at * 37 % 60) as u8).collect() };
         let mut gate = Gate::default();

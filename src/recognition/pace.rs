@@ -1,31 +1,34 @@
-//! How often to look: as the config says, and less often while the board is hot or cannot keep up.
+//! The interval between passes: as in the config, and longer while the board is hot or cannot keep up.
 
 use crate::health::{Cause, Pace};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Where Linux says how warm the parts of a board are.
+/// The folder in which Linux provides the temperatures of a board.
 const ZONES: &str = "/sys/class/thermal";
-/// How often that is read.
+/// The interval at which temperatures are read.
 const READ_EVERY: Duration = Duration::from_secs(5);
-/// Without a trip point, a processor is hot from here on, degrees Celsius: a Raspberry Pi slows its clock down at 80.
+/// The temperature in degrees Celsius from which a processor without a trip point is hot: a Raspberry Pi reduces its
+/// clock at 80.
 const HOT_C: f32 = 78.0;
-/// So many degrees below the point at which the kernel slows the processor down, looks are made half as often.
+/// How many degrees below the temperature at which the kernel slows the processor down the interval is doubled.
 const NEAR_C: f32 = 3.0;
-/// It is not hot any more so many degrees below the point where it was: else it would come and go.
+/// The hysteresis in degrees: how far the temperature must fall before the processor no longer counts as hot.
 const RELIEF_C: f32 = 3.0;
-/// Parts that are named like this are the processor, on Raspberry Pi, Jetson and PCs; others are batteries and wireless.
+/// The names of thermal zones of processors on Raspberry Pi, Jetson and PCs; other zones are batteries and wireless
+/// cards.
 const PROCESSORS: [&str; 6] = ["cpu", "soc", "x86_pkg", "gpu", "tj", "acpitz"];
-/// Of the time, looks may take so much: a look that takes longer than the interval does not take a whole core.
+/// The share of time that passes may take, so that passes longer than the interval do not use a whole core.
 const SHARE: f32 = 0.7;
 
-/// Now and then a look takes longer (the whole frame, a newcomer): it is the usual time that counts. How fast it follows.
+/// The weight of a pass in the moving average of the duration: single passes may take longer (a scan of the whole
+/// frame, a new face).
 const FOLLOWS: f32 = 0.2;
 
-/// Stretches the interval.
+/// Computes the interval.
 #[derive(Debug)]
 pub struct Pacer {
-    /// How long looks take, as a rule.
+    /// The average duration of passes.
     usual: Duration,
     zones: PathBuf,
     read_at: Option<Instant>,
@@ -36,7 +39,7 @@ pub struct Pacer {
 struct Heat {
     zone: String,
     celsius: f32,
-    /// By how much intervals are longer.
+    /// The factor by which intervals are longer.
     times: u32,
 }
 
@@ -51,7 +54,8 @@ impl Pacer {
         Pacer { usual: Duration::ZERO, zones: zones.to_owned(), read_at: None, hot: None }
     }
 
-    /// From the start of one look to the next, when `wanted` is what the config says and the last look took `took`.
+    /// The time from the start of one pass to the next, for the interval `wanted` of the config and a last pass of
+    /// `took`.
     pub fn interval(&mut self, wanted: Duration, took: Duration, now: Instant) -> Pace {
         if self.read_at.is_none_or(|at| now.saturating_duration_since(at) >= READ_EVERY) {
             self.read_at = Some(now);
@@ -59,22 +63,22 @@ impl Pacer {
         }
         let usual = self.usual.mul_f32(1.0 - FOLLOWS) + took.mul_f32(FOLLOWS);
         self.usual = usual;
-        // "As often as possible" means what it says, until it is hot.
+        // With an interval of 0, only heat slows passes down.
         let least = if wanted.is_zero() { Duration::ZERO } else { usual.div_f32(SHARE) };
         if let Some(Heat { zone, celsius, times }) = &self.hot {
             let interval = wanted.max(usual) * *times;
-            let why = format!("hot: {zone} is at {celsius:.0} \u{b0}C");
+            let why = format!("{zone} is at {celsius:.0} \u{b0}C");
             return Pace { interval, slowed: Some((Cause::RecognitionHot, why)) };
         }
         if least > wanted {
-            let why = format!("behind: a look takes {} ms", usual.as_millis());
+            let why = format!("a pass takes {} ms", usual.as_millis());
             return Pace { interval: least, slowed: Some((Cause::RecognitionBehind, why)) };
         }
         Pace { interval: wanted, slowed: None }
     }
 }
 
-/// The zone that is nearest to the point where the kernel slows it down, or beyond it.
+/// The zone that is closest to the temperature at which the kernel slows it down, or beyond it.
 fn hottest(zones: &Path, was_hot: bool) -> Option<Heat> {
     let mut worst: Option<(f32, Heat)> = None;
     for entry in std::fs::read_dir(zones).ok()?.flatten() {
@@ -142,23 +146,20 @@ mod tests {
     }
 
     #[test]
-    fn a_cool_board_looks_as_often_as_it_is_told_and_a_hot_one_less_often() {
+    fn a_cool_board_keeps_the_interval_and_a_hot_one_lengthens_it() {
         assert_eq!(pace("cpu-thermal", "65000", None), Pace { interval: WANTED, slowed: None });
         assert_eq!(pace("cpu-thermal", "76000", None).interval, WANTED * 2);
         let hot = pace("CPU-therm", "91000", Some("90500"));
         assert_eq!(
             hot,
-            Pace {
-                interval: WANTED * 4,
-                slowed: Some((Cause::RecognitionHot, "hot: CPU-therm is at 91 \u{b0}C".into()))
-            }
+            Pace { interval: WANTED * 4, slowed: Some((Cause::RecognitionHot, "CPU-therm is at 91 \u{b0}C".into())) }
         );
         assert_eq!(pace("iwlwifi_1", "99000", None).slowed, None, "the wireless card is not the processor");
         assert_eq!(pace("cpu-thermal", "rubbish", Some("x")).slowed, None);
     }
 
     #[test]
-    fn it_stays_hot_until_it_has_cooled_down_a_little() {
+    fn it_counts_as_hot_until_it_has_cooled_down_a_little() {
         let board = board("cpu-thermal", "75200", None);
         let mut pacer = Pacer::new(board.path());
         let start = Instant::now();
@@ -171,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_takes_longer_than_the_interval_leaves_time_for_others() {
+    fn passes_longer_than_the_interval_leave_time_for_other_threads() {
         let mut pacer = Pacer::new(Path::new("/nowhere"));
         let slow = Duration::from_millis(350);
-        assert_eq!(pacer.interval(WANTED, slow, Instant::now()).slowed, None, "one slow look is none");
+        assert_eq!(pacer.interval(WANTED, slow, Instant::now()).slowed, None, "a single slow pass does not count");
         let behind = (0..40).map(|_| pacer.interval(WANTED, slow, Instant::now())).last().unwrap();
         assert!((495..=500).contains(&behind.interval.as_millis()), "{behind:?}");
-        assert!(behind.slowed.is_some_and(|(_, why)| why.starts_with("behind: a look takes 3")));
+        assert!(behind.slowed.is_some_and(|(_, why)| why.starts_with("a pass takes 3")));
         let flat_out = pacer.interval(Duration::ZERO, Duration::from_millis(350), Instant::now());
         assert_eq!(flat_out, Pace { interval: Duration::ZERO, slowed: None });
     }

@@ -1,4 +1,4 @@
-//! Still pictures: from the bytes of a file to an upright [`Rgb`], and whether the file is whole.
+//! Still pictures: decodes the bytes of a file to an upright [`Rgb`], and checks whether the file is complete.
 
 use crate::jpeg;
 use crate::memory::KEPT_SIDE;
@@ -9,42 +9,42 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 use std::fmt::Display;
 use std::io::Cursor;
 
-/// No picture file is larger; a larger one is not read into memory at all.
+/// The largest picture file in bytes; a larger one is not read into memory.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
 
-/// Why a picture whose end is missing is no good.
+/// Why a picture without its end cannot be used.
 pub const INCOMPLETE: &str = "incomplete: its end is missing; copy it again";
 
-/// No picture is larger once decoded: one beside the program must fit on a board.
+/// The largest decoded picture, which must fit into the memory of a board.
 const MAX_DECODED_BYTES: u64 = 200_000_000;
 
-/// A still picture as it is kept while the detector is at work.
+/// A still picture as it is kept during detection.
 #[derive(Debug, Clone)]
 pub struct Still {
-    /// The picture, no longer than [`KEPT_SIDE`].
+    /// The picture, with sides of at most [`KEPT_SIDE`].
     pub rgb: Rgb,
-    /// Width and height of the whole picture, upright.
+    /// The width and height of the whole upright picture.
     pub size: (u32, u32),
 }
 
 impl Still {
-    /// A place on `rgb`, in pixels of the whole picture.
+    /// Converts a rectangle on `rgb` to pixels of the whole picture.
     pub fn on_whole(&self, rect: Rect) -> Rect {
         rect.scaled(f64::from(self.size.0) / f64::from(self.rgb.width.max(1)))
     }
 }
 
-/// Decodes a JPEG or PNG, whatever its name says, and turns it upright as its EXIF orientation says.
+/// Decodes a JPEG or PNG, whatever its file extension, and rotates it by its EXIF orientation.
 ///
 /// # Errors
-/// Says for a person why the picture is no good.
+/// Why the picture cannot be used, as text for the user.
 pub fn decode(bytes: &[u8]) -> Result<Rgb, String> {
     let (rgb, orientation) = decode_as_stored(bytes)?;
     Ok(upright(rgb, orientation))
 }
 
-/// As [`decode`], but scaled down to [`KEPT_SIDE`]. A picture of 60 megapixels takes 180 MB, which must not lie beside what a
-/// detector takes.
+/// As [`decode`], but scaled down to [`KEPT_SIDE`]. A picture of 60 megapixels takes 180 MB, which would be too much in
+/// addition to the memory of a detector.
 ///
 /// # Errors
 /// As [`decode`].
@@ -68,7 +68,7 @@ fn upright(rgb: Rgb, orientation: Orientation) -> Rgb {
         return rgb;
     }
     let Rgb { width, height, data } = rgb;
-    // The buffer holds as many pixels as it says.
+    // The buffer has as many pixels as its size.
     let mut picture = DynamicImage::ImageRgb8(RgbImage::from_raw(width, height, data).unwrap_or_default());
     picture.apply_orientation(orientation);
     let rgb = picture.into_rgb8();
@@ -83,22 +83,24 @@ fn decode_as_stored(bytes: &[u8]) -> Result<(Rgb, Orientation), String> {
     match reader.format() {
         Some(ImageFormat::Jpeg) => jpeg::check(bytes).map_err(unreadable)?,
         Some(ImageFormat::Png) => {}
-        Some(other) => return Err(format!("{other:?} pictures are not read: save it as JPEG or PNG")),
+        Some(other) => return Err(format!("{other:?} pictures are not supported: save it as JPEG or PNG")),
         None => return Err("not a JPEG or PNG picture: save it as one of these".to_owned()),
     }
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODED_BYTES);
     reader.limits(limits);
     let broken = |e: image::ImageError| match e {
-        // What a header claims is not yet so, but neither is memory for it.
-        ImageError::Limits(_) => "unreadable: it says that it is too large; scale it down, or copy it again".to_owned(),
+        // The size in the header may be wrong, but no memory is allocated for it.
+        ImageError::Limits(_) => {
+            "unreadable: its header has a size that is too large; scale it down, or copy it again".to_owned()
+        }
         other => unreadable(other.to_string().trim().trim_end_matches('.').replace('\n', " ")),
     };
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
     if decoder.total_bytes() > MAX_DECODED_BYTES {
-        return Err(format!("{width}x{height} pixels are too many: scale it down to 60 megapixels or less"));
+        return Err(format!("{width}x{height} pixels are too many: scale it down to at most 60 megapixels"));
     }
     let orientation = decoder.orientation().map_err(broken)?;
     let rgb = DynamicImage::from_decoder(decoder).map_err(broken)?.into_rgb8();
@@ -106,10 +108,10 @@ fn decode_as_stored(bytes: &[u8]) -> Result<(Rgb, Orientation), String> {
 }
 
 fn unreadable(why: impl Display) -> String {
-    format!("unreadable: {why}; copy it again, or save it anew")
+    format!("unreadable: {why}; copy it again, or save it again as JPEG")
 }
 
-/// False for a JPEG or PNG whose end has not come yet: it is still being copied. True for everything else.
+/// False for a JPEG or PNG without its end, which may still be copied. True for all other files.
 pub fn has_its_end(bytes: &[u8]) -> bool {
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
     if bytes.is_empty() || PNG.starts_with(bytes) || bytes == [0xff] {
@@ -124,7 +126,7 @@ pub fn has_its_end(bytes: &[u8]) -> bool {
     true
 }
 
-/// Walks the chunks (length, type, data, sum) to the last one.
+/// Skips the chunks (length, type, data, checksum) up to the last one.
 fn png_has_its_end(mut chunks: &[u8]) -> bool {
     while let Some((head, rest)) = chunks.split_at_checked(8) {
         if &head[4..] == b"IEND" {
@@ -139,8 +141,8 @@ fn png_has_its_end(mut chunks: &[u8]) -> bool {
     false
 }
 
-/// Walks the segments to the first scan, so that the end of a thumbnail inside one of them does not count, and looks for
-/// the end marker behind it.
+/// Skips the segments up to the first scan, so that the end of a thumbnail inside one of them does not count, and
+/// searches for the end marker after it.
 fn jpeg_has_its_end(mut segments: &[u8]) -> bool {
     loop {
         match *segments {
@@ -155,7 +157,7 @@ fn jpeg_has_its_end(mut segments: &[u8]) -> bool {
                 segments = rest;
             }
             [] | [0xff] | [0xff, _] | [0xff, _, _] => return false,
-            // Not a marker: a broken file, and waiting does not mend it.
+            // Not a marker: the file is damaged, and waiting does not help.
             _ => return true,
         }
     }
@@ -172,11 +174,11 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_picture_is_whole_and_each_shorter_piece_of_it_is_not() {
+    fn a_complete_picture_is_complete_and_each_truncation_of_it_is_not() {
         for format in [ImageFormat::Jpeg, ImageFormat::Png] {
             let bytes = encoded(format);
             assert!(has_its_end(&bytes), "{format:?}");
-            // The last chunk of a PNG is known by its first 8 of 12 bytes.
+            // The last chunk of a PNG is identified by its first 8 of 12 bytes.
             let shortest = bytes.len() - if format == ImageFormat::Png { 4 } else { 0 };
             for length in 0..shortest {
                 assert!(!has_its_end(&bytes[..length]), "{format:?} {length}");
@@ -195,13 +197,13 @@ mod tests {
     }
 
     #[test]
-    fn a_large_picture_is_kept_smaller_turned_upright_and_places_on_it_are_told_in_its_own_pixels() {
+    fn a_large_picture_is_scaled_down_and_upright_and_rectangles_are_converted_to_its_own_pixels() {
         let mut bytes = Cursor::new(Vec::new());
         let picture = image::RgbImage::from_fn(4800, 1200, |x, _| image::Rgb([if x < 2400 { 200 } else { 20 }; 3]));
         DynamicImage::ImageRgb8(picture).write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
         let plain = decode_still(bytes.get_ref()).unwrap();
         assert_eq!((plain.rgb.width, plain.rgb.height, plain.size), (KEPT_SIDE, 600, (4800, 1200)));
-        // EXIF: turned by 90 degrees, so that the left half is the upper one.
+        // EXIF: rotated by 90 degrees, so that the left half is the upper one.
         let mut exif = vec![0xff, 0xe1, 0, 34];
         exif.extend(b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0");
         let turned = decode_still(&[&bytes.get_ref()[..2], &exif, &bytes.get_ref()[2..]].concat()).unwrap();
@@ -221,10 +223,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_is_refused_in_words() {
+    fn files_that_are_no_pictures_are_refused_with_the_reason() {
         assert!(decode(b"").unwrap_err().starts_with("incomplete"));
         assert!(decode(b"Dear diary").unwrap_err().starts_with("not a JPEG or PNG picture"));
-        assert!(decode(b"GIF89a..........").unwrap_err().starts_with("Gif pictures are not read"));
+        assert!(decode(b"GIF89a..........").unwrap_err().starts_with("Gif pictures are not supported"));
         let whole = encoded(ImageFormat::Png);
         assert!(decode(&whole[..50]).unwrap_err().starts_with("incomplete"));
         let mut broken = whole;
@@ -233,11 +235,11 @@ mod tests {
         let mut odd = encoded(ImageFormat::Jpeg);
         let frame = odd.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
         odd[frame + 9] = 2;
-        assert!(decode(&odd).unwrap_err().starts_with("unreadable: it has neither 1 nor 3 nor 4 colours"));
+        assert!(decode(&odd).unwrap_err().starts_with("unreadable: it does not have 1, 3 or 4 colour components"));
     }
 
     #[test]
-    fn whatever_is_wrong_with_a_file_the_reason_says_what_to_do() {
+    fn for_every_bad_file_the_reason_says_what_to_do() {
         let lying = [
             &b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\x7f\xff\xff\xff\x7f\xff\xff\xff\x08\x02\0\0\0\x9b\xab\x9c\x31"[..],
             b"\0\0\0\0IEND\xae\x42\x60\x82",
@@ -248,7 +250,7 @@ mod tests {
             (b"<html>404</html>", "save it as one of these"),
             (b"RIFF\x24\0\0\0WEBPVP8 ", "save it as JPEG or PNG"),
             (&lying.concat(), "or copy it again"),
-            (no_scan, "copy it again, or save it anew"),
+            (no_scan, "copy it again, or save it again as JPEG"),
         ] {
             let reason = decode(bytes).unwrap_err();
             assert!(reason.ends_with(what_to_do), "{reason}");

@@ -1,15 +1,15 @@
-//! How far the gallery has been taken in, on stderr: a bar on a terminal, a line now and then in a journal.
+//! The progress of enrolment on stderr: a bar on a terminal, occasional lines in the journal.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
-/// Nothing is shown of what is done sooner than this.
+/// The time before progress is shown; shorter enrolments show none.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// In a journal, a line so often.
+/// The interval of lines in the journal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 const BAR_WIDTH: usize = 30;
 
-/// Shows how far it is.
+/// Shows the progress.
 #[derive(Debug)]
 pub struct Progress {
     next: Instant,
@@ -18,14 +18,14 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins now.
+    /// Begins.
     pub fn new() -> Progress {
         let terminal = stderr().is_terminal();
         let first = if terminal { PATIENCE } else { LINE_EVERY / 5 };
         Progress { next: Instant::now() + first, terminal, drawn: false }
     }
 
-    /// So many pictures of so many are done.
+    /// Shows that `done` of `total` pictures are done.
     pub fn show(&mut self, (done, total): (usize, usize)) {
         if Instant::now() < self.next || total == 0 {
             return;
@@ -33,7 +33,7 @@ impl Progress {
         if self.terminal {
             let filled = BAR_WIDTH * done / total;
             let bar = "#".repeat(filled) + &"-".repeat(BAR_WIDTH - filled);
-            // A terminal that is gone is no reason to stop.
+            // A failure to write to the terminal is ignored.
             let _ = write!(stderr(), "\rgallery [{bar}] {done}/{total} ");
             self.drawn = true;
             self.next = Instant::now() + PATIENCE / 5;
@@ -43,7 +43,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn done(&mut self) {
         if std::mem::take(&mut self.drawn) {
             let _ = write!(stderr(), "\r{:width$}\r", "", width = BAR_WIDTH + 30);

@@ -1,6 +1,7 @@
-//! Where on a frame to look for faces. Most of a frame shows what it showed before: faces that are known are followed where
-//! they should be, at the size at which the detector just sees them; newcomers are looked for where something moved; the
-//! whole frame only now and then. HOG's false faces (a collar, a flag) are found out by a closer look at each new one.
+//! Chooses the parts of a frame in which faces are detected. Most of a frame does not change: known faces are searched
+//! at their expected places, at the smallest size at which the detector finds them; new faces are searched where
+//! something moved; the whole frame is scanned only now and then. Each new face is verified by a second detection on a
+//! crop, which rejects most false detections of HOG (a collar, a flag).
 
 use super::motion::Motion;
 use super::{Detect, Engine, is_found_again};
@@ -9,53 +10,54 @@ use crate::pixels::Rgb;
 use crate::sighting::Rect;
 use std::time::{Duration, Instant};
 
-/// From one look at the whole frame to the next: newcomers move, so that it hardly ever finds anybody.
+/// The interval between scans of the whole frame, which rarely find a new face, because new people move.
 const SWEEP_EVERY: Duration = Duration::from_secs(20);
-/// And where nothing at all moves.
+/// The same without any motion.
 const STILL_SWEEP_EVERY: Duration = Duration::from_secs(60);
-/// Where so much of the frame moves, the whole of it is looked at instead, one doubling less; and as it is, so often.
+/// The share of motion from which the whole frame is scanned at half the scale, and the interval of its scans at full
+/// scale.
 const MOST_OF_THE_FRAME: f32 = 0.6;
 const MOVING_SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// These begin with the frame after that look, as long as it comes so soon: where the whole frame takes a second, there
-/// are still cheap looks in between.
+/// These intervals begin with the frame after a scan of the whole frame, if it arrives within this time, so that there
+/// are cheap passes in between even when such a scan takes a second.
 const SWEEP_TAKES_UP_TO: Duration = Duration::from_secs(2);
-/// Where a face that is followed moves, a newcomer beside it is looked for so often, one doubling less.
+/// The interval at which a new face is searched, at half the scale, beside a known face that moves.
 const BESIDE_EVERY: Duration = Duration::from_secs(2);
-/// What moves is looked at with so much around it, in pixels: a head may be still at first, and HOG wants its margins.
+/// The margin in pixels around a moving place: the head may not move at first, and HOG needs a margin.
 const MARGIN: u32 = 40;
-/// The least width in pixels at which a face is followed: HOG sees faces from 80, at once and for little.
+/// The width in pixels to which a known face is scaled: HOG finds faces from 80.
 const FOLLOWED_WIDTH: f64 = 90.0;
-/// HOG scales a picture down in steps of this. Faces are followed at a size on the same ladder, or their boxes, and the
-/// descriptors that depend on them, would change from look to look.
+/// The ratio of HOG's scale pyramid. Known faces are searched at a scale of the same pyramid; otherwise their boxes,
+/// and the descriptors that depend on them, would change from pass to pass.
 const STEP: f64 = 5.0 / 6.0;
-/// Boxes that overlap more are of the same face.
+/// The overlap from which two boxes show the same face.
 const SAME_FACE_IOU: f32 = 0.3;
 
-/// Where a face that is known should be.
+/// The expected place of a known face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
     /// Its box, in pixels of the frame.
     pub place: Rect,
-    /// False when the last look missed it, and this one too: then it does not say what moves at its place.
+    /// False when the last pass missed it; if this one does too, motion at its place is searched like any other.
     pub was_seen: bool,
 }
 
-/// Remembers when what was looked at.
+/// The state of the scans.
 #[derive(Debug, Default)]
 pub struct Scanner {
     swept_at: Option<Instant>,
-    /// True until the look after a sweep.
+    /// True until the pass after a scan of the whole frame.
     has_just_swept: bool,
     beside_at: Option<Instant>,
     frame_size: (u32, u32),
-    /// What looked like faces and was none, since the last sweep.
+    /// The rejected detections since the last scan of the whole frame.
     rejected: Vec<Rect>,
-    /// What looked like a face at the last look and was not believed.
+    /// The rejected detections of the last pass.
     doubted: Vec<Rect>,
 }
 
 impl Scanner {
-    /// The faces on a frame, left to right, in pixels of the frame. `expected` is where known faces should be.
+    /// The faces on a frame from left to right, in pixels of the frame. `expected` are the places of known faces.
     pub fn find(
         &mut self,
         engine: &mut dyn Engine,
@@ -67,7 +69,8 @@ impl Scanner {
     ) -> Vec<Rect> {
         let how = Detect::Live { width: config.detect_width, upsample: config.upsample };
         let scale = how.scale(rgb.width, rgb.height);
-        // The CNN sees faces of all sizes at one price, gives no false ones to speak of, and is not asked twice.
+        // The CNN finds faces of all sizes at the same cost and has hardly any false detections, so they are not
+        // verified.
         if config.detector == Detector::Cnn {
             return engine.detect(rgb, scale);
         }
@@ -94,12 +97,12 @@ impl Scanner {
         found
     }
 
-    /// What looked like a face to the detector at the last look, and not to the closer look at it.
+    /// The detections of the last pass that the verification rejected.
     pub fn doubted(&self) -> &[Rect] {
         &self.doubted
     }
 
-    /// True when it is time to look at the whole frame although nothing moves.
+    /// True when a scan of the whole frame is due although nothing moves.
     pub fn is_due(&self, now: Instant) -> bool {
         is_past(self.swept_at, STILL_SWEEP_EVERY, now)
     }
@@ -137,7 +140,7 @@ impl Scanner {
         places.into_iter().flat_map(|(place, scale)| self.believed(engine, rgb, expected, place, scale)).collect()
     }
 
-    /// Looks at the whole frame; what was rejected gets another chance.
+    /// Scans the whole frame; rejected detections are verified again.
     fn sweep(
         &mut self,
         engine: &mut dyn Engine,
@@ -151,7 +154,7 @@ impl Scanner {
         self.believed(engine, rgb, expected, Rect { x: 0, y: 0, w: rgb.width, h: rgb.height }, scale)
     }
 
-    /// The faces in a part of a frame: those that are where one was, and new ones that are found again when looked at closely.
+    /// The faces in a part of a frame: those at the place of a known face, and new ones that are verified.
     fn believed(
         &mut self,
         engine: &mut dyn Engine,
@@ -188,7 +191,7 @@ fn is_among(face: Rect, others: &[Rect]) -> bool {
     others.iter().any(|other| face.iou(*other) > SAME_FACE_IOU)
 }
 
-/// True when the middle of `face` is in `place`.
+/// True when the centre of `face` is in `place`.
 fn is_within(face: Rect, place: Rect) -> bool {
     let inside = |at: i32, half: u32, from: i32, length: u32| {
         let middle = i64::from(at) + i64::from(half / 2);
@@ -197,7 +200,7 @@ fn is_within(face: Rect, place: Rect) -> bool {
     inside(face.x, face.w, place.x, place.w) && inside(face.y, face.h, place.y, place.h)
 }
 
-/// Places that overlap become one.
+/// Merges overlapping places.
 fn joined(mut places: Vec<Rect>) -> Vec<Rect> {
     let mut at = 0;
     while at < places.len() {
@@ -222,9 +225,9 @@ fn detect_in(engine: &mut dyn Engine, rgb: &Rgb, place: Rect, scale: f64) -> Vec
     faces.into_iter().map(|face| Rect { x: face.x + place.x, y: face.y + place.y, ..face }).collect()
 }
 
-/// Looks for a face around the place where it should be, three tenths of its width to each side; if it is not there, all
-/// of it, and for a smaller face too. One that was missed at the last look as well has gone, or has turned away: then what
-/// moves leads to it, and its place is looked at for little.
+/// Searches a known face at its expected place with a margin of three tenths of its width; if it is not found, in a
+/// larger area and also for a smaller face. A face that the last pass missed too has left or turned away: motion will
+/// lead to it, so its place is searched at low cost only.
 fn follow(engine: &mut dyn Engine, rgb: &Rgb, expected: Expected, scale: f64) -> Option<Rect> {
     let place = expected.place;
     let mut at_scale = scale;

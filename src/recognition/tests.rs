@@ -1,5 +1,5 @@
-//! Enrolment and the stage with a fake engine that reads the "face" off the picture's colour: swaps, reloads, and what
-//! half-copied and broken pictures do to them. The real engine on real pictures is tested in `tests/`.
+//! Enrolment and the recognition stage with a fake engine that reads the "face" from the picture's colour: reloads, and
+//! pictures that are incomplete or damaged. The real engine is tested with real pictures in `tests/`.
 
 use super::cache::Cache;
 use super::*;
@@ -12,7 +12,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// Sees one face on a picture, none on a black one, two on a white one; its descriptor is the red of the first pixel.
+/// Detects one face on a picture, none on a black one, two on a white one; the descriptor is the red of the first
+/// pixel.
 struct Fake {
     described: usize,
 }
@@ -22,7 +23,7 @@ impl Engine for Fake {
         let face = Rect { x: 0, y: 0, w: 10, h: 10 };
         match picture.pixel(0, 0) {
             [0, 0, 0] => vec![],
-            // On a cut-out of one of them, at the edge of the picture, mirrored or not.
+            // On a crop of one of them, at the edge of the picture, mirrored or not.
             [255, 255, 255] if picture.width < 30 => vec![face, Rect { x: 5, ..face }],
             [255, 255, 255] => vec![face, Rect { x: 20, ..face }],
             _ => vec![face],
@@ -41,7 +42,7 @@ fn png(color: [u8; 3]) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// Writes a file that was there yesterday.
+/// Writes a file with yesterday's time stamp.
 fn put(root: &Path, file: &str, bytes: &[u8]) {
     put_aged(root, file, bytes, Duration::from_secs(86_400));
 }
@@ -100,7 +101,7 @@ fn each_picture_is_used_or_skipped_with_its_own_reason() {
 }
 
 #[test]
-fn a_person_gets_her_first_pictures_that_can_be_used_and_no_more() {
+fn the_first_usable_pictures_of_a_person_are_used_up_to_the_limit() {
     let root = tempfile::tempdir().unwrap();
     for (name, color) in [("1", 0), ("2", 60), ("3", 70), ("4", 80)] {
         put(root.path(), &format!("Bob/{name}.png"), &png([color, 0, 0]));
@@ -113,7 +114,7 @@ fn a_person_gets_her_first_pictures_that_can_be_used_and_no_more() {
 }
 
 #[test]
-fn a_picture_is_described_once_and_never_again_while_it_is_the_same() {
+fn a_descriptor_is_computed_once_while_the_picture_is_unchanged() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "Alice/1.png", &png([200, 0, 0]));
     let (mut fake, mut memory) = (Fake { described: 0 }, memory());
@@ -128,7 +129,7 @@ fn a_picture_is_described_once_and_never_again_while_it_is_the_same() {
 }
 
 #[test]
-fn a_file_that_was_written_a_moment_ago_is_waited_for_but_not_one_from_the_future() {
+fn a_recently_written_file_is_waited_for_but_not_one_from_the_future() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "Alice/1.png", &png([200, 0, 0]));
     let touch = |at: SystemTime| {
@@ -138,14 +139,14 @@ fn a_file_that_was_written_a_moment_ago_is_waited_for_but_not_one_from_the_futur
     };
     assert!(touch(SystemTime::now()).starts_with("still being copied"));
     let coming = enrol(&config(root.path()), &mut Fake { described: 0 }, &mut memory());
-    assert_eq!(coming.roster.warnings, [""; 0], "in two seconds they would be untrue");
+    assert_eq!(coming.roster.warnings, [""; 0], "they would soon be wrong");
     let once = enrol(&config(root.path()), &mut Fake { described: 0 }, &mut Memory::for_once(Cache::open(None, "")));
-    assert_eq!(reason(&once, "Alice/1.png"), "used", "check does not look again");
+    assert_eq!(reason(&once, "Alice/1.png"), "used", "check enrols only once");
     assert_eq!(touch(SystemTime::now() + Duration::from_secs(5000)), "used");
 }
 
 #[test]
-fn a_picture_names_the_nearest_person_within_the_threshold_that_the_budget_allows() {
+fn a_face_gets_the_name_of_the_closest_person_within_the_threshold_of_the_budget() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "Alice/1.png", &png([200, 0, 0]));
     let (mut fake, config) = (Fake { described: 0 }, config(root.path()));
@@ -172,7 +173,7 @@ fn a_picture_names_the_nearest_person_within_the_threshold_that_the_budget_allow
 }
 
 #[test]
-fn the_scale_of_a_look_follows_detect_width_and_upsample() {
+fn the_scale_of_detection_follows_detect_width_and_upsample() {
     let live = Detect::Live { width: 640, upsample: 1 };
     assert_eq!((live.scale(640, 480), live.scale(1280, 720), live.scale(320, 240)), (2.0, 1.0, 2.0));
     let still = Detect::Still { side: 1600 };
@@ -180,7 +181,7 @@ fn the_scale_of_a_look_follows_detect_width_and_upsample() {
 }
 
 #[test]
-fn without_models_the_stage_says_why_and_ends_when_told() {
+fn without_models_the_stage_says_why_and_ends_at_a_stop() {
     let root = tempfile::tempdir().unwrap();
     let stage = Arc::new(Stage {
         config: Arc::new(Latest::with(config(root.path()))),
@@ -208,7 +209,7 @@ fn without_models_the_stage_says_why_and_ends_when_told() {
 }
 
 #[test]
-fn a_file_from_the_year_2400_is_a_picture_like_others() {
+fn a_file_from_the_year_2400_is_a_normal_picture() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "Alice/1.png", &png([200, 0, 0]));
     let file = File::options().append(true).open(root.path().join("Alice/1.png")).unwrap();

@@ -1,32 +1,33 @@
-//! A large picture in tiles: what a network allocates goes with the pixels that it is given at once, and so has a bound
-//! here, whatever the size of the picture.
+//! Detection in tiles: a network allocates memory in proportion to the pixels that it gets at once. Tiles bound them,
+//! whatever the size of the picture.
 //!
-//! The whole picture is looked at on a coarser scale, where it fits, and in overlapping tiles on the wanted scale, which
-//! find the faces that are too small for the coarse look. The coarse scale is on the detector's own ladder of scales, so
-//! together both looks see the same sizes as one look at the whole picture.
+//! The whole picture is scanned at a coarser scale at which it fits, and overlapping tiles are scanned at the wanted
+//! scale, to find the faces that are too small for the coarse scan. The coarse scale belongs to the detector's pyramid,
+//! so both scans together find the same sizes as one scan of the whole picture.
 
 use crate::memory::{CNN_LEAST_PYRAMID_PX, pyramid_px};
 use crate::sighting::Rect;
 
-/// The coarse scale is so many steps of the detector's ladder below the wanted one: 0.48 of it.
+/// The steps of the detector's pyramid from the wanted scale down to the coarse one, which is 0.48 of it.
 const COARSE: f64 = (5.0 / 6.0) * (5.0 / 6.0) * (5.0 / 6.0) * (5.0 / 6.0);
-/// The detector sees a face in a window of so many pixels: the width of the smallest box that it gives.
+/// The width in pixels of the detector's window, which is that of the smallest box.
 const WINDOW_PX: f64 = 80.0;
-/// The widest box that is taken from a tile, in pixels of the wanted scale. It is a little wider than the narrowest box of
-/// the coarse look (80 / 0.48 = 166), so that a face between two steps of the ladder is found by one of the two.
+/// The widest box that is accepted from a tile, in pixels of the wanted scale. It is slightly wider than the narrowest
+/// box of the coarse scan (80 / 0.48 = 166), so that one of the two finds a face between two steps of the pyramid.
 const WIDEST_PX: f64 = 1.1 * WINDOW_PX / COARSE;
-/// By how much two tiles overlap, in pixels of the wanted scale: a face as wide as the tiles alone must find (138) and a
-/// quarter of that to either side is whole on one of two neighbours.
+/// The overlap of two tiles in pixels of the wanted scale: the widest face that only tiles find (138), with a margin of
+/// a quarter on either side, is complete on one of two neighbouring tiles.
 const OVERLAP_PX: f64 = 208.0;
-/// Each tile answers for the faces whose middle is on its side of the middle of an overlap, and so far beyond it: the two
-/// tiles may see the middle of one face in different places.
+/// A tile reports the faces whose centre is on its side of the middle of an overlap, or up to this far beyond it,
+/// because two tiles may place the centre of a face differently.
 const BEYOND_PX: f64 = 24.0;
-/// Boxes that overlap more are of the same face. The model's file holds this value; dlib drops boxes of one look by it.
+/// The overlap from which two boxes show the same face. It is the value in the model file, with which dlib merges the
+/// boxes of a scan.
 const SAME_FACE_IOU: f32 = 0.338;
 
-/// The faces on a picture of `size` pixels on `scale`, in pixels of the picture. `look` finds the faces in a part of the
-/// picture on a scale, also in pixels of the picture. It is never asked for a part whose pyramid has more than `most`
-/// pixels, but for what rounding to whole pixels adds. `most` is at least [`CNN_LEAST_PYRAMID_PX`].
+/// The faces on a picture of `size` pixels at `scale`, in pixels of the picture. `look` detects the faces in a part of
+/// the picture at a scale, also in pixels of the picture. It is never called for a part whose pyramid has more than
+/// `most` pixels, except for rounding to whole pixels. `most` is at least [`CNN_LEAST_PYRAMID_PX`].
 pub fn find(size: (u32, u32), scale: f64, most: u64, look: &mut impl FnMut(Rect, f64) -> Vec<Rect>) -> Vec<Rect> {
     let whole = Rect { x: 0, y: 0, w: size.0, h: size.1 };
     let (width, height) = (f64::from(size.0) * scale, f64::from(size.1) * scale);
@@ -55,7 +56,7 @@ pub fn find(size: (u32, u32), scale: f64, most: u64, look: &mut impl FnMut(Rect,
     faces
 }
 
-/// A side of a tile, in scaled pixels: where it is, and where the middles of the faces are that it answers for.
+/// The span of a tile in one dimension, in scaled pixels, and the range of the centres of the faces that it reports.
 struct Span {
     from: f64,
     to: f64,
@@ -69,7 +70,7 @@ impl Span {
     }
 }
 
-/// `count` spans of the same length over `length`, which overlap. The outer ones answer for what reaches beyond the edge.
+/// `count` overlapping spans of equal length that cover `length`. The outer ones also report faces beyond the edge.
 fn spans(length: f64, count: u32) -> Vec<Span> {
     let side = side(length, count);
     let inner = OVERLAP_PX / 2.0 - BEYOND_PX;
@@ -87,13 +88,13 @@ fn side(length: f64, count: u32) -> f64 {
     (length + f64::from(count - 1) * OVERLAP_PX) / f64::from(count)
 }
 
-/// How many columns and rows of tiles there are, so that no tile has a pyramid of more than `most` pixels and all together
-/// have few.
+/// The numbers of columns and rows of tiles for which no tile has a pyramid of more than `most` pixels and the total is
+/// small.
 fn grid(width: f64, height: f64, most: u64) -> (u32, u32) {
     let mut best = (f64::INFINITY, (1, 1));
     for rows in 1.. {
         let tall = side(height, rows);
-        // More columns than these are mostly overlap.
+        // With more columns, tiles would be mostly overlap.
         let columns = (1..).take_while(|columns| *columns == 1 || side(width, *columns) > 1.5 * OVERLAP_PX);
         if let Some(columns) = columns.into_iter().find(|columns| pyramid_px(side(width, *columns), tall) <= most) {
             let all_px = side(width, columns) * f64::from(columns) * tall * f64::from(rows);
@@ -112,8 +113,8 @@ fn grid(width: f64, height: f64, most: u64) -> (u32, u32) {
 mod tests {
     use super::*;
 
-    /// A detector that sees a face where all of it is in the part that it is given, at 80 scaled pixels or more, and whose
-    /// boxes are on a ladder of sizes like those of dlib's network.
+    /// A detector that finds a face that is complete in the given part and has at least 80 scaled pixels, and whose
+    /// boxes have the sizes of a pyramid like those of dlib's network.
     fn see(faces: &[Rect], part: Rect, scale: f64) -> Vec<Rect> {
         let whole = |face: &&Rect| {
             face.x >= part.x
@@ -141,7 +142,7 @@ mod tests {
                     let places = |along: u32, step| (0..=along - side).step_by(step).map(|at| at as i32);
                     let (columns, rows) =
                         (places(size.0, 73).collect::<Vec<_>>(), places(size.1, 67).collect::<Vec<_>>());
-                    // Faces that do not touch are looked for at once.
+                    // Faces that do not touch are tested together.
                     let apart = (side as usize * 3 / 2).div_ceil(67);
                     for (first_x, first_y) in (0..apart).flat_map(|x| (0..apart).map(move |y| (x, y))) {
                         let faces: Vec<Rect> = rows
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_that_fits_is_looked_at_once_and_as_it_is() {
+    fn a_picture_that_fits_is_scanned_once_and_unchanged() {
         let mut asked = Vec::new();
         find((640, 480), 1.0, 2_040_000, &mut |part, scale| {
             asked.push((part, scale));
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn tiles_cost_less_than_twice_the_whole_at_the_defaults_and_cover_odd_shapes() {
+    fn tiles_cost_less_than_twice_the_whole_at_the_defaults_and_cover_unusual_shapes() {
         for (size, scale, at_most) in
             [((1280, 720), 1.0, 1.5), ((640, 480), 2.0, 1.8), ((60_000, 30), 8.0, 3.0), ((30, 60_000), 8.0, 3.0)]
         {

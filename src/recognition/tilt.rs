@@ -1,8 +1,9 @@
-//! A picture turned by a few degrees, for faces that are tilted too much for the detector.
+//! Rotates a picture by a few degrees, for faces that are tilted too much for the detector.
 
 use crate::pixels::Rgb;
 
-/// The picture turned clockwise by `degrees` about its middle, at the same size; what comes from beyond its edges is black.
+/// The picture rotated clockwise by `degrees` around its centre, at the same size; areas from beyond its edges are
+/// black.
 pub fn tilted(rgb: &Rgb, degrees: f32) -> Rgb {
     let (sin, cos) = degrees.to_radians().sin_cos();
     let (middle_x, middle_y) = (rgb.width as f32 / 2.0, rgb.height as f32 / 2.0);
@@ -18,7 +19,7 @@ pub fn tilted(rgb: &Rgb, degrees: f32) -> Rgb {
     turned
 }
 
-/// The colour at a place between four pixels.
+/// The colour at a position between four pixels.
 fn between(rgb: &Rgb, x: f32, y: f32) -> Option<[u8; 3]> {
     let inside = x >= 0.0 && y >= 0.0 && x < rgb.width as f32 - 1.0 && y < rgb.height as f32 - 1.0;
     if !inside {
@@ -40,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_right_of_the_middle_goes_down_when_turned_clockwise() {
+    fn rotating_clockwise_moves_the_right_side_down() {
         let mut rgb = Rgb::filled(101, 101, [10; 3]);
         for (x, y) in (88..93).flat_map(|x| (48..53).map(move |y| (x, y))) {
             let at = rgb.offset(x, y);

@@ -4,10 +4,11 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-/// Set in the process that a test starts of itself, because signals and the environment belong to a whole process.
+/// Set in the child process that a test starts from its own binary, because signals and the environment belong to a
+/// process.
 const CHILD: &str = "NAMECAM_TEST_CHILD";
 
-/// This test once more, as a process of its own.
+/// The command that runs a test in a child process.
 fn again(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([&format!("service::tests::{test}"), "--exact", "--nocapture", "--test-threads=1"]);
@@ -20,7 +21,7 @@ fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// Reads what the child prints until a line is `wanted`.
+/// Reads the output of the child up to the line `wanted`.
 fn expect(out: &mut impl Read, wanted: &str) {
     let (mut all, mut byte) = (Vec::new(), [0]);
     while !String::from_utf8_lossy(&all).lines().any(|line| line.ends_with(wanted)) || all.last() != Some(&b'\n') {
@@ -30,7 +31,7 @@ fn expect(out: &mut impl Read, wanted: &str) {
 }
 
 fn kill(child: &Child, signal: i32) {
-    // SAFETY: sends a signal to a child that has not been waited for, so that its number is still its own.
+    // SAFETY: sends a signal to a child that has not been reaped, so its number is still its own.
     assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
 }
 
@@ -67,7 +68,7 @@ fn signals_become_events_interrupt_no_poll_and_the_second_stop_is_final() {
 }
 
 #[test]
-fn a_stop_reaches_every_thread_and_ends_the_process_although_nobody_waits_for_it() {
+fn a_stop_reaches_every_thread_and_ends_the_process_although_no_thread_waits_for_it() {
     if is_child() {
         let stop = Arc::<Stop>::default();
         let signals = block_signals(Arc::clone(&stop), Duration::from_millis(300)).unwrap();
@@ -77,7 +78,7 @@ fn a_stop_reaches_every_thread_and_ends_the_process_although_nobody_waits_for_it
         thread::sleep(Duration::from_secs(60));
         drop(signals);
     }
-    let test = "a_stop_reaches_every_thread_and_ends_the_process_although_nobody_waits_for_it";
+    let test = "a_stop_reaches_every_thread_and_ends_the_process_although_no_thread_waits_for_it";
     let mut child = again(test).spawn().unwrap();
     let mut out = child.stdout.take().unwrap();
     expect(&mut out, "ready");
@@ -89,7 +90,7 @@ fn a_stop_reaches_every_thread_and_ends_the_process_although_nobody_waits_for_it
 }
 
 #[test]
-fn systemd_hears_ready_reloading_stopping_and_one_line_of_status() {
+fn systemd_is_told_ready_reloading_stopping_and_one_line_of_status() {
     if is_child() {
         let notify = Notify::default();
         notify.ready("3 people");
@@ -104,7 +105,7 @@ fn systemd_hears_ready_reloading_stopping_and_one_line_of_status() {
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    let mut command = again("systemd_hears_ready_reloading_stopping_and_one_line_of_status");
+    let mut command = again("systemd_is_told_ready_reloading_stopping_and_one_line_of_status");
     let output = command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "60000000").output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("Some(30s)"), "{output:?}");
     let heard = || {
@@ -135,7 +136,7 @@ fn answers(address: SocketAddr, timeout: Duration) -> bool {
     probe_port(address, timeout, &Mutex::default())
 }
 
-/// A server that takes one connection, answers it and holds it open.
+/// A server that accepts one connection, responds and keeps it open.
 fn server(answer: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -148,7 +149,7 @@ fn server(answer: &'static [u8]) -> SocketAddr {
 }
 
 #[test]
-fn a_port_is_alive_when_it_answers_http_whatever_the_status() {
+fn a_port_works_when_it_responds_in_http_whatever_the_status() {
     let wait = Duration::from_secs(5);
     assert!(answers(server(b"HTTP/1.1 200 OK\r\n\r\n"), wait));
     assert!(answers(server(b"HTTP/1.0 503 Hung\r\n\r\n"), wait));
@@ -156,7 +157,7 @@ fn a_port_is_alive_when_it_answers_http_whatever_the_status() {
 }
 
 #[test]
-fn the_server_knows_where_the_question_comes_from_before_it_comes() {
+fn the_server_knows_the_address_of_the_check_before_it_connects() {
     for host in ["127.0.0.1", "0.0.0.0", "127.0.0.9", "::1", "::"] {
         let listener = TcpListener::bind((host, 0)).unwrap();
         let (address, own_question) = (listener.local_addr().unwrap(), Mutex::default());
@@ -169,12 +170,12 @@ fn the_server_knows_where_the_question_comes_from_before_it_comes() {
             (asking.join().unwrap(), from, noted)
         });
         assert!(answered && noted == Some(from), "{host}: {noted:?} {from}");
-        assert_eq!(*own_question.lock().unwrap(), None, "{host}: nobody else may come from there later");
+        assert_eq!(*own_question.lock().unwrap(), None, "{host}: the address is no longer exempt");
     }
 }
 
 #[test]
-fn a_port_that_accepts_but_never_answers_is_dead() {
+fn a_port_that_accepts_but_never_responds_does_not_work() {
     let began = Instant::now();
     assert!(!answers(server(b""), Duration::from_millis(200)));
     assert!(!answers(server(b"HTTP/1.1"), Duration::from_millis(200)));
@@ -182,13 +183,13 @@ fn a_port_that_accepts_but_never_answers_is_dead() {
 }
 
 #[test]
-fn a_port_where_nobody_listens_is_dead() {
+fn a_port_without_a_listener_does_not_work() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert!(!answers(address, Duration::from_secs(1)));
 }
 
 #[test]
-fn a_link_local_address_is_asked_on_its_own_link() {
+fn a_link_local_address_is_checked_on_its_own_link() {
     let address = |text: &str| text.parse::<SocketAddr>().unwrap();
     assert_eq!(way_in(address("[fe80::1%3]:80")), address("[fe80::1%3]:80"));
     assert_eq!(way_in(address("[::]:80")), address("[::1]:80"));
@@ -206,7 +207,7 @@ fn a_link_local_address_is_asked_on_its_own_link() {
     }
 }
 
-/// True when the terminal at stdin shows what is typed.
+/// True when the terminal at stdin echoes its input.
 fn echoes() -> bool {
     // SAFETY: `termios` is plain old data, which tcgetattr fills.
     unsafe {
@@ -217,7 +218,7 @@ fn echoes() -> bool {
 }
 
 #[test]
-fn a_password_is_not_shown_and_the_terminal_is_as_before_afterwards() {
+fn a_password_is_not_echoed_and_the_terminal_is_restored_afterwards() {
     if is_child() {
         let before = echoes();
         let during = without_echo(echoes);
@@ -227,19 +228,19 @@ fn a_password_is_not_shown_and_the_terminal_is_as_before_afterwards() {
     use std::os::fd::{FromRawFd, OwnedFd};
     let (mut ours, mut terminal) = (0, 0);
     let none = std::ptr::null_mut();
-    // SAFETY: openpty writes two descriptors, which are ours alone; it takes null for what is not wanted.
+    // SAFETY: openpty writes two descriptors, which have no other owner; it accepts null for the other results.
     let (_ours, terminal) = unsafe {
         assert_eq!(libc::openpty(&mut ours, &mut terminal, none, none.cast(), none.cast()), 0);
         (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(terminal))
     };
-    let mut command = again("a_password_is_not_shown_and_the_terminal_is_as_before_afterwards");
+    let mut command = again("a_password_is_not_echoed_and_the_terminal_is_restored_afterwards");
     let output = command.stdin(Stdio::from(terminal)).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("true false true"), "{output:?}");
 }
 
 #[test]
-fn only_the_thread_that_yields_becomes_less_urgent_until_it_must_end() {
-    const THIS: &str = "only_the_thread_that_yields_becomes_less_urgent_until_it_must_end";
+fn only_the_thread_that_yields_gets_a_lower_priority_until_the_end() {
+    const THIS: &str = "only_the_thread_that_yields_gets_a_lower_priority_until_the_end";
     if !is_child() {
         assert!(again(THIS).status().unwrap().success());
         return;

@@ -1,54 +1,54 @@
-//! [`Looked`]: what the whole frame of a look showed. It tells which places of a later frame show something that no look
-//! has examined. With `overlay.unknown = blur` these places are blurred.
+//! [`Looked`]: the content of a frame that recognition has examined. It finds the areas of a later frame that show
+//! something that has not been examined. With `overlay.unknown = blur` these areas are blurred.
 
 use super::Rect;
 use crate::pixels::Rgb;
 
-/// A frame is divided into at most so many cells across.
+/// The most cells across a frame.
 const ACROSS: u32 = 160;
-/// So many lines of a cell are read at most.
+/// The most lines of a cell that are read.
 const LINES: u32 = 4;
-/// A cell's mean is kept in so many parts of a level of 255.
+/// The mean of a cell is stored in this fraction of a level of 255.
 const PARTS: u32 = 64;
-/// Values are compared by the sum of so many cells, three a side: of noise, a third is left.
+/// The number of cells, three per side, whose sum is compared: it reduces noise to a third.
 const CELLS: i32 = 9;
-/// Parts of a level in such a sum.
+/// The fractions of a level in such a sum.
 const LEVEL: f32 = (CELLS * PARTS as i32) as f32;
-/// A block has so many cells a side. It is blurred as a whole: a face as high as the frame becomes 9 blocks high.
+/// The cells per side of a block. A block is blurred as a whole: a face as high as the frame is 9 blocks high.
 const BLOCK: usize = 10;
-/// Cells within so many cells of a changed one are blurred with it: of a face that moves, the outlines change most.
+/// The distance in cells around a changed cell that is blurred with it: the outlines of a moving face change most.
 const AROUND: usize = 3;
-/// In levels of 255: a smaller difference is not a change, however quiet the camera is.
+/// The smallest difference in levels of 255 that counts as a change, even with little noise.
 const LEAST: f32 = 0.5;
-/// A difference is a change when it is so many times the standard deviation that noise gives it. Noise is that of the
-/// middle of all cells; bright and textured ones have two times as much.
+/// The number of standard deviations of noise from which a difference counts as a change. The noise is the median of
+/// all cells; bright and textured cells have twice as much.
 const TIMES_NOISE: f32 = 7.0;
-/// The noise of a camera at night, in levels: it is never taken for larger.
+/// The largest noise in levels, that of a camera at night.
 const MOST_NOISE: f32 = 1.0;
-/// How fast the noise follows that of one look.
+/// The weight of a pass in the moving average of the noise.
 const NOISE_FOLLOWS: f32 = 0.1;
-/// The usual value of a cell follows that of a look by one part in so many: a cell that fades stays so many times as far
-/// behind as it changes from look to look.
+/// The weight of a pass in the moving average of a cell is one in this many: the average of a fading cell lags behind
+/// by this many times the change per pass.
 const USUAL_FOLLOWS: i32 = 16;
 
-/// What the frame of one look showed, and what the looks before say about it.
+/// The content of the frame of a pass, with statistics of the passes before.
 #[derive(Debug)]
 pub struct Looked {
     plane: Plane,
-    /// That of the look before.
+    /// The content of the pass before.
     before: Option<Plane>,
-    /// What the cells usually show.
+    /// The moving average of the cells.
     usual: Plane,
-    /// The standard deviation of noise, in levels; `None` until three looks are done.
+    /// The standard deviation of noise in levels; `None` before the third pass.
     noise: Option<f32>,
-    /// The blocks that have just changed, or change little by little.
+    /// The blocks that have just changed, or change gradually.
     unsettled: Vec<bool>,
     hidden: Vec<Rect>,
 }
 
 impl Looked {
-    /// The whole of `rgb` has been looked at. `hidden` are the places where something looks like a face and bears no name.
-    /// `before` is the look before this one.
+    /// The content of `rgb`, all of which was examined. `hidden` are the areas of possible faces without a name;
+    /// `before` is the pass before.
     pub fn new(rgb: &Rgb, hidden: Vec<Rect>, before: Option<&Looked>) -> Looked {
         let plane = Plane::of(rgb);
         let Some(before) = before.filter(|before| before.plane.is_like(&plane)) else {
@@ -70,18 +70,18 @@ impl Looked {
         Looked { plane, before: Some(before.plane.clone()), usual, noise, unsettled, hidden }
     }
 
-    /// The places where something looks like a face and bears no name.
+    /// The areas of possible faces without a name.
     pub fn hidden(&self) -> &[Rect] {
         &self.hidden
     }
 
-    /// True when no place has just changed or changes little by little.
+    /// True when no area has just changed or changes gradually.
     pub fn is_settled(&self) -> bool {
         !self.unsettled.contains(&true)
     }
 
-    /// The places of a later frame that must be blurred: those that do not show what this look saw there, and those that
-    /// this look saw change.
+    /// The areas of a later frame that must be blurred: those that differ from this pass, and those that were changing
+    /// in this pass.
     pub fn unseen_on(&self, rgb: &Rgb) -> Vec<Rect> {
         let plane = Plane::of(rgb);
         if !self.plane.is_like(&plane) {
@@ -92,49 +92,50 @@ impl Looked {
         plane.blocks().zip(unseen).filter(|(_, unseen)| *unseen).map(|(block, _)| block).collect()
     }
 
-    /// The noise, when `plane` is that of the next look. It is learnt from how much a change differs from the change before
-    /// it: a picture that fades changes steadily, and noise does not.
+    /// The noise after the next pass with `plane`. It is estimated from the difference between two successive changes:
+    /// a fading picture changes steadily, and noise does not.
     fn noise_until(&self, plane: &Plane) -> Option<f32> {
         let Some(before) = &self.before else { return self.noise };
         let usual = median(sum_of(&[(plane, 1), (&self.plane, -2), (before, 1)])) as f32 / LEVEL;
-        // The median of the size of gaussian noise is 0.67 of its deviation, and the deviation of this sum is the square root
-        // of 6 times that of one value.
+        // The median of the absolute value of Gaussian noise is 0.67 of its deviation, and the deviation of this sum is
+        // the square root of 6 times that of one value.
         let noise = (usual / 0.67 / 6_f32.sqrt()).min(MOST_NOISE);
         Some(self.noise.map_or(noise, |known| known + NOISE_FOLLOWS * (noise - known)))
     }
 }
 
-/// From which difference on a cell has changed.
+/// The difference from which a cell has changed.
 struct Limits {
-    /// From one frame to another.
+    /// Between two frames.
     to_frame: i32,
-    /// From what is usual to one frame.
+    /// Between the moving average and a frame.
     to_usual: i32,
 }
 
 fn limits(noise: Option<f32>) -> Limits {
     let limit = |deviations: f32| ((TIMES_NOISE * deviations * noise.unwrap_or(0.0)).max(LEAST) * LEVEL) as i32;
-    // What is usual is the mean of many frames, and nearly without noise.
+    // The moving average covers many frames and has little noise.
     Limits { to_frame: limit(2_f32.sqrt()), to_usual: limit(1.0) }
 }
 
 /// The mean colour of each cell of a picture.
 #[derive(Debug, Clone)]
 struct Plane {
-    /// In cells.
+    /// The width in cells.
     width: usize,
     /// The side of a cell in pixels.
     cell: u32,
-    /// Width and height of the picture in pixels.
+    /// The width and height of the picture in pixels.
     size: (u32, u32),
-    /// In parts of a level, line by line.
+    /// The values in fractions of a level, line by line.
     data: Vec<[i16; 3]>,
 }
 
 impl Plane {
     fn of(rgb: &Rgb) -> Plane {
         let cell = rgb.width.div_ceil(ACROSS).min(rgb.height).max(1);
-        // The last cells of a line and of a column begin early enough to be whole: smaller ones would have more noise.
+        // The last cells of a line and of a column overlap their neighbours, because smaller cells would have more
+        // noise.
         let starts = |end: u32| (0..end).step_by(cell as usize).map(move |start| start.min(end - cell));
         let pixels = rgb.data.as_chunks::<3>().0;
         let mut data = Vec::new();
@@ -163,12 +164,12 @@ impl Plane {
         self.size == other.size
     }
 
-    /// The cells that differ from those of another plane of this size by more than `limit`.
+    /// The cells that differ from those of another plane of the same size by more than `limit`.
     fn changed_from(&self, other: &Plane, limit: i32) -> Vec<bool> {
         sum_of(&[(self, 1), (other, -1)]).into_iter().map(|difference| difference > limit).collect()
     }
 
-    /// For each block, whether one of these cells is in it or near it.
+    /// For each block, whether one of these cells is in or near it.
     fn blocks_near(&self, cells: &[bool]) -> Vec<bool> {
         let (width, height) = (self.width, self.height());
         let across = width.div_ceil(BLOCK);
@@ -193,8 +194,9 @@ impl Plane {
     }
 }
 
-/// The weighted sum of planes of one size: for each cell, of the sum of it and the cells around it, without what the whole
-/// picture has in common (the light or the exposure), in the colour in which that is largest. The weights add up to 0.
+/// The weighted sum of planes of one size. For each cell it is computed from the sum of the cell and its neighbours,
+/// minus the change of the whole picture (light or exposure), in the colour with the largest value. The weights add up
+/// to 0.
 fn sum_of(planes: &[(&Plane, i32)]) -> Vec<i32> {
     let Some((first, _)) = planes.first() else { return Vec::new() };
     let mut largest = vec![0; first.data.len()];
@@ -209,7 +211,7 @@ fn sum_of(planes: &[(&Plane, i32)]) -> Vec<i32> {
     largest
 }
 
-/// The sum of each value and the 8 around it; at the edges, that of the next ones that have 8 around them.
+/// The sum of each value and its 8 neighbours; at the edges, that of the closest value with 8 neighbours.
 fn with_those_around(values: &[i32], width: usize) -> Vec<i32> {
     let three = |at: usize, end: usize| {
         let middle = at.clamp(1, end.max(3) - 2);
@@ -236,7 +238,8 @@ fn median(mut values: Vec<i32>) -> i32 {
 mod tests {
     use super::*;
 
-    /// A room 330 pixels wide, of which no cell and no block ends at its edges, with noise of a deviation of about `noise`.
+    /// A picture of a room, 330 pixels wide, whose edges are no edges of cells or blocks, with noise of a deviation of
+    /// about `noise`.
     fn room(seed: u32, noise: f64) -> Rgb {
         let mut state = seed.wrapping_mul(2_654_435_761) | 1;
         let mut uniform = || {
@@ -252,13 +255,13 @@ mod tests {
         Rgb { width: 330, height: 250, data: data.collect() }
     }
 
-    /// Draws stripes on a place of 40 x 40 pixels, `by` levels darker and lighter in the colours named.
+    /// Draws stripes on an area of 40 x 40 pixels, `by` levels darker and lighter in the given colours.
     fn stripes(mut rgb: Rgb, by: [f64; 3]) -> Rgb {
         for (x, y) in (0..40).flat_map(|x| (0..40).map(move |y| (x, y))) {
             let at = rgb.offset(150 + x, 100 + y);
             for (value, by) in rgb.data[at..at + 3].iter_mut().zip(by) {
                 let sign = if y / 10 % 2 == 0 { 1.0 } else { -1.0 };
-                // The pixels of a photo that fades do not all change at once.
+                // The pixels of a fading photo do not all change at once.
                 let fraction = f64::from((x * 7 + y * 13) % 16) / 16.0;
                 *value = (f64::from(*value) + sign * by + fraction).floor() as u8;
             }
@@ -293,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_is_unseen_until_two_looks_have_seen_it_alike() {
+    fn a_new_object_is_unexamined_until_two_passes_have_seen_it_unchanged() {
         let (empty, there) = (room(1, 0.0), stripes(room(1, 0.0), [3.0; 3]));
         let once = |rgb: &Rgb| [rgb.clone(), rgb.clone()];
         assert!(covers_the_stripes(&after(once(&empty)).unseen_on(&there)));
@@ -301,7 +304,7 @@ mod tests {
         assert!(covers_the_stripes(&first.unseen_on(&there)) && !first.is_settled());
         let second = Looked::new(&there, Vec::new(), Some(&first));
         assert!(second.unseen_on(&there).is_empty() && second.is_settled());
-        assert!(covers_the_stripes(&second.unseen_on(&empty)), "a person who goes");
+        assert!(covers_the_stripes(&second.unseen_on(&empty)), "a person who leaves");
         assert!(after(once(&empty)).unseen_on(&there).len() < 20, "all else is clear");
     }
 
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fade_over_many_looks_stays_unseen_as_long_as_it_lasts_and_not_for_ever() {
+    fn a_fade_over_many_passes_stays_unexamined_while_it_lasts_and_not_for_ever() {
         for (noise, step) in [(0.0, 0.1), (2.0, 0.4)] {
             let frame = |look: u32| stripes(room(look + 1, noise), [step * f64::from(look.min(100)); 3]);
             let mut looked = after((0..10).map(|seed| room(1000 + seed, noise)));
@@ -329,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_picture_of_another_size_has_been_seen() {
+    fn a_picture_of_another_size_is_unexamined() {
         let looked = after([room(1, 0.0), room(1, 0.0)]);
         for (width, height) in [(331, 250), (1, 1), (1280, 720), (64, 2000)] {
             let rgb = Rgb::filled(width, height, [90; 3]);

@@ -1,17 +1,17 @@
-//! [`Veil`]: a place where a face without a name was a moment ago, though later looks do not find it.
+//! [`Veil`]: an area where a face without a name was found recently, although later passes do not find it.
 
 use super::{Rect, Sightings};
 use std::time::Instant;
 
-/// At most so many places are kept, the newest.
+/// The most areas that are kept, the newest ones.
 const MAX_VEILS: usize = 64;
-/// A face that covers a place by so much is the one that was there, whatever its track.
+/// The overlap from which a face is the one that was in the area, whatever its track.
 const SAME_PLACE: f32 = 0.5;
 
-/// Tracks are counted from 1.
+/// No track; tracks are counted from 1.
 const NO_TRACK: u64 = 0;
 
-/// A place that stays blurred, where faces without a name are, until the look that found it is stale.
+/// An area that stays blurred until the pass that found it is stale.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Veil {
     track: u64,
@@ -20,7 +20,8 @@ pub struct Veil {
 }
 
 impl Sightings {
-    /// Takes over from the look before what this one does not find. Whoever reads the newest sightings only, knows of all.
+    /// The areas of the pass before whose faces this pass does not find, so that the newest sightings contain all of
+    /// them.
     pub fn keep_veils_of(&mut self, before: &Sightings) {
         if (before.width, before.height) != (self.width, self.height) {
             return;
@@ -41,7 +42,7 @@ impl Sightings {
         self.veils = veils;
     }
 
-    /// The places that must stay blurred at `now`.
+    /// The areas that must stay blurred at `now`.
     pub fn veiled_at(&self, now: Instant) -> impl Iterator<Item = Rect> {
         self.veils.iter().filter(move |veil| veil.until > now).map(|veil| veil.rect)
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const SMALL: Wish = Wish { width: 320, ..Wish::USUAL };
 const LONG: Duration = Duration::from_secs(10);
 
-/// A camera whose pictures are passed on as they are: numbers.
+/// A camera whose pictures are numbers and are passed through unchanged.
 struct Camera {
     frames: Arc<Latest<Frame>>,
     stop: Arc<Stop>,
@@ -44,60 +44,61 @@ fn wishes(tiers: &Tiers) -> Vec<(Wish, usize)> {
 }
 
 #[test]
-fn the_viewer_beyond_the_limit_is_refused_and_a_place_is_given_back() {
+fn a_viewer_beyond_the_limit_is_refused_and_a_place_is_freed_on_drop() {
     let tiers = Tiers::idle();
     let one = tiers.seat_viewer(&at(2), Wish::USUAL, 1);
     let refused = |host, wish| tiers.seat_viewer(&at(host), wish, 1).err();
     assert_eq!((one.is_ok(), refused(3, SMALL)), (true, Some(Full::Viewers(Refusal::Full))));
     drop(one);
     assert!(wishes(&tiers).is_empty());
-    assert_eq!(refused(3, Wish::USUAL), None, "the only place is anybody's");
+    assert_eq!(refused(3, Wish::USUAL), None, "any client may take the only place");
 }
 
 #[test]
-fn the_same_wish_is_the_same_kind_and_a_client_that_asks_for_all_kinds_leaves_the_last_to_others() {
+fn equal_requests_share_a_rendition_and_a_client_that_requests_all_leaves_the_last_to_others() {
     let tiers = Tiers::idle();
     let (one, two) = (tiers.seat_for(&at(2), SMALL).unwrap(), tiers.seat_viewer(&at(2), SMALL, 99).ok().unwrap());
     one.publish(&Arc::new(Jpeg::new(Arc::new(b"x".to_vec()), Moment::now(), true)));
     assert!(two.newest().is_some());
     let more: Vec<_> = (1..9).map(|fps| tiers.seat_viewer(&at(2), Wish { fps, ..SMALL }, 99).ok().unwrap()).collect();
     let got: Vec<u32> = more.iter().map(|seat| seat.wish.fps).collect();
-    assert_eq!(got, [1, 2, 0, 0, 0, 0, 0, 0], "three kinds with the first one, which does for the others");
+    assert_eq!(got, [1, 2, 0, 0, 0, 0, 0, 0], "three renditions with the first one, which also serves the others");
     assert_eq!(tiers.viewers(), 9);
     let wide = Wish { width: 640, ..Wish::USUAL };
     let other = tiers.seat_for(&at(3), wide).unwrap();
     assert_eq!((other.wish, tiers.seat_for(&at(4), Wish { width: 100, ..wide }).err()), (wide, Some(Full::Kinds)));
-    assert_eq!(tiers.seat_for(&at(4), SMALL).unwrap().wish, SMALL, "what is made is anybody's");
+    assert_eq!(tiers.seat_for(&at(4), SMALL).unwrap().wish, SMALL, "any client may join an existing one");
     let usual = tiers.seat_for(&at(2), Wish::USUAL).unwrap();
     assert_eq!(wishes(&tiers)[..2], [(Wish::USUAL, 1), (SMALL, 8)]);
     drop((more, one, two, other));
     assert_eq!(wishes(&tiers), [(Wish::USUAL, 1)]);
     drop(usual);
     let again = tiers.seat_for(&at(2), SMALL).unwrap();
-    assert!(again.newest().is_none(), "what was made for others has gone with them");
+    assert!(again.newest().is_none(), "a removed rendition keeps no picture");
 }
 
 #[test]
-fn a_kind_counts_for_the_client_that_has_had_it_longest_until_that_one_leaves_it() {
+fn a_rendition_counts_for_its_oldest_client_until_that_one_leaves() {
     let tiers = Tiers::idle();
     let kind = |fps| Wish { fps, ..SMALL };
     let got = |host, fps| tiers.seat_for(&at(host), kind(fps)).map(|seat| seat.wish.fps);
     let first: Vec<_> = (1..4).map(|fps| tiers.seat_for(&at(2), kind(fps)).unwrap()).collect();
     let joined: Vec<_> = (1..4).map(|fps| tiers.seat_for(&at(3), kind(fps)).unwrap()).collect();
-    // Who comes back to its own kind before it leaves still holds it: there is no way to shed a kind and keep it.
+    // A client that subscribes again before it leaves still owns the rendition, so it cannot pass it on and keep using
+    // it.
     let again: Vec<_> = (1..4).map(|fps| tiers.seat_for(&at(2), kind(fps)).unwrap()).collect();
     drop(first);
-    assert_eq!((got(2, 9), got(3, 9)), (Ok(3), Ok(9)), "the other one holds none of those it joined");
+    assert_eq!((got(2, 9), got(3, 9)), (Ok(3), Ok(9)), "joined renditions do not count for the other one");
     drop(again);
-    assert_eq!((got(2, 9), got(3, 9)), (Ok(9), Ok(3)), "now it holds all three");
+    assert_eq!((got(2, 9), got(3, 9)), (Ok(9), Ok(3)), "now all three count for it");
     drop(joined);
     assert!(wishes(&tiers).is_empty());
 }
 
 #[test]
-fn what_cannot_be_made_gets_the_nearest_kind_that_is_made_and_never_a_wider_one() {
+fn a_refused_rendition_is_replaced_by_the_closest_existing_one_and_never_by_a_wider_one() {
     let wish = |overlay: u32, width, fps| Wish { overlay: overlay == 1, width, fps };
-    // What is asked, what is made beside the usual kind, and what comes.
+    // The request, the existing renditions besides the default one, and the result.
     let usual = Some(Wish::USUAL);
     let table = [
         (wish(1, 0, 5), vec![], usual),
@@ -117,12 +118,12 @@ fn what_cannot_be_made_gets_the_nearest_kind_that_is_made_and_never_a_wider_one(
     ];
     for (asked, made, comes) in table {
         assert_eq!(nearest(asked, made.iter().copied()), comes, "{asked:?} of {made:?}");
-        assert_eq!(nearest(asked, made.iter().rev().copied()), comes, "in whatever order: {asked:?} of {made:?}");
+        assert_eq!(nearest(asked, made.iter().rev().copied()), comes, "in reverse order: {asked:?} of {made:?}");
     }
 }
 
 #[test]
-fn each_picture_is_made_once_and_everybody_who_waits_gets_it_though_one_writes_slowly() {
+fn each_picture_is_made_once_and_all_waiting_viewers_get_it_although_one_writes_slowly() {
     let (camera, tiers) = Camera::new();
     let take = |pause: Duration| {
         let seat = tiers.seat(Wish::USUAL).unwrap();
@@ -145,7 +146,7 @@ fn each_picture_is_made_once_and_everybody_who_waits_gets_it_though_one_writes_s
         taken
     });
     for numbers in &taken[..4] {
-        // Every frame is shown once: the numbers grow, and what has one counter is the same for all.
+        // Every frame is shown once: the numbers rise, and each picture is the same for all viewers.
         assert!(numbers.is_sorted_by(|one, next| one.1 < next.1) && numbers.len() > 20, "{}", numbers.len());
         assert!(numbers.iter().all(|one| taken[0].iter().all(|other| (one.0 == other.0) == (one.1 == other.1))));
     }
@@ -153,7 +154,7 @@ fn each_picture_is_made_once_and_everybody_who_waits_gets_it_though_one_writes_s
 }
 
 #[test]
-fn what_was_kept_to_make_pictures_goes_with_the_last_viewer_and_the_newest_picture_stays() {
+fn the_encoder_is_dropped_with_the_last_viewer_and_the_newest_picture_stays() {
     let (camera, tiers) = Camera::new();
     for number in 1..4 {
         let seats = [tiers.seat(Wish::USUAL).unwrap(), tiers.seat(Wish::USUAL).unwrap()];
@@ -171,7 +172,7 @@ fn what_was_kept_to_make_pictures_goes_with_the_last_viewer_and_the_newest_pictu
 }
 
 #[test]
-fn who_waits_for_a_picture_that_does_not_come_waits_no_longer_than_they_said() {
+fn waiting_for_a_picture_that_does_not_come_ends_at_the_timeout() {
     let tiers = Tiers::idle();
     let begun = Instant::now();
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! What cameras and programs in their place do wrong.
+//! Faults of cameras and of programs that replace them.
 
 use crate::support::{Home, PATIENCE, read_part};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ fn with_pipe(script: &str) -> Home {
 }
 
 #[test]
-fn a_program_that_ends_is_started_again_within_three_seconds_and_leaves_no_zombie() {
+fn a_program_that_ends_is_restarted_within_three_seconds_and_leaves_no_zombie() {
     let home = with_pipe("for i in 1 2 3; do cat JPEG; sleep 0.05; done; echo lens cap on >&2; exit 3");
     let running = home.run();
     running.until("it was started at least three times", |r| r.state()["camera"]["frames"].as_u64().unwrap() >= 9);
@@ -41,7 +41,7 @@ fn garbage_between_pictures_is_counted_and_the_pictures_are_shown() {
 }
 
 #[test]
-fn a_program_that_hangs_is_ended_and_started_again() {
+fn a_program_that_hangs_is_ended_and_restarted() {
     let home = with_pipe("cat JPEG; sleep 1000");
     let running = home.run();
     running.until("the first picture", |r| r.state()["camera"]["frames"] == 1);

@@ -1,4 +1,4 @@
-//! The subcommands that end when they are done, and what is said to a wrong command line or config.
+//! The subcommands that end by themselves, and the errors for a wrong command line or config.
 
 use crate::support::{Home, picture, repo};
 use serde_json::Value;
@@ -14,7 +14,7 @@ fn output(command: &mut Command) -> (i32, String, String) {
 }
 
 #[test]
-fn identify_says_who_is_on_each_picture() {
+fn identify_names_the_people_on_each_picture() {
     let home = Home::new("");
     home.enrol("Barack Obama", "obama.jpg");
     home.enrol("Joe Biden", "biden.jpg");
@@ -30,7 +30,7 @@ fn identify_says_who_is_on_each_picture() {
 }
 
 #[test]
-fn names_boxes_and_distances_are_those_that_every_processor_must_give() {
+fn names_boxes_and_distances_are_the_same_on_every_processor() {
     let reference: Value = serde_json::from_str(include_str!("../reference.json")).unwrap();
     let home = Home::new("");
     for (name, pictures) in reference["gallery"].as_object().unwrap() {
@@ -98,7 +98,7 @@ fn without_models_identify_and_check_end_with_2_and_name_the_file() {
 }
 
 #[test]
-fn a_model_that_is_cut_short_is_refused_before_dlib_sees_it() {
+fn a_truncated_model_is_refused_before_dlib_reads_it() {
     let home = Home::new("");
     for name in ["shape_predictor_5_face_landmarks.dat", "dlib_face_recognition_resnet_model_v1.dat"] {
         let bytes = std::fs::read(repo().join("models").join(name)).expect("models are there: make setup");
@@ -141,7 +141,7 @@ fn a_bad_config_is_78_in_every_subcommand_with_all_problems_at_once() {
 }
 
 #[test]
-fn check_finds_what_run_would_stumble_over() {
+fn check_finds_the_problems_that_run_would_have() {
     let home = Home::new("");
     home.put("gallery/Barack Obama/1.jpg", &std::fs::read(picture("obama.jpg")).unwrap());
     let check = |set: &str| output(home.command().args(["check", "--set", set]));
@@ -155,7 +155,7 @@ fn check_finds_what_run_would_stumble_over() {
         ("overlay.font=no.ttf", "font cannot be read"),
         ("camera.source=stills:no", "no cannot be read"),
         ("camera.source=/dev/video99", "no camera at /dev/video99"),
-        ("camera.source=/dev/null", "/dev/null is no camera"),
+        ("camera.source=/dev/null", "/dev/null is not a camera"),
         ("camera.source=pipe:no-such-program -x", "no program named 'no-such-program'"),
     ] {
         let (status, stdout, _) = check(set);
@@ -170,7 +170,7 @@ fn check_finds_what_run_would_stumble_over() {
         (0, &serde_json::json!({"source": "pipe:sh", "problem": null})),
         "{stdout}"
     );
-    // Who is let in is nothing to it.
+    // It does not read the password file.
     let identify = ["identify", "--set", "http.password_file=nobody"];
     let (status, _, stderr) = output(home.command().args(identify).arg(picture("obama.jpg")));
     assert_eq!(status, 0, "{stderr}");
@@ -182,11 +182,11 @@ fn a_demo_of_nothing_ends_with_the_reason() {
     let mut command = Command::new("timeout");
     command.arg("60").arg(home.command().get_program()).arg("demo").current_dir(home.path(""));
     let (status, _, stderr) = output(&mut command);
-    assert!(status == 1 && stderr.contains("nothing to show") && stderr.contains("gallery holds no .jpg"), "{stderr}");
+    assert!(status == 1 && stderr.contains("nothing to show") && stderr.contains("gallery has no .jpg"), "{stderr}");
 }
 
 #[test]
-fn what_systemd_hands_to_the_service_alone_is_asked_of_nobody_else() {
+fn a_credential_of_the_service_is_not_required_of_other_users() {
     let home = Home::new("");
     home.put("gallery/Barack Obama/1.jpg", &std::fs::read(picture("obama.jpg")).unwrap());
     let set = "http.password_file=/run/credentials/namecam.service/users";
@@ -215,7 +215,7 @@ fn wrong_usage_is_64_and_help_and_version_are_0() {
 }
 
 #[test]
-fn probe_ends_well_on_a_machine_without_a_camera_too() {
+fn probe_succeeds_on_a_machine_without_a_camera() {
     let home = Home::new("");
     let (status, stdout, stderr) = output(home.command().arg("probe"));
     assert_eq!(status, 0, "{stdout}{stderr}");
@@ -225,7 +225,7 @@ fn probe_ends_well_on_a_machine_without_a_camera_too() {
 }
 
 #[test]
-fn what_cannot_be_written_is_an_error_unless_the_reader_has_gone() {
+fn output_that_cannot_be_written_is_an_error_unless_the_pipe_was_closed() {
     let home = Home::new("");
     let to = |sink: Stdio| home.command().args(["--sample-ini"]).stdout(sink).output().expect("the program starts");
     let full = to(std::fs::File::options().write(true).open("/dev/full").unwrap().into());

@@ -1,4 +1,4 @@
-//! Every kind of file that people put into a gallery.
+//! All kinds of files that users put into a gallery.
 
 use crate::support::{Home, age, picture};
 use image::{ImageEncoder, RgbImage};
@@ -17,7 +17,7 @@ fn png(picture: &image::DynamicImage) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// A JPEG of `rgb` whose EXIF says that it must be turned.
+/// A JPEG of `rgb` with an EXIF orientation.
 fn with_orientation(rgb: &RgbImage, orientation: u8) -> Vec<u8> {
     // Little-endian TIFF with one entry: tag 0x0112 (orientation), a 16-bit number.
     let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
@@ -93,7 +93,7 @@ fn check_gives_each_file_its_verdict_and_its_reason() {
         ("11", "the same as Obama/01 plain.jpg"),
         ("12", "unreadable"),
     ] {
-        // Whoever sees that it shows the same as another one has read it.
+        // A picture that is reported as a copy was read.
         let read = expected == "read" && ["used", "the same as"].iter().any(|word| verdict(number).starts_with(word));
         assert!(read || verdict(number).starts_with(expected), "{number}: {}, not {expected}", verdict(number));
     }
@@ -111,7 +111,7 @@ fn a_cmyk_jpeg_is_read_like_any_other() {
     assert!(said.contains("cmyk.jpg: Obama 0."), "{said}");
 }
 
-/// CMYK without black, as the encoder of the program writes it.
+/// CMYK without black, as written by the program's encoder.
 fn cmyk_jpeg(rgb: &RgbImage) -> Vec<u8> {
     let cmyk: Vec<u8> = rgb.pixels().flat_map(|p| [255 - p.0[0], 255 - p.0[1], 255 - p.0[2], 0]).collect();
     let mut bytes = Vec::new();
@@ -121,7 +121,7 @@ fn cmyk_jpeg(rgb: &RgbImage) -> Vec<u8> {
 }
 
 #[test]
-fn a_flag_that_the_detector_takes_for_a_face_does_not_spoil_a_portrait() {
+fn a_flag_that_the_detector_mistakes_for_a_face_does_not_spoil_a_portrait() {
     let home = Home::new("");
     home.enrol("Eileen Collins", "astronaut.png");
     let output = home.command().arg("check").output().unwrap();
@@ -130,7 +130,7 @@ fn a_flag_that_the_detector_takes_for_a_face_does_not_spoil_a_portrait() {
 }
 
 #[test]
-fn hostile_names_do_no_harm_and_are_told() {
+fn hostile_names_do_no_harm_and_are_reported() {
     let home = Home::new("");
     home.enrol("Barack Obama", "obama.jpg");
     for name in ["bell\u{7}", "gpj.\u{202e}ecilA", ".hidden", &"가".repeat(85)] {
@@ -150,7 +150,7 @@ fn hostile_names_do_no_harm_and_are_told() {
 }
 
 #[test]
-fn a_picture_of_somebody_else_is_left_out_and_who_is_in_not_has_no_name() {
+fn a_picture_of_another_person_is_left_out_and_a_person_on_the_blocklist_has_no_name() {
     let home = Home::new("");
     home.enrol("Obama", "obama.jpg");
     home.enrol("Obama", "obama2.jpg");
@@ -171,7 +171,7 @@ fn a_picture_of_somebody_else_is_left_out_and_who_is_in_not_has_no_name() {
 }
 
 #[test]
-fn a_head_that_is_tilted_too_far_for_the_detector_is_found_all_the_same() {
+fn a_head_that_is_tilted_too_far_for_the_detector_is_still_found() {
     let home = Home::new("");
     let (tilted, upright) = (home.path("tilted.png"), picture("astronaut.png"));
     ffmpeg(&["-i", upright.to_str().unwrap(), "-vf", "crop=320:320:64:0,rotate=PI/4.2", tilted.to_str().unwrap()]);
@@ -189,14 +189,14 @@ fn an_empty_gallery_is_unusable_and_a_good_one_is_good() {
         (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let (status, said) = check();
-    assert!(status == 2 && said.contains("nobody is in the gallery"), "{said}");
+    assert!(status == 2 && said.contains("the gallery has no usable picture"), "{said}");
     home.enrol("Barack Obama", "obama.jpg");
     let (status, said) = check();
     assert!(status == 0 && said.contains("good: ready to run"), "{said}");
 }
 
 #[test]
-fn pictures_that_trickle_in_after_sighup_are_all_taken_in_with_few_galleries_and_each_remark_is_told_once() {
+fn pictures_that_arrive_slowly_after_sighup_are_all_enrolled_in_few_galleries_with_one_remark_each() {
     let home = Home::new("");
     let camera = home.still_camera("obama2.jpg");
     home.write_config(&format!("[camera]\nsource = {camera}\n"));
@@ -207,7 +207,7 @@ fn pictures_that_trickle_in_after_sighup_are_all_taken_in_with_few_galleries_and
     let obama = std::fs::read(picture("obama.jpg")).unwrap();
     let others = ["biden.jpg", "astronaut.png"].map(|name| std::fs::read(picture(name)).unwrap());
     const FILES: usize = 20;
-    // Most of them are copies, which is a remark each; the last one is who is in front of the camera.
+    // Most of them are copies with a remark each; the last one shows the person in front of the camera.
     let source = |number: usize| match number {
         _ if number == FILES - 1 => ("Barack Obama", &obama),
         _ if number.is_multiple_of(2) => ("Joe Biden", &others[0]),
@@ -217,7 +217,7 @@ fn pictures_that_trickle_in_after_sighup_are_all_taken_in_with_few_galleries_and
         let (person, bytes) = source(number);
         home.put(format!("gallery/{person}/{number:02}.jpg"), &bytes[..bytes.len() / 2]);
     };
-    // Half of them are under way when SIGHUP comes, and the others begin later.
+    // Half of them are being copied at the time of SIGHUP, and the others begin later.
     (0..FILES).step_by(2).for_each(begin);
     running.signal(libc::SIGHUP);
     for number in 0..FILES {
@@ -250,5 +250,5 @@ fn pictures_that_trickle_in_after_sighup_are_all_taken_in_with_few_galleries_and
     let mut once = told.clone();
     once.sort_unstable();
     once.dedup();
-    assert_eq!(once.len(), told.len(), "something is told twice:\n{log}");
+    assert_eq!(once.len(), told.len(), "something is logged twice:\n{log}");
 }

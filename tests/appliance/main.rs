@@ -1,5 +1,5 @@
-//! Black-box tests: the built program, over real sockets, with real models on real pictures.
-//! They need what `make setup` brings, and fail without it.
+//! Black-box tests of the built program over real sockets, with real models and pictures. They need the files of `make
+//! setup`, and fail without them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 mod support;

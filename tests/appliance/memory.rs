@@ -1,4 +1,4 @@
-//! What recognition takes fits into what there is, or is refused with the keys that ask for too much.
+//! Recognition fits into the available memory, or is refused with the keys that need too much.
 
 use crate::support::{Home, Running, picture, repo};
 use namecam::config::{Config, Detector};
@@ -11,21 +11,21 @@ use std::io::{Read, Write};
 use std::process::Command;
 use std::time::Duration;
 
-/// The bytes that the unit allows the service.
+/// The memory limit of the unit in bytes.
 fn unit_max() -> u64 {
     let unit = std::fs::read_to_string(repo().join("systemd/namecam.service")).unwrap();
     let max = unit.lines().find_map(|line| line.strip_prefix("MemoryMax=")).expect("the unit has a limit");
     max.strip_suffix('G').expect("in gigabytes").parse::<u64>().unwrap() << 30
 }
 
-/// The most that the process has had in memory, bytes.
+/// The peak memory of the process in bytes.
 fn peak(running: &Running) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// `words` of namecam in a shell that has limited its address space.
+/// Runs namecam with `words` in a shell with a limited address space.
 fn limited(home: &Home, kilobytes: u64, words: &str) -> Command {
     let mut inside = Command::new("sh");
     let outside = home.command();
@@ -50,7 +50,7 @@ fn the_cnn_at_the_defaults_stays_well_below_the_limit_of_the_unit() {
     let running = home.run();
     let _viewers: Vec<_> = (0..4).map(|_| running.view()).collect();
     let looks = |running: &Running| running.state()["recognition"]["looks"].as_u64().unwrap();
-    // A look at 1280x720 takes seconds.
+    // A pass over 1280x720 takes seconds.
     let deadline = std::time::Instant::now() + Duration::from_secs(240);
     while looks(&running) < 3 {
         assert!(std::time::Instant::now() < deadline, "{} looks: {}", looks(&running), running.log());
@@ -60,7 +60,7 @@ fn the_cnn_at_the_defaults_stays_well_below_the_limit_of_the_unit() {
     println!("the CNN at the defaults took {} MB at most", had / 1_000_000);
     assert!(had < max / 4 * 3, "{} of {} MB", had / 1_000_000, max / 1_000_000);
     let said = running.log();
-    let line = said.lines().find(|line| line.contains("memory: up to ")).expect(&said);
+    let line = said.lines().find(|line| line.contains("memory: needs up to ")).expect(&said);
     let says = line.split("up to ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse::<u64>().unwrap();
     assert!(had <= says * 1_000_000, "it said {says} MB and took {} MB", had / 1_000_000);
 }
@@ -85,13 +85,13 @@ fn a_config_that_does_not_fit_is_78_at_the_start_and_in_check_and_names_what_fit
             assert!(said.contains(told), "{told} not in {said}");
         }
     }
-    // Without recognition there is nothing to allocate, and a namecam without an eye for faces runs.
+    // Without recognition nothing is allocated, and namecam runs.
     let probe = limited(&home, 1_700_000, "probe --no-measure").output().unwrap();
     assert_eq!(probe.status.code(), Some(0), "{}", String::from_utf8_lossy(&probe.stderr));
 }
 
 #[test]
-fn a_reload_that_would_not_fit_changes_nothing_and_says_so() {
+fn a_reload_that_would_not_fit_changes_nothing_and_is_reported() {
     let home = Home::new("");
     home.enrol("Barack Obama", "obama.jpg");
     let camera = format!("[camera]\nsource = {}\n", home.still_camera("obama2.jpg"));
@@ -105,7 +105,7 @@ fn a_reload_that_would_not_fit_changes_nothing_and_says_so() {
     running.until("the reload has ended", |running| reloads(running) > before);
     let state = running.state();
     let error = state["reload_error"].as_str().unwrap_or_default().to_owned();
-    assert!(error.contains("more memory than there is"), "{state:#}");
+    assert!(error.contains("more memory than is available"), "{state:#}");
     let said = running.log();
     assert!(said.contains("detect_width = 4096, upsample = 2") && said.contains("upsample = 1 fits"), "{said}");
     assert_eq!(running.generation(), generation);
@@ -120,7 +120,7 @@ fn cnn(most_px: u64) -> Dlib {
     Dlib::open(&models::check(&config).expect("the models are here: make setup"), most_px).unwrap()
 }
 
-/// Puts `part` on `canvas`, its corner at `x`, `y`.
+/// Copies `part` to `canvas` with its corner at `x`, `y`.
 fn paste(canvas: &mut Rgb, part: &Rgb, x: u32, y: u32) {
     let line = part.width as usize * 3;
     for row in 0..part.height {
@@ -129,7 +129,7 @@ fn paste(canvas: &mut Rgb, part: &Rgb, x: u32, y: u32) {
     }
 }
 
-/// A wall of 1280x720 pixels with faces of these widths on it, the middle of each at this place.
+/// A picture of 1280x720 pixels with faces of these widths centred at these places.
 fn wall(cnn: &mut Dlib, faces: &[(u32, u32, u32)]) -> Rgb {
     let people = ["obama.jpg", "biden.jpg", "astronaut.png"];
     let people: Vec<(Rgb, Rect)> = people
@@ -151,9 +151,9 @@ fn wall(cnn: &mut Dlib, faces: &[(u32, u32, u32)]) -> Rgb {
 }
 
 #[test]
-fn the_cnn_finds_in_tiles_each_face_that_it_finds_on_the_whole_and_none_twice() {
+fn the_cnn_finds_the_same_faces_in_tiles_as_on_the_whole_picture_and_none_twice() {
     let mut whole = cnn(u64::MAX);
-    // On the seams of the tiles, in corners, small and large.
+    // On the borders of the tiles, in corners, small and large.
     let wall = wall(
         &mut whole,
         &[
@@ -189,7 +189,7 @@ fn a_face_on_a_large_picture_has_the_same_descriptor_as_on_a_small_one() {
     let rgb = still::decode(&std::fs::read(picture("obama2.jpg")).unwrap()).unwrap();
     let face = dlib.detect(&rgb, 1.0)[0];
     let small = dlib.describe(&rgb, &[face], 1)[0];
-    // The same pixels at another place of a picture of which a cut-out is described.
+    // The same pixels at another place of a picture, from whose crop the descriptor is computed.
     let mut large = Rgb::filled(3000, 2000, [0; 3]);
     paste(&mut large, &rgb, 1024, 512);
     let there = Rect { x: face.x + 1024, y: face.y + 512, ..face };
@@ -200,7 +200,7 @@ fn a_face_on_a_large_picture_has_the_same_descriptor_as_on_a_small_one() {
 }
 
 #[test]
-fn wrong_passwords_whose_answers_are_held_back_keep_no_memory() {
+fn wrong_passwords_with_held_responses_use_no_memory() {
     let home = Home::new("");
     let users = home.path("users");
     namecam::http::accounts::passwd(&users, "mom", namecam::http::accounts::Role::Viewer, "right").unwrap();
@@ -224,6 +224,6 @@ fn wrong_passwords_whose_answers_are_held_back_keep_no_memory() {
     for mut stream in wrong {
         assert!(stream.read(&mut [0; 12]).unwrap() > 0, "each gets an answer in the end");
     }
-    // One check takes 19 MiB, and one at a time is made.
+    // A check needs 19 MiB, and one runs at a time.
     assert!(peak(&running) < 150 << 20, "{} MB", peak(&running) / 1_000_000);
 }

@@ -1,4 +1,4 @@
-//! Who is in the picture, and what is drawn there.
+//! The names and the overlay of the picture.
 
 use crate::support::{Home, Running, age, decode, picture};
 use std::time::Duration;
@@ -11,7 +11,7 @@ fn seeing(picture_name: &str, more: &str) -> Home {
 }
 
 #[test]
-fn a_known_person_is_named_and_the_box_is_drawn_where_her_face_is() {
+fn a_known_person_is_named_and_the_box_is_drawn_at_their_face() {
     let home = seeing("obama2.jpg", "");
     home.enrol("Barack Obama", "obama.jpg");
     home.enrol("Joe Biden", "biden.jpg");
@@ -44,7 +44,7 @@ fn a_known_person_is_named_and_the_box_is_drawn_where_her_face_is() {
 }
 
 #[test]
-fn a_stranger_is_unknown_and_with_an_empty_gallery_everybody_is() {
+fn a_stranger_is_unknown_and_so_is_everyone_with_an_empty_gallery() {
     let home = seeing("biden.jpg", "");
     let running = home.run();
     running.until("a face without a name", |r| r.names() == ["?"] && r.state()["faces"][0]["state"] == "unknown");
@@ -58,11 +58,11 @@ fn a_stranger_is_unknown_and_with_an_empty_gallery_everybody_is() {
 }
 
 #[test]
-fn a_person_copied_in_is_named_after_sighup_and_not_any_more_when_she_is_removed() {
+fn a_person_copied_in_is_named_after_sighup_and_no_longer_named_when_removed() {
     let home = seeing("obama2.jpg", "");
     let running = home.run();
     running.until("the first gallery", |r| r.generation() == 1);
-    // The folder name as a Mac copies it, decomposed.
+    // The folder name in decomposed form, as copied from a Mac.
     home.enrol("버락", "obama.jpg");
     std::fs::rename(home.path("gallery/버락"), home.path("gallery/\u{1107}\u{1165}\u{1105}\u{1161}\u{11a8}")).unwrap();
     running.reload();
@@ -74,7 +74,7 @@ fn a_person_copied_in_is_named_after_sighup_and_not_any_more_when_she_is_removed
 }
 
 #[test]
-fn a_half_copied_picture_does_not_hold_up_the_swap_and_is_taken_when_it_is_whole() {
+fn an_incomplete_picture_does_not_delay_the_reload_and_is_enrolled_when_complete() {
     let home = seeing("obama2.jpg", "");
     home.enrol("Joe Biden", "biden.jpg");
     let running = home.run();
@@ -108,7 +108,7 @@ fn a_missing_gallery_keeps_the_old_one_and_a_bad_config_changes_nothing() {
     running.until("the log names the line", |r| {
         r.log().contains("enabled = perhaps") && r.log().contains("nothing was reloaded")
     });
-    running.until("the state says that it is over", |r| ended(r, 2, "the config has a problem"));
+    running.until("the state says that it is over", |r| ended(r, 2, "the config has an error"));
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!((running.names(), running.generation()), (vec!["Barack Obama".to_owned()], 1));
     std::fs::write(home.path("namecam.ini"), format!("{config}\n[overlay]\nenabled = no\n")).unwrap();
@@ -122,7 +122,9 @@ fn a_reload_takes_a_new_threshold_and_unknown_faces_can_be_hidden() {
     let home = seeing("obama2.jpg", "threshold = 0.1\n[overlay]\nunknown = hide\n");
     home.enrol("Barack Obama", "obama.jpg");
     let running = home.run();
-    running.until("he is too far away for this threshold", |r| r.names() == ["?"] && r.generation() == 1);
+    running.until("the face is too far from the gallery for this threshold", |r| {
+        r.names() == ["?"] && r.generation() == 1
+    });
     let is_green = |p: &image::Rgb<u8>| p.0[1] > 200 && p.0[0] < 90 && p.0[2] < 90;
     let hidden = decode(&running.get("/snapshot.jpg").body);
     assert_eq!(hidden.pixels().filter(|p| is_green(p)).count(), 0);
@@ -137,7 +139,7 @@ fn a_reload_takes_a_new_threshold_and_unknown_faces_can_be_hidden() {
 }
 
 #[test]
-fn descriptors_are_kept_over_a_restart_and_those_of_removed_pictures_are_deleted() {
+fn descriptors_survive_a_restart_and_those_of_removed_pictures_are_deleted() {
     let home = seeing("obama2.jpg", "");
     home.enrol("Barack Obama", "obama.jpg");
     home.enrol("Joe Biden", "biden.jpg");

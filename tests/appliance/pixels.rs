@@ -1,4 +1,4 @@
-//! Each raw format of a real photo, beside what ffmpeg makes of the very same bytes.
+//! Each raw format of a real photo, compared with ffmpeg's conversion of the same bytes.
 
 use crate::support::picture;
 use namecam::pixels::{FORMATS, Raw};
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 const WIDTH: u32 = 640;
 const HEIGHT: u32 = 480;
 
-/// V4L2's name, ffmpeg's name.
+/// The name in V4L2 and the name in ffmpeg.
 const NAMES: &[(&[u8; 4], &str)] = &[
     (b"YUYV", "yuyv422"),
     (b"UYVY", "uyvy422"),
@@ -22,7 +22,7 @@ const NAMES: &[(&[u8; 4], &str)] = &[
     (b"GREY", "gray"),
 ];
 
-/// What ffmpeg prints, raw; it reads `input` if there is any.
+/// The raw output of ffmpeg, which reads `input` if given.
 fn ffmpeg(args: &[&str], input: &[u8]) -> Vec<u8> {
     let mut child = Command::new("ffmpeg")
         .args(["-loglevel", "error"])
@@ -50,10 +50,10 @@ fn with_planes_swapped(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn a_photo_in_every_raw_format_looks_as_ffmpeg_shows_it() {
+fn a_photo_in_every_raw_format_looks_as_converted_by_ffmpeg() {
     let (photo, size) = (picture("obama.jpg"), format!("{WIDTH}x{HEIGHT}"));
     let scale = format!("scale={WIDTH}:{HEIGHT}");
-    // As simple as ours: no chroma from between two samples.
+    // Without interpolation of chroma, as in namecam.
     let exact = "scale=flags=neighbor+accurate_rnd+full_chroma_int";
     for format in FORMATS.iter().filter(|format| !format.jpeg) {
         let (_, name) = NAMES.iter().find(|(fourcc, _)| **fourcc == format.fourcc).expect("a line in NAMES");
@@ -62,7 +62,7 @@ fn a_photo_in_every_raw_format_looks_as_ffmpeg_shows_it() {
         let theirs = ffmpeg(&[&raw[..], &["-vf", exact, "-pix_fmt", "rgb24"]].concat(), &sent);
         let sent = if format.fourcc == *b"YV12" { with_planes_swapped(sent) } else { sent };
         let stride = format.min_stride(WIDTH);
-        // The narrower ones are the same bytes with the right columns as padding.
+        // The narrower ones have the same bytes, with the right columns as padding.
         for width in [WIDTH, WIDTH - 1, WIDTH - 38] {
             let ours = format.to_rgb(Raw { bytes: &sent[..], width, height: HEIGHT, stride }).unwrap();
             let lines = theirs.chunks_exact(WIDTH as usize * 3);

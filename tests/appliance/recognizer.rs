@@ -1,4 +1,5 @@
-//! Another recognition model: its own sum, its own rates, and descriptors that are never mixed with those of dlib's.
+//! Another recognition model: its own checksum, its own rates, and descriptors that are not mixed with those of dlib's
+//! model.
 
 use crate::support::{Home, picture, repo};
 use namecam::recognition::cohort::{self, Cohort};
@@ -11,7 +12,7 @@ use std::os::unix::fs::symlink;
 const LANDMARKS: &str = "shape_predictor_5_face_landmarks.dat";
 const RESNET: &str = "dlib_face_recognition_resnet_model_v1.dat";
 
-/// A home whose models are dlib's and, with the name `mine.dat`, one of the same network that differs in one weight.
+/// A home with dlib's models and `mine.dat`, a copy of the recognition model that differs in one weight.
 fn with_another_model() -> (Home, String) {
     let home = Home::new("");
     std::fs::create_dir(home.path("models")).unwrap();
@@ -30,7 +31,8 @@ fn with_another_model() -> (Home, String) {
     (home, sum)
 }
 
-/// Where in the middle of dlib's file a weight begins: a little-endian float of a small size, and so are those behind it.
+/// Where in the middle of dlib's file a weight begins: a little-endian float of a small size, and so are those behind
+/// it.
 fn a_weight(bytes: &[u8]) -> usize {
     let is_weight = |four: &[u8]| (0x30..0x40).contains(&(four[3] & 0x7f));
     let middle = bytes.len() / 2;
@@ -64,7 +66,7 @@ fn obama(home: &Home, recognizer: &str) -> (Value, String) {
 }
 
 #[test]
-fn another_model_keeps_the_budget_with_rates_of_its_own_and_without_them_the_threshold_decides() {
+fn another_model_keeps_the_budget_with_its_own_rates_and_without_them_the_threshold_decides() {
     let (home, sum) = with_another_model();
     let checked = check(&home, "mine.dat");
     let warnings = checked["gallery"]["warnings"].to_string();
@@ -87,11 +89,14 @@ fn another_model_keeps_the_budget_with_rates_of_its_own_and_without_them_the_thr
     assert!(face["name"] == "Barack Obama" && face["threshold"].as_f64().unwrap() < 0.6, "{face}");
     assert!(face["score"].as_f64() < face["score_limit"].as_f64(), "{face}");
     let (_, text, _) = run(&home, "mine.dat", &["check"]);
-    assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains("first look, by mine.dat.rates"), "{text}");
+    assert!(
+        text.split_whitespace().collect::<Vec<_>>().join(" ").contains("on a single frame (from mine.dat.rates)"),
+        "{text}"
+    );
 }
 
 #[test]
-fn rates_of_another_model_and_broken_ones_are_refused_as_a_wrong_model_is() {
+fn rates_of_another_model_and_damaged_ones_are_refused_like_a_wrong_model() {
     let (home, sum) = with_another_model();
     let whole = rates::text(&Rates::default(), &sum, "a test");
     let members = cohort::bytes(&Cohort::built_in(), &sum).unwrap();
@@ -101,7 +106,7 @@ fn rates_of_another_model_and_broken_ones_are_refused_as_a_wrong_model_is() {
     for (text, said) in [(of_dlib, "mine.dat.rates:5: this is of the model"), (cut, "mine.dat.rates:")] {
         home.put("models/mine.dat.rates", text.as_bytes());
         let (status, stdout, _) = run(&home, "mine.dat", &["check"]);
-        // Long words are put on a line of their own.
+        // Long words have their own lines.
         let words = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(status == Some(2) && words.contains(said) && words.contains("make tables"), "{status:?} {stdout}");
     }
@@ -118,11 +123,11 @@ fn rates_of_another_model_and_broken_ones_are_refused_as_a_wrong_model_is() {
 }
 
 #[test]
-fn what_one_model_made_of_the_gallery_is_not_compared_with_what_another_makes() {
+fn descriptors_of_different_models_are_not_compared() {
     let (home, _) = with_another_model();
     obama(&home, RESNET);
     let (of_dlib, log) = obama(&home, RESNET);
-    assert!(!log.contains("made anew"), "{log}");
+    assert!(!log.contains("is rebuilt"), "{log}");
     let (of_mine, log) = obama(&home, "mine.dat");
     assert!(log.contains("of another version or model") && of_mine["name"] == "Barack Obama", "{log}");
     let (again, log) = obama(&home, RESNET);

@@ -1,4 +1,4 @@
-//! Signals, systemd, and how it ends.
+//! Signals, systemd, and the end of the program.
 
 use crate::support::{Home, PATIENCE, Running, read_part};
 use std::io::Write;
@@ -15,7 +15,7 @@ fn busy_home() -> Home {
 }
 
 #[test]
-fn sigterm_ends_it_within_a_second_while_people_watch_and_faces_are_looked_for() {
+fn sigterm_ends_it_within_a_second_during_streams_and_recognition() {
     let home = busy_home();
     let mut running = home.run();
     let mut viewers: Vec<_> = (0..10).map(|_| running.view()).collect();
@@ -31,7 +31,7 @@ fn sigterm_ends_it_within_a_second_while_people_watch_and_faces_are_looked_for()
 }
 
 #[test]
-fn sigterm_ends_it_while_the_gallery_is_being_taken_in() {
+fn sigterm_ends_it_while_the_gallery_is_being_enrolled() {
     let home = busy_home();
     for i in 0..40 {
         let bytes = [std::fs::read(crate::support::picture("obama3.jpg")).unwrap(), vec![i]].concat();
@@ -44,7 +44,7 @@ fn sigterm_ends_it_while_the_gallery_is_being_taken_in() {
     assert!(status.success() && took < Duration::from_secs(1), "{status} {took:?}");
 }
 
-/// Replaces `file` by a pipe that nobody writes into: a program that opens it to read waits for ever, as for a disk that hangs.
+/// Replaces `file` by a pipe without a writer: opening it for reading blocks for ever, like a disk that hangs.
 fn hang(file: &std::path::Path) {
     std::fs::remove_file(file).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(file).status().unwrap().success());
@@ -65,7 +65,7 @@ fn sigterm_ends_it_within_a_second_while_the_config_cannot_be_read() {
 }
 
 #[test]
-fn a_password_file_that_cannot_be_read_holds_up_neither_http_nor_the_watchdog_nor_the_end() {
+fn a_password_file_that_cannot_be_read_delays_neither_http_nor_the_watchdog_nor_the_end() {
     let home = busy_home();
     let passwords = home.put("users", b"");
     let bind = "http.bind=127.0.0.1:0";
@@ -77,7 +77,7 @@ fn a_password_file_that_cannot_be_read_holds_up_neither_http_nor_the_watchdog_no
     hang(&passwords);
     running.signal(libc::SIGHUP);
     running.until("the config is taken up", |r| r.log().contains("reloading config"));
-    // Some ten times the watchdog asks meanwhile; a question that hangs is told in the log after 700 ms.
+    // The watchdog checks the port about ten times meanwhile; a check that hangs is logged after 700 ms.
     let begun = std::time::Instant::now();
     while begun.elapsed() < Duration::from_secs(2) {
         assert_eq!((running.get("/healthz").status, running.get("/api/state").status), (200, 401));
@@ -89,7 +89,7 @@ fn a_password_file_that_cannot_be_read_holds_up_neither_http_nor_the_watchdog_no
 }
 
 #[test]
-fn sigterm_ends_it_although_a_look_takes_seconds_and_gigabytes() {
+fn sigterm_ends_it_although_a_pass_takes_seconds_and_gigabytes() {
     let home = busy_home();
     let folder = home.path("gallery");
     home.write_config(&format!(
@@ -98,11 +98,11 @@ fn sigterm_ends_it_although_a_look_takes_seconds_and_gigabytes() {
         folder.display()
     ));
     let mut running = home.run();
-    // Picture after picture is taken in; each takes as long as a look.
+    // Pictures are enrolled one after the other; each takes as long as a pass.
     running.until("dlib is at work", |r| resident_mb(r) > 500);
     running.signal(libc::SIGTERM);
     let (status, took) = running.wait(PATIENCE);
-    // The kernel takes the memory back, on a processor that others use as well.
+    // The kernel frees the memory, on a processor that is also used by others.
     assert!(status.success() && took < Duration::from_secs(2), "{status} {took:?}");
 }
 
@@ -146,7 +146,7 @@ fn systemd_is_told_ready_reloading_status_watchdog_and_stopping() {
 }
 
 #[test]
-fn the_watchdog_is_fed_while_others_hold_all_connections_they_can_get() {
+fn the_watchdog_is_fed_while_clients_hold_all_connections() {
     let home = busy_home();
     let socket = UnixDatagram::bind(home.path("notify")).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -159,14 +159,14 @@ fn the_watchdog_is_fed_while_others_hold_all_connections_they_can_get() {
     let mut running = Running::start(&mut command);
     let flood: Vec<TcpStream> = (0..400).map(|_| TcpStream::connect(running.address).unwrap()).collect();
     flood.iter().for_each(|mut stream| drop(stream.write_all(b"GET / HTTP/1.1\r\n")));
-    // What was said before the flood was complete says nothing of it.
+    // Notifications before the flood was complete do not count.
     socket.set_nonblocking(true).unwrap();
     let mut buffer = [0; 4096];
     while socket.recv(&mut buffer).is_ok() {}
     socket.set_nonblocking(false).unwrap();
     let (begun, mut fed) = (Instant::now(), 0);
     while fed < 4 {
-        // Before the server closes connections that ask nothing, which it does after 30 s.
+        // Less than the 30 s after which the server closes connections without a request.
         assert!(begun.elapsed() < Duration::from_secs(20), "fed {fed} times: {}", running.log());
         let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{error}: fed {fed} times"));
         fed += String::from_utf8_lossy(&buffer[..length]).lines().filter(|line| *line == "WATCHDOG=1").count();
@@ -177,7 +177,7 @@ fn the_watchdog_is_fed_while_others_hold_all_connections_they_can_get() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn a_port_in_use_is_named() {
     let home = busy_home();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -187,13 +187,13 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn a_stderr_that_takes_nothing_does_not_end_it() {
+fn a_blocked_stderr_does_not_end_it() {
     let home = busy_home();
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let mut child = home.command().arg("run").stderr(full).spawn().unwrap();
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(child.try_wait().unwrap(), None);
-    // SAFETY: the child has not been waited for, so the number is its own.
+    // SAFETY: the child has not been reaped, so the number is its own.
     unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
     assert!(child.wait().unwrap().success());
 }

@@ -1,11 +1,11 @@
-//! The stream and the pages, to all kinds of viewers.
+//! The stream and the other routes, for all kinds of viewers.
 
 use crate::support::{Home, PATIENCE, Running, decode, read_head, read_part};
 use std::io::{BufReader, Read, Write};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A camera and no recognition: the stream alone.
+/// A camera without recognition.
 fn streaming(more: &str) -> (Home, Running) {
     let home = Home::new("");
     let camera = home.still_camera("obama.jpg");
@@ -46,7 +46,7 @@ fn an_http_1_0_client_gets_frames_as_they_come() {
 }
 
 #[test]
-fn with_nothing_to_draw_the_cameras_bytes_arrive_untouched() {
+fn without_an_overlay_the_bytes_of_the_camera_arrive_unchanged() {
     let (home, running) = streaming("");
     let camera = std::fs::read(home.path("camera.jpg")).unwrap();
     let (jpeg, head) = read_part(&mut running.view());
@@ -59,7 +59,7 @@ fn with_nothing_to_draw_the_cameras_bytes_arrive_untouched() {
 }
 
 #[test]
-fn a_viewer_gets_what_she_wishes_by_the_encoder_that_the_config_names() {
+fn a_viewer_gets_the_requested_rendition_from_the_configured_encoder() {
     let (home, running) = streaming("");
     let camera = home.still_camera("obama.jpg");
     for encoder in ["turbojpeg", "jpeg-encoder"] {
@@ -85,7 +85,7 @@ fn a_viewer_gets_what_she_wishes_by_the_encoder_that_the_config_names() {
 }
 
 #[test]
-fn a_turned_and_shrunk_picture_is_encoded_once_however_many_watch() {
+fn a_rotated_and_scaled_picture_is_encoded_once_for_all_viewers() {
     let (_home, running) = streaming("[stream]\nwidth = 160\nmax_fps = 10\n[camera]\n".trim_end_matches("[camera]\n"));
     let mut viewers: Vec<_> = (0..8).map(|_| running.view()).collect();
     let before = running.state()["stream"]["encoded"].as_u64().unwrap();
@@ -103,7 +103,7 @@ fn a_turned_and_shrunk_picture_is_encoded_once_however_many_watch() {
 }
 
 #[test]
-fn the_viewer_beyond_the_limit_is_told_to_come_back() {
+fn a_viewer_beyond_the_limit_is_told_to_try_again_later() {
     let (_home, running) = streaming("[stream]\nmax_viewers = 3\n");
     let (_one, two) = (running.view(), running.view());
     let answer = running.get("/video_feed");
@@ -115,7 +115,7 @@ fn the_viewer_beyond_the_limit_is_told_to_come_back() {
 }
 
 #[test]
-fn fifty_viewers_come_and_go_and_leave_nothing_behind() {
+fn fifty_viewers_connect_and_disconnect_and_leave_nothing_behind() {
     let (_home, running) = streaming("[stream]\nmax_viewers = 80\n");
     let threads = || std::fs::read_dir(format!("/proc/{}/task", running.pid())).unwrap().count();
     let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", running.pid())).unwrap().count();
@@ -134,8 +134,8 @@ fn fifty_viewers_come_and_go_and_leave_nothing_behind() {
 }
 
 #[test]
-fn a_viewer_that_never_reads_is_cut_off_and_costs_the_others_nothing() {
-    // Noise does not compress: such frames fill a socket in no time.
+fn a_viewer_that_never_reads_is_disconnected_and_does_not_slow_the_others() {
+    // Noise does not compress, so such frames fill a socket quickly.
     let home = Home::new("");
     let noise = image::RgbImage::from_fn(1280, 720, |x, y| {
         let v = (x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(40_503).wrapping_mul(x + 7)).to_le_bytes();
@@ -162,7 +162,7 @@ fn a_viewer_that_never_reads_is_cut_off_and_costs_the_others_nothing() {
 }
 
 #[test]
-fn pages_know_their_methods_and_hosts() {
+fn routes_check_methods_and_hosts() {
     let (_home, running) = streaming("");
     let page = running.get("/");
     assert!(page.status == 200 && page.text().contains("<html") && page.head.to_lowercase().contains("text/html"));
@@ -209,7 +209,7 @@ fn with_a_password_file_only_its_users_may_watch() {
 }
 
 #[test]
-fn while_the_camera_is_away_a_picture_says_so_every_second() {
+fn while_the_camera_is_unavailable_a_notice_is_sent_every_second() {
     let home = Home::new("[camera]\nsource = /dev/does-not-exist\n[recognition]\nenabled = no\n");
     let running = home.run();
     let mut viewer = running.view();
@@ -223,11 +223,11 @@ fn while_the_camera_is_away_a_picture_says_so_every_second() {
     assert!(state["camera"]["error"].as_str().unwrap().contains("does-not-exist"), "{state}");
     assert_eq!(running.get("/snapshot.jpg?strict=1").status, 503);
     assert_eq!(running.get("/snapshot.jpg").status, 200);
-    assert_eq!(running.get("/healthz").status, 200, "a camera that is away is no fault of the program");
+    assert_eq!(running.get("/healthz").status, 200, "an unavailable camera does not make the program unhealthy");
 }
 
 #[test]
-fn an_event_stream_tells_of_a_face() {
+fn an_event_stream_reports_a_face() {
     let home = Home::new("");
     let camera = home.still_camera("obama.jpg");
     home.write_config(&format!("[camera]\nsource = {camera}\n"));

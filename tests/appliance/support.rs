@@ -1,4 +1,4 @@
-//! Starts the program in a folder of its own and asks it things over HTTP.
+//! Starts the program in its own folder and sends it requests over HTTP.
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,21 +8,21 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// What nothing in these tests takes longer than, on a busy machine.
+/// The time limit of every wait, for a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn repo() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A picture that `make setup` brought.
+/// A picture that `make setup` fetched.
 pub fn picture(name: &str) -> PathBuf {
     let path = repo().join("target/pictures").join(name);
     assert!(path.exists(), "{} is missing: run make setup", path.display());
     path
 }
 
-/// The program with the models of the repo and caches of its own.
+/// The program with the models of the repository and its own caches.
 pub fn namecam(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_namecam"));
     command.current_dir(folder).env("XDG_CACHE_HOME", folder.join("cache")).env_remove("STATE_DIRECTORY");
@@ -36,7 +36,7 @@ pub struct Home {
 }
 
 impl Home {
-    /// An empty gallery, and a config of `lines` over what every test wants: the repo's models, a free port.
+    /// An empty gallery, and a config of `lines` plus the models of the repository and a free port.
     pub fn new(lines: &str) -> Home {
         let home = Home { folder: tempfile::tempdir().expect("a temporary folder") };
         std::fs::create_dir(home.path("gallery")).expect("a gallery");
@@ -44,7 +44,7 @@ impl Home {
         home
     }
 
-    /// `lines` are `[section]`s without a port; `[http]` is added when they have none.
+    /// `lines` are sections without a port; `[http]` is added if missing.
     pub fn write_config(&self, lines: &str) {
         let models = repo().join("models");
         let http = if lines.contains("[http]") { "" } else { "[http]\nbind = 127.0.0.1:0\n" };
@@ -56,7 +56,8 @@ impl Home {
         self.folder.path().join(name)
     }
 
-    /// Copies a picture into the gallery, as scp does without -p, but with an age that needs no waiting for.
+    /// Copies a picture into the gallery like scp without -p, but with an old time stamp, so that it is enrolled at
+    /// once.
     pub fn enrol(&self, person: &str, picture_name: &str) {
         let file = self
             .put(format!("gallery/{person}/{picture_name}"), &std::fs::read(picture(picture_name)).expect("a picture"));
@@ -71,7 +72,7 @@ impl Home {
         path
     }
 
-    /// A camera that shows one picture for ever, 20 times a second: the value of `camera.source`.
+    /// The value of `camera.source` for a camera that shows one picture for ever, 20 times a second.
     pub fn still_camera(&self, picture_name: &str) -> String {
         let jpeg = self.path("camera.jpg");
         let size = "scale=640:480:force_original_aspect_ratio=decrease,pad=640:480:-1:-1";
@@ -100,13 +101,13 @@ impl Home {
     }
 }
 
-/// Makes a file look as if it had lain there for a minute.
+/// Sets the time stamp of a file to a minute ago.
 pub fn age(file: &Path) {
     let file = std::fs::File::options().append(true).open(file).expect("a file");
     file.set_modified(std::time::SystemTime::now() - Duration::from_secs(60)).expect("a time");
 }
 
-/// The program at work.
+/// The running program.
 pub struct Running {
     child: Child,
     pub address: SocketAddr,
@@ -142,11 +143,11 @@ impl Running {
     }
 
     pub fn signal(&self, signal: i32) {
-        // SAFETY: kill takes any numbers; the child has not been waited for, so the number is still its own.
+        // SAFETY: kill accepts any numbers; the child has not been reaped, so the number is still its own.
         assert_eq!(unsafe { libc::kill(self.pid(), signal) }, 0);
     }
 
-    /// Waits for it to end, and says how long that took.
+    /// Waits for its end; returns the time that took.
     pub fn wait(&mut self, patience: Duration) -> (ExitStatus, Duration) {
         let started = Instant::now();
         loop {
@@ -162,7 +163,7 @@ impl Running {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
     }
 
-    /// Sends `request` and reads until the other side closes.
+    /// Sends `request` and reads until the connection ends.
     pub fn ask(&self, request: &str) -> Answer {
         let mut stream = self.connect();
         stream.write_all(request.as_bytes()).expect("a request");
@@ -193,14 +194,14 @@ impl Running {
             .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&answer.body)))
     }
 
-    /// Names in view, as /api/state tells; "?" for nobody known.
+    /// The names in /api/state; "?" for an unknown face.
     pub fn names(&self) -> Vec<String> {
         let state = self.state();
         let faces = state["faces"].as_array().expect("faces").clone();
         faces.iter().map(|face| face["name"].as_str().unwrap_or("?").to_owned()).collect()
     }
 
-    /// Asks again and again until it is so.
+    /// Polls until a condition is true.
     pub fn until(&self, what: &str, mut so: impl FnMut(&Running) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !so(self) {
@@ -209,7 +210,7 @@ impl Running {
         }
     }
 
-    /// Tells it to reload and waits for the gallery that comes of it.
+    /// Sends SIGHUP and waits for the new gallery.
     pub fn reload(&self) {
         let before = self.generation();
         self.signal(libc::SIGHUP);
@@ -249,7 +250,7 @@ pub fn read_part(reader: &mut impl BufRead) -> (Vec<u8>, String) {
     (jpeg, head)
 }
 
-/// What the server said.
+/// A response of the server.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,

@@ -1,4 +1,4 @@
-"""namecam as it is installed on the emulated board, and the camera that it is given."""
+"""namecam as installed on the emulated board, and its camera."""
 
 import subprocess
 import time
@@ -10,14 +10,14 @@ from pictures import View
 
 UNIT = "namecam"
 INI = "/etc/namecam/namecam.ini"
-# A machine that does other things beside is slow for a while: the rate is that of the best of so many windows.
+# The rate is that of the best of this many windows, because the machine may be busy with other work at times.
 WINDOWS = 4
 WINDOW_S = 3.0
 
 
 @dataclass
 class Board:
-    """The machine with its service and its camera; what the steps hand on to each other."""
+    """The machine with its service and its camera, and the state that steps pass on."""
 
     machine: Machine
     package: Path
@@ -33,11 +33,11 @@ class Board:
         self.machine.sh("cat >/etc/board-camera && systemctl restart camera", given=f"CAMERA={words}\n")
 
     def unplug(self) -> None:
-        """The board has no camera, and boots without one."""
+        """Removes the camera, and boots without one."""
         self.machine.sh("systemctl stop camera; rm -f /etc/board-camera")
 
     def sees(self, view: View) -> None:
-        """Waits until the pictures of `view` come."""
+        """Waits for the pictures of `view`."""
         expected = (view.fourcc, view.width, view.height)
 
         def seen() -> bool:
@@ -47,7 +47,7 @@ class Board:
         wait(f"{view} in /api/state", seen)
 
     def frames_per_second(self, enough: float) -> float:
-        """How many frames a second namecam takes off the camera."""
+        """The frames per second that namecam reads from the camera."""
         best = 0.0
         for _ in range(WINDOWS):
             first, begun = self.machine.state()["camera"]["frames"], time.monotonic()
@@ -61,7 +61,7 @@ class Board:
     # --- the service
 
     def read_ini(self) -> None:
-        """Takes the ini of the package as what further changes begin with."""
+        """Reads the ini of the package as the base of further changes."""
         keys: dict[str, str] = {}
         for line in map(str.strip, self.machine.sh(f"cat {INI}").splitlines()):
             if line.startswith("["):
@@ -79,51 +79,51 @@ class Board:
         self.machine.sh(f"cat >{INI}", given="\n".join(lines) + "\n")
 
     def reload(self, user: str = "root") -> None:
-        """systemctl reload, until what it asked for is at work."""
+        """Runs systemctl reload and waits until the reload is complete."""
         before = self.machine.state()["recognition"]["generation"]
         self.machine.sh(f"sudo systemctl reload {UNIT}", user)
         wait("recognition.generation", lambda: self.machine.state()["recognition"]["generation"] > before)
 
     def restart(self) -> None:
-        """systemctl restart, until a picture comes."""
+        """Runs systemctl restart and waits for a picture."""
         self.machine.sh(f"systemctl restart {UNIT}")
         wait("a picture", self.machine.fresh_picture)
 
     def show(self, *names: str) -> list[str]:
-        """Properties of the unit."""
+        """The properties of the unit."""
         shown = self.machine.sh(f"systemctl show -p {','.join(names)} {UNIT}").splitlines()
         found = dict(line.split("=", 1) for line in shown)
         return [found[name] for name in names]
 
     def process(self) -> str:
-        """The id of its process; the unit must be active."""
+        """The id of the process; the unit must be active."""
         state, process = self.show("ActiveState", "MainPID")
         if state != "active":
             raise Failed(f"the unit is {state}")
         return process
 
     def memory_mb(self) -> tuple[float, float]:
-        """What the process has in memory and what it had at most, MB."""
+        """The current and the peak memory of the process in MB."""
         found = self.machine.sh(f"grep -E '^Vm(HWM|RSS)' /proc/{self.process()}/status").split()
         return int(found[4]) / 1024, int(found[1]) / 1024
 
     def holds(self) -> tuple[int, int]:
-        """How many descriptors and threads the process has."""
+        """The numbers of descriptors and threads of the process."""
         fds, threads = self.machine.sh(f"cd /proc/{self.process()} && ls fd | wc -l && ls task | wc -l").split()
         return int(fds), int(threads)
 
     def journal(self, after: str = "") -> list[str]:
-        """What the service has logged since the boot, or after a cursor of the journal."""
+        """The log of the service since the boot, or after a cursor of the journal."""
         since = f"--after-cursor='{after}'" if after else "-b"
         return self.machine.sh(f"journalctl -q {since} -u {UNIT} -o cat").splitlines()
 
     def cursor(self) -> str:
-        """Where the journal ends now."""
+        """The cursor of the current end of the journal."""
         return self.machine.sh("journalctl -q -n 0 --show-cursor").removeprefix("-- cursor: ")
 
 
 def previous(package: Path, folder: Path) -> Path:
-    """The package as if it were an older version, with an ini that the new one has changed."""
+    """Makes a package of an older version, whose ini differs from the new one."""
     tree, older = folder / "previous", folder / "previous.deb"
     subprocess.run(["rm", "-rf", tree], check=True)
     subprocess.run(["dpkg-deb", "-R", package, tree], check=True)

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Installs namecam's packages on an emulated board, and asks of it what is asked of a real one: make board-test
+"""Installs namecam's packages on an emulated board and tests them: make board-test
 
 usage: board.py [--arch arm64|amd64] [--accel tcg|kvm] [--only STEP ...] [--keep] [--count] PACKAGE.deb MODELS.deb
 
-Every step is one line, also in target/board/ARCH/report.txt; the exit status is 1 when one failed. --only takes only the
-named steps after the installation. --keep leaves the board running at the end and says how to get in. --count lets the step
-`floor` compare instructions too, and makes everything slower. tests/board/README.md.
+Every step prints one line, also to target/board/ARCH/report.txt; the exit status is 1 when one failed. --only runs only the
+named steps after the installation. --keep leaves the board running at the end and says how to log in. --count makes the step
+`floor` compare instructions too, which makes everything slower. See tests/board/README.md.
 """
 
 import argparse
@@ -52,19 +52,19 @@ STEPS: dict[str, Step] = {
 
 
 class Report:
-    """A line a step, on the screen and in a file."""
+    """One line per step, on the screen and in a file."""
 
     def __init__(self, file: Path) -> None:
         self.file = file.open("w", encoding="utf-8")
         self.failed = 0
 
     def say(self, line: str) -> None:
-        """A line of the report."""
+        """Prints a line of the report."""
         for stream in (sys.stdout, self.file):
             print(line, file=stream, flush=True)
 
     def take(self, name: str, step: Step, board: Board) -> bool:
-        """Takes one step and says how it went."""
+        """Runs a step and reports its result."""
         begun = time.monotonic()
         try:
             verdict, words = "ok  ", step(board)
@@ -76,7 +76,7 @@ class Report:
 
 
 def boot(board: Board) -> str:
-    """Until a shell can be had."""
+    """Waits until a shell is available."""
     wait("the board starts", board.machine.answers)
     return f"a shell {board.machine.uptime_s():.1f} s after the kernel's start"
 
@@ -103,7 +103,7 @@ def main() -> int:
     sizes = ", ".join(f"{file.name} {file.stat().st_size / 1e6:.2f} MB" for file in (arguments.package, arguments.models))
     report.say(f"board: {arguments.arch}, {arguments.accel}; {sizes}; its disk was ready after {imaged:.0f} s")
 
-    # Whoever ends this ends the board too.
+    # The end of this program ends the board too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     board = Board(Machine(arguments.arch, arguments.accel, arguments.count), arguments.package, arguments.models)
     try:

@@ -1,4 +1,4 @@
-"""What is asked of the camera and of recognition. Each step returns what it measured, in words, or raises Failed with why."""
+"""The steps for the camera and recognition. Each returns its measurement as text, or raises Failed with the reason."""
 
 import statistics
 import subprocess
@@ -16,24 +16,24 @@ Step = Callable[[Board], str]
 
 MJPG = View("MJPG", 640, 480)
 MIN_FPS = 25.0
-# Coarser than a JPEG of quality 80 is; a wrong matrix of colours or a shifted plane is beyond it.
+# Larger than the error of a JPEG of quality 80, and smaller than that of a wrong colour matrix or a shifted plane.
 MAX_PIXEL_ERROR = 4.0
 PARTS = 40
 GALLERY = "/var/lib/namecam/gallery"
 PERSON = "Barack Obama"
 QUIET_S = 20
 QUIET_LINES = 3
-# How long feed.c keeps the camera away when it pulls the plug.
+# How long feed.c keeps the camera unplugged.
 AWAY_S = 0.3
 REPLUGS = 50
-# After so many, memory that is used again and again is there.
+# After this many rounds, reused memory has been allocated.
 WARM_UP = 10
 BACK_WITHIN_S = 3.0
 MAX_GROWTH_MB = 2.0
 
 
 def only_capture(board: Board) -> str:
-    """From here on the camera's pictures come out as they are."""
+    """Makes namecam pass the pictures of the camera through."""
     board.write_ini(recognition__enabled="no", overlay__enabled="no")
     board.plug_in(MJPG)
     board.restart()
@@ -41,7 +41,7 @@ def only_capture(board: Board) -> str:
 
 
 def rate_of(board: Board, view: View) -> str:
-    """The rate of a camera that is plugged in, or why it is not enough."""
+    """The rate of a plugged-in camera; fails when it is too low."""
     board.plug_in(view)
     board.sees(view)
     rate = board.frames_per_second(MIN_FPS)
@@ -51,7 +51,7 @@ def rate_of(board: Board, view: View) -> str:
 
 
 def passthrough(view: View) -> Step:
-    """A camera's JPEGs come out as they went in."""
+    """The JPEGs of a camera are sent unchanged."""
 
     def step(board: Board) -> str:
         rate, fed = rate_of(board, view), view.fed(board.machine.share)
@@ -60,17 +60,17 @@ def passthrough(view: View) -> Step:
             for _ in range(PARTS):
                 _, jpeg = next(parts)
                 if jpeg not in fed:
-                    raise Failed(f"{view}: a part of {len(jpeg)} bytes is none of the pictures that were fed")
+                    raise Failed(f"{view}: a part of {len(jpeg)} bytes is none of the camera's pictures")
                 seen.add(fed.index(jpeg))
         if len(seen) < len(fed):
-            raise Failed(f"{view}: only {len(seen)} of {len(fed)} pictures came out")
+            raise Failed(f"{view}: only {len(seen)} of {len(fed)} pictures arrived")
         return f"{view}: {rate}; {PARTS} parts of /video_feed identical to what was fed, byte for byte"
 
     return step
 
 
 def pixel_error(board: Board, view: View) -> float:
-    """How far the snapshot is from the one picture that is fed."""
+    """The difference between the snapshot and the picture of the camera."""
     reply = board.machine.get("/snapshot.jpg?strict=1")
     if reply.status != 200:
         raise Failed(f"{view}: the snapshot answers {reply.status}")
@@ -81,7 +81,7 @@ def pixel_error(board: Board, view: View) -> float:
 
 
 def raw(view: View) -> Step:
-    """A raw format, fast, and with the right colours."""
+    """A raw format has the full rate and the right colours."""
 
     def step(board: Board) -> str:
         rate = rate_of(board, view)
@@ -91,7 +91,7 @@ def raw(view: View) -> Step:
 
 
 def other_formats(board: Board) -> str:
-    """The other rows of the table of pixel formats."""
+    """The other formats of the table of pixel formats."""
     errors = []
     views = [View(fourcc, 320, 240, pictures.PEOPLE[:1]) for fourcc in ("JPEG", *pictures.RAW)]
     for view in views:
@@ -102,7 +102,7 @@ def other_formats(board: Board) -> str:
 
 
 def named(board: Board) -> str:
-    """An ordinary user copies a person in, and the face before the camera has a name."""
+    """An ordinary user copies a folder of a person, and the face in front of the camera gets a name."""
     machine, view = board.machine, View("MJPG", 640, 480, pictures.PEOPLE[:1])
     board.plug_in(view)
     board.write_ini(recognition__enabled="yes", recognition__detect_width="320", recognition__upsample="0", overlay__enabled="yes")
@@ -111,7 +111,7 @@ def named(board: Board) -> str:
     begun = time.monotonic()
     wait("a face in /api/state", lambda: machine.state()["faces"])
     if names := [face["name"] for face in machine.state()["faces"] if face["name"]]:
-        raise Failed(f"{names} came out of an empty gallery")
+        raise Failed(f"the empty gallery gave the names {names}")
     unknown_s, begun = time.monotonic() - begun, time.monotonic()
     machine.scp(pictures.gallery(PERSON, "obama2.jpg"), GALLERY, "pi")
     board.reload("pi")
@@ -120,11 +120,11 @@ def named(board: Board) -> str:
     look_s, distance = state["recognition"]["last_ms"] / 1000, [face["distance"] for face in state["faces"]]
     named_s, (rss, most) = time.monotonic() - begun, board.memory_mb()
     return (f"a face after {unknown_s:.0f} s, unknown; scp by pi and reload: {PERSON} {named_s:.0f} s later, "
-            f"distance {distance}, a look {look_s:.1f} s; VmRSS {rss:.0f} MB, at most {most:.0f} MB")
+            f"distance {distance}, a pass takes {look_s:.1f} s; VmRSS {rss:.0f} MB, at most {most:.0f} MB")
 
 
 def quiet(board: Board) -> str:
-    """A stream with recognition, watched for a while: nothing is written, and nothing is worth a line."""
+    """During a stream with recognition nothing is written to the disk, and nothing is logged."""
     machine = board.machine
     parts, over = [0], threading.Event()
 
@@ -149,7 +149,7 @@ def quiet(board: Board) -> str:
 
 
 def replugged(board: Board) -> str:
-    """The camera comes back, again and again, and nothing is left of the last time."""
+    """The camera is unplugged and plugged in repeatedly, and no resources are leaked."""
     machine, view = board.machine, MJPG
     board.write_ini(recognition__enabled="no", overlay__enabled="no")
     board.plug_in(view, each="plug")
@@ -169,7 +169,7 @@ def replugged(board: Board) -> str:
 
 
 def outage(board: Board, parts: Iterator[tuple[float, bytes]], shown: bytes, next_shown: bytes) -> float:
-    """Pulls the plug; how long after it was in again a viewer saw the camera's next picture."""
+    """Unplugs the camera; returns the time from plugging it in until a viewer gets its next picture."""
     pulled = subprocess.Popen(board.machine.ssh("systemctl kill -s USR1 camera"))
     last, until = 0.0, time.monotonic() + PATIENCE_S
     for captured_at, jpeg in parts:

@@ -1,9 +1,9 @@
-// The camera of the emulated board. Plugs a device of v4l2loopback in and writes pictures to it, at a steady rate, for ever.
+// The camera of the emulated board. Adds a device of v4l2loopback and writes pictures to it at a steady rate.
 //
 //     feed NUMBER FOURCC WIDTH HEIGHT FPS frame|plug FILE...
 //
-// Each FILE is one picture in the format FOURCC. With `frame` the next one is shown at each frame, with `plug` each time
-// the camera is plugged in. SIGUSR1 pulls the plug, and puts it back AWAY_MS later. SIGTERM pulls it for good.
+// Each FILE is a picture in the format FOURCC. With `frame` the next one is shown at each frame, with `plug` each time
+// the camera is plugged in. SIGUSR1 unplugs the camera, and plugs it in again AWAY_MS later. SIGTERM unplugs it and ends.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/videodev2.h>
@@ -18,7 +18,7 @@
 
 #include "v4l2loopback.h"
 
-// The driver in tests/board/board.py knows this number too.
+// tests/board/board.py uses the same number.
 #define AWAY_MS 300
 #define SECOND_NS 1000000000L
 
@@ -79,12 +79,12 @@ static void plug(void) {
 }
 
 static void unplug(void) {
-    // Removed while it is open, by us and by whoever looks at it: that is what a pulled cable does.
+    // Removes the device while this program and its readers have it open, like an unplugged cable.
     if (ioctl(camera.control, V4L2LOOPBACK_CTL_REMOVE, camera.number) < 0) fail("the device cannot be removed");
     close(camera.device);
 }
 
-// Waits until `next`, which moves on by one frame. A camera that is late does not catch up.
+// Waits until `next`, and advances it by one frame. A late camera does not catch up.
 static void wait_for(struct timespec *next) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

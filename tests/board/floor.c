@@ -1,9 +1,9 @@
-// The least that passing a camera's JPEGs on can cost: takes frames from a V4L2 device by mmap and writes each to the one
-// viewer, with one call.
+// The lower bound of the cost of passing JPEGs of a camera through: reads frames from a V4L2 device by mmap and writes each
+// to one viewer with one call.
 //
 //     floor DEVICE PORT SECONDS
 //
-// Prints nanoseconds of processor time and frames, of SECONDS with a viewer.
+// Prints the nanoseconds of processor time and the frames of SECONDS with a viewer.
 #include <fcntl.h>
 #include <linux/videodev2.h>
 #include <netinet/in.h>

@@ -1,4 +1,4 @@
-"""What passing a camera's JPEGs on costs, beside the least that it can cost: floor.c."""
+"""The cost of passing JPEGs of a camera through, compared with the lower bound of floor.c."""
 
 import statistics
 import subprocess
@@ -15,23 +15,23 @@ from pictures import View
 VIEWS = (View("MJPG", 640, 480), View("MJPG", 1280, 720))
 SECONDS = 8
 PAIRS = 3
-# Of the instructions of the whole machine, the kernel's among them: they are steady.
+# The limit on instructions of the whole machine, including the kernel, which vary little.
 MOST_TIMES = 1.5
-# Of the time, which decides where instructions are not counted. The wake-ups of two more threads a frame are what namecam
-# adds; on an emulated processor they are dear, and more so when the machine beneath has other things to do.
+# The limit on time, used when instructions are not counted. namecam wakes two more threads per frame, which is expensive on
+# an emulated processor, especially when the host is busy.
 MOST_TIMES_TIME = 2.5
-# mawk's %d ends at 2^31.
+# mawk's %d is limited to 2^31.
 CPU_NS = "cat /proc/$(systemctl show -P MainPID namecam)/task/*/schedstat | awk '{ns += $1} END {printf \"%.0f\", ns}'"
 MARK = b"Content-Length"
-# Before and after the time in which instructions are counted: it lies within that of the process.
+# The margins around the time in which instructions are counted, which lies within that of the process.
 MARGIN_S = 2.0
 
-# Of a frame: microseconds of the process, and million instructions of the whole machine, or 0 where nobody counts.
+# Per frame: microseconds of the process, and million instructions of the whole machine, or 0 when they are not counted.
 Cost = tuple[float, float]
 
 
 class Viewer(threading.Thread):
-    """Takes the stream until it ends, and counts the pictures."""
+    """Reads the stream until it ends, and counts the pictures."""
 
     def __init__(self, board: Board) -> None:
         super().__init__(daemon=True)
@@ -39,7 +39,7 @@ class Viewer(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """The thread."""
+        """Runs the thread."""
         last = b""
         with closing(self.board.machine.open("/video_feed")) as stream:
             while chunk := stream.read1(1 << 16):
@@ -49,7 +49,7 @@ class Viewer(threading.Thread):
 
 
 def counted(board: Board, pictures: Callable[[], float], idle: float = 0.0) -> float:
-    """Million instructions a picture, beyond the `idle` ones a second; meanwhile nobody asks anything of the board."""
+    """The million instructions per picture, beyond the `idle` ones per second; the board gets no other requests meanwhile."""
     if not board.machine.counts:
         return 0.0
     time.sleep(MARGIN_S)
@@ -60,11 +60,11 @@ def counted(board: Board, pictures: Callable[[], float], idle: float = 0.0) -> f
 
 
 def of_namecam(board: Board, idle: float) -> Cost:
-    """With one viewer."""
+    """The cost of namecam with one viewer."""
     board.restart()
     viewer = Viewer(board)
     wait("the viewer", lambda: viewer.shown > 0)
-    # The second number is taken when `counted` has ended.
+    # The second number is read when `counted` has ended.
     script = f"a=$({CPU_NS}); sleep {SECONDS}; b=$({CPU_NS}); echo $a $b"
     shown, begun = viewer.shown, time.monotonic()
     with subprocess.Popen(board.machine.ssh(script), stdout=subprocess.PIPE, text=True) as watch:
@@ -77,7 +77,7 @@ def of_namecam(board: Board, idle: float) -> Cost:
 
 
 def of_floor(board: Board, idle: float) -> Cost:
-    """The same of floor.c, which takes namecam's place."""
+    """The cost of floor.c in place of namecam."""
     board.machine.sh("nohup floor /dev/video0 5000 %d >/tmp/floor 2>&1 </dev/null & sleep 1" % SECONDS)
     viewer = Viewer(board)
     wait("the viewer", lambda: viewer.shown > 0)
@@ -90,13 +90,13 @@ def of_floor(board: Board, idle: float) -> Cost:
 
 
 def median_times(pairs: list[tuple[float, float]]) -> tuple[float, float, float]:
-    """The medians of namecam's costs, of the floor's, and of how many times one is the other."""
+    """The medians of namecam's costs, of the lower bound's, and of their ratios."""
     own, least = (statistics.median(column) for column in zip(*pairs))
     return own, least, statistics.median(own / least for own, least in pairs)
 
 
 def compared(board: Board, view: View) -> tuple[str, bool]:
-    """Both with this view, in words, and whether namecam takes little enough."""
+    """The result for a view as text, and whether namecam is within the limit."""
     board.plug_in(view)
     board.restart()
     rate_of(board, view)
@@ -114,7 +114,7 @@ def compared(board: Board, view: View) -> tuple[str, bool]:
 
 
 def step(board: Board) -> str:
-    """What passing a frame on costs beside taking it and writing it. Wanted: 1.5 times; a step back from 2.5 fails."""
+    """The cost of passing a frame through, relative to reading and writing it. The goal is 1.5 times; more than 2.5 fails."""
     board.write_ini(recognition__enabled="no", overlay__enabled="no")
     found = [compared(board, view) for view in VIEWS]
     said = "; ".join(words for words, _ in found)

@@ -1,4 +1,4 @@
-"""The emulated board, seen from outside: its power switch, its shell, its files, its web page."""
+"""The emulated board from outside: power, shell, files and the web page."""
 
 import base64
 import http.client
@@ -20,20 +20,20 @@ BOARDS = PROJECT / "target" / "board"
 
 EMULATORS = {
     "arm64": ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72"],
-    # With the seed that newer machines hand to the kernel, qemu 7.2 does not get beyond the first boot; AVX is emulated slowly.
+    # With the random seed that newer machine types pass to the kernel, qemu 7.2 hangs after the first boot. AVX is slow to emulate.
     "amd64": ["qemu-system-x86_64", "-M", "pc-q35-7.1", "-cpu", "Nehalem"],
 }
 CONSOLES = {"arm64": "ttyAMA0", "amd64": "ttyS0"}
-# Emulated, and on a machine that is busy with other things: patience is not what is tested, unless a step says so.
+# A long time limit, because the board is emulated and the host may be busy. Steps that test a time use their own limits.
 PATIENCE_S = 90.0
 
 
 class Failed(Exception):
-    """Why a step failed, in words."""
+    """The reason why a step failed."""
 
 
 def wait(what: str, ready: Callable[[], Any], limit_s: float = PATIENCE_S, every_s: float = 0.1) -> Any:
-    """The first answer of `ready` that is true."""
+    """The first true result of `ready`."""
     until = time.monotonic() + limit_s
     while True:
         if answer := ready():
@@ -45,7 +45,7 @@ def wait(what: str, ready: Callable[[], Any], limit_s: float = PATIENCE_S, every
 
 @dataclass
 class Reply:
-    """An answer over HTTP."""
+    """An HTTP response."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -57,16 +57,16 @@ class Reply:
 
 
 class Machine:
-    """A qemu with the disk of target/board/ARCH. What it writes is forgotten when it ends."""
+    """A qemu with the disk of target/board/ARCH. Changes of the disk are discarded at the end."""
 
     def __init__(self, arch: str, acceleration: str, counts: bool = False) -> None:
         self.arch = arch
         self.counts = counts
         self.folder = BOARDS / arch
-        # The board sees it as /mnt.
+        # The board mounts it at /mnt.
         self.share = BOARDS / "share"
         self.share.mkdir(parents=True, exist_ok=True)
-        # A socket's path has room for 108 characters only: not in target/.
+        # The path of a socket has at most 108 characters, so it is not in target/.
         self.run_folder = Path(tempfile.mkdtemp(prefix="board-"))
         self.ports = {guest: free_port() for guest in (22, 5000)}
         self.login: tuple[str, str] | None = None
@@ -85,7 +85,7 @@ class Machine:
             emulator, *machine, *self.processors(), "-accel", acceleration, "-m", "1024", "-nographic", "-nodefaults", "-serial", "stdio",
             "-kernel", str(self.folder / "vmlinuz"), "-initrd", str(self.folder / "initrd.gz"), "-append", kernel,
             "-drive", f"file={self.folder / 'disk.img'},format=raw,if=none,id=disk,snapshot=on", "-device", "virtio-blk-pci,drive=disk",
-            # The guest reaches nothing; it is reached.
+            # The board has no outgoing network, only incoming connections.
             "-netdev", f"user,id=net,restrict=on{forwards}", "-device", "virtio-net-pci,netdev=net,romfile=",
             "-virtfs", f"local,path={self.share},mount_tag=host,security_model=none,readonly=on", "-device", "virtio-rng-pci",
         ]
@@ -93,7 +93,8 @@ class Machine:
     # --- its processors
 
     def processors(self) -> list[str]:
-        """How many, and whether qemu counts what they execute. Then it is one: two wait for each other in circles, which counts too."""
+        """The number of processors, and the counter of instructions. With the counter it is one, because the busy waiting of two
+        processors for each other would be counted."""
         if not self.counts:
             return ["-smp", "2"]
         plugin = self.run_folder / "instructions.so"
@@ -101,13 +102,13 @@ class Machine:
         return ["-smp", "1", "-plugin", f"{plugin},into={self.run_folder / 'instructions'}"]
 
     def instructions(self) -> int:
-        """How many the machine has executed since it was switched on, the kernel's among them."""
+        """The instructions that the machine has executed since it was started, including the kernel's."""
         return sum(number for (number,) in struct.iter_unpack("Q", (self.run_folder / "instructions").read_bytes()))
 
     # --- its shell
 
     def ssh_options(self) -> list[str]:
-        """What ssh and scp need to find the board and nothing of the user's own settings."""
+        """The options of ssh and scp for the board, without the user's settings."""
         options = {
             "IdentityFile": self.folder / "key", "IdentitiesOnly": "yes", "StrictHostKeyChecking": "no", "UserKnownHostsFile": "/dev/null",
             "LogLevel": "ERROR", "BatchMode": "yes", "ConnectTimeout": 30, "ServerAliveInterval": 15,
@@ -116,43 +117,43 @@ class Machine:
         return ["-F", "none", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
 
     def ssh(self, command: str, user: str = "root") -> list[str]:
-        """The words that run `command` on the board."""
+        """The ssh command that runs `command` on the board."""
         return ["ssh", *self.ssh_options(), "-p", str(self.ports[22]), f"{user}@127.0.0.1", command]
 
     def attempt(self, command: str, user: str = "root", given: str = "", limit_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
-        """Runs a command on the board, however it ends."""
+        """Runs a command on the board; it may fail."""
         try:
             return subprocess.run(self.ssh(command, user), input=given, capture_output=True, text=True, errors="replace", timeout=limit_s)
         except subprocess.TimeoutExpired:
             raise Failed(f"`{command}` did not end within {limit_s:.0f} s") from None
 
     def sh(self, command: str, user: str = "root", given: str = "", limit_s: float = PATIENCE_S) -> str:
-        """What a command on the board prints; it must succeed."""
+        """The output of a command on the board; it must succeed."""
         done = self.attempt(command, user, given, limit_s)
         if done.returncode:
             raise Failed(f"`{command}` ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-400:]}")
         return done.stdout.strip()
 
     def hand_in(self, file: Path) -> str:
-        """Where the board finds a file of this machine."""
+        """The path on the board of a file of this machine."""
         if file.parent != self.share:
             shutil.copy2(file, self.share)
         return f"/mnt/{file.name}"
 
     def scp(self, folder: Path, to: str, user: str) -> None:
-        """A real scp of a folder."""
+        """Copies a folder with scp."""
         words = ["scp", "-q", "-r", *self.ssh_options(), "-P", str(self.ports[22]), str(folder), f"{user}@127.0.0.1:{to}"]
         done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S)
         if done.returncode:
             raise Failed(f"scp to {to} as {user}: {done.stderr.strip()}")
 
     def hang_up(self) -> None:
-        """Ends the connections that ssh keeps open."""
+        """Closes the connections that ssh keeps open."""
         for user in ("root", "pi"):
             subprocess.run(["ssh", *self.ssh_options(), "-O", "exit", f"{user}@127.0.0.1"], capture_output=True, check=False)
 
     def answers(self) -> bool:
-        """True when a shell can be had."""
+        """True when a shell is available."""
         if self.qemu.poll() is not None:
             raise Failed(f"the emulator ended with {self.qemu.returncode}, see {self.folder / 'console.log'}")
         return self.attempt("true").returncode == 0
@@ -164,7 +165,7 @@ class Machine:
     # --- its page
 
     def open(self, path: str, known: bool = True) -> http.client.HTTPResponse:
-        """Asks namecam for a path, with the password that is known unless it must not be told."""
+        """Requests a path from namecam, with the password unless it must be left out."""
         headers = {}
         if known and self.login:
             headers["Authorization"] = "Basic " + base64.b64encode(":".join(self.login).encode()).decode()
@@ -173,12 +174,12 @@ class Machine:
         return connection.getresponse()
 
     def get(self, path: str, known: bool = True) -> Reply:
-        """The whole answer to a request."""
+        """The whole response to a request."""
         with self.open(path, known) as response:
             return Reply(response.status, response.headers, response.read())
 
     def try_get(self, path: str) -> Reply | None:
-        """The same, or nothing when nobody answers."""
+        """The same, or None without a response."""
         try:
             return self.get(path)
         except (OSError, http.client.HTTPException):
@@ -190,12 +191,12 @@ class Machine:
         return state
 
     def fresh_picture(self) -> bool:
-        """True when the newest frame of the camera can be had."""
+        """True when a new frame of the camera is available."""
         reply = self.try_get("/snapshot.jpg?strict=1")
         return reply is not None and reply.status == 200 and reply.body.startswith(b"\xff\xd8")
 
     def stream(self) -> Generator[tuple[float, bytes], None, None]:
-        """The parts of /video_feed as they come: when they were captured, and the JPEG."""
+        """The parts of /video_feed: the time of capture and the JPEG."""
         with self.open("/video_feed") as response:
             while line := response.readline():
                 if line.strip() != b"--frame":
@@ -206,7 +207,7 @@ class Machine:
                 yield float(head["X-Timestamp"]), jpeg
 
     def off(self) -> None:
-        """Pulls its plug."""
+        """Turns the board off."""
         self.hang_up()
         self.qemu.terminate()
         self.qemu.wait()
@@ -215,7 +216,7 @@ class Machine:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody has."""
+    """A free port of this machine."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -1,4 +1,4 @@
-"""What the emulated camera shows, made with ffmpeg, and the comparison of what came out with it."""
+"""The pictures of the emulated camera, made with ffmpeg, and their comparison with the results."""
 
 import subprocess
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from machine import BOARDS, PROJECT, Failed
 
 PICTURES = PROJECT / "target" / "pictures"
 PEOPLE = ("obama.jpg", "biden.jpg", "astronaut.png")
-# The FourCC of a camera, and what ffmpeg calls it. (NV21 is missing: v4l2loopback does not have it.)
+# The FourCC of a camera and its name in ffmpeg. (NV21 is missing, because v4l2loopback does not have it.)
 RAW = {"YUYV": "yuyv422", "UYVY": "uyvy422", "YVYU": "yvyu422", "NV12": "nv12", "YU12": "yuv420p", "YV12": "yuv420p", "RGB3": "rgb24",
        "BGR3": "bgr24", "GREY": "gray"}
 
 
 def ffmpeg(*words: str | Path, given: bytes = b"") -> bytes:
-    """What ffmpeg prints."""
+    """The output of ffmpeg."""
     done = subprocess.run(["ffmpeg", "-loglevel", "error", "-y", *map(str, words)], input=given, capture_output=True, check=False)
     if done.returncode:
         raise Failed(f"ffmpeg: {done.stderr.decode(errors='replace').strip()[-300:]}")
@@ -23,7 +23,7 @@ def ffmpeg(*words: str | Path, given: bytes = b"") -> bytes:
 
 @dataclass(frozen=True)
 class View:
-    """What the camera shows: pictures of people in a format and a size."""
+    """The pictures of the camera: people, in a format and a size."""
 
     fourcc: str
     width: int
@@ -34,11 +34,11 @@ class View:
         return f"{self.fourcc} {self.width}x{self.height}"
 
     def files(self, folder: Path) -> list[Path]:
-        """A file a picture, made when it is not there yet."""
+        """The files, one per picture, made if missing."""
         return [self.made(folder / f"{Path(name).stem}-{self.width}x{self.height}.{self.fourcc}", name) for name in self.names]
 
     def fed(self, folder: Path) -> list[bytes]:
-        """What is in these files."""
+        """The content of these files."""
         return [file.read_bytes() for file in self.files(folder)]
 
     def made(self, file: Path, name: str) -> Path:
@@ -50,27 +50,27 @@ class View:
         return file
 
     def ordered(self, picture: bytes) -> bytes:
-        """From ffmpeg's order of planes to the format's, and back: YV12 has V before U."""
+        """Converts the order of planes between ffmpeg and the format: YV12 has V before U."""
         luma = self.width * self.height
         chroma = picture[luma:]
         half = len(chroma) // 2
         return picture[:luma] + chroma[half:] + chroma[:half] if self.fourcc == "YV12" else picture
 
     def rgb(self, picture: bytes) -> bytes:
-        """Red, green and blue of every pixel of such a picture."""
+        """The red, green and blue values of every pixel of a picture."""
         raw = ["-f", "rawvideo", "-pix_fmt", RAW[self.fourcc], "-s", f"{self.width}x{self.height}"] if self.fourcc in RAW else ["-f", "mjpeg"]
         return ffmpeg(*raw, "-i", "-", "-f", "rawvideo", "-pix_fmt", "rgb24", "-", given=self.ordered(picture))
 
 
 def error(shown: bytes, fed: bytes) -> float:
-    """The mean difference of two pictures, of 255."""
+    """The mean difference of two pictures in levels of 255."""
     if len(shown) != len(fed):
         raise Failed(f"the picture has {len(shown) // 3} pixels instead of {len(fed) // 3}")
     return sum(abs(a - b) for a, b in zip(shown, fed)) / len(fed)
 
 
 def gallery(person: str, name: str) -> Path:
-    """The folder of a person, with a picture that an emulated processor can look at in seconds."""
+    """The folder of a person, with a picture that an emulated processor can enrol in seconds."""
     folder = BOARDS / "gallery" / person
     folder.mkdir(parents=True, exist_ok=True)
     ffmpeg("-i", PICTURES / name, "-vf", "scale=240:-2", "-q:v", "2", folder / name)

@@ -1,4 +1,4 @@
-"""What is asked of the package and the service. Each step returns what it measured, in words, or raises Failed with why."""
+"""The steps for the package and the service. Each returns its measurement as text, or raises Failed with the reason."""
 
 import re
 import time
@@ -10,15 +10,15 @@ from pictures import PEOPLE, View, gallery
 
 MAX_EXPOSURE = 1.7
 WATCHDOG_S = 10
-# A look of the CNN takes a minute or two on an emulated processor.
+# A pass of the CNN takes a minute or two on an emulated processor.
 CNN_LOOKS = 2
 CNN_S = 900
-# What a dpkg that nobody looks at is called with: the administrator's ini stays.
+# The options of an unattended dpkg, which keep the administrator's ini.
 KEEP = "DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold -i"
 
 
 def install(board: Board) -> str:
-    """Both packages by one dpkg -i, on a board that has a camera."""
+    """Installs both packages with one dpkg -i on a board with a camera."""
     machine = board.machine
     board.plug_in(MJPG)
     package, models = machine.hand_in(board.package), machine.hand_in(board.models)
@@ -37,7 +37,7 @@ def install(board: Board) -> str:
 
 
 def password(board: Board) -> str:
-    """The page is not for everybody."""
+    """The page requires the password."""
     machine = board.machine
     asked, answered = machine.get("/", known=False), machine.get("/")
     if (asked.status, answered.status) != (401, 200):
@@ -48,7 +48,7 @@ def password(board: Board) -> str:
 
 
 def probe(board: Board) -> str:
-    """What the program says about itself and the camera, which nobody else uses meanwhile."""
+    """The output of the program about itself and the unused camera."""
     board.machine.sh(f"systemctl stop {UNIT}")
     version, said = board.machine.sh("namecam -V").splitlines(), board.machine.sh("namecam probe")
     if "640x480" not in said:
@@ -57,7 +57,7 @@ def probe(board: Board) -> str:
 
 
 def first_frame(board: Board) -> str:
-    """How long a viewer waits after `systemctl start`."""
+    """The time from `systemctl start` until a viewer gets a picture."""
     board.machine.sh(f"systemctl stop {UNIT}")
     begun = time.monotonic()
     board.machine.sh(f"systemctl start {UNIT}")
@@ -67,7 +67,7 @@ def first_frame(board: Board) -> str:
 
 
 def without_camera(board: Board) -> str:
-    """A camera that is not there is not an error."""
+    """A missing camera is not an error."""
     machine = board.machine
     board.unplug()
     machine.sh(f"systemctl restart {UNIT}")
@@ -80,13 +80,13 @@ def without_camera(board: Board) -> str:
 
 
 def back(board: Board, gone: str) -> None:
-    """Waits for another process than `gone`, notified and with a picture."""
+    """Waits for a process other than `gone` that is ready and has a picture."""
     wait("another process", lambda: (found := board.show("ActiveState", "MainPID"))[0] == "active" and found[1] != gone)
     wait("a picture", board.machine.fresh_picture)
 
 
 def killed(board: Board) -> str:
-    """A process that is gone is started again."""
+    """A killed process is restarted."""
     begun, gone = time.monotonic(), board.process()
     board.machine.sh(f"kill -KILL {gone}")
     back(board, gone)
@@ -94,7 +94,7 @@ def killed(board: Board) -> str:
 
 
 def stalled(board: Board) -> str:
-    """So is one that does nothing any more."""
+    """A process that hangs is restarted."""
     machine, drop_in = board.machine, f"/run/systemd/system/{UNIT}.service.d"
     machine.sh(f"mkdir -p {drop_in} && cat >{drop_in}/test.conf && systemctl daemon-reload && systemctl restart {UNIT}",
                given=f"[Service]\nWatchdogSec={WATCHDOG_S}\n")
@@ -110,7 +110,7 @@ def stalled(board: Board) -> str:
 
 
 def cnn(board: Board) -> str:
-    """The CNN with every other key at its default lives within the unit's MemoryMax."""
+    """The CNN, with all other keys at their defaults, stays within the unit's MemoryMax."""
     machine, view = board.machine, View("MJPG", 1280, 720, PEOPLE[:1])
     board.plug_in(view)
     ini = {section: dict(keys) for section, keys in board.ini.items()}
@@ -137,7 +137,7 @@ def cnn(board: Board) -> str:
 
 
 def exposure(board: Board) -> str:
-    """How much of the machine the service could reach."""
+    """The exposure of the service according to systemd-analyze."""
     said = board.machine.sh(f"systemd-analyze --no-pager security {UNIT}")
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
     if not found:
@@ -148,7 +148,7 @@ def exposure(board: Board) -> str:
 
 
 def journal(board: Board) -> str:
-    """The log of all that since the boot."""
+    """The log since the boot has no unexpected lines."""
     lines = board.journal()
     (board.machine.folder / "journal.txt").open("a", encoding="utf-8").writelines(f"{line}\n" for line in lines)
     login = board.machine.login
@@ -159,7 +159,7 @@ def journal(board: Board) -> str:
 
 
 def rebooted(board: Board) -> str:
-    """Nobody logs in after a power cut."""
+    """After a power cut the service starts without a login."""
     machine = board.machine
     machine.attempt("systemctl reboot")
     machine.hang_up()
@@ -172,7 +172,7 @@ def rebooted(board: Board) -> str:
 
 
 def upgraded(board: Board) -> str:
-    """A new version keeps what people did to the old one."""
+    """An upgrade keeps the changes of the administrator."""
     machine = board.machine
     picture = machine.hand_in(gallery(PERSON, "obama2.jpg") / "obama2.jpg")
     machine.sh(f"install -D {picture} '{GALLERY}/{PERSON}/obama2.jpg'")
@@ -190,7 +190,7 @@ def upgraded(board: Board) -> str:
 
 
 def removed(board: Board) -> str:
-    """Remove keeps what cannot be got again, purge nothing."""
+    """Remove keeps the config, the passwords and the gallery; purge deletes everything."""
     machine = board.machine
     machine.sh(f"dpkg -r {UNIT}", limit_s=180)
     if board.show("ActiveState") == ["active"] or machine.attempt(f"test -e {INI} && test -d '{GALLERY}/{PERSON}'").returncode:

@@ -1,4 +1,4 @@
-//! Answers of real drivers, written as data.
+//! Responses of real drivers, as data.
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn wish(format: &str, width: u32, height: u32, fps: u32) -> Wish {
     Wish::of(&camera)
 }
 
-/// Raw falls with the size, as USB 2 carries no more; MJPG has 30 everywhere.
+/// The rate of raw formats falls with the size because of the bandwidth of USB 2; MJPG has 30 at every size.
 fn c920() -> Vec<Offer> {
     let small = [30, 24, 20, 15, 10, 5];
     vec![
@@ -79,11 +79,11 @@ fn jpeg_comes_first_when_raw_cannot_reach_the_rate() {
     let ranked = rank(&c920(), &wish).unwrap();
     assert_eq!(
         ranked[0].why,
-        "1280x720 is the size asked for, 30 fps: the rate asked for; YUYV at 10 fps is further from that rate"
+        "1280x720 is the requested size, 30 fps: the requested rate; YUYV at 10 fps is further from that rate"
     );
     assert_eq!(
         ranked[1].why,
-        "1280x720 is the size asked for, 10 fps: the nearest rate to 30 fps there; MJPG comes first, it reaches 30 fps"
+        "1280x720 is the requested size, 10 fps: the closest rate to 30 fps; MJPG ranks higher, because it reaches 30 fps"
     );
 }
 
@@ -92,24 +92,24 @@ fn raw_comes_first_where_it_reaches_the_rate() {
     assert_eq!(taken(&c920(), &wish("auto", 640, 480, 30)), expect("YUYV", 640, 480, "30"));
     assert_eq!(taken(&c920(), &wish("auto", 1280, 720, 10)), expect("YUYV", 1280, 720, "10"));
     let ranked = rank(&c920(), &wish("auto", 640, 480, 30)).unwrap();
-    assert!(ranked[0].why.ends_with("unlike MJPG, YUYV costs no decoding"), "{}", ranked[0].why);
-    assert!(ranked[1].why.ends_with("YUYV at 30 fps costs no decoding and comes first"), "{}", ranked[1].why);
+    assert!(ranked[0].why.ends_with("unlike MJPG, YUYV needs no decoding"), "{}", ranked[0].why);
+    assert!(ranked[1].why.ends_with("YUYV at 30 fps ranks higher, because it needs no decoding"), "{}", ranked[1].why);
 }
 
 #[test]
-fn a_camera_that_calls_its_pictures_jpeg_is_treated_and_named_like_one_with_mjpg() {
+fn a_camera_with_the_format_jpeg_is_treated_and_named_like_one_with_mjpg() {
     let mut offers = c920();
     offers[2].fourcc = *b"JPEG";
     let ranked = rank(&offers, &wish("auto", 1280, 720, 30)).unwrap();
     assert_eq!(taken(&offers, &wish("auto", 1280, 720, 30)), expect("JPEG", 1280, 720, "30"));
-    assert!(ranked[1].why.ends_with("JPEG comes first, it reaches 30 fps"), "{}", ranked[1].why);
+    assert!(ranked[1].why.ends_with("JPEG ranks higher, because it reaches 30 fps"), "{}", ranked[1].why);
     let ranked = rank(&offers, &wish("auto", 640, 480, 30)).unwrap();
-    assert!(ranked[0].why.ends_with("unlike JPEG, YUYV costs no decoding"), "{}", ranked[0].why);
+    assert!(ranked[0].why.ends_with("unlike JPEG, YUYV needs no decoding"), "{}", ranked[0].why);
     assert_eq!(taken(&offers, &wish("jpeg", 640, 480, 30)), expect("JPEG", 640, 480, "30"));
 }
 
 #[test]
-fn each_of_many_formats_has_a_reason_for_its_place_that_is_true() {
+fn each_of_many_formats_has_a_true_reason_for_its_rank() {
     let reasons = |offers: &[Offer]| {
         let ranked = rank(offers, &wish("auto", 640, 480, 30)).unwrap();
         let reasons = ranked.iter().map(|choice| choice.why.rsplit("; ").next().unwrap().to_owned());
@@ -120,35 +120,35 @@ fn each_of_many_formats_has_a_reason_for_its_place_that_is_true() {
     assert_eq!(
         reasons(&alike),
         [
-            "NV12 comes before UYVY, all else being equal",
-            "NV12 comes before UYVY, all else being equal",
-            "GREY has no colour, so it comes last"
+            "NV12 ranks above UYVY, all else being equal",
+            "NV12 ranks above UYVY, all else being equal",
+            "GREY has no colour, so it ranks last"
         ]
     );
     let sizes = [offer(b"MJPG", large()), offer(b"NV12", small())];
-    assert_eq!(reasons(&sizes), ["MJPG comes nearest to that size", "MJPG comes nearer to that size"]);
+    assert_eq!(reasons(&sizes), ["MJPG has the closest size", "MJPG has a closer size"]);
     let unlisted = [offer(b"YUYV", vec![one(640, 480, &[])]), offer(b"JPEG", large())];
-    assert_eq!(reasons(&unlisted), ["JPEG comes before YUYV, which lists no rates"; 2]);
+    assert_eq!(reasons(&unlisted), ["JPEG ranks above YUYV, which lists no rates"; 2]);
 }
 
 #[test]
-fn a_named_format_is_taken_whatever_its_rate() {
+fn a_configured_format_is_used_whatever_its_rate() {
     assert_eq!(taken(&c920(), &wish("yuyv", 1920, 1080, 30)), expect("YUYV", 1920, 1080, "5"));
     assert_eq!(rank(&c920(), &wish("yuyv", 1920, 1080, 30)).unwrap().len(), 1);
 }
 
 #[test]
-fn a_named_format_that_is_not_there_is_refused_with_those_that_are() {
+fn a_configured_format_that_the_camera_lacks_is_refused_with_those_that_it_has() {
     let refusal = rank(&c920(), &wish("nv12", 640, 480, 30)).unwrap_err();
-    assert_eq!(refusal, "it has no NV12; it has YUYV, H264, MJPG (format = auto takes the best)");
+    assert_eq!(refusal, "it has no NV12; it has YUYV, H264, MJPG (format = auto uses the best one)");
 }
 
 #[test]
-fn a_sensor_without_its_image_processor_is_sent_to_rpicam_vid() {
+fn for_a_sensor_without_an_image_processor_the_user_is_referred_to_rpicam_vid() {
     for format in ["auto", "yuyv"] {
         let refusal = rank(&unicam(), &wish(format, 1280, 720, 25)).unwrap_err();
         assert!(
-            refusal.starts_with("it sends raw Bayer data only (pRAA, RG10, pBAA, BA81); use source = pipe:rpicam-vid")
+            refusal.starts_with("it sends only raw Bayer data (pRAA, RG10, pBAA, BA81); use source = pipe:rpicam-vid")
         );
         assert!(refusal.contains("--width 1280 --height 720 --framerate 25"), "{refusal}");
     }
@@ -156,7 +156,7 @@ fn a_sensor_without_its_image_processor_is_sent_to_rpicam_vid() {
 }
 
 #[test]
-fn formats_that_are_not_read_are_named_beside_those_that_are() {
+fn unsupported_formats_are_listed_with_those_that_namecam_reads() {
     let refusal = rank(&[offer(b"H264", vec![])], &wish("auto", 640, 480, 30)).unwrap_err();
     assert_eq!(
         refusal,
@@ -166,19 +166,19 @@ fn formats_that_are_not_read_are_named_beside_those_that_are() {
 }
 
 #[test]
-fn a_loopback_has_one_size_and_that_is_taken() {
+fn a_loopback_has_one_size_and_that_is_used() {
     let loopback = [offer(b"YU12", vec![one(1920, 1080, &[25])])];
     let ranked = rank(&loopback, &wish("auto", 640, 480, 30)).unwrap();
     assert_eq!(taken(&loopback, &wish("auto", 640, 480, 30)), expect("YU12", 1920, 1080, "25"));
     assert_eq!(
         ranked[0].why,
-        "1920x1080 is the nearest size to 640x480, 25 fps: the nearest rate to 30 fps there; \
+        "1920x1080 is the closest size to 640x480, 25 fps: the closest rate to 30 fps; \
          YU12 is the only format that namecam reads here"
     );
 }
 
 #[test]
-fn a_range_of_sizes_gives_the_wished_one_and_grey_comes_last() {
+fn a_range_of_sizes_includes_the_requested_one_and_grey_ranks_last() {
     let ranked = rank(&vivid(), &wish("auto", 1280, 720, 30)).unwrap();
     let order: Vec<_> = ranked.iter().map(|choice| choice.format.name().into_owned()).collect();
     assert_eq!(order, ["NV12", "NV21", "YU12", "YV12", "RGB3", "BGR3", "YUYV", "UYVY", "YVYU", "GREY"]);
@@ -193,29 +193,29 @@ fn grey_does_not_win_by_size_or_rate_over_a_picture_with_colour() {
 }
 
 #[test]
-fn a_device_that_lists_no_rates_is_asked_for_the_wished_one() {
+fn a_device_that_lists_no_rates_is_asked_for_the_configured_one() {
     let silent = [offer(b"YUYV", vec![one(720, 576, &[])])];
     let ranked = rank(&silent, &wish("auto", 720, 576, 25)).unwrap();
     assert_eq!(ranked[0].interval, Interval::of_fps(25));
-    assert!(ranked[0].why.contains("25 fps: the camera lists no rates there"), "{}", ranked[0].why);
+    assert!(ranked[0].why.contains("25 fps: the camera lists no rates for it"), "{}", ranked[0].why);
     let none = [offer(b"YUYV", vec![])];
     assert_eq!(taken(&none, &wish("auto", 640, 480, 30)), expect("YUYV", 640, 480, "30"));
 }
 
 #[test]
-fn of_two_sizes_equally_near_the_larger_is_taken() {
+fn of_two_equally_close_sizes_the_larger_is_used() {
     let offers = [offer(b"YUYV", vec![one(640, 360, &[30]), one(2560, 1440, &[30])])];
     assert_eq!(taken(&offers, &wish("auto", 1280, 720, 30)), expect("YUYV", 2560, 1440, "30"));
 }
 
 #[test]
-fn a_size_of_the_same_shape_beats_one_of_another_that_is_a_little_nearer_in_area() {
+fn a_size_of_the_same_aspect_ratio_beats_another_one_that_is_a_little_closer_in_area() {
     let offers = [offer(b"YUYV", vec![one(1280, 960, &[30]), one(1024, 576, &[30])])];
     assert_eq!(taken(&offers, &wish("auto", 1280, 720, 30)), expect("YUYV", 1024, 576, "30"));
 }
 
 #[test]
-fn what_is_larger_than_a_range_keeps_its_shape_and_lies_on_the_grid() {
+fn a_size_beyond_a_range_keeps_its_aspect_ratio_and_its_steps() {
     let range = Size::Steps { min: (160, 120), max: (640, 480), step: (16, 8) };
     assert_eq!(range.nearest(1280, 720), (640, 360));
     assert_eq!(range.nearest(100, 100), (160, 160));
@@ -225,14 +225,14 @@ fn what_is_larger_than_a_range_keeps_its_shape_and_lies_on_the_grid() {
 }
 
 #[test]
-fn a_fraction_of_29_97_is_30_and_one_without_meaning_is_passed_over() {
+fn a_fraction_of_29_97_is_30_and_an_invalid_one_is_skipped() {
     let ntsc = Rate::One(Interval { numerator: 1001, denominator: 30000 });
     let broken = Rate::One(Interval { numerator: 0, denominator: 30 });
     let size = Size::One { width: 640, height: 480 };
     let offers = [offer(b"YUYV", vec![Mode { size, rates: vec![broken, ntsc] }])];
     let ranked = rank(&offers, &wish("auto", 640, 480, 30)).unwrap();
     assert_eq!(show_fps(ranked[0].fps()), "29.97");
-    assert!(ranked[0].why.contains("the rate asked for"), "{}", ranked[0].why);
+    assert!(ranked[0].why.contains("the requested rate"), "{}", ranked[0].why);
 }
 
 #[test]

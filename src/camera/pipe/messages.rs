@@ -1,6 +1,5 @@
-//! What a program says on its stderr, on the way to the log. A camera that is away for a month has its program started
-//! and complain every few seconds: each thing is logged once a day. And a program likes to name the address that it
-//! failed to open, password and all.
+//! Logs the stderr of a program. While a camera is unavailable, its program is started every few seconds and complains
+//! each time, so each message is logged once a day. URLs are logged without their passwords.
 
 use crate::config::without_secrets;
 use std::cell::RefCell;
@@ -8,19 +7,19 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// The longest line of a program's messages that is logged, bytes.
+/// The most bytes of a message that are logged.
 pub(super) const MAX_LINE: usize = 300;
-/// At most so many of its lines are logged a second.
+/// The most lines per second that are logged.
 pub(super) const LINES_A_SECOND: u32 = 10;
-/// What was said is not logged again for so long.
+/// How long a message is not logged again.
 const SAY_AGAIN: Duration = Duration::from_secs(86_400);
-/// At most so many different lines are logged in that time.
+/// The most different messages in that time.
 const MAX_SAID: usize = 200;
 
-/// What was said longer ago than this is not why the program has ended.
+/// An older message is not taken as the reason why the program ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// What the program, in all of its runs, has said lately, without the digits in it.
+/// The recent messages of all runs of the program, without digits.
 #[derive(Debug, Default)]
 pub struct Said {
     since: Option<Instant>,
@@ -28,23 +27,23 @@ pub struct Said {
 }
 
 impl Said {
-    /// True when `line` is something new.
+    /// True when `line` is a new message.
     pub(super) fn is_news(&mut self, line: &str) -> bool {
         if self.since.is_none_or(|since| since.elapsed() >= SAY_AGAIN) {
             (self.since, self.lines) = (Some(Instant::now()), HashSet::new());
         }
-        // Times, counters and addresses in memory make nothing new of it.
+        // Without times, counters and memory addresses.
         let gist = line.replace(|c: char| c.is_ascii_hexdigit(), "");
         self.lines.len() < MAX_SAID && self.lines.insert(gist)
     }
 }
 
-/// What one run of the program says.
+/// The messages of one run of the program.
 #[derive(Default)]
 pub(super) struct Messages {
     line: Vec<u8>,
     last: String,
-    /// When it said something last.
+    /// The time of the last message.
     heard: Option<Instant>,
     said: Rc<RefCell<Said>>,
     second: Option<Instant>,
@@ -60,7 +59,7 @@ impl Messages {
     pub(super) fn take(&mut self, program: &str, bytes: &[u8]) {
         for &byte in bytes {
             match byte {
-                // ffmpeg ends the lines of its progress with CR.
+                // ffmpeg ends its progress lines with CR.
                 b'\n' | b'\r' => self.end_line(program),
                 _ if self.line.len() < MAX_LINE => self.line.push(byte),
                 _ => {}
@@ -71,7 +70,7 @@ impl Messages {
         }
     }
 
-    /// What it said last, if that was a moment before `now`.
+    /// The last message, when it is recent at `now`.
     pub(super) fn last_words(&self, now: Instant) -> &str {
         let lately = self.heard.is_some_and(|heard| now.saturating_duration_since(heard) < LAST_WORDS);
         if lately { &self.last } else { "" }
@@ -97,10 +96,10 @@ impl Messages {
         }
     }
 
-    /// Logs how many lines were not, and begins another second.
+    /// Logs the number of lines that were left out, and begins another second.
     fn sum_up(&mut self, program: &str) {
         if self.passed_over > 0 {
-            log::info!("{program}: {} more lines, not logged", self.passed_over);
+            log::info!("{program}: {} more lines were not logged", self.passed_over);
         }
         (self.logged, self.passed_over) = (0, 0);
     }
@@ -116,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_program_says_at_each_start_is_news_once() {
+    fn a_message_of_each_start_is_new_once() {
         let mut said = Said::default();
         assert!(said.is_news("[rtsp @ 0x55d1c0] Connection refused"));
         assert!(!said.is_news("[rtsp @ 0x7f0a9e] Connection refused"));
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_long_before_the_end_is_no_reason_for_it() {
+    fn a_message_long_before_the_end_is_not_its_reason() {
         let mut messages = Messages::default();
         let begun = Instant::now();
         assert_eq!(messages.last_words(begun), "");

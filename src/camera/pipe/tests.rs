@@ -25,7 +25,7 @@ fn script(folder: &Path, text: &str) -> Box<dyn Source> {
     open(&["sh".to_owned(), "-c".to_owned(), text], &Rc::default()).unwrap()
 }
 
-/// The next thing that is not `Nothing`.
+/// The next result other than `Nothing`.
 fn next(source: &mut dyn Source) -> Result<Shot> {
     let start = Instant::now();
     loop {
@@ -92,7 +92,7 @@ fn a_multipart_stream_is_read_and_its_heads_are_no_fault() {
 }
 
 #[test]
-fn a_run_of_garbage_is_one_broken_picture_and_the_next_one_is_found() {
+fn a_run_of_garbage_is_one_damaged_picture_and_the_next_one_is_found() {
     let folder = folder();
     let mut source = script(
         folder.path(),
@@ -106,7 +106,7 @@ fn a_run_of_garbage_is_one_broken_picture_and_the_next_one_is_found() {
 }
 
 #[test]
-fn a_program_that_never_prints_a_picture_costs_no_memory() {
+fn a_program_that_never_writes_a_picture_uses_no_memory() {
     let mut splitter = Splitter::default();
     for _ in 0..100 {
         splitter.bytes.extend_from_slice(&[0xFF; 10_000]);
@@ -114,7 +114,7 @@ fn a_program_that_never_prints_a_picture_costs_no_memory() {
         assert!(splitter.bytes.len() <= 1);
     }
     assert!(splitter.take_broken().is_some() && splitter.take_broken().is_none());
-    // A picture without an end.
+    // An endless picture.
     let jpeg = picture(16);
     splitter.bytes.extend_from_slice(&jpeg[..jpeg.len() - 2]);
     for _ in 0..40 {
@@ -129,7 +129,7 @@ fn a_program_that_never_prints_a_picture_costs_no_memory() {
 }
 
 #[test]
-fn a_program_that_ends_says_how_and_its_last_words() {
+fn a_program_that_ends_is_reported_with_its_status_and_last_message() {
     let folder = folder();
     let mut source = script(folder.path(), "cat 16.jpg; echo one >&2; echo 'no such camera' >&2; exit 3");
     assert_eq!(next_width(&mut *source), (16, 0));
@@ -142,10 +142,11 @@ fn a_program_that_ends_says_how_and_its_last_words() {
 }
 
 #[test]
-fn a_program_that_prints_something_else_than_jpegs_is_told_what_to_print() {
+fn for_a_program_that_writes_something_other_than_jpegs_the_user_is_told_what_to_change() {
     let folder = folder();
-    let wrong = "sh prints something else than JPEGs; ask it for MJPEG (ffmpeg: -f mjpeg -; rpicam-vid: --codec mjpeg)";
-    // A parameter set of H.264, with bytes that a picture begins with in it.
+    let wrong =
+        "sh writes something other than JPEGs; make it write MJPEG (ffmpeg: -f mjpeg -; rpicam-vid: --codec mjpeg)";
+    // A parameter set of H.264 that contains the first bytes of a JPEG.
     let h264 = r"printf '\000\000\000\001\147\144\377\330\377\001'";
     for (text, why) in [
         ("yes 'a line'", Some(wrong)),
@@ -176,20 +177,20 @@ fn an_unknown_program_is_named() {
         [("namecam-no-such-program", false), ("/no/such", false), ("true", true), ("/bin/sh", true)]
     {
         let words = [program.to_owned()];
-        let told = format!("pipe: no program named '{program}'");
+        let told = format!("pipe: there is no program named '{program}'");
         assert_eq!(trouble(&words), (!starts).then(|| told.clone()));
         assert_eq!(open(&words, &Rc::default()).err().map(|error| error.to_string()), (!starts).then_some(told));
     }
     assert_eq!(
         trouble(std::slice::from_ref(&picture)),
-        Some(format!("pipe: '{picture}' cannot be started: it is not executable"))
+        Some(format!("pipe: '{picture}' cannot be started: the file is not executable"))
     );
 }
 
 #[test]
-fn nothing_of_a_program_is_left_when_it_is_dropped() {
+fn no_process_of_a_program_is_left_when_it_is_dropped() {
     let folder = folder();
-    // The second one does not listen to SIGTERM, and has a child of its own.
+    // The second program ignores SIGTERM, and has a child.
     for text in
         ["echo $$ > a; sleep 999 & echo $! > b; wait", "trap '' TERM; echo $$ > a; sleep 999 & echo $! > b; wait"]
     {
@@ -198,7 +199,7 @@ fn nothing_of_a_program_is_left_when_it_is_dropped() {
         assert!(processes.iter().all(|process| runs(process)));
         let start = Instant::now();
         drop(source);
-        // The grace is 300 ms; a busy machine takes longer.
+        // The program has 300 ms to end; a busy machine takes longer.
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         assert!(!Path::new(&format!("/proc/{}", processes[0])).exists(), "a zombie is left");
         let patience = Instant::now();
@@ -213,7 +214,7 @@ fn nothing_of_a_program_is_left_when_it_is_dropped() {
 }
 
 #[test]
-fn a_program_that_hangs_or_floods_its_stderr_holds_nobody_up() {
+fn a_program_that_hangs_or_floods_its_stderr_does_not_block() {
     let folder = folder();
     let mut source = script(folder.path(), "yes 'a line' >&2");
     for _ in 0..3 {
@@ -227,7 +228,7 @@ fn a_program_that_hangs_or_floods_its_stderr_holds_nobody_up() {
 fn a_child_gets_signals_that_its_parent_blocks() {
     let folder = folder();
     let blocked = std::thread::spawn(move || {
-        // SAFETY: the mask is initialised before it is used, and this thread's own.
+        // SAFETY: the mask is initialised before use and belongs to this thread.
         unsafe {
             let mut mask = std::mem::zeroed();
             libc::sigfillset(&mut mask);

@@ -1,4 +1,4 @@
-//! What a camera really gives, as against what it promises: each plausible mode is run for a moment.
+//! Measures what a camera really delivers: each candidate mode runs for a second.
 
 use crate::camera::negotiate::{self, Choice, Offer, Wish};
 use crate::camera::v4l2::{self, LOOPBACK};
@@ -10,40 +10,40 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Sizes worth knowing about besides the one that is wished.
+/// Further sizes to measure besides the configured one.
 const SIZES: [(u32, u32); 2] = [(1280, 720), (640, 480)];
-/// More modes than these take longer than anybody waits.
+/// The most modes to measure, to bound the time.
 const MAX_MODES: usize = 8;
-/// After so many modes in a row without a picture the others are not tried.
+/// After this many modes in a row without a picture, the others are skipped.
 const MAX_SILENT: usize = 3;
-/// The first picture may take so long.
+/// How long the first picture may take.
 const FIRST: Duration = Duration::from_secs(3);
-/// And then the pictures are counted for so long.
+/// How long pictures are counted after that.
 const SPAN: Duration = Duration::from_secs(1);
-/// What a mode must reach of its promised rate, and what share may be broken.
+/// The share of its advertised rate that a mode must reach, and the share of damaged pictures that it may have.
 const KEPT: f64 = 0.9;
 const BROKEN: f64 = 0.01;
 
-/// A mode, and what came of it.
+/// A mode and its measurement.
 pub(super) struct Measured {
     pub mode: Choice,
-    /// Or why there is none.
+    /// The figures, or why there are none.
     pub figures: Result<Figures, String>,
 }
 
-/// What was counted.
+/// The result of a measurement.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Figures {
-    /// Good pictures a second.
+    /// Good pictures per second.
     pub fps: f64,
-    /// Shares of all that came: broken, and lost or overtaken.
+    /// The share of damaged pictures, and of dropped ones.
     pub corrupt: f64,
     pub dropped: f64,
-    /// What may be why it is slow.
+    /// A possible reason why it is slow.
     pub hint: Option<String>,
 }
 
-/// The modes to try: what the config wishes, that in other formats, and a few sizes that most programs use.
+/// The modes to measure: the configured one, the same in other formats, and a few common sizes.
 pub(super) fn modes(offers: &[Offer], wish: &Wish) -> Vec<Choice> {
     let any = Wish { format: None, ..*wish };
     let ranked = |wish: &Wish| negotiate::rank(offers, wish).unwrap_or_default();
@@ -61,13 +61,13 @@ pub(super) fn modes(offers: &[Offer], wish: &Wish) -> Vec<Choice> {
     modes
 }
 
-/// Who else has the device, in words; a loopback's writer does not count.
+/// The other programs that use the device, as text; the writer of a loopback does not count.
 pub(super) fn busy(driver: &str, users: &[String]) -> Option<String> {
     let writer = usize::from(driver == LOOPBACK);
     (users.len() > writer).then(|| format!("it is in use by {}", users.join(", ")))
 }
 
-/// Runs each mode, as `run` would.
+/// Measures each mode.
 pub(super) fn measure(path: &Path, camera: &config::Camera, modes: Vec<Choice>) -> Vec<Measured> {
     let (mut all, mut silent) = (Vec::new(), 0);
     for mode in modes {
@@ -90,7 +90,7 @@ fn figures(path: &Path, camera: &config::Camera, mode: &Choice) -> Result<Figure
     Ok(figures)
 }
 
-/// Counts what comes in `span` from the first good picture on, which may take `patience`.
+/// Counts pictures for `span` after the first good one, which may take `patience`.
 pub(super) fn count(source: &mut dyn Source, patience: Duration, span: Duration) -> Result<Figures> {
     let begun = Instant::now();
     let (mut first, mut broken_before) = (None::<Instant>, false);
@@ -117,19 +117,20 @@ pub(super) fn count(source: &mut dyn Source, patience: Duration, span: Duration)
         let elapsed = first.map(|first| first.elapsed());
         if let Some(elapsed) = elapsed.filter(|&elapsed| elapsed >= span) {
             let share = |count: u64| count as f64 / (good + corrupt + dropped) as f64;
-            // The first picture only started the clock.
+            // The first picture only starts the clock.
             let fps = (good - 1) as f64 / elapsed.as_secs_f64();
             return Ok(Figures { fps, corrupt: share(corrupt), dropped: share(dropped), hint: None });
         }
         if first.is_none() && begun.elapsed() >= patience {
-            let what = if broken_before { "gives only broken pictures" } else { "gives no picture" };
+            let what = if broken_before { "delivers only damaged pictures" } else { "delivers no picture" };
             bail!("{what} within {} s", patience.as_secs());
         }
     }
 }
 
-/// The mode to recommend, with the reason in `why`: the first that keeps its promise. One that does not keeps its place
-/// where all that do are slower than it: ten promised frames are less than fifteen of thirty. `None` when no mode works.
+/// The recommended mode, with the reason in `why`: the first one that reaches its advertised rate. A mode that does not
+/// is still preferred to slower ones that do: fifteen of thirty frames are more than ten of ten. `None` when no mode
+/// works.
 pub(super) fn best(measured: &[Measured]) -> Option<Choice> {
     let works = || measured.iter().filter_map(|one| Some((&one.mode, one.figures.as_ref().ok()?)));
     let (first, figures) = works().next()?;
@@ -142,7 +143,7 @@ pub(super) fn best(measured: &[Measured]) -> Option<Choice> {
     let reason = if name(&best) == name(&wished.mode) {
         best.why.clone()
     } else {
-        format!("{} comes nearer to the config, but {}", name(&wished.mode), wished.verdict())
+        format!("{} is closer to the config, but {}", name(&wished.mode), wished.verdict())
     };
     best.why = format!("{reason}; measured: {}", found.in_words(&best));
     Some(best)
@@ -159,7 +160,7 @@ impl Figures {
 
     fn in_words(&self, mode: &Choice) -> String {
         let mut words = format!("{:.1} of {} fps", self.fps, negotiate::show_fps(mode.fps()));
-        for (share, what) in [(self.corrupt, "broken"), (self.dropped, "dropped")] {
+        for (share, what) in [(self.corrupt, "damaged"), (self.dropped, "dropped")] {
             if share > 0.0 {
                 words += &format!(", {:.1} % {what}", share * 100.0);
             }
@@ -171,12 +172,12 @@ impl Figures {
 impl Measured {
     fn verdict(&self) -> String {
         match &self.figures {
-            Ok(figures) => format!("gives {}", figures.in_words(&self.mode)),
+            Ok(figures) => format!("delivers {}", figures.in_words(&self.mode)),
             Err(why) => why.clone(),
         }
     }
 
-    /// A line, and another for what may be why it is slow.
+    /// A line with the result, and another with a possible reason why it is slow.
     pub fn text(&self) -> String {
         let line = match &self.figures {
             Ok(figures) => figures.in_words(&self.mode),

@@ -50,7 +50,7 @@ fn a_webcam_is_described_with_its_modes_controls_and_the_lines_for_the_config() 
       1280x720: 30 fps
   controls:
     brightness (integer): 0 to 255; default 128, now 90
-  namecam would take MJPG: 1280x720 is the size asked for, 30 fps: the rate asked for; YUYV at 10 fps is further from that rate
+  namecam would use MJPG: 1280x720 is the requested size, 30 fps: the requested rate; YUYV at 10 fps is further from that rate
       [camera]
       source = /dev/v4l/by-id/usb-C920
       format = mjpg
@@ -62,7 +62,7 @@ fn a_webcam_is_described_with_its_modes_controls_and_the_lines_for_the_config() 
 }
 
 #[test]
-fn json_says_the_same_as_data() {
+fn the_json_has_the_same_content_as_the_text() {
     let json = as_json(&webcam());
     assert_eq!(json["formats"][0]["modes"][2], json!({ "size": [1280, 720], "fps": [10.0] }));
     assert_eq!(json["choice"]["format"], "MJPG");
@@ -71,29 +71,29 @@ fn json_says_the_same_as_data() {
     assert_eq!(json["problem"], Value::Null);
 }
 
-/// The webcam when its first mode gives this, and one with a second mode that gives nothing.
+/// The webcam with a measured first mode and a second mode that delivers nothing.
 fn measured_webcam() -> Device {
     let mut webcam = webcam();
     let mut modes = measure::modes(&webcam.survey.as_ref().unwrap().offers, &wish()).into_iter();
     let mut next = |figures| Measured { mode: modes.next().unwrap(), figures };
     let hint = Some("more light helps".to_owned());
     let figures = measure::Figures { fps: 14.96, corrupt: 0.004, dropped: 0.0, hint };
-    webcam.measured = vec![next(Ok(figures)), next(Err("gives no picture within 3 s".to_owned()))];
+    webcam.measured = vec![next(Ok(figures)), next(Err("delivers no picture within 3 s".to_owned()))];
     webcam.choice = Ok(measure::best(&webcam.measured).unwrap());
     webcam
 }
 
 #[test]
-fn what_was_measured_is_said_for_people_and_as_data() {
+fn the_measurements_are_in_the_text_and_in_the_json() {
     let webcam = measured_webcam();
     let text = as_text(&webcam);
     let expected = "\
   measured:
-    MJPG 1280x720: 15.0 of 30 fps, 0.4 % broken
+    MJPG 1280x720: 15.0 of 30 fps, 0.4 % damaged
       more light helps
-    YUYV 1280x720: gives no picture within 3 s
-  namecam would take MJPG: ";
-    assert!(text.contains(expected) && text.contains("; measured: 15.0 of 30 fps, 0.4 % broken\n"), "{text}");
+    YUYV 1280x720: delivers no picture within 3 s
+  namecam would use MJPG: ";
+    assert!(text.contains(expected) && text.contains("; measured: 15.0 of 30 fps, 0.4 % damaged\n"), "{text}");
     let json = as_json(&webcam);
     let expected = json!({
         "format": "MJPG", "width": 1280, "height": 720, "fps_promised": 30.0, "fps": 14.96, "corrupt": 0.004,
@@ -104,18 +104,18 @@ fn what_was_measured_is_said_for_people_and_as_data() {
 }
 
 #[test]
-fn a_device_in_use_is_not_touched_and_one_that_gives_nothing_still_has_a_choice() {
+fn a_device_in_use_is_not_opened_and_one_that_delivers_nothing_still_has_a_choice() {
     let camera = config::Camera { format: "auto".into(), width: 1280, height: 720, fps: 30, ..Default::default() };
     let mut device = webcam();
     (device.path, device.used_by) = ("/dev/null".into(), vec!["cheese (pid 8)".to_owned()]);
     device.measure(&camera, &wish());
     assert!(device.measured.is_empty());
-    assert!(as_text(&device).contains("not measured: it is in use by cheese (pid 8)\n  namecam would take MJPG"));
+    assert!(as_text(&device).contains("not measured: it is in use by cheese (pid 8)\n  namecam would use MJPG"));
     device.used_by.clear();
     device.measure(&camera, &wish());
     let text = as_text(&device);
-    assert!(text.contains("MJPG 1280x720: /dev/null is no camera"), "{text}");
-    assert!(text.contains("not measured: /dev/null is no camera") && text.contains("would take MJPG"), "{text}");
+    assert!(text.contains("MJPG 1280x720: /dev/null is not a camera"), "{text}");
+    assert!(text.contains("not measured: /dev/null is not a camera") && text.contains("would use MJPG"), "{text}");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_metadata_node_says_that_the_pictures_are_elsewhere() {
 }
 
 #[test]
-fn a_bare_sensor_is_called_one() {
+fn a_bare_sensor_is_described_as_one() {
     let bayer = Offer { fourcc: *b"pRAA", modes: vec![] };
     let text = as_text(&device(Kind::Capture, vec![bayer]));
     assert!(text.contains("raw Bayer only") && text.contains("pipe:rpicam-vid"), "{text}");
@@ -147,16 +147,16 @@ fn the_lines_for_the_config_are_a_config() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_said_to_be_missing() {
+fn a_missing_device_is_reported() {
     let camera = config::Camera { format: "auto".into(), width: 1280, height: 720, fps: 30, ..Default::default() };
     let text = probe(Some(Path::new("/dev/no-such-camera")), &camera, true, false);
     assert!(text.contains("no camera at /dev/no-such-camera"), "{text}");
     let text = probe(Some(Path::new("/dev/null")), &camera, true, false);
-    assert!(text.contains("/dev/null is no camera"), "{text}");
+    assert!(text.contains("/dev/null is not a camera"), "{text}");
 }
 
 #[test]
-fn programs_that_have_what_is_no_camera_open_are_not_listed() {
+fn programs_that_use_a_node_that_is_no_camera_are_not_listed() {
     let mut child = std::process::Command::new("sleep").arg("30").stdin(std::process::Stdio::null()).spawn().unwrap();
     let users = v4l2::users_of(Path::new("/dev/null"));
     let device = ask("/dev/null".into(), &wish());
@@ -166,23 +166,23 @@ fn programs_that_have_what_is_no_camera_open_are_not_listed() {
 }
 
 #[test]
-fn a_source_that_would_give_nothing_is_told_without_taking_a_picture() {
+fn a_source_that_cannot_work_is_reported_without_taking_a_picture() {
     let folder = tempfile::tempdir().unwrap();
     let stills = || config::Source::Stills(folder.path().into());
     let trouble = |source| trouble(&config::Camera { source, format: "auto".into(), ..Default::default() });
     let device = |path: &str| trouble(config::Source::Device(path.into())).unwrap();
-    assert_eq!(device("/dev/no-camera"), "no camera at /dev/no-camera; namecam probe lists those that are there");
-    assert!(device("/dev/null").starts_with("/dev/null is no camera"));
+    assert_eq!(device("/dev/no-camera"), "no camera at /dev/no-camera; run namecam probe to list the cameras");
+    assert!(device("/dev/null").starts_with("/dev/null is not a camera"));
     let pipe = |program: &str| trouble(config::Source::Pipe(vec![program.to_owned()]));
-    assert_eq!(pipe("namecam-no-such-program").unwrap(), "pipe: no program named 'namecam-no-such-program'");
+    assert_eq!(pipe("namecam-no-such-program").unwrap(), "pipe: there is no program named 'namecam-no-such-program'");
     assert_eq!(pipe("true"), None);
-    assert!(trouble(stills()).unwrap().ends_with("holds no .jpg, .jpeg or .png"));
+    assert!(trouble(stills()).unwrap().ends_with("has no .jpg, .jpeg or .png files"));
     fs::write(folder.path().join("1.jpg"), "not looked at").unwrap();
     assert_eq!(trouble(stills()), None);
 }
 
 #[test]
-fn no_camera_at_all_is_answered_with_what_to_do() {
+fn without_a_camera_the_user_is_told_what_to_do() {
     let hint = hint(&[], &wish()).unwrap();
-    assert!(hint.starts_with("There is no camera") && hint.contains("namecam demo"), "{hint}");
+    assert!(hint.starts_with("No camera found") && hint.contains("namecam demo"), "{hint}");
 }

@@ -59,7 +59,7 @@ fn the_same_tick_is_the_same_picture_and_every_frame_moves() {
     for tick in 0..620 {
         one.draw(tick, &mut a).unwrap();
         assert!(a != before, "frame {tick} shows no motion");
-        // A cut from scene to scene apart, the camera moves slowly.
+        // Except between scenes, the camera moves slowly.
         let jump = if tick.is_multiple_of(150) { 255.0 } else { 8.0 };
         assert!(before.is_empty() || difference(&a, &before) < jump, "frame {tick} jumps");
         if tick.is_multiple_of(97) {
@@ -76,7 +76,7 @@ fn every_other_scene_shows_two_people() {
     let mut film = film(folder.path(), 320, 240);
     let mut yuyv = Vec::new();
     film.draw(200, &mut yuyv).unwrap();
-    // Alice is red, Bob is not: the red difference of the two halves' middles.
+    // Alice is red and Bob is not: compares red in the middle of the two halves.
     let red = |x: usize| yuyv[120 * 640 + x * 2 + 3];
     assert!(red(80) > red(240) + 40, "{} {}", red(80), red(240));
 }
@@ -84,7 +84,7 @@ fn every_other_scene_shows_two_people() {
 #[test]
 fn both_formats_show_the_same_picture_in_the_size_asked_for() {
     let folder = tempfile::tempdir().unwrap();
-    // Without edges, where the two would differ by the JPEG's own loss.
+    // Without edges, where the two differ by the loss of JPEG.
     let slope = |x: u32, y: u32| Rgb([(x / 2) as u8, (y / 2) as u8, 255 - (x / 4 + y / 4) as u8]);
     RgbImage::from_fn(500, 400, slope).save(folder.path().join("a.png")).unwrap();
     for (width, height) in [(320, 240), (161, 91)] {
@@ -103,7 +103,7 @@ fn both_formats_show_the_same_picture_in_the_size_asked_for() {
 }
 
 #[test]
-fn the_pace_is_kept_and_who_is_late_misses_pictures() {
+fn the_rate_is_kept_and_a_late_call_skips_pictures() {
     let folder = folder();
     let mut source = open(&camera("auto", 64, 48, 50), folder.path()).unwrap();
     captured(&mut *source);
@@ -117,12 +117,12 @@ fn the_pace_is_kept_and_who_is_late_misses_pictures() {
 }
 
 #[test]
-fn what_is_wrong_with_a_folder_is_said() {
+fn a_bad_folder_is_reported_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let camera = camera("auto", 64, 48, 30);
     let error = |path: &Path| format!("{:#}", open(&camera, path).err().unwrap());
     assert!(error(&folder.path().join("none")).contains("none cannot be read: No such file"));
-    assert!(error(folder.path()).contains("holds no .jpg, .jpeg or .png"));
+    assert!(error(folder.path()).contains("has no .jpg, .jpeg or .png files"));
     std::fs::write(folder.path().join("a.jpg"), "no picture").unwrap();
     std::fs::write(folder.path().join("b.png"), "").unwrap();
     assert!(error(folder.path()).contains("no picture in"), "{}", error(folder.path()));

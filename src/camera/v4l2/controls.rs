@@ -1,4 +1,4 @@
-//! Controls of a camera: brightness, exposure, focus. Their names are v4l2-ctl's.
+//! Controls of a camera, such as brightness, exposure and focus, with the names of v4l2-ctl.
 
 use super::{Kernel, MAX_ITEMS, call, sys, text, vidioc, zeroed};
 use serde::Serialize;
@@ -7,32 +7,32 @@ use std::io;
 /// A control of a camera.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Control {
-    /// V4L2's number of it.
+    /// The V4L2 number.
     #[serde(skip)]
     pub id: u32,
-    /// As `camera.controls` takes it.
+    /// The name, as in `camera.controls`.
     pub name: String,
-    /// integer, boolean, menu, button, ...
+    /// The type: integer, boolean, menu, button, ...
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// Smallest value.
     pub min: i64,
     /// Largest value.
     pub max: i64,
-    /// Distance of its values.
+    /// The step between values.
     pub step: u64,
-    /// Value after power-up.
+    /// The default value.
     pub default: i64,
-    /// Value now; `None` when it cannot be read.
+    /// The current value; `None` when it cannot be read.
     pub value: Option<i64>,
-    /// Of a menu: value and meaning.
+    /// The items of a menu: value and meaning.
     pub menu: Vec<(i64, String)>,
-    /// True when it cannot be set, now (another control holds it) or ever.
+    /// True when it cannot be set, either now, because of another control, or ever.
     pub locked: bool,
 }
 
 impl Control {
-    /// The values that it takes, for people.
+    /// The allowed values as text.
     pub fn range(&self) -> String {
         if self.menu.is_empty() {
             let step = if self.step > 1 { format!(" in steps of {}", self.step) } else { String::new() };
@@ -43,13 +43,13 @@ impl Control {
     }
 }
 
-/// All controls that have a number as value, and buttons.
+/// All controls with a numeric value, and buttons.
 pub(super) fn list(kernel: &dyn Kernel) -> Vec<Control> {
     let mut controls = Vec::new();
     let mut id = 0;
     for _ in 0..MAX_ITEMS {
         let mut query = sys::v4l2_query_ext_ctrl { id: id | sys::V4L2_CTRL_FLAG_NEXT_CTRL, ..zeroed() };
-        // A driver that does not move on would keep us here.
+        // A driver that does not advance would cause an endless loop.
         if call(kernel, vidioc::VIDIOC_QUERY_EXT_CTRL, &mut query).is_err() || query.id <= id {
             break;
         }
@@ -89,7 +89,7 @@ fn describe(kernel: &dyn Kernel, query: &sys::v4l2_query_ext_ctrl) -> Option<Con
     })
 }
 
-/// The items that a menu really has: drivers leave out some between minimum and maximum.
+/// The existing items of a menu: drivers leave out some values between minimum and maximum.
 fn menu(kernel: &dyn Kernel, query: &sys::v4l2_query_ext_ctrl) -> Vec<(i64, String)> {
     let numbers = query.type_ == sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER_MENU;
     let indices = (query.minimum.max(0)..=query.maximum).take(MAX_ITEMS as usize);
@@ -97,27 +97,27 @@ fn menu(kernel: &dyn Kernel, query: &sys::v4l2_query_ext_ctrl) -> Vec<(i64, Stri
         let mut item = sys::v4l2_querymenu { id: query.id, index: index.try_into().ok()?, ..zeroed() };
         call(kernel, vidioc::VIDIOC_QUERYMENU, &mut item).ok()?;
         let meaning = item.__bindgen_anon_1;
-        // SAFETY: a union of bytes and an integer, every bit pattern is a value of both.
+        // SAFETY: a union of bytes and an integer; every bit pattern is a valid value of both.
         let meaning = unsafe { if numbers { meaning.value.to_string() } else { text(&meaning.name) } };
         Some((index, meaning))
     };
     indices.filter_map(item).collect()
 }
 
-/// v4l2-ctl's name: "White Balance, Auto" is white_balance_auto.
+/// The name in v4l2-ctl: "White Balance, Auto" becomes white_balance_auto.
 pub(super) fn ctl_name(title: &str) -> String {
     let words = title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("_").to_ascii_lowercase()
 }
 
-/// Sets controls in the order given (auto_exposure before exposure_time); what did not work, for the log.
+/// Sets controls in the given order (auto_exposure before exposure_time); returns the errors for the log.
 pub(super) fn set(kernel: &dyn Kernel, wanted: &[(String, i64)]) -> Vec<String> {
     let has = if wanted.is_empty() { Vec::new() } else { list(kernel) };
     let problem = |(name, value): &(String, i64)| {
         let name = ctl_name(name);
         let Some(control) = has.iter().find(|control| control.name == name) else {
             let names: Vec<&str> = has.iter().map(|control| control.name.as_str()).collect();
-            return Some(format!("it has no control {name}; it has {}", names.join(", ")));
+            return Some(format!("the camera has no control {name}; it has {}", names.join(", ")));
         };
         let result = match i32::try_from(*value) {
             Ok(value) => call(kernel, vidioc::VIDIOC_S_CTRL, &mut sys::v4l2_control { id: control.id, value }),
@@ -129,21 +129,21 @@ pub(super) fn set(kernel: &dyn Kernel, wanted: &[(String, i64)]) -> Vec<String> 
 }
 
 fn refusal(control: &Control, value: i64, error: &io::Error) -> String {
-    let setting = format!("{} = {value} is refused", control.name);
+    let setting = format!("{} = {value} was refused", control.name);
     match error.raw_os_error() {
-        Some(libc::EINVAL | libc::ERANGE) => format!("{setting}: it takes {}", control.range()),
+        Some(libc::EINVAL | libc::ERANGE) => format!("{setting}: allowed values are {}", control.range()),
         Some(libc::EACCES | libc::EBUSY) => {
-            format!("{setting}: it is read-only, or another control holds it (switch its automatic off first)")
+            format!("{setting}: it is read-only, or locked by another control (turn off its automatic mode first)")
         }
         _ => format!("{setting}: {error}"),
     }
 }
 
-/// The setting that keeps an automatic exposure from taking longer than a frame may last; `None` when none does so now.
+/// The setting that keeps automatic exposure from reducing the frame rate; `None` when it does not do so now.
 pub(super) fn faster(kernel: &dyn Kernel) -> Option<&'static str> {
     let has = list(kernel);
     let value = |names: [&str; 2]| has.iter().find(|c| names.contains(&c.name.as_str())).and_then(|c| c.value);
-    // Names of newer and of older kernels; 1 is the manual mode of this menu.
+    // The names of newer and older kernels; 1 is the manual mode of this menu.
     let automatic = value(["auto_exposure", "exposure_auto"]).map(|mode| mode != 1);
     let longer = value(["exposure_dynamic_framerate", "exposure_auto_priority"]).map(|on| on != 0);
     match (automatic, longer) {

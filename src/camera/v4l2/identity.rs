@@ -1,18 +1,18 @@
-//! Which camera it was: so that it is found again when it comes back under another number.
+//! The identity of a camera, by which it is found again when it returns under another number.
 
 use super::nodes::nodes;
 use super::{Kind, Survey};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What stays the same when a camera is plugged in again.
+/// The properties that stay the same when a camera is plugged in again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Identity {
     card: String,
     driver: String,
-    /// The socket that it is in.
+    /// The port that it is plugged into.
     bus: String,
-    /// Which of the nodes of its device: some have a second picture, an infrared one for example.
+    /// The index among the nodes of its device: some devices have a second one, for example for infrared.
     index: Option<String>,
     usb: Option<Usb>,
 }
@@ -21,42 +21,42 @@ struct Identity {
 struct Usb {
     vendor: String,
     product: String,
-    /// Many have none; then two of the same make cannot be told apart.
+    /// The serial number. Many cameras have none; then two of the same model cannot be distinguished.
     serial: Option<String>,
 }
 
 impl Identity {
     fn of(about: &Survey, node: &Path, sys: &Path) -> Identity {
-        // A by-id name is a link, and sysfs knows the node's own name.
+        // A by-id name is a link; sysfs uses the name of the node.
         let node = fs::canonicalize(node).unwrap_or_else(|_| node.to_owned());
         let folder = sys.join("class/video4linux").join(node.file_name().unwrap_or_default());
         let read = |name: &str| Some(fs::read_to_string(folder.join(name)).ok()?.trim().to_owned());
-        // `device` is the interface, and what it belongs to is the device.
+        // `device` is the USB interface, and its parent is the device.
         let usb = read("device/../idVendor").zip(read("device/../idProduct"));
         let usb = usb.map(|(vendor, product)| Usb { vendor, product, serial: read("device/../serial") });
         let Survey { card, driver, bus, .. } = about.clone();
         Identity { card, driver, bus, index: read("index"), usb }
     }
 
-    /// How it can be told that the other one is the same camera, the surest way first; `None` when it is not.
+    /// How reliably the other one is the same camera, the most reliable being the lowest number; `None` when it is not.
     fn same(&self, other: &Identity) -> Option<u8> {
         let alike = (&self.card, &self.driver, &self.index) == (&other.card, &other.driver, &other.index);
         let serial = |identity: &Identity| identity.usb.as_ref().is_some_and(|usb| usb.serial.is_some());
         let ways = [
             self.bus == other.bus && self.usb == other.usb,
             serial(self) && self.usb == other.usb,
-            // A camera that is a program's (v4l2loopback) has no socket: its bus is its number, and its name is its own.
+            // A loopback camera (v4l2loopback) has no port: its bus is its number, and its name identifies it.
             self.bus.starts_with("platform:v4l2loopback") && self.usb.is_none() && other.usb.is_none(),
         ];
         ways.iter().position(|&way| alike && way).map(|way| way as u8)
     }
 }
 
-/// The camera that ran last, kept from one opening to the next.
+/// The last camera that ran, kept for the next opening.
 pub struct Memory {
     dev: PathBuf,
     sys: PathBuf,
-    /// The source of the config, and what was there.
+    /// The source of the config, and the camera that was there.
     last: Option<(PathBuf, Identity)>,
 }
 
@@ -67,18 +67,18 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// `dev` has the nodes, and `sys` is sysfs.
+    /// `dev` is the folder of device nodes, `sys` the mount point of sysfs.
     pub(super) fn new(dev: PathBuf, sys: PathBuf) -> Memory {
         Memory { dev, sys, last: None }
     }
 
-    /// A camera runs: what the config names is at `node`.
+    /// Records that the camera of the config runs at `node`.
     pub(super) fn ran(&mut self, configured: &Path, node: &Path, about: &Survey) {
         self.last = Some((configured.to_owned(), Identity::of(about, node, &self.sys)));
     }
 
-    /// Where to look for what the config names: there, unless the camera that ran there is at another node now. When
-    /// that one is nowhere, whatever is at the configured place is what the user asked for.
+    /// The node at which to open the configured camera: the configured one, unless the camera that ran there is at
+    /// another node now. When that camera is not found, any camera at the configured node is accepted.
     pub(super) fn find(&self, configured: &Path, ask: impl Fn(&Path) -> Option<Survey>) -> PathBuf {
         let Some((_, last)) = self.last.as_ref().filter(|(source, _)| source == configured) else {
             return configured.to_owned();

@@ -1,10 +1,10 @@
-//! The device nodes that are there.
+//! The existing device nodes.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// `video0`, `video1`, ... of a folder, which is /dev, in the order of their numbers.
+/// The nodes `video0`, `video1`, ... of a folder such as /dev, sorted by number.
 pub fn nodes(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("video")?.parse::<u32>().ok());
@@ -13,7 +13,7 @@ pub fn nodes(folder: &Path) -> Vec<PathBuf> {
     numbers.into_iter().map(|number| folder.join(format!("video{number}"))).collect()
 }
 
-/// A node as it is now: another one under the same name, or one that has come to belong to another group, is not equal.
+/// The state of a node. It differs for a new node of the same name, and after a change of the node's group.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Seen {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub struct Seen {
     changed_at: (i64, i64),
 }
 
-/// The configured node and all others that are there: what is in it and was not before is worth an attempt.
+/// The configured node and all others. An item that was not in an earlier list is a reason to try again.
 pub fn seen(configured: &Path) -> Vec<Seen> {
     let look = |path: PathBuf| {
         let meta = fs::metadata(&path).ok()?;

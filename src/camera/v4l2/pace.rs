@@ -1,15 +1,15 @@
-//! Whether pictures come as often as was agreed.
+//! Detects a frame rate below the confirmed one.
 
 use std::time::{Duration, Instant};
 
-/// Long enough that a hand before the lens is no news.
+/// The time over which frames are counted: long enough to ignore a hand in front of the lens.
 const WINDOW: Duration = Duration::from_secs(5);
-/// Shares of the agreed rate: below the first it is slow, from the second on it is well again. What lies between them
-/// changes nothing, so that dusk does not fill the log.
+/// Shares of the confirmed rate. Below the first one the camera is slow, from the second one on it is normal again.
+/// Between them nothing changes, so that a rate near the limit does not fill the log.
 const SLOW: f64 = 0.8;
 const WELL: f64 = 0.9;
 
-/// Counts frames against the clock.
+/// Counts frames over time.
 pub(super) struct Pace {
     fps: Option<f64>,
     begun: Option<Instant>,
@@ -18,12 +18,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// For a camera that agreed to so many frames a second; without that nothing is too slow.
+    /// A counter for the confirmed frames per second; without them no rate is too low.
     pub fn of(fps: Option<f64>) -> Pace {
         Pace { fps, begun: None, frames: 0, slow: false }
     }
 
-    /// `frames` more have come; true when they have become too few, and false when they have become enough again.
+    /// Counts `frames` more. Returns true when the rate has become too low, and false when it is normal again.
     pub fn count(&mut self, frames: u64, now: Instant) -> Option<bool> {
         let fps = self.fps?;
         // The first frame only starts the clock.
@@ -44,14 +44,14 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// The verdicts of so many seconds at a rate.
+    /// The results of `seconds` at a rate.
     fn verdicts(pace: &mut Pace, from: Instant, seconds: u64, fps: u64) -> Vec<bool> {
         let times = (0..=seconds * fps).map(|i| from + Duration::from_millis(i * 1000 / fps));
         times.filter_map(|now| pace.count(1, now)).collect()
     }
 
     #[test]
-    fn a_camera_is_slow_below_four_fifths_and_well_again_at_nine_tenths() {
+    fn a_camera_is_slow_below_four_fifths_and_normal_again_at_nine_tenths() {
         let (mut pace, start) = (Pace::of(Some(30.0)), Instant::now());
         let mut after = |seconds: u64, fps| verdicts(&mut pace, start + Duration::from_secs(seconds), 10, fps);
         assert!(after(0, 25).is_empty(), "not slow yet");
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_were_passed_over_have_come_all_the_same() {
+    fn dropped_frames_count() {
         let (mut pace, start) = (Pace::of(Some(30.0)), Instant::now());
         let mut verdict = |from: u64, frames| {
             (from..from + 100).find_map(|i| pace.count(frames, start + Duration::from_millis(i * 100)))
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_agreement_nothing_is_slow() {
+    fn without_a_confirmed_rate_nothing_is_slow() {
         assert!(verdicts(&mut Pace::of(None), Instant::now(), 20, 1).is_empty());
     }
 }

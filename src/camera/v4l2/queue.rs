@@ -1,4 +1,4 @@
-//! The mmap queue: four buffers that go round between the driver and us.
+//! The mmap queue: four buffers that alternate between the driver and namecam.
 
 use super::{CAPTURE, Kernel, call, sys, vidioc, zeroed};
 use std::ffi::c_int;
@@ -6,30 +6,30 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// Enough that the driver has one while we copy another, few enough that none grows old.
+/// Enough that the driver has one while another is copied, and few enough that none gets old.
 const BUFFERS: u32 = 4;
 const MMAP: u32 = sys::v4l2_memory_V4L2_MEMORY_MMAP;
-/// An older time stamp is not one: some drivers stamp with another clock.
+/// The greatest valid age of a time stamp: some drivers use another clock.
 const MAX_AGE: Duration = Duration::from_secs(5);
-/// A larger jump of the sequence is a driver that began anew, not frames that were lost.
+/// A larger jump of the sequence number is a restart of the driver, not lost frames.
 const MAX_GAP: u32 = 10_000;
 
-/// What came out of the queue.
+/// The result of a dequeue.
 pub(super) enum Take {
-    /// A whole picture; `age` since its capture where the driver says; `dropped` frames were lost since the last one.
+    /// A whole picture, with its age if the driver provides it, and the frames lost since the last one.
     Picture { bytes: Vec<u8>, age: Option<Duration>, dropped: u64 },
-    /// A broken one, why.
+    /// A damaged picture, with the reason.
     Corrupt(String),
-    /// None in time.
+    /// No picture within the time-out.
     Nothing,
 }
 
-/// The running queue; dropping it stops the camera and unmaps everything.
+/// The running queue; drop stops the camera and unmaps the buffers.
 pub(super) struct Queue {
     kernel: Rc<dyn Kernel>,
     buffers: Vec<Mapping>,
     streaming: bool,
-    /// Bytes of a whole raw picture; 0 for JPEG.
+    /// The bytes of a whole raw picture; 0 for JPEG.
     whole: usize,
     sequence: Option<u32>,
     dropped: u64,
@@ -41,9 +41,9 @@ struct Mapping {
 }
 
 impl Queue {
-    /// Makes the buffers, hands them to the driver and starts the camera. An error says what failed.
+    /// Creates the buffers, queues them and starts the camera. An error names the operation that failed.
     pub fn start(kernel: Rc<dyn Kernel>, whole: usize) -> Result<Queue, (&'static str, io::Error)> {
-        // From here on every way out goes through `drop`.
+        // From here on every return path runs `drop`.
         let mut queue = Queue { kernel, buffers: Vec::new(), streaming: false, whole, sequence: None, dropped: 0 };
         let count = queue.request(BUFFERS).map_err(|error| ("ask for buffers", error))?;
         for index in 0..count {
@@ -55,14 +55,14 @@ impl Queue {
         Ok(queue)
     }
 
-    /// The newest picture; those before it are dropped and counted.
+    /// The newest picture; older ones are dropped and counted.
     pub fn next(&mut self, timeout: Duration) -> io::Result<Take> {
         let failed = match self.wait(timeout)? {
             0 => return Ok(Take::Nothing),
             events => events & libc::POLLIN == 0,
         };
         let Some(mut newest) = self.dequeue()? else {
-            // POLLERR alone comes at once, again and again: without an error here the loop would spin.
+            // POLLERR alone is reported at once each time; without an error here the loop would be busy.
             return if failed { Err(io::Error::other("the driver reports an error")) } else { Ok(Take::Nothing) };
         };
         let mut passed_over = 0;
@@ -88,7 +88,7 @@ impl Queue {
         }
     }
 
-    /// How many frames are missing between the last one and this one.
+    /// The frames lost between the last one and this one.
     fn lost(&mut self, sequence: u32) -> u64 {
         let last = self.sequence.replace(sequence);
         let gap = last.map_or(0, |last| sequence.wrapping_sub(last).saturating_sub(1));
@@ -102,13 +102,13 @@ impl Queue {
             return Take::Corrupt("the driver flags it as damaged".to_owned());
         }
         if used == 0 || used > mapping.length {
-            return Take::Corrupt("its length is impossible".to_owned());
+            return Take::Corrupt("its length is invalid".to_owned());
         }
         if used < self.whole {
             return Take::Corrupt(format!("shorter than the {} bytes of a whole picture", self.whole));
         }
         // SAFETY: the mapping has at least `used` bytes and lives as long as the queue; the buffer is dequeued, so the
-        // driver does not write to it before it is queued again, which happens after this copy.
+        // driver does not write to it until it is queued again, which happens after this copy.
         let bytes = unsafe { std::slice::from_raw_parts(mapping.start, used) }.to_vec();
         Take::Picture { bytes, age: self.age(buffer), dropped: std::mem::take(&mut self.dropped) }
     }
@@ -146,12 +146,12 @@ impl Queue {
         call(&*self.kernel, vidioc::VIDIOC_QBUF, &mut blank(index))
     }
 
-    /// A filled buffer, if there is one. The descriptor is non-blocking.
+    /// A filled buffer, if available. The descriptor is non-blocking.
     fn dequeue(&self) -> io::Result<Option<sys::v4l2_buffer>> {
         let mut buffer = blank(0);
         match call(&*self.kernel, vidioc::VIDIOC_DQBUF, &mut buffer) {
             Ok(()) if (buffer.index as usize) < self.buffers.len() => Ok(Some(buffer)),
-            Ok(()) => Err(io::Error::other("the driver gives a buffer that does not exist")),
+            Ok(()) => Err(io::Error::other("the driver returned a buffer that does not exist")),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
@@ -166,7 +166,7 @@ impl Drop for Queue {
     fn drop(&mut self) {
         let complain = |doing, result: io::Result<()>| {
             if let Err(error) = result {
-                // A camera that was unplugged answers so to everything.
+                // After unplugging, every call fails with this error.
                 log::debug!("camera: {doing}: {error}");
             }
         };
@@ -174,10 +174,10 @@ impl Drop for Queue {
             complain("stop", call(&*self.kernel, vidioc::VIDIOC_STREAMOFF, &mut (CAPTURE as c_int)));
         }
         for mapping in self.buffers.drain(..) {
-            // SAFETY: mapped by `map`, and nobody has a reference: pictures are copies.
+            // SAFETY: mapped by `map`; there are no references, because pictures are copies.
             complain("unmap", unsafe { self.kernel.munmap(mapping.start, mapping.length) });
         }
-        // Gives the buffers back, so that another format can be set on the same descriptor.
+        // Frees the buffers, so that another format can be set on the same descriptor.
         complain("free the buffers", self.request(0).map(|_| ()));
     }
 }

@@ -1,4 +1,5 @@
-//! What a device node is and has: asked by us, because the crate's enumeration unwraps what a driver says.
+//! The properties of a device node. They are queried here, because the crate's enumeration unwraps values of the
+//! driver.
 
 use super::{CAPTURE, Control, Kernel, Kind, MAX_ITEMS, Node, Plain, call, controls, sys, text, vidioc, words, zeroed};
 use crate::camera::negotiate::{self, Interval, Mode, Offer, Rate, Size, Wish};
@@ -8,27 +9,27 @@ use std::path::Path;
 use v4l::frameinterval::FrameIntervalEnum;
 use v4l::framesize::FrameSizeEnum;
 
-/// What a device node says about itself.
+/// The properties of a device node.
 #[derive(Debug, Clone)]
 pub struct Survey {
     /// The camera's name.
     pub card: String,
     /// The driver's name.
     pub driver: String,
-    /// Where it is plugged in.
+    /// The bus and port.
     pub bus: String,
-    /// What kind of node it is.
+    /// The kind of node.
     pub kind: Kind,
-    /// Its pixel formats, those included that namecam does not read.
+    /// Its pixel formats, including those that namecam does not read.
     pub offers: Vec<Offer>,
     /// Its controls.
     pub controls: Vec<Control>,
 }
 
-/// Asks a device node what it is and has; possible while somebody else streams from it.
+/// Queries a device node; works while another program streams from it.
 ///
 /// # Errors
-/// In plain words: no such node, no permission, not a V4L2 device.
+/// When there is no such node, no permission, or it is not a V4L2 device.
 pub fn survey(path: &Path, wish: &Wish) -> Result<Survey> {
     let node = Node::open(path).map_err(|error| words::explain(path, "open", &error))?;
     let mut survey = identify(&node).map_err(|error| words::explain(path, "ask", &error))?;
@@ -37,22 +38,22 @@ pub fn survey(path: &Path, wish: &Wish) -> Result<Survey> {
     Ok(survey)
 }
 
-/// True when somebody uses a device node and lets nobody else open it.
+/// True when a program uses a device node exclusively.
 pub fn is_busy(path: &Path) -> bool {
     Node::open(path).is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
 }
 
 impl Survey {
-    /// Why namecam cannot take pictures from it and what to do; `None` when it can.
+    /// Why namecam cannot use it, and what to do; `None` when it can.
     pub fn problem(&self, wish: &Wish) -> Option<String> {
         if let Some(problem) = self.kind.problem(&self.driver, wish) {
             return Some(problem);
         }
         let remedy = words::remedy(&self.driver, wish);
-        self.bayer_only().then(|| format!("it is a bare sensor: it sends raw Bayer data only; use {remedy}"))
+        self.bayer_only().then(|| format!("this is a bare sensor that sends only raw Bayer data; use {remedy}"))
     }
 
-    /// True when it captures, and gives a sensor's raw data only.
+    /// True for a capture node with only raw Bayer formats.
     pub fn bayer_only(&self) -> bool {
         self.kind == Kind::Capture && negotiate::bayer_only(&self.offers)
     }
@@ -61,14 +62,14 @@ impl Survey {
 pub(super) fn identify(kernel: &dyn Kernel) -> io::Result<Survey> {
     let mut caps: sys::v4l2_capability = zeroed();
     call(kernel, vidioc::VIDIOC_QUERYCAP, &mut caps)?;
-    // `capabilities` is of the whole device; a webcam's metadata node claims to capture there.
+    // `capabilities` belongs to the whole device; in it a webcam's metadata node claims to capture.
     let own = caps.capabilities & sys::V4L2_CAP_DEVICE_CAPS != 0;
     let (card, driver, bus) = (text(&caps.card), text(&caps.driver), text(&caps.bus_info));
     let kind = Kind::of(if own { caps.device_caps } else { caps.capabilities }, &driver);
     Ok(Survey { card, driver, bus, kind, offers: Vec::new(), controls: Vec::new() })
 }
 
-/// Asks for item 0, 1, ... until the driver says that there are no more.
+/// Queries items 0, 1, ... until the driver reports the end.
 fn enumerate<T: Plain, R: PartialEq>(
     kernel: &dyn Kernel,
     request: vidioc::_IOC_TYPE,
@@ -80,7 +81,7 @@ fn enumerate<T: Plain, R: PartialEq>(
         call(kernel, request, &mut item).ok().map(|()| item)
     });
     let mut items: Vec<R> = answers.filter_map(read).collect();
-    // A driver that ignores the index says the same for ever.
+    // A driver that ignores the index returns the same item for ever.
     items.dedup();
     items
 }

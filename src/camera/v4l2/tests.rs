@@ -1,4 +1,4 @@
-//! The queue and the negotiation against a driver of our own: no machine that builds this needs a camera.
+//! The queue and the negotiation with a simulated driver, so that no camera is needed.
 
 mod driver;
 mod recorded;
@@ -95,7 +95,7 @@ fn a_request_with_a_struct_of_another_size_never_reaches_the_kernel() {
 }
 
 #[test]
-fn the_queue_starts_in_order_and_gives_everything_back() {
+fn the_queue_starts_in_order_and_frees_everything() {
     let (driver, stream) = running(RAW);
     let names = driver.names();
     let from = names.iter().position(|name| name == "S_FMT").unwrap();
@@ -110,7 +110,7 @@ fn the_queue_starts_in_order_and_gives_everything_back() {
 }
 
 #[test]
-fn the_newest_picture_is_given_and_the_older_ones_count_as_dropped() {
+fn the_newest_picture_is_returned_and_the_older_ones_count_as_dropped() {
     let (driver, mut stream) = running(RAW);
     for sequence in 0..3 {
         assert!(driver.fill(&[sequence as u8; 64], sequence, |_| {}));
@@ -118,13 +118,13 @@ fn the_newest_picture_is_given_and_the_older_ones_count_as_dropped() {
     let captured = picture(&mut stream);
     assert_eq!((captured.bytes, captured.dropped), (vec![2; 64], 2));
     assert!(matches!(stream.next(PATIENCE).unwrap(), Shot::Nothing));
-    // All four buffers are with the driver again.
+    // The driver has all four buffers again.
     assert!((3..7).all(|sequence| driver.fill(&[0; 64], sequence, |_| {})));
     assert_eq!(picture(&mut stream).dropped, 3);
 }
 
 #[test]
-fn frames_that_the_driver_left_out_count_as_dropped_once() {
+fn frames_that_the_driver_lost_count_as_dropped_once() {
     let (driver, mut stream) = running(RAW);
     let mut dropped_at = |sequences: &[u32]| {
         sequences.iter().for_each(|&sequence| assert!(driver.fill(&[0; 64], sequence, |_| {})));
@@ -133,21 +133,21 @@ fn frames_that_the_driver_left_out_count_as_dropped_once() {
     assert_eq!(dropped_at(&[u32::MAX - 1]), 0);
     assert_eq!(dropped_at(&[1]), 2, "across the wrap of the counter");
     assert_eq!(dropped_at(&[4, 5]), 3);
-    assert_eq!(dropped_at(&[0]), 0, "a driver that begins anew has lost nothing");
+    assert_eq!(dropped_at(&[0]), 0, "a restarted driver has lost nothing");
     assert_eq!(dropped_at(&[0]), 0, "a driver that does not count");
 }
 
 #[test]
-fn broken_pictures_are_called_corrupt_and_the_stream_goes_on() {
+fn damaged_pictures_are_reported_and_the_stream_goes_on() {
     let (driver, mut stream) = running(RAW);
     driver.fill(&[0; 64], 0, |buffer| buffer.flags = sys::V4L2_BUF_FLAG_ERROR);
     assert_eq!(corrupt(&mut stream), "YUYV 8x4: the driver flags it as damaged");
     driver.fill(&[0; 63], 1, |_| {});
     assert_eq!(corrupt(&mut stream), "YUYV 8x4: shorter than the 64 bytes of a whole picture");
     driver.fill(&[0; 64], 2, |buffer| buffer.bytesused = 0);
-    assert_eq!(corrupt(&mut stream), "YUYV 8x4: its length is impossible");
+    assert_eq!(corrupt(&mut stream), "YUYV 8x4: its length is invalid");
     driver.fill(&[0; 64], 3, |buffer| buffer.bytesused = BUFFER_LENGTH + 1);
-    assert_eq!(corrupt(&mut stream), "YUYV 8x4: its length is impossible");
+    assert_eq!(corrupt(&mut stream), "YUYV 8x4: its length is invalid");
     driver.fill(&[9; 64], 4, |_| {});
     assert_eq!(picture(&mut stream).bytes, [9; 64]);
 }
@@ -163,7 +163,7 @@ fn a_jpeg_is_exactly_as_long_as_the_driver_says() {
 }
 
 #[test]
-fn a_signal_in_between_changes_nothing() {
+fn a_signal_changes_nothing() {
     let (driver, mut stream) = running(RAW);
     driver.fill(&[1; 64], 0, |_| {});
     driver.state().failures = vec![("poll", libc::EINTR), ("DQBUF", libc::EINTR), ("QBUF", libc::EINTR)];
@@ -172,7 +172,7 @@ fn a_signal_in_between_changes_nothing() {
 }
 
 #[test]
-fn a_buffer_that_is_not_ready_after_all_is_nothing() {
+fn a_buffer_that_is_not_ready_is_no_picture() {
     let (driver, mut stream) = running(RAW);
     driver.state().revents = Some(libc::POLLIN);
     assert!(matches!(stream.next(PATIENCE).unwrap(), Shot::Nothing));
@@ -181,11 +181,11 @@ fn a_buffer_that_is_not_ready_after_all_is_nothing() {
 }
 
 #[test]
-fn an_unplugged_camera_is_an_error_and_lets_go_of_everything() {
+fn an_unplugged_camera_is_an_error_and_everything_is_freed() {
     let (driver, mut stream) = running(RAW);
     driver.fill(&[0; 64], 0, |_| {});
     driver.state().failures = vec![("QBUF", libc::ENODEV)];
-    assert!(stream.next(PATIENCE).is_err(), "gone between taking a buffer and giving it back");
+    assert!(stream.next(PATIENCE).is_err(), "unplugged between dequeue and queue");
     driver.state().revents = Some(libc::POLLERR | libc::POLLHUP);
     driver.state().unplugged = true;
     assert_eq!(stream.next(PATIENCE).err().unwrap().to_string(), "the camera was unplugged");
@@ -194,7 +194,7 @@ fn an_unplugged_camera_is_an_error_and_lets_go_of_everything() {
 }
 
 #[test]
-fn a_start_that_fails_half_way_unmaps_what_it_mapped() {
+fn a_start_that_fails_unmaps_what_it_mapped() {
     let driver = Driver::webcam(RAW);
     driver.state().failures = vec![("STREAMON", libc::EIO)];
     assert!(refusal(begin(&driver, &camera())).starts_with("/dev/video9: cannot start: "));
@@ -206,7 +206,7 @@ fn a_start_that_fails_half_way_unmaps_what_it_mapped() {
 }
 
 #[test]
-fn the_drivers_answer_counts_with_its_stride() {
+fn the_format_that_the_driver_chose_is_used_with_its_stride() {
     let driver = Driver::webcam(RAW);
     driver.state().answers = [(*b"GREY", 32)].into();
     let mut stream = begin(&driver, &camera()).unwrap();
@@ -218,18 +218,18 @@ fn the_drivers_answer_counts_with_its_stride() {
 }
 
 #[test]
-fn an_answer_that_is_not_read_sends_us_to_the_next_candidate() {
+fn when_the_driver_chooses_an_unsupported_format_the_next_candidate_is_tried() {
     let driver = Driver::webcam(&[RAW[0], JPEG[0]]);
     driver.state().answers = [(*b"H264", 0)].into();
     let stream = begin(&driver, &camera()).unwrap();
     assert_eq!(stream.describe(), "Café \u{fffd}, MJPG 8x4 at 30 fps (fake, usb-1)");
     drop(stream);
     driver.state().answers = [(*b"H264", 0), (*b"H264", 0)].into();
-    assert!(refusal(begin(&driver, &camera())).contains("the driver answers H264, which namecam does not read"));
+    assert!(refusal(begin(&driver, &camera())).contains("the driver chose H264, which namecam does not read"));
 }
 
 #[test]
-fn a_full_usb_bus_sends_us_to_jpeg_and_otherwise_is_explained() {
+fn without_usb_bandwidth_jpeg_is_tried_and_otherwise_it_is_explained() {
     let driver = Driver::webcam(&[RAW[0], JPEG[0]]);
     driver.state().failures = vec![("STREAMON", libc::ENOSPC)];
     assert_eq!(begin(&driver, &camera()).unwrap().format.fourcc, *b"MJPG");
@@ -247,21 +247,21 @@ fn a_camera_in_use_is_not_tried_with_every_format() {
 }
 
 #[test]
-fn the_nodes_own_capabilities_decide_what_it_is() {
+fn the_capabilities_of_the_node_decide_its_kind() {
     let driver = Driver::webcam(RAW);
     driver.state().device_caps = sys::V4L2_CAP_META_CAPTURE | sys::V4L2_CAP_STREAMING;
     assert!(refusal(begin(&driver, &camera())).contains("the pictures are at another node"));
     driver.state().device_caps = sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE | sys::V4L2_CAP_STREAMING;
     assert!(refusal(begin(&driver, &camera())).contains("pipe:rpicam-vid"));
     driver.state().device_caps = sys::V4L2_CAP_VIDEO_OUTPUT | sys::V4L2_CAP_STREAMING;
-    assert!(refusal(begin(&driver, &camera())).contains("takes pictures and gives none"));
+    assert!(refusal(begin(&driver, &camera())).contains("only outputs pictures"));
     let capabilities = sys::V4L2_CAP_VIDEO_CAPTURE | sys::V4L2_CAP_STREAMING;
     driver.state().capabilities = capabilities;
     assert!(begin(&driver, &camera()).is_ok(), "an old driver without device_caps");
 }
 
 #[test]
-fn time_stamps_count_when_they_are_of_our_clock_and_plausible() {
+fn time_stamps_count_when_they_are_monotonic_and_plausible() {
     let (driver, mut stream) = running(RAW);
     let mut age_at = |flags: u32, seconds: i64| {
         driver.fill(&[0; 64], 0, |buffer| {
@@ -279,7 +279,7 @@ fn time_stamps_count_when_they_are_of_our_clock_and_plausible() {
 }
 
 #[test]
-fn controls_are_set_before_and_after_the_start_and_bad_ones_only_warn() {
+fn controls_are_set_before_and_after_the_start_and_bad_ones_only_give_hints() {
     let driver = Driver::webcam(RAW);
     driver.state().controls = vec![control(5, "White Balance, Auto", 2, 0..=1), control(9, "Gain", 1, 0..=100)];
     let mut camera = camera();
@@ -290,8 +290,10 @@ fn controls_are_set_before_and_after_the_start_and_bad_ones_only_warn() {
     assert_eq!(names, expected);
     assert_eq!(driver.state().set, [(5, 0), (5, 0)]);
     let warnings = controls::set(&*driver, &camera.controls);
-    let expected =
-        ["gain = 500 is refused: it takes 0 to 100", "it has no control zoom; it has white_balance_auto, gain"];
+    let expected = [
+        "gain = 500 was refused: allowed values are 0 to 100",
+        "the camera has no control zoom; it has white_balance_auto, gain",
+    ];
     assert_eq!(warnings, expected);
 }
 
@@ -312,8 +314,8 @@ fn what_cannot_be_opened_is_explained() {
         camera.source = config::Source::Device(path.into());
         open(&camera, &mut Memory::default()).err().unwrap().to_string()
     };
-    assert_eq!(refused("/dev/no-camera"), "no camera at /dev/no-camera; namecam probe lists those that are there");
-    assert_eq!(refused("/dev/null"), "/dev/null is no camera: it is not a V4L2 device");
+    assert_eq!(refused("/dev/no-camera"), "no camera at /dev/no-camera; run namecam probe to list the cameras");
+    assert_eq!(refused("/dev/null"), "/dev/null is not a camera: it is not a V4L2 device");
     assert!(refused("/dev/nul\0l").contains("cannot open"));
 }
 
@@ -323,7 +325,7 @@ fn a_program_that_has_a_node_open_is_named() {
     let node = folder.path().join("video0");
     let file = std::fs::File::create(&node).unwrap();
     let mut child = std::process::Command::new("sleep").arg("30").stdin(file).spawn().unwrap();
-    // The child appears as ours until it has become the other program.
+    // Until exec, the child has the name of the test program.
     let deadline = std::time::Instant::now() + Duration::from_secs(5);
     let expected = format!("sleep (pid {})", child.id());
     while users_of(&node) != [expected.as_str()] && std::time::Instant::now() < deadline {

@@ -1,4 +1,4 @@
-//! Plain words for what a device node is and for what goes wrong with it.
+//! Texts for the kinds of device nodes and their errors.
 
 use super::sys;
 use crate::camera::negotiate::{Wish, csi_remedy};
@@ -8,38 +8,38 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The driver of cameras that another program feeds; that program has the node open as well.
+/// The driver of loopback cameras, which another program feeds; that program has the node open as well.
 pub const LOOPBACK: &str = "v4l2 loopback";
 
-/// What a device node is for.
+/// The kind of a device node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// Pictures come out of it.
+    /// Captures pictures.
     Capture,
-    /// Pictures come out of it, in a way that namecam does not read.
+    /// Captures pictures in the multi-planar API, which namecam does not use.
     MultiPlanar,
-    /// A sensor's end of a chain that a program must set up first; the formats that it lists are not those that it has.
+    /// Captures from a pipeline that a program must set up first; the formats that it lists are not those that it has.
     MediaController,
-    /// Data about pictures come out of it.
+    /// Captures metadata.
     Metadata,
-    /// Pictures go in and come out: an encoder, a decoder, a scaler.
+    /// Encodes, decodes or scales.
     Codec,
-    /// Pictures go in.
+    /// Outputs pictures.
     Output,
-    /// Pictures come out of it, but only by read(2).
+    /// Captures pictures by read(2) only.
     NotStreaming,
     /// Radio, teletext, touch.
     Other,
 }
 
 impl Kind {
-    /// By the capabilities of the node, and by what is known of two drivers whose capabilities say something else.
+    /// The kind by the capabilities of the node, with exceptions for two drivers whose capabilities are misleading.
     pub(super) fn of(caps: u32, driver: &str) -> Kind {
         let has = |flag: u32| caps & flag != 0;
-        // It captures what is put into its other node: the image processor of a Raspberry Pi.
+        // The image processor of a Raspberry Pi, which captures what is written to its other node.
         let processor = driver == "bcm2835-isp" && has(sys::V4L2_CAP_VIDEO_CAPTURE);
-        // Older versions claim to be a codec besides what they are.
+        // Older versions also claim to be a codec.
         let codec = has(sys::V4L2_CAP_VIDEO_M2M | sys::V4L2_CAP_VIDEO_M2M_MPLANE) && driver != LOOPBACK;
         if codec || processor {
             Kind::Codec
@@ -60,7 +60,7 @@ impl Kind {
         }
     }
 
-    /// What it is, for people.
+    /// The kind as text.
     pub fn what(self) -> &'static str {
         match self {
             Kind::Capture => "capture",
@@ -76,7 +76,7 @@ impl Kind {
 
     /// Why namecam cannot take pictures from it and what to do; `None` when it can.
     pub(super) fn problem(self, driver: &str, wish: &Wish) -> Option<String> {
-        let other = "namecam probe lists those that are there";
+        let other = "run namecam probe to list the cameras";
         let remedy = || remedy(driver, wish);
         Some(match self {
             Kind::Capture => return None,
@@ -84,15 +84,15 @@ impl Kind {
                 format!("this node is multi-planar only: a CSI camera or an image processor. Use {}", remedy())
             }
             Kind::MediaController => format!(
-                "this node is a CSI camera, which another program must set up before it gives pictures. Use {}",
+                "this node is a CSI camera, which another program must set up before it delivers pictures. Use {}",
                 remedy()
             ),
             Kind::Metadata => {
-                format!("this node carries the metadata of a camera; the pictures are at another node, {other}")
+                format!("this node has only the metadata of a camera; the pictures are at another node; {other}")
             }
             Kind::Codec => format!("this node is a codec or a scaler, not a camera; {other}"),
             Kind::Output => format!(
-                "this node takes pictures and gives none (a v4l2loopback does so until something is written to it); {other}"
+                "this node only outputs pictures (a v4l2loopback does so until a program writes to it); {other}"
             ),
             Kind::NotStreaming => format!("this camera does not stream; {other}"),
             Kind::Other => format!("this node is not a camera; {other}"),
@@ -100,7 +100,7 @@ impl Kind {
     }
 }
 
-/// The line of the config for a camera that V4L2 alone cannot read, by the driver of its board.
+/// The config line for a camera that V4L2 alone cannot read, by the driver of its board.
 pub(super) fn remedy(driver: &str, wish: &Wish) -> String {
     if !driver.starts_with("tegra") {
         return csi_remedy(wish);
@@ -111,37 +111,41 @@ pub(super) fn remedy(driver: &str, wish: &Wish) -> String {
     format!("source = pipe:gst-launch-1.0 -q nvarguscamerasrc ! {caps} ! {rest}")
 }
 
-/// What went wrong with a node, and what to do about it.
+/// The error of a node, and what to do.
 pub(super) fn explain(path: &Path, doing: &str, error: &io::Error) -> Error {
     let node = path.display();
     match error.raw_os_error() {
-        Some(libc::ENOENT | libc::ENOTDIR) => anyhow!("no camera at {node}; namecam probe lists those that are there"),
-        Some(libc::ENODEV | libc::ENXIO) => anyhow!("the camera at {node} is gone; is its cable in?"),
+        Some(libc::ENOENT | libc::ENOTDIR) => anyhow!("no camera at {node}; run namecam probe to list the cameras"),
+        Some(libc::ENODEV | libc::ENXIO) => anyhow!("the camera at {node} was unplugged; check its cable"),
         Some(libc::EACCES | libc::EPERM) => {
-            anyhow!("no permission for {node}; add the user to the group video: sudo usermod -aG video USER")
+            anyhow!(
+                "no permission for {node}; add the user to the group video (sudo usermod -aG video USER) and log in again"
+            )
         }
         Some(libc::EBUSY) => match users_of(path).first() {
-            Some(user) => anyhow!("{node} is in use by {user}"),
-            None => anyhow!("{node} is in use by another program; sudo fuser -v {node} says by which"),
+            Some(user) => anyhow!("{node} is in use by {user}; close that program"),
+            None => anyhow!("{node} is in use by another program; find it with sudo fuser -v {node}"),
         },
         Some(libc::ENOSPC) => {
-            anyhow!("no USB bandwidth left for {node}: use another port, format = mjpg, or a smaller width and height")
+            anyhow!("no USB bandwidth left for {node}; use another port, format = mjpg, or a smaller width and height")
         }
-        Some(libc::ENOTTY | libc::EINVAL) if doing == "ask" => anyhow!("{node} is no camera: it is not a V4L2 device"),
+        Some(libc::ENOTTY | libc::EINVAL) if doing == "ask" => {
+            anyhow!("{node} is not a camera: it is not a V4L2 device")
+        }
         _ => anyhow!("{node}: cannot {doing}: {error}"),
     }
 }
 
-/// What ended a stream.
+/// The error that ended a stream.
 pub(super) fn lost(error: &io::Error) -> Error {
     match error.raw_os_error() {
         Some(libc::ENODEV | libc::ENXIO) => anyhow!("the camera was unplugged"),
-        Some(libc::EIO) => anyhow!("the camera stopped: {error}; a bad cable or too little power may be why"),
+        Some(libc::EIO) => anyhow!("the camera stopped: {error}; check its cable and power supply"),
         _ => anyhow!("the camera stopped: {error}"),
     }
 }
 
-/// Other programs that have a node open, as far as one may look: `guvcview (pid 812)`.
+/// The other programs that have a node open, as far as permissions allow: `guvcview (pid 812)`.
 pub fn users_of(path: &Path) -> Vec<String> {
     let Ok(node) = fs::canonicalize(path) else { return Vec::new() };
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();

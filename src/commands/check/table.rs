@@ -1,10 +1,10 @@
-//! The gallery as a table: a line a picture, no wider than a terminal.
+//! The gallery as a table: one line per picture, no wider than a terminal.
 
 use crate::roster::Picture;
 
-/// No line is longer, in columns of a terminal, unless a single word is.
+/// The most columns of a line, unless a single word is longer.
 const WIDTH: usize = 100;
-/// Columns for a file's name.
+/// The columns of a file name.
 const NAME: usize = 22;
 const HEAD: &str = "    picture                face px  sharp  light    own  verdict\n";
 
@@ -13,7 +13,7 @@ const HEAD: &str = "    picture                face px  sharp  light    own  ver
 pub struct Table(String);
 
 impl Table {
-    /// Adds the pictures of one folder.
+    /// Adds the pictures of a folder.
     pub fn section(&mut self, title: &str, pictures: &[Picture], hint: Option<&str>) {
         self.0.push_str(&format!("\n  {title}\n"));
         for picture in pictures {
@@ -29,18 +29,18 @@ impl Table {
         }
     }
 
-    /// With its head, and what its columns are; nothing where there is no picture.
+    /// The table with its head and a legend; empty without pictures.
     pub fn text(self) -> String {
         if self.0.is_empty() {
             return self.0;
         }
-        let legend = "sharp: 0 where the face is smooth, about 1 with fine detail; light: its mean, 0 to 255; own: distance \
-                      to the nearest other picture of this person";
+        let legend = "sharp: sharpness of the face, 0 smooth, about 1 with fine detail; light: its mean brightness, 0 to 255; own: \
+                      distance to the closest other picture of this person";
         format!("\n{HEAD}{}\n{}\n", self.0, paragraph("    ", legend))
     }
 }
 
-/// The columns of a picture up to its verdict.
+/// The columns of a picture before its verdict.
 fn row(picture: &Picture) -> String {
     let name = picture.file.split_once('/').map_or(picture.file.as_str(), |(_, name)| name);
     let name = cut(name, NAME);
@@ -55,7 +55,7 @@ fn row(picture: &Picture) -> String {
     format!("    {name}{padding} {numbers}  ")
 }
 
-/// `text` behind `lead`, broken between words, its further lines below its first.
+/// `text` after `lead`, wrapped between words, with further lines indented to the first.
 pub fn paragraph(lead: &str, text: &str) -> String {
     let indent = columns(lead);
     let (mut out, mut at) = (lead.to_owned(), indent);
@@ -75,7 +75,7 @@ pub fn paragraph(lead: &str, text: &str) -> String {
     out
 }
 
-/// `text` in at most so many columns; what is missing is in its middle, so that its ending is seen.
+/// `text` in at most `most` columns, shortened in the middle so that the file extension remains.
 fn cut(text: &str, most: usize) -> String {
     if columns(text) <= most {
         return text.to_owned();
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::roster::FaceNumbers;
 
-    /// Where the verdict begins.
+    /// The column at which the verdict begins.
     const VERDICT: usize = 57;
 
     fn table() -> String {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_columns_stand_below_each_other_in_every_script() {
+    fn the_columns_are_aligned_in_every_script() {
         let text = table();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(columns(HEAD.split("verdict").next().unwrap()), VERDICT);

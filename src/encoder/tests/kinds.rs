@@ -1,4 +1,4 @@
-//! Several kinds of picture of a frame, and frames that show nothing new.
+//! Several renditions of a frame, and repeated frames.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn size_of(seat: &Rendition) -> (u32, bool) {
 }
 
 #[test]
-fn each_kind_of_picture_is_made_once_a_frame_and_those_that_look_the_same_share_one() {
+fn each_rendition_is_encoded_once_per_frame_and_those_with_equal_pictures_share_one() {
     let stage = watched(|_| ());
     let seat = |wish| stage.tiers.seat(wish).unwrap();
     let small = Wish { width: 160, ..Wish::USUAL };
@@ -36,7 +36,7 @@ fn each_kind_of_picture_is_made_once_a_frame_and_those_that_look_the_same_share_
 }
 
 #[test]
-fn a_repeated_frame_is_sent_again_but_not_encoded_again_unless_something_else_is_to_be_drawn() {
+fn a_repeated_frame_is_sent_again_but_not_encoded_again_unless_the_overlay_has_changed() {
     let stage = watched(|_| ());
     let counts = |seq: u64, sightings: Arc<Sightings>| {
         stage.sightings.publish(sightings);
@@ -56,14 +56,14 @@ fn a_repeated_frame_is_sent_again_but_not_encoded_again_unless_something_else_is
     config.overlay.box_color = [255, 0, 0];
     stage.config.publish(Arc::new(config));
     assert_eq!(counts(4, seen(1, Some("Bob"), Duration::ZERO)), (4, 3, 1));
-    // Between two frames a look that finds the same changes nothing.
+    // A pass between two frames that finds the same changes nothing.
     stage.sightings.publish(seen(1, Some("Bob"), Duration::ZERO));
     stage.round();
     assert_eq!((shown(&stage).0, stage.health.encoded.get()), (4, 3));
 }
 
 #[test]
-fn who_wants_fewer_pictures_gets_fewer_and_the_others_all() {
+fn a_viewer_with_a_lower_fps_gets_fewer_pictures_and_the_others_all() {
     let stage = watched(|_| ());
     let seldom = stage.tiers.seat(Wish { fps: 10, ..Wish::USUAL }).unwrap();
     let end = Instant::now() + Duration::from_millis(600);
@@ -80,7 +80,7 @@ fn who_wants_fewer_pictures_gets_fewer_and_the_others_all() {
 }
 
 #[test]
-fn without_an_overlay_what_must_be_blurred_stays_blurred() {
+fn without_an_overlay_blurred_faces_stay_blurred() {
     let stage = rig(|config| config.overlay.unknown = UnknownFaces::Blur);
     let seat = stage.tiers.seat(Wish { overlay: false, ..Wish::USUAL }).unwrap();
     stage.sightings.publish(Arc::new(looked(&seen(1, None, Duration::ZERO), &checkers())));

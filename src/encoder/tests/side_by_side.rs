@@ -1,12 +1,12 @@
-//! Several renditions at the same time: none waits for another one, and they change nothing that they share.
+//! Several renditions at the same time: none waits for another one, and shared data is not changed.
 
 use super::*;
 use std::sync::Barrier;
 
-/// Encoding a picture of this size takes long enough to see who waits for it.
+/// The size of a picture whose encoding takes long enough to detect waiting threads.
 const LARGE: (u32, u32) = (4000, 3000);
 const LONG: Duration = Duration::from_secs(60);
-/// To scale or encode one takes longer than this on any machine.
+/// A time shorter than scaling or encoding one on any machine.
 const TAKES_LONGER: Duration = Duration::from_millis(10);
 
 fn large_frame(seq: u64) -> Arc<Frame> {
@@ -15,7 +15,7 @@ fn large_frame(seq: u64) -> Arc<Frame> {
     Arc::new(frame(seq, &Rgb { width: LARGE.0, height: LARGE.1, data }, Turn::default()))
 }
 
-/// What somebody saw on it, which does not become stale while it is encoded.
+/// Sightings on it, which do not become stale during encoding.
 fn seen_on_large(name: &str) -> Arc<Sightings> {
     let captured_at = Instant::now() + LONG;
     Arc::new(Sightings {
@@ -26,7 +26,7 @@ fn seen_on_large(name: &str) -> Arc<Sightings> {
     })
 }
 
-/// Tried on a few frames: on a busy machine the thread that should not wait may be late for another reason.
+/// The number of tries: on a busy machine the thread that should not wait may be late for another reason.
 const TRIES: u64 = 5;
 
 #[test]
@@ -42,19 +42,19 @@ fn a_rendition_whose_picture_takes_long_does_not_delay_that_of_another_one() {
             while stage.health.encoding.age().is_zero() {
                 thread::yield_now();
             }
-            // From here on the other picture has yet to be scaled and encoded, and the usual one is passed on.
+            // From here on the other picture must still be scaled and encoded, and the default one is passed through.
             frame.rgb().unwrap();
             usual.next(tried, LONG).unwrap();
             let got = Instant::now();
             got + TAKES_LONGER < slow.join().unwrap().made_at
         })
     };
-    assert!((0..TRIES).any(was_early), "the usual picture waited for the other one");
+    assert!((0..TRIES).any(was_early), "the default rendition waited for the other one");
     assert_eq!(stage.health.passed_through.get(), stage.health.encoded.get());
 }
 
 #[test]
-fn recognition_gets_a_frame_while_pictures_of_it_are_encoded_and_it_stays_as_it_was() {
+fn recognition_gets_a_frame_while_pictures_of_it_are_encoded_and_it_is_unchanged() {
     let stage = rig(|_| ());
     let seat = |wish| stage.tiers.seat(wish).unwrap();
     let (usual, small) = (seat(Wish::USUAL), seat(Wish { width: LARGE.0 / 2, ..Wish::USUAL }));
@@ -67,7 +67,7 @@ fn recognition_gets_a_frame_while_pictures_of_it_are_encoded_and_it_stays_as_it_
             while stage.health.encoding.age().is_zero() {
                 thread::yield_now();
             }
-            // The encoder has begun to decode the frame by now, which takes longer than this.
+            // The encoder has begun to decode the frame, which takes longer than this.
             thread::sleep(Duration::from_millis(20));
             let rgb = frame.rgb().unwrap();
             let got = Instant::now();
@@ -77,7 +77,7 @@ fn recognition_gets_a_frame_while_pictures_of_it_are_encoded_and_it_stays_as_it_
                 assert!(shown.data.as_chunks::<3>().0.iter().any(|pixel| is_green(*pixel)));
             }
             let decoded = crate::jpeg::decode(&frame.bytes).unwrap();
-            assert!(*rgb == decoded && Arc::ptr_eq(&rgb, &frame.rgb().unwrap()), "what is drawn is on it");
+            assert!(*rgb == decoded && Arc::ptr_eq(&rgb, &frame.rgb().unwrap()), "the overlay was drawn on it");
             got + TAKES_LONGER < drawn.made_at
         })
     };
@@ -85,7 +85,7 @@ fn recognition_gets_a_frame_while_pictures_of_it_are_encoded_and_it_stays_as_it_
 }
 
 #[test]
-fn renditions_that_come_to_the_same_encode_once_also_when_they_begin_at_the_same_time() {
+fn renditions_with_equal_pictures_encode_once_even_when_they_begin_at_the_same_time() {
     let stage = rig(|config| config.camera.mirror = true);
     let wishes = [Wish::USUAL, Wish { width: 8000, ..Wish::USUAL }, Wish { fps: 240, ..Wish::USUAL }];
     let seats = wishes.map(|wish| stage.tiers.seat(wish).unwrap());
@@ -113,7 +113,7 @@ fn renditions_that_come_to_the_same_encode_once_also_when_they_begin_at_the_same
 }
 
 #[test]
-fn what_goes_wrong_with_a_frame_is_told_once_however_many_renditions_see_it() {
+fn a_fault_of_a_frame_is_one_detail_however_many_renditions_see_it() {
     let stage = rig(|config| config.camera.mirror = true);
     let seats: Vec<_> = (0..4).map(|i| stage.tiers.seat(Wish { width: 64 * i, ..Wish::USUAL }).unwrap()).collect();
     for seq in 1..=3 {
@@ -132,7 +132,7 @@ fn what_goes_wrong_with_a_frame_is_told_once_however_many_renditions_see_it() {
 }
 
 #[test]
-fn the_fonts_are_read_once_and_nothing_of_a_rendition_is_kept_when_nobody_wants_it() {
+fn the_fonts_are_loaded_once_and_a_rendition_without_subscriptions_keeps_nothing() {
     let stage = rig(|_| ());
     stage.frames.publish(grey_frame(1));
     stage.sightings.publish(seen(1, Some("Alice"), Duration::ZERO));
@@ -151,7 +151,7 @@ fn the_fonts_are_read_once_and_nothing_of_a_rendition_is_kept_when_nobody_wants_
 }
 
 #[test]
-fn a_picture_in_the_making_shows_as_work_until_it_is_made_whatever_others_do() {
+fn a_picture_being_encoded_counts_as_ongoing_until_it_is_done_whatever_others_do() {
     let stage = rig(|_| ());
     let stuck = stage.health.encoding.begin();
     let seat = stage.tiers.seat(Wish { width: 64, ..Wish::USUAL }).unwrap();

@@ -1,4 +1,4 @@
-//! Who is let in from behind a proxy, and who waits after wrong passwords.
+//! Access from behind a proxy, and penalties for wrong passwords.
 
 use super::sockets::{CLOSE, Running};
 use super::*;
@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 #[test]
-fn whom_a_proxy_on_this_machine_speaks_for_is_no_admin() {
+fn the_client_of_a_proxy_on_this_machine_is_no_admin() {
     let site = site(|config| config.http.hosts = vec!["cam.example".to_owned()]);
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned();
     let ask = |host: &str, target: &str| with(request("GET", target, "127.0.0.1"), "Host", host);
@@ -41,7 +41,7 @@ fn guarded() -> (tempfile::TempDir, Site) {
 }
 
 #[test]
-fn whoever_has_a_whole_ipv6_network_tries_no_more_passwords_than_others() {
+fn a_client_with_a_whole_ipv6_network_may_try_no_more_passwords_than_others() {
     let (_folder, site) = guarded();
     for host in 1..=5 {
         assert_eq!(status(&site, &login("/", &format!("2001:db8::{host}"), "anna:x")), 401);
@@ -59,13 +59,13 @@ fn whoever_has_a_whole_ipv6_network_tries_no_more_passwords_than_others() {
 }
 
 #[test]
-fn behind_a_proxy_wrong_passwords_make_only_the_one_wait_who_gave_them() {
+fn behind_a_proxy_only_the_client_that_sent_wrong_passwords_must_wait() {
     let (_folder, site) = guarded();
     let behind = |peer: &str, forwarded: &str, credentials: &str| {
         status(&site, &with(login("/", peer, credentials), "X-Forwarded-For", forwarded))
     };
     for i in 0..5 {
-        // What stands before the last address is what the client says itself.
+        // Addresses before the last one were sent by the client and are not trusted.
         assert_eq!(behind("127.0.0.1", &format!("198.51.100.{i}, 203.0.113.9"), "anna:x"), 401);
     }
     assert_eq!(behind("127.0.0.1", "198.51.100.9, 203.0.113.9", "anna:x"), 429);
@@ -73,11 +73,11 @@ fn behind_a_proxy_wrong_passwords_make_only_the_one_wait_who_gave_them() {
     for i in 0..5 {
         assert_eq!(behind(LAN, &format!("203.0.113.{i}"), "anna:x"), 401);
     }
-    assert_eq!(behind(LAN, "203.0.113.77", "anna:x"), 429, "only a proxy on this machine is believed");
+    assert_eq!(behind(LAN, "203.0.113.77", "anna:x"), 429, "only a proxy on this machine is trusted");
 }
 
 #[test]
-fn a_request_that_was_late_does_not_bring_an_old_config_back() {
+fn a_late_request_does_not_restore_an_old_config() {
     let (_folder, site) = guarded();
     let old = site.stage.config.newest().unwrap();
     let mut open = Config::clone(&old.1);
@@ -93,11 +93,11 @@ fn a_request_that_was_late_does_not_bring_an_old_config_back() {
 }
 
 #[test]
-fn a_password_file_on_a_disk_that_hangs_leaves_the_accounts_as_they_were_and_holds_up_no_request_for_long() {
+fn a_password_file_on_a_disk_that_hangs_keeps_the_accounts_and_delays_no_request_for_long() {
     let (folder, site) = guarded();
     assert_eq!(status(&site, &login("/api/state", LAN, "anna:a")), 200);
     let good = std::fs::read_to_string(folder.path().join("passwords")).unwrap();
-    // A pipe that nobody writes into: to open it waits for ever, as for a disk that hangs.
+    // Opening a pipe that has no writer blocks for ever, like a disk that hangs.
     let pipes = ["one", "another"].map(|name| folder.path().join(name));
     assert!(std::process::Command::new("mkfifo").args(&pipes).status().unwrap().success());
     let mut hangs = Config::clone(&site.config());
@@ -111,19 +111,19 @@ fn a_password_file_on_a_disk_that_hangs_leaves_the_accounts_as_they_were_and_hol
     assert_eq!(status(&open, &request("GET", "/api/state", LAN)), 200);
     hangs.http.password_file = Some(pipes[1].clone());
     open.stage.config.publish(Arc::new(hangs));
-    assert_eq!(status(&open, &request("GET", "/api/state", LAN)), 401, "nobody without a password meanwhile");
+    assert_eq!(status(&open, &request("GET", "/api/state", LAN)), 401, "no access without a password meanwhile");
 
     std::fs::write(&pipes[0], good.replace("anna", "bob")).unwrap();
     let begun = Instant::now();
-    // Each time from another address, as requests do not wait any more.
+    // Each time from another address, because requests do not wait any more.
     let mut addresses = (0..=255).map(|host| format!("192.168.2.{host}"));
     while status(&site, &login("/api/state", &addresses.next().unwrap(), "bob:a")) != 200 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the file was read at last");
+        assert!(begun.elapsed() < Duration::from_secs(20), "the file was never read");
     }
     assert_eq!(status(&site, &login("/api/state", "192.168.1.10", "anna:a")), 401);
 }
 
-/// Asks for the state as a proxy on this machine does for `forwarded`.
+/// Requests the state as a proxy on this machine does for `forwarded`.
 fn send(running: &Running, credentials: &str, forwarded: IpAddr) -> TcpStream {
     let code = STANDARD.encode(credentials);
     let head =
@@ -134,7 +134,7 @@ fn send(running: &Running, credentials: &str, forwarded: IpAddr) -> TcpStream {
     stream
 }
 
-/// The status of the answer; empty when the connection was closed without one.
+/// The status of the response; empty when the connection was closed without one.
 fn status_of(mut stream: TcpStream) -> String {
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);
@@ -142,7 +142,7 @@ fn status_of(mut stream: TcpStream) -> String {
 }
 
 #[test]
-fn more_attackers_behind_one_proxy_than_may_wait_leave_connections_to_those_who_have_logged_in() {
+fn more_attackers_behind_one_proxy_than_may_wait_leave_connections_to_users_who_have_logged_in() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
     accounts::passwd(&file, "anna", Role::Viewer, "right").unwrap();
@@ -154,16 +154,17 @@ fn more_attackers_behind_one_proxy_than_may_wait_leave_connections_to_those_who_
         .collect();
     attackers.iter().for_each(|stream| stream.set_nonblocking(true).unwrap());
     let answered = || attackers.iter().filter(|stream| stream.peek(&mut [0]).is_ok()).count();
-    running.within(Duration::from_secs(20), "those that may not wait are answered", || answered() >= 200 - MOST - 8);
+    running
+        .within(Duration::from_secs(20), "requests beyond the limit get a response", || answered() >= 200 - MOST - 8);
     let checks: u64 = running.stage.health.faults.all().iter().map(|fault| fault.count).sum();
-    assert!(checks < 200, "the first answers came after all checks");
+    assert!(checks < 200, "the first responses came after all checks");
     assert_eq!(status_of(send(&running, "anna:right", owner)), "200");
     assert_eq!(running.stage.health.connections().refused, 0);
     drop(attackers);
 }
 
 #[test]
-fn an_owner_logs_in_for_the_first_time_among_a_hundred_attackers_with_addresses_that_they_make_up() {
+fn an_owner_logs_in_for_the_first_time_among_a_hundred_attackers_with_forged_addresses() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
     let owners = ["anna", "boris", "carla", "dora", "emil"];
@@ -175,7 +176,7 @@ fn an_owner_logs_in_for_the_first_time_among_a_hundred_attackers_with_addresses_
     let ask = |credentials: &str, forwarded: IpAddr| status_of(send(&running, credentials, forwarded));
     let attack = |attacker: usize| {
         while !over.load(Relaxed) {
-            // A user of the file, as who attacks may know the names.
+            // A user of the file, because an attacker may know the names.
             let number = number.fetch_add(1, Relaxed);
             ask(
                 &format!("{}:wrong{number}", owners[attacker % owners.len()]),
@@ -188,14 +189,15 @@ fn an_owner_logs_in_for_the_first_time_among_a_hundred_attackers_with_addresses_
         (0..100).for_each(|attacker| drop(scope.spawn(move || attack(attacker))));
         let mut before = Vec::new();
         for (i, owner) in owners.iter().enumerate() {
-            // The first two ask while all attackers wait for a check, the others when they ask again and again.
+            // The first two owners send their requests while all attackers wait for a check, the others while attackers
+            // repeat theirs.
             running.within(Duration::from_secs(60), "checks", || wrong() >= [1, 10, 104, 108, 112][i]);
             let count = wrong();
             assert_eq!(ask(&format!("{owner}:right"), IpAddr::from([192, 0, 2, i as u8])), "200", "{owner}");
             before.push(wrong() - count);
         }
         over.store(true, Relaxed);
-        // Two, and those during which the request is on its way on a busy machine.
+        // Two checks, and those that run before the request arrives on a busy machine.
         assert!(before.iter().all(|&checks| checks < 20), "{before:?}");
         println!("checks before the owners': {before:?}");
     });

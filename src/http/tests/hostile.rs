@@ -1,4 +1,4 @@
-//! Clients that mean harm, or are broken in the same way.
+//! Malicious clients, and broken ones with the same effect.
 
 use super::sockets::{CLOSE, Running};
 use crate::config::Config;
@@ -62,13 +62,13 @@ fn a_client_that_dribbles_its_request_is_closed() {
     let _ = slow.read_to_end(&mut text);
     assert!(text.is_empty() || text.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&text));
     let mut idle = idle;
-    assert_eq!(idle.read_to_end(&mut Vec::new()).unwrap(), 0, "an idle connection is closed without a word");
+    assert_eq!(idle.read_to_end(&mut Vec::new()).unwrap(), 0, "an idle connection is closed without a response");
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     writer.join().unwrap();
 }
 
 #[test]
-fn heads_without_measure_and_bodies_that_never_come_do_no_harm() {
+fn endless_heads_and_bodies_that_never_arrive_do_no_harm() {
     let running = Running::small();
     let long = format!("GET /{} HTTP/1.1\r\n{CLOSE}", "x".repeat(20_000));
     let many = format!("GET / HTTP/1.1\r\n{}{CLOSE}", "A: b\r\n".repeat(200));
@@ -99,7 +99,7 @@ fn heads_without_measure_and_bodies_that_never_come_do_no_harm() {
 }
 
 #[test]
-fn requests_behind_a_stream_on_the_same_connection_hold_up_nobody() {
+fn requests_after_a_stream_on_the_same_connection_delay_no_other_client() {
     let running = Running::small();
     let request =
         "GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2) + &"GET / HTTP/1.1\r\n\r\n".repeat(50);
@@ -113,7 +113,7 @@ fn requests_behind_a_stream_on_the_same_connection_hold_up_nobody() {
 
 /// A socket that is bound to a port of 127.0.0.`host`, and not connected.
 fn bound(host: u8) -> TcpStream {
-    // SAFETY: a socket of ours, and an address of `len` bytes that lives through the calls.
+    // SAFETY: an open socket, and an address of `len` bytes that lives through the calls.
     unsafe {
         let fd = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
         let (here, len) = raw(SocketAddr::from(([127, 0, 0, host], 0)));
@@ -135,7 +135,7 @@ fn raw(address: SocketAddr) -> (libc::sockaddr_in, libc::socklen_t) {
 
 fn connect(stream: TcpStream, to: SocketAddr) -> TcpStream {
     let (there, len) = raw(to);
-    // SAFETY: a socket of ours, and an address of `len` bytes that lives through the call.
+    // SAFETY: an open socket, and an address of `len` bytes that lives through the call.
     let result = unsafe { libc::connect(stream.as_raw_fd(), std::ptr::from_ref(&there).cast(), len) };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
     stream
@@ -146,7 +146,7 @@ pub(super) fn from(host: u8, to: SocketAddr) -> TcpStream {
     connect(bound(host), to)
 }
 
-/// Asks whether all is well. False when the connection is closed without an answer.
+/// Requests `/healthz`. False when the connection is closed without a response.
 fn is_answered(mut stream: &TcpStream) -> bool {
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let _ = stream.write_all(format!("GET /healthz HTTP/1.1\r\n{CLOSE}").as_bytes());
@@ -156,7 +156,7 @@ fn is_answered(mut stream: &TcpStream) -> bool {
 }
 
 #[test]
-fn whoever_holds_connections_without_a_request_shuts_out_nobody() {
+fn clients_that_hold_connections_without_a_request_do_not_block_others() {
     // One client may have 172 connections, and all together 300.
     let running = Running::start(100, 4, Duration::from_secs(30));
     for hosts in [&[1][..], &[2, 3], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]] {
@@ -172,7 +172,7 @@ fn whoever_holds_connections_without_a_request_shuts_out_nobody() {
         let open = || running.stage.health.connections().waiting;
         running.within(Duration::from_secs(5), "most are open", || open() > 120);
         drop(flood);
-        running.within(Duration::from_secs(5), "places are given back", || open() == 0);
+        running.within(Duration::from_secs(5), "the places are free again", || open() == 0);
     }
     let connections = running.stage.health.connections();
     assert!(connections.closed_early > 3 * (400 - 300), "{connections:?}");
@@ -210,8 +210,8 @@ fn a_flood_leaves_the_idle_connection_of_another_client_open() {
 }
 
 #[test]
-fn when_every_place_is_in_an_answer_those_who_have_fewer_are_answered_and_a_viewer_goes_on() {
-    // Who does not read holds an answer for some seconds.
+fn when_every_connection_is_busy_clients_with_fewer_get_responses_and_a_viewer_goes_on() {
+    // A client that does not read keeps its response open for some seconds.
     let running = Running::start(4_000_000, 1, Duration::from_secs(30));
     let greedy = |host| {
         let mut stream = from(host, running.address);
@@ -239,8 +239,8 @@ fn when_every_place_is_in_an_answer_those_who_have_fewer_are_answered_and_a_view
         running.within(Duration::from_secs(3), "290 answers", || answering() == 290);
         let own = bound(1);
         *running.own_question.lock().unwrap() = Some(own.local_addr().unwrap());
-        assert!(is_answered(&connect(own, running.address)), "the watchdog's question");
-        assert!(!is_answered(&from(2, running.address)), "nobody has many more than this one");
+        assert!(is_answered(&connect(own, running.address)), "the watchdog's check");
+        assert!(!is_answered(&from(2, running.address)), "no client has many more connections than this one");
         running.within(Duration::from_secs(2), "a refusal", || running.stage.health.connections().refused >= 1);
         let causes = running.stage.health.faults.all();
         let refused = causes.iter().find(|fault| fault.cause == Cause::ConnectionsRefused).unwrap();
@@ -250,7 +250,7 @@ fn when_every_place_is_in_an_answer_those_who_have_fewer_are_answered_and_a_view
             assert!(is_answered(&from(host, running.address)), "127.0.0.{host}");
             assert!(begun.elapsed() < Duration::from_secs(2), "127.0.0.{host}: {:?}", begun.elapsed());
         }
-        assert!(running.stage.health.connections().closed_early > 0, "an answer was broken off");
+        assert!(running.stage.health.connections().closed_early > 0, "no response was aborted");
         let seen = watching.join().unwrap();
         assert!(seen.is_some_and(|bytes| bytes > 4_000_000), "{seen:?} bytes of pictures");
         assert_eq!(running.stage.health.connections().streaming, 1, "the viewer still watches");
@@ -260,7 +260,7 @@ fn when_every_place_is_in_an_answer_those_who_have_fewer_are_answered_and_a_view
 }
 
 #[test]
-fn while_ten_addresses_hold_a_thousand_connections_and_open_them_again_others_are_answered_and_a_viewer_goes_on() {
+fn while_ten_addresses_keep_a_thousand_connections_open_others_get_responses_and_a_viewer_goes_on() {
     const ATTACKERS: u8 = 10;
     let running = Running::with_pace(5_000, Duration::from_millis(33), 32, Duration::from_secs(30));
     let address = running.address;
@@ -310,7 +310,7 @@ fn while_ten_addresses_hold_a_thousand_connections_and_open_them_again_others_ar
 }
 
 #[test]
-fn three_quarters_of_the_viewers_may_come_from_one_address_and_the_next_one_is_told_so() {
+fn three_quarters_of_the_viewers_may_come_from_one_address_and_the_next_one_is_refused() {
     let running = Running::start(100, 99, Duration::from_secs(30));
     let ask = |host| {
         let mut stream = from(host, running.address);
@@ -319,7 +319,7 @@ fn three_quarters_of_the_viewers_may_come_from_one_address_and_the_next_one_is_t
         let mut line = [0; 13];
         stream.read_exact(&mut line).map(|()| (stream, String::from_utf8_lossy(&line).into_owned()))
     };
-    // What else a page asks has a place as well.
+    // The page's other requests have connections as well.
     let _pages: Vec<TcpStream> = (0..99).map(|_| from(2, running.address)).collect();
     let viewers: Vec<_> = (0..75).map(|_| ask(2).unwrap()).collect();
     assert!(viewers.iter().all(|(_, line)| line == "HTTP/1.1 200 "));
@@ -332,7 +332,7 @@ fn three_quarters_of_the_viewers_may_come_from_one_address_and_the_next_one_is_t
 }
 
 #[test]
-fn viewers_that_do_not_read_are_cut_off_and_cost_the_others_nothing() {
+fn viewers_that_do_not_read_are_disconnected_and_do_not_slow_the_others() {
     let running = Running::start(200_000, 32, Duration::from_secs(30));
     let ask = || running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let stuck: Vec<TcpStream> = (0..8).map(|_| ask()).collect();
@@ -349,14 +349,14 @@ fn viewers_that_do_not_read_are_cut_off_and_cost_the_others_nothing() {
     let rate = f64::from(pictures) / begun.elapsed().as_secs_f64();
     assert!(rate > 10.0, "the other one got {rate:.1} pictures a second of 25");
     for mut stuck in stuck {
-        // What was sent before can still be read; then the connection has ended.
+        // Data that was sent before can still be read; then the connection ends.
         let mut rest = Vec::new();
         let _ = stuck.read_to_end(&mut rest);
         assert!(rest.len() < 1_000_000, "{} bytes were waiting for it", rest.len());
     }
 }
 
-/// Lets little wait in the kernel on the client's side.
+/// Makes the receive buffer of the client small.
 pub(super) fn narrow(stream: &TcpStream) {
     let size: libc::c_int = 16 * 1024;
     let (value, len) = (std::ptr::from_ref(&size).cast(), size_of::<libc::c_int>() as libc::socklen_t);
@@ -390,6 +390,6 @@ fn a_viewer_with_a_slow_link_misses_pictures_and_gets_no_old_ones() {
     let mut late = ages.split_off(5);
     late.sort_by(f64::total_cmp);
     assert!((10..25).contains(&late.len()), "{late:?}");
-    // A picture takes 0.2 s to come; two more of them waited in the kernel before TCP_NOTSENT_LOWAT was set.
+    // A picture takes 0.2 s to arrive. Without TCP_NOTSENT_LOWAT two more would wait in the kernel.
     assert!(late[late.len() / 2] < 0.5, "{late:?}");
 }

@@ -185,7 +185,7 @@ fn login(target: &str, peer: &str, credentials: &str) -> Request {
 }
 
 #[test]
-fn a_password_is_asked_for_and_its_role_decides() {
+fn a_password_is_required_and_the_role_of_its_user_decides() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
     accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
@@ -209,7 +209,7 @@ fn a_password_is_asked_for_and_its_role_decides() {
 }
 
 #[test]
-fn too_many_wrong_passwords_make_that_address_wait_and_no_other() {
+fn after_too_many_wrong_passwords_only_that_address_must_wait() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
     accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
@@ -221,7 +221,7 @@ fn too_many_wrong_passwords_make_that_address_wait_and_no_other() {
     let refused = whole(&site, &login("/", LAN, "anna:x"));
     assert_eq!(refused.status, 429);
     assert!(header(&refused, "Retry-After").is_some());
-    assert_eq!(status(&site, &login("/", LAN, "anna:a")), 200, "who is known already is not held up");
+    assert_eq!(status(&site, &login("/", LAN, "anna:a")), 200, "a verified user is not delayed");
     assert_eq!(status(&site, &login("/", "192.168.1.10", "anna:x")), 401);
 }
 
@@ -253,7 +253,7 @@ fn a_reload_forgets_a_right_password_only_when_its_line_has_changed_or_gone() {
     let site = site(|config| config.http.password_file = Some(file.clone()));
     let ask = |user: &str| status(&site, &login("/api/gallery", LAN, &format!("{user}:a")));
     assert_eq!([ask("anna"), ask("boris"), ask("carla")], [403, 403, 200]);
-    // From now on there is no check for this address: who is let in was remembered.
+    // From now on no password of this address is checked: users who get access were remembered.
     for _ in 0..5 {
         assert_eq!(status(&site, &login("/", LAN, "anna:x")), 401);
     }
@@ -267,9 +267,9 @@ fn a_reload_forgets_a_right_password_only_when_its_line_has_changed_or_gone() {
     assert_eq!(rewrite(&|text| format!("# the family\n{text}")), [403, 403, 200]);
     assert_eq!(rewrite(&|_| "rubbish\n".to_owned()), [403, 403, 200], "a bad file changes nothing");
     let swapped = before.replace(":viewer:", ":ADMIN:").replace(":admin:", ":viewer:").replace(":ADMIN:", ":admin:");
-    assert_eq!(rewrite(&|_| swapped.clone()), [200, 200, 403], "another role is at work at once");
+    assert_eq!(rewrite(&|_| swapped.clone()), [200, 200, 403], "another role takes effect at once");
     let without_anna = swapped.lines().filter(|line| !line.starts_with("anna")).collect::<Vec<_>>().join("\n");
-    assert_eq!(rewrite(&|_| without_anna.clone()), [429, 200, 403], "anna's line has gone");
+    assert_eq!(rewrite(&|_| without_anna.clone()), [429, 200, 403], "anna's line was removed");
     assert_eq!(rewrite(&|_| swapped.clone()), [429, 200, 403], "and is a new one when it comes back");
     accounts::passwd(&file, "boris", Role::Viewer, "a").unwrap();
     assert_eq!(rewrite(&|text| text), [429, 429, 403], "boris has another hash, though of the same password");
@@ -289,12 +289,12 @@ fn right_passwords_of_a_hundred_users_are_all_remembered() {
     for _ in 0..5 {
         assert_eq!(status(&site, &login("/", LAN, "u0:x")), 401);
     }
-    assert!((0..100).all(|i| ask(i) == 200), "each is let in without a check");
+    assert!((0..100).all(|i| ask(i) == 200), "each gets access without a check");
     assert_eq!(status(&site, &login("/", LAN, "u100:a")), 429);
 }
 
 #[test]
-fn a_bad_password_file_at_the_start_admits_nobody() {
+fn a_bad_password_file_at_the_start_admits_no_user() {
     let folder = tempfile::tempdir().unwrap();
     let site = site(|config| config.http.password_file = Some(folder.path().join("absent")));
     assert_eq!(status(&site, &request("GET", "/", "127.0.0.1")), 401);
@@ -388,7 +388,7 @@ fn state_has_the_shape_that_scripts_rely_on() {
 }
 
 #[test]
-fn why_a_face_has_its_name_is_told_and_file_names_only_to_an_admin() {
+fn a_face_comes_with_its_evidence_and_only_an_admin_gets_file_names() {
     let site = site(|config| config.http.open = true);
     let mut seen = faces();
     let pictures = vec![Near { what: "Alice/1.jpg".into(), distance: 0.39 }];
@@ -417,7 +417,7 @@ fn faces_of_long_ago_are_left_out() {
 }
 
 #[test]
-fn a_gallery_is_on_its_way_until_it_is_there_or_it_is_known_why_not() {
+fn a_gallery_is_being_enrolled_until_it_is_ready_or_has_failed() {
     let taking_in = |site: &Site| state::state(&site.stage, Role::Viewer, None)["recognition"]["taking_in"] == true;
     let (on, off) = (site(|_| {}), site(|config| config.recognition.enabled = false));
     assert_eq!((taking_in(&on), taking_in(&off)), (true, false));
@@ -425,7 +425,7 @@ fn a_gallery_is_on_its_way_until_it_is_there_or_it_is_known_why_not() {
     assert!(!taking_in(&on));
     on.stage.health.set_recognition_error(None);
     on.stage.roster.publish(Arc::default());
-    assert!(!taking_in(&on), "one that cannot be read leaves a roster that says so");
+    assert!(!taking_in(&on), "a gallery that cannot be read publishes a roster that says so");
     on.stage.health.taking_in.store(true, std::sync::atomic::Ordering::Relaxed);
     assert!(taking_in(&on));
 }
@@ -445,7 +445,7 @@ fn the_gallery_says_which_pictures_are_skipped_and_why() {
 }
 
 #[test]
-fn healthz_says_what_hangs_and_a_camera_that_is_away_is_healthy() {
+fn healthz_says_what_hangs_and_an_unavailable_camera_is_healthy() {
     let site = site(|_| {});
     site.stage.health.camera_is_away("/dev/video0", "no such device");
     assert_eq!(status(&site, &request("GET", "/healthz", LAN)), 200);

@@ -1,4 +1,4 @@
-//! What one client may take of viewers, kinds of picture and listeners, and what it gets in place of what it asks.
+//! The share of one client in viewers, renditions and listeners, and the rendition that it gets instead of its own.
 
 use super::hostile::from;
 use super::sockets::{CLOSE, Running, read_head};
@@ -17,7 +17,7 @@ fn refused(answers: &[Answer<'_>]) -> usize {
 }
 
 #[test]
-fn one_client_that_asks_for_every_place_is_told_why_it_gets_no_more_and_others_get_theirs() {
+fn a_client_that_requests_every_place_is_told_why_it_gets_no_more_and_others_get_theirs() {
     let site = site(|config| (config.http.open, config.stream.max_viewers) = (true, 8));
     for (target, places, own) in [("/video_feed", 8, 6), ("/api/events", 32, 24)] {
         let greedy = vec![request("GET", target, LAN); places];
@@ -25,7 +25,7 @@ fn one_client_that_asks_for_every_place_is_told_why_it_gets_no_more_and_others_g
         assert_eq!(refused(&greedy), places - own, "{target}");
         let why = whole(&site, &request("GET", target, LAN));
         assert_eq!(header(&why, "Retry-After"), Some("10"));
-        let says = format!("{LAN} has places for");
+        let says = format!("{LAN} already has places for");
         assert!(body(&why).contains(&says) && body(&why).contains("close another one"), "{}", body(&why));
         let others: Vec<Request> = (10..60).map(|host| request("GET", target, &format!("192.168.1.{host}"))).collect();
         let others = answers(&site, &others);
@@ -33,25 +33,25 @@ fn one_client_that_asks_for_every_place_is_told_why_it_gets_no_more_and_others_g
         let full = whole(&site, &request("GET", target, "192.168.1.99"));
         assert!(full.status == 503 && body(&full).contains(&format!("all {places} places")), "{}", body(&full));
         drop((greedy, others));
-        assert_eq!(status(&site, &request("GET", target, LAN)), 200, "{target}: they are given back");
+        assert_eq!(status(&site, &request("GET", target, LAN)), 200, "{target}: the places are free again");
     }
     let faults = site.stage.health.faults.all();
     assert_eq!(faults.iter().map(|fault| fault.cause).collect::<Vec<_>>(), [Cause::NoPlace]);
 }
 
 #[test]
-fn an_ipv6_network_is_one_client_and_a_proxy_on_this_machine_speaks_for_many() {
+fn an_ipv6_network_is_one_client_and_a_proxy_on_this_machine_has_many() {
     let site = site(|config| (config.http.open, config.stream.max_viewers) = (true, 4));
     let network: Vec<Request> = (0..4).map(|i| request("GET", "/video_feed", &format!("2001:db8::{i}"))).collect();
     assert_eq!(refused(&answers(&site, &network)), 1);
     let behind = |i: u8| with(request("GET", "/video_feed", "127.0.0.1"), "X-Forwarded-For", &format!("203.0.113.{i}"));
     assert_eq!(refused(&answers(&site, &(0..4).map(behind).collect::<Vec<_>>())), 0);
     let lies = |i: u8| with(request("GET", "/video_feed", LAN), "X-Forwarded-For", &format!("203.0.113.{i}"));
-    assert_eq!(refused(&answers(&site, &(0..4).map(lies).collect::<Vec<_>>())), 1, "nobody else is believed");
+    assert_eq!(refused(&answers(&site, &(0..4).map(lies).collect::<Vec<_>>())), 1, "no other address is trusted");
 }
 
 #[test]
-fn users_tell_apart_who_has_one_address_and_only_where_a_password_was_asked_for() {
+fn users_with_one_address_are_separate_clients_only_where_a_password_is_required() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
     accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
@@ -66,11 +66,11 @@ fn users_tell_apart_who_has_one_address_and_only_where_a_password_was_asked_for(
     drop(anna);
     let open = site(|config| (config.http.open, config.stream.max_viewers) = (true, 4));
     let made_up: Vec<Request> = (0..4).map(|i| login("/video_feed", LAN, &format!("user{i}:x"))).collect();
-    assert_eq!(refused(&answers(&open, &made_up)), 1, "a user whom nobody has checked is none");
+    assert_eq!(refused(&answers(&open, &made_up)), 1, "a user without a verified password does not count");
 }
 
 #[test]
-fn what_comes_out_as_the_usual_picture_takes_no_kind() {
+fn a_request_for_what_the_default_rendition_provides_takes_no_other() {
     let wanted = |width, max_fps, query: &str| {
         let site = site(|config| (config.stream.width, config.stream.max_fps) = (width, max_fps));
         let ask = request("GET", &format!("/video_feed?{query}"), "127.0.0.1");
@@ -87,7 +87,7 @@ fn what_comes_out_as_the_usual_picture_takes_no_kind() {
 }
 
 #[test]
-fn a_stream_ends_when_a_new_config_makes_it_wider_than_was_asked() {
+fn a_stream_ends_when_a_new_config_makes_it_wider_than_requested() {
     let site = site(|config| config.stream.width = 320);
     site.stage.tiers.usual().publish(&Arc::new(Jpeg::new(Arc::new(b"J".to_vec()), Moment::now(), true)));
     let ask = request("GET", "/video_feed?width=640", "127.0.0.1");
@@ -110,11 +110,11 @@ fn a_stream_ends_when_a_new_config_makes_it_wider_than_was_asked() {
             (went_on, ended)
         });
         assert!((stream.run)(&mut Vec::new()).is_ok());
-        assert_eq!(reloads.join().unwrap(), (true, true), "640 pixels are what was asked for, and more are not");
+        assert_eq!(reloads.join().unwrap(), (true, true), "640 pixels were requested, and no more");
     });
 }
 
-/// Asks from 127.0.0.`host` and reads the head of the answer.
+/// Sends a request from 127.0.0.`host` and reads the head of the response.
 fn ask(running: &Running, host: u8, target: &str) -> (BufReader<TcpStream>, Vec<String>) {
     let mut stream = from(host, running.address);
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -129,9 +129,9 @@ fn value<'a>(head: &'a [String], name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn while_one_address_takes_all_it_can_get_another_one_gets_a_stream_a_snapshot_and_events() {
+fn while_one_address_takes_every_place_it_can_another_one_gets_a_stream_a_snapshot_and_events() {
     let running = Running::small();
-    // Pictures of every kind, as the encoder would make them.
+    // Pictures of every rendition, as the encoder would make them.
     let making = {
         let stage = Arc::clone(&running.stage);
         std::thread::spawn(move || {
@@ -158,13 +158,13 @@ fn while_one_address_takes_all_it_can_get_another_one_gets_a_stream_a_snapshot_a
     viewer.read_exact(&mut pictures).unwrap();
     let (_events, head) = ask(&running, 3, "/api/events");
     assert!(head[0].contains(" 200 "), "{head:?}");
-    // The last kind is taken now, by the stream. What is asked next comes as narrow as it may be, and says so.
+    // The stream uses the last rendition. The next request gets the narrowest one that fits, and a header says so.
     let (_snapshot, head) = ask(&running, 4, "/snapshot.jpg?width=399&overlay=0");
     assert_eq!(value(&head, "X-Namecam-Rendition"), Some("overlay=1; width=399; fps=0"), "{head:?}");
     assert_eq!(value(&head, "X-Namecam-Instead-Of"), Some("overlay=0; width=399; fps=0"));
     drop((viewer, pictures));
     let free = || running.stage.tiers.wanted().len() == 4;
-    running.within(Duration::from_secs(10), "a kind is free again", free);
+    running.within(Duration::from_secs(10), "a rendition is free again", free);
     let (_snapshot, head) = ask(&running, 3, "/snapshot.jpg?width=100");
     assert_eq!(value(&head, "X-Namecam-Rendition"), Some("overlay=1; width=100; fps=0"), "{head:?}");
     for (method, target) in [("HEAD", "/video_feed"), ("HEAD", "/snapshot.jpg"), ("GET", "/snapshot.jpg")] {
@@ -178,7 +178,7 @@ fn while_one_address_takes_all_it_can_get_another_one_gets_a_stream_a_snapshot_a
 }
 
 #[test]
-fn a_page_that_is_loaded_again_gets_its_stream_though_its_old_one_has_the_only_place() {
+fn a_page_that_is_reloaded_gets_its_stream_although_its_old_one_has_the_only_place() {
     // With a new picture 25 times a second, and with the same one once a second.
     for every in [Duration::from_millis(40), Duration::from_secs(3600)] {
         for max_viewers in [1, 2] {
@@ -196,12 +196,12 @@ fn a_page_that_is_loaded_again_gets_its_stream_though_its_old_one_has_the_only_p
 }
 
 #[test]
-fn a_faster_kind_in_place_of_a_slow_one_comes_no_more_often_than_was_asked() {
+fn a_faster_rendition_instead_of_a_slow_one_has_no_more_pictures_a_second_than_requested() {
     let running = Running::small();
     let _kinds: Vec<_> = (1..4).map(|i| ask(&running, 2, &format!("/video_feed?width={}", 100 * i))).collect();
     let (mut stream, head) = ask(&running, 2, "/video_feed?fps=5");
     assert_eq!(value(&head, "X-Namecam-Rendition"), Some("overlay=1; width=0; fps=5"), "{head:?}");
-    assert_eq!(value(&head, "X-Namecam-Instead-Of"), None, "nothing is different for who watches");
+    assert_eq!(value(&head, "X-Namecam-Instead-Of"), None, "the viewer sees no difference");
     assert_eq!(running.stage.tiers.wanted()[0].wish, Wish::USUAL);
     let begun = Instant::now();
     let mut bytes = Vec::new();
@@ -214,11 +214,11 @@ fn a_faster_kind_in_place_of_a_slow_one_comes_no_more_often_than_was_asked() {
 }
 
 #[test]
-fn listeners_who_have_gone_leave_their_places_to_a_client_that_comes_at_once() {
+fn listeners_that_disconnected_free_their_places_for_a_client_that_connects_at_once() {
     let running = Running::small();
     let hosts = std::iter::repeat_n(2, 24).chain(3..11);
     let listening: Vec<_> = hosts.map(|host| ask(&running, host, "/api/events")).collect();
-    assert!(listening.iter().all(|(_, head)| head[0].contains(" 200 ")), "every place is taken");
+    assert!(listening.iter().all(|(_, head)| head[0].contains(" 200 ")), "every place is in use");
     let (_refused, head) = ask(&running, 11, "/api/events");
     assert!(head[0].contains(" 503 "), "{head:?}");
     drop(listening);

@@ -1,4 +1,4 @@
-//! Clients that take what they asked for slowly, but all the time.
+//! Clients that read slowly, but steadily.
 
 use super::hostile::narrow;
 use super::sockets::{CLOSE, Running};
@@ -7,10 +7,10 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 const PICTURE: usize = 1_200_000;
-/// Bytes a second: a picture takes 10 s, each write's own time is over twice in it.
+/// Bytes per second: a picture takes 10 s, in which the time-out of a write passes twice.
 const RATE: usize = 120_000;
 
-/// Reads `length` bytes at [`RATE`]; says how many came.
+/// Reads `length` bytes at [`RATE`]; returns how many arrived.
 fn read_slowly(stream: &mut TcpStream, length: usize) -> usize {
     let (begun, mut bytes, mut read) = (Instant::now(), vec![0; 6_000], 0);
     while read < length {
@@ -25,7 +25,7 @@ fn read_slowly(stream: &mut TcpStream, length: usize) -> usize {
 }
 
 #[test]
-fn who_takes_a_picture_slowly_but_all_the_time_gets_all_of_it() {
+fn a_client_that_reads_slowly_but_steadily_gets_the_whole_picture() {
     let running = Running::start(PICTURE, 32, Duration::from_secs(30));
     let ask = |request: String| {
         let stream = running.ask("");
@@ -36,7 +36,7 @@ fn who_takes_a_picture_slowly_but_all_the_time_gets_all_of_it() {
     let mut snapshot = ask(format!("GET /snapshot.jpg HTTP/1.1\r\n{CLOSE}"));
     let mut viewer = ask(format!("GET /video_feed HTTP/1.1\r\n{CLOSE}"));
     std::thread::scope(|scope| {
-        // More than the heads hold, and for the viewer the beginning of a second picture.
+        // More than the heads contain, and for the viewer the beginning of a second picture.
         let watched = scope.spawn(|| read_slowly(&mut viewer, PICTURE + 100_000));
         let got = read_slowly(&mut snapshot, PICTURE + 10_000);
         assert!((PICTURE..PICTURE + 1_000).contains(&got), "{got} bytes of a snapshot");

@@ -1,4 +1,4 @@
-//! Snapshots: which picture is good enough, and what is said when there is none.
+//! Snapshots: how new a picture must be, and the response when there is none.
 
 use super::*;
 use crate::frame::Moment;
@@ -8,7 +8,7 @@ fn picture(jpeg: &[u8], captured_at: Moment, live: bool) -> Arc<Jpeg> {
 }
 
 #[test]
-fn a_snapshot_with_strict_says_that_the_camera_is_away_and_without_shows_the_picture_that_does() {
+fn while_the_camera_is_unavailable_a_strict_snapshot_is_503_and_another_one_is_the_notice() {
     let site = site(|_| {});
     site.stage.health.camera_is_away("/dev/video0", "unplugged");
     let old = Moment::ago(Duration::from_secs(60));
@@ -17,13 +17,13 @@ fn a_snapshot_with_strict_says_that_the_camera_is_away_and_without_shows_the_pic
     assert_eq!((strict.status, header(&strict, "Retry-After")), (503, Some("3")));
     assert!(body(&strict).contains("unplugged"));
     let unclear = whole(&site, &request("GET", "/snapshot.jpg?strict=yes", "127.0.0.1"));
-    assert!(unclear.status == 400 && body(&unclear).contains("strict is 0 or 1"));
+    assert!(unclear.status == 400 && body(&unclear).contains("strict must be 0 or 1"));
     let shown = whole(&site, &request("GET", "/?action=snapshot&strict=0", "127.0.0.1"));
     assert_eq!((shown.status, shown.content_type, shown.body.bytes()), (200, "image/jpeg", &b"AWAY"[..]));
 }
 
 #[test]
-fn a_snapshot_waits_for_a_fresh_picture_and_wants_no_more() {
+fn a_snapshot_waits_for_a_new_picture_and_then_ends_its_subscription() {
     let site = Arc::new(site(|_| {}));
     site.stage.health.camera_is_online("test", "MJPG", 4, 4);
     let old = Moment::ago(Duration::from_secs(60));
@@ -33,7 +33,7 @@ fn a_snapshot_waits_for_a_fresh_picture_and_wants_no_more() {
         std::thread::spawn(move || {
             let begun = Instant::now();
             while site.stage.tiers.wanted().is_empty() {
-                assert!(begun.elapsed() < Duration::from_secs(5), "nobody asked for pictures");
+                assert!(begun.elapsed() < Duration::from_secs(5), "no rendition was requested");
             }
             site.stage.tiers.usual().publish(&picture(b"NEW", Moment::now(), true));
         })

@@ -23,7 +23,7 @@ pub(super) struct Running {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// One server at a time, so that threads can be counted.
+/// Allows one server at a time, so that threads can be counted.
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// Panics outside of test threads. A test program unwinds; the real one would have ended.
@@ -52,7 +52,7 @@ impl Running {
         Running::of(stage(|config| config.stream.max_viewers = max_viewers), size, every, read_timeout, alone)
     }
 
-    /// A server whose visitors need a password of `file`.
+    /// A server that requires a password of `file`.
     pub(super) fn guarded(file: &Path) -> Running {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         WATCH.call_once(watch_for_panics);
@@ -102,7 +102,7 @@ impl Running {
         stream
     }
 
-    /// The whole answer, up to the end of the connection.
+    /// The whole response, up to the end of the connection.
     pub(super) fn answer(&self, request: &str) -> String {
         let mut text = String::new();
         self.ask(request).read_to_string(&mut text).unwrap();
@@ -196,7 +196,7 @@ fn the_last_picture_comes_again_after_a_second_without_a_new_one() {
     running.stage.tiers.usual().publish(&Arc::new(newer));
     (0..3).for_each(|_| next());
     let took = begun.elapsed();
-    assert_eq!(running.stage.health.ages.written.since_start().count, 1, "the same picture again says nothing of ages");
+    assert_eq!(running.stage.health.ages.written.since_start().count, 1, "a repeated picture does not count");
     assert!(took > Duration::from_millis(1900) && took < Duration::from_millis(4000), "{took:?}");
 }
 
@@ -225,7 +225,7 @@ fn how_old_pictures_are_when_they_are_written_is_in_the_state_and_in_the_metrics
 }
 
 #[test]
-fn the_viewer_beyond_the_limit_gets_503_and_when_to_come_again() {
+fn a_viewer_beyond_the_limit_gets_503_and_retry_after() {
     let running = Running::small();
     let ask = "GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let viewers: Vec<TcpStream> = (0..24).map(|_| running.ask(ask)).collect();
@@ -244,7 +244,7 @@ fn the_viewer_beyond_the_limit_gets_503_and_when_to_come_again() {
 }
 
 #[test]
-fn a_page_learns_whether_its_own_stream_lives() {
+fn a_page_learns_whether_its_own_stream_is_sent() {
     let running = Running::small();
     let watching = |key: &str| {
         let answer = running.answer(&format!("GET /api/state?t={key} HTTP/1.1\r\n{CLOSE}"));
@@ -256,12 +256,12 @@ fn a_page_learns_whether_its_own_stream_lives() {
     let (one, same, _other, _long) = (view("1-2"), view("1-2"), view("3"), view(&long));
     running.within(Duration::from_secs(10), "4 viewers", || running.stage.tiers.viewers() == 4);
     assert_eq!((watching("1-2"), watching("3"), watching("1")), (Some(true), Some(true), Some(false)));
-    assert_eq!((watching(""), watching(&long)), (None, None), "who has no key is not told");
+    assert_eq!((watching(""), watching(&long)), (None, None), "without a key there is no answer");
     drop(one);
-    running.within(Duration::from_secs(10), "one has gone", || running.stage.tiers.viewers() == 3);
+    running.within(Duration::from_secs(10), "one has disconnected", || running.stage.tiers.viewers() == 3);
     assert_eq!(watching("1-2"), Some(true), "the same key watches once more");
     drop(same);
-    running.within(Duration::from_secs(10), "both have gone", || watching("1-2") == Some(false));
+    running.within(Duration::from_secs(10), "both have disconnected", || watching("1-2") == Some(false));
     assert_eq!(watching("3"), Some(true));
     running.answer(&format!("HEAD /video_feed?t=4 HTTP/1.1\r\n{CLOSE}"));
     assert_eq!(watching("4"), Some(false));
@@ -313,7 +313,7 @@ fn threads(name: &str) -> usize {
 }
 
 #[test]
-fn fifty_viewers_come_and_go_and_leave_nothing_behind() {
+fn fifty_viewers_connect_and_disconnect_and_leave_nothing_behind() {
     let running = Running::start(5_000, 100, Duration::from_secs(30));
     let viewers: Vec<TcpStream> =
         (0..50).map(|_| running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n")).collect();
@@ -326,7 +326,7 @@ fn fifty_viewers_come_and_go_and_leave_nothing_behind() {
 }
 
 #[test]
-fn events_tell_who_comes_and_who_goes_and_nothing_else() {
+fn events_report_faces_that_appear_or_leave_and_nothing_else() {
     let running = Running::small();
     let mut stream = BufReader::new(running.ask("GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     let head = read_head(&mut stream);
@@ -341,7 +341,7 @@ fn events_tell_who_comes_and_who_goes_and_nothing_else() {
     let came = read_head(&mut stream);
     assert!(came[0] == "event: faces" && came[1].contains("\"name\":\"Alice\""), "{came:?}");
     running.stage.sightings.publish(Arc::new(Sightings { faces: Vec::new(), ..faces() }));
-    assert_eq!(read_head(&mut stream), ["event: faces", "data: []"], "one event for three looks at the same people");
+    assert_eq!(read_head(&mut stream), ["event: faces", "data: []"], "one event for three passes with the same people");
 }
 
 #[test]

@@ -3,15 +3,15 @@
 use super::*;
 
 #[test]
-fn a_wish_that_makes_no_sense_is_told_and_a_kind_too_many_is_refused_when_no_other_is_as_narrow() {
+fn invalid_parameters_are_400_and_a_rendition_too_many_is_refused_when_no_other_is_as_narrow() {
     let site = site(|_| {});
     let ask = |target: &str| whole(&site, &request("GET", target, "127.0.0.1"));
     for (query, says) in [
-        ("width=abc", "width is a whole number from 64 to 8192"),
-        ("width=63", "width is a whole number from 64 to 8192"),
-        ("width=-320", "width is a whole number from 64 to 8192"),
-        ("fps=0", "fps is a whole number from 1 to 240"),
-        ("overlay=no", "overlay is 0 or 1"),
+        ("width=abc", "width must be a whole number from 64 to 8192"),
+        ("width=63", "width must be a whole number from 64 to 8192"),
+        ("width=-320", "width must be a whole number from 64 to 8192"),
+        ("fps=0", "fps must be a whole number from 1 to 240"),
+        ("overlay=no", "overlay must be 0 or 1"),
     ] {
         let refused = ask(&format!("/video_feed?{query}"));
         assert!(refused.status == 400 && body(&refused).contains(says), "{query}: {}", body(&refused));

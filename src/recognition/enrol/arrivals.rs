@@ -1,12 +1,12 @@
-//! Which files of the gallery are still being written, and when the gallery is gone through again for them.
+//! Tracks the files of the gallery that are still being copied, and when the gallery is scanned again for them.
 //!
-//! A reload takes what is whole at once. It is then followed until nothing in the gallery has changed for [`PATIENCE`]:
-//! passes find what has come since, read what has stood still, and put all of it to work once nothing has changed for
-//! [`QUIET`], or every [`AT_MOST`] while something does. A file that is waited for costs one `stat` a second and no read. A
-//! pass costs a `stat` of each file, and reads each state of a file once.
+//! A reload enrols complete files at once. It is then followed until nothing in the gallery has changed for
+//! [`PATIENCE`]: scans find new files, read those that have not changed for a while, and apply them once nothing has
+//! changed for [`QUIET`], or every [`AT_MOST`] during changes. Waiting for a file costs one `stat` per second and no
+//! read. A scan costs a `stat` of each file, and reads each version of a file once.
 //!
-//! Time is that of the monotonic clock since this program first saw a file as it is. The wall clock counts only at a
-//! reload, for files that were not waited for before: there, nothing else says how long a file has stood still.
+//! The age of a file is measured by the monotonic clock since the program first saw its current version. The wall clock
+//! is used only at a reload, for files that were not waited for before, because their age is not known otherwise.
 
 use crate::frame::Moment;
 use std::collections::HashMap;
@@ -15,20 +15,19 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// A file that was written to so recently may still be growing.
+/// The age below which a file may still be growing.
 const YOUNG: Duration = Duration::from_secs(2);
-/// A file without its end that nobody has written to for so long is given up. A gallery in which nothing has changed for so
-/// long is complete.
+/// The age from which an incomplete file is given up, and the time without changes after which a gallery is complete.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What has come is put to work when nothing has changed for so long. It doubles each time, or pictures that come one by
-/// one would each make a gallery.
+/// The time without changes after which new files are applied. It doubles each time, so that pictures that arrive one
+/// by one do not each cause a new gallery.
 const QUIET: Duration = Duration::from_secs(3);
-/// What has come is put to work at least so often while more is coming.
+/// The longest time between two applications while files arrive.
 const AT_MOST: Duration = Duration::from_secs(60);
-/// A reload is followed no longer than this.
+/// The longest time for which a reload is followed.
 const FOLLOWED: Duration = Duration::from_secs(3600);
 
-/// Changes whenever a file's content does: device, inode, length, times of change.
+/// Identifies a version of a file: device, inode, length and times of change.
 pub type Stamp = [i64; 7];
 
 /// The stamp of a file.
@@ -37,41 +36,41 @@ pub fn stamp(m: &Metadata) -> Stamp {
     [dev, ino, len, m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()]
 }
 
-/// Why the gallery is gone through.
+/// Why the gallery is scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pass {
-    /// At the start and at a reload.
+    /// The start or a reload.
     Reload,
-    /// For files that had not come whole.
+    /// Files that were incomplete.
     Again,
-    /// As `Again`, for the last time: each file is judged as it is.
+    /// As `Again`, for the last time: each file is used as it is.
     Last,
 }
 
-/// What of the gallery is still coming.
+/// The files that are still being copied.
 #[derive(Debug)]
 pub struct Arrivals {
-    /// Files that have not been taken in, because they may still change or cannot be read.
+    /// Files that are not enrolled, because they may still change or cannot be read.
     files: HashMap<PathBuf, Arriving>,
-    /// The pass that is at work, or the last one.
+    /// The current scan, or the last one.
     pass: Pass,
-    /// True from a reload until nothing has changed for long.
+    /// True from a reload until the gallery is complete.
     following: bool,
-    /// True when a file that was waited for is gone.
+    /// True when a file that was waited for was deleted.
     gone: bool,
-    /// How long nothing must have changed for what has come to be put to work.
+    /// The time without changes after which new files are applied.
     quiet: Duration,
-    /// How long after a pass the next one begins at the latest. It doubles while nothing new is found.
+    /// The longest time between two scans. It doubles while nothing new is found.
     pause: Duration,
-    /// When the last pass began.
+    /// When the last scan began.
     passed: Instant,
     /// When something last changed.
     changed: Instant,
-    /// When everything that had been found was last at work.
+    /// When everything that had been found was last applied.
     complete: Instant,
-    /// When what the reload found was put to work.
+    /// When the files that the reload found were applied.
     reloaded: Instant,
-    /// A digest of what the last pass found, and of what is at work.
+    /// A digest of the result of the last scan, and of the applied one.
     found: Option<u64>,
     at_work: Option<u64>,
 }
@@ -79,22 +78,22 @@ pub struct Arrivals {
 #[derive(Debug)]
 struct Arriving {
     stamp: Stamp,
-    /// When it was first seen as it is now.
+    /// When its current version was first seen.
     seen: Instant,
-    /// How long it had stood still by then.
+    /// Its age at that time.
     before: Duration,
     state: State,
-    /// How often it has been read and had no end: from the second time on, it must stand still for twice as long.
+    /// How often it was read and was incomplete; from the second time on, the required age doubles.
     incomplete: u32,
-    /// Whether the last pass came by it.
+    /// True when the last scan found it.
     listed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Not read as it is now.
+    /// The current version was not read.
     Unread,
-    /// Read, and its end is missing. `told`: the roster says that it is still being copied.
+    /// Read and incomplete. `told` is true when the roster says that it is still being copied.
     Incomplete { told: bool },
     /// It cannot be read.
     Refused,
@@ -117,12 +116,12 @@ impl Arriving {
         changed
     }
 
-    /// How long it has been seen to stand still.
+    /// How long the current version has been observed.
     fn watched(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.seen)
     }
 
-    /// How long it has stood still.
+    /// The age of the current version.
     fn still(&self, now: Instant) -> Duration {
         self.watched(now) + self.before
     }
@@ -132,7 +131,7 @@ impl Arriving {
         self.still(now) >= needed
     }
 
-    /// True when a pass would say something else of it than the last one did.
+    /// True when a scan would have another result for it than the last one.
     fn is_news(&self, now: Instant) -> bool {
         match self.state {
             State::Unread => self.may_be_read(now),
@@ -141,7 +140,7 @@ impl Arriving {
         }
     }
 
-    /// True while it may become a picture. A file without its end that looks old may be one from a clock that is wrong.
+    /// True while it may become a picture. An incomplete file that seems old may have a time stamp of a wrong clock.
     fn is_awaited(&self, now: Instant) -> bool {
         match self.state {
             State::Unread => true,
@@ -152,7 +151,7 @@ impl Arriving {
 }
 
 impl Default for Arrivals {
-    /// Nothing is on its way.
+    /// True when no file is expected.
     fn default() -> Arrivals {
         let now = Instant::now();
         Arrivals {
@@ -173,7 +172,7 @@ impl Default for Arrivals {
 }
 
 impl Arrivals {
-    /// Looks at each file that is waited for; `Some` when the gallery is to be gone through again. Once a second is enough.
+    /// Checks each file that is waited for; `Some` when the gallery must be scanned again. Called once a second.
     pub fn due(&mut self, now: Instant) -> Option<Pass> {
         if !self.following {
             return None;
@@ -202,7 +201,7 @@ impl Arrivals {
             self.stop();
             return None;
         }
-        // The last pass of all comes at the end, for what came since the one before.
+        // The final scan runs at the end, for files that arrived since the one before.
         let is_time = now.saturating_duration_since(self.passed) >= self.pause || (is_over && !was_over);
         (is_time || (news && (self.is_quiet(now) || self.is_late(now)))).then_some(Pass::Again)
     }
@@ -215,13 +214,13 @@ impl Arrivals {
         now.saturating_duration_since(self.complete) >= AT_MOST
     }
 
-    /// Nothing is waited for any longer.
+    /// Stops waiting for files.
     pub fn stop(&mut self) {
         self.following = false;
         self.files.clear();
     }
 
-    /// The gallery has been listed and is gone through.
+    /// Begins a scan.
     pub fn begin(&mut self, pass: Pass, now: Instant) {
         (self.pass, self.passed, self.gone) = (pass, now, false);
         self.files.values_mut().for_each(|file| file.listed = false);
@@ -230,12 +229,12 @@ impl Arrivals {
         }
     }
 
-    /// A pass has come to a file; true when it has stood still for long enough to be read.
+    /// Called by a scan for each file; true when its version is old enough to be read.
     pub fn meet(&mut self, path: &Path, metadata: &Metadata, now: Moment) -> bool {
         let (stamp, reload) = (stamp(metadata), self.pass == Pass::Reload);
         let file = self.files.entry(path.to_owned()).or_insert_with(|| {
-            // What a later pass finds came after the one before it. A time in the future says nothing but that a clock was
-            // set: such a file was hardly written this moment.
+            // A file that a later scan finds arrived after the one before. A time stamp in the future only shows that a
+            // clock was changed; such a file was probably not written just now.
             let age = || metadata.modified().map(|at| now.wall.duration_since(at).unwrap_or(PATIENCE));
             let before = if reload { age().unwrap_or(PATIENCE) } else { Duration::ZERO };
             if !reload {
@@ -250,7 +249,7 @@ impl Arrivals {
         file.may_be_read(now.instant) || self.pass == Pass::Last
     }
 
-    /// True for a file that was read without its end, has not changed since, and is not given up.
+    /// True for a file that was read and incomplete, has not changed since, and was not given up.
     pub fn waits_for(&mut self, path: &Path, stamp: Stamp, now: Moment) -> bool {
         let Some(file) = self.files.get_mut(path).filter(|file| file.stamp == stamp) else { return false };
         file.listed = true;
@@ -262,7 +261,7 @@ impl Arrivals {
         told
     }
 
-    /// A file was read and has no end; true while that may still come.
+    /// Records that a file was read and is incomplete; true while it may still be completed.
     pub fn lacks_its_end(&mut self, path: &Path, now: Moment) -> bool {
         let Some(file) = self.files.get_mut(path) else { return false };
         let told = self.pass != Pass::Last && file.still(now.instant) < PATIENCE;
@@ -270,19 +269,19 @@ impl Arrivals {
         told
     }
 
-    /// A file cannot be read. Should that change while others are waited for, it is tried again.
+    /// Records that a file cannot be read. It is tried again when it changes while others are waited for.
     pub fn refused(&mut self, path: &Path) {
         if let Some(file) = self.files.get_mut(path) {
             file.state = State::Refused;
         }
     }
 
-    /// A file was read and is whole.
+    /// Records that a file was read and is complete.
     pub fn has_come(&mut self, path: &Path) {
         self.files.remove(path);
     }
 
-    /// A pass is over and has found what `found` is a digest of; true when that is to be put to work now.
+    /// Ends a scan; `found` is the digest of its result. True when the result must be applied now.
     pub fn put_to_work(&mut self, found: u64, now: Instant) -> bool {
         self.files.retain(|_, file| file.listed);
         self.pause = if self.found == Some(found) { (self.pause * 2).min(PATIENCE) } else { QUIET };
@@ -304,7 +303,7 @@ impl Arrivals {
         news
     }
 
-    /// True until nothing has changed for long.
+    /// True until the gallery is complete.
     #[cfg(test)]
     pub fn is_following(&self) -> bool {
         self.following

@@ -1,4 +1,4 @@
-//! A person's folder while it is taken in: her pictures in name order, as many as are wanted.
+//! The enrolment of a person's folder: the pictures in name order, up to the limit.
 
 use crate::recognition::cache::Verdict;
 use crate::recognition::gallery::{Candidate, Folder};
@@ -6,43 +6,42 @@ use crate::recognition::hygiene::{self, Fate, Usable};
 use crate::roster::Picture;
 use std::collections::VecDeque;
 
-/// For each picture that may count, so many are looked at, or a folder of ten thousand pictures of the sea would be searched
-/// to its end.
+/// The pictures that are examined per allowed picture, so that a large folder without faces is not read completely.
 const LOOKED_AT: usize = 10;
 
-/// What is known of a person so far.
+/// The state of a person's enrolment.
 #[derive(Debug)]
 pub struct Draft {
-    /// The folder's name.
+    /// The name of the folder.
     pub name: String,
     /// Pictures with one face.
     pub usable: Vec<Usable>,
-    /// Files that cannot be used, and why.
+    /// Files that cannot be used, with the reason.
     pub unusable: Vec<Picture>,
-    /// Pictures that nobody has looked at yet.
+    /// Pictures that have not been examined.
     waiting: VecDeque<Candidate>,
-    /// Which of the usable ones are good and no copies.
+    /// The usable pictures that are good and no copies.
     counted: Vec<usize>,
     looked_at: usize,
-    /// How many may be used; `None`: all.
+    /// The most pictures to use; `None` for all.
     most: Option<usize>,
-    /// How many of those that count turned out to be somebody else's.
+    /// The number of counted pictures that show another person.
     lost: usize,
 }
 
 impl Draft {
-    /// Of a folder, of which `most` pictures may be used.
+    /// Begins a folder of which at most `most` pictures are used.
     pub fn new(name: String, folder: Folder, most: Option<usize>) -> Draft {
         let (waiting, unusable) = (folder.candidates.into(), folder.passed_over);
         Draft { name, usable: Vec::new(), unusable, waiting, counted: Vec::new(), looked_at: 0, most, lost: 0 }
     }
 
-    /// How many pictures nobody has looked at yet.
+    /// The number of pictures that have not been examined.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// True when another picture is to be taken in. Poor ones, copies and somebody else's do not count.
+    /// True when another picture is needed. Poor ones, copies and those of other people do not count.
     pub fn wants_more(&self) -> bool {
         !self.waiting.is_empty()
             && self.most.is_none_or(|most| {
@@ -50,14 +49,14 @@ impl Draft {
             })
     }
 
-    /// The next picture to take in.
+    /// The next picture to examine.
     pub fn next_picture(&mut self) -> Option<Candidate> {
         let candidate = self.wants_more().then(|| self.waiting.pop_front())??;
         self.looked_at += 1;
         Some(candidate)
     }
 
-    /// Takes in what a picture gave.
+    /// Adds the result of a picture.
     pub fn take(&mut self, candidate: Candidate, verdict: Verdict) {
         match verdict {
             Ok(face) => {
@@ -71,17 +70,17 @@ impl Draft {
         }
     }
 
-    /// Learns what became of its pictures beside those of others.
+    /// Applies the results of the comparison with other people.
     pub fn learn(&mut self, fates: &[Fate]) {
         self.lost = self.counted.iter().filter(|&&at| !fates[at].is_used()).count();
     }
 
-    /// Why nobody will look at what still waits, when `used` pictures are used.
+    /// Skips the remaining pictures, with the reason, when `used` pictures are used.
     pub fn leave_the_rest(&mut self, used: usize) {
         let Some(most) = self.most else { return };
         let reason = if used < most {
             format!(
-                "not looked at: of the {} pictures before it only {used} can be used; take others out",
+                "not examined: only {used} of the {} pictures before it can be used; remove the unusable ones",
                 self.looked_at
             )
         } else {

@@ -1,5 +1,5 @@
-//! Which pictures of a folder are taken in, with an engine that reads descriptors off the first pixel: red and green
-//! are where a face stands on a plane, in hundredths.
+//! The choice of pictures of a folder, with an engine that reads the descriptor from the first pixel: red and green are
+//! the coordinates of a face in a plane, in hundredths.
 
 use super::*;
 use crate::recognition::{DESCRIPTOR_LEN, Descriptor};
@@ -24,7 +24,7 @@ impl Engine for Plane {
     }
 }
 
-/// A face `width` pixels wide, sharp and neither dark nor light.
+/// A face of `width` pixels, sharp and of medium brightness.
 fn put(root: &Path, file: &str, width: u32, [x, y]: [u8; 2]) {
     let pixel = |column: u32, line: u32| match (column, line) {
         (0, 0) => image::Rgb([x, y, 0]),
@@ -37,7 +37,7 @@ fn put(root: &Path, file: &str, width: u32, [x, y]: [u8; 2]) {
     file.set_modified(SystemTime::now() - Duration::from_secs(86_400)).unwrap();
 }
 
-/// The gallery with at most `most` pictures a person, and how many were described.
+/// The gallery with at most `most` pictures per person, and the number of computed descriptors.
 fn enrol(root: &Path, most: u32) -> (Library, usize) {
     let mut config = Config::defaults(root);
     config.gallery.path = root.to_owned();
@@ -49,7 +49,7 @@ fn enrol(root: &Path, most: u32) -> (Library, usize) {
     (enrolment.finish(1), plane.described)
 }
 
-/// `used`, or why not, of each picture of a person in name order.
+/// For each picture of a person in name order, `used` or the reason why it is not.
 fn verdicts(library: &Library, name: &str) -> Vec<String> {
     let person = library.roster.people.iter().find(|person| person.name == name).unwrap();
     let verdict = |picture: &Picture| picture.skipped.clone().unwrap_or_else(|| "used".to_owned());
@@ -57,7 +57,7 @@ fn verdicts(library: &Library, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_copy_and_a_poor_picture_do_not_take_the_place_of_a_good_one() {
+fn a_copy_and_a_poor_picture_do_not_replace_a_good_one() {
     let root = tempfile::tempdir().unwrap();
     for (file, width, at) in [("1", 80, 10), ("2", 80, 11), ("3", 40, 60), ("4", 80, 40), ("5", 80, 70), ("6", 80, 100)]
     {
@@ -71,7 +71,7 @@ fn a_copy_and_a_poor_picture_do_not_take_the_place_of_a_good_one() {
 }
 
 #[test]
-fn a_large_file_is_read_in_many_steps_and_known_by_all_of_it() {
+fn a_large_file_is_read_in_many_steps_and_identified_by_all_of_its_bytes() {
     let root = tempfile::tempdir().unwrap();
     let bytes: Vec<u8> = (0..(5 << 20) + 10).map(|at: u32| (at >> 8) as u8).collect();
     fs::create_dir(root.path().join("Alice")).unwrap();
@@ -85,14 +85,14 @@ fn a_large_file_is_read_in_many_steps_and_known_by_all_of_it() {
     while enrolment.step(&mut plane, &mut memory, now) {
         steps += 1;
     }
-    assert_eq!(steps, 1 + 6, "one that opens it, and one a MiB and for what is left");
+    assert_eq!(steps, 1 + 6, "one that opens it, one per MiB and one for the rest");
     let mut key = KeyMaker::default();
     key.add(&bytes);
     assert!(memory.cache.get(&key.finish()).is_some_and(|verdict| verdict.is_err()));
 }
 
 #[test]
-fn somebody_elses_pictures_do_not_take_the_place_of_her_own() {
+fn pictures_of_another_person_do_not_replace_those_of_the_person() {
     let root = tempfile::tempdir().unwrap();
     for (file, at) in [("1", [0, 0]), ("2", [200, 20]), ("3", [30, 0]), ("4", [0, 30]), ("5", [30, 30]), ("6", [0, 60])]
     {
@@ -109,21 +109,21 @@ fn somebody_elses_pictures_do_not_take_the_place_of_her_own() {
 }
 
 #[test]
-fn of_a_folder_without_end_only_the_beginning_is_looked_at() {
+fn of_a_huge_folder_only_the_beginning_is_examined() {
     let root = tempfile::tempdir().unwrap();
     for number in 0..25 {
-        // Each file is another one, or it would be known from the first.
+        // Each file differs, so that none is found in the cache.
         put(root.path(), &format!("Alice/{number:02}.png"), 80 + number, [10, 0]);
     }
     let (library, described) = enrol(root.path(), 2);
     let said = verdicts(&library, "Alice");
     assert_eq!((said[0].as_str(), described), ("used", 20));
     assert!(said[19].starts_with("the same as Alice/00.png"), "{said:?}");
-    assert_eq!(said[24], "not looked at: of the 20 pictures before it only 1 can be used; take others out");
+    assert_eq!(said[24], "not examined: only 1 of the 20 pictures before it can be used; remove the unusable ones");
 }
 
 #[test]
-fn a_picture_in_not_that_would_take_a_name_away_is_told() {
+fn a_picture_in_not_that_would_hide_a_person_gives_a_warning() {
     let root = tempfile::tempdir().unwrap();
     for (file, at) in [
         ("Alice/1", [0, 0]),
@@ -141,7 +141,7 @@ fn a_picture_in_not_that_would_take_a_name_away_is_told() {
 }
 
 #[test]
-fn a_folder_of_several_people_is_told_and_all_of_it_is_used() {
+fn a_folder_of_several_people_gives_a_warning_and_is_used() {
     let root = tempfile::tempdir().unwrap();
     for (file, at) in [("dad", [0, 0]), ("mom", [86, 0]), ("son", [43, 75])] {
         put(root.path(), &format!("Family/{file}.png"), 80, at);

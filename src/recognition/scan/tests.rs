@@ -1,10 +1,10 @@
-//! Scans of frames with an engine that sees squares.
+//! Scans of frames with an engine that detects squares.
 
 use super::*;
 use crate::recognition::Descriptor;
 
-/// Sees squares of one shade of blue, each a face, if they are whole and at least 80 pixels wide once scaled. A square
-/// with red in it looks like a face on a whole frame only.
+/// Detects squares of a shade of blue as faces, if they are complete and at least 80 pixels wide after scaling. A
+/// square with red in it is detected only on a whole frame.
 #[derive(Default)]
 struct Fake {
     pixels_looked_at: f64,
@@ -58,7 +58,7 @@ fn moved(place: Rect) -> Motion {
     Motion::At(vec![place])
 }
 
-/// Looks so many milliseconds after the first look; gives what it finds, and how many pixels it looked at.
+/// Runs a pass at a time in milliseconds after the first one; returns the faces, and the number of examined pixels.
 struct Looker {
     engine: Fake,
     scanner: Scanner,
@@ -82,7 +82,7 @@ impl Looker {
 }
 
 #[test]
-fn faces_are_followed_at_a_twentieth_of_the_price_of_the_whole_frame() {
+fn known_faces_cost_a_twentieth_of_a_scan_of_the_whole_frame() {
     let mut looker = Looker::new();
     let (found, sweep) = looker.look(0, &frame(&[SMALL, LARGE]), &[], &Motion::Unknown);
     assert_eq!(found, [SMALL, LARGE]);
@@ -93,7 +93,7 @@ fn faces_are_followed_at_a_twentieth_of_the_price_of_the_whole_frame() {
 }
 
 #[test]
-fn a_newcomer_is_found_at_once_where_something_moved_and_else_at_the_next_sweep() {
+fn a_new_face_is_found_at_once_where_something_moved_and_otherwise_at_the_next_full_scan() {
     let mut looker = Looker::new();
     looker.look(0, &frame(&[]), &[], &Motion::Unknown);
     let body = Rect { x: 60, y: 80, w: 140, h: 300 };
@@ -101,12 +101,12 @@ fn a_newcomer_is_found_at_once_where_something_moved_and_else_at_the_next_sweep(
     assert_eq!(looker.look(400, &frame(&[SMALL]), &[], &moved(Rect { x: 400, ..body })).0, []);
     assert_eq!(looker.look(19_000, &frame(&[SMALL]), &[], &STILL).0, []);
     let due = |s: u64| looker.scanner.is_due(looker.start + Duration::from_secs(s));
-    assert_eq!([due(59), due(62)], [false, true], "where nobody looks, because nothing moves");
+    assert_eq!([due(59), due(62)], [false, true], "without passes, because nothing moves");
     assert_eq!(looker.look(21_000, &frame(&[SMALL]), &[], &STILL).0, [SMALL]);
 }
 
 #[test]
-fn beside_a_face_that_moves_a_newcomer_is_found_within_two_seconds() {
+fn beside_a_moving_face_a_new_one_is_found_within_two_seconds() {
     let mut looker = Looker::new();
     looker.look(0, &frame(&[LARGE]), &[], &Motion::Unknown);
     let beside = Rect { x: LARGE.x - 110, w: 90, h: 90, ..SMALL };
@@ -117,7 +117,7 @@ fn beside_a_face_that_moves_a_newcomer_is_found_within_two_seconds() {
 }
 
 #[test]
-fn a_face_that_went_further_than_expected_is_found_in_a_larger_place() {
+fn a_face_that_moved_further_than_expected_is_found_in_a_larger_area() {
     let mut looker = Looker::new();
     looker.look(0, &frame(&[SMALL]), &[], &Motion::Unknown);
     let far = Rect { x: SMALL.x + 55, ..SMALL };
@@ -125,18 +125,18 @@ fn a_face_that_went_further_than_expected_is_found_in_a_larger_place() {
 }
 
 #[test]
-fn the_place_of_a_face_that_was_missed_twice_is_looked_at_for_little() {
+fn the_place_of_a_face_that_was_missed_twice_is_searched_at_low_cost() {
     let mut looker = Looker::new();
     looker.look(0, &frame(&[]), &[], &Motion::Unknown);
     let (found, first) = looker.look(200, &frame(&[]), &[LARGE], &STILL);
     looker.was_seen = false;
     let (again, then) = looker.look(400, &frame(&[]), &[LARGE], &STILL);
     assert!(found.is_empty() && again.is_empty() && then < first / 3.0, "{then} of {first}");
-    assert_eq!(looker.look(600, &frame(&[LARGE]), &[LARGE], &STILL).0, [LARGE], "she turns round again");
+    assert_eq!(looker.look(600, &frame(&[LARGE]), &[LARGE], &STILL).0, [LARGE], "the person turns back");
 }
 
 #[test]
-fn what_is_a_face_on_the_whole_frame_only_is_not_believed_and_not_asked_again_before_the_next_sweep() {
+fn a_false_detection_is_rejected_and_not_verified_again_before_the_next_full_scan() {
     let mut looker = Looker::new();
     let (empty, flag) = (frame(&[]), with_red(&[LARGE], 1));
     let everywhere = moved(Rect { x: 0, y: 0, w: 640, h: 480 });
@@ -148,30 +148,30 @@ fn what_is_a_face_on_the_whole_frame_only_is_not_believed_and_not_asked_again_be
 }
 
 #[test]
-fn where_everything_moves_the_whole_frame_is_looked_at_one_doubling_less_and_once_a_second_as_it_is() {
+fn when_everything_moves_the_whole_frame_is_scanned_at_half_scale_and_once_a_second_at_full_scale() {
     let mut looker = Looker::new();
     let everywhere = moved(Rect { x: 0, y: 0, w: 640, h: 480 });
     let (cheap, sweep) = (640.0 * 480.0, 640.0 * 480.0 * 4.0);
     let mut price = |ms| looker.look(ms, &frame(&[]), &[], &everywhere).1;
     assert_eq!([0, 200, 900, 1200].map(&mut price), [sweep, cheap, cheap, sweep]);
-    // As if that sweep had taken 1.2 s: there are cheap looks in between all the same.
+    // As if that scan had taken 1.2 s: there are still cheap passes in between.
     assert_eq!([2400, 2600, 3400].map(&mut price), [cheap, cheap, sweep]);
 }
 
 #[test]
-fn another_picture_is_swept_at_once_however_recent_the_last_sweep_is() {
+fn a_change_of_scene_causes_a_full_scan_however_recent_the_last_one_is() {
     let mut looker = Looker::new();
     looker.look(0, &frame(&[]), &[], &Motion::Unknown);
     assert_eq!(looker.look(100, &frame(&[SMALL, LARGE]), &[], &Motion::Everywhere).0, [SMALL, LARGE]);
 }
 
 #[test]
-fn where_a_face_is_missing_whoever_moves_there_is_found_at_once() {
+fn where_a_face_is_missing_another_one_that_moves_is_found_at_once() {
     let mut looker = Looker::new();
     looker.look(0, &frame(&[LARGE]), &[], &Motion::Unknown);
     let before = Rect { x: LARGE.x - 130, w: 60, h: 60, ..LARGE };
     let place = moved(Rect { x: 240, y: 60, w: 270, h: 300 });
-    assert_eq!(looker.look(200, &frame(&[before]), &[LARGE], &place).0, [], "it may be the face that is followed");
+    assert_eq!(looker.look(200, &frame(&[before]), &[LARGE], &place).0, [], "it may be the known face");
     looker.was_seen = false;
     assert_eq!(looker.look(400, &frame(&[before]), &[LARGE], &place).0, [before]);
 }

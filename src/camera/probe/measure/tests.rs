@@ -4,7 +4,7 @@ use crate::camera::negotiate::{Interval, Mode, Rate, Size};
 use crate::frame::Moment;
 use crate::pixels::Format;
 
-/// Gives a picture every so many milliseconds; every so manieth is broken.
+/// A source with a picture every `every_ms`, of which each `broken_every`th is damaged.
 struct Clockwork {
     every_ms: u64,
     broken_every: u64,
@@ -40,17 +40,17 @@ fn counted(every_ms: u64, broken_every: u64) -> Result<Figures> {
 #[test]
 fn pictures_are_counted_from_the_first_good_one_on() {
     let figures = counted(20, 4).unwrap();
-    // A busy machine gives fewer; more than three of four pictures in 20 ms there cannot be.
+    // A busy machine delivers fewer pictures, and never more.
     assert!(figures.fps > 10.0 && figures.fps < 40.0, "{figures:?}");
-    // Of four shots one is broken, and each good one tells of one that was lost.
+    // One of four is damaged, and each good one reports one dropped picture.
     assert!((0.08..0.2).contains(&figures.corrupt) && (0.3..0.5).contains(&figures.dropped), "{figures:?}");
 }
 
 #[test]
-fn a_mode_without_a_good_picture_is_given_up_in_time() {
+fn measuring_a_mode_without_a_good_picture_ends_in_time() {
     let begun = Instant::now();
-    assert!(counted(0, 0).unwrap_err().to_string().starts_with("gives no picture within"));
-    assert!(counted(10, 1).unwrap_err().to_string().starts_with("gives only broken pictures within"));
+    assert!(counted(0, 0).unwrap_err().to_string().starts_with("delivers no picture within"));
+    assert!(counted(10, 1).unwrap_err().to_string().starts_with("delivers only damaged pictures within"));
     assert!(begun.elapsed() < Duration::from_secs(2));
 }
 
@@ -73,7 +73,7 @@ fn names(modes: &[Choice]) -> Vec<String> {
 }
 
 #[test]
-fn what_the_config_wishes_is_tried_first_and_the_number_of_modes_is_bounded() {
+fn the_configured_mode_is_measured_first_and_the_number_of_modes_is_bounded() {
     let expected =
         ["MJPG 1920x1080", "YUYV 1920x1080", "MJPG 1280x720", "YUYV 1280x720", "YUYV 640x480", "MJPG 640x480"];
     assert_eq!(names(&modes(&offers(), &wish(1920, 1080))), expected);
@@ -83,10 +83,10 @@ fn what_the_config_wishes_is_tried_first_and_the_number_of_modes_is_bounded() {
     assert_eq!(modes(&many, &wish(1920, 1080)).len(), MAX_MODES);
 }
 
-/// The modes of a 1280x720 wish, MJPG 1280x720 first, with these rates and shares of broken pictures.
+/// The modes for a request of 1280x720, MJPG 1280x720 first, with these rates and shares of damaged pictures.
 fn measured(figures: [Option<(f64, f64)>; 4]) -> Vec<Measured> {
     let figures = figures.map(|figures| {
-        let (fps, corrupt) = figures.ok_or("gives no picture within 3 s")?;
+        let (fps, corrupt) = figures.ok_or("delivers no picture within 3 s")?;
         Ok(Figures { fps, corrupt, dropped: 0.0, hint: None })
     });
     let modes = modes(&offers(), &wish(1280, 720));
@@ -95,27 +95,27 @@ fn measured(figures: [Option<(f64, f64)>; 4]) -> Vec<Measured> {
 }
 
 #[test]
-fn the_mode_that_keeps_its_promise_is_recommended_and_the_reason_is_said() {
+fn the_mode_that_reaches_its_rate_is_recommended_with_the_reason() {
     let best = |figures| best(&measured(figures)).map(|best| (name(&best), best.why));
     let good = Some((29.5, 0.0));
     let (mode, why) = best([good, Some((10.0, 0.0)), good, good]).unwrap();
     assert_eq!(mode, "MJPG 1280x720");
-    assert!(why.contains("the size asked for") && why.ends_with("; measured: 29.5 of 30 fps"), "{why}");
+    assert!(why.contains("the requested size") && why.ends_with("; measured: 29.5 of 30 fps"), "{why}");
     let (mode, why) = best([Some((12.0, 0.0)), Some((9.0, 0.0)), good, good]).unwrap();
     assert_eq!(mode, "YUYV 640x480", "faster than the slow one, which the other 1280x720 is not");
-    assert!(why.starts_with("MJPG 1280x720 comes nearer to the config, but gives 12.0 of 30 fps; measured:"), "{why}");
+    assert!(why.starts_with("MJPG 1280x720 is closer to the config, but delivers 12.0 of 30 fps; measured:"), "{why}");
     let (mode, why) = best([Some((30.0, 0.02)), Some((10.0, 0.0)), None, None]).unwrap();
     assert_eq!(mode, "YUYV 1280x720", "slow, but whole");
-    assert!(why.contains("but gives 30.0 of 30 fps, 2.0 % broken"), "{why}");
+    assert!(why.contains("but delivers 30.0 of 30 fps, 2.0 % damaged"), "{why}");
     let (mode, _) = best([Some((15.0, 0.0)), Some((10.0, 0.0)), Some((15.0, 0.0)), None]).unwrap();
     assert_eq!(mode, "MJPG 1280x720", "in dim light all are slow, and ten of ten are not better");
     let (mode, why) = best([None, Some((10.0, 0.0)), None, None]).unwrap();
-    assert!(mode == "YUYV 1280x720" && why.contains("but gives no picture within 3 s"), "{why}");
+    assert!(mode == "YUYV 1280x720" && why.contains("but delivers no picture within 3 s"), "{why}");
     assert!(best([None; 4]).is_none());
 }
 
 #[test]
-fn whoever_else_has_the_device_is_said_unless_it_feeds_it() {
+fn other_programs_that_use_the_device_are_named_unless_they_feed_it() {
     let users = ["ffmpeg (pid 7)".to_owned(), "cheese (pid 8)".to_owned()];
     assert_eq!(busy("uvcvideo", &users[..1]).unwrap(), "it is in use by ffmpeg (pid 7)");
     assert_eq!((busy("uvcvideo", &[]), busy(LOOPBACK, &users[..1])), (None, None));

@@ -1,4 +1,4 @@
-//! A driver that answers ioctls from memory, notes them down, and fails where a test tells it to.
+//! A simulated driver that answers ioctls from memory, records them, and fails where a test requires it.
 
 use super::super::*;
 use std::cell::{RefCell, RefMut};
@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 
 pub const BUFFER_LENGTH: u32 = 4096;
 
-/// FourCC, and smallest size, largest size and step.
+/// The FourCC, the smallest size, the largest size and the step.
 type Range = ([u8; 4], [(u32, u32); 3]);
 
-/// Mutable state of [`Driver`]; tests reach in before and while the queue runs.
+/// The mutable state of [`Driver`]; tests change it before and while the queue runs.
 #[derive(Default)]
 pub struct State {
     pub capabilities: u32,
@@ -18,19 +18,19 @@ pub struct State {
     pub card: Vec<u8>,
     pub bus: Vec<u8>,
     pub formats: Vec<[u8; 4]>,
-    /// FourCC, width, height, tenths of a frame a second; 0 tenths: no rate is listed.
+    /// The FourCC, the width, the height and the rate in tenths of a frame per second; 0 when no rate is listed.
     pub modes: Vec<([u8; 4], u32, u32, u32)>,
     pub ranges: Vec<Range>,
-    /// What S_FMT answers instead of what it was asked: FourCC and bytesperline.
+    /// The FourCC and the bytesperline that S_FMT returns instead of the requested ones.
     pub answers: VecDeque<([u8; 4], u32)>,
-    /// Errors of the next calls of this name.
+    /// The errors of the next calls of this name.
     pub failures: Vec<(&'static str, i32)>,
-    /// Calls after which nothing works any more.
+    /// The number of calls after which every call fails.
     pub unplugged: bool,
     pub revents: Option<i16>,
     pub controls: Vec<sys::v4l2_query_ext_ctrl>,
     pub set: Vec<(u32, i32)>,
-    /// Number and value now; those of other controls are 7.
+    /// Control numbers and their current values; other controls have the value 7.
     pub values: Vec<(u32, i32)>,
     pub log: Vec<String>,
     pub mapped: Vec<(*mut u8, usize)>,
@@ -43,14 +43,14 @@ pub struct State {
 pub struct Driver(RefCell<State>);
 
 impl Driver {
-    /// A webcam: these modes, single-planar capture.
+    /// A webcam with these modes and single-planar capture.
     pub fn webcam(modes: &[(&[u8; 4], u32, u32, u32)]) -> Rc<Driver> {
         let capture = sys::V4L2_CAP_VIDEO_CAPTURE | sys::V4L2_CAP_STREAMING;
         let mut formats: Vec<_> = modes.iter().map(|mode| *mode.0).collect();
         formats.dedup();
         let modes = modes.iter().map(|&(fourcc, w, h, fps)| (*fourcc, w, h, fps * 10)).collect();
         let capabilities = capture | sys::V4L2_CAP_DEVICE_CAPS | sys::V4L2_CAP_META_CAPTURE;
-        // A card name that is cut inside a character, as the kernel does at 31 bytes.
+        // A card name that is cut inside a character, as by the kernel at 31 bytes.
         let (driver, card, bus) = (b"fake".into(), b"Caf\xc3\xa9 \xed".into(), b"usb-1".into());
         let state =
             State { capabilities, device_caps: capture, driver, card, bus, formats, modes, ..Default::default() };
@@ -61,13 +61,13 @@ impl Driver {
         self.0.borrow_mut()
     }
 
-    /// The driver fills the next buffer; false when it has none.
+    /// Fills the next buffer; false when none is queued.
     pub fn fill(&self, bytes: &[u8], sequence: u32, change: impl FnOnce(&mut sys::v4l2_buffer)) -> bool {
         let mut state = self.state();
         let Some(index) = state.queued.pop_front() else { return false };
         let (start, length) = state.mapped[index as usize];
         assert!(bytes.len() <= length);
-        // SAFETY: mapped below with `length` bytes, and the queue reads only what was dequeued.
+        // SAFETY: mapped below with `length` bytes, and the queue reads only dequeued buffers.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len()) };
         let mut buffer = sys::v4l2_buffer { index, sequence, bytesused: bytes.len() as u32, ..zeroed() };
         change(&mut buffer);
@@ -125,7 +125,7 @@ impl State {
 
     fn negotiation(&mut self, request: vidioc::_IOC_TYPE, argument: *mut c_void) -> io::Result<()> {
         let einval = || error(libc::EINVAL);
-        // SAFETY: `call` checks that each request comes with its struct; the unions hold what their type says.
+        // SAFETY: `call` checks that each request has its struct; the unions hold the member that their type names.
         unsafe {
             match request {
                 vidioc::VIDIOC_QUERYCAP => {
@@ -290,7 +290,7 @@ impl Kernel for Driver {
         state.log.push("munmap".to_owned());
         let at = state.mapped.iter().position(|&mapping| mapping == (start, length)).unwrap();
         state.mapped.remove(at);
-        // SAFETY: allocated by `mmap` above with this length, and forgotten just now.
+        // SAFETY: allocated by `mmap` above with this length, and removed from the list just now.
         drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(start, length)) });
         state.trouble("munmap")
     }

@@ -1,9 +1,9 @@
-//! What real drivers say of themselves, in drivers/*.txt with where it comes from, and what namecam makes of it.
+//! The responses of real drivers, in drivers/*.txt with their origin, and what namecam chooses for them.
 
 use super::driver::Driver;
 use super::*;
 
-/// Reads a file of drivers/: a word and its values a line.
+/// Reads a file of drivers/: a word and its values per line.
 fn load(text: &str) -> Rc<Driver> {
     let driver = Driver::webcam(&[]);
     let hex = |value: &str| u32::from_str_radix(value.trim_start_matches("0x"), 16).unwrap();
@@ -27,7 +27,7 @@ fn load(text: &str) -> Rc<Driver> {
             "size" => {
                 let (width, height) = size(values[0]);
                 let tenths = values[1..].iter().map(|fps| (fps.parse::<f64>().unwrap() * 10.0) as u32);
-                // A size whose driver lists no rates still is a size.
+                // A size without rates is still a size.
                 let tenths = if values.len() == 1 { vec![0] } else { tenths.collect() };
                 state.modes.extend(tenths.into_iter().map(|tenths| (fourcc, width, height, tenths)));
             }
@@ -54,7 +54,7 @@ fn hd() -> config::Camera {
     config::Camera { width: 1280, height: 720, ..camera() }
 }
 
-/// Its kind, and what is taken and why, or why nothing is.
+/// The kind of node, and the chosen mode with its reason, or why there is none.
 fn verdict(driver: &Rc<Driver>) -> (Kind, String) {
     let wish = Wish::of(&hd());
     let kind = identify(&**driver).unwrap().kind;
@@ -69,7 +69,7 @@ fn verdict(driver: &Rc<Driver>) -> (Kind, String) {
 }
 
 #[test]
-fn each_driver_is_taken_or_refused_for_the_right_reason() {
+fn each_driver_is_used_or_refused_for_the_right_reason() {
     let loopback = "Dummy video device (0x0000)";
     let rpicam =
         "source = pipe:rpicam-vid --timeout 0 --nopreview --codec mjpeg --width 1280 --height 720 --framerate 30";
@@ -83,16 +83,16 @@ fn each_driver_is_taken_or_refused_for_the_right_reason() {
         ),
         (recorded!("uvc-c920-metadata"), Kind::Metadata, &["metadata of a camera", "at another node"]),
         (recorded!("pi-unicam"), Kind::MediaController, &["this node is a CSI camera", rpicam]),
-        (recorded!("pi-unicam-imx219"), Kind::Capture, &["raw Bayer data only", rpicam]),
+        (recorded!("pi-unicam-imx219"), Kind::Capture, &["only raw Bayer data", rpicam]),
         (recorded!("pi-isp-capture"), Kind::Codec, &["a codec or a scaler, not a camera"]),
         (recorded!("pi-codec-decode"), Kind::Codec, &["a codec or a scaler, not a camera"]),
         (recorded!("pi5-pispbe"), Kind::MultiPlanar, &["multi-planar only", rpicam]),
-        (recorded!("jetson-imx219"), Kind::Capture, &["raw Bayer data only", argus]),
+        (recorded!("jetson-imx219"), Kind::Capture, &["only raw Bayer data", argus]),
         (recorded!("loopback-exclusive-fed"), Kind::Capture, &[loopback, "MJPG 1280x720 at 30 fps", "only format"]),
-        (recorded!("loopback-exclusive-idle"), Kind::Output, &["until something is written to it"]),
-        (recorded!("loopback-fed"), Kind::Capture, &[loopback, "YUYV 640x480 at 30 fps", "the nearest size"]),
-        (recorded!("loopback-idle"), Kind::Capture, &[loopback, "no pixel format; is something connected to it?"]),
-        (recorded!("vivid-webcam"), Kind::Capture, &["NV12 1280x720 at 12.5 fps", "the nearest rate to 30 fps there"]),
+        (recorded!("loopback-exclusive-idle"), Kind::Output, &["until a program writes to it"]),
+        (recorded!("loopback-fed"), Kind::Capture, &[loopback, "YUYV 640x480 at 30 fps", "the closest size"]),
+        (recorded!("loopback-idle"), Kind::Capture, &[loopback, "no pixel format; check that a camera is connected"]),
+        (recorded!("vivid-webcam"), Kind::Capture, &["NV12 1280x720 at 12.5 fps", "the closest rate to 30 fps"]),
     ];
     for (driver, expected, parts) in cases {
         let (kind, words) = verdict(&driver);
@@ -102,7 +102,7 @@ fn each_driver_is_taken_or_refused_for_the_right_reason() {
 }
 
 #[test]
-fn a_multi_planar_jetson_is_read_through_its_own_program() {
+fn for_a_multi_planar_jetson_the_user_is_referred_to_its_own_program() {
     let driver = recorded!("jetson-imx219");
     driver.state().device_caps = sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE | sys::V4L2_CAP_STREAMING;
     let (kind, words) = verdict(&driver);
@@ -110,7 +110,7 @@ fn a_multi_planar_jetson_is_read_through_its_own_program() {
 }
 
 #[test]
-fn what_a_webcams_exposure_may_do_to_its_rate_is_known_from_its_controls() {
+fn the_effect_of_exposure_on_the_rate_of_a_webcam_is_known_from_its_controls() {
     let driver = recorded!("uvc-c920");
     assert_eq!(controls::faster(&*driver), Some("exposure_dynamic_framerate=0"));
     let set = |name: &str, value| assert!(controls::set(&*driver, &[(name.into(), value)]).is_empty());
@@ -126,14 +126,14 @@ fn what_a_webcams_exposure_may_do_to_its_rate_is_known_from_its_controls() {
 }
 
 #[test]
-fn a_camera_that_is_slow_in_dim_light_says_so_and_what_helps() {
+fn for_a_camera_that_is_slow_in_dim_light_the_hint_says_what_helps() {
     let stream = begin(&recorded!("uvc-c920"), &hd()).unwrap();
     let words = stream.slowed_by().unwrap();
     assert!(words.contains("fewer than the 30 fps") && words.contains("exposure_dynamic_framerate=0"), "{words}");
 }
 
 #[test]
-fn a_mode_is_measured_as_it_was_asked_for_or_not_at_all() {
+fn a_mode_is_measured_as_requested_or_not_at_all() {
     let driver = recorded!("uvc-c920");
     let wish = Wish::of(&hd());
     let choice = negotiate::rank(&offers(&*driver, &wish), &wish).unwrap().remove(0);
@@ -143,7 +143,7 @@ fn a_mode_is_measured_as_it_was_asked_for_or_not_at_all() {
     };
     assert_eq!(start().unwrap().fps, Some(30.0));
     driver.state().answers = [(*b"YUYV", 0)].into();
-    assert_eq!(refusal(start()), "the driver gives YUYV 1280x720 instead");
+    assert_eq!(refusal(start()), "the driver chose YUYV 1280x720 instead");
     driver.state().failures = vec![("REQBUFS", libc::EBUSY)];
     assert!(refusal(start()).contains("/dev/video9 is in use by"));
 }

@@ -1,4 +1,4 @@
-//! A camera that goes and comes back: found by its identity, and nothing of the last time is left.
+//! A camera that is unplugged and plugged in again is found by its identity, and leaves no resources behind.
 
 use super::driver::Driver;
 use super::*;
@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-/// A /dev and a /sys of our own, and the drivers behind the nodes.
+/// Simulated folders /dev and /sys, and the drivers of the nodes.
 struct Machine {
     root: tempfile::TempDir,
     drivers: HashMap<PathBuf, Rc<Driver>>,
@@ -27,7 +27,7 @@ impl Machine {
         self.root.path().join("dev").join(name)
     }
 
-    /// Plugs in a camera; `usb` is its serial number, with vendor and product in front of it.
+    /// Plugs in a camera; `usb` is its serial number, with vendor and product in front.
     fn plug(&mut self, name: &str, card: &str, bus: &str, usb: Option<&str>) {
         let driver = Driver::webcam(RAW);
         (driver.state().card, driver.state().bus) = (card.into(), bus.into());
@@ -59,7 +59,7 @@ impl Machine {
         identify(&**self.drivers.get(&node)?).ok()
     }
 
-    /// Where the camera of this source is looked for; when there is one, it runs from then on.
+    /// The node at which the camera of this source is found; a found camera runs from then on.
     fn found(&mut self, source: &Path) -> String {
         let node = self.memory.find(source, |node| self.ask(node));
         if let Some(about) = self.ask(&node) {
@@ -70,7 +70,7 @@ impl Machine {
 }
 
 #[test]
-fn a_camera_is_followed_to_its_new_number_and_its_own_place_wins() {
+fn a_camera_is_followed_to_its_new_number_and_the_configured_node_has_priority() {
     let mut machine = Machine::new();
     let source = machine.node("video0");
     machine.plug("video0", "C920", "usb-1", Some("046d 082d ABC"));
@@ -90,7 +90,7 @@ fn a_camera_is_followed_to_its_new_number_and_its_own_place_wins() {
 }
 
 #[test]
-fn a_stranger_at_the_configured_place_loses_to_the_known_camera_and_else_is_taken() {
+fn another_camera_at_the_configured_node_is_used_only_without_the_known_one() {
     let mut machine = Machine::new();
     let source = machine.node("video0");
     machine.plug("video0", "C920", "usb-1", Some("046d 082d ABC"));
@@ -106,7 +106,7 @@ fn a_stranger_at_the_configured_place_loses_to_the_known_camera_and_else_is_take
 }
 
 #[test]
-fn without_a_serial_number_only_the_socket_tells_twins_apart() {
+fn without_serial_numbers_only_the_port_distinguishes_two_equal_cameras() {
     let mut machine = Machine::new();
     let source = machine.node("video0");
     machine.plug("video0", "cheap", "usb-1", Some("1234 5678"));
@@ -119,7 +119,7 @@ fn without_a_serial_number_only_the_socket_tells_twins_apart() {
 }
 
 #[test]
-fn a_lasting_name_that_has_vanished_is_followed_too_and_metadata_nodes_are_passed_over() {
+fn a_lasting_name_that_has_vanished_is_followed_too_and_metadata_nodes_are_skipped() {
     let mut machine = Machine::new();
     machine.plug("video0", "C920", "usb-1", Some("046d 082d ABC"));
     let source = machine.node("by-id");
@@ -133,7 +133,7 @@ fn a_lasting_name_that_has_vanished_is_followed_too_and_metadata_nodes_are_passe
 }
 
 #[test]
-fn a_loopback_is_known_by_its_name_and_a_new_source_by_nothing() {
+fn a_loopback_is_known_by_its_name_and_a_new_source_is_unknown() {
     let mut machine = Machine::new();
     let source = machine.node("video0");
     machine.plug("video0", "door", "platform:v4l2loopback-000", None);
@@ -147,9 +147,9 @@ fn a_loopback_is_known_by_its_name_and_a_new_source_by_nothing() {
 }
 
 #[test]
-fn a_thousand_cameras_that_come_and_go_leave_nothing_behind() {
+fn a_thousand_cameras_that_are_plugged_and_unplugged_leave_nothing_behind() {
     let driver = Driver::webcam(RAW);
-    // Each way out in turn: unplugged while running, refused at each step of the start, stopped in good order.
+    // Each end in turn: unplugged while running, refused at each step of the start, stopped normally.
     let steps = ["poll", "STREAMON", "QBUF", "mmap", "QUERYBUF", "REQBUFS", "S_FMT", "QUERYCAP"];
     for round in 0..1000 {
         let step = steps.get(round % (steps.len() + 1));
@@ -159,7 +159,7 @@ fn a_thousand_cameras_that_come_and_go_leave_nothing_behind() {
         }
         assert!(driver.state().mapped.is_empty(), "round {round}");
     }
-    assert_eq!(Rc::strong_count(&driver), 1, "somebody still holds the device");
+    assert_eq!(Rc::strong_count(&driver), 1, "the device is still open");
 }
 
 #[test]

@@ -354,7 +354,7 @@ fn what_cannot_be_read_neither_holds_the_gallery_up_nor_is_it_waited_for() {
     scene.pass(60);
     scene.reload();
     scene.settle();
-    assert_eq!(scene.verdict("Alice/2.png"), "larger than 64 MiB");
+    assert_eq!(scene.verdict("Alice/2.png"), "larger than 64 MiB: scale it down");
     assert!(scene.swaps.len() <= 2 && scene.second <= 92, "{} {:?}", scene.second, scene.swaps);
 }
 
