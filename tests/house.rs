@@ -273,7 +273,8 @@ fn route_table() -> String {
             None => lines.push((route.help, path, whom)),
         }
     }
-    lines.iter().map(|(help, paths, whom)| format!("| {paths} | {help} | {whom} |\n")).collect()
+    let head = "| path | what it is | for |\n| --- | --- | --- |\n".to_owned();
+    lines.iter().fold(head, |table, (help, paths, whom)| format!("{table}| {paths} | {help} | {whom} |\n"))
 }
 
 #[test]
