@@ -22,7 +22,7 @@ setup: ## get what is missing: system packages, dlib, models, test pictures, the
 	@tools/setup
 
 demo: build ## people with their names in a browser, without a camera: moving pictures
-	@echo 'The page stands at the address that follows; ctrl-c ends it.'
+	@echo 'The page is at the address that follows; Ctrl-C ends the demo.'
 	@target/release/namecam demo --config demo/namecam.ini $(ARGS)
 
 run: build ## run with ./namecam.ini, or ARGS="--config FILE"
