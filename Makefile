@@ -1,6 +1,6 @@
 # Everything that can be done here. `make` prints the list.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo run test bench accuracy descriptors groups remedies crossing cohort tables sample-ini models-68 build release cross deb board-test clean
+.PHONY: help setup data demo run test bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
 
 CARGO ?= cargo
 # More arguments for `make demo`, `run`, `bench` and `board-test`: make run ARGS="--config my.ini"
@@ -22,7 +22,7 @@ setup: ## get what is missing: system packages, dlib, models, test pictures, the
 	@tools/setup
 
 demo: build ## people with their names in a browser, without a camera: moving pictures
-	@echo 'The page stands at the address that follows; ctrl-c ends it.'
+	@echo 'The page is at the address that follows; Ctrl-C ends the demo.'
 	@target/release/namecam demo --config demo/namecam.ini $(ARGS)
 
 run: build ## run with ./namecam.ini, or ARGS="--config FILE"
@@ -82,12 +82,15 @@ else
 	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- tables $(PEOPLE) --rates models/$(RECOGNIZER).rates
 endif
 
-sample-ini: setup ## write namecam.ini.example, the man page and the README's table again, from the program's own tables
+sample-ini: setup ## write namecam.ini.example, the man page and the tables of docs/, from the program's own tables
 	$(WITH_DLIB) $(CARGO) run --locked --quiet -- --sample-ini >target/setup/sample.ini
 	mv target/setup/sample.ini namecam.ini.example
 	$(WITH_DLIB) $(CARGO) run --locked --quiet -- --man >target/setup/namecam.1
 	mv target/setup/namecam.1 packaging/namecam.1
-	$(WITH_DLIB) WRITE_README=1 $(CARGO) test --locked --quiet --test house the_readme_lists_every_config_key_and_every_route
+	$(WITH_DLIB) WRITE_DOCS=1 $(CARGO) test --locked --quiet --test house the_docs_list_every_config_key_and_every_route
+
+pictures: build ## write docs/frame.jpg, the frame that the README shows
+	@tools/pictures target/release/namecam
 
 models-68: setup ## fetch the 68-point landmarks: not for commercial use
 	@tools/setup models-68

@@ -1,6 +1,6 @@
-//! The rules of the source tree: which modules may import which, which files use each library, which files may contain
-//! `unsafe`, and which tables the README must have. A failure says what to do. docs/ARCHITECTURE.md gives the reasons.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test may panic
+//! The rules of the house: who may import whom, who knows which library, where `unsafe` may stand, and that the docs
+//! keep up. A failure says what to do. docs/ARCHITECTURE.md says why.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot read its own house may fail
 
 use namecam::config::Origin;
 use namecam::config::keys::KEYS;
@@ -240,8 +240,11 @@ fn of_proc_only_what_the_service_can_see_is_read() {
     hold(&faults, "ProcSubset=pid in systemd/namecam.service hides it: ask the kernel by a system call.");
 }
 
-const ROUTE_TABLE: [&str; 2] = ["| path | what it is | for |\n| --- | --- | --- |\n", "\nA viewer that is slow"];
-const TABLE: [&str; 2] = ["<!-- config keys, written by `make sample-ini` -->\n", "<!-- end of config keys -->\n"];
+/// The lines around a table that this test writes, by the file that holds it.
+const KEY_TABLE: [&str; 3] =
+    ["docs/CONFIG.md", "<!-- config keys, written by `make sample-ini` -->\n", "<!-- end of config keys -->\n"];
+const ROUTE_TABLE: [&str; 3] =
+    ["docs/API.md", "<!-- routes, written by `make sample-ini` -->\n", "<!-- end of routes -->\n"];
 
 fn config_table() -> String {
     let mut table = String::from("| key | default | what it is |\n| --- | --- | --- |\n");
@@ -254,7 +257,7 @@ fn config_table() -> String {
     table
 }
 
-/// The README's table of routes; routes with the same help share a line.
+/// The table of routes: those that do the same share a line.
 fn route_table() -> String {
     let mut lines: Vec<(&str, String, &str)> = Vec::new();
     for route in ROUTES {
@@ -270,25 +273,115 @@ fn route_table() -> String {
             None => lines.push((route.help, path, whom)),
         }
     }
-    lines.iter().map(|(help, paths, whom)| format!("| {paths} | {help} | {whom} |\n")).collect()
+    let head = "| path | what it is | for |\n| --- | --- | --- |\n".to_owned();
+    lines.iter().fold(head, |table, (help, paths, whom)| format!("{table}| {paths} | {help} | {whom} |\n"))
 }
 
 #[test]
-fn the_readme_lists_every_config_key_and_every_route() {
-    for ([begin, end], table) in [(TABLE, config_table()), (ROUTE_TABLE, route_table())] {
-        let readme = read("README.md");
-        let (before, rest) = readme.split_once(begin).expect("README.md has lost the line that begins a table");
-        let (old, after) = rest.split_once(end).expect("README.md has lost the line that ends a table");
-        if std::env::var_os("WRITE_README").is_some() {
-            std::fs::write(root().join("README.md"), format!("{before}{begin}{table}{end}{after}")).unwrap();
+fn the_docs_list_every_config_key_and_every_route() {
+    for ([file, begin, end], table) in [(KEY_TABLE, config_table()), (ROUTE_TABLE, route_table())] {
+        let text = read(file);
+        let (before, rest) = text.split_once(begin).unwrap_or_else(|| panic!("{file} has lost the line {begin}"));
+        let (old, after) = rest.split_once(end).unwrap_or_else(|| panic!("{file} has lost the line {end}"));
+        if std::env::var_os("WRITE_DOCS").is_some() {
+            std::fs::write(root().join(file), format!("{before}{begin}{table}{end}{after}")).unwrap();
         } else {
-            assert_eq!(old, table, "a table of README.md is old: make sample-ini");
+            assert_eq!(old, table, "the table of {file} is old: make sample-ini");
         }
     }
-    let api = read("docs/API.md");
-    let missing: Vec<&str> =
-        ROUTES.iter().map(|route| route.path).filter(|path| !api.contains(path.trim_end_matches('*'))).collect();
-    assert!(missing.is_empty(), "docs/API.md says nothing of {missing:?}");
+}
+
+/// The Markdown files of ours, by their paths below the root.
+fn pages() -> Vec<String> {
+    let folders = ["", "docs/", "gallery/", "models/", "tests/board/"];
+    let mut found = Vec::new();
+    for folder in folders {
+        for entry in std::fs::read_dir(root().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") {
+                found.push(format!("{folder}{name}"));
+            }
+        }
+    }
+    found
+}
+
+/// The lines of a page that are prose: not those of a block of code, whether fenced or indented.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut fenced = false;
+    text.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        !fence && !fenced && !line.starts_with("    ")
+    })
+}
+
+/// The headings of a page, with their marks.
+fn headings(text: &str) -> Vec<&str> {
+    prose(text).filter(|line| line.starts_with('#')).collect()
+}
+
+/// Where the links and pictures of a page lead.
+fn links(text: &str) -> Vec<&str> {
+    let targets = prose(text).flat_map(|line| line.split("](").skip(1));
+    targets.filter_map(|rest| rest.split([')', ' ']).next()).collect()
+}
+
+/// The fragment that leads to a heading, as GitHub makes it.
+fn fragment(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn every_link_of_the_docs_leads_somewhere() {
+    let mut faults = Vec::new();
+    let mut followed = 0;
+    for page in pages() {
+        let text = read(&page);
+        for link in links(&text).into_iter().filter(|link| !link.contains("://")) {
+            let (file, part) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => root().join(&page),
+                file => root().join(&page).parent().unwrap().join(file),
+            };
+            followed += 1;
+            if !target.exists() {
+                faults.push(format!("{page}: there is no {link}"));
+            } else if !part.is_empty() {
+                let there = std::fs::read_to_string(&target).unwrap();
+                if !headings(&there).iter().any(|heading| fragment(heading) == part) {
+                    faults.push(format!("{page}: no heading for {link}"));
+                }
+            }
+        }
+    }
+    assert!(followed > 50, "the links cannot be read: {followed}");
+    hold(&faults, "Change the link, or put back what it leads to.");
+}
+
+#[test]
+fn the_readme_has_at_most_8_kib_and_is_the_same_in_korean() {
+    let [english, korean] = ["README.md", "README.ko.md"].map(read);
+    assert!(english.len() <= 8192, "README.md has {} bytes: move something into docs/", english.len());
+    assert!(english.starts_with("[한국어](README.ko.md)\n") && korean.starts_with("[English](README.md)\n"));
+    let levels = |text: &str| -> Vec<usize> {
+        headings(text).iter().map(|heading| heading.chars().take_while(|c| *c == '#').count()).collect()
+    };
+    assert_eq!(levels(&english), levels(&korean), "README.md and README.ko.md have other sections");
+    let targets = |text: &str| -> BTreeSet<String> {
+        let mut targets: BTreeSet<String> = links(text).into_iter().map(str::to_owned).collect();
+        targets.retain(|target| !target.starts_with("README"));
+        targets
+    };
+    assert_eq!(targets(&english), targets(&korean), "README.md and README.ko.md have other links");
+    let commands = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| line.starts_with("    "));
+        // A remark stands behind a command, after several spaces.
+        lines.map(|line| line.trim().split("  ").next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(commands(&english), commands(&korean), "README.md and README.ko.md have other commands");
 }
 
 #[test]
@@ -333,15 +426,15 @@ fn every_linked_crate_has_a_licence_that_a_package_can_name() {
 }
 
 #[test]
-fn the_readme_names_everything_that_make_can_do() {
-    let (readme, makefile) = (read("README.md"), read("Makefile"));
+fn the_docs_name_everything_that_make_can_do() {
+    let (page, makefile) = (read("docs/BUILDING.md"), read("Makefile"));
     let targets = makefile.lines().filter(|line| line.contains(": ") && line.contains("## "));
     let targets: Vec<&str> = targets.filter_map(|line| line.split(':').next()).collect();
     assert!(targets.contains(&"test"), "the Makefile's targets cannot be read: {targets:?}");
-    let missing = targets.iter().filter(|target| !readme.contains(&format!("`make {target}`")));
+    let missing = targets.iter().filter(|target| !page.contains(&format!("`make {target}`")));
     hold(
         &missing.map(|target| format!("make {target}")).collect::<Vec<_>>(),
-        "README.md, \"What make can do\", must name it.",
+        "docs/BUILDING.md, \"Make targets\", must name it.",
     );
 }
 
@@ -363,4 +456,7 @@ fn the_rules_are_able_to_see_what_they_forbid() {
     assert_eq!((source("x.rs").shipped().count(), source("x/tests.rs").shipped().count()), (2, 0));
     assert!(source("camera/v4l2/queue.rs").is_in(&["camera/v4l2"]) && source("service.rs").is_in(&["service"]));
     assert!(!source("camera/v4l2x.rs").is_in(&["camera/v4l2"]) && source("a/b.rs").is_in(&["a/b.rs"]));
+    let page = "# A page\n[a](b.md#c) and ![d](e.jpg \"f\")\n```\n# no [g](h)\n```\n    [i](j)\n## `/x/Y`, or so\n";
+    assert_eq!((links(page), headings(page)), (vec!["b.md#c", "e.jpg"], vec!["# A page", "## `/x/Y`, or so"]));
+    assert_eq!(fragment("## `/x/Y`, or so"), "xy-or-so");
 }

@@ -1,4 +1,4 @@
-//! [`KEYS`]: the table of the config's keys. The parser, the sample ini, the man page and the README's table are made
+//! [`KEYS`]: the table of the config's keys. The parser, the sample ini, the man page and docs/CONFIG.md are made
 //! from it.
 
 use super::{Config, Detector, Landmarks, Metric, Templates, UnknownFaces, values};

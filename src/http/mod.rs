@@ -85,7 +85,7 @@ pub struct Route {
     pub method: &'static str,
     /// Who may use it.
     pub access: Access,
-    /// What it does; the README's table is made from it.
+    /// What it does; the table in docs/API.md is made from it.
     pub help: &'static str,
     handler: for<'a> fn(&'a Site, &'a Request, &Who) -> Answer<'a>,
 }
