@@ -59,10 +59,10 @@ descriptors: setup ## describe the faces in LFW="FOLDER ...", a folder a person,
 
 groups: setup ## what is stated, and how often strangers get a name, where all are of one group: DESCRIPTORS=FILE LFW_DESCRIPTORS=FILE
 	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- groups $(PEOPLE) --lfw-descriptors $(LFW_DESCRIPTORS) \
-	  --left-out "$(LEFT_OUT)" --svg docs/stated.svg
+	  --left-out "$(LEFT_OUT)" --svg $(dir $(PLOT))stated.svg
 
 remedies: setup ## what each remedy against wrong names costs in right ones: DESCRIPTORS=FILE LFW_DESCRIPTORS=FILE
-	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- remedies $(PEOPLE) --lfw-descriptors $(LFW_DESCRIPTORS) --svg docs/remedies.svg
+	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- remedies $(PEOPLE) --lfw-descriptors $(LFW_DESCRIPTORS) --svg $(dir $(PLOT))remedies.svg
 
 crossing: setup ## how well people are followed who cross, leave and come again: made-up scenes of the people in LFW="FOLDER ..."
 	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- crossing --lfw "$(LFW)" $(ARGS)

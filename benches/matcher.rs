@@ -1,6 +1,7 @@
-//! The time of the exact scan: `cargo bench --bench matcher`. It shows why there is no index over descriptors.
+//! The time of the exact scan, and of the scores: `cargo bench --bench matcher`. It shows why there is no index over
+//! descriptors.
 
-use namecam::config::Config;
+use namecam::config::{Config, Recognition};
 use namecam::recognition::matcher::Matcher;
 use namecam::recognition::{DESCRIPTOR_LEN, Descriptor};
 use std::hint::black_box;
@@ -20,29 +21,61 @@ fn descriptors() -> impl Iterator<Item = Descriptor> {
     })
 }
 
+/// The median of 101 times.
+fn median(mut of: impl FnMut(&Descriptor)) -> Duration {
+    let mut times: Vec<Duration> = descriptors()
+        .take(101)
+        .map(|probe| {
+            let start = Instant::now();
+            of(black_box(&probe));
+            start.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn gallery(recognition: &Recognition, people: u32, pictures: usize) -> Matcher {
+    let mut source = descriptors();
+    let mut matcher = Matcher::new(recognition, Some(Arc::default()));
+    for person in 0..people {
+        matcher.add(&person.to_string(), source.by_ref().take(pictures).map(|d| ("".into(), d)));
+    }
+    matcher
+}
+
 fn main() {
     let recognition = Config::defaults("/".as_ref()).recognition;
+    let by_distance = Recognition { false_name_budget: 0.0, ..recognition.clone() };
     println!("{:>9}  {:>12}  {:>14}", "pictures", "median", "per picture");
     for pictures in [1_000, 10_000, 100_000] {
-        let mut source = descriptors();
-        let mut matcher = Matcher::new(&recognition, Some(Arc::default()));
-        for person in 0..pictures / 5 {
-            matcher.add(&person.to_string(), source.by_ref().take(5).map(|d| ("".into(), d)));
-        }
-        let mut times: Vec<Duration> = source
-            .take(101)
-            .map(|probe| {
-                let start = Instant::now();
-                black_box(matcher.find(black_box(&probe), 1.0, 1.0));
-                start.elapsed()
-            })
-            .collect();
-        times.sort();
-        let median = times[times.len() / 2];
+        let matcher = gallery(&recognition, pictures / 5, 5);
+        let median = median(|probe| drop(black_box(matcher.find(probe, 1.0, 1.0))));
         println!(
             "{pictures:>9}  {:>9.3} ms  {:>11.1} ns",
             median.as_secs_f64() * 1e3,
             median.as_nanos() as f64 / f64::from(pictures)
         );
     }
+    println!("\na look at a gallery of 10 people");
+    let mut scored = gallery(&recognition, 10, 1);
+    let distances = gallery(&by_distance, 10, 1);
+    let by_distances = median(|probe| drop(black_box(distances.find(probe, 1.0, 1.0))));
+    let by_scores = median(|probe| drop(black_box(scored.find(probe, 1.0, 1.0))));
+    let strangers: Vec<Descriptor> = descriptors().skip(1000).take(300).collect();
+    let start = Instant::now();
+    scored.set_strangers(&strangers);
+    let anew = start.elapsed();
+    let with_strangers = median(|probe| drop(black_box(scored.find(probe, 1.0, 1.0))));
+    for (name, time) in [
+        ("by distances", by_distances),
+        ("by scores", by_scores),
+        ("by scores, with 300 strangers remembered", with_strangers),
+        ("those strangers taken into account, once", anew),
+    ] {
+        println!("{name:<42} {:>9.3} ms", time.as_secs_f64() * 1e3);
+    }
+    let start = Instant::now();
+    black_box(gallery(&recognition, 1000, 1));
+    println!("{:<42} {:>9.3} ms", "a gallery of 1000 people made", start.elapsed().as_secs_f64() * 1e3);
 }

@@ -74,7 +74,7 @@ fn the_wait_for_a_name_begins_when_a_face_is_complete_and_large_enough() {
     let shown: Vec<Vec<Shown>> = (0..6).map(|frame| vec![on(1, if frame == 4 { "Alice" } else { "" }, LEFT)]).collect();
     let score = count(&truth, &shown);
     assert_eq!((score.wait(0.5), score.never, score.wait(0.95)), (Some(0.2), 1, None));
-    assert_eq!(score.kept, (1, 0), "her name went again");
+    assert_eq!(score.kept, (1, 0), "the name went again");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// So many of a person's pictures, the first by name, are for the gallery; the others, so many at least, play her.
+/// So many of a person's pictures, the first by name, are for the gallery; the others, so many at least, are played.
 const ENROLLED: usize = 3;
 const PLAYING: usize = 2;
 /// No scene has more people.

@@ -38,6 +38,8 @@ const REMEMBERED: usize = 3;
 const NORMALISED_AFTER: usize = 10;
 /// Before scores were normalised, a distance was allowed that this part of the budget of LFW's strangers falls below.
 const CAUTION_BEFORE: f32 = 1.25;
+/// And a person whose distance is greater by less than this, euclidean, counted as nearly as near.
+const MARGIN_BEFORE: f32 = 0.02;
 
 /// What galleries of one size, of people of one group, come to.
 #[derive(Default, Clone)]
@@ -107,10 +109,8 @@ impl Outcome {
                 let probe = &person.pictures[0].1;
                 let found = matcher.find(probe, 1.0, OF_A_PICTURE);
                 self.strangers.count(offset + at, found.is_some_and(|found| found.name().is_some()));
-                if let Some(limits) = &terms.limits_before {
-                    let limit = limits.at(terms.config.false_name_budget, self.in_gallery);
-                    let metric = terms.config.metric;
-                    let is_named = gallery.iter().any(|template| distance(metric, template, probe) <= limit);
+                if let Some(before) = &terms.before {
+                    let is_named = before.name(&gallery, terms.config.false_name_budget, probe).is_some();
                     self.before.count(offset + at, is_named);
                 }
             }
@@ -123,7 +123,7 @@ struct Terms {
     config: Recognition,
     rates: Arc<Rates>,
     passers_by: Vec<Descriptor>,
-    limits_before: Option<Arc<LimitsBefore>>,
+    before: Option<Arc<Distances>>,
 }
 
 /// People pass a camera one after the other, a look each, and are remembered as the program does it.
@@ -133,7 +133,7 @@ pub fn remember(matcher: &mut Matcher, passers_by: &[Descriptor]) -> usize {
         for &look in
             some.iter().filter(|look| matcher.find(look, 1.0, OF_A_VISIT).is_none_or(|found| found.name().is_none()))
         {
-            strangers.remember(matcher, &Unnamed::of_looks(look, &[]), now);
+            strangers.remember(matcher, &Unnamed::of_looks(look, &[], now));
         }
         if strangers.take_change() {
             matcher.set_strangers(strangers.members());
@@ -142,24 +142,37 @@ pub fn remember(matcher: &mut Matcher, passers_by: &[Descriptor]) -> usize {
     strangers.count()
 }
 
-/// The distances between strangers of LFW, sorted: what limits were made of before scores were normalised.
-pub struct LimitsBefore(Vec<f32>);
+/// The rule before scores were normalised: the nearest person gets the name within a distance that few strangers of LFW fall
+/// below, unless a second one is nearly as near.
+pub struct Distances {
+    metric: Metric,
+    /// Between strangers of LFW, sorted.
+    of_strangers: Vec<f32>,
+}
 
-impl LimitsBefore {
-    /// Of the first picture of each person.
-    pub fn of(lfw: &[Person], metric: Metric) -> LimitsBefore {
+impl Distances {
+    /// By the first picture of each person.
+    pub fn of(lfw: &[Person], metric: Metric) -> Distances {
         let pictures: Vec<&Descriptor> = lfw.iter().map(|person| &person.pictures[0].1).collect();
         let pairs = pictures.iter().enumerate();
         let pairs = pairs.flat_map(|(at, one)| pictures[..at].iter().map(move |two| distance(metric, one, two)));
-        let mut distances: Vec<f32> = pairs.collect();
-        distances.sort_by(f32::total_cmp);
-        LimitsBefore(distances)
+        let mut of_strangers: Vec<f32> = pairs.collect();
+        of_strangers.sort_by(f32::total_cmp);
+        Distances { metric, of_strangers }
     }
 
-    /// That of a gallery.
-    pub fn at(&self, budget: f32, in_gallery: usize) -> f32 {
-        let share = budget / CAUTION_BEFORE / in_gallery as f32;
-        self.0[(share * self.0.len() as f32) as usize]
+    /// The number of the person in the gallery whose name a look gets.
+    pub fn name(&self, gallery: &[Descriptor], budget: f32, look: &Descriptor) -> Option<usize> {
+        let share = budget / CAUTION_BEFORE / gallery.len() as f32;
+        let outermost = defaults(self.metric).outermost();
+        let limit = self.of_strangers[(share * self.of_strangers.len() as f32) as usize].min(outermost);
+        let margin = MARGIN_BEFORE * if self.metric == Metric::Cosine { 0.2 } else { 1.0 };
+        let mut distances: Vec<(f32, usize)> =
+            gallery.iter().enumerate().map(|(number, person)| (distance(self.metric, person, look), number)).collect();
+        distances.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (nearest, number) = *distances.first()?;
+        let is_between = distances.get(1).is_some_and(|(second, _)| second - nearest < margin);
+        (nearest <= limit && !is_between).then_some(number)
     }
 }
 
@@ -181,12 +194,8 @@ fn groups(people: Vec<Person>, set: &str) -> BTreeMap<String, Vec<Person>> {
 
 /// Prints, for the people of each group of a set, what is stated and what is measured with the built-in cohort and tables.
 pub fn of_set(people: Vec<Person>, set: &str, rates: &Arc<Rates>) -> Vec<Stated> {
-    let terms = Terms {
-        config: defaults(Metric::Euclidean),
-        rates: Arc::clone(rates),
-        passers_by: Vec::new(),
-        limits_before: None,
-    };
+    let terms =
+        Terms { config: defaults(Metric::Euclidean), rates: Arc::clone(rates), passers_by: Vec::new(), before: None };
     let mut outcomes = Vec::new();
     for (number, (group, people)) in groups(people, set).into_iter().enumerate() {
         for in_gallery in PEOPLE {
@@ -246,7 +255,7 @@ pub fn cross_fit(people: Vec<Person>, lfw: Vec<Person>, left_out: &[&str]) -> Ve
     };
     let mut all = Vec::new();
     for metric in [Metric::Euclidean, Metric::Cosine] {
-        let limits_before = [0, 1].map(|half| Arc::new(LimitsBefore::of(&lfw[half], metric)));
+        let distances = [0, 1].map(|half| Arc::new(Distances::of(&lfw[half], metric)));
         for remembers in [false, true].into_iter().take(if left_out.is_empty() { 1 } else { 2 }) {
             let mut outcomes = Vec::new();
             let tested = groups.iter().enumerate().filter(|(_, (name, _))| left_out.is_empty() || is_left_out(name));
@@ -258,7 +267,7 @@ pub fn cross_fit(people: Vec<Person>, lfw: Vec<Person>, left_out: &[&str]) -> Ve
                             config: defaults(metric),
                             rates: Arc::clone(&rates[1 - half]),
                             passers_by: if remembers { passers_by(1 - half, group) } else { Vec::new() },
-                            limits_before: Some(Arc::clone(&limits_before[1 - half])),
+                            before: Some(Arc::clone(&distances[1 - half])),
                         };
                         outcome.count(&halves[half], &terms, (number * 2 + half) * OF_A_HALF);
                     }

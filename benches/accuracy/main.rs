@@ -1,6 +1,6 @@
 //! How often namecam is right: `make accuracy`. Everything goes through the program's own gallery, matcher and tracks.
 
-/// A line for whoever waits, on stderr.
+/// A line for the person who waits, on stderr.
 macro_rules! tell {
     ($($words:tt)*) => { namecam::logging::tell(&format!($($words)*)) };
 }
@@ -154,15 +154,17 @@ fn measure_rates(options: &Options) -> anyhow::Result<()> {
     let files = models::check(&options.config)?;
     let rates = models::rates(&files)?;
     let rates = rates.context("no rates are known of this recognizer: make tables RECOGNIZER=FILE makes them")?;
-    let mut points = Vec::new();
-    for (set, people) in options.sets(&files)? {
+    let (mut points, sets) = (Vec::new(), options.sets(&files)?);
+    let several = sets.len() > 1;
+    for (set, people) in sets {
         println!("## {set}\n");
         if people.iter().any(|person| person.pictures.len() > 1) {
-            report::write(&people, &rates, options.pairs.as_deref(), &options.svg)?;
+            let own = PathBuf::from(format!("target/accuracy/{set}.svg"));
+            report::write(&people, &rates, options.pairs.as_deref(), if several { &own } else { &options.svg })?;
         }
         points.extend(groups::of_set(people, &set, &rates));
     }
-    std::fs::write(options.svg.with_file_name("stated.svg"), plot::stated(&points))?;
+    std::fs::write("target/accuracy/stated.svg", plot::stated(&points))?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// One person.
 #[derive(Clone)]
 pub struct Person {
-    /// Her name.
+    /// The name.
     pub name: String,
     /// A descriptor and a file name a picture.
     pub pictures: Vec<(String, Descriptor)>,

@@ -1,13 +1,13 @@
 //! What each remedy against wrong names costs: the share of LFW's people who get their own name, beside the share of strangers
 //! who get one, by distances alone, by scores, and by scores with the strangers of the camera remembered. Cross-fitted.
 
-use crate::groups::{Fit, LimitsBefore, defaults, remember};
+use crate::groups::{Distances, Fit, defaults, remember};
 use crate::people::{Draw, Person};
 use crate::plot::{Curve, plot};
 use crate::visits::Rate;
 use namecam::config::Metric;
 use namecam::recognition::Descriptor;
-use namecam::recognition::matcher::{Matcher, distance};
+use namecam::recognition::matcher::Matcher;
 use namecam::recognition::rule::OF_A_PICTURE;
 use namecam::recognition::strangers::TIMES_BUDGET;
 use std::path::Path;
@@ -148,38 +148,35 @@ struct Asked<'a> {
     half: usize,
     remedy: Remedy,
     budget: f32,
-    before: LimitsBefore,
+    before: Distances,
 }
 
 impl<'a> Asked<'a> {
     fn of(fit: &'a Fit, half: usize, remedy: Remedy, budget: f32) -> Asked<'a> {
-        let before = LimitsBefore::of(&fit.lfw[1 - half], Metric::Euclidean);
+        let before = Distances::of(&fit.lfw[1 - half], Metric::Euclidean);
         Asked { fit, half, remedy, budget, before }
     }
 }
 
 /// Names people before one gallery.
-enum Judge {
-    Distances(Vec<Descriptor>, f32),
+enum Judge<'a> {
+    Distances { before: &'a Distances, people: Vec<Descriptor>, budget: f32 },
     Scores(Box<Matcher>),
 }
 
-impl Judge {
+impl<'a> Judge<'a> {
     fn new(
-        asked: &Asked,
+        asked: &'a Asked,
         gallery: &[&Person],
         mut passers_by: Vec<Descriptor>,
         looks: &[Descriptor],
         outcome: &mut Outcome,
-    ) -> Judge {
+    ) -> Judge<'a> {
         let Asked { fit, half, remedy, budget, ref before } = *asked;
         outcome.galleries += 1;
         if remedy == Remedy::Distances {
-            let templates = gallery.iter().map(|person| person.pictures[0].1).collect();
-            return Judge::Distances(
-                templates,
-                before.at(budget, IN_GALLERY).min(defaults(Metric::Euclidean).threshold),
-            );
+            let people = gallery.iter().map(|person| person.pictures[0].1).collect();
+            return Judge::Distances { before, people, budget };
         }
         let mut config = defaults(Metric::Euclidean);
         config.false_name_budget = budget;
@@ -202,11 +199,7 @@ impl Judge {
     /// The number of the person in the gallery whose name a look gets.
     fn name(&self, look: &Descriptor) -> Option<usize> {
         match self {
-            Judge::Distances(templates, limit) => {
-                let distances = templates.iter().map(|template| distance(Metric::Euclidean, template, look));
-                let nearest = distances.enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
-                nearest.filter(|(_, distance)| distance <= limit).map(|(number, _)| number)
-            }
+            Judge::Distances { before, people, budget } => before.name(people, *budget, look),
             Judge::Scores(matcher) => {
                 let found = matcher.find(look, 1.0, OF_A_PICTURE)?;
                 found.name().and_then(|name| name.parse().ok())

@@ -72,17 +72,25 @@ impl Normal {
     }
 
     /// From distances to members, in any order.
-    fn of(mut distances: Vec<f32>) -> Normal {
-        let nearest = match distances.len() {
+    pub(super) fn of(distances: Vec<f32>) -> Normal {
+        Normal::and_reach(distances).0
+    }
+
+    /// The same, and the distance beyond which members do not count.
+    pub(super) fn and_reach(mut distances: Vec<f32>) -> (Normal, f32) {
+        let (nearest, reach) = match distances.len() {
             // Nobody to compare with: every score is NaN, and no name is given.
-            0 => return Normal { mean: f32::NAN, deviation: f32::NAN },
-            all if all > NEAREST => distances.select_nth_unstable_by(NEAREST, f32::total_cmp).0,
-            _ => &mut distances[..],
+            0 => return (Normal { mean: f32::NAN, deviation: f32::NAN }, f32::INFINITY),
+            all if all > NEAREST => {
+                let (nearest, next, _) = distances.select_nth_unstable_by(NEAREST, f32::total_cmp);
+                (nearest, *next)
+            }
+            _ => (&mut distances[..], f32::INFINITY),
         };
         let count = nearest.len() as f32;
         let mean = nearest.iter().sum::<f32>() / count;
         let variance = nearest.iter().map(|d| (d - mean) * (d - mean)).sum::<f32>() / count;
-        Normal { mean, deviation: variance.sqrt().max(mean * LEAST_DEVIATION) }
+        (Normal { mean, deviation: variance.sqrt().max(mean * LEAST_DEVIATION) }, reach)
     }
 }
 
@@ -114,8 +122,13 @@ impl Cohort {
 
     /// The normal of a descriptor that is prepared for `metric`, among the members and `strangers`, which are prepared too.
     pub fn normal(&self, metric: Metric, prepared: &Descriptor, strangers: &[Descriptor]) -> Normal {
+        Normal::of(self.distances(metric, prepared, strangers))
+    }
+
+    /// The distances from a descriptor to the members, and then to `strangers`; all are prepared for `metric`.
+    pub(super) fn distances(&self, metric: Metric, prepared: &Descriptor, strangers: &[Descriptor]) -> Vec<f32> {
         let members = self.members(metric).iter().chain(strangers);
-        Normal::of(members.map(|member| shown(metric, squared_distance(prepared, member))).collect())
+        members.map(|member| shown(metric, squared_distance(prepared, member))).collect()
     }
 
     /// The normal of each member among the others: of strangers who play against a gallery.

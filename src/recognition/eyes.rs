@@ -77,6 +77,12 @@ impl Eyes {
         self.tracks.take_unnamed()
     }
 
+    /// Forgets everybody who was followed, and all frames: the whole of the next one is looked at.
+    pub fn forget_all(&mut self) {
+        self.tracks.forget_all();
+        (self.gate, self.scanner, self.looked_at) = (Gate::default(), Scanner::default(), None);
+    }
+
     /// Later frames are compared with this one, which was looked at.
     pub fn remember(&mut self, luma: Option<Luma>) {
         self.gate.remember(luma);

@@ -131,7 +131,7 @@ pub fn doubt(used: &[&Usable]) -> Option<String> {
     Some(format!("{} and {last} are {apart:.2} apart{or_more}: is this one person?", others.join(", ")))
 }
 
-/// What somebody could do for a person to be known better, from the pictures of her that are used.
+/// What would let a person be recognised better, from those pictures that are used.
 pub fn hint(used: &[&Usable]) -> Option<String> {
     match used {
         [] => None,
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(two_and_two.as_deref(), Some("a and b are 0.70 apart or more: is this one person?"));
         let five = doubt(&[(0.0, 0.0), (0.9, 0.0), (1.8, 0.0), (2.7, 0.0), (3.6, 0.0)]);
         assert_eq!(five.as_deref(), Some("a, b, c and 2 more are 0.90 apart or more: is this one person?"));
-        // Far apart, but steps lead from one to the other: she grew up.
+        // Far apart, but steps lead from one to the other: the person grew up.
         assert_eq!(doubt(&[(0.0, 0.0), (0.5, 0.0), (1.0, 0.0)]), None);
         assert_eq!(doubt(&[(0.0, 0.0), (0.605, 0.0)]), None);
     }

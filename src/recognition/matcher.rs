@@ -88,7 +88,7 @@ pub struct Match {
     pub margin: Option<f32>,
     /// The nearest pictures, three at most, the nearest first.
     pub pictures: Vec<Near>,
-    /// Whether she may be named, and if not, why.
+    /// Whether that person may be named, and if not, why.
     pub standing: Standing,
 }
 
@@ -115,7 +115,7 @@ impl Matcher {
         }
     }
 
-    /// Adds a person with the files and descriptors of her pictures.
+    /// Adds a person with the files and descriptors of their pictures.
     pub fn add(&mut self, name: &str, pictures: impl IntoIterator<Item = (Arc<str>, Descriptor)>) {
         let owner = self.people.len() as u32;
         let own = self.add_pictures(owner, pictures);
@@ -148,6 +148,11 @@ impl Matcher {
     fn normal(&self, prepared: &Descriptor) -> Option<Normal> {
         let rule = &self.rule;
         (rule.budget() > 0.0).then(|| rule.rates().cohort.normal(rule.metric(), prepared, &self.strangers))
+    }
+
+    /// How many people count as members of the cohort who are not in the gallery.
+    pub fn strangers(&self) -> usize {
+        self.strangers.len()
     }
 
     /// Normalises distances by these people too, who are not in the gallery. Those that it was told before no longer count.
@@ -238,7 +243,7 @@ impl Matcher {
         let Some((probe, score)) = probe.zip(self.score_limit(variance_share, share)) else { return outermost };
         let distance = self.normals[row].distance_at(probe, score);
         // Of a probe without a normal (f32::min would take the other one).
-        if distance.is_nan() { distance } else { distance.min(outermost) }
+        if distance.is_nan() { distance } else { distance.clamp(0.0, outermost) }
     }
 
     /// Within which distance of each person's template a probe with that normal is near enough.
@@ -265,6 +270,34 @@ impl Matcher {
         let limit = |row: usize| self.score_limit(self.variances[row] + looks_variance, share);
         self.scored(&probe, Some(normal), |_| true)
             .any(|scored| limit(scored.row).is_some_and(|limit| scored.rank <= limit))
+    }
+
+    /// Of each of `strangers`, whether [`Matcher::is_near_anybody`] holds when all others of them count as members of the cohort.
+    pub fn are_near_anybody(&self, strangers: &[Descriptor], share: f32) -> Vec<bool> {
+        let (metric, cohort) = (self.rule.metric(), &self.rule.rates().cohort);
+        let members = cohort.members(metric).len();
+        let prepared: Vec<Descriptor> = strangers.iter().map(|stranger| self.rule.prepared(stranger)).collect();
+        let normal_without = |mut distances: Vec<f32>, stranger: usize| {
+            distances.swap_remove(members + stranger);
+            Normal::of(distances)
+        };
+        let own: Vec<Normal> = (0..prepared.len())
+            .map(|at| normal_without(cohort.distances(metric, &prepared[at], &prepared), at))
+            .collect();
+        let mut near = vec![false; prepared.len()];
+        let templates = self.templates.values.as_chunks::<DESCRIPTOR_LEN>().0;
+        for (template, variance) in templates.iter().zip(&self.variances) {
+            let Some(limit) = self.score_limit(variance + 1.0, share) else { break };
+            let distances = cohort.distances(metric, template, &prepared);
+            let (with_all, reach) = Normal::and_reach(distances.clone());
+            for (at, near) in near.iter_mut().enumerate().filter(|(_, near)| !**near) {
+                let distance = distances[members + at];
+                // One who is beyond the nearest members is not in the template's normal.
+                let normal = if distance > reach { with_all } else { normal_without(distances.clone(), at) };
+                *near = own[at].score(normal, distance) <= limit;
+            }
+        }
+        near
     }
 
     /// The templates whose owner passes, as a probe with that normal sees them.

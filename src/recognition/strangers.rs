@@ -43,11 +43,12 @@ impl Strangers {
 
     /// Remembers a person whose track has ended without a name, unless they may be in the gallery of `matcher`. Of somebody who
     /// is remembered already, only the time changes.
-    pub fn remember(&mut self, matcher: &Matcher, unnamed: &Unnamed, at: Instant) {
+    pub fn remember(&mut self, matcher: &Matcher, unnamed: &Unnamed) {
         let variance = unnamed.variance(matcher.rule().rates());
         let may_be_known = matcher.is_near_anybody(&unnamed.best, 1.0, TIMES_BUDGET)
             || matcher.is_near_anybody(&unnamed.mean(), variance, TIMES_BUDGET);
-        if may_be_known || matcher.rule().budget() <= 0.0 {
+        let is_number = unnamed.best.iter().all(|value| value.is_finite());
+        if may_be_known || !is_number || matcher.rule().budget() <= 0.0 {
             return;
         }
         let nearest = SAME_PERSON * matcher.rule().rates().scale();
@@ -62,7 +63,8 @@ impl Strangers {
         if self.remembered.len() == MOST {
             self.remembered.remove(0);
         }
-        self.remembered.push(Stranger { descriptor, seen_at: at });
+        let at = self.remembered.partition_point(|earlier| earlier.seen_at <= unnamed.seen_at);
+        self.remembered.insert(at, Stranger { descriptor, seen_at: unnamed.seen_at });
     }
 
     /// Forgets those who were not seen for `hours` before `now`.
@@ -73,7 +75,12 @@ impl Strangers {
 
     /// Forgets those who are in the gallery of `matcher` now, or may be.
     pub fn forget_known(&mut self, matcher: &Matcher) {
-        self.retain(|stranger| !matcher.is_near_anybody(&stranger.descriptor, 1.0, TIMES_BUDGET));
+        let members: Vec<Descriptor> = self.members().copied().collect();
+        let mut near = matcher.are_near_anybody(&members, TIMES_BUDGET).into_iter();
+        self.retain(|stranger| {
+            let is_near = near.next();
+            !is_near.unwrap_or_else(|| matcher.is_near_anybody(&stranger.descriptor, 1.0, TIMES_BUDGET))
+        });
     }
 
     /// Forgets all.
@@ -81,7 +88,7 @@ impl Strangers {
         self.retain(|_| false);
     }
 
-    fn retain(&mut self, is_kept: impl Fn(&Stranger) -> bool) {
+    fn retain(&mut self, is_kept: impl FnMut(&Stranger) -> bool) {
         let before = self.remembered.len();
         self.remembered.retain(is_kept);
         self.is_changed |= self.remembered.len() != before && before >= LEAST;
@@ -105,7 +112,7 @@ impl Strangers {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::{Config, Metric, Recognition};
     use crate::recognition::cohort::{Cohort, tests::center};
@@ -113,7 +120,7 @@ mod tests {
     use std::sync::Arc;
 
     /// A group of people that the cohort lacks: as far from each other as those of one that it has, and elsewhere.
-    fn dense() -> Vec<Descriptor> {
+    pub fn dense() -> Vec<Descriptor> {
         let cohort = Cohort::built_in();
         let some = &cohort.members(Metric::Euclidean)[..86];
         let (group, all) = (mean(some.iter().map(|member| (*member, 1.0))), center());
@@ -129,12 +136,8 @@ mod tests {
         matcher
     }
 
-    fn unnamed(best: Descriptor) -> Unnamed {
-        Unnamed::of_looks(best, &[])
-    }
-
     fn remember(strangers: &mut Strangers, matcher: &Matcher, people: &[Descriptor], at: Instant) {
-        people.iter().for_each(|person| strangers.remember(matcher, &unnamed(*person), at));
+        people.iter().for_each(|person| strangers.remember(matcher, &Unnamed::of_looks(*person, &[], at)));
     }
 
     #[test]
@@ -150,7 +153,7 @@ mod tests {
         remember(&mut strangers, &matcher, &people[5..60], now);
         assert!(strangers.count() >= LEAST && strangers.take_change(), "{}", strangers.count());
         matcher.set_strangers(strangers.members());
-        assert!(before >= 8 && named(&matcher) <= before / 4, "{before} then {}", named(&matcher));
+        assert!(before >= 4 && named(&matcher) <= 1, "{before} then {}", named(&matcher));
         // The people of the gallery still get their names.
         assert!(
             people[..5].iter().all(|person| matcher.find(person, 1.0, 1.0).is_some_and(|found| found.name().is_some()))
@@ -175,6 +178,9 @@ mod tests {
         assert_eq!((strangers.count(), strangers.members().count(), strangers.take_change()), (1, 0, true));
         remember(&mut strangers, &matcher, people, now + 3 * hour);
         assert_eq!(strangers.count(), MOST);
+        let last = people.iter().rev().find(|person| !matcher.is_near_anybody(person, 1.0, TIMES_BUDGET)).unwrap();
+        assert_eq!(strangers.remembered.last().map(|stranger| stranger.descriptor), Some(*last));
+        assert!(strangers.remembered.iter().all(|stranger| stranger.descriptor != people[0]), "the oldest made room");
         strangers.forget_all();
         assert_eq!(strangers.count(), 0);
     }
@@ -184,7 +190,7 @@ mod tests {
         let cohort = Cohort::built_in();
         let (people, now, mut strangers) = (cohort.members(Metric::Euclidean), Instant::now(), Strangers::default());
         let alice = people[700];
-        // A look at Alice that is between her picture and a stranger.
+        // A look at Alice that is between the picture and a stranger.
         let badly_seen = |part: f32| std::array::from_fn(|at| alice[at] + (people[3][at] - alice[at]) * part);
         let matcher = gallery(&[alice]);
         let is_named = |look: &Descriptor| matcher.find(look, 1.0, 1.0).is_some_and(|found| found.name().is_some());
@@ -194,6 +200,33 @@ mod tests {
         remember(&mut strangers, &matcher, &[people[3]], now);
         assert_eq!(strangers.count(), 1);
         strangers.forget_known(&gallery(&[alice, people[3]]));
+        assert_eq!(strangers.count(), 0);
+    }
+
+    #[test]
+    fn a_gallery_that_is_read_again_forgets_nobody_and_a_person_who_is_put_there_leaves() {
+        let (people, now, mut strangers) = (dense(), Instant::now(), Strangers::default());
+        let mut matcher = gallery(&people[..5]);
+        for _ in 0..6 {
+            remember(&mut strangers, &matcher, &people[5..], now);
+            matcher.set_strangers(strangers.members());
+        }
+        let count = strangers.count();
+        assert!(count > 40, "{count}");
+        strangers.forget_known(&gallery(&people[..5]));
+        assert_eq!(strangers.count(), count);
+        let known = strangers.remembered[7].descriptor;
+        let with_one_more = [&people[..5], &[known]].concat();
+        strangers.forget_known(&gallery(&with_one_more));
+        assert!(strangers.remembered.iter().all(|stranger| stranger.descriptor != known));
+        assert!(strangers.count() > count * 3 / 4, "{} of {count}", strangers.count());
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_remembered() {
+        let mut strangers = Strangers::default();
+        let matcher = gallery(&dense()[..5]);
+        remember(&mut strangers, &matcher, &[[f32::NAN; 128], [-f32::NAN; 128], [f32::INFINITY; 128]], Instant::now());
         assert_eq!(strangers.count(), 0);
     }
 

@@ -1,4 +1,4 @@
-//! What a person is compared by: the mean of her pictures, or several where the pictures fall apart (a child who grew up).
+//! What a person is compared by: the mean of their pictures, or several where the pictures fall apart (a child who grew up).
 
 use super::matcher::squared_distance;
 use super::rates::Rates;

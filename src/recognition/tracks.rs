@@ -61,7 +61,7 @@ pub struct Tracks {
 }
 
 impl Tracks {
-    /// It is another picture: whoever was followed may be anywhere on it, and is known by the face alone.
+    /// The picture has changed as a whole: a person who was followed may be anywhere on it, and is known by the face alone.
     pub fn scatter(&mut self) {
         self.tracks.iter_mut().for_each(|track| track.path.scatter());
     }
@@ -108,6 +108,11 @@ impl Tracks {
     /// The people whose tracks have ended without a name since the last call, the newest of them.
     pub fn take_unnamed(&mut self) -> Vec<Unnamed> {
         std::mem::take(&mut self.unnamed)
+    }
+
+    /// Forgets everybody. Later tracks have other numbers.
+    pub fn forget_all(&mut self) {
+        (self.tracks, self.unnamed) = (Vec::new(), Vec::new());
     }
 
     fn end_lost(&mut self, at: Instant) {
@@ -182,7 +187,7 @@ impl Tracks {
                     continue;
                 }
                 Shows::SomebodyElse => {
-                    // The old track ends here: its name is not for whoever took its place.
+                    // The old track ends here: its name is not for the person who took its place.
                     track.over = true;
                     self.begin(rgb, rect, scene.at)
                 }
@@ -207,9 +212,9 @@ impl Tracks {
             return None;
         }
         let missed = self.tracks.iter().enumerate().filter(|(_, old)| !old.present && !is_lost(old, at));
-        let hers = missed.filter(|(_, old)| old.path.can_reach(new.detected, at) && may_be(old));
+        let near = missed.filter(|(_, old)| old.path.can_reach(new.detected, at) && may_be(old));
         let distance = |old: &Track| old.looks.distance(descriptor).unwrap_or(f32::INFINITY);
-        hers.min_by(|(_, a), (_, b)| distance(a).total_cmp(&distance(b))).map(|(old, _)| old)
+        near.min_by(|(_, a), (_, b)| distance(a).total_cmp(&distance(b))).map(|(old, _)| old)
     }
 
     /// An old track is where a new one began, which ends.
@@ -219,8 +224,8 @@ impl Tracks {
         self.tracks[old].see(rgb, rect, at, self.are_private);
     }
 
-    /// For each name, the track that bears it: the nearest one that claims it. Whoever is not there yields to whoever is:
-    /// that will be the same person, who moved too fast to be followed.
+    /// For each name, the track that bears it: the nearest one that claims it. A track that is missed yields to one that is
+    /// present: that will be the same person, who moved too fast to be followed.
     fn bearer(&self, matcher: &Matcher, name: &Arc<str>) -> Option<u64> {
         let claims = self.tracks.iter().filter(|track| track.claim.as_ref() == Some(name));
         let there = claims.clone().any(|track| track.present);
@@ -243,7 +248,7 @@ impl Tracks {
             track.bears = bearer == Some(track.number);
             let coasting =
                 || scene.at.saturating_duration_since(track.seen_at) <= COAST && track.is_there(rgb, scene.at);
-            // Whoever is seen elsewhere is not here.
+            // A person who is seen elsewhere is not here.
             let elsewhere = track.claim.is_some() && !track.bears;
             if track.present || (!elsewhere && coasting()) {
                 shown.push(sighting(track, bearer, scene, are_private && track.is_doubted()));
@@ -268,7 +273,7 @@ fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: b
         _ => track.reason().to_owned(),
     };
     let runner_up = found.and_then(|found| match &name {
-        // The second person is whoever it is not taken for.
+        // The second person is the one that it is not taken for.
         Some(name) if *name != found.best.what => Some(found.best.clone()),
         _ => found.runner_up.clone(),
     });

@@ -49,6 +49,8 @@ const ENROL_FOR: Duration = Duration::from_millis(50);
 const SAVE_EVERY: Duration = Duration::from_secs(60);
 /// The gallery is compared with the strangers of the camera anew so often at most: it takes a scan of the cohort a template.
 const NORMALISE_EVERY: Duration = Duration::from_secs(30);
+/// And so many times as seldom as it takes.
+const NORMALISE_PART: u32 = 20;
 /// Of so many files and people that something is wrong with, the log tells, a reload and all that follows from it.
 const REMARKS: usize = 50;
 
@@ -136,6 +138,7 @@ impl<'a> Worker<'a> {
             self.save();
             (self.opened, self.coming, self.enrolment) = (None, None, None);
             self.memory.arrivals.stop();
+            self.eyes.forget_all();
             self.stage.health.set_recognition_error(None);
             self.at_work();
             return;
@@ -302,7 +305,7 @@ impl<'a> Worker<'a> {
             self.strangers.forget_all();
         }
         self.strangers.forget_known(&matcher);
-        self.normalise(&mut matcher, &mut roster);
+        self.normalise(&mut matcher, &mut roster, Instant::now());
         self.tell(&roster);
         let tag = self.opened.as_ref().map(|(opened, _)| opened.tag.clone()).unwrap_or_default();
         self.library = Some((tag, matcher));
@@ -319,27 +322,31 @@ impl<'a> Worker<'a> {
         let unnamed = self.eyes.take_unnamed();
         match &self.library {
             Some((_, matcher)) if hours > 0 && self.config.recognition.enabled => {
-                unnamed.iter().for_each(|unnamed| self.strangers.remember(matcher, unnamed, now));
+                unnamed.iter().for_each(|unnamed| self.strangers.remember(matcher, unnamed));
                 self.strangers.forget_old(hours, now);
             }
             _ => self.strangers.forget_all(),
         }
         self.stage.health.strangers_remembered.store(self.strangers.count(), Relaxed);
-        if now < self.next_normalise || !self.strangers.is_changed() {
+        // What was forgotten altogether counts no longer at once.
+        let is_due = now >= self.next_normalise || self.strangers.count() == 0;
+        if !is_due || !self.strangers.is_changed() {
             return;
         }
-        let Some((_, roster)) = self.stage.roster.newest() else { return };
+        let Some((_, before)) = self.stage.roster.newest() else { return };
         let Some((tag, mut matcher)) = self.library.take() else { return };
-        let mut roster = (*roster).clone();
-        self.normalise(&mut matcher, &mut roster);
+        let mut roster = (*before).clone();
+        self.normalise(&mut matcher, &mut roster, now);
         self.library = Some((tag, matcher));
-        self.stage.roster.publish(Arc::new(roster));
+        if roster != *before {
+            self.stage.roster.publish(Arc::new(roster));
+        }
         self.eyes.look_again();
     }
 
     /// Scores are normalised by the strangers of the camera too, and what is expected of the gallery is said anew.
-    fn normalise(&mut self, matcher: &mut Matcher, roster: &mut Roster) {
-        self.next_normalise = Instant::now() + NORMALISE_EVERY;
+    fn normalise(&mut self, matcher: &mut Matcher, roster: &mut Roster, now: Instant) {
+        let started = Instant::now();
         if !self.strangers.take_change() && self.strangers.members().next().is_none() {
             return;
         }
@@ -349,6 +356,7 @@ impl<'a> Worker<'a> {
         let threshold = outlook::threshold(matcher);
         roster.warnings.extend(outlook::doubts(&threshold));
         roster.threshold = Some(threshold);
+        self.next_normalise = now + NORMALISE_EVERY.max(NORMALISE_PART * started.elapsed());
     }
 
     /// Looks at the newest frame when the interval is over; else waits, but not when pictures are to be taken in.

@@ -1,5 +1,5 @@
-//! A person out of photographs, on the picture of a room: her head is cut out of one photograph after the other, softly,
-//! so that nothing but the person moves; her clothes are a plain shape.
+//! A person out of photographs, on the picture of a room: the head is cut out of one photograph after the other, softly,
+//! so that nothing but the person moves; the clothes are a plain shape.
 
 use namecam::pixels::Rgb;
 use namecam::sighting::Rect;
@@ -51,7 +51,7 @@ impl Pose {
         (soft_ellipse(at, HEAD, HEAD_RADII), soft_ellipse(body, BODY, BODY_RADII))
     }
 
-    /// True when that point is hers rather than the room's.
+    /// True when that point is of the person rather than of the room.
     pub fn hides(&self, x: f64, y: f64) -> bool {
         let (head, body) = self.covers(x, y);
         head.max(body) > 0.5
@@ -59,7 +59,7 @@ impl Pose {
 }
 
 impl Actor {
-    /// Somebody out of LFW's photographs of her, each [`SIDE`] pixels a side, in clothes of that colour.
+    /// A person of LFW, of photographs, each [`SIDE`] pixels a side, in clothes of that colour.
     pub fn new(photographs: Vec<Rgb>, clothes: [f64; 3]) -> Actor {
         Actor { photographs: photographs.into_iter().map(lit).collect(), clothes }
     }
@@ -69,7 +69,7 @@ impl Actor {
         self.photographs.len()
     }
 
-    /// Puts her on a picture.
+    /// Draws the person on a picture.
     pub fn draw(&self, rgb: &mut Rgb, pose: &Pose) {
         let reach = pose.width * (BODY_RADII[0] + SOFT);
         let top = pose.center[1] + pose.width * (HEAD[1] - HEAD_RADII[1] - SOFT);

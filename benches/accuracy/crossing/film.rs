@@ -71,7 +71,7 @@ pub fn take(actors: &[Actor], walks: &[Walk], draw: &mut Draw) -> anyhow::Result
     Ok(film)
 }
 
-/// How she stands, or walks, at a moment.
+/// How a person stands, or walks, at a moment.
 fn pose(walk: &Walk, phase: f64, photographs: usize, second: f64) -> Option<Pose> {
     let wave = |hertz: f64| (TAU * (hertz * second + phase)).sin();
     let width = walk.width * (1.0 + 0.03 * wave(0.23));

@@ -15,9 +15,9 @@ const LEAST_WIDTH_PX: u32 = 60;
 /// Somebody in a scene.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Role {
-    /// Her name.
+    /// The name.
     pub name: String,
-    /// True when the gallery has her.
+    /// True when the person is in the gallery.
     pub known: bool,
 }
 
@@ -26,9 +26,9 @@ pub struct Role {
 pub struct Present {
     /// Which role.
     pub role: usize,
-    /// Counts how often she has come.
+    /// Counts how often the person has come.
     pub visit: usize,
-    /// Her face.
+    /// The face.
     pub face: Rect,
     /// The share of it that is in the picture and behind nobody.
     pub visible: f32,
@@ -155,7 +155,7 @@ impl Score {
     fn visit(&mut self, scene: &Scene, role: usize, visit: usize) {
         let Role { name, known } = &scene.roles[role];
         let is_hers = |present: &Present| (present.role, present.visit) == (role, visit);
-        // What was said of her; boxes on screen may still stand where somebody else was a moment ago.
+        // What was said of the person; boxes on screen may still stand where somebody else was a moment ago.
         let looks = scene.looks.iter().flat_map(|(frame, faces)| faces.iter().map(|face| (*frame, face)));
         let said: Vec<&Shown> = looks
             .filter(|(frame, face)| under(face.rect, &scene.truth[*frame]).is_some_and(is_hers))
@@ -187,11 +187,11 @@ impl Score {
         self.visit_tracks += tracks.len();
         self.kept = (self.kept.0 + kept.0, self.kept.1 + kept.1);
         match (whole_since, named_at) {
-            // Whoever has her name before all of her is there does not wait.
+            // A person who has the name before all of the face is there does not wait.
             (Some(since), Some(at)) => self.waits.push(at.saturating_sub(since) as f64 / scene.fps),
             (None, Some(_)) => self.waits.push(0.0),
             (Some(_), None) => self.never += 1,
-            // She was never to be seen.
+            // The person was never to be seen.
             (None, None) => {}
         }
     }

@@ -7,12 +7,12 @@ pub const WIDTH: f64 = 640.0;
 /// So many face widths beyond the edge of the picture nothing is seen of a person.
 const OUTSIDE: f64 = 1.5;
 
-/// Somebody's way: where the middle of her face is at which second.
+/// A person's way: where the middle of the face is at which second.
 #[derive(Debug, Clone)]
 pub struct Walk {
-    /// Width of her face in pixels.
+    /// Width of the face in pixels.
     pub width: f64,
-    /// How far her face is above or below the middle of the room's faces, in pixels.
+    /// How far the face is above or below the middle of the room's faces, in pixels.
     pub height: f64,
     /// Pixels a second.
     speed: f64,
@@ -39,7 +39,7 @@ impl Walk {
         }
     }
 
-    /// Comes in at a side, so many seconds after what she did before.
+    /// Comes in at a side, so many seconds after what came before.
     fn enter(mut self, side: Side, after: f64) -> Walk {
         let at = self.end() + after;
         self.keys.push((at, self.outside(side)));
@@ -65,12 +65,12 @@ impl Walk {
         self.to(x)
     }
 
-    /// When she has gone for good, in seconds.
+    /// When the person has gone for good, in seconds.
     pub fn end(&self) -> f64 {
         self.keys.last().map_or(0.0, |(at, _)| *at)
     }
 
-    /// Where the middle of her face is; `None` outside of the picture.
+    /// Where the middle of the face is; `None` outside of the picture.
     pub fn x(&self, second: f64) -> Option<f64> {
         let pair = self.keys.windows(2).find(|pair| (pair[0].0..pair[1].0).contains(&second))?;
         let ((from_s, from), (to_s, to)) = (pair[0], pair[1]);
@@ -78,7 +78,7 @@ impl Walk {
         (self.outside(Side::Left)..self.outside(Side::Right)).contains(&x).then_some(x)
     }
 
-    /// True while she walks.
+    /// True while the person walks.
     pub fn walks(&self, second: f64) -> bool {
         self.keys.windows(2).any(|pair| (pair[0].0..pair[1].0).contains(&second) && pair[0].1 != pair[1].1)
     }
@@ -98,7 +98,7 @@ pub fn scene(number: usize, draw: &mut Draw) -> Vec<Walk> {
     };
     use Side::{Left, Right};
     let walks = match number % 4 {
-        // One stands, another one passes before her, and comes back to stand beside her.
+        // One stands, another one passes before them, and comes back to stand beside them.
         0 => vec![
             walk(65.0, 90.0).enter(Left, 0.2).to(270.0).wait(7.0).leave(Left),
             walk(100.0, 140.0).enter(Right, 2.5).leave(Left).enter(Left, 1.5).to(470.0).wait(2.0).leave(Right),

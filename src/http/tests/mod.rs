@@ -349,6 +349,7 @@ fn state_has_the_shape_that_scripts_rely_on() {
         "pace_why",
         "threshold_why",
         "expected",
+        "strangers_remembered",
         "rates",
         "enabled",
         "taking_in",

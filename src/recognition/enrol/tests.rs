@@ -135,7 +135,7 @@ fn a_picture_in_not_that_would_hide_a_person_gives_a_warning() {
         put(root.path(), &format!("{file}.png"), 80, at);
     }
     let (library, _) = enrol(root.path(), 5);
-    let expected = "Alice and .not/poster.png are 0.31 apart: whoever looks more like that picture stays unknown. Take it \
+    let expected = "Alice and .not/poster.png are 0.31 apart: a face that looks more like that picture stays unknown. Take it \
                     out if it shows Alice; else more pictures of Alice help";
     assert_eq!(library.roster.warnings, [expected]);
 }

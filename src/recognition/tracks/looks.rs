@@ -6,8 +6,8 @@ use crate::recognition::rates::Rates;
 use crate::recognition::template::{mean, spread};
 use std::collections::VecDeque;
 
-/// Older looks are forgotten: light and pose of a minute ago do not matter, and whoever took the place of somebody else
-/// has it for himself soon.
+/// Older looks are forgotten: light and pose of a minute ago do not matter, and the looks at a person who took the place
+/// of another are soon the only ones.
 const KEPT: usize = 8;
 
 /// The last looks at a face.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const ALPHA: f32 = 0.7;
 /// And how much of the width's, which HOG knows to a fifth only, and people change slowly.
 const SIZE_ALPHA: f32 = 0.4;
-/// How much of it goes into the speed while it may be such a jump; beyond JUMP widths, more the larger it is: whoever sets
+/// How much of it goes into the speed while it may be such a jump; beyond JUMP widths, more the larger it is: a person who sets
 /// off or stops is followed at once. With 0.1, a signing head in a real clip at 10 looks a second was lost.
 const BETA: f32 = 0.35;
 const JUMP: f32 = 0.2;
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_sets_off_at_a_brisk_walk_is_followed_from_the_second_look_on_and_so_is_whoever_stops() {
+    fn a_person_who_sets_off_at_a_brisk_walk_is_followed_from_the_second_look_on_and_so_is_a_person_who_stops() {
         let step = 90;
         let (mut path, last) = walk(step, 2);
         let next = last + Duration::from_millis(200);

@@ -35,7 +35,7 @@ fn of([red, green, _]: [u8; 3]) -> Descriptor {
 const ALICE: [u8; 3] = [0, 0, 200];
 const BOB: [u8; 3] = [0, 255, 0];
 const STRANGER: [u8; 3] = [255, 0, 100];
-/// As far from Alice as a hand before her face makes her: near to nobody.
+/// As far from Alice as a hand before the face makes a look: near to nobody.
 const HIDDEN: [u8; 3] = [150, 0, 60];
 
 struct Room {
@@ -155,7 +155,7 @@ fn where_strangers_are_blurred_a_doubtful_look_withholds_the_name() {
 }
 
 #[test]
-fn where_strangers_are_blurred_whoever_takes_a_place_step_by_step_gets_no_name() {
+fn where_strangers_are_blurred_a_person_who_takes_a_place_step_by_step_gets_no_name() {
     let mut room = Room::new();
     room.tracks.are_private = true;
     // By now a face that does not change is described every 8 s.
@@ -196,7 +196,7 @@ fn two_faces_never_bear_one_name() {
 }
 
 #[test]
-fn whoever_moved_too_fast_to_be_followed_keeps_track_and_name_all_the_same() {
+fn a_person_who_moved_too_fast_to_be_followed_keeps_track_and_name_all_the_same() {
     let mut room = Room::new();
     for look in 0..4 {
         room.look(look * 200, &[(ALICE, 100)]);
@@ -206,7 +206,7 @@ fn whoever_moved_too_fast_to_be_followed_keeps_track_and_name_all_the_same() {
         assert_eq!(names(&room.look(ms, &[(ALICE, 300)])), [(1, Some("Alice"))], "{ms}");
     }
     assert_eq!(room.engine.described, described + 1, "one look says who it is");
-    assert_eq!(names(&room.look(1400, &[(STRANGER, 100)])), [(3, None)], "not whoever else turns up");
+    assert_eq!(names(&room.look(1400, &[(STRANGER, 100)])), [(3, None)], "another person does not go on with it");
 }
 
 #[test]
@@ -218,13 +218,13 @@ fn on_another_picture_she_is_herself_wherever_she_is_and_nobody_inherits_the_nam
     room.tracks.scatter();
     assert!(room.tracks.expected(room.start + Duration::from_millis(800)).is_empty());
     assert_eq!(names(&room.look(800, &[(STRANGER, 100), (ALICE, 600)])), [(2, None), (1, Some("Alice"))]);
-    // She stands there: she did not fly.
+    // Alice stands there and did not fly.
     let next = room.start + Duration::from_millis(1000);
     assert!(room.tracks.expected(next).iter().any(|face| face.place == Rect { x: 600, y: 50, w: 100, h: 100 }));
 }
 
 #[test]
-fn what_lies_in_not_does_not_take_over_the_name_of_whoever_is_missed() {
+fn what_lies_in_not_does_not_take_over_the_name_of_a_person_who_is_missed() {
     let poster = [30, 0, 200];
     let mut room = Room::new();
     room.matcher.add_not([(".not/poster.jpg".into(), of(poster))]);
@@ -242,7 +242,7 @@ fn somebody_without_a_name_who_walks_briskly_stays_one_face() {
 }
 
 #[test]
-fn whoever_comes_out_behind_somebody_else_is_herself_again_and_nobody_else_is() {
+fn a_person_who_comes_out_behind_somebody_else_is_herself_again_and_nobody_else_is() {
     for (comes_out, expected) in [(STRANGER, 1), (BOB, 3)] {
         let mut room = Room::new();
         (0..3).for_each(|look| drop(room.look(look * 200, &[(STRANGER, 100)])));
@@ -258,7 +258,7 @@ fn a_face_that_the_detector_misses_stays_for_a_moment_and_comes_back_as_itself()
     for look in 0..3 {
         room.look(look * 200, &[(ALICE, 100)]);
     }
-    // The detector misses her, but she is there.
+    // The detector misses Alice, who is there.
     let mut missed = |ms: u64| {
         let at = room.start + Duration::from_millis(ms);
         let scene = Scene { matcher: Some(&room.matcher), is_new: false, jitters: 1, interval: Duration::ZERO, at };
@@ -267,20 +267,20 @@ fn a_face_that_the_detector_misses_stays_for_a_moment_and_comes_back_as_itself()
     assert_eq!(names(&missed(600)), [(1, Some("Alice"))]);
     assert_eq!(names(&missed(1900)), []);
     assert_eq!(names(&room.look(2200, &[(ALICE, 100)])), [(1, Some("Alice"))]);
-    assert_eq!(names(&room.look(2400, &[])), [], "her place is empty");
+    assert_eq!(names(&room.look(2400, &[])), [], "the place is empty");
     room.look(2600, &[]);
     assert_eq!(names(&room.look(6000, &[(ALICE, 100)])), [(2, Some("Alice"))]);
 }
 
 #[test]
-fn whoever_leaves_the_gallery_loses_the_name_at_once() {
+fn a_person_who_leaves_the_gallery_loses_the_name_at_once() {
     let mut room = Room::new();
     room.look(0, &[(ALICE, 100)]);
     room.matcher = Matcher::new(&Config::defaults(Path::new("/")).recognition, Some(Arc::default()));
     room.matcher.add("Bob", [("b".into(), of(BOB))]);
     room.is_new = true;
     let face = room.look(200, &[(ALICE, 100)]).remove(0);
-    assert_eq!((face.name, face.evidence.reason.as_str()), (None, "Alice is not in the gallery any more"));
+    assert_eq!((face.name, face.evidence.reason.as_str()), (None, "Alice is no longer in the gallery."));
 }
 
 #[test]
@@ -301,11 +301,11 @@ fn where_a_look_takes_seconds_a_face_is_followed_from_look_to_look_all_the_same(
     let first = room.look(0, &[(ALICE, 100)])[0].track;
     for s in [7, 14, 30] {
         let at = room.start + Duration::from_secs(s);
-        assert_eq!(room.tracks.expected(at).len(), 1, "she has not been looked for since");
+        assert_eq!(room.tracks.expected(at).len(), 1, "nobody has looked since");
         assert_eq!(room.look(s * 1000, &[(ALICE, 100)])[0].track, first);
     }
     room.look(37_000, &[]);
-    assert_eq!(room.look(44_000, &[(ALICE, 100)])[0].track, first, "one look may miss her");
+    assert_eq!(room.look(44_000, &[(ALICE, 100)])[0].track, first, "one look may miss a face");
     room.look(51_000, &[]);
     room.look(58_000, &[]);
     assert_ne!(room.look(65_000, &[(ALICE, 100)])[0].track, first);
@@ -325,6 +325,7 @@ fn a_person_who_leaves_without_a_name_after_three_good_looks_is_told_once() {
     }
     let unnamed = room.tracks.take_unnamed();
     assert_eq!(unnamed.iter().map(|person| person.best).collect::<Vec<_>>(), [of(STRANGER)]);
+    assert_eq!(unnamed[0].seen_at, room.start + Duration::from_millis(400));
     assert!((unnamed[0].variance(&crate::recognition::rates::Rates::default()) - 1.0).abs() < 1e-6);
     assert!(room.tracks.take_unnamed().is_empty());
     // Two looks do not say enough.

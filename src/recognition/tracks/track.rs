@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// So many looks are compared with the gallery before a face is called unknown, unless that takes too long.
 const ENOUGH_LOOKS: u32 = 3;
 const LONG_ENOUGH: Duration = Duration::from_millis(600);
-/// An unknown face is looked at closely at each look at first, then so often: she may have turned towards the camera.
+/// An unknown face is looked at closely at each look at first, then so often: the person may have turned towards the camera.
 const UNKNOWN_LOOKS: u32 = 5;
 const UNKNOWN_EVERY: Duration = Duration::from_millis(400);
 /// A face with a name is compared anew so often, and each time half as often as before, down to the other.
@@ -45,15 +45,17 @@ const GOOD_LOOKS: u32 = 3;
 pub struct Unnamed {
     /// The descriptor of the best look.
     pub best: Descriptor,
+    /// When the detector saw them last.
+    pub seen_at: Instant,
     looks: Looks,
 }
 
 impl Unnamed {
     /// A person of whom these are the looks.
-    pub fn of_looks(best: Descriptor, others: &[Descriptor]) -> Unnamed {
+    pub fn of_looks(best: Descriptor, others: &[Descriptor], seen_at: Instant) -> Unnamed {
         let mut looks = Looks::default();
         others.iter().chain([&best]).for_each(|look| looks.add(*look, 1.0));
-        Unnamed { best, looks }
+        Unnamed { best, seen_at, looks }
     }
 
     /// The mean of the last looks.
@@ -207,7 +209,7 @@ impl Track {
         self.looks.total() == 0
     }
 
-    /// True when whoever is missed here may be the one who has come elsewhere, with that descriptor and, by it, that name;
+    /// True when the person who is missed here may be the one who has come elsewhere, with that descriptor and, by it, that name;
     /// `barred`: by it, somebody who shall never be named.
     pub fn may_be(&self, descriptor: &Descriptor, name: Option<&Arc<str>>, barred: bool) -> bool {
         let another = self.claim.is_some() && (barred || (name.is_some() && name != self.claim.as_ref()));
@@ -272,7 +274,7 @@ impl Track {
     pub fn unnamed(&self) -> Option<Unnamed> {
         let (_, best) = self.best_look?;
         let is_unnamed = self.judged && !self.was_named && self.good_looks >= GOOD_LOOKS;
-        is_unnamed.then(|| Unnamed { best, looks: self.looks.clone() })
+        is_unnamed.then(|| Unnamed { best, seen_at: self.seen_at, looks: self.looks.clone() })
     }
 
     /// Compares it with the gallery. `new_look`: there has been a description since the last time.

@@ -1,6 +1,7 @@
 //! The recognition thread with an engine that takes every picture for a face.
 
 mod arrivals;
+mod strangers;
 
 use super::*;
 use crate::config::Landmarks;
