@@ -67,7 +67,7 @@ pub fn write(fit: &Fit, svg: &Path) -> anyhow::Result<()> {
         let right = BUDGETS.map(|budget| of_lfw(fit, remedy, budget));
         for (people, strangers) in [
             ("LFW", BUDGETS.map(|_| None)),
-            ("East Asian women", BUDGETS.map(|budget| Some(of_group(fit, "EA_F", remedy, budget)))),
+            ("EA_F", BUDGETS.map(|budget| Some(of_group(fit, "EA_F", remedy, budget)))),
         ] {
             let points = BUDGETS.iter().zip(&right).zip(&strangers);
             let point = |((budget, right), strangers): ((&f32, &Outcome), &Option<Outcome>)| {
