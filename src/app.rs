@@ -8,11 +8,11 @@ use crate::frame::Frame;
 use crate::health::{CAPTURE_HANG, Health, RECOGNITION_HANG};
 use crate::latest::Latest;
 use crate::memory::{self, Machine};
+use crate::renditions::Renditions;
 use crate::roster::Roster;
 use crate::service::{self, Event, Notify};
 use crate::sighting::Sightings;
 use crate::stop::Stop;
-use crate::tiers::Tiers;
 use crate::{camera, http, logging, recognition};
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ struct Wires {
     frames: Arc<Latest<Frame>>,
     sightings: Arc<Latest<Sightings>>,
     roster: Arc<Latest<Roster>>,
-    tiers: Arc<Tiers>,
+    renditions: Arc<Renditions>,
     health: Arc<Health>,
     stop: Arc<Stop>,
 }
@@ -133,7 +133,7 @@ impl Wires {
             roster: Arc::default(),
             health: Arc::clone(&encoder.health),
             stop: Arc::clone(&encoder.stop),
-            tiers: Arc::new(Tiers::new(encoder)),
+            renditions: Arc::new(Renditions::new(encoder)),
         }
     }
 
@@ -143,7 +143,7 @@ impl Wires {
             config: Arc::clone(config),
             sightings: Arc::clone(&self.sightings),
             roster: Arc::clone(&self.roster),
-            tiers: Arc::clone(&self.tiers),
+            renditions: Arc::clone(&self.renditions),
             health: Arc::clone(health),
             stop: Arc::clone(stop),
         };
@@ -233,7 +233,7 @@ impl Wires {
             ),
         };
         let people = self.roster.newest().map_or(0, |(_, roster)| roster.known());
-        format!("{picture}; {people} people in the gallery; {} viewers", self.tiers.viewers())
+        format!("{picture}; {people} people in the gallery; {} viewers", self.renditions.viewers())
     }
 }
 

@@ -11,7 +11,7 @@
 //! `overlay.unknown = blur` applies to every picture and guarantees: Without a recent pass of recognition over the
 //! whole frame (at the start, without models, with recognition off, before the first pass after a reload) the whole
 //! picture is blurred. Areas that have changed since the last pass are blurred, except faces with a name
-//! ([`crate::sighting::Looked`]). A face without a name stays blurred where it was last seen until that pass is stale.
+//! ([`crate::sighting::Examined`]). A face without a name stays blurred where it was last seen until that pass is stale.
 //! Areas in which the detector finds no face are clear after two passes.
 
 mod renderer;
@@ -52,7 +52,7 @@ pub struct Stage {
 
 /// The properties of a rendition. By default everything is as in the config.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wish {
+pub struct RenditionSpec {
     /// False for a rendition without boxes and names. Blurred areas stay blurred.
     pub overlay: bool,
     /// The largest width in pixels; 0: as in the config.
@@ -61,20 +61,20 @@ pub struct Wish {
     pub fps: u32,
 }
 
-impl Wish {
+impl RenditionSpec {
     /// The default rendition.
-    pub const USUAL: Wish = Wish { overlay: true, width: 0, fps: 0 };
+    pub const USUAL: RenditionSpec = RenditionSpec { overlay: true, width: 0, fps: 0 };
 }
 
 /// A form of the stream: its newest picture, and the encoder of the next one.
 pub struct Rendition {
     /// Its properties.
-    pub wish: Wish,
+    pub spec: RenditionSpec,
     shared: Arc<Shared>,
     newest: Mutex<Newest>,
     changed: Condvar,
     /// The number of subscriptions. Written only under the lock of the table.
-    pub(crate) seats: AtomicUsize,
+    pub(crate) subscriptions: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -93,22 +93,22 @@ struct Newest {
 impl Rendition {
     /// The default rendition, without subscriptions.
     pub fn usual(stage: Stage) -> Arc<Rendition> {
-        Self::new(Wish::USUAL, Arc::new(Shared::new(stage)))
+        Self::new(RenditionSpec::USUAL, Arc::new(Shared::new(stage)))
     }
 
     /// Another rendition of the same stream.
-    pub fn another(&self, wish: Wish) -> Arc<Rendition> {
-        Self::new(wish, Arc::clone(&self.shared))
+    pub fn another(&self, spec: RenditionSpec) -> Arc<Rendition> {
+        Self::new(spec, Arc::clone(&self.shared))
     }
 
-    fn new(wish: Wish, shared: Arc<Shared>) -> Arc<Rendition> {
-        let (newest, seats) = (Mutex::default(), AtomicUsize::new(0));
-        Arc::new(Rendition { wish, shared, newest, changed: Condvar::new(), seats })
+    fn new(spec: RenditionSpec, shared: Arc<Shared>) -> Arc<Rendition> {
+        let (newest, subscriptions) = (Mutex::default(), AtomicUsize::new(0));
+        Arc::new(Rendition { spec, shared, newest, changed: Condvar::new(), subscriptions })
     }
 
     /// The number of subscriptions.
-    pub fn seats(&self) -> usize {
-        self.seats.load(Relaxed)
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.load(Relaxed)
     }
 
     /// The newest picture, if any, and its number (from 1).
@@ -155,7 +155,7 @@ impl Rendition {
         newest.in_work = true;
         let encoder = newest.encoder.take();
         drop(newest);
-        let mut encoder = encoder.unwrap_or_else(|| Encoder::new(&self.shared, self.wish));
+        let mut encoder = encoder.unwrap_or_else(|| Encoder::new(&self.shared, self.spec));
         let jpeg = encoder.next(patience);
         let mut newest = lock(&self.newest);
         (newest.in_work, newest.encoder) = (false, Some(encoder));
@@ -261,7 +261,7 @@ impl Shared {
 /// Encodes the pictures of a rendition, one after the other.
 pub(crate) struct Encoder {
     shared: Arc<Shared>,
-    wish: Wish,
+    spec: RenditionSpec,
     renderer: Renderer,
     /// The earliest time of the next picture, for `max_fps`.
     due: Instant,
@@ -276,9 +276,9 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    fn new(shared: &Arc<Shared>, wish: Wish) -> Encoder {
+    fn new(shared: &Arc<Shared>, spec: RenditionSpec) -> Encoder {
         let (shared, renderer, now) = (Arc::clone(shared), Renderer::new(Arc::clone(shared)), Instant::now());
-        Encoder { shared, wish, renderer, due: now, away_due: now, seen: 0, last: None, undecodable_since: None }
+        Encoder { shared, spec, renderer, due: now, away_due: now, seen: 0, last: None, undecodable_since: None }
     }
 
     /// Encodes the next picture; waits at most `patience` for something new.
@@ -304,7 +304,7 @@ impl Encoder {
         };
         drop(working);
         let now = Instant::now();
-        let limits = [config.stream.max_fps, self.wish.fps];
+        let limits = [config.stream.max_fps, self.spec.fps];
         let limit = limits.into_iter().filter(|fps| *fps > 0).min();
         if let (Some(_), Some(fps)) = (&jpeg, limit) {
             self.due = next_due(self.due, now, Duration::from_secs(1) / fps);
@@ -316,7 +316,7 @@ impl Encoder {
     fn show(&mut self, shared: &Shared, config: &Config, version: u64) -> Option<Arc<Jpeg>> {
         let (number, frame) = shared.stage.frames.newest()?;
         self.renderer.update(config, Instant::now());
-        let look = self.renderer.look(config, version, &frame, self.wish);
+        let look = self.renderer.look(config, version, &frame, self.spec);
         let is_new = std::mem::replace(&mut self.seen, number) != number;
         let again = self.last.as_ref().filter(|last| last.look == look && frame.shows_the_same(&last.frame));
         if !is_new && (again.is_some() || self.last.is_none()) {
@@ -381,7 +381,7 @@ impl Encoder {
             return None;
         }
         (self.away_due, self.last) = (now + AWAY_EVERY, None);
-        match self.renderer.away(config, says, self.wish) {
+        match self.renderer.away(config, says, self.spec) {
             Ok(picture) => Some(Arc::new(Jpeg::new(picture, Moment::now(), false))),
             Err(error) => {
                 stage.health.faults.report(Cause::PictureUnencodable, &error);

@@ -1,7 +1,7 @@
 //! The result of recognition for a frame: [`Sightings`], with a [`Sighting`] per face.
 
-mod looked;
-mod veils;
+mod blurred_areas;
+mod examined;
 
 use crate::evidence::Evidence;
 use crate::pixels::Rgb;
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use looked::Looked;
-pub use veils::Veil;
+pub use blurred_areas::BlurredArea;
+pub use examined::Examined;
 
 /// A rectangle in pixels. It may extend beyond the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -218,9 +218,9 @@ pub struct Sightings {
     /// The faces from left to right.
     pub faces: Vec<Sighting>,
     /// Faces without a name that earlier passes found and this one did not.
-    pub veils: Vec<Veil>,
+    pub blurred_areas: Vec<BlurredArea>,
     /// The content of the whole frame, with `overlay.unknown = blur`; `None` when this pass has not examined all of it.
-    pub looked: Option<Arc<Looked>>,
+    pub examined: Option<Arc<Examined>>,
 }
 
 /// The shortest time for which sightings are shown; see [`Sightings::is_stale`].
@@ -272,8 +272,8 @@ mod tests {
                 width: 1,
                 height: 1,
                 faces: Vec::new(),
-                veils: Vec::new(),
-                looked: None,
+                blurred_areas: Vec::new(),
+                examined: None,
             };
             seen.is_stale(captured_at + Duration::from_millis(age_ms))
         };

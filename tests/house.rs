@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The stages. Each is a thread or a part of one; they import the vocabulary modules, and not each other.
-const STAGES: &[&str] = &["camera", "recognition", "tiers", "encoder", "overlay", "http", "service"];
+const STAGES: &[&str] = &["camera", "recognition", "renditions", "encoder", "overlay", "http", "service"];
 /// The modules that connect the stages and may import all of them.
 const WIRING: &[&str] = &["lib", "main", "app", "cli", "commands", "manual"];
 /// The exceptions to "stages never import each other": the modules of the stream.
-const EXCEPTIONS: &[(&str, &str)] = &[("http", "tiers"), ("tiers", "encoder"), ("encoder", "overlay")];
+const EXCEPTIONS: &[(&str, &str)] = &[("http", "renditions"), ("renditions", "encoder"), ("encoder", "overlay")];
 
 /// The foreign libraries and the files that use them; a name without `.rs` is a file together with its folder.
 const LIBRARIES: &[(&str, &[&str])] = &[

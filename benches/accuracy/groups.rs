@@ -13,7 +13,7 @@ use namecam::recognition::rates::Rates;
 use namecam::recognition::rule::{OF_A_PICTURE, OF_A_VISIT};
 use namecam::recognition::strangers::Strangers;
 use namecam::recognition::tracks::Unnamed;
-use namecam::recognition::{Descriptor, outlook};
+use namecam::recognition::{Descriptor, expected};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -100,7 +100,7 @@ impl Outcome {
                 matcher.add(&number.to_string(), [("".into(), *descriptor)]);
             }
             self.remembered += remember(&mut matcher, &terms.passers_by);
-            let threshold = outlook::threshold(&matcher);
+            let threshold = expected::threshold(&matcher);
             self.galleries += 1;
             self.stated += threshold.strangers_named.unwrap_or(f32::NAN);
             self.at_most += threshold.strangers_named_at_most.unwrap_or(f32::NAN);

@@ -5,7 +5,7 @@ use namecam::config::Config;
 use namecam::frame::{Frame, Moment};
 use namecam::pixels::{Format, Raw, Turn};
 use namecam::recognition::enrol::Library;
-use namecam::recognition::eyes::Eyes;
+use namecam::recognition::pipeline::Pipeline;
 use namecam::recognition::{self, Engine};
 use namecam::sighting::{Sighting, Sightings, State};
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ pub fn look_at_all(
     library: &Library,
 ) -> anyhow::Result<Watched> {
     let start = Instant::now();
-    let mut eyes = Eyes::default();
+    let mut pipeline = Pipeline::default();
     let (mut next_look, mut coming, mut current) = (Duration::ZERO, None, None::<Sightings>);
     let mut watched = Watched { shown: Vec::new(), looks: Vec::new() };
     for (seq, bytes) in clip.frames.iter().enumerate() {
@@ -92,23 +92,32 @@ pub fn look_at_all(
             let frame = Frame::new(seq as u64, Moment::now(), format, raw, Turn::default());
             let began = Instant::now();
             let luma = frame.luma().ok();
-            let motion = eyes.motion(luma.as_ref(), (width, height));
+            let motion = pipeline.motion(luma.as_ref(), (width, height));
             next_look = now + Duration::from_millis(u64::from(config.recognition.interval_ms));
-            if !eyes.need(&motion, captured_at) {
+            if !pipeline.need(&motion, captured_at) {
                 current = current.map(|seen| Sightings { captured_at, ..seen });
                 watched.shown.push(current.as_ref().map(|seen| seen.faces.clone()).unwrap_or_default());
                 continue;
             }
             let rgb = frame.rgb().map_err(|error| anyhow::anyhow!(error))?;
             let matcher = Some(&library.matcher);
-            let faces = eyes.look(engine, &rgb, &motion, matcher, &config.recognition, captured_at);
-            eyes.remember(luma);
+            let faces = pipeline.look(engine, &rgb, &motion, matcher, &config.recognition, captured_at);
+            pipeline.remember(luma);
             let took = clip.look.unwrap_or_else(|| began.elapsed());
             let interval = Duration::from_millis(u64::from(config.recognition.interval_ms));
             let (width, height) = (rgb.width, rgb.height);
-            let veils = Vec::new();
-            let sightings =
-                Sightings { frame: seq as u64, captured_at, took, interval, width, height, faces, veils, looked: None };
+            let blurred_areas = Vec::new();
+            let sightings = Sightings {
+                frame: seq as u64,
+                captured_at,
+                took,
+                interval,
+                width,
+                height,
+                faces,
+                blurred_areas,
+                examined: None,
+            };
             if std::env::var_os("VERBOSE").is_some() {
                 for face in &sightings.faces {
                     let (name, why) = (face.name.as_deref().unwrap_or("-"), &face.evidence.reason);

@@ -7,8 +7,8 @@ use crate::frame::{Frame, Moment};
 use crate::jpeg::{Codec, Compressor};
 use crate::pixels::{Format, Raw, Rgb, Turn};
 use crate::recognition::{Stage, Steps, stage};
+use crate::renditions::{RenditionSpec, Renditions};
 use crate::sighting::Rect;
-use crate::tiers::{Tiers, Wish};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -21,7 +21,7 @@ const FADE: f64 = 1.0 / 300.0;
 struct Film<'a> {
     worker: Steps<'a>,
     stage: &'a Stage,
-    tiers: Tiers,
+    renditions: Renditions,
     frames: u64,
     shown: u64,
     /// The frame that recognition is processing.
@@ -84,9 +84,9 @@ fn private_stage(root: &Path) -> Stage {
 }
 
 impl<'a> Film<'a> {
-    fn new(stage: &'a Stage, wish: Wish) -> Film<'a> {
+    fn new(stage: &'a Stage, spec: RenditionSpec) -> Film<'a> {
         let worker = Steps::new(stage);
-        let tiers = Tiers::new(encoder::Stage {
+        let renditions = Renditions::new(encoder::Stage {
             config: Arc::clone(&stage.config),
             frames: Arc::clone(&stage.frames),
             sightings: Arc::clone(&stage.sightings),
@@ -94,8 +94,8 @@ impl<'a> Film<'a> {
             stop: Arc::clone(&stage.stop),
         });
         // A permanent subscription.
-        std::mem::forget(tiers.seat(wish));
-        Film { worker, stage, tiers, frames: 0, shown: 0, in_work: None, pictures: Vec::new() }
+        std::mem::forget(renditions.subscribe(spec));
+        Film { worker, stage, renditions, frames: 0, shown: 0, in_work: None, pictures: Vec::new() }
     }
 
     /// The camera delivers a frame and the viewer gets a picture of it. Recognition processes every other frame, and
@@ -107,8 +107,8 @@ impl<'a> Film<'a> {
         self.frames += 1;
         let frame = Arc::new(Frame::new(self.frames, Moment::now(), Format::mjpg(), raw, Turn::default()));
         self.stage.frames.publish(Arc::clone(&frame));
-        let tier = self.tiers.wanted().pop().unwrap();
-        let (shown, jpeg) = tier.next(self.shown, Duration::from_secs(30)).expect("a picture");
+        let rendition = self.renditions.wanted().pop().unwrap();
+        let (shown, jpeg) = rendition.next(self.shown, Duration::from_secs(30)).expect("a picture");
         self.shown = shown;
         self.pictures.push((rgb, crate::jpeg::decode(jpeg.picture()).unwrap()));
         match self.in_work.take() {
@@ -168,10 +168,10 @@ impl<'a> Film<'a> {
 }
 
 /// A film of the room, with frames made by `frame`.
-fn film_of_a_stranger(wish: Wish, frames: std::ops::Range<u32>, frame: impl Fn(Rgb, &Rgb, f64) -> Rgb) {
+fn film_of_a_stranger(spec: RenditionSpec, frames: std::ops::Range<u32>, frame: impl Fn(Rgb, &Rgb, f64) -> Rgb) {
     let root = tempfile::tempdir().unwrap();
     let stage = private_stage(root.path());
-    let mut film = Film::new(&stage, wish);
+    let mut film = Film::new(&stage, spec);
     let (room, stranger) = (room(), stranger());
     film.settle(&frame(room.clone(), &stranger, f64::from(frames.start)));
     film.pictures.clear();
@@ -185,12 +185,14 @@ const PLACE: [f64; 2] = [130.0, 50.0];
 
 #[test]
 fn a_stranger_who_fades_into_a_still_scene_is_in_no_picture_of_a_viewer() {
-    film_of_a_stranger(Wish::USUAL, 30..240, |room, stranger, number| with(room, stranger, PLACE, number * FADE));
+    film_of_a_stranger(RenditionSpec::USUAL, 30..240, |room, stranger, number| {
+        with(room, stranger, PLACE, number * FADE)
+    });
 }
 
 #[test]
 fn a_stranger_who_fades_in_while_something_moves_elsewhere_is_in_no_picture_of_a_viewer() {
-    let plain = Wish { overlay: false, ..Wish::USUAL };
+    let plain = RenditionSpec { overlay: false, ..RenditionSpec::USUAL };
     film_of_a_stranger(plain, 30..240, |room, stranger, number| {
         let room = with(room, stranger, PLACE, number * FADE);
         with(room, &Rgb::filled(20, 20, [250; 3]), [10.0 + 7.0 * (number % 5.0), 10.0], 1.0)
@@ -199,14 +201,14 @@ fn a_stranger_who_fades_in_while_something_moves_elsewhere_is_in_no_picture_of_a
 
 #[test]
 fn a_stranger_who_slides_in_by_a_fraction_of_a_pixel_a_frame_is_in_no_picture_of_a_viewer() {
-    film_of_a_stranger(Wish::USUAL, 0..200, |room, stranger, number| {
+    film_of_a_stranger(RenditionSpec::USUAL, 0..200, |room, stranger, number| {
         with(room, stranger, [-75.0 + 0.4 * number, 50.0], 1.0)
     });
 }
 
 #[test]
 fn a_stranger_in_flickering_light_is_in_no_picture_of_a_viewer() {
-    film_of_a_stranger(Wish::USUAL, 0..120, |room, stranger, number| {
+    film_of_a_stranger(RenditionSpec::USUAL, 0..120, |room, stranger, number| {
         let mut rgb = with(room, stranger, PLACE, 1.0);
         let light = (1.0 - (number / 80.0 * std::f64::consts::TAU).cos()) / 2.0;
         rgb.data.iter_mut().for_each(|value| *value = (f64::from(*value) * light) as u8);
@@ -230,7 +232,7 @@ fn gallery_of_alice() -> tempfile::TempDir {
 fn a_known_person_who_moves_stays_clear_beside_a_stranger_who_fades_in() {
     let root = gallery_of_alice();
     let stage = private_stage(root.path());
-    let mut film = Film::new(&stage, Wish::USUAL);
+    let mut film = Film::new(&stage, RenditionSpec::USUAL);
     let (room, alice) = (room(), stranger());
     let biden = photo("biden.jpg").shrunk(220);
     let mut sees = |photo: &Rgb| film.worker.detect(&photo.cropped(Rect { x: 0, y: 0, w: SIZE.0, h: 300 }))[0];
@@ -255,7 +257,7 @@ fn a_known_person_who_moves_stays_clear_beside_a_stranger_who_fades_in() {
 fn another_face_in_the_hair_and_collar_of_a_known_person_is_in_no_picture_of_a_viewer() {
     let root = gallery_of_alice();
     let stage = private_stage(root.path());
-    let mut film = Film::new(&stage, Wish { overlay: false, ..Wish::USUAL });
+    let mut film = Film::new(&stage, RenditionSpec { overlay: false, ..RenditionSpec::USUAL });
     let alice = with(room(), &stranger(), PLACE, 1.0);
     let biden = photo("biden.jpg");
     let other = film.worker.detect(&biden)[0];

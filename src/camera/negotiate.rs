@@ -65,11 +65,11 @@ impl Size {
     }
 }
 
-/// The value closest to `wish` in `min, min + step, ... max`; the larger of two equally close ones.
-fn snap(wish: f64, min: u32, max: u32, step: u32) -> u32 {
+/// The value closest to `value` in `min, min + step, ... max`; the larger of two equally close ones.
+fn snap(value: f64, min: u32, max: u32, step: u32) -> u32 {
     let step = step.max(1);
     let last = max.saturating_sub(min) / step;
-    let steps = ((wish - f64::from(min)) / f64::from(step)).round().clamp(0.0, f64::from(last));
+    let steps = ((value - f64::from(min)) / f64::from(step)).round().clamp(0.0, f64::from(last));
     min.saturating_add((steps as u32).saturating_mul(step))
 }
 
@@ -122,7 +122,7 @@ pub struct Offer {
 
 /// The mode that the config requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wish {
+pub struct Request {
     /// The pixel format; `None` for the best one.
     pub format: Option<[u8; 4]>,
     /// Pixels.
@@ -133,12 +133,12 @@ pub struct Wish {
     pub fps: u32,
 }
 
-impl Wish {
+impl Request {
     /// The mode that a config requests.
-    pub fn of(camera: &config::Camera) -> Wish {
+    pub fn of(camera: &config::Camera) -> Request {
         let word = camera.format.to_uppercase();
         let format = FORMATS.iter().find(|format| format.name() == word).map(|format| format.fourcc);
-        Wish { format, width: camera.width, height: camera.height, fps: camera.fps.max(1) }
+        Request { format, width: camera.width, height: camera.height, fps: camera.fps.max(1) }
     }
 }
 
@@ -168,10 +168,10 @@ impl Choice {
         self.format.fourcc == *b"GREY"
     }
 
-    fn key(&self, wish: &Wish) -> impl Ord + use<> {
-        let size = size_distance((self.width, self.height), wish);
+    fn key(&self, request: &Request) -> impl Ord + use<> {
+        let size = size_distance((self.width, self.height), request);
         let order = FORMATS.iter().position(|format| format.fourcc == self.format.fourcc);
-        (self.is_grey(), size, rate_distance(self.fps(), wish), !self.rate_listed, self.format.jpeg, order)
+        (self.is_grey(), size, rate_distance(self.fps(), request), !self.rate_listed, self.format.jpeg, order)
     }
 }
 
@@ -182,15 +182,16 @@ fn distance(ratio: f64) -> (u32, bool) {
 }
 
 /// The distance of two sizes, to which area and aspect ratio contribute equally.
-fn size_distance((width, height): (u32, u32), wish: &Wish) -> (u32, bool) {
-    let (w, h) = (f64::from(width) / f64::from(wish.width.max(1)), f64::from(height) / f64::from(wish.height.max(1)));
+fn size_distance((width, height): (u32, u32), request: &Request) -> (u32, bool) {
+    let (w, h) =
+        (f64::from(width) / f64::from(request.width.max(1)), f64::from(height) / f64::from(request.height.max(1)));
     let (area, smaller) = distance(w * h);
     (area.saturating_add(distance(w / h).0), smaller)
 }
 
 /// The distance of a rate. A difference of up to 3 % does not count: 29.97 is 30.
-fn rate_distance(fps: f64, wish: &Wish) -> (u32, bool) {
-    match distance(fps / f64::from(wish.fps)) {
+fn rate_distance(fps: f64, request: &Request) -> (u32, bool) {
+    match distance(fps / f64::from(request.fps)) {
         (0..30, _) => (0, false),
         far => far,
     }
@@ -200,55 +201,55 @@ fn rate_distance(fps: f64, wish: &Wish) -> (u32, bool) {
 ///
 /// # Errors
 /// When the camera has no format that namecam reads, or not the configured one; names the formats that it has.
-pub fn rank(offers: &[Offer], wish: &Wish) -> Result<Vec<Choice>, String> {
+pub fn rank(offers: &[Offer], request: &Request) -> Result<Vec<Choice>, String> {
     let readable = offers.iter().filter_map(|offer| Some((Format::by_fourcc(&offer.fourcc)?, offer)));
-    let wanted = readable.filter(|(format, _)| wish.format.is_none_or(|named| named == format.fourcc));
-    let mut choices: Vec<Choice> = wanted.filter_map(|(format, offer)| best_of(format, offer, wish)).collect();
+    let wanted = readable.filter(|(format, _)| request.format.is_none_or(|named| named == format.fourcc));
+    let mut choices: Vec<Choice> = wanted.filter_map(|(format, offer)| best_of(format, offer, request)).collect();
     if choices.is_empty() {
-        return Err(nothing_fits(offers, wish));
+        return Err(nothing_fits(offers, request));
     }
-    choices.sort_by_cached_key(|choice| choice.key(wish));
-    let reasons: Vec<String> = choices.iter().map(|choice| why(choice, &choices, wish)).collect();
+    choices.sort_by_cached_key(|choice| choice.key(request));
+    let reasons: Vec<String> = choices.iter().map(|choice| why(choice, &choices, request)).collect();
     for (choice, reason) in choices.iter_mut().zip(reasons) {
         choice.why = reason;
     }
     Ok(choices)
 }
 
-fn best_of(format: &'static Format, offer: &Offer, wish: &Wish) -> Option<Choice> {
-    let unlisted = [Mode { size: Size::One { width: wish.width, height: wish.height }, rates: Vec::new() }];
+fn best_of(format: &'static Format, offer: &Offer, request: &Request) -> Option<Choice> {
+    let unlisted = [Mode { size: Size::One { width: request.width, height: request.height }, rates: Vec::new() }];
     let modes = if offer.modes.is_empty() { &unlisted[..] } else { &offer.modes };
     let choices = modes.iter().map(|mode| {
-        let (width, height) = mode.size.nearest(wish.width, wish.height);
-        let listed = mode.rates.iter().filter_map(|rate| rate.nearest(wish.fps));
-        let listed = listed.min_by_key(|interval| rate_distance(interval.fps().unwrap_or(0.0), wish));
-        let (interval, rate_listed) = (listed.unwrap_or(Interval::of_fps(wish.fps)), listed.is_some());
+        let (width, height) = mode.size.nearest(request.width, request.height);
+        let listed = mode.rates.iter().filter_map(|rate| rate.nearest(request.fps));
+        let listed = listed.min_by_key(|interval| rate_distance(interval.fps().unwrap_or(0.0), request));
+        let (interval, rate_listed) = (listed.unwrap_or(Interval::of_fps(request.fps)), listed.is_some());
         Choice { format, width, height, interval, why: String::new(), rate_listed }
     });
-    choices.filter(|choice| choice.width > 0 && choice.height > 0).min_by_key(|choice| choice.key(wish))
+    choices.filter(|choice| choice.width > 0 && choice.height > 0).min_by_key(|choice| choice.key(request))
 }
 
-fn why(choice: &Choice, all: &[Choice], wish: &Wish) -> String {
+fn why(choice: &Choice, all: &[Choice], request: &Request) -> String {
     let (w, h) = (choice.width, choice.height);
-    let size = if (w, h) == (wish.width, wish.height) {
+    let size = if (w, h) == (request.width, request.height) {
         "the requested size".to_owned()
     } else {
-        format!("the closest size to {}x{}", wish.width, wish.height)
+        format!("the closest size to {}x{}", request.width, request.height)
     };
-    let rate = match rate_distance(choice.fps(), wish).0 {
+    let rate = match rate_distance(choice.fps(), request).0 {
         _ if !choice.rate_listed => "the camera lists no rates for it".to_owned(),
         0 => "the requested rate".to_owned(),
-        _ => format!("the closest rate to {} fps", wish.fps),
+        _ => format!("the closest rate to {} fps", request.fps),
     };
-    let format = if wish.format.is_some() {
+    let format = if request.format.is_some() {
         format!("{} is requested", choice.format.name())
     } else {
-        reason_for_format(choice, all, wish)
+        reason_for_format(choice, all, request)
     };
     format!("{w}x{h} is {size}, {} fps: {rate}; {format}", show_fps(choice.fps()))
 }
 
-fn reason_for_format(choice: &Choice, all: &[Choice], wish: &Wish) -> String {
+fn reason_for_format(choice: &Choice, all: &[Choice], request: &Request) -> String {
     let name = choice.format.name();
     if all.len() == 1 {
         return format!("{name} is the only format that namecam reads here");
@@ -269,9 +270,9 @@ fn reason_for_format(choice: &Choice, all: &[Choice], wish: &Wish) -> String {
         };
     };
     let (theirs, fps) = (rival.format.name(), show_fps(rival.fps()));
-    let ahead = choice.key(wish) < rival.key(wish);
+    let ahead = choice.key(request) < rival.key(request);
     let (front, behind) = if ahead { (&name, &theirs) } else { (&theirs, &name) };
-    match rate_distance(choice.fps(), wish).cmp(&rate_distance(rival.fps(), wish)) {
+    match rate_distance(choice.fps(), request).cmp(&rate_distance(rival.fps(), request)) {
         Ordering::Less => format!("{theirs} at {fps} fps is further from that rate"),
         Ordering::Greater => format!("{theirs} ranks higher, because it reaches {fps} fps"),
         _ if choice.rate_listed != rival.rate_listed => format!("{front} ranks above {behind}, which lists no rates"),
@@ -297,16 +298,16 @@ pub fn show_fourcc(fourcc: &[u8; 4]) -> String {
         .to_owned()
 }
 
-fn nothing_fits(offers: &[Offer], wish: &Wish) -> String {
+fn nothing_fits(offers: &[Offer], request: &Request) -> String {
     let names: Vec<String> = offers.iter().map(|offer| show_fourcc(&offer.fourcc)).collect();
     let has = names.join(", ");
     let readable = offers.iter().any(|offer| Format::by_fourcc(&offer.fourcc).is_some());
-    match wish.format {
+    match request.format {
         _ if offers.is_empty() => "it offers no pixel format; check that a camera is connected to it".to_owned(),
         Some(named) if readable => {
             format!("it has no {}; it has {has} (format = auto uses the best one)", show_fourcc(&named))
         }
-        _ if bayer_only(offers) => format!("it sends only raw Bayer data ({has}); use {}", csi_remedy(wish)),
+        _ if bayer_only(offers) => format!("it sends only raw Bayer data ({has}); use {}", csi_remedy(request)),
         _ => {
             let reads: Vec<_> = FORMATS.iter().map(Format::name).collect();
             format!("it sends only {has}; namecam reads {}", reads.join(", "))
@@ -332,10 +333,10 @@ fn is_bayer(fourcc: &[u8; 4]) -> bool {
 }
 
 /// The config line for a camera that needs libcamera.
-pub fn csi_remedy(wish: &Wish) -> String {
+pub fn csi_remedy(request: &Request) -> String {
     format!(
         "source = pipe:rpicam-vid --timeout 0 --nopreview --codec mjpeg --width {} --height {} --framerate {} --output -",
-        wish.width, wish.height, wish.fps
+        request.width, request.height, request.fps
     )
 }
 

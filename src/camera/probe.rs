@@ -2,7 +2,7 @@
 
 mod measure;
 
-use super::negotiate::{self, Choice, Interval, Mode, Offer, Rate, Size, Wish};
+use super::negotiate::{self, Choice, Interval, Mode, Offer, Rate, Request, Size};
 use super::v4l2::{self, Kind, Survey};
 use super::{pipe, stills};
 use crate::config;
@@ -34,13 +34,13 @@ struct Device {
 /// Describes `device`, or every `/dev/video*`, as text or JSON, with a hint when there is none. With `measure`, runs
 /// the candidate modes for a second each.
 pub fn probe(device: Option<&Path>, camera: &config::Camera, measure: bool, json: bool) -> String {
-    let wish = Wish::of(camera);
+    let request = Request::of(camera);
     let paths = device.map_or_else(|| v4l2::nodes(Path::new("/dev")), |path| vec![path.to_owned()]);
-    let mut devices: Vec<Device> = paths.into_iter().map(|path| ask(path, &wish)).collect();
+    let mut devices: Vec<Device> = paths.into_iter().map(|path| ask(path, &request)).collect();
     if measure {
-        devices.iter_mut().for_each(|device| device.measure(camera, &wish));
+        devices.iter_mut().for_each(|device| device.measure(camera, &request));
     }
-    let hint = hint(&devices, &wish);
+    let hint = hint(&devices, &request);
     if json {
         let devices: Vec<Value> = devices.iter().map(as_json).collect();
         return format!("{:#}\n", json!({ "devices": devices, "hint": hint }));
@@ -55,9 +55,9 @@ pub fn probe(device: Option<&Path>, camera: &config::Camera, measure: bool, json
 pub fn trouble(camera: &config::Camera) -> Option<String> {
     match &camera.source {
         config::Source::Device(path) => {
-            let wish = Wish::of(camera);
-            let survey = v4l2::survey(path, &wish).map_err(|error| error.to_string());
-            survey.and_then(|survey| choose(&survey, &wish)).err().filter(|_| !v4l2::is_busy(path))
+            let request = Request::of(camera);
+            let survey = v4l2::survey(path, &request).map_err(|error| error.to_string());
+            survey.and_then(|survey| choose(&survey, &request)).err().filter(|_| !v4l2::is_busy(path))
         }
         config::Source::Pipe(words) => pipe::trouble(words),
         config::Source::Stills(folder) => stills::trouble(folder),
@@ -79,27 +79,29 @@ fn lasting_name(path: &Path) -> Option<PathBuf> {
     })
 }
 
-fn ask(path: PathBuf, wish: &Wish) -> Device {
-    let survey = v4l2::survey(&path, wish).map_err(|error| error.to_string());
-    let choice = survey.as_ref().map_err(Clone::clone).and_then(|survey| choose(survey, wish));
+fn ask(path: PathBuf, request: &Request) -> Device {
+    let survey = v4l2::survey(&path, request).map_err(|error| error.to_string());
+    let choice = survey.as_ref().map_err(Clone::clone).and_then(|survey| choose(survey, request));
     // Nodes that are no cameras may be open in many programs.
     let used_by = if survey.is_ok() || v4l2::is_busy(&path) { v4l2::users_of(&path) } else { Vec::new() };
     let lasting = lasting_name(&path);
     Device { path, lasting, used_by, survey, choice, measured: Vec::new(), not_measured: None }
 }
 
-fn choose(survey: &Survey, wish: &Wish) -> Result<Choice, String> {
-    if let Some(problem) = survey.problem(wish) {
+fn choose(survey: &Survey, request: &Request) -> Result<Choice, String> {
+    if let Some(problem) = survey.problem(request) {
         return Err(problem);
     }
-    let ranked = negotiate::rank(&survey.offers, wish)?;
+    let ranked = negotiate::rank(&survey.offers, request)?;
     ranked.into_iter().next().ok_or_else(|| "it offers no modes".to_owned())
 }
 
 /// Advice when no device can be used.
-fn hint(devices: &[Device], wish: &Wish) -> Option<String> {
-    let remedy =
-        format!("A Raspberry Pi CSI camera needs {}. namecam demo runs without a camera.", negotiate::csi_remedy(wish));
+fn hint(devices: &[Device], request: &Request) -> Option<String> {
+    let remedy = format!(
+        "A Raspberry Pi CSI camera needs {}. namecam demo runs without a camera.",
+        negotiate::csi_remedy(request)
+    );
     if devices.is_empty() {
         return Some(format!("No camera found: there is no /dev/video*. Plug in a USB camera and try again. {remedy}"));
     }
@@ -112,13 +114,13 @@ impl Device {
     }
 
     /// Measures its modes, and chooses by the results.
-    fn measure(&mut self, camera: &config::Camera, wish: &Wish) {
+    fn measure(&mut self, camera: &config::Camera, request: &Request) {
         let (Ok(survey), Ok(choice)) = (&self.survey, &mut self.choice) else { return };
         self.not_measured = measure::busy(&survey.driver, &self.used_by);
         if self.not_measured.is_some() {
             return;
         }
-        let modes = measure::modes(&survey.offers, wish);
+        let modes = measure::modes(&survey.offers, request);
         if stderr().is_terminal() {
             logging::tell(&format!("measuring {}, about {} s ...", self.path.display(), 2 * modes.len()));
         }

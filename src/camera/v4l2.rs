@@ -18,7 +18,7 @@ pub use nodes::{Seen, nodes, seen};
 pub use survey::{Survey, is_busy, survey};
 pub use words::{Kind, LOOPBACK, users_of};
 
-use super::negotiate::{self, Choice, Interval, Wish};
+use super::negotiate::{self, Choice, Interval, Request};
 use super::{Captured, Shot, Source};
 use crate::config;
 use crate::frame::Moment;
@@ -194,13 +194,13 @@ fn start_mode(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera, choi
 
 fn start(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera) -> Result<Stream> {
     let mut about = identify(&*kernel).map_err(|error| words::explain(path, "ask", &error))?;
-    let wish = Wish::of(camera);
-    about.offers = offers(&*kernel, &wish);
-    if let Some(problem) = about.problem(&wish) {
+    let request = Request::of(camera);
+    about.offers = offers(&*kernel, &request);
+    if let Some(problem) = about.problem(&request) {
         bail!("{}: {problem}", path.display());
     }
-    let choices =
-        negotiate::rank(&about.offers, &wish).map_err(|why| anyhow!("{} ({}): {why}", path.display(), about.card))?;
+    let choices = negotiate::rank(&about.offers, &request)
+        .map_err(|why| anyhow!("{} ({}): {why}", path.display(), about.card))?;
     let mut refusal =
         anyhow!("{} accepts none of the formats that it lists; try another format or size", path.display());
     for choice in &choices {

@@ -1,13 +1,13 @@
 //! [`Renderer`]: renders and encodes the picture of a frame for one rendition. It keeps what is expensive to create:
 //! glyphs, a canvas, and the state of the JPEG library.
 
-use super::{Shared, Wish};
+use super::{RenditionSpec, Shared};
 use crate::config::{self, Config, UnknownFaces};
 use crate::frame::Frame;
 use crate::jpeg::Compressor;
 use crate::overlay::{Away, Painter, flatten, pixelate};
 use crate::pixels::Rgb;
-use crate::sighting::{Looked, Rect, Sighting, Sightings};
+use crate::sighting::{Examined, Rect, Sighting, Sightings};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,9 +21,9 @@ pub(super) struct Look {
     /// True when the whole picture must be blurred, because the positions of faces are unknown.
     blind: bool,
     /// The recent positions of faces without a name, which must be blurred.
-    veiled: Vec<Rect>,
+    blurred: Vec<Rect>,
     /// The areas that the last pass examined, when all others must be blurred.
-    looked: Option<Arc<Looked>>,
+    examined: Option<Arc<Examined>>,
     /// The faces with names, which are exempt from that.
     named: Vec<Sighting>,
     /// The faces to draw or blur, moved since the pass that found them.
@@ -32,12 +32,12 @@ pub(super) struct Look {
 
 impl PartialEq for Look {
     fn eq(&self, other: &Look) -> bool {
-        let whole = |look: &Look| (look.config, look.width, look.blind, look.looked.as_ref().map(Arc::as_ptr));
+        let whole = |look: &Look| (look.config, look.width, look.blind, look.examined.as_ref().map(Arc::as_ptr));
         let same = |one: &[Sighting], other: &[Sighting]| {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is_drawn_like(other))
         };
         whole(self) == whole(other)
-            && self.veiled == other.veiled
+            && self.blurred == other.blurred
             && same(&self.named, &other.named)
             && same(&self.faces, &other.faces)
     }
@@ -45,7 +45,7 @@ impl PartialEq for Look {
 
 impl Look {
     fn is_plain(&self) -> bool {
-        self.width == 0 && !self.blind && self.veiled.is_empty() && self.looked.is_none() && self.faces.is_empty()
+        self.width == 0 && !self.blind && self.blurred.is_empty() && self.examined.is_none() && self.faces.is_empty()
     }
 }
 
@@ -99,24 +99,24 @@ impl Renderer {
     }
 
     /// The appearance of a frame in a rendition.
-    pub(super) fn look(&mut self, config: &Config, config_version: u64, frame: &Frame, wish: Wish) -> Look {
+    pub(super) fn look(&mut self, config: &Config, config_version: u64, frame: &Frame, spec: RenditionSpec) -> Look {
         let size = frame.upright_size();
-        let width = shown_width(config, wish, size.0);
-        let (veiled, named, faces) = (Vec::new(), Vec::new(), Vec::new());
-        let mut look = Look { config: config_version, width, blind: false, veiled, looked: None, named, faces };
+        let width = shown_width(config, spec, size.0);
+        let (blurred, named, faces) = (Vec::new(), Vec::new(), Vec::new());
+        let mut look = Look { config: config_version, width, blind: false, blurred, examined: None, named, faces };
         // Faces from a frame of another size (another camera) do not apply to this one.
         let sightings = self.sightings.as_ref().filter(|s| (s.width, s.height) == size);
         if config.overlay.unknown == UnknownFaces::Blur {
-            look.looked = sightings.and_then(|seen| seen.looked.clone());
-            look.blind = look.looked.is_none();
-            look.veiled.extend(sightings.iter().flat_map(|seen| seen.veiled_at(Instant::now())));
-            look.veiled.extend(look.looked.iter().flat_map(|looked| looked.hidden()));
+            look.examined = sightings.and_then(|seen| seen.examined.clone());
+            look.blind = look.examined.is_none();
+            look.blurred.extend(sightings.iter().flat_map(|seen| seen.blurred_at(Instant::now())));
+            look.blurred.extend(look.examined.iter().flat_map(|examined| examined.hidden()));
         }
         if let Some(sightings) = sightings {
             let painter = painter(&mut self.painter, &self.shared, &config.overlay);
-            let drawn = |face: &Sighting| if wish.overlay { painter.draws(face) } else { painter.blurs(face) };
+            let drawn = |face: &Sighting| if spec.overlay { painter.draws(face) } else { painter.blurs(face) };
             look.faces = sightings.faces_at(frame.captured_at.instant);
-            if look.looked.is_some() {
+            if look.examined.is_some() {
                 look.named = look.faces.iter().filter(|face| face.name.is_some()).cloned().collect();
             }
             look.faces.retain(drawn);
@@ -154,14 +154,14 @@ impl Renderer {
             return pixelate(&mut self.canvas, everything);
         }
         let scale = f64::from(self.canvas.width) / f64::from(rgb.width);
-        if let Some(looked) = &look.looked {
+        if let Some(examined) = &look.examined {
             let canvas = &mut self.canvas;
             let named = look.named.iter().filter(|face| face.is_surely_there(rgb));
             let kept: Vec<(Rect, Rgb)> = named.map(|face| kept(canvas, face.rect.scaled(scale))).collect();
-            looked.unseen_on(rgb).into_iter().for_each(|block| flatten(canvas, block, scale));
+            examined.unseen_on(rgb).into_iter().for_each(|block| flatten(canvas, block, scale));
             kept.iter().for_each(|(place, picture)| canvas.put(picture, place.x as u32, place.y as u32));
         }
-        for place in &look.veiled {
+        for place in &look.blurred {
             pixelate(&mut self.canvas, place.scaled(scale));
         }
         let painter = painter(&mut self.painter, &self.shared, &config.overlay);
@@ -170,8 +170,8 @@ impl Renderer {
     }
 
     /// The notice that the camera is unavailable, and why; encoded again when its text changes.
-    pub(super) fn away(&mut self, config: &Config, says: &Away, wish: Wish) -> Result<Arc<Vec<u8>>, String> {
-        let size = self.away_size(config, wish);
+    pub(super) fn away(&mut self, config: &Config, says: &Away, spec: RenditionSpec) -> Result<Arc<Vec<u8>>, String> {
+        let size = self.away_size(config, spec);
         if let Some(known) = self.away.as_ref().filter(|known| known.says == *says && known.size == size) {
             return Ok(Arc::clone(&known.jpeg));
         }
@@ -187,10 +187,10 @@ impl Renderer {
     }
 
     /// The size of the last frame in this rendition; before the first one, the size in the config.
-    fn away_size(&self, config: &Config, wish: Wish) -> (u32, u32) {
+    fn away_size(&self, config: &Config, spec: RenditionSpec) -> (u32, u32) {
         let wanted = || config.camera.turn().size(config.camera.width, config.camera.height);
         let (width, height) = self.shared.stage.frames.newest().map_or_else(wanted, |(_, frame)| frame.upright_size());
-        let shown = match shown_width(config, wish, width) {
+        let shown = match shown_width(config, spec, width) {
             0 => width,
             width => width,
         };
@@ -219,8 +219,8 @@ fn check_size(rgb: &Rgb, frame: &Frame) -> Result<(), Unrenderable> {
 }
 
 /// The width at which a frame of `width` pixels is shown; 0: as captured.
-fn shown_width(config: &Config, wish: Wish, width: u32) -> u32 {
-    let smallest = [config.stream.width, wish.width].into_iter().filter(|limit| *limit > 0).min();
+fn shown_width(config: &Config, spec: RenditionSpec, width: u32) -> u32 {
+    let smallest = [config.stream.width, spec.width].into_iter().filter(|limit| *limit > 0).min();
     smallest.filter(|limit| *limit < width).unwrap_or(0)
 }
 

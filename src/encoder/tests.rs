@@ -5,8 +5,8 @@ use super::*;
 use crate::config::UnknownFaces;
 use crate::jpeg::{Codec, Compressor};
 use crate::pixels::{FORMATS, Format, Raw, Rgb, Turn};
-use crate::sighting::{Looked, Rect, Sighting, State};
-use crate::tiers::Tiers;
+use crate::renditions::Renditions;
+use crate::sighting::{Examined, Rect, Sighting, State};
 use crate::view::View;
 use std::ops::Deref;
 use std::path::Path;
@@ -17,23 +17,23 @@ const GREY: [u8; 3] = [120; 3];
 
 /// Renditions with their subscriptions.
 struct Rig {
-    tiers: Tiers,
+    renditions: Renditions,
 }
 
 impl Deref for Rig {
     type Target = Stage;
 
     fn deref(&self) -> &Stage {
-        &self.tiers.usual().shared.stage
+        &self.renditions.usual().shared.stage
     }
 }
 
 impl Rig {
     /// Encodes the next picture of each rendition with subscriptions.
     fn round(&self) {
-        for tier in self.tiers.wanted() {
-            let seen = tier.newest().map_or(0, |(version, _)| version);
-            tier.next(seen, Duration::from_millis(50));
+        for rendition in self.renditions.wanted() {
+            let seen = rendition.newest().map_or(0, |(version, _)| version);
+            rendition.next(seen, Duration::from_millis(50));
         }
     }
 }
@@ -49,13 +49,13 @@ fn rig(change: impl FnOnce(&mut Config)) -> Rig {
         stop: Arc::default(),
     };
     stage.health.camera_is_online("test", "MJPG", SIZE.0, SIZE.1);
-    Rig { tiers: Tiers::new(stage) }
+    Rig { renditions: Renditions::new(stage) }
 }
 
 /// The same with a permanent subscription to the default rendition.
 fn watched(change: impl FnOnce(&mut Config)) -> Rig {
     let rig = rig(change);
-    std::mem::forget(rig.tiers.seat(Wish::USUAL));
+    std::mem::forget(rig.renditions.subscribe(RenditionSpec::USUAL));
     rig
 }
 
@@ -104,8 +104,8 @@ fn seen(track: u64, name: Option<&str>, age: Duration) -> Arc<Sightings> {
         width: SIZE.0,
         height: SIZE.1,
         faces: vec![face],
-        veils: Vec::new(),
-        looked: None,
+        blurred_areas: Vec::new(),
+        examined: None,
     })
 }
 
@@ -114,15 +114,15 @@ fn nobody() -> Arc<Sightings> {
 }
 
 /// The same for a pass that has examined the whole of a frame like `rgb`.
-fn looked(sightings: &Sightings, rgb: &Rgb) -> Sightings {
+fn examined(sightings: &Sightings, rgb: &Rgb) -> Sightings {
     let rgb = crate::jpeg::decode(&jpeg_of(rgb)).unwrap();
-    let first = Looked::new(&rgb, Vec::new(), None);
-    Sightings { looked: Some(Arc::new(Looked::new(&rgb, Vec::new(), Some(&first)))), ..sightings.clone() }
+    let first = Examined::new(&rgb, Vec::new(), None);
+    Sightings { examined: Some(Arc::new(Examined::new(&rgb, Vec::new(), Some(&first)))), ..sightings.clone() }
 }
 
 /// The newest picture of the default rendition.
 fn shown(stage: &Rig) -> (u64, Arc<Jpeg>, Rgb) {
-    let (version, jpeg) = stage.tiers.usual().newest().expect("a picture");
+    let (version, jpeg) = stage.renditions.usual().newest().expect("a picture");
     let rgb = crate::jpeg::decode(jpeg.picture()).expect("a JPEG");
     (version, jpeg, rgb)
 }
@@ -241,10 +241,10 @@ fn after_a_change_of_scene_names_are_left_out_and_blurred_faces_stay_blurred() {
     assert!(!show(2, &Rgb::filled(SIZE.0, SIZE.1, GREY)) && show(3, &checkers()));
 
     let stage = rig(|config| config.overlay.unknown = UnknownFaces::Blur);
-    let _seat = stage.tiers.seat(Wish::USUAL).unwrap();
+    let _subscription = stage.renditions.subscribe(RenditionSpec::USUAL).unwrap();
     (sightings.faces[0].name, sightings.captured_at) = (None, Instant::now());
     sightings.faces[0].view = Some(Arc::new(View::of(&Rgb::filled(SIZE.0, SIZE.1, GREY), sightings.faces[0].rect)));
-    stage.sightings.publish(Arc::new(looked(&sightings, &checkers())));
+    stage.sightings.publish(Arc::new(examined(&sightings, &checkers())));
     stage.frames.publish(Arc::new(frame(1, &checkers(), Turn::default())));
     stage.round();
     let line: Vec<u8> = (110..170).map(|x| shown(&stage).2.pixel(x, 120)[0]).collect();
@@ -266,7 +266,7 @@ fn with_blur_and_no_recent_pass_the_whole_picture_is_blurred() {
     };
     assert!(!shows_sharply(1, None), "before the first pass");
     assert!(!shows_sharply(2, Some(nobody())), "a pass that has not examined all of it, as before a reload");
-    let nobody = looked(&nobody(), &checkers());
+    let nobody = examined(&nobody(), &checkers());
     assert!(shows_sharply(2, Some(Arc::new(nobody.clone()))), "no one is there");
     let of_another_size = Sightings { width: 64, ..nobody.clone() };
     assert!(!shows_sharply(3, Some(Arc::new(of_another_size))), "another camera");
@@ -280,7 +280,7 @@ fn when_no_frame_can_be_decoded_viewers_see_a_notice() {
     let stage = watched(|config| config.camera.mirror = true);
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut seq = 0;
-    while stage.tiers.usual().newest().is_none() {
+    while stage.renditions.usual().newest().is_none() {
         assert!(Instant::now() < deadline, "nothing is shown");
         seq += 1;
         let raw = Raw { bytes: b"\xff\xd8\xff\xd9".to_vec(), width: SIZE.0, height: SIZE.1, stride: 0 };
@@ -300,9 +300,9 @@ fn with_blur_nothing_is_passed_through_and_a_missed_face_stays_blurred() {
         line.iter().max().unwrap() - line.iter().min().unwrap()
     };
     let look = |sightings: Arc<Sightings>| {
-        let mut sightings = looked(&sightings, &checkers());
+        let mut sightings = examined(&sightings, &checkers());
         if let Some((_, before)) = stage.sightings.newest() {
-            sightings.keep_veils_of(&before);
+            sightings.keep_blurred_areas_of(&before);
         }
         stage.sightings.publish(Arc::new(sightings));
     };
@@ -340,25 +340,29 @@ fn with_blur_changed_areas_are_blurred_at_once_except_a_face_with_a_name() {
     // A known person, whose face the pass has found, moves a little.
     let mut alice = (*seen(1, Some("Alice"), Duration::ZERO)).clone();
     alice.faces[0].rect = Rect { x: 30, y: 80, w: 80, h: 80 };
-    for wish in [Wish::USUAL, Wish { overlay: false, ..Wish::USUAL }, Wish { width: 160, ..Wish::USUAL }] {
+    for spec in [
+        RenditionSpec::USUAL,
+        RenditionSpec { overlay: false, ..RenditionSpec::USUAL },
+        RenditionSpec { width: 160, ..RenditionSpec::USUAL },
+    ] {
         let stage = rig(|config| config.overlay.unknown = UnknownFaces::Blur);
-        let _seat = stage.tiers.seat(wish).unwrap();
+        let _subscription = stage.renditions.subscribe(spec).unwrap();
         let show = |seq: u64, rgb: &Rgb, sightings: Sightings| {
             stage.frames.publish(Arc::new(frame(seq, rgb, Turn::default())));
             stage.sightings.publish(Arc::new(sightings));
             stage.round();
-            crate::jpeg::decode(stage.tiers.wanted()[0].newest().unwrap().1.picture()).unwrap()
+            crate::jpeg::decode(stage.renditions.wanted()[0].newest().unwrap().1.picture()).unwrap()
         };
-        let shown = show(1, &come, looked(&nobody(), &room));
-        assert!(contrast(&shown, 4..156, 120) < 60 && contrast(&shown, 4..156, 20) < 60, "{wish:?}");
-        let shown = show(2, &come, looked(&nobody(), &come));
-        assert!(contrast(&shown, 4..156, 120) > 150, "{wish:?}: examined");
+        let shown = show(1, &come, examined(&nobody(), &room));
+        assert!(contrast(&shown, 4..156, 120) < 60 && contrast(&shown, 4..156, 20) < 60, "{spec:?}");
+        let shown = show(2, &come, examined(&nobody(), &come));
+        assert!(contrast(&shown, 4..156, 120) > 150, "{spec:?}: examined");
         alice.faces[0].view = Some(Arc::new(View::of(&come, alice.faces[0].rect)));
-        let shown = show(3, &come, looked(&alice, &room));
-        assert!(contrast(&shown, 40..100, 120) > 150 && contrast(&shown, 4..156, 20) < 60, "{wish:?}: Alice");
+        let shown = show(3, &come, examined(&alice, &room));
+        assert!(contrast(&shown, 40..100, 120) > 150 && contrast(&shown, 4..156, 20) < 60, "{spec:?}: Alice");
         alice.faces[0].view = Some(Arc::new(View::of(&room, alice.faces[0].rect)));
-        let shown = show(4, &come, looked(&alice, &room));
-        assert!(contrast(&shown, 40..100, 120) < 60, "{wish:?}: another person in the same place");
+        let shown = show(4, &come, examined(&alice, &room));
+        assert!(contrast(&shown, 40..100, 120) < 60, "{spec:?}: another person in the same place");
     }
 }
 
@@ -366,7 +370,7 @@ fn with_blur_changed_areas_are_blurred_at_once_except_a_face_with_a_name() {
 fn a_frame_that_cannot_be_decoded_is_counted_and_the_old_picture_stays() {
     let stage = watched(|config| config.camera.mirror = true);
     let mirror = Turn { degrees: 0, mirror: true };
-    let _small = stage.tiers.seat(Wish { width: 16, ..Wish::USUAL });
+    let _small = stage.renditions.subscribe(RenditionSpec { width: 16, ..RenditionSpec::USUAL });
     stage.frames.publish(Arc::new(frame(1, &Rgb::filled(32, 32, GREY), mirror)));
     stage.round();
     for seq in 2..4 {
@@ -408,8 +412,8 @@ fn nothing_is_kept_without_viewers_and_the_first_viewer_gets_the_newest_frame_at
     let stage = rig(|config| config.stream.width = 160);
     let frame = grey_frame(1);
     stage.frames.publish(Arc::clone(&frame));
-    let seat = stage.tiers.seat(Wish::USUAL).unwrap();
-    assert!(seat.next(0, Duration::from_secs(5)).is_some());
+    let subscription = stage.renditions.subscribe(RenditionSpec::USUAL).unwrap();
+    assert!(subscription.next(0, Duration::from_secs(5)).is_some());
     assert!(stage.health.encoding.age().is_zero(), "at rest");
     stage.frames.publish(grey_frame(2));
     assert_eq!(
@@ -417,7 +421,7 @@ fn nothing_is_kept_without_viewers_and_the_first_viewer_gets_the_newest_frame_at
         (1, 2),
         "its bytes are compared with the next one"
     );
-    drop(seat);
+    drop(subscription);
     assert_eq!((Arc::strong_count(&frame.bytes), stage.health.encoded.get()), (1, 1));
 }
 

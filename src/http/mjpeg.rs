@@ -7,9 +7,9 @@ use super::message::{Answer, Body, Request, Stream, Whole, Wire};
 use crate::config;
 use crate::frame::Jpeg;
 use crate::health::{Cause, lock};
+use crate::renditions::{Full, MAX_FPS, MAX_SPECIAL, MAX_WIDTH, MIN_WIDTH, RenditionSpec, Subscription};
 use crate::shares::Client;
 use crate::stop::POLL;
-use crate::tiers::{Full, MAX_FPS, MAX_SPECIAL, MAX_WIDTH, MIN_WIDTH, Seat, Wish};
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -72,42 +72,42 @@ fn key(request: &Request) -> Option<&str> {
 
 /// The MJPEG stream of one viewer.
 pub fn stream<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
-    let asked = match wish(request) {
-        Ok(wish) => wish,
+    let asked = match spec(request) {
+        Ok(spec) => spec,
         Err(refusal) => return refusal.into(),
     };
     let (config, client) = (site.config(), holder(request, who.user.as_deref()));
-    let (wish, max) = (resolved(asked, &config.stream), config.stream.max_viewers as usize);
+    let (spec, max) = (resolved(asked, &config.stream), config.stream.max_viewers as usize);
     let deadline = Instant::now() + site.place_wait;
-    let seat = loop {
-        match site.stage.tiers.seat_viewer(&client, wish, max) {
-            Ok(seat) => break seat,
+    let subscription = loop {
+        match site.stage.renditions.subscribe_viewer(&client, spec, max) {
+            Ok(subscription) => break subscription,
             Err(Full::Viewers(_)) if Instant::now() < deadline && !site.stage.stop.wait(PLACE_POLL) => {}
-            Err(full) => return no_seat(site, &client, full, max).into(),
+            Err(full) => return not_subscribed(site, &client, full, max).into(),
         }
     };
-    let fps = if is_faster(seat.wish, wish) { wish.fps } else { seat.wish.fps };
+    let fps = if is_faster(subscription.spec, spec) { spec.fps } else { subscription.spec.fps };
     let watcher = site.watchers.enter(request);
     Answer::Stream(Stream {
         content_type: "multipart/x-mixed-replace; boundary=frame",
-        headers: rendition(asked, wish, Wish { fps, ..seat.wish }),
+        headers: rendition(asked, spec, RenditionSpec { fps, ..subscription.spec }),
         first: b"--frame\r\n",
         run: Box::new(move |wire| {
             let _watcher = watcher;
-            show(site, &seat, asked, wire)
+            show(site, &subscription, asked, wire)
         }),
     })
 }
 
 /// The rendition that a request asks for: `?overlay=0`, `?width=PIXELS`, `?fps=N`.
-fn wish(request: &Request) -> Result<Wish, Whole> {
+fn spec(request: &Request) -> Result<RenditionSpec, Whole> {
     let number = |name: &str, least: u32, most: u32| {
         let Some(text) = request.param(name) else { return Ok(0) };
         let number = text.parse().ok().filter(|number| (least..=most).contains(number));
         number.ok_or_else(|| Whole::text(400, &format!("{name} must be a whole number from {least} to {most}.")))
     };
     let overlay = flag(request, "overlay", true)?;
-    Ok(Wish { overlay, width: number("width", MIN_WIDTH, MAX_WIDTH)?, fps: number("fps", 1, MAX_FPS)? })
+    Ok(RenditionSpec { overlay, width: number("width", MIN_WIDTH, MAX_WIDTH)?, fps: number("fps", 1, MAX_FPS)? })
 }
 
 fn flag(request: &Request, name: &str, without: bool) -> Result<bool, Whole> {
@@ -121,28 +121,29 @@ fn flag(request: &Request, name: &str, without: bool) -> Result<bool, Whole> {
 
 /// The rendition that a request results in. A limit that is not below the config's, or below the largest possible one,
 /// is dropped (0), so that requests for what the default rendition provides share it.
-fn resolved(asked: Wish, stream: &config::Stream) -> Wish {
+fn resolved(asked: RenditionSpec, stream: &config::Stream) -> RenditionSpec {
     let limit = |asked: u32, own: u32, most: u32| if asked >= if own == 0 { most } else { own } { 0 } else { asked };
     let (width, fps) = (limit(asked.width, stream.width, MAX_WIDTH), limit(asked.fps, stream.max_fps, MAX_FPS));
-    Wish { width, fps, ..asked }
+    RenditionSpec { width, fps, ..asked }
 }
 
 /// True when a rendition has more pictures a second than wanted, so that the viewer skips some.
-fn is_faster(kind: Wish, wanted: Wish) -> bool {
+fn is_faster(kind: RenditionSpec, wanted: RenditionSpec) -> bool {
     wanted.fps > 0 && (kind.fps == 0 || kind.fps > wanted.fps)
 }
 
 /// The headers that describe the rendition that is sent, and the one that was requested when it differs.
-fn rendition(asked: Wish, wish: Wish, sent: Wish) -> Vec<(&'static str, String)> {
-    let words = |Wish { overlay, width, fps }| format!("overlay={}; width={width}; fps={fps}", u8::from(overlay));
+fn rendition(asked: RenditionSpec, spec: RenditionSpec, sent: RenditionSpec) -> Vec<(&'static str, String)> {
+    let words =
+        |RenditionSpec { overlay, width, fps }| format!("overlay={}; width={width}; fps={fps}", u8::from(overlay));
     let mut headers = vec![("X-Namecam-Rendition", words(sent))];
-    if sent != wish {
+    if sent != spec {
         headers.push(("X-Namecam-Instead-Of", words(asked)));
     }
     headers
 }
 
-fn no_seat(site: &Site, client: &Client, full: Full, max: usize) -> Whole {
+fn not_subscribed(site: &Site, client: &Client, full: Full, max: usize) -> Whole {
     match full {
         Full::Viewers(refusal) => site.no_place(client, "viewers (stream.max_viewers)", max, refusal),
         Full::Kinds => {
@@ -159,14 +160,14 @@ fn no_seat(site: &Site, client: &Client, full: Full, max: usize) -> Whole {
 
 /// Sends each picture in one write; pictures that are encoded during a write are skipped. Ends when a new config makes
 /// the pictures wider than requested: a client that reconnects gets narrower ones.
-fn show(site: &Site, seat: &Seat<'_>, asked: Wish, wire: &mut dyn Wire) -> io::Result<()> {
+fn show(site: &Site, subscription: &Subscription<'_>, asked: RenditionSpec, wire: &mut dyn Wire) -> io::Result<()> {
     let (stage, begun) = (&site.stage, Instant::now());
-    let has_usual_width = asked.width > 0 && seat.wish.width == 0;
-    let pause = if is_faster(seat.wish, asked) { Duration::from_secs(1) / asked.fps } else { Duration::ZERO };
+    let has_usual_width = asked.width > 0 && subscription.spec.width == 0;
+    let pause = if is_faster(subscription.spec, asked) { Duration::from_secs(1) / asked.fps } else { Duration::ZERO };
     let mut next_at = begun;
     // An old picture, encoded for an earlier viewer, is not sent first.
     let stale = |(_, jpeg): &(u64, Arc<Jpeg>)| jpeg.captured_at.instant + FRESH < begun;
-    let mut seen = seat.newest().filter(stale).map_or(0, |(version, _)| version);
+    let mut seen = subscription.newest().filter(stale).map_or(0, |(version, _)| version);
     let mut sent = begun;
     while !stage.stop.is_set() {
         if has_usual_width && resolved(asked, &site.config().stream).width > 0 {
@@ -179,10 +180,10 @@ fn show(site: &Site, seat: &Seat<'_>, asked: Wish, wire: &mut dyn Wire) -> io::R
         }
         // Before the first picture of this rendition there is none to repeat.
         let due = if seen == 0 { POLL } else { REPEAT.saturating_sub(sent.elapsed()) };
-        let newer = seat.next(seen, due.min(POLL));
+        let newer = subscription.next(seen, due.min(POLL));
         // A picture that was encoded before the viewer connected does not count as late.
         let fresh = newer.as_ref().is_some_and(|(_, jpeg)| jpeg.made_at >= begun);
-        let next = newer.or_else(|| seat.newest().filter(|_| sent.elapsed() >= REPEAT));
+        let next = newer.or_else(|| subscription.newest().filter(|_| sent.elapsed() >= REPEAT));
         if let Some((version, jpeg)) = next {
             (seen, sent) = (version, Instant::now());
             next_at = if next_at + pause > sent { next_at + pause } else { sent + pause };
@@ -202,22 +203,22 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
         Ok(strict) => strict,
         Err(refusal) => return refusal.into(),
     };
-    let asked = match wish(request) {
+    let asked = match spec(request) {
         // A frame rate does not apply to a single picture.
-        Ok(wish) => Wish { fps: 0, ..wish },
+        Ok(spec) => RenditionSpec { fps: 0, ..spec },
         Err(refusal) => return refusal.into(),
     };
-    let (wish, client) = (resolved(asked, &site.config().stream), holder(request, who.user.as_deref()));
-    let seat = match stage.tiers.seat_for(&client, wish) {
-        Ok(seat) => seat,
-        Err(full) => return no_seat(site, &client, full, 0).into(),
+    let (spec, client) = (resolved(asked, &site.config().stream), holder(request, who.user.as_deref()));
+    let subscription = match stage.renditions.subscribe_for(&client, spec) {
+        Ok(subscription) => subscription,
+        Err(full) => return not_subscribed(site, &client, full, 0).into(),
     };
     loop {
         let online = stage.health.camera_online();
         if strict && !online {
             return away(site);
         }
-        let newest = seat.newest();
+        let newest = subscription.newest();
         let version = newest.as_ref().map_or(0, |(version, _)| *version);
         if let Some((_, jpeg)) = newest {
             let age = jpeg.captured_at.instant.elapsed();
@@ -225,13 +226,13 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
             // While the camera is unavailable, the one picture that says so stays valid.
             let right = if online { fresh && (jpeg.live || !strict) } else { !jpeg.live };
             if right || (begun.elapsed() >= SNAPSHOT_WAIT && age < SNAPSHOT_OLDEST && (jpeg.live || !strict)) {
-                return picture(jpeg, rendition(asked, wish, Wish { fps: 0, ..seat.wish })).into();
+                return picture(jpeg, rendition(asked, spec, RenditionSpec { fps: 0, ..subscription.spec })).into();
             }
         }
         if begun.elapsed() >= SNAPSHOT_WAIT || stage.stop.is_set() {
             return away(site);
         }
-        seat.next(version, POLL);
+        subscription.next(version, POLL);
     }
 }
 

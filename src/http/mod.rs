@@ -19,11 +19,11 @@ mod state;
 use crate::config::Config;
 use crate::health::{Cause, Health};
 use crate::latest::Latest;
+use crate::renditions::Renditions;
 use crate::roster::Roster;
 use crate::shares::{Client, Refusal, Shares, kept};
 use crate::sighting::Sightings;
 use crate::stop::Stop;
-use crate::tiers::Tiers;
 use access::{Access, Gate, Who};
 use message::{Answer, Body, Request, Whole};
 use page::Page;
@@ -41,7 +41,7 @@ pub struct Stage {
     /// The people in the gallery.
     pub roster: Arc<Latest<Roster>>,
     /// The renditions, and the subscriptions to them.
-    pub tiers: Arc<Tiers>,
+    pub renditions: Arc<Renditions>,
     /// Counters and heartbeats.
     pub health: Arc<Health>,
     /// Set when the program ends.

@@ -4,8 +4,8 @@ use super::Stage;
 use super::accounts::Role;
 use crate::ages::{Figures, SinceStart};
 use crate::health::{Connections, Fault, Health, Heartbeat};
+use crate::renditions::RenditionSpec;
 use crate::sighting::{Sightings, round3};
-use crate::tiers::Wish;
 use serde_json::{Value, json};
 use std::fmt::{Display, Write};
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> Value {
             "gallery_version": gallery_version,
         },
         "stream": {
-            "viewers": stage.tiers.viewers(),
+            "viewers": stage.renditions.viewers(),
             "fps": round1(health.stream_fps.per_second()),
             "encoded": health.encoded.get(),
             "passed_through": health.passed_through.get(),
@@ -73,7 +73,7 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> Value {
             "encode_ms": health.encode_took.ms(),
             "encoder": config.as_ref().map(|config| config.stream.encoder.as_str()),
             "age_ms": ages(health),
-            "tiers": tiers(stage),
+            "tiers": renditions(stage),
             "watching": watching,
         },
         "connections": {
@@ -110,11 +110,11 @@ fn is_taking_in(health: &Health, gallery_version: u64) -> bool {
 }
 
 /// The renditions that have subscriptions.
-fn tiers(stage: &Stage) -> Value {
-    let wanted = stage.tiers.wanted().into_iter();
-    let shown = wanted.map(|tier| {
-        let Wish { overlay, width, fps } = tier.wish;
-        json!({ "overlay": overlay, "width": width, "fps": fps, "wanted_by": tier.seats() })
+fn renditions(stage: &Stage) -> Value {
+    let wanted = stage.renditions.wanted().into_iter();
+    let shown = wanted.map(|rendition| {
+        let RenditionSpec { overlay, width, fps } = rendition.spec;
+        json!({ "overlay": overlay, "width": width, "fps": fps, "wanted_by": rendition.subscriptions() })
     });
     Value::Array(shown.collect())
 }
@@ -221,7 +221,7 @@ pub fn metrics(stage: &Stage) -> String {
         "1 when the last reload, or the start, had an error",
         u8::from(health.reloads.error().is_some()),
     );
-    page.gauge("viewers", "viewers of the stream", stage.tiers.viewers());
+    page.gauge("viewers", "viewers of the stream", stage.renditions.viewers());
     page.gauge("stream_fps", "pictures per second offered to viewers", round1(health.stream_fps.per_second()));
     page.counter("encoded_total", "encoded pictures", health.encoded.get());
     page.counter(

@@ -5,13 +5,13 @@ pub mod arrivals;
 mod draft;
 
 use super::cache::{Cache, Face, Key, KeyMaker, Verdict};
+use super::curate::{self, Fate, Usable};
 use super::gallery::{self, Candidate, Listing};
-use super::hygiene::{self, Fate, Usable};
 use super::matcher::Matcher;
 use super::quality::Quality;
 use super::rates::Rates;
 use super::tilt::tilted;
-use super::{Engine, faces_on_still, is_found_again, outlook, picture};
+use super::{Engine, expected, faces_on_still, is_found_again, picture};
 use crate::config::Config;
 use crate::frame::Moment;
 use crate::pixels::Rgb;
@@ -227,7 +227,7 @@ impl Enrolment {
             return false;
         }
         self.rounds += 1;
-        let fates = hygiene::judge(&by_name(drafts));
+        let fates = curate::judge(&by_name(drafts));
         for ((at, draft), fates) in drafts.iter_mut().enumerate().zip(fates) {
             draft.learn(&fates);
             if draft.wants_more() {
@@ -241,7 +241,7 @@ impl Enrolment {
     pub fn finish(mut self, generation: u64) -> Library {
         let mut matcher = Matcher::new(&self.rule, self.rates.clone());
         let never = self.drafts.pop();
-        let mut fates = hygiene::judge(&by_name(&self.drafts));
+        let mut fates = curate::judge(&by_name(&self.drafts));
         fates.iter_mut().for_each(|fates| keep_at_most(self.max_images, fates));
         let (mut warnings, mut people, mut somebody_comes) = (Vec::new(), Vec::new(), false);
         for (mut draft, fates) in self.drafts.into_iter().zip(fates) {
@@ -260,13 +260,13 @@ impl Enrolment {
                 warnings.push(format!("{} will not be recognised: {why}", draft.name));
             }
             matcher.add(&draft.name, used.iter().map(|picture| (Arc::clone(&picture.file), picture.face.descriptor)));
-            warnings.extend(hygiene::doubt(&used).map(|doubt| format!("{}: {doubt}", draft.name)));
-            let (spread, hint) = (hygiene::spread(&used), hygiene::hint(&used));
+            warnings.extend(curate::doubt(&used).map(|doubt| format!("{}: {doubt}", draft.name)));
+            let (spread, hint) = (curate::spread(&used), curate::hint(&used));
             people.push(Person { pictures: pictures(&draft, fates), name: draft.name, spread, hint });
         }
-        warnings.extend(outlook::near_pairs(&matcher));
+        warnings.extend(expected::near_pairs(&matcher));
         let never = never.map(|draft| {
-            warnings.extend(outlook::near_never(&matcher, &draft.usable));
+            warnings.extend(expected::near_never(&matcher, &draft.usable));
             matcher.add_not(draft.usable.iter().map(|picture| (Arc::clone(&picture.file), picture.face.descriptor)));
             let fates = draft.usable.iter().map(|_| Fate::Used).collect();
             pictures(&draft, fates)
@@ -279,8 +279,8 @@ impl Enrolment {
         if self.rates.is_none() && self.rule.false_name_budget > 0.0 && matcher.people() > 0 {
             warnings.push(NOT_MEASURED.to_owned());
         }
-        let threshold = outlook::threshold(&matcher);
-        warnings.extend(outlook::doubts(&threshold));
+        let threshold = expected::threshold(&matcher);
+        warnings.extend(expected::doubts(&threshold));
         let (never, ignored) = (never.unwrap_or_default(), self.ignored);
         Library { roster: Roster { generation, people, never, ignored, warnings, threshold: Some(threshold) }, matcher }
     }
@@ -314,7 +314,7 @@ fn used<'a>(usable: &'a [Usable], fates: &'a [Fate]) -> impl Iterator<Item = &'a
 
 /// All files of a person with their results, in name order.
 fn pictures(draft: &Draft, fates: Vec<Fate>) -> Vec<Picture> {
-    let own: Vec<_> = (0..fates.len()).map(|at| hygiene::from_nearest(&draft.usable, &fates, at)).collect();
+    let own: Vec<_> = (0..fates.len()).map(|at| curate::from_nearest(&draft.usable, &fates, at)).collect();
     let judged = draft.usable.iter().zip(fates).zip(own).map(|((picture, fate), nearest_own)| {
         let Quality { width_px, sharpness, brightness } = picture.face.quality;
         let (skipped, note) = match fate {

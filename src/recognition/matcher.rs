@@ -3,7 +3,7 @@
 
 use super::cohort::Normal;
 use super::rates::Rates;
-use super::rule::{Rule, Standing};
+use super::rule::{Decision, Rule};
 use super::template::templates_of;
 use super::{DESCRIPTOR_LEN, Descriptor};
 use crate::config::{Metric, Recognition};
@@ -89,13 +89,13 @@ pub struct Match {
     /// The nearest pictures, three at most, the nearest first.
     pub pictures: Vec<Near>,
     /// Whether that person may be named, and if not, why.
-    pub standing: Standing,
+    pub decision: Decision,
 }
 
 impl Match {
     /// The name that it gives.
     pub fn name(&self) -> Option<&Arc<str>> {
-        (self.standing == Standing::Named).then_some(&self.best.what)
+        (self.decision == Decision::Named).then_some(&self.best.what)
     }
 }
 
@@ -228,7 +228,7 @@ impl Matcher {
             runner_up: runner_up.map(named),
             margin,
             pictures: self.explain(&probe),
-            standing: self.rule.standing(best.distance, limit, margin, is_barred),
+            decision: self.rule.decision(best.distance, limit, margin, is_barred),
         })
     }
 

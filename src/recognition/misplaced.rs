@@ -1,7 +1,7 @@
 //! Finds pictures in the wrong folder: those that are far from the others of their folder and close to those of another
 //! person.
 
-use super::hygiene::{Fate, Usable, distance};
+use super::curate::{Fate, Usable, distance};
 use std::borrow::Borrow;
 
 /// The distance above which two pictures show two people, as in dlib's documentation. On LFW, of three pictures of a

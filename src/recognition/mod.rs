@@ -4,18 +4,19 @@
 
 pub mod cache;
 pub mod cohort;
+pub mod curate;
 pub mod engine;
 pub mod enrol;
-pub mod eyes;
+pub mod expected;
+mod explain;
 pub mod gallery;
-pub mod hygiene;
 pub mod matcher;
 mod misplaced;
 pub mod models;
 pub mod motion;
-pub mod outlook;
 mod pace;
 pub mod picture;
+pub mod pipeline;
 pub mod progress;
 pub mod quality;
 pub mod rates;
@@ -26,7 +27,6 @@ mod template;
 pub mod tiles;
 mod tilt;
 pub mod tracks;
-mod words;
 mod worker;
 
 #[cfg(test)]
@@ -192,7 +192,7 @@ pub fn identify(engine: &mut dyn Engine, matcher: &Matcher, jitters: u32, rgb: &
                 effective_looks: 1.0,
                 width_px: quality.width_px,
                 sharpness: quality.sharpness,
-                reason: words::of_match(found.as_ref(), "1 look"),
+                reason: explain::of_match(found.as_ref(), "1 look"),
             }),
         }
     });

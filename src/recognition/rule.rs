@@ -20,7 +20,7 @@ const MARGIN: f32 = 0.7;
 
 /// Whether a match gives a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Decision {
     /// It does.
     Named,
     /// Nobody is near enough.
@@ -94,15 +94,15 @@ impl Rule {
 
     /// Whether the nearest person may be named: at `distance`, within `limit`, with a second person whose score is greater by
     /// `margin`.
-    pub(super) fn standing(&self, distance: f32, limit: f32, margin: Option<f32>, barred: bool) -> Standing {
+    pub(super) fn decision(&self, distance: f32, limit: f32, margin: Option<f32>, barred: bool) -> Decision {
         if barred {
-            Standing::Barred
+            Decision::Barred
         } else if distance > limit || limit.is_nan() {
-            Standing::TooFar
+            Decision::TooFar
         } else if self.budget > 0.0 && margin.is_some_and(|margin| margin < MARGIN) {
-            Standing::Between
+            Decision::Between
         } else {
-            Standing::Named
+            Decision::Named
         }
     }
 

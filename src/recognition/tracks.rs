@@ -9,9 +9,9 @@ mod track;
 
 use super::matcher::{Match, Matcher};
 use super::quality::Quality;
-use super::rule::{OF_A_VISIT, Standing};
+use super::rule::{Decision, OF_A_VISIT};
 use super::scan::Expected;
-use super::{Descriptor, Engine, words};
+use super::{Descriptor, Engine, explain};
 use crate::evidence::Evidence;
 use crate::pixels::Rgb;
 use crate::sighting::{Rect, Sighting};
@@ -172,7 +172,7 @@ impl Tracks {
         let mut described = Vec::new();
         for ((at, rect), descriptor) in which.into_iter().zip(rects).zip(descriptors) {
             let alone = scene.matcher.and_then(|matcher| matcher.find(&descriptor, 1.0, OF_A_VISIT));
-            let barred = alone.as_ref().is_some_and(|alone| alone.standing == Standing::Barred);
+            let barred = alone.as_ref().is_some_and(|alone| alone.decision == Decision::Barred);
             let alone = alone.as_ref().and_then(Match::name);
             let may_be = |old: &Track| old.may_be(&descriptor, alone, barred);
             let missed = self.missed(at, &descriptor, may_be, scene.at);
@@ -269,7 +269,7 @@ fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: b
     let distance = scene.matcher.and_then(|matcher| track.distance(matcher, name.as_ref()));
     let found = track.found.as_ref();
     let reason = match (&track.claim, bearer) {
-        (Some(claim), Some(other)) if !track.bears => words::borne_by_another(claim, other),
+        (Some(claim), Some(other)) if !track.bears => explain::borne_by_another(claim, other),
         _ => track.reason().to_owned(),
     };
     let runner_up = found.and_then(|found| match &name {

@@ -3,12 +3,12 @@
 use super::cache::{self, Cache};
 use super::enrol::arrivals::Pass;
 use super::enrol::{COMING, Enrolment, Library, Memory};
-use super::eyes::Eyes;
 use super::matcher::Matcher;
 use super::pace::Pacer;
+use super::pipeline::Pipeline;
 use super::progress::Progress;
 use super::strangers::Strangers;
-use super::{Opened, open, outlook};
+use super::{Opened, expected, open};
 use crate::config::{Config, Recognition, UnknownFaces};
 use crate::frame::{Frame, Moment};
 use crate::health::{Cause, Health};
@@ -16,7 +16,7 @@ use crate::latest::Latest;
 use crate::memory::{Machine, plan};
 use crate::pixels::Turn;
 use crate::roster::Roster;
-use crate::sighting::{Looked, Sightings};
+use crate::sighting::{Examined, Sightings};
 use crate::stop::{POLL, Stop};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -88,7 +88,7 @@ struct Worker<'a> {
     undone: Option<String>,
     next_retry: Instant,
     next_save: Instant,
-    eyes: Eyes,
+    pipeline: Pipeline,
     strangers: Strangers,
     /// When strangers that have become others may count.
     next_normalise: Instant,
@@ -120,7 +120,7 @@ impl<'a> Worker<'a> {
             undone: None,
             next_retry: Instant::now(),
             next_save: Instant::now(),
-            eyes: Eyes::default(),
+            pipeline: Pipeline::default(),
             strangers: Strangers::default(),
             next_normalise: Instant::now(),
             pacer: Pacer::default(),
@@ -138,7 +138,7 @@ impl<'a> Worker<'a> {
             self.save();
             (self.opened, self.coming, self.enrolment) = (None, None, None);
             self.memory.arrivals.stop();
-            self.eyes.forget_all();
+            self.pipeline.forget_all();
             self.stage.health.set_recognition_error(None);
             self.at_work();
             return;
@@ -301,7 +301,7 @@ impl<'a> Worker<'a> {
         let Library { mut matcher, mut roster } = library;
         if self.coming.is_some() {
             self.opened = self.coming.take();
-            self.eyes.forget_looks();
+            self.pipeline.forget_looks();
             self.strangers.forget_all();
         }
         self.strangers.forget_known(&matcher);
@@ -311,7 +311,7 @@ impl<'a> Worker<'a> {
         self.library = Some((tag, matcher));
         self.stage.roster.publish(Arc::new(roster));
         self.at_work();
-        self.eyes.look_again();
+        self.pipeline.look_again();
         let written = self.memory.settle();
         self.report_unsaved(written);
     }
@@ -319,7 +319,7 @@ impl<'a> Worker<'a> {
     /// Remembers those who have left without a name, and forgets those whose time is over.
     fn keep_strangers(&mut self, now: Instant) {
         let hours = self.config.recognition.remember_strangers_h;
-        let unnamed = self.eyes.take_unnamed();
+        let unnamed = self.pipeline.take_unnamed();
         match &self.library {
             Some((_, matcher)) if hours > 0 && self.config.recognition.enabled => {
                 unnamed.iter().for_each(|unnamed| self.strangers.remember(matcher, unnamed));
@@ -341,7 +341,7 @@ impl<'a> Worker<'a> {
         if roster != *before {
             self.stage.roster.publish(Arc::new(roster));
         }
-        self.eyes.look_again();
+        self.pipeline.look_again();
     }
 
     /// Scores are normalised by the strangers of the camera too, and what is expected of the gallery is said anew.
@@ -351,10 +351,10 @@ impl<'a> Worker<'a> {
             return;
         }
         matcher.set_strangers(self.strangers.members());
-        let before = roster.threshold.as_ref().and_then(outlook::doubts);
+        let before = roster.threshold.as_ref().and_then(expected::doubts);
         roster.warnings.retain(|warning| Some(warning) != before.as_ref());
-        let threshold = outlook::threshold(matcher);
-        roster.warnings.extend(outlook::doubts(&threshold));
+        let threshold = expected::threshold(matcher);
+        roster.warnings.extend(expected::doubts(&threshold));
         roster.threshold = Some(threshold);
         self.next_normalise = now + NORMALISE_EVERY.max(NORMALISE_PART * started.elapsed());
     }
@@ -393,14 +393,14 @@ impl<'a> Worker<'a> {
         let started = Instant::now();
         let captured_at = frame.captured_at.instant;
         let luma = frame.luma().ok();
-        let motion = self.eyes.motion(luma.as_ref(), frame.upright_size());
+        let motion = self.pipeline.motion(luma.as_ref(), frame.upright_size());
         let private = self.config.overlay.unknown == UnknownFaces::Blur;
         let before = self.stage.sightings.newest().map(|(_, before)| before);
         // Where strangers are blurred, a change that is too small to be motion is looked at as well.
         let picture: Picture = (Arc::clone(&frame.bytes), frame.upright_size(), frame.turn);
-        let looked = before.as_ref().and_then(|before| before.looked.as_deref());
-        let is_known = looked.is_some_and(Looked::is_settled) && self.looked_at.as_ref() == Some(&picture);
-        if (is_known || !private) && !self.eyes.need(&motion, captured_at) {
+        let examined = before.as_ref().and_then(|before| before.examined.as_deref());
+        let is_known = examined.is_some_and(Examined::is_settled) && self.looked_at.as_ref() == Some(&picture);
+        if (is_known || !private) && !self.pipeline.need(&motion, captured_at) {
             self.say_again(frame);
             return;
         }
@@ -421,19 +421,19 @@ impl<'a> Worker<'a> {
             Some((_, matcher)) => Some(matcher),
             None => self.enrolment.is_none().then_some(&nobody),
         };
-        self.eyes.keep_private(private);
-        let faces = self.eyes.look(engine, &rgb, &motion, matcher, &config, captured_at);
-        self.eyes.remember(luma);
+        self.pipeline.keep_private(private);
+        let faces = self.pipeline.look(engine, &rgb, &motion, matcher, &config, captured_at);
+        self.pipeline.remember(luma);
         self.looked_at = private.then_some(picture);
-        let looked = private.then(|| Arc::new(Looked::new(&rgb, self.eyes.nameless(captured_at), looked)));
+        let examined = private.then(|| Arc::new(Examined::new(&rgb, self.pipeline.nameless(captured_at), examined)));
         let took = started.elapsed();
         self.stage.health.look_done(took);
         let (width, height) = (rgb.width, rgb.height);
-        let veils = Vec::new();
+        let blurred_areas = Vec::new();
         let mut sightings =
-            Sightings { frame: frame.seq, captured_at, took, interval, width, height, faces, veils, looked };
+            Sightings { frame: frame.seq, captured_at, took, interval, width, height, faces, blurred_areas, examined };
         if let Some(before) = before {
-            sightings.keep_veils_of(&before);
+            sightings.keep_blurred_areas_of(&before);
         }
         self.stage.sightings.publish(Arc::new(sightings));
     }

@@ -79,8 +79,8 @@ fn a_viewer_gets_the_requested_rendition_from_the_configured_encoder() {
         assert_eq!(decode(&read_part(&mut viewer).0).dimensions(), (100, 75));
     }
     assert!(started.elapsed() > Duration::from_millis(900), "four a second: {:?}", started.elapsed());
-    let tiers = &running.state()["stream"]["tiers"];
-    assert_eq!(*tiers, serde_json::json!([{ "overlay": true, "width": 100, "fps": 4, "wanted_by": 1 }]));
+    let renditions = &running.state()["stream"]["tiers"];
+    assert_eq!(*renditions, serde_json::json!([{ "overlay": true, "width": 100, "fps": 4, "wanted_by": 1 }]));
     assert_eq!(running.get("/video_feed?fps=none").status, 400);
 }
 

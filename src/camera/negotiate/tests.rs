@@ -11,9 +11,9 @@ fn offer(fourcc: &[u8; 4], modes: Vec<Mode>) -> Offer {
     Offer { fourcc: *fourcc, modes }
 }
 
-fn wish(format: &str, width: u32, height: u32, fps: u32) -> Wish {
+fn request(format: &str, width: u32, height: u32, fps: u32) -> Request {
     let camera = config::Camera { format: format.to_owned(), width, height, fps, ..Default::default() };
-    Wish::of(&camera)
+    Request::of(&camera)
 }
 
 /// The rate of raw formats falls with the size because of the bandwidth of USB 2; MJPG has 30 at every size.
@@ -63,8 +63,8 @@ fn vivid() -> Vec<Offer> {
         .to_vec()
 }
 
-fn taken(offers: &[Offer], wish: &Wish) -> (String, u32, u32, String) {
-    let best = rank(offers, wish).unwrap().remove(0);
+fn taken(offers: &[Offer], request: &Request) -> (String, u32, u32, String) {
+    let best = rank(offers, request).unwrap().remove(0);
     (best.format.name().into_owned(), best.width, best.height, show_fps(best.fps()))
 }
 
@@ -74,9 +74,9 @@ fn expect(format: &str, width: u32, height: u32, fps: &str) -> (String, u32, u32
 
 #[test]
 fn jpeg_comes_first_when_raw_cannot_reach_the_rate() {
-    let wish = wish("auto", 1280, 720, 30);
-    assert_eq!(taken(&c920(), &wish), expect("MJPG", 1280, 720, "30"));
-    let ranked = rank(&c920(), &wish).unwrap();
+    let request = request("auto", 1280, 720, 30);
+    assert_eq!(taken(&c920(), &request), expect("MJPG", 1280, 720, "30"));
+    let ranked = rank(&c920(), &request).unwrap();
     assert_eq!(
         ranked[0].why,
         "1280x720 is the requested size, 30 fps: the requested rate; YUYV at 10 fps is further from that rate"
@@ -89,9 +89,9 @@ fn jpeg_comes_first_when_raw_cannot_reach_the_rate() {
 
 #[test]
 fn raw_comes_first_where_it_reaches_the_rate() {
-    assert_eq!(taken(&c920(), &wish("auto", 640, 480, 30)), expect("YUYV", 640, 480, "30"));
-    assert_eq!(taken(&c920(), &wish("auto", 1280, 720, 10)), expect("YUYV", 1280, 720, "10"));
-    let ranked = rank(&c920(), &wish("auto", 640, 480, 30)).unwrap();
+    assert_eq!(taken(&c920(), &request("auto", 640, 480, 30)), expect("YUYV", 640, 480, "30"));
+    assert_eq!(taken(&c920(), &request("auto", 1280, 720, 10)), expect("YUYV", 1280, 720, "10"));
+    let ranked = rank(&c920(), &request("auto", 640, 480, 30)).unwrap();
     assert!(ranked[0].why.ends_with("unlike MJPG, YUYV needs no decoding"), "{}", ranked[0].why);
     assert!(ranked[1].why.ends_with("YUYV at 30 fps ranks higher, because it needs no decoding"), "{}", ranked[1].why);
 }
@@ -100,18 +100,18 @@ fn raw_comes_first_where_it_reaches_the_rate() {
 fn a_camera_with_the_format_jpeg_is_treated_and_named_like_one_with_mjpg() {
     let mut offers = c920();
     offers[2].fourcc = *b"JPEG";
-    let ranked = rank(&offers, &wish("auto", 1280, 720, 30)).unwrap();
-    assert_eq!(taken(&offers, &wish("auto", 1280, 720, 30)), expect("JPEG", 1280, 720, "30"));
+    let ranked = rank(&offers, &request("auto", 1280, 720, 30)).unwrap();
+    assert_eq!(taken(&offers, &request("auto", 1280, 720, 30)), expect("JPEG", 1280, 720, "30"));
     assert!(ranked[1].why.ends_with("JPEG ranks higher, because it reaches 30 fps"), "{}", ranked[1].why);
-    let ranked = rank(&offers, &wish("auto", 640, 480, 30)).unwrap();
+    let ranked = rank(&offers, &request("auto", 640, 480, 30)).unwrap();
     assert!(ranked[0].why.ends_with("unlike JPEG, YUYV needs no decoding"), "{}", ranked[0].why);
-    assert_eq!(taken(&offers, &wish("jpeg", 640, 480, 30)), expect("JPEG", 640, 480, "30"));
+    assert_eq!(taken(&offers, &request("jpeg", 640, 480, 30)), expect("JPEG", 640, 480, "30"));
 }
 
 #[test]
 fn each_of_many_formats_has_a_true_reason_for_its_rank() {
     let reasons = |offers: &[Offer]| {
-        let ranked = rank(offers, &wish("auto", 640, 480, 30)).unwrap();
+        let ranked = rank(offers, &request("auto", 640, 480, 30)).unwrap();
         let reasons = ranked.iter().map(|choice| choice.why.rsplit("; ").next().unwrap().to_owned());
         reasons.collect::<Vec<_>>()
     };
@@ -133,20 +133,20 @@ fn each_of_many_formats_has_a_true_reason_for_its_rank() {
 
 #[test]
 fn a_configured_format_is_used_whatever_its_rate() {
-    assert_eq!(taken(&c920(), &wish("yuyv", 1920, 1080, 30)), expect("YUYV", 1920, 1080, "5"));
-    assert_eq!(rank(&c920(), &wish("yuyv", 1920, 1080, 30)).unwrap().len(), 1);
+    assert_eq!(taken(&c920(), &request("yuyv", 1920, 1080, 30)), expect("YUYV", 1920, 1080, "5"));
+    assert_eq!(rank(&c920(), &request("yuyv", 1920, 1080, 30)).unwrap().len(), 1);
 }
 
 #[test]
 fn a_configured_format_that_the_camera_lacks_is_refused_with_those_that_it_has() {
-    let refusal = rank(&c920(), &wish("nv12", 640, 480, 30)).unwrap_err();
+    let refusal = rank(&c920(), &request("nv12", 640, 480, 30)).unwrap_err();
     assert_eq!(refusal, "it has no NV12; it has YUYV, H264, MJPG (format = auto uses the best one)");
 }
 
 #[test]
 fn for_a_sensor_without_an_image_processor_the_user_is_referred_to_rpicam_vid() {
     for format in ["auto", "yuyv"] {
-        let refusal = rank(&unicam(), &wish(format, 1280, 720, 25)).unwrap_err();
+        let refusal = rank(&unicam(), &request(format, 1280, 720, 25)).unwrap_err();
         assert!(
             refusal.starts_with("it sends only raw Bayer data (pRAA, RG10, pBAA, BA81); use source = pipe:rpicam-vid")
         );
@@ -157,19 +157,19 @@ fn for_a_sensor_without_an_image_processor_the_user_is_referred_to_rpicam_vid() 
 
 #[test]
 fn unsupported_formats_are_listed_with_those_that_namecam_reads() {
-    let refusal = rank(&[offer(b"H264", vec![])], &wish("auto", 640, 480, 30)).unwrap_err();
+    let refusal = rank(&[offer(b"H264", vec![])], &request("auto", 640, 480, 30)).unwrap_err();
     assert_eq!(
         refusal,
         "it sends only H264; namecam reads MJPG, JPEG, NV12, NV21, YU12, YV12, RGB3, BGR3, YUYV, UYVY, YVYU, GREY"
     );
-    assert!(rank(&[], &wish("auto", 640, 480, 30)).unwrap_err().contains("no pixel format"));
+    assert!(rank(&[], &request("auto", 640, 480, 30)).unwrap_err().contains("no pixel format"));
 }
 
 #[test]
 fn a_loopback_has_one_size_and_that_is_used() {
     let loopback = [offer(b"YU12", vec![one(1920, 1080, &[25])])];
-    let ranked = rank(&loopback, &wish("auto", 640, 480, 30)).unwrap();
-    assert_eq!(taken(&loopback, &wish("auto", 640, 480, 30)), expect("YU12", 1920, 1080, "25"));
+    let ranked = rank(&loopback, &request("auto", 640, 480, 30)).unwrap();
+    assert_eq!(taken(&loopback, &request("auto", 640, 480, 30)), expect("YU12", 1920, 1080, "25"));
     assert_eq!(
         ranked[0].why,
         "1920x1080 is the closest size to 640x480, 25 fps: the closest rate to 30 fps; \
@@ -179,7 +179,7 @@ fn a_loopback_has_one_size_and_that_is_used() {
 
 #[test]
 fn a_range_of_sizes_includes_the_requested_one_and_grey_ranks_last() {
-    let ranked = rank(&vivid(), &wish("auto", 1280, 720, 30)).unwrap();
+    let ranked = rank(&vivid(), &request("auto", 1280, 720, 30)).unwrap();
     let order: Vec<_> = ranked.iter().map(|choice| choice.format.name().into_owned()).collect();
     assert_eq!(order, ["NV12", "NV21", "YU12", "YV12", "RGB3", "BGR3", "YUYV", "UYVY", "YVYU", "GREY"]);
     assert!(ranked.iter().all(|choice| (choice.width, choice.height, choice.fps()) == (1280, 720, 30.0)));
@@ -188,30 +188,30 @@ fn a_range_of_sizes_includes_the_requested_one_and_grey_ranks_last() {
 #[test]
 fn grey_does_not_win_by_size_or_rate_over_a_picture_with_colour() {
     let offers = [offer(b"GREY", vec![one(640, 480, &[30])]), offer(b"MJPG", vec![one(320, 240, &[15])])];
-    assert_eq!(taken(&offers, &wish("auto", 640, 480, 30)).0, "MJPG");
-    assert_eq!(taken(&offers[..1], &wish("auto", 640, 480, 30)).0, "GREY");
+    assert_eq!(taken(&offers, &request("auto", 640, 480, 30)).0, "MJPG");
+    assert_eq!(taken(&offers[..1], &request("auto", 640, 480, 30)).0, "GREY");
 }
 
 #[test]
 fn a_device_that_lists_no_rates_is_asked_for_the_configured_one() {
     let silent = [offer(b"YUYV", vec![one(720, 576, &[])])];
-    let ranked = rank(&silent, &wish("auto", 720, 576, 25)).unwrap();
+    let ranked = rank(&silent, &request("auto", 720, 576, 25)).unwrap();
     assert_eq!(ranked[0].interval, Interval::of_fps(25));
     assert!(ranked[0].why.contains("25 fps: the camera lists no rates for it"), "{}", ranked[0].why);
     let none = [offer(b"YUYV", vec![])];
-    assert_eq!(taken(&none, &wish("auto", 640, 480, 30)), expect("YUYV", 640, 480, "30"));
+    assert_eq!(taken(&none, &request("auto", 640, 480, 30)), expect("YUYV", 640, 480, "30"));
 }
 
 #[test]
 fn of_two_equally_close_sizes_the_larger_is_used() {
     let offers = [offer(b"YUYV", vec![one(640, 360, &[30]), one(2560, 1440, &[30])])];
-    assert_eq!(taken(&offers, &wish("auto", 1280, 720, 30)), expect("YUYV", 2560, 1440, "30"));
+    assert_eq!(taken(&offers, &request("auto", 1280, 720, 30)), expect("YUYV", 2560, 1440, "30"));
 }
 
 #[test]
 fn a_size_of_the_same_aspect_ratio_beats_another_one_that_is_a_little_closer_in_area() {
     let offers = [offer(b"YUYV", vec![one(1280, 960, &[30]), one(1024, 576, &[30])])];
-    assert_eq!(taken(&offers, &wish("auto", 1280, 720, 30)), expect("YUYV", 1024, 576, "30"));
+    assert_eq!(taken(&offers, &request("auto", 1280, 720, 30)), expect("YUYV", 1024, 576, "30"));
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn a_fraction_of_29_97_is_30_and_an_invalid_one_is_skipped() {
     let broken = Rate::One(Interval { numerator: 0, denominator: 30 });
     let size = Size::One { width: 640, height: 480 };
     let offers = [offer(b"YUYV", vec![Mode { size, rates: vec![broken, ntsc] }])];
-    let ranked = rank(&offers, &wish("auto", 640, 480, 30)).unwrap();
+    let ranked = rank(&offers, &request("auto", 640, 480, 30)).unwrap();
     assert_eq!(show_fps(ranked[0].fps()), "29.97");
     assert!(ranked[0].why.contains("the requested rate"), "{}", ranked[0].why);
 }
@@ -240,6 +240,6 @@ fn a_rate_outside_a_range_becomes_its_end() {
     let size = Size::One { width: 640, height: 480 };
     let range = Rate::Steps { shortest: Interval::of_fps(60), longest: Interval::of_fps(5) };
     let offers = [offer(b"YUYV", vec![Mode { size, rates: vec![range] }])];
-    let fps = |wished| rank(&offers, &wish("auto", 640, 480, wished)).unwrap()[0].fps();
+    let fps = |wished| rank(&offers, &request("auto", 640, 480, wished)).unwrap()[0].fps();
     assert_eq!((fps(120), fps(1), fps(24)), (60.0, 5.0, 24.0));
 }

@@ -1,6 +1,6 @@
 //! Measures what a camera really delivers: each candidate mode runs for a second.
 
-use crate::camera::negotiate::{self, Choice, Offer, Wish};
+use crate::camera::negotiate::{self, Choice, Offer, Request};
 use crate::camera::v4l2::{self, LOOPBACK};
 use crate::camera::{Shot, Source, checked};
 use crate::config;
@@ -44,15 +44,15 @@ pub(super) struct Figures {
 }
 
 /// The modes to measure: the configured one, the same in other formats, and a few common sizes.
-pub(super) fn modes(offers: &[Offer], wish: &Wish) -> Vec<Choice> {
-    let any = Wish { format: None, ..*wish };
-    let ranked = |wish: &Wish| negotiate::rank(offers, wish).unwrap_or_default();
+pub(super) fn modes(offers: &[Offer], request: &Request) -> Vec<Choice> {
+    let any = Request { format: None, ..*request };
+    let ranked = |request: &Request| negotiate::rank(offers, request).unwrap_or_default();
     let mut modes: Vec<Choice> = Vec::new();
     let others = SIZES.iter().flat_map(|&(width, height)| {
         let fits = move |mode: &Choice| (mode.width, mode.height) == (width, height);
-        ranked(&Wish { width, height, ..any }).into_iter().filter(fits)
+        ranked(&Request { width, height, ..any }).into_iter().filter(fits)
     });
-    for mode in ranked(wish).into_iter().chain(ranked(&any)).chain(others) {
+    for mode in ranked(request).into_iter().chain(ranked(&any)).chain(others) {
         let key = |mode: &Choice| (mode.format.fourcc, mode.width, mode.height);
         if modes.len() < MAX_MODES && !modes.iter().any(|known| key(known) == key(&mode)) {
             modes.push(mode);

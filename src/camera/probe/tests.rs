@@ -20,7 +20,7 @@ fn device(kind: Kind, offers: Vec<Offer>) -> Device {
     };
     let (card, driver, bus) = ("C920".into(), "uvcvideo".into(), "usb-1".into());
     let survey = Survey { card, driver, bus, kind, offers, controls: vec![control] };
-    let choice = choose(&survey, &wish());
+    let choice = choose(&survey, &request());
     let lasting = Some("/dev/v4l/by-id/usb-C920".into());
     let (measured, not_measured) = (vec![], None);
     Device { path: "/dev/video0".into(), lasting, used_by: vec![], survey: Ok(survey), choice, measured, not_measured }
@@ -32,8 +32,8 @@ fn webcam() -> Device {
     device(Kind::Capture, vec![raw, jpeg])
 }
 
-fn wish() -> Wish {
-    Wish { format: None, width: 1280, height: 720, fps: 30 }
+fn request() -> Request {
+    Request { format: None, width: 1280, height: 720, fps: 30 }
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn the_json_has_the_same_content_as_the_text() {
 /// The webcam with a measured first mode and a second mode that delivers nothing.
 fn measured_webcam() -> Device {
     let mut webcam = webcam();
-    let mut modes = measure::modes(&webcam.survey.as_ref().unwrap().offers, &wish()).into_iter();
+    let mut modes = measure::modes(&webcam.survey.as_ref().unwrap().offers, &request()).into_iter();
     let mut next = |figures| Measured { mode: modes.next().unwrap(), figures };
     let hint = Some("more light helps".to_owned());
     let figures = measure::Figures { fps: 14.96, corrupt: 0.004, dropped: 0.0, hint };
@@ -108,11 +108,11 @@ fn a_device_in_use_is_not_opened_and_one_that_delivers_nothing_still_has_a_choic
     let camera = config::Camera { format: "auto".into(), width: 1280, height: 720, fps: 30, ..Default::default() };
     let mut device = webcam();
     (device.path, device.used_by) = ("/dev/null".into(), vec!["cheese (pid 8)".to_owned()]);
-    device.measure(&camera, &wish());
+    device.measure(&camera, &request());
     assert!(device.measured.is_empty());
     assert!(as_text(&device).contains("not measured: it is in use by cheese (pid 8)\n  namecam would use MJPG"));
     device.used_by.clear();
-    device.measure(&camera, &wish());
+    device.measure(&camera, &request());
     let text = as_text(&device);
     assert!(text.contains("MJPG 1280x720: /dev/null is not a camera"), "{text}");
     assert!(text.contains("not measured: /dev/null is not a camera") && text.contains("would use MJPG"), "{text}");
@@ -124,7 +124,7 @@ fn a_metadata_node_says_that_the_pictures_are_elsewhere() {
     let text = as_text(&node);
     assert!(text.contains("kind: metadata\n") && text.contains("the pictures are at another node"), "{text}");
     assert!(!text.contains("brightness"), "{text}");
-    assert!(hint(&[node], &wish()).unwrap().contains("None of these"));
+    assert!(hint(&[node], &request()).unwrap().contains("None of these"));
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_missing_device_is_reported() {
 fn programs_that_use_a_node_that_is_no_camera_are_not_listed() {
     let mut child = std::process::Command::new("sleep").arg("30").stdin(std::process::Stdio::null()).spawn().unwrap();
     let users = v4l2::users_of(Path::new("/dev/null"));
-    let device = ask("/dev/null".into(), &wish());
+    let device = ask("/dev/null".into(), &request());
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!users.is_empty() && device.used_by.is_empty(), "{:?}", device.used_by);
@@ -183,6 +183,6 @@ fn a_source_that_cannot_work_is_reported_without_taking_a_picture() {
 
 #[test]
 fn without_a_camera_the_user_is_told_what_to_do() {
-    let hint = hint(&[], &wish()).unwrap();
+    let hint = hint(&[], &request()).unwrap();
     assert!(hint.starts_with("No camera found") && hint.contains("namecam demo"), "{hint}");
 }

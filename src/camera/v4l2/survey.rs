@@ -2,7 +2,7 @@
 //! driver.
 
 use super::{CAPTURE, Control, Kernel, Kind, MAX_ITEMS, Node, Plain, call, controls, sys, text, vidioc, words, zeroed};
-use crate::camera::negotiate::{self, Interval, Mode, Offer, Rate, Size, Wish};
+use crate::camera::negotiate::{self, Interval, Mode, Offer, Rate, Request, Size};
 use anyhow::Result;
 use std::io;
 use std::path::Path;
@@ -30,10 +30,10 @@ pub struct Survey {
 ///
 /// # Errors
 /// When there is no such node, no permission, or it is not a V4L2 device.
-pub fn survey(path: &Path, wish: &Wish) -> Result<Survey> {
+pub fn survey(path: &Path, request: &Request) -> Result<Survey> {
     let node = Node::open(path).map_err(|error| words::explain(path, "open", &error))?;
     let mut survey = identify(&node).map_err(|error| words::explain(path, "ask", &error))?;
-    survey.offers = offers(&node, wish);
+    survey.offers = offers(&node, request);
     survey.controls = controls::list(&node);
     Ok(survey)
 }
@@ -45,11 +45,11 @@ pub fn is_busy(path: &Path) -> bool {
 
 impl Survey {
     /// Why namecam cannot use it, and what to do; `None` when it can.
-    pub fn problem(&self, wish: &Wish) -> Option<String> {
-        if let Some(problem) = self.kind.problem(&self.driver, wish) {
+    pub fn problem(&self, request: &Request) -> Option<String> {
+        if let Some(problem) = self.kind.problem(&self.driver, request) {
             return Some(problem);
         }
-        let remedy = words::remedy(&self.driver, wish);
+        let remedy = words::remedy(&self.driver, request);
         self.bayer_only().then(|| format!("this is a bare sensor that sends only raw Bayer data; use {remedy}"))
     }
 
@@ -86,14 +86,14 @@ fn enumerate<T: Plain, R: PartialEq>(
     items
 }
 
-pub(super) fn offers(kernel: &dyn Kernel, wish: &Wish) -> Vec<Offer> {
+pub(super) fn offers(kernel: &dyn Kernel, request: &Request) -> Vec<Offer> {
     let question = |index| sys::v4l2_fmtdesc { index, type_: CAPTURE, ..zeroed() };
     let fourccs = enumerate(kernel, vidioc::VIDIOC_ENUM_FMT, question, |item| Some(item.pixelformat));
     let offer = |fourcc: u32| {
         let question = |index| sys::v4l2_frmsizeenum { index, pixel_format: fourcc, ..zeroed() };
         let sizes = enumerate(kernel, vidioc::VIDIOC_ENUM_FRAMESIZES, question, size);
         let mode = |size: Size| {
-            let (width, height) = size.nearest(wish.width, wish.height);
+            let (width, height) = size.nearest(request.width, request.height);
             Mode { size, rates: rates(kernel, fourcc, width, height) }
         };
         Offer { fourcc: fourcc.to_le_bytes(), modes: sizes.into_iter().map(mode).collect() }

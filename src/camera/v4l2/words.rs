@@ -1,7 +1,7 @@
 //! Texts for the kinds of device nodes and their errors.
 
 use super::sys;
-use crate::camera::negotiate::{Wish, csi_remedy};
+use crate::camera::negotiate::{Request, csi_remedy};
 use anyhow::{Error, anyhow};
 use serde::Serialize;
 use std::fs;
@@ -75,9 +75,9 @@ impl Kind {
     }
 
     /// Why namecam cannot take pictures from it and what to do; `None` when it can.
-    pub(super) fn problem(self, driver: &str, wish: &Wish) -> Option<String> {
+    pub(super) fn problem(self, driver: &str, request: &Request) -> Option<String> {
         let other = "run namecam probe to list the cameras";
-        let remedy = || remedy(driver, wish);
+        let remedy = || remedy(driver, request);
         Some(match self {
             Kind::Capture => return None,
             Kind::MultiPlanar => {
@@ -101,11 +101,11 @@ impl Kind {
 }
 
 /// The config line for a camera that V4L2 alone cannot read, by the driver of its board.
-pub(super) fn remedy(driver: &str, wish: &Wish) -> String {
+pub(super) fn remedy(driver: &str, request: &Request) -> String {
     if !driver.starts_with("tegra") {
-        return csi_remedy(wish);
+        return csi_remedy(request);
     }
-    let Wish { width, height, fps, .. } = wish;
+    let Request { width, height, fps, .. } = request;
     let caps = format!("video/x-raw(memory:NVMM),width={width},height={height},framerate={fps}/1");
     let rest = "nvvidconv ! video/x-raw,format=I420 ! jpegenc ! fdsink";
     format!("source = pipe:gst-launch-1.0 -q nvarguscamerasrc ! {caps} ! {rest}")

@@ -2,22 +2,25 @@
 
 use super::*;
 
-fn size_of(seat: &Rendition) -> (u32, bool) {
-    let rgb = crate::jpeg::decode(seat.newest().expect("a picture").1.picture()).expect("a JPEG");
+fn size_of(subscription: &Rendition) -> (u32, bool) {
+    let rgb = crate::jpeg::decode(subscription.newest().expect("a picture").1.picture()).expect("a JPEG");
     (rgb.width, rgb.data.as_chunks::<3>().0.iter().any(|pixel| is_green(*pixel)))
 }
 
 #[test]
 fn each_rendition_is_encoded_once_per_frame_and_those_with_equal_pictures_share_one() {
     let stage = watched(|_| ());
-    let seat = |wish| stage.tiers.seat(wish).unwrap();
-    let small = Wish { width: 160, ..Wish::USUAL };
-    let plain = seat(Wish { overlay: false, ..Wish::USUAL });
-    let (small, as_large) = ([seat(small), seat(small)], seat(Wish { width: 320, ..Wish::USUAL }));
+    let subscription = |spec| stage.renditions.subscribe(spec).unwrap();
+    let small = RenditionSpec { width: 160, ..RenditionSpec::USUAL };
+    let plain = subscription(RenditionSpec { overlay: false, ..RenditionSpec::USUAL });
+    let (small, as_large) = (
+        [subscription(small), subscription(small)],
+        subscription(RenditionSpec { width: 320, ..RenditionSpec::USUAL }),
+    );
     stage.frames.publish(grey_frame(1));
     stage.sightings.publish(seen(1, Some("Alice"), Duration::ZERO));
     stage.round();
-    let all = [&plain, &small[0], &small[1], &as_large].map(|seat| size_of(seat));
+    let all = [&plain, &small[0], &small[1], &as_large].map(|subscription| size_of(subscription));
     assert_eq!(all, [(320, false), (160, true), (160, true), (320, true)]);
     let health = &stage.health;
     assert_eq!(
@@ -29,7 +32,7 @@ fn each_rendition_is_encoded_once_per_frame_and_those_with_equal_pictures_share_
     stage.frames.publish(grey_frame(2));
     stage.round();
     assert_eq!(
-        (health.encoded.get(), stage.tiers.wanted().len()),
+        (health.encoded.get(), stage.renditions.wanted().len()),
         (2, 1),
         "a frame that shows what the last one showed"
     );
@@ -65,7 +68,7 @@ fn a_repeated_frame_is_sent_again_but_not_encoded_again_unless_the_overlay_has_c
 #[test]
 fn a_viewer_with_a_lower_fps_gets_fewer_pictures_and_the_others_all() {
     let stage = watched(|_| ());
-    let seldom = stage.tiers.seat(Wish { fps: 10, ..Wish::USUAL }).unwrap();
+    let seldom = stage.renditions.subscribe(RenditionSpec { fps: 10, ..RenditionSpec::USUAL }).unwrap();
     let end = Instant::now() + Duration::from_millis(600);
     let mut seq = 0;
     while Instant::now() < end {
@@ -74,19 +77,19 @@ fn a_viewer_with_a_lower_fps_gets_fewer_pictures_and_the_others_all() {
         stage.round();
         thread::sleep(Duration::from_millis(5));
     }
-    let count = |tier: &Rendition| tier.newest().map_or(0, |(version, _)| version);
-    assert_eq!(count(stage.tiers.usual()), seq);
+    let count = |rendition: &Rendition| rendition.newest().map_or(0, |(version, _)| version);
+    assert_eq!(count(stage.renditions.usual()), seq);
     assert!((3..=8).contains(&count(&seldom)), "{} of {seq} in 0.6 s", count(&seldom));
 }
 
 #[test]
 fn without_an_overlay_blurred_faces_stay_blurred() {
     let stage = rig(|config| config.overlay.unknown = UnknownFaces::Blur);
-    let seat = stage.tiers.seat(Wish { overlay: false, ..Wish::USUAL }).unwrap();
-    stage.sightings.publish(Arc::new(looked(&seen(1, None, Duration::ZERO), &checkers())));
+    let subscription = stage.renditions.subscribe(RenditionSpec { overlay: false, ..RenditionSpec::USUAL }).unwrap();
+    stage.sightings.publish(Arc::new(examined(&seen(1, None, Duration::ZERO), &checkers())));
     stage.frames.publish(Arc::new(frame(1, &checkers(), Turn::default())));
     stage.round();
-    let rgb = crate::jpeg::decode(seat.newest().unwrap().1.picture()).unwrap();
+    let rgb = crate::jpeg::decode(subscription.newest().unwrap().1.picture()).unwrap();
     let contrast = |y: u32| {
         let line: Vec<u8> = (110..170).map(|x| rgb.pixel(x, y)[0]).collect();
         line.iter().max().unwrap() - line.iter().min().unwrap()

@@ -32,8 +32,11 @@ const TRIES: u64 = 5;
 #[test]
 fn a_rendition_whose_picture_takes_long_does_not_delay_that_of_another_one() {
     let stage = rig(|_| ());
-    let seat = |wish| stage.tiers.seat(wish).unwrap();
-    let (usual, nearly_as_large) = (seat(Wish::USUAL), seat(Wish { width: LARGE.0 - 1, ..Wish::USUAL }));
+    let subscription = |spec| stage.renditions.subscribe(spec).unwrap();
+    let (usual, nearly_as_large) = (
+        subscription(RenditionSpec::USUAL),
+        subscription(RenditionSpec { width: LARGE.0 - 1, ..RenditionSpec::USUAL }),
+    );
     let was_early = |tried: u64| {
         let frame = large_frame(tried + 1);
         stage.frames.publish(Arc::clone(&frame));
@@ -56,8 +59,11 @@ fn a_rendition_whose_picture_takes_long_does_not_delay_that_of_another_one() {
 #[test]
 fn recognition_gets_a_frame_while_pictures_of_it_are_encoded_and_it_is_unchanged() {
     let stage = rig(|_| ());
-    let seat = |wish| stage.tiers.seat(wish).unwrap();
-    let (usual, small) = (seat(Wish::USUAL), seat(Wish { width: LARGE.0 / 2, ..Wish::USUAL }));
+    let subscription = |spec| stage.renditions.subscribe(spec).unwrap();
+    let (usual, small) = (
+        subscription(RenditionSpec::USUAL),
+        subscription(RenditionSpec { width: LARGE.0 / 2, ..RenditionSpec::USUAL }),
+    );
     let was_early = |tried: u64| {
         let frame = large_frame(tried + 1);
         stage.sightings.publish(seen_on_large("Alice"));
@@ -87,20 +93,24 @@ fn recognition_gets_a_frame_while_pictures_of_it_are_encoded_and_it_is_unchanged
 #[test]
 fn renditions_with_equal_pictures_encode_once_even_when_they_begin_at_the_same_time() {
     let stage = rig(|config| config.camera.mirror = true);
-    let wishes = [Wish::USUAL, Wish { width: 8000, ..Wish::USUAL }, Wish { fps: 240, ..Wish::USUAL }];
-    let seats = wishes.map(|wish| stage.tiers.seat(wish).unwrap());
-    let other = stage.tiers.seat(Wish { width: 64, ..Wish::USUAL }).unwrap();
+    let specs = [
+        RenditionSpec::USUAL,
+        RenditionSpec { width: 8000, ..RenditionSpec::USUAL },
+        RenditionSpec { fps: 240, ..RenditionSpec::USUAL },
+    ];
+    let subscriptions = specs.map(|spec| stage.renditions.subscribe(spec).unwrap());
+    let other = stage.renditions.subscribe(RenditionSpec { width: 64, ..RenditionSpec::USUAL }).unwrap();
     for round in 1..=20 {
         let rgb = Rgb::filled(SIZE.0, SIZE.1, [round as u8 * 10; 3]);
         stage.frames.publish(Arc::new(frame(round, &rgb, Turn { degrees: 0, mirror: true })));
-        let together = Barrier::new(seats.len() + 1);
+        let together = Barrier::new(subscriptions.len() + 1);
         let pictures: Vec<_> = thread::scope(|scope| {
-            let all = seats.iter().chain([&other]).map(|seat| {
+            let all = subscriptions.iter().chain([&other]).map(|subscription| {
                 let together = &together;
                 scope.spawn(move || {
-                    let seen = seat.newest().map_or(0, |(version, _)| version);
+                    let seen = subscription.newest().map_or(0, |(version, _)| version);
                     together.wait();
-                    seat.next(seen, LONG).unwrap().1
+                    subscription.next(seen, LONG).unwrap().1
                 })
             });
             all.collect::<Vec<_>>().into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -115,14 +125,16 @@ fn renditions_with_equal_pictures_encode_once_even_when_they_begin_at_the_same_t
 #[test]
 fn a_fault_of_a_frame_is_one_detail_however_many_renditions_see_it() {
     let stage = rig(|config| config.camera.mirror = true);
-    let seats: Vec<_> = (0..4).map(|i| stage.tiers.seat(Wish { width: 64 * i, ..Wish::USUAL }).unwrap()).collect();
+    let subscriptions: Vec<_> = (0..4)
+        .map(|i| stage.renditions.subscribe(RenditionSpec { width: 64 * i, ..RenditionSpec::USUAL }).unwrap())
+        .collect();
     for seq in 1..=3 {
         let broken = Raw { bytes: b"\xff\xd8 not a JPEG".to_vec(), width: 320, height: 240, stride: 0 };
         let turn = Turn { degrees: 0, mirror: true };
         stage.frames.publish(Arc::new(Frame::new(seq, Moment::now(), Format::mjpg(), broken, turn)));
         thread::scope(|scope| {
-            for seat in &seats {
-                scope.spawn(|| assert!(seat.next(0, Duration::from_millis(20)).is_none()));
+            for subscription in &subscriptions {
+                scope.spawn(|| assert!(subscription.next(0, Duration::from_millis(20)).is_none()));
             }
         });
     }
@@ -136,15 +148,15 @@ fn the_fonts_are_loaded_once_and_a_rendition_without_subscriptions_keeps_nothing
     let stage = rig(|_| ());
     stage.frames.publish(grey_frame(1));
     stage.sightings.publish(seen(1, Some("Alice"), Duration::ZERO));
-    let shared = &stage.tiers.usual().shared;
+    let shared = &stage.renditions.usual().shared;
     for width in [64, 128] {
-        let seat = stage.tiers.seat(Wish { width, ..Wish::USUAL }).unwrap();
-        assert!(seat.next(0, LONG).is_some());
+        let subscription = stage.renditions.subscribe(RenditionSpec { width, ..RenditionSpec::USUAL }).unwrap();
+        assert!(subscription.next(0, LONG).is_some());
         let overlay = &stage.config.newest().unwrap().1.overlay;
         assert!(shared.painter(overlay).shares_fonts_with(&shared.painter(overlay)));
         assert_eq!(shared.pictures.lock().unwrap().iter().filter(|picture| picture.strong_count() > 0).count(), 1);
-        let kept = Arc::downgrade(&seat.newest().unwrap().1);
-        drop(seat);
+        let kept = Arc::downgrade(&subscription.newest().unwrap().1);
+        drop(subscription);
         assert!(kept.upgrade().is_none());
         assert_eq!(Arc::strong_count(shared), 1, "no encoder is left");
     }
@@ -154,10 +166,10 @@ fn the_fonts_are_loaded_once_and_a_rendition_without_subscriptions_keeps_nothing
 fn a_picture_being_encoded_counts_as_ongoing_until_it_is_done_whatever_others_do() {
     let stage = rig(|_| ());
     let stuck = stage.health.encoding.begin();
-    let seat = stage.tiers.seat(Wish { width: 64, ..Wish::USUAL }).unwrap();
+    let subscription = stage.renditions.subscribe(RenditionSpec { width: 64, ..RenditionSpec::USUAL }).unwrap();
     stage.frames.publish(grey_frame(1));
     thread::sleep(Duration::from_millis(5));
-    assert!(seat.next(0, LONG).is_some());
+    assert!(subscription.next(0, LONG).is_some());
     assert!(stage.health.encoding.age() >= Duration::from_millis(5), "another rendition hides one that hangs");
     drop(stuck);
     assert!(stage.health.encoding.age().is_zero());

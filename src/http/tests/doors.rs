@@ -197,8 +197,9 @@ fn an_owner_logs_in_for_the_first_time_among_a_hundred_attackers_with_forged_add
             before.push(wrong() - count);
         }
         over.store(true, Relaxed);
-        // Two checks, and those that run before the request arrives on a busy machine.
-        assert!(before.iter().all(|&checks| checks < 20), "{before:?}");
+        // Two checks at most, and on a busy machine those that run before the request arrives, the more the more connections
+        // begin at that time. In the order of arrival it would be about a hundred for each owner.
+        assert!(before.iter().filter(|&&checks| checks < 6).count() >= 3, "{before:?}");
         println!("checks before the owners': {before:?}");
     });
 }

@@ -104,11 +104,11 @@ fn requests_after_a_stream_on_the_same_connection_delay_no_other_client() {
     let request =
         "GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2) + &"GET / HTTP/1.1\r\n\r\n".repeat(50);
     let viewers: Vec<TcpStream> = (0..20).map(|_| running.ask(&request)).collect();
-    running.within(Duration::from_secs(5), "20 viewers", || running.stage.tiers.viewers() == 20);
+    running.within(Duration::from_secs(5), "20 viewers", || running.stage.renditions.viewers() == 20);
     let begun = Instant::now();
     assert!(running.answer(&format!("GET /healthz HTTP/1.1\r\n{CLOSE}")).ends_with("ok\n"));
     assert!(begun.elapsed() < Duration::from_secs(2));
-    assert_eq!(running.stage.tiers.viewers(), viewers.len());
+    assert_eq!(running.stage.renditions.viewers(), viewers.len());
 }
 
 /// A socket that is bound to a port of 127.0.0.`host`, and not connected.
@@ -337,11 +337,11 @@ fn viewers_that_do_not_read_are_disconnected_and_do_not_slow_the_others() {
     let ask = || running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let stuck: Vec<TcpStream> = (0..8).map(|_| ask()).collect();
     let mut good = BufReader::new(ask());
-    running.within(Duration::from_secs(5), "nine viewers", || running.stage.tiers.viewers() == 9);
+    running.within(Duration::from_secs(5), "nine viewers", || running.stage.renditions.viewers() == 9);
     let begun = Instant::now();
     let mut pictures = 0;
     let mut bytes = vec![0; 200_000];
-    while running.stage.tiers.viewers() > 1 {
+    while running.stage.renditions.viewers() > 1 {
         good.read_exact(&mut bytes).unwrap();
         pictures += 1;
         assert!(begun.elapsed() < Duration::from_secs(20), "they still hold places");

@@ -6,7 +6,7 @@ mod shares;
 mod slow;
 mod snapshots;
 mod sockets;
-mod wishes;
+mod specs;
 
 use super::accounts::Role;
 use super::*;
@@ -28,7 +28,7 @@ pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
         config: Arc::new(Latest::with(config)),
         sightings: Arc::default(),
         roster: Arc::default(),
-        tiers: Arc::new(Tiers::idle()),
+        renditions: Arc::new(Renditions::idle()),
         health: Arc::default(),
         stop: Arc::default(),
     }
@@ -105,8 +105,8 @@ fn faces() -> Sightings {
         width: 640,
         height: 360,
         faces: vec![alice, stranger],
-        veils: Vec::new(),
-        looked: None,
+        blurred_areas: Vec::new(),
+        examined: None,
     }
 }
 
@@ -115,7 +115,7 @@ const LAN: &str = "192.168.1.9";
 #[test]
 fn every_route_answers_get_and_refuses_other_methods_with_allow() {
     let site = site(|_| {});
-    site.stage.tiers.usual().publish(&Arc::new(Jpeg::new(
+    site.stage.renditions.usual().publish(&Arc::new(Jpeg::new(
         Arc::new(b"JPEG".to_vec()),
         crate::frame::Moment::now(),
         false,

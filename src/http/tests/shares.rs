@@ -4,7 +4,7 @@ use super::hostile::from;
 use super::sockets::{CLOSE, Running, read_head};
 use super::*;
 use crate::frame::Moment;
-use crate::tiers::Wish;
+use crate::renditions::RenditionSpec;
 use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 
@@ -76,8 +76,8 @@ fn a_request_for_what_the_default_rendition_provides_takes_no_other() {
         let ask = request("GET", &format!("/video_feed?{query}"), "127.0.0.1");
         let Answer::Stream(stream) = site.answer(&ask) else { panic!("refused") };
         assert!(!stream.headers.iter().any(|(name, _)| *name == "X-Namecam-Instead-Of"), "{query}");
-        let tier = site.stage.tiers.wanted().remove(0);
-        (tier.wish.width, tier.wish.fps, stream.headers[0].1.clone())
+        let rendition = site.stage.renditions.wanted().remove(0);
+        (rendition.spec.width, rendition.spec.fps, stream.headers[0].1.clone())
     };
     let usual = || "overlay=1; width=0; fps=0".to_owned();
     assert_eq!(wanted(0, 0, "width=8192&fps=240"), (0, 0, usual()));
@@ -89,7 +89,7 @@ fn a_request_for_what_the_default_rendition_provides_takes_no_other() {
 #[test]
 fn a_stream_ends_when_a_new_config_makes_it_wider_than_requested() {
     let site = site(|config| config.stream.width = 320);
-    site.stage.tiers.usual().publish(&Arc::new(Jpeg::new(Arc::new(b"J".to_vec()), Moment::now(), true)));
+    site.stage.renditions.usual().publish(&Arc::new(Jpeg::new(Arc::new(b"J".to_vec()), Moment::now(), true)));
     let ask = request("GET", "/video_feed?width=640", "127.0.0.1");
     let Answer::Stream(stream) = site.answer(&ask) else { panic!("refused") };
     let mut wider = Config::clone(&site.config());
@@ -98,14 +98,14 @@ fn a_stream_ends_when_a_new_config_makes_it_wider_than_requested() {
             wider.stream.width = 640;
             site.stage.config.publish(Arc::new(wider.clone()));
             std::thread::sleep(Duration::from_millis(500));
-            let went_on = site.stage.tiers.viewers() == 1;
+            let went_on = site.stage.renditions.viewers() == 1;
             wider.stream.width = 0;
             site.stage.config.publish(Arc::new(wider));
             let begun = Instant::now();
-            while site.stage.tiers.viewers() > 0 && begun.elapsed() < Duration::from_secs(10) {
+            while site.stage.renditions.viewers() > 0 && begun.elapsed() < Duration::from_secs(10) {
                 std::thread::sleep(Duration::from_millis(10));
             }
-            let ended = site.stage.tiers.viewers() == 0;
+            let ended = site.stage.renditions.viewers() == 0;
             site.stage.stop.set();
             (went_on, ended)
         });
@@ -137,7 +137,7 @@ fn while_one_address_takes_every_place_it_can_another_one_gets_a_stream_a_snapsh
         std::thread::spawn(move || {
             while !stage.stop.wait(Duration::from_millis(20)) {
                 let picture = Arc::new(Jpeg::new(Arc::new(vec![b'J'; 100]), Moment::now(), true));
-                stage.tiers.wanted().iter().for_each(|tier| tier.publish(&picture));
+                stage.renditions.wanted().iter().for_each(|rendition| rendition.publish(&picture));
             }
         })
     };
@@ -163,7 +163,7 @@ fn while_one_address_takes_every_place_it_can_another_one_gets_a_stream_a_snapsh
     assert_eq!(value(&head, "X-Namecam-Rendition"), Some("overlay=1; width=399; fps=0"), "{head:?}");
     assert_eq!(value(&head, "X-Namecam-Instead-Of"), Some("overlay=0; width=399; fps=0"));
     drop((viewer, pictures));
-    let free = || running.stage.tiers.wanted().len() == 4;
+    let free = || running.stage.renditions.wanted().len() == 4;
     running.within(Duration::from_secs(10), "a rendition is free again", free);
     let (_snapshot, head) = ask(&running, 3, "/snapshot.jpg?width=100");
     assert_eq!(value(&head, "X-Namecam-Rendition"), Some("overlay=1; width=100; fps=0"), "{head:?}");
@@ -202,7 +202,7 @@ fn a_faster_rendition_instead_of_a_slow_one_has_no_more_pictures_a_second_than_r
     let (mut stream, head) = ask(&running, 2, "/video_feed?fps=5");
     assert_eq!(value(&head, "X-Namecam-Rendition"), Some("overlay=1; width=0; fps=5"), "{head:?}");
     assert_eq!(value(&head, "X-Namecam-Instead-Of"), None, "the viewer sees no difference");
-    assert_eq!(running.stage.tiers.wanted()[0].wish, Wish::USUAL);
+    assert_eq!(running.stage.renditions.wanted()[0].spec, RenditionSpec::USUAL);
     let begun = Instant::now();
     let mut bytes = Vec::new();
     while bytes.windows(11).filter(|part| part == b"X-Timestamp").count() < 11 {

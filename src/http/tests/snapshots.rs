@@ -12,7 +12,7 @@ fn while_the_camera_is_unavailable_a_strict_snapshot_is_503_and_another_one_is_t
     let site = site(|_| {});
     site.stage.health.camera_is_away("/dev/video0", "unplugged");
     let old = Moment::ago(Duration::from_secs(60));
-    site.stage.tiers.usual().publish(&picture(b"AWAY", old, false));
+    site.stage.renditions.usual().publish(&picture(b"AWAY", old, false));
     let strict = whole(&site, &request("GET", "/snapshot.jpg?strict=1", "127.0.0.1"));
     assert_eq!((strict.status, header(&strict, "Retry-After")), (503, Some("3")));
     assert!(body(&strict).contains("unplugged"));
@@ -27,18 +27,18 @@ fn a_snapshot_waits_for_a_new_picture_and_then_ends_its_subscription() {
     let site = Arc::new(site(|_| {}));
     site.stage.health.camera_is_online("test", "MJPG", 4, 4);
     let old = Moment::ago(Duration::from_secs(60));
-    site.stage.tiers.usual().publish(&picture(b"OLD", old, true));
+    site.stage.renditions.usual().publish(&picture(b"OLD", old, true));
     let encoder = {
         let site = Arc::clone(&site);
         std::thread::spawn(move || {
             let begun = Instant::now();
-            while site.stage.tiers.wanted().is_empty() {
+            while site.stage.renditions.wanted().is_empty() {
                 assert!(begun.elapsed() < Duration::from_secs(5), "no rendition was requested");
             }
-            site.stage.tiers.usual().publish(&picture(b"NEW", Moment::now(), true));
+            site.stage.renditions.usual().publish(&picture(b"NEW", Moment::now(), true));
         })
     };
     assert_eq!(whole(&site, &request("GET", "/snapshot.jpg", "127.0.0.1")).body.bytes(), b"NEW");
     encoder.join().unwrap();
-    assert!(site.stage.tiers.wanted().is_empty());
+    assert!(site.stage.renditions.wanted().is_empty());
 }

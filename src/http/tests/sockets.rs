@@ -78,7 +78,7 @@ impl Running {
             let publish = move || {
                 let mut jpeg = Jpeg::new(Arc::new(vec![b'J'; size]), Moment::now(), true);
                 jpeg.frame_published_at = Some(jpeg.captured_at.instant);
-                stage.tiers.usual().publish(&Arc::new(jpeg));
+                stage.renditions.usual().publish(&Arc::new(jpeg));
             };
             publish();
             let stage = Arc::clone(&shared);
@@ -123,7 +123,7 @@ fn share(stage: &Stage) -> Stage {
         config: Arc::clone(&stage.config),
         sightings: Arc::clone(&stage.sightings),
         roster: Arc::clone(&stage.roster),
-        tiers: Arc::clone(&stage.tiers),
+        renditions: Arc::clone(&stage.renditions),
         health: Arc::clone(&stage.health),
         stop: Arc::clone(&stage.stop),
     }
@@ -193,7 +193,7 @@ fn the_last_picture_comes_again_after_a_second_without_a_new_one() {
     next();
     let mut newer = Jpeg::new(Arc::new(b"JJJJ".to_vec()), Moment::now(), true);
     newer.frame_published_at = Some(newer.made_at);
-    running.stage.tiers.usual().publish(&Arc::new(newer));
+    running.stage.renditions.usual().publish(&Arc::new(newer));
     (0..3).for_each(|_| next());
     let took = begun.elapsed();
     assert_eq!(running.stage.health.ages.written.since_start().count, 1, "a repeated picture does not count");
@@ -206,6 +206,9 @@ fn how_old_pictures_are_when_they_are_written_is_in_the_state_and_in_the_metrics
     let mut stream = BufReader::new(running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     let mut lines = stream.by_ref().lines().map(Result::unwrap).filter(|line| line.starts_with("X-Timestamp"));
     assert_eq!(lines.by_ref().take(10).count(), 10);
+    // A picture is counted after it is written.
+    let written = || running.stage.health.ages.written.since_start().count;
+    running.within(Duration::from_secs(10), "the pictures are counted", || written() >= 9);
     let state = running.answer(&format!("GET /api/state HTTP/1.1\r\n{CLOSE}"));
     let state: serde_json::Value = serde_json::from_str(state.split_once("\r\n\r\n").unwrap().1).unwrap();
     let total = |figure: &str| state["stream"]["age_ms"]["total"][figure].as_f64().unwrap();
@@ -229,14 +232,14 @@ fn a_viewer_beyond_the_limit_gets_503_and_retry_after() {
     let running = Running::small();
     let ask = "GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let viewers: Vec<TcpStream> = (0..24).map(|_| running.ask(ask)).collect();
-    running.within(Duration::from_secs(10), "24 viewers", || running.stage.tiers.viewers() == 24);
+    running.within(Duration::from_secs(10), "24 viewers", || running.stage.renditions.viewers() == 24);
     let refused = running.answer(&format!("GET /video_feed HTTP/1.1\r\n{CLOSE}"));
     assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("\r\nRetry-After: 10\r\n"), "{refused}");
     assert!(refused.contains("max_viewers"));
     let head = running.answer(&format!("HEAD /video_feed HTTP/1.1\r\n{CLOSE}"));
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
     drop(viewers);
-    running.within(Duration::from_secs(10), "no viewer", || running.stage.tiers.viewers() == 0);
+    running.within(Duration::from_secs(10), "no viewer", || running.stage.renditions.viewers() == 0);
     let mut again = running.ask(ask);
     let mut bytes = [0; 500];
     again.read_exact(&mut bytes).unwrap();
@@ -254,11 +257,11 @@ fn a_page_learns_whether_its_own_stream_is_sent() {
     let long = "k".repeat(33);
     let view = |key: &str| running.ask(&format!("GET /video_feed?t={key} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     let (one, same, _other, _long) = (view("1-2"), view("1-2"), view("3"), view(&long));
-    running.within(Duration::from_secs(10), "4 viewers", || running.stage.tiers.viewers() == 4);
+    running.within(Duration::from_secs(10), "4 viewers", || running.stage.renditions.viewers() == 4);
     assert_eq!((watching("1-2"), watching("3"), watching("1")), (Some(true), Some(true), Some(false)));
     assert_eq!((watching(""), watching(&long)), (None, None), "without a key there is no answer");
     drop(one);
-    running.within(Duration::from_secs(10), "one has disconnected", || running.stage.tiers.viewers() == 3);
+    running.within(Duration::from_secs(10), "one has disconnected", || running.stage.renditions.viewers() == 3);
     assert_eq!(watching("1-2"), Some(true), "the same key watches once more");
     drop(same);
     running.within(Duration::from_secs(10), "both have disconnected", || watching("1-2") == Some(false));
@@ -278,7 +281,7 @@ fn head_has_the_head_of_get_and_no_body() {
     }
     let stream = running.answer(&format!("HEAD /video_feed HTTP/1.1\r\n{CLOSE}"));
     assert!(stream.starts_with("HTTP/1.1 200 ") && stream.ends_with("\r\n\r\n"), "{stream}");
-    running.within(Duration::from_secs(2), "no viewer", || running.stage.tiers.viewers() == 0);
+    running.within(Duration::from_secs(2), "no viewer", || running.stage.renditions.viewers() == 0);
 }
 
 #[test]
@@ -317,11 +320,11 @@ fn fifty_viewers_connect_and_disconnect_and_leave_nothing_behind() {
     let running = Running::start(5_000, 100, Duration::from_secs(30));
     let viewers: Vec<TcpStream> =
         (0..50).map(|_| running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n")).collect();
-    running.within(Duration::from_secs(10), "50 viewers", || running.stage.tiers.viewers() == 50);
+    running.within(Duration::from_secs(10), "50 viewers", || running.stage.renditions.viewers() == 50);
     assert!(threads("http-answer") >= 50);
     drop(viewers);
-    running.within(Duration::from_secs(10), "no viewer", || running.stage.tiers.viewers() == 0);
-    assert!(running.stage.tiers.wanted().is_empty(), "nothing is to be encoded");
+    running.within(Duration::from_secs(10), "no viewer", || running.stage.renditions.viewers() == 0);
+    assert!(running.stage.renditions.wanted().is_empty(), "nothing is to be encoded");
     running.within(Duration::from_secs(5), "no threads", || threads("http-answer") + threads("http-connection") == 0);
 }
 
@@ -349,7 +352,7 @@ fn the_end_takes_a_third_of_a_second_even_with_viewers() {
     let mut running = Running::start(100_000, 32, Duration::from_secs(30));
     let viewers: Vec<TcpStream> =
         (0..8).map(|_| running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n")).collect();
-    running.within(Duration::from_secs(5), "8 viewers", || running.stage.tiers.viewers() == 8);
+    running.within(Duration::from_secs(5), "8 viewers", || running.stage.renditions.viewers() == 8);
     std::thread::sleep(Duration::from_secs(1));
     let begun = Instant::now();
     running.stage.stop.set();

@@ -1,8 +1,8 @@
 //! The enrolment of a person's folder: the pictures in name order, up to the limit.
 
 use crate::recognition::cache::Verdict;
+use crate::recognition::curate::{self, Fate, Usable};
 use crate::recognition::gallery::{Candidate, Folder};
-use crate::recognition::hygiene::{self, Fate, Usable};
 use crate::roster::Picture;
 use std::collections::VecDeque;
 
@@ -61,7 +61,7 @@ impl Draft {
         match verdict {
             Ok(face) => {
                 let picture = Usable { file: candidate.shown, face };
-                if hygiene::adds(&picture, self.counted.iter().map(|&at| &self.usable[at])) {
+                if curate::adds(&picture, self.counted.iter().map(|&at| &self.usable[at])) {
                     self.counted.push(self.usable.len());
                 }
                 self.usable.push(picture);

@@ -45,7 +45,7 @@ fn with_a_budget_the_mean_decides_and_the_nearest_picture_explains() {
     assert_eq!(rounded(found.best), near("Alice", 0.1));
     assert_eq!(found.pictures.iter().map(|p| &*p.what).collect::<Vec<_>>(), ["a1", "a2", "b1"]);
     assert_eq!(found.pictures[0].distance, 0.0);
-    assert!(found.limit < 0.6 && found.standing == Standing::Named, "{}", found.limit);
+    assert!(found.limit < 0.6 && found.decision == Decision::Named, "{}", found.limit);
     let (score, limit) = found.score.unwrap();
     assert!(score < limit, "{score} {limit}");
 }
@@ -56,8 +56,8 @@ fn without_a_budget_the_nearest_picture_decides_within_the_threshold_as_in_the_s
         let matcher = gallery(&Recognition { templates, ..config(Metric::Euclidean, 0.0) });
         let found = matcher.find(&descriptor(0.0, 0.0), 1.0, 1.0).unwrap();
         assert_eq!((rounded(found.best), found.limit), (near("Alice", 0.6), 0.6));
-        assert_eq!(found.standing, Standing::Named);
-        assert_eq!(matcher.find(&descriptor(-0.01, 0.0), 1.0, 1.0).unwrap().standing, Standing::TooFar);
+        assert_eq!(found.decision, Decision::Named);
+        assert_eq!(matcher.find(&descriptor(-0.01, 0.0), 1.0, 1.0).unwrap().decision, Decision::TooFar);
     }
 }
 
@@ -75,7 +75,7 @@ fn a_face_between_two_people_gets_neither_name() {
     matcher.add("Jiho", [("j".into(), descriptor(0.3, 0.0))]);
     let mut told: Vec<String> = (50..250)
         .map(|step| matcher.find(&descriptor(step as f32 / 1000.0, 0.0), 1.0, 1.0).unwrap())
-        .map(|found| found.name().map_or_else(|| format!("{:?}", found.standing), |name| name.to_string()))
+        .map(|found| found.name().map_or_else(|| format!("{:?}", found.decision), |name| name.to_string()))
         .collect();
     told.dedup();
     assert_eq!(told, ["Minho", "Between", "Jiho"]);
@@ -90,7 +90,7 @@ fn who_is_nearest_to_what_shall_not_be_named_gets_no_name_and_no_one_else_does()
     let (people, pictures) = (matcher.people(), matcher.pictures());
     matcher.add_not([(".not/poster.jpg".into(), descriptor(0.9, 0.0))]);
     let found = matcher.find(&descriptor(0.92, 0.0), 1.0, 1.0).unwrap();
-    assert_eq!((found.standing, &*found.best.what), (Standing::Barred, ".not/poster.jpg"));
+    assert_eq!((found.decision, &*found.best.what), (Decision::Barred, ".not/poster.jpg"));
     assert_eq!((found.name(), &*found.runner_up.clone().unwrap().what), (None, "Alice"));
     assert_eq!(matcher.find(&descriptor(0.7, 0.0), 1.0, 1.0).unwrap().name().map(|n| &**n), Some("Alice"));
     assert_eq!((matcher.people(), matcher.pictures()), (people, pictures));
@@ -109,7 +109,7 @@ fn best_and_runner_up_are_the_same_in_whatever_order_people_and_what_is_barred_w
             if name == ".not" { matcher.add_not(pictures) } else { matcher.add(name, pictures) }
         }
         let found = matcher.find(&descriptor(0.0, 0.0), 1.0, 1.0).unwrap();
-        (rounded(found.best), found.runner_up.map(rounded), found.standing == Standing::Barred)
+        (rounded(found.best), found.runner_up.map(rounded), found.decision == Decision::Barred)
     };
     let mut orders = 0;
     for number in 0..256 {

@@ -6,8 +6,8 @@ use crate::pixels::Rgb;
 use crate::recognition::matcher::{Compared, Match, Matcher};
 use crate::recognition::quality::Quality;
 use crate::recognition::rates::Rates;
-use crate::recognition::rule::{OF_A_VISIT, Standing, TO_KEEP};
-use crate::recognition::{Descriptor, hygiene, words};
+use crate::recognition::rule::{Decision, OF_A_VISIT, TO_KEEP};
+use crate::recognition::{Descriptor, curate, explain};
 use crate::sighting::{Rect, State};
 use crate::view::View;
 use std::sync::Arc;
@@ -252,7 +252,7 @@ impl Track {
     /// Takes the descriptor of a look.
     pub fn describe(&mut self, descriptor: Descriptor, quality: Quality, at: Instant) {
         self.looks.add(descriptor, weight(quality));
-        if hygiene::poor(&quality).is_none() {
+        if curate::poor(&quality).is_none() {
             self.good_looks += 1;
             let rank = (weight(quality), quality.sharpness);
             if self.best_look.is_none_or(|(best, _)| rank > best) {
@@ -303,7 +303,7 @@ impl Track {
         let kept = wanted.is_none() && own.is_some_and(|own| own.distance <= own.limit) && !self.is_barred();
         if kept {
             self.doubts = 0;
-            self.reason = own.map_or_else(String::new, |own| words::kept(&claim, own.distance, own.limit));
+            self.reason = own.map_or_else(String::new, |own| explain::kept(&claim, own.distance, own.limit));
             return;
         }
         self.doubts += u32::from(new_look);
@@ -312,16 +312,16 @@ impl Track {
             (self.claim, self.doubts) = (wanted, 0);
             // What spoke for the old name is not to speak against the new one.
             self.looks.keep_newest(DOUBTS as usize);
-            self.reason = words::withdrawn(&claim, own);
+            self.reason = explain::withdrawn(&claim, own);
         }
     }
 
     fn words(&self, variance: f32) -> String {
-        words::of_match(self.found.as_ref(), &words::looks(self.looks.total(), 1.0 / variance))
+        explain::of_match(self.found.as_ref(), &explain::looks(self.looks.total(), 1.0 / variance))
     }
 
     fn is_barred(&self) -> bool {
-        self.found.as_ref().is_some_and(|found| found.standing == Standing::Barred)
+        self.found.as_ref().is_some_and(|found| found.decision == Decision::Barred)
     }
 
     /// What it is called: nothing is said of a face before it has been looked at enough.

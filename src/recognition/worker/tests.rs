@@ -285,13 +285,13 @@ fn with_blur_whatever_differs_from_the_last_look_is_looked_at_and_the_same_frame
     take_all_in(&mut worker);
     // The face of the fake engine has been looked at often enough by then.
     looks(&mut worker, &[100; 10]);
-    assert!(stage.sightings.newest().unwrap().1.looked.as_ref().is_some_and(|looked| looked.is_settled()));
+    assert!(stage.sightings.newest().unwrap().1.examined.as_ref().is_some_and(|examined| examined.is_settled()));
     assert_eq!(looks(&mut worker, &[100; 3]), 0);
     assert_eq!(looks(&mut worker, &[101, 102]), 2);
     reload(&mut worker, |config| config.overlay.unknown = UnknownFaces::Show);
     take_all_in(&mut worker);
     looks(&mut worker, &[100; 10]);
-    assert!(stage.sightings.newest().unwrap().1.looked.is_none());
+    assert!(stage.sightings.newest().unwrap().1.examined.is_none());
     assert_eq!(looks(&mut worker, &[101, 102]), 0, "that is no motion");
 }
 

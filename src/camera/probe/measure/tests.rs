@@ -64,8 +64,8 @@ fn offers() -> Vec<Offer> {
     vec![raw, jpeg]
 }
 
-fn wish(width: u32, height: u32) -> Wish {
-    Wish { format: None, width, height, fps: 30 }
+fn request(width: u32, height: u32) -> Request {
+    Request { format: None, width, height, fps: 30 }
 }
 
 fn names(modes: &[Choice]) -> Vec<String> {
@@ -76,11 +76,11 @@ fn names(modes: &[Choice]) -> Vec<String> {
 fn the_configured_mode_is_measured_first_and_the_number_of_modes_is_bounded() {
     let expected =
         ["MJPG 1920x1080", "YUYV 1920x1080", "MJPG 1280x720", "YUYV 1280x720", "YUYV 640x480", "MJPG 640x480"];
-    assert_eq!(names(&modes(&offers(), &wish(1920, 1080))), expected);
-    assert_eq!(names(&modes(&offers(), &Wish { format: Some(*b"YUYV"), ..wish(640, 480) }))[..2], expected[4..]);
+    assert_eq!(names(&modes(&offers(), &request(1920, 1080))), expected);
+    assert_eq!(names(&modes(&offers(), &Request { format: Some(*b"YUYV"), ..request(640, 480) }))[..2], expected[4..]);
     let many = |fourcc: &[u8; 4]| Offer { fourcc: *fourcc, modes: offers()[1].modes.clone() };
     let many: Vec<Offer> = [b"YUYV", b"MJPG", b"NV12", b"YU12", b"GREY"].map(many).into();
-    assert_eq!(modes(&many, &wish(1920, 1080)).len(), MAX_MODES);
+    assert_eq!(modes(&many, &request(1920, 1080)).len(), MAX_MODES);
 }
 
 /// The modes for a request of 1280x720, MJPG 1280x720 first, with these rates and shares of damaged pictures.
@@ -89,7 +89,7 @@ fn measured(figures: [Option<(f64, f64)>; 4]) -> Vec<Measured> {
         let (fps, corrupt) = figures.ok_or("delivers no picture within 3 s")?;
         Ok(Figures { fps, corrupt, dropped: 0.0, hint: None })
     });
-    let modes = modes(&offers(), &wish(1280, 720));
+    let modes = modes(&offers(), &request(1280, 720));
     assert_eq!(names(&modes), ["MJPG 1280x720", "YUYV 1280x720", "YUYV 640x480", "MJPG 640x480"]);
     modes.into_iter().zip(figures).map(|(mode, figures)| Measured { mode, figures }).collect()
 }

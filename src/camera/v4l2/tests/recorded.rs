@@ -56,11 +56,11 @@ fn hd() -> config::Camera {
 
 /// The kind of node, and the chosen mode with its reason, or why there is none.
 fn verdict(driver: &Rc<Driver>) -> (Kind, String) {
-    let wish = Wish::of(&hd());
+    let request = Request::of(&hd());
     let kind = identify(&**driver).unwrap().kind;
     let words = match begin(driver, &hd()) {
         Ok(stream) => {
-            let why = negotiate::rank(&offers(&**driver, &wish), &wish).unwrap().remove(0).why;
+            let why = negotiate::rank(&offers(&**driver, &request), &request).unwrap().remove(0).why;
             format!("{}: {why}", stream.describe())
         }
         Err(error) => error.to_string(),
@@ -135,8 +135,8 @@ fn for_a_camera_that_is_slow_in_dim_light_the_hint_says_what_helps() {
 #[test]
 fn a_mode_is_measured_as_requested_or_not_at_all() {
     let driver = recorded!("uvc-c920");
-    let wish = Wish::of(&hd());
-    let choice = negotiate::rank(&offers(&*driver, &wish), &wish).unwrap().remove(0);
+    let request = Request::of(&hd());
+    let choice = negotiate::rank(&offers(&*driver, &request), &request).unwrap().remove(0);
     let start = || {
         let kernel: Rc<dyn Kernel> = driver.clone();
         start_mode(kernel, Path::new("/dev/video9"), &hd(), &choice)

@@ -1,4 +1,4 @@
-//! [`Looked`]: the content of a frame that recognition has examined. It finds the areas of a later frame that show
+//! [`Examined`]: the content of a frame that recognition has examined. It finds the areas of a later frame that show
 //! something that has not been examined. With `overlay.unknown = blur` these areas are blurred.
 
 use super::Rect;
@@ -33,7 +33,7 @@ const USUAL_FOLLOWS: i32 = 16;
 
 /// The content of the frame of a pass, with statistics of the passes before.
 #[derive(Debug)]
-pub struct Looked {
+pub struct Examined {
     plane: Plane,
     /// The content of the pass before.
     before: Option<Plane>,
@@ -46,14 +46,14 @@ pub struct Looked {
     hidden: Vec<Rect>,
 }
 
-impl Looked {
+impl Examined {
     /// The content of `rgb`, all of which was examined. `hidden` are the areas of possible faces without a name;
     /// `before` is the pass before.
-    pub fn new(rgb: &Rgb, hidden: Vec<Rect>, before: Option<&Looked>) -> Looked {
+    pub fn new(rgb: &Rgb, hidden: Vec<Rect>, before: Option<&Examined>) -> Examined {
         let plane = Plane::of(rgb);
         let Some(before) = before.filter(|before| before.plane.is_like(&plane)) else {
             let (usual, unsettled) = (plane.clone(), vec![true; plane.blocks().count()]);
-            return Looked { plane, before: None, usual, noise: None, unsettled, hidden };
+            return Examined { plane, before: None, usual, noise: None, unsettled, hidden };
         };
         let noise = before.noise_until(&plane);
         let limits = limits(noise);
@@ -67,7 +67,7 @@ impl Looked {
                 *usual += ((way + way.signum() * share / 2) / share) as i16;
             }
         }
-        Looked { plane, before: Some(before.plane.clone()), usual, noise, unsettled, hidden }
+        Examined { plane, before: Some(before.plane.clone()), usual, noise, unsettled, hidden }
     }
 
     /// The areas of possible faces without a name.
@@ -269,9 +269,10 @@ mod tests {
         rgb
     }
 
-    fn after(looks: impl IntoIterator<Item = Rgb>) -> Looked {
-        let looked = looks.into_iter().fold(None, |before, rgb| Some(Looked::new(&rgb, Vec::new(), before.as_ref())));
-        looked.unwrap()
+    fn after(looks: impl IntoIterator<Item = Rgb>) -> Examined {
+        let examined =
+            looks.into_iter().fold(None, |before, rgb| Some(Examined::new(&rgb, Vec::new(), before.as_ref())));
+        examined.unwrap()
     }
 
     fn covers_the_stripes(places: &[Rect]) -> bool {
@@ -284,13 +285,13 @@ mod tests {
     #[test]
     fn an_idle_room_becomes_clear_and_stays_so_whatever_the_noise_and_the_light() {
         for noise in [0.0, 1.0, 4.0, 8.0] {
-            let looked = after((1..12).map(|seed| room(seed, noise)));
-            assert!(looked.is_settled(), "noise of {noise}");
+            let examined = after((1..12).map(|seed| room(seed, noise)));
+            assert!(examined.is_settled(), "noise of {noise}");
             for seed in 20..40 {
                 let mut frame = room(seed, noise);
-                assert_eq!(looked.unseen_on(&frame), [], "noise of {noise}, frame {seed}");
+                assert_eq!(examined.unseen_on(&frame), [], "noise of {noise}, frame {seed}");
                 frame.data.iter_mut().for_each(|value| *value = value.saturating_add(20));
-                assert_eq!(looked.unseen_on(&frame), [], "noise of {noise}, lighter frame {seed}");
+                assert_eq!(examined.unseen_on(&frame), [], "noise of {noise}, lighter frame {seed}");
             }
         }
     }
@@ -302,7 +303,7 @@ mod tests {
         assert!(covers_the_stripes(&after(once(&empty)).unseen_on(&there)));
         let first = after(once(&empty).into_iter().chain([there.clone()]));
         assert!(covers_the_stripes(&first.unseen_on(&there)) && !first.is_settled());
-        let second = Looked::new(&there, Vec::new(), Some(&first));
+        let second = Examined::new(&there, Vec::new(), Some(&first));
         assert!(second.unseen_on(&there).is_empty() && second.is_settled());
         assert!(covers_the_stripes(&second.unseen_on(&empty)), "a person who leaves");
         assert!(after(once(&empty)).unseen_on(&there).len() < 20, "all else is clear");
@@ -318,10 +319,10 @@ mod tests {
     fn a_fade_over_many_passes_stays_unexamined_while_it_lasts_and_not_for_ever() {
         for (noise, step) in [(0.0, 0.1), (2.0, 0.4)] {
             let frame = |look: u32| stripes(room(look + 1, noise), [step * f64::from(look.min(100)); 3]);
-            let mut looked = after((0..10).map(|seed| room(1000 + seed, noise)));
+            let mut examined = after((0..10).map(|seed| room(1000 + seed, noise)));
             for look in 0..250 {
-                looked = Looked::new(&frame(look), Vec::new(), Some(&looked));
-                let unseen = looked.unseen_on(&frame(look));
+                examined = Examined::new(&frame(look), Vec::new(), Some(&examined));
+                let unseen = examined.unseen_on(&frame(look));
                 match look {
                     25..100 => assert!(covers_the_stripes(&unseen), "noise of {noise}, look {look}: {unseen:?}"),
                     200.. => assert_eq!(unseen, [], "noise of {noise}, look {look}"),
@@ -333,12 +334,12 @@ mod tests {
 
     #[test]
     fn a_picture_of_another_size_is_unexamined() {
-        let looked = after([room(1, 0.0), room(1, 0.0)]);
+        let examined = after([room(1, 0.0), room(1, 0.0)]);
         for (width, height) in [(331, 250), (1, 1), (1280, 720), (64, 2000)] {
             let rgb = Rgb::filled(width, height, [90; 3]);
-            let area: u32 = looked.unseen_on(&rgb).iter().map(|block| block.w * block.h).sum();
+            let area: u32 = examined.unseen_on(&rgb).iter().map(|block| block.w * block.h).sum();
             assert_eq!(area, width * height);
-            assert!(!Looked::new(&rgb, Vec::new(), Some(&looked)).is_settled());
+            assert!(!Examined::new(&rgb, Vec::new(), Some(&examined)).is_settled());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The threshold at work, why it is that, and what rates are to be expected of it: for `check`, the page and `/api/state`.
 
 use super::cohort::Normal;
-use super::hygiene::Usable;
+use super::curate::Usable;
 use super::matcher::{Match, Matcher};
 use super::rule::OF_A_PICTURE;
 use crate::roster::Threshold;

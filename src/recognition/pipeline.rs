@@ -15,14 +15,14 @@ const STILL_FACE_EVERY: Duration = Duration::from_millis(1500);
 
 /// What is remembered from look to look.
 #[derive(Debug, Default)]
-pub struct Eyes {
+pub struct Pipeline {
     gate: Gate,
     scanner: Scanner,
     tracks: Tracks,
     looked_at: Option<Instant>,
 }
 
-impl Eyes {
+impl Pipeline {
     /// What moved since the last look on a frame of `size` pixels. With `None`, nobody can tell.
     pub fn motion(&mut self, luma: Option<&Luma>, size: (u32, u32)) -> Motion {
         luma.map_or(Motion::Unknown, |luma| self.gate.compare(luma, size))
