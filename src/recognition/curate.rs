@@ -135,7 +135,9 @@ pub fn doubt(used: &[&Usable]) -> Option<String> {
 pub fn hint(used: &[&Usable]) -> Option<String> {
     match used {
         [] => None,
-        [_] => Some("only one picture: add two more, in other light or from another day, to improve recognition".to_owned()),
+        [_] => Some(
+            "only one picture: add two more, in other light or from another day, to improve recognition".to_owned(),
+        ),
         _ => {
             let spread = spread(used)?;
             (used.len() > 2 && spread < ALL_ALIKE).then(|| {
