@@ -19,12 +19,14 @@ const MEMBERS: usize = 1548;
 /// Seed of the draw: the same descriptors give the same bytes.
 const SEED: u64 = 20_261_129;
 
-/// The people of each group: the name before the last underscore is the group.
+/// The first picture of each person, by group.
 pub fn groups(people: &[Person]) -> BTreeMap<&str, Vec<&Descriptor>> {
     let mut groups: BTreeMap<&str, Vec<&Descriptor>> = BTreeMap::new();
     for person in people {
-        let group = person.name.rsplit_once('_').map_or(person.name.as_str(), |(group, _)| group);
-        groups.entry(group).or_default().extend(person.pictures.first().map(|(_, descriptor)| descriptor));
+        groups
+            .entry(person.group().unwrap_or(&person.name))
+            .or_default()
+            .extend(person.pictures.first().map(|(_, descriptor)| descriptor));
     }
     groups.retain(|_, people| people.len() >= LEAST);
     groups

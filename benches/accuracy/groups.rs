@@ -185,8 +185,7 @@ pub fn defaults(metric: Metric) -> Recognition {
 fn groups(people: Vec<Person>, set: &str) -> BTreeMap<String, Vec<Person>> {
     let mut groups: BTreeMap<String, Vec<Person>> = BTreeMap::new();
     for person in people {
-        let parts = person.name.rsplit_once('_').filter(|(_, number)| number.parse::<u64>().is_ok());
-        let group = parts.map_or(set, |(group, _)| group).to_owned();
+        let group = person.group().unwrap_or(set).to_owned();
         groups.entry(group).or_default().push(person);
     }
     groups

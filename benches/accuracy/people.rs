@@ -15,6 +15,14 @@ pub struct Person {
     pub pictures: Vec<(String, Descriptor)>,
 }
 
+impl Person {
+    /// The group that the name begins with, where an underscore and a number follow.
+    pub fn group(&self) -> Option<&str> {
+        let parts = self.name.rsplit_once('_').filter(|(_, number)| number.parse::<u64>().is_ok());
+        parts.map(|(group, _)| group)
+    }
+}
+
 /// Reads a file of little-endian f32, 128 a row, and beside it the same name with `.tsv`: name, file, ... a row each. The
 /// same name with `.model` says of which model they are, which must be that one; without it, they are of dlib's own.
 pub fn read_descriptors(file: &Path, model_sha256: &str) -> anyhow::Result<Vec<Person>> {

@@ -28,18 +28,10 @@ const AT_MOST: f32 = 3.0;
 const DENSER: f32 = 6.0;
 /// The scores of two people of a gallery have this median and this deviation below it in groups that the cohort has
 /// (`make groups`). Of a small gallery they are estimated as if so many such pairs were among its own.
-const USUAL: Spread = Spread { center: 6.0, below: 3.2 };
-const USUAL_CENTERS: f32 = 3.0;
-const USUAL_BELOW: f32 = 20.0;
-
-/// How the scores of pairs of people are distributed.
-#[derive(Debug, Clone, Copy)]
-struct Spread {
-    /// Their median.
-    center: f32,
-    /// The root mean square of how far those below it are from it.
-    below: f32,
-}
+const USUAL_MEDIAN: f32 = 6.0;
+const USUAL_BELOW: f32 = 3.2;
+const PAIRS_OF_MEDIAN: f32 = 3.0;
+const PAIRS_OF_BELOW: f32 = 20.0;
 
 /// What to expect of a gallery.
 pub fn threshold(matcher: &Matcher) -> Threshold {
@@ -84,20 +76,17 @@ fn named_by_pairs(matcher: &Matcher) -> Option<(f32, f32)> {
         return None;
     }
     pairs.sort_by(f32::total_cmp);
-    let (count, center) = (pairs.len() as f32, pairs[pairs.len() / 2]);
+    let (count, mut median) = (pairs.len() as f32, pairs[pairs.len() / 2]);
     let below = &pairs[..=pairs.len() / 2];
-    let variance = below.iter().map(|pair| (pair - center).powi(2)).sum::<f32>() / below.len() as f32;
+    let mut variance = below.iter().map(|pair| (pair - median).powi(2)).sum::<f32>() / below.len() as f32;
     // Both sides of a pair are templates.
     let variance_share = 2.0 * middle(matcher.variances())?;
-    let (limit, spread) = match matcher.score_limit(variance_share, OF_A_PICTURE) {
-        Some(limit) => {
-            let center = (count * center + USUAL_CENTERS * USUAL.center) / (count + USUAL_CENTERS);
-            let variance = (count * variance + USUAL_BELOW * USUAL.below.powi(2)) / (count + USUAL_BELOW);
-            (limit, Spread { center, below: variance.sqrt() })
-        }
-        None => (rule.outermost(), Spread { center, below: variance.sqrt() }),
-    };
-    let each = below_deviations((limit - spread.center) / spread.below);
+    let limit = matcher.score_limit(variance_share, OF_A_PICTURE);
+    if limit.is_some() {
+        median = (count * median + PAIRS_OF_MEDIAN * USUAL_MEDIAN) / (count + PAIRS_OF_MEDIAN);
+        variance = (count * variance + PAIRS_OF_BELOW * USUAL_BELOW.powi(2)) / (count + PAIRS_OF_BELOW);
+    }
+    let each = below_deviations((limit.unwrap_or(rule.outermost()) - median) / variance.sqrt());
     let share = 1.0 - (1.0 - each).powi(matcher.templates() as i32);
     let most = (share * (1.0 + 3.0 / count.sqrt())).min(1.0);
     share.is_finite().then_some((share, most))
@@ -114,8 +103,7 @@ fn below_deviations(x: f32) -> f32 {
 
 /// What should be known of the rate that is stated for a gallery.
 pub fn doubts(threshold: &Threshold) -> Option<String> {
-    let percent = |share: f32| percent((share * 1000.0).round() / 1000.0);
-    let (named, most) = (percent(threshold.strangers_named?), percent(threshold.strangers_named_at_most?));
+    let (named, most) = (tenths(threshold.strangers_named?), tenths(threshold.strangers_named_at_most?));
     let budget = percent(threshold.false_name_budget);
     threshold.denser_than_cohort.filter(|is_denser| *is_denser).map(|_| {
         format!(
@@ -140,7 +128,7 @@ fn why(matcher: &Matcher, distance: f32, named: f32, most: f32) -> String {
         1 => "1 person".to_owned(),
         more => format!("{more} people"),
     };
-    let [named, most] = [named, most].map(|share| percent((share * 1000.0).round() / 1000.0));
+    let [named, most] = [named, most].map(tenths);
     let promise = format!(
         "about {named} % of strangers, {most} % at most, may get a name, with {people} in the gallery and \
          false_name_budget = {budget}"
@@ -155,6 +143,11 @@ fn why(matcher: &Matcher, distance: f32, named: f32, most: f32) -> String {
     } else {
         format!("the outermost that is allowed; {promise}{few}, it could be further")
     }
+}
+
+/// A share in percent, to tenths.
+fn tenths(share: f32) -> String {
+    percent((share * 1000.0).round() / 1000.0)
 }
 
 fn percent(share: f32) -> String {

@@ -274,6 +274,9 @@ impl Matcher {
 
     /// Of each of `strangers`, whether [`Matcher::is_near_anybody`] holds when all others of them count as members of the cohort.
     pub fn are_near_anybody(&self, strangers: &[Descriptor], share: f32) -> Vec<bool> {
+        if strangers.is_empty() {
+            return Vec::new();
+        }
         let (metric, cohort) = (self.rule.metric(), &self.rule.rates().cohort);
         let members = cohort.members(metric).len();
         let prepared: Vec<Descriptor> = strangers.iter().map(|stranger| self.rule.prepared(stranger)).collect();

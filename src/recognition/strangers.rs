@@ -44,11 +44,13 @@ impl Strangers {
     /// Remembers a person whose track has ended without a name, unless they may be in the gallery of `matcher`. Of somebody who
     /// is remembered already, only the time changes.
     pub fn remember(&mut self, matcher: &Matcher, unnamed: &Unnamed) {
+        if matcher.rule().budget() <= 0.0 || !unnamed.best.iter().all(|value| value.is_finite()) {
+            return;
+        }
         let variance = unnamed.variance(matcher.rule().rates());
-        let may_be_known = matcher.is_near_anybody(&unnamed.best, 1.0, TIMES_BUDGET)
-            || matcher.is_near_anybody(&unnamed.mean(), variance, TIMES_BUDGET);
-        let is_number = unnamed.best.iter().all(|value| value.is_finite());
-        if may_be_known || !is_number || matcher.rule().budget() <= 0.0 {
+        if matcher.is_near_anybody(&unnamed.best, 1.0, TIMES_BUDGET)
+            || matcher.is_near_anybody(&unnamed.mean(), variance, TIMES_BUDGET)
+        {
             return;
         }
         let nearest = SAME_PERSON * matcher.rule().rates().scale();
@@ -99,7 +101,7 @@ impl Strangers {
         self.is_changed
     }
 
-    /// True once after the people who are remembered have become others.
+    /// The same; after the call, that change is over.
     pub fn take_change(&mut self) -> bool {
         std::mem::take(&mut self.is_changed)
     }

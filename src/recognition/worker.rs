@@ -347,7 +347,8 @@ impl<'a> Worker<'a> {
     /// Scores are normalised by the strangers of the camera too, and what is expected of the gallery is said anew.
     fn normalise(&mut self, matcher: &mut Matcher, roster: &mut Roster, now: Instant) {
         let started = Instant::now();
-        if !self.strangers.take_change() && self.strangers.members().next().is_none() {
+        self.strangers.take_change();
+        if self.strangers.members().next().is_none() && matcher.strangers() == 0 {
             return;
         }
         matcher.set_strangers(self.strangers.members());
