@@ -26,6 +26,7 @@ const PICTURES: usize = 6;
 /// What was found for one column: what strangers there were enough pairs for, and what known people.
 struct Column {
     strangers: Vec<Option<f64>>,
+    distances: Vec<Option<f64>>,
     known: Option<Vec<f64>>,
 }
 
@@ -66,14 +67,15 @@ pub fn rates(people: &[Person], cohort: &Arc<Cohort>) -> Rates {
 
 fn print(rates: &Rates) {
     println!("//! Made by `make tables DESCRIPTORS=FILE`; where the descriptors come from stands in docs/ACCURACY.md.");
-    println!("//! Rows: shares; columns: `VARIANCE_SHARES`. Scores of distances, normalised by the cohort.");
+    println!("//! Rows: shares; columns: `VARIANCE_SHARES`. Scores are distances that are normalised by the cohort.");
     println!("\nuse super::Table;\n");
     println!("/// Mean squared distance of a picture from the mean of all pictures of the same person.");
     println!("pub const WITHIN_VARIANCE: f32 = {:.4};", rates.within_variance);
-    for (name, Table { strangers, known }) in [("EUCLIDEAN", &rates.euclidean), ("COSINE", &rates.cosine)] {
+    for (name, Table { strangers, known, distances }) in [("EUCLIDEAN", &rates.euclidean), ("COSINE", &rates.cosine)] {
         println!("\n#[rustfmt::skip]\npub const {name}: Table = Table {{");
         rows("strangers", strangers);
         rows("known", known);
+        rows("distances", distances);
         println!("}};");
     }
 }
@@ -90,9 +92,14 @@ fn rows(name: &str, rows: &[Row]) {
 fn table(people: &[Person], metric: Metric, cohort: &Cohort) -> Table {
     let columns = COLUMNS.map(|(g, k)| column(people, metric, cohort, g, k));
     let strangers = continued(&columns.each_ref().map(|column| &column.strangers[..]));
+    let distances = continued(&columns.each_ref().map(|column| &column.distances[..]));
     let known = extended(columns.each_ref().map(|column| column.known.as_deref()));
     let row = |columns: &[Vec<f64>], at: usize| std::array::from_fn(|column| columns[column][at] as f32);
-    Table { strangers: std::array::from_fn(|at| row(&strangers, at)), known: std::array::from_fn(|at| row(&known, at)) }
+    Table {
+        strangers: std::array::from_fn(|at| row(&strangers, at)),
+        known: std::array::from_fn(|at| row(&known, at)),
+        distances: std::array::from_fn(|at| row(&distances, at)),
+    }
 }
 
 /// Scores of strangers and of known people, `g` pictures a person and `k` looks a visit.
@@ -103,7 +110,7 @@ fn column(people: &[Person], metric: Metric, cohort: &Cohort, g: usize, k: usize
     };
     let score =
         |(a, of_a): &(Descriptor, Normal), (b, of_b): &(Descriptor, Normal)| of_a.score(*of_b, distance(metric, a, b));
-    let (mut strangers, mut known) = (Vec::new(), Vec::new());
+    let (mut strangers, mut known, mut distances) = (Vec::new(), Vec::new(), Vec::new());
     let draws = if g == 1 && k == 1 { 1 } else { DRAWS };
     for seed in 1..=draws {
         let mut draw = Draw(seed);
@@ -113,6 +120,7 @@ fn column(people: &[Person], metric: Metric, cohort: &Cohort, g: usize, k: usize
             for (who, probe) in &probes {
                 if who != owner {
                     strangers.push(score(template, probe));
+                    distances.push(distance(metric, &template.0, &probe.0));
                 }
             }
         }
@@ -123,14 +131,17 @@ fn column(people: &[Person], metric: Metric, cohort: &Cohort, g: usize, k: usize
         }
     }
     strangers.sort_unstable_by(f32::total_cmp);
+    distances.sort_unstable_by(f32::total_cmp);
     known.sort_unstable_by(f32::total_cmp);
     let independent = strangers.len() as f64 / draws as f64;
     tell!("g = {g}, k = {k}: {independent} pairs of strangers, {} known, {draws} draws", known.len());
-    let shares = LOG_SHARES.iter().map(|share| 10f64.powf(f64::from(*share)));
-    let far = shares.map(|share| (share * independent >= ENOUGH).then(|| quantile(&strangers, share)));
+    let of_strangers = |sorted: &[f32]| -> Vec<Option<f64>> {
+        let shares = LOG_SHARES.iter().map(|share| 10f64.powf(f64::from(*share)));
+        shares.map(|share| (share * independent >= ENOUGH).then(|| quantile(sorted, share))).collect()
+    };
     let enough = known.len() as u64 >= draws * PEOPLE_WITH_PICTURES as u64;
     let quantiles = || NAMED_SHARES.iter().map(|&share| quantile(&known, decimal(share))).collect();
-    Column { strangers: far.collect(), known: enough.then(quantiles) }
+    Column { strangers: of_strangers(&strangers), distances: of_strangers(&distances), known: enough.then(quantiles) }
 }
 
 /// Fills in the columns that nobody has enough pictures for: more pictures bring known people no further away than fewer. And

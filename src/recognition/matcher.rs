@@ -239,7 +239,7 @@ impl Matcher {
 
     /// Within which distance of the template in `row` a probe with that normal is near enough.
     fn limit(&self, row: usize, probe: Option<Normal>, variance_share: f32, share: f32) -> f32 {
-        let outermost = self.rule.outermost();
+        let outermost = self.rule.distance_limit(self.templates(), variance_share, share);
         let Some((probe, score)) = probe.zip(self.score_limit(variance_share, share)) else { return outermost };
         let distance = self.normals[row].distance_at(probe, score);
         // Of a probe without a normal (f32::min would take the other one).

@@ -24,13 +24,15 @@ pub const NAMED_SHARES: [f32; 10] = [0.05, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 
 /// A row of a table: a value for each of [`VARIANCE_SHARES`].
 pub type Row = [f32; VARIANCE_SHARES.len()];
 
-/// The score that a share does not exceed.
+/// The score, and the distance, that a share does not exceed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// Of strangers; rows: [`LOG_SHARES`].
+    /// The scores of strangers; rows: [`LOG_SHARES`].
     pub strangers: [Row; LOG_SHARES.len()],
-    /// Of looks at known people; rows: [`NAMED_SHARES`].
+    /// The scores of looks at known people; rows: [`NAMED_SHARES`].
     pub known: [Row; NAMED_SHARES.len()],
+    /// The distances of strangers; rows: [`LOG_SHARES`].
+    pub distances: [Row; LOG_SHARES.len()],
 }
 
 /// What was measured with one recognition model. The default: dlib's own.
@@ -63,6 +65,10 @@ impl Default for Rates {
 /// By so much less than the budget is allowed: the scores of people of other groups than those of the tables are spread
 /// otherwise, and let in up to that many times as many strangers (docs/ACCURACY.md).
 const CAUTION: f32 = 1.75;
+/// No name is given at a distance that more than so many times the budget of the strangers of the tables have or fall below. A
+/// score alone allows longer distances between people who are far from the whole cohort, such as old people. Of 1 to 8, measured
+/// on LFW, this is the least that costs no right names.
+const BY_DISTANCE: f32 = 4.0;
 
 impl Rates {
     fn of(&self, metric: Metric) -> &Table {
@@ -85,6 +91,13 @@ impl Rates {
         let each = share / CAUTION / templates.max(1) as f32;
         let row = column(&self.of(metric).strangers, variance_share);
         interpolate(&LOG_SHARES, &row, each.max(f32::MIN_POSITIVE).log10())
+    }
+
+    /// The distance beyond which no name is given, whatever the score; the rest as in [`Rates::limit`].
+    pub fn distance_limit(&self, metric: Metric, share: f32, templates: usize, variance_share: f32) -> f32 {
+        let each = share * BY_DISTANCE / templates.max(1) as f32;
+        let row = column(&self.of(metric).distances, variance_share);
+        interpolate(&LOG_SHARES, &row, each.max(f32::MIN_POSITIVE).log10()).max(0.0)
     }
 
     /// The share of strangers whose score for one of `templates` people is at most `score`: what [`Rates::limit`] limits,
@@ -137,7 +150,7 @@ mod tests {
     fn each_row_and_column_of_the_tables_rises() {
         let rates = Rates::default();
         for table in [&rates.euclidean, &rates.cosine] {
-            for rows in [&table.strangers[..], &table.known[..]] {
+            for rows in [&table.strangers[..], &table.known[..], &table.distances[..]] {
                 for pair in rows.windows(2) {
                     assert!(pair[0].iter().zip(&pair[1]).all(|(low, high)| low < high), "{pair:?}");
                 }
@@ -167,6 +180,9 @@ mod tests {
         let limit = |share, people| rates.limit(Metric::Euclidean, share, people, 2.0);
         assert!(limit(0.005, 10) < limit(0.005, 1) && limit(0.0001, 100_000) < limit(0.0001, 1000));
         assert!(rates.limit(Metric::Cosine, 0.0, usize::MAX, 0.1).is_finite());
+        let distance = |share, people| rates.distance_limit(Metric::Euclidean, share, people, 2.0);
+        assert!(distance(0.005, 10) < distance(0.005, 1) && distance(0.0001, 100_000) < distance(0.0001, 1000));
+        assert_eq!(rates.distance_limit(Metric::Cosine, 0.0, usize::MAX, 0.1), 0.0);
     }
 
     #[test]

@@ -92,6 +92,12 @@ impl Rule {
         (self.budget > 0.0).then(limit)
     }
 
+    /// Beyond which distance no name is given, whatever the score, for `share` of the budget.
+    pub fn distance_limit(&self, templates: usize, variance_share: f32, share: f32) -> f32 {
+        let limit = || self.rates.distance_limit(self.metric, self.budget * share, templates, variance_share);
+        if self.budget > 0.0 { self.outermost.min(limit()) } else { self.outermost }
+    }
+
     /// Whether the nearest person may be named: at `distance`, within `limit`, with a second person whose score is greater by
     /// `margin`.
     pub(super) fn decision(&self, distance: f32, limit: f32, margin: Option<f32>, barred: bool) -> Decision {

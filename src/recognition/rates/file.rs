@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The first line; another version is another one.
-const MAGIC: &str = "namecam rates 2";
+const MAGIC: &str = "namecam rates 3";
 /// A file beyond this size is not ours: one takes 4 KB.
 const MAX_BYTES: u64 = 64 << 10;
 /// What to do about a file that is wrong.
@@ -53,7 +53,8 @@ pub fn parse(text: &str, name: &str, sha256: &str, cohort: Arc<Cohort>) -> anyho
     let mut table = |metric: &str| -> anyhow::Result<Table> {
         let strangers = lines.rows(|share| format!("{metric} strangers {share:.1}"), &LOG_SHARES)?;
         let known = lines.rows(|share| format!("{metric} known {share}"), &NAMED_SHARES)?;
-        Ok(Table { strangers, known })
+        let distances = lines.rows(|share| format!("{metric} distances {share:.1}"), &LOG_SHARES)?;
+        Ok(Table { strangers, known, distances })
     };
     let rates = Rates {
         name: name.to_owned(),
@@ -75,7 +76,7 @@ pub fn text(rates: &Rates, sha256: &str, source: &str) -> String {
         "{MAGIC}\n\
          # {source}\n\
          # A row: strangers by the logarithm of their share, looks at known people by their share. A column: 1/g + 1/k for g\n\
-         # pictures a person and k looks. Scores of distances, normalised by the cohort beside this file.\n\
+         # pictures a person and k looks. Scores are distances that are normalised by the cohort beside this file.\n\
          model: {sha256}\n\
          within_variance: {:.6}\n\
          variance_shares:",
@@ -89,6 +90,9 @@ pub fn text(rates: &Rates, sha256: &str, source: &str) -> String {
         }
         for (share, row) in NAMED_SHARES.iter().zip(&table.known) {
             let _ = writeln!(out, "{metric} known {share}:{}", cells(row));
+        }
+        for (share, row) in LOG_SHARES.iter().zip(&table.distances) {
+            let _ = writeln!(out, "{metric} distances {share:.1}:{}", cells(row));
         }
     }
     out
@@ -145,13 +149,13 @@ impl<'a> Lines<'a> {
         let mut rows = [[0.0; VARIANCE_SHARES.len()]; ROWS];
         for (at, share) in shares.iter().enumerate() {
             let row: Row = self.numbers(&label(*share))?;
-            ensure!(row.is_sorted(), ":{}: the scores must not fall from left to right", self.at);
+            ensure!(row.is_sorted(), ":{}: the values must not fall from left to right", self.at);
             let rises = at == 0 || rows[at - 1].iter().zip(&row).all(|(above, below)| above <= below);
-            ensure!(rises, ":{}: no score may be below the one in the row above", self.at);
+            ensure!(rises, ":{}: no value may be below the one in the row above", self.at);
             rows[at] = row;
         }
         let flat = rows[0].iter().zip(&rows[ROWS - 1]).any(|(first, last)| first >= last);
-        ensure!(!flat, ":{}: the scores must be above those of the first such row", self.at);
+        ensure!(!flat, ":{}: the values must be above those of the first such row", self.at);
         Ok(rows)
     }
 }
@@ -188,7 +192,7 @@ mod tests {
     fn a_line_that_is_not_what_it_should_be_is_named() {
         let first = "euclidean strangers -6.0:";
         for (from, to, line, said) in [
-            (MAGIC, "namecam rates 1", 1, "\"namecam rates 2\" must stand here, not \"namecam rates 1\""),
+            (MAGIC, "namecam rates 1", 1, "\"namecam rates 3\" must stand here, not \"namecam rates 1\""),
             ("model: 55533b28", "model: 66633b28", 5, "SHA-256 66633b28"),
             ("within_variance: 0.097800", "within_variance: 0", 6, "above 0"),
             ("within_variance: 0.097800", "within_variance: NaN", 6, "\"NaN\" is no number"),
@@ -218,7 +222,7 @@ mod tests {
             assert!(error.contains("it ends here"), "{count} lines: {error}");
         }
         let error = parsed(&format!("{whole}cosine known 1: 1 1 1 1 1 1 1\n"), "x").unwrap_err().to_string();
-        assert!(error.starts_with(":50: \"the end\" must stand here"), "{error}");
+        assert!(error.starts_with(":72: \"the end\" must stand here"), "{error}");
         let flat = whole.lines().map(|line| match line.split_once(':') {
             Some((label, _)) if label.starts_with("cosine known") => format!("{label}: 1 1 1 1 1 1 1\n"),
             _ => format!("{line}\n"),
