@@ -69,7 +69,7 @@ crossing: setup ## how well people are followed who cross, leave and come again:
 
 # Where the descriptors of a cohort come from: a line in its file.
 SOURCE ?= FairFace (Karkkainen and Joo 2021, CC BY 4.0)
-COHORT := $(if $(RECOGNIZER),models/$(RECOGNIZER),src/recognition/cohort/dlib).cohort
+COHORT := $(if $(RECOGNIZER),models/$(RECOGNIZER),src/recognition/identify/cohort/dlib).cohort
 
 cohort: setup ## make the cohort again, from DESCRIPTORS=FILE of groups of people; of RECOGNIZER=FILE: models/FILE.cohort
 	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- cohort $(PEOPLE) --source "$(SOURCE)" --out $(COHORT)
@@ -77,7 +77,7 @@ cohort: setup ## make the cohort again, from DESCRIPTORS=FILE of groups of peopl
 tables: setup ## make the tables of rates again, from LFW= or DESCRIPTORS=; of RECOGNIZER=FILE: models/FILE.rates
 ifeq ($(RECOGNIZER),)
 	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- tables $(PEOPLE) >target/setup/table.rs
-	mv target/setup/table.rs src/recognition/rates/table.rs
+	mv target/setup/table.rs src/recognition/identify/rates/table.rs
 else
 	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- tables $(PEOPLE) --rates models/$(RECOGNIZER).rates
 endif

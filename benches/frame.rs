@@ -2,12 +2,12 @@
 //! instructions of the same parts for the processor of a board, one part per run: `frame PART TIMES`.
 #![allow(clippy::unwrap_used)] // a bench that cannot read its picture may fail
 
+use namecam::config;
+use namecam::detection::{Sighting, State};
 use namecam::frame::{Jpeg, Moment};
-use namecam::jpeg::{Codec, Compressor};
-use namecam::overlay::Painter;
-use namecam::pixels::{Format, Raw, Rgb};
-use namecam::sighting::{Rect, Sighting, State};
-use namecam::{config, jpeg};
+use namecam::image::jpeg::{self, Codec, Compressor};
+use namecam::image::{Format, Raw, Rect, Rgb};
+use namecam::stream::overlay::Painter;
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;

@@ -2,8 +2,8 @@
 //! descriptors.
 
 use namecam::config::{Config, Recognition};
-use namecam::recognition::matcher::Matcher;
-use namecam::recognition::{DESCRIPTOR_LEN, Descriptor};
+use namecam::recognition::descriptor::{DESCRIPTOR_LEN, Descriptor};
+use namecam::recognition::identify::matcher::Matcher;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -5,9 +5,10 @@
 #![allow(clippy::expect_used)] // a bench that cannot measure may fail
 
 use namecam::config::{Config, Detector};
-use namecam::pixels::Rgb;
-use namecam::recognition::{Engine, engine::Dlib, models, picture as still};
-use namecam::sighting::Rect;
+use namecam::image::{Rect, Rgb, still};
+use namecam::recognition::dlib::Dlib;
+use namecam::recognition::engine::Engine;
+use namecam::recognition::models;
 use std::path::Path;
 use std::process::Command;
 
@@ -53,14 +54,14 @@ fn main() {
 }
 
 fn row(what: &str, detector: &str, width: &str, height: &str, number: &str) {
-    namecam::service::share_one_heap();
+    namecam::os::process::share_one_heap();
     let (width, height): (u32, u32) = (width.parse().expect("a width"), height.parse().expect("a height"));
     let times: f64 = number.parse().expect("a number");
     let mut config = Config::defaults(Path::new(env!("CARGO_MANIFEST_DIR")));
     config.recognition.detector = if detector == "cnn" { Detector::Cnn } else { Detector::Hog };
     let files = models::check(&config).expect("the models are here: make setup");
     let mut dlib = Dlib::open(&files, u64::MAX).expect("models that dlib reads");
-    namecam::recognition::engine::set_blas_threads(1);
+    namecam::recognition::dlib::set_blas_threads(1);
     let picture = noise(width, height);
     let file = if what == "decode" { jpeg(&picture, detector == "progressive") } else { Vec::new() };
     let before = kilobytes("VmRSS:");

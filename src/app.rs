@@ -3,17 +3,19 @@
 
 use crate::cli::FAULT;
 use crate::config::{Config, Origin};
-use crate::encoder;
+use crate::detection::Sightings;
 use crate::frame::Frame;
-use crate::health::{CAPTURE_HANG, Health, RECOGNITION_HANG};
-use crate::latest::Latest;
 use crate::memory::{self, Machine};
-use crate::renditions::Renditions;
+use crate::os::logging;
+use crate::os::process::{self, exit_now};
+use crate::os::signals::{self, Event};
+use crate::os::systemd::{self, Notify};
 use crate::roster::Roster;
-use crate::service::{self, Event, Notify};
-use crate::sighting::Sightings;
-use crate::stop::Stop;
-use crate::{camera, http, logging, recognition};
+use crate::stream::encoder;
+use crate::stream::renditions::Renditions;
+use crate::sync::{Latest, Stop};
+use crate::telemetry::health::{CAPTURE_HANG, Health, RECOGNITION_HANG};
+use crate::{camera, http, recognition};
 use anyhow::Context;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -55,10 +57,9 @@ pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
     // A reload reads the file that was found at the start. Searching again could fall back to the defaults while an
     // editor replaces the file.
     let origin = &Origin { file: config.file.clone(), ..origin.clone() };
-    service::share_one_heap();
+    process::share_one_heap();
     let stop = Arc::<Stop>::default();
-    // Before any thread starts, so that signals interrupt none of them.
-    let signals = service::block_signals(Arc::clone(&stop), STOP_WITHIN)?;
+    let signals = signals::handle_signals(Arc::clone(&stop), STOP_WITHIN)?;
     let notify = Notify::new();
     let server = http::Server::bind(&config)?;
     let (address, own_question) = (server.local_addr(), server.own_question());
@@ -72,7 +73,7 @@ pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
     // From here on the process ends by `_exit` only: a started thread may be inside a library.
     let threads = wires.start(server).unwrap_or_else(|error| {
         logging::tell(&format!("namecam: {error:#}"));
-        service::exit_now(1)
+        exit_now(1)
     });
     logging::tell(&format!("listening on http://{address}/"));
     notify.ready(&wires.status());
@@ -99,7 +100,7 @@ pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
     while threads.iter().filter(joined).any(|thread| !thread.is_finished()) {
         std::thread::sleep(Duration::from_millis(5));
     }
-    service::exit_now(0)
+    exit_now(0)
 }
 
 /// Ends the process when a thread has ended without a stop, which is a fault. It does not return through `main`, whose
@@ -114,7 +115,7 @@ fn leave_if_one_has_ended(threads: &[JoinHandle<()>], stop: &Stop, notify: &Noti
     log::error!("{what}; this is a bug in namecam, please report it");
     notify.status(&what);
     notify.stopping();
-    service::exit_now(FAULT.into())
+    exit_now(FAULT.into())
 }
 
 impl Wires {
@@ -166,7 +167,7 @@ impl Wires {
             thread("http", move || http::run(server, http))?,
             thread("camera", move || camera::run(&camera))?,
             thread(RECOGNITION, move || {
-                service::yield_to_others();
+                process::yield_to_others();
                 recognition::run(&recognition);
             })?,
         ])
@@ -252,7 +253,7 @@ struct Watchdog {
 
 impl Watchdog {
     fn new() -> Watchdog {
-        Watchdog { interval: service::watchdog_interval(), next: Instant::now() }
+        Watchdog { interval: systemd::watchdog_interval(), next: Instant::now() }
     }
 
     /// `own_question` tells the server the local address of the check's connection, which it must accept.
@@ -275,7 +276,7 @@ impl Watchdog {
                 "{stage} has not responded for {} s; systemd will restart namecam unless it recovers",
                 age.as_secs()
             );
-        } else if !service::probe_port(address, PORT_PATIENCE, own_question) {
+        } else if !systemd::probe_port(address, PORT_PATIENCE, own_question) {
             log::error!("http://{address}/ does not answer; systemd will restart namecam unless it recovers");
         } else {
             notify.watchdog();
@@ -321,6 +322,6 @@ mod tests {
             std::thread::sleep(Duration::from_millis(1));
         }
         leave_if_one_has_ended(&[hangs, ends], &stop, &Notify::new());
-        service::exit_now(0)
+        exit_now(0)
     }
 }

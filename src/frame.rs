@@ -1,6 +1,6 @@
 //! A frame of the camera ([`Frame`]), and an encoded picture for viewers ([`Jpeg`]).
 
-use crate::pixels::{Format, Luma, Raw, Rgb, Turn};
+use crate::image::{Format, Luma, Raw, Rgb, Turn};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -180,7 +180,7 @@ mod tests {
         let yuyv: Vec<u8> = grey.iter().flat_map(|&luma| [luma, 128]).collect();
         // Stray bytes before the end: libjpeg-turbo warns about them, and the other decoder skips them.
         let stray = [&jpeg[..jpeg.len() - 2], &[7; 200], &jpeg[jpeg.len() - 2..]].concat();
-        assert!(!cfg!(feature = "turbojpeg") || crate::jpeg::luma(&stray, 8).is_err());
+        assert!(!cfg!(feature = "turbojpeg") || crate::image::jpeg::luma(&stray, 8).is_err());
         let formats = [(b"MJPG", jpeg, 0), (b"GREY", grey, 640), (b"YUYV", yuyv, 1280), (b"RGB3", rgb.data, 1920)];
         let turns = [(0, false, (10, 30)), (0, true, (70, 30)), (180, false, (70, 30)), (90, false, (30, 10))];
         for (fourcc, bytes, stride) in formats.into_iter().chain([(b"MJPG", stray, 0)]) {

@@ -1,6 +1,6 @@
 //! namecam: a camera that recognises people and shows their names.
 //!
-//! Each stage of a frame runs in its own thread. Stages are connected by a [`latest::Latest`], which holds only the
+//! Each stage of a frame runs in its own thread. Stages are connected by a [`sync::Latest`], which holds only the
 //! newest value:
 //!
 //! ```text
@@ -14,31 +14,20 @@
 //! other (one exception: encoder -> overlay), and each foreign library is used by one file only; `tests/house.rs`
 //! checks both.
 
-pub mod ages;
 pub mod app;
 pub mod camera;
 pub mod cli;
 pub mod commands;
 pub mod config;
-pub mod encoder;
-pub mod evidence;
+pub mod detection;
 pub mod frame;
-pub mod health;
 pub mod http;
-pub mod jpeg;
-pub mod latest;
-pub mod localtime;
-pub mod logging;
-pub mod manual;
+pub mod image;
 pub mod memory;
-pub mod overlay;
-pub mod pixels;
+pub mod os;
 pub mod recognition;
-pub mod renditions;
 pub mod roster;
-pub mod service;
 pub mod shares;
-pub mod sighting;
-pub mod sockaddr;
-pub mod stop;
-pub mod view;
+pub mod stream;
+pub mod sync;
+pub mod telemetry;

@@ -1,11 +1,12 @@
 //! The namecam program: parses the arguments, loads the config and calls the function of the subcommand.
 
-use namecam::camera::probe;
+use namecam::app;
 use namecam::cli::{self, CONFIG, Command, USAGE};
-use namecam::config::{Config, Origin, Source};
-use namecam::http::accounts::Accounts;
+use namecam::commands::{self, manual, probe};
+use namecam::config::{CameraSource, Config, Origin};
+use namecam::http::auth::accounts::Accounts;
 use namecam::memory::{self, Machine};
-use namecam::{app, commands, logging, manual};
+use namecam::os::logging;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -65,7 +66,7 @@ fn carry_out(command: Command, origin: Origin, config: Config) -> ExitCode {
         Command::Check { json, .. } => return ExitCode::from(commands::check(&config, json)),
         Command::Identify { images, json, .. } => return ExitCode::from(commands::identify(&config, &images, json)),
         Command::Probe { device, measure, json, .. } => {
-            commands::probe(&config, device.as_deref(), measure, json);
+            commands::print(&probe::probe(device.as_deref(), &config.camera, measure, json));
             Ok(())
         }
         Command::Passwd { file, user, admin, .. } => commands::passwd(&config, file.as_deref(), &user, admin),
@@ -79,7 +80,7 @@ fn carry_out(command: Command, origin: Origin, config: Config) -> ExitCode {
 
 /// `run` on panned stills: those of the config, else the gallery.
 fn demo(mut origin: Origin, mut config: Config) -> anyhow::Result<()> {
-    if !matches!(config.camera.source, Source::Stills(_)) {
+    if !matches!(config.camera.source, CameraSource::Stills(_)) {
         origin.sets.push(format!("camera.source=stills:{}", config.gallery.path.display()));
         config = origin.load()?;
     }

@@ -2,7 +2,8 @@
 //! the kernel kills a program that exceeds its limit. So the need of a config is computed before it is used, from
 //! measurements (`benches/memory.rs`), and compared with the limits of the control groups, the process and the machine.
 
-use crate::config::{Config, Detector, Landmarks, Source};
+use crate::config::{CameraSource, Config, Detector, Landmarks};
+use crate::image::still::KEPT_SIDE;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -30,9 +31,6 @@ const FRAME_BYTES_A_PIXEL: u64 = 24;
 /// The longest side in pixels to which a still picture is scaled for HOG. A face on it needs a twentieth of that.
 pub const STILL_SIDE: u32 = 1600;
 const STILL_PX: u64 = (STILL_SIDE as u64).pow(2);
-/// The longest side in pixels of the copy of a still picture that is kept during detection. The smallest face that HOG
-/// finds on it is 120 pixels wide, and dlib's network gets faces of about 100 pixels, so neither needs more detail.
-pub const KEPT_SIDE: u32 = STILL_SIDE / 2 * 3;
 /// A still picture of the gallery in three copies: the kept one, a rotated one when no face was found, and a tile of
 /// that.
 const STILL_BYTES: u64 = 3 * 3 * (KEPT_SIDE as u64).pow(2);
@@ -48,7 +46,7 @@ const CNN_MOST_PYRAMID_PX: u64 = 2_040_000;
 /// The fewest (400x400): smaller tiles consist mostly of their overlap.
 pub const CNN_LEAST_PYRAMID_PX: u64 = 635_000;
 /// The most pixels of a frame.
-const MOST_FRAME_PX: u64 = crate::pixels::MAX_PIXELS;
+const MOST_FRAME_PX: u64 = crate::image::MAX_PIXELS;
 
 /// Where limits are read; tests use their own folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -271,7 +269,7 @@ fn scaled_px(config: &Config, detect_width: u32, upsample: u32) -> u64 {
     let (width, height) = config.camera.turn().size(config.camera.width, config.camera.height);
     let (width, height) = (f64::from(width), f64::from(height));
     // A program may send frames of any size; those that are at least as wide as the key cost the most.
-    let frame = if matches!(config.camera.source, Source::Pipe(_)) { f64::INFINITY } else { width };
+    let frame = if matches!(config.camera.source, CameraSource::Pipe(_)) { f64::INFINITY } else { width };
     let scaled = frame.min(f64::from(detect_width)) * f64::from(1 << upsample);
     (scaled * scaled * height / width).ceil() as u64
 }

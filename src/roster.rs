@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 /// A file of the gallery, with the result of its enrolment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Picture {
+pub struct PictureReport {
     /// The path below the gallery, such as `Alice/1.jpg`; unprintable bytes are replaced.
     pub file: String,
     /// Why it is not used, as text; `None` when it is used.
@@ -16,10 +16,10 @@ pub struct Picture {
     pub face: Option<FaceNumbers>,
 }
 
-impl Picture {
+impl PictureReport {
     /// A file that is not used, with the reason.
-    pub fn skipped(file: impl Into<String>, reason: impl Into<String>) -> Picture {
-        Picture { file: file.into(), skipped: Some(reason.into()), note: None, face: None }
+    pub fn skipped(file: impl Into<String>, reason: impl Into<String>) -> PictureReport {
+        PictureReport { file: file.into(), skipped: Some(reason.into()), note: None, face: None }
     }
 
     /// True when it needs attention.
@@ -50,7 +50,7 @@ pub struct Person {
     /// The name of the folder in NFC.
     pub name: String,
     /// The pictures of the person in name order.
-    pub pictures: Vec<Picture>,
+    pub pictures: Vec<PictureReport>,
     /// The mean distance of the used pictures from their mean; `None` for fewer than two.
     #[serde(serialize_with = "thousandths")]
     pub spread: Option<f32>,
@@ -106,9 +106,9 @@ pub struct Roster {
     /// The people in name order.
     pub people: Vec<Person>,
     /// The pictures of the blocklist `.not`, whose people never get a name.
-    pub never: Vec<Picture>,
+    pub never: Vec<PictureReport>,
     /// Files that are not in a person's folder, with the reason why they are ignored.
-    pub ignored: Vec<Picture>,
+    pub ignored: Vec<PictureReport>,
     /// Warnings about the gallery as a whole.
     pub warnings: Vec<String>,
     /// The threshold in use; `None` before the first gallery.
@@ -148,14 +148,14 @@ impl Roster {
     }
 
     /// Every file of the gallery.
-    pub fn files(&self) -> impl Iterator<Item = &Picture> {
+    pub fn files(&self) -> impl Iterator<Item = &PictureReport> {
         let of_people = self.people.iter().flat_map(|person| &person.pictures);
         of_people.chain(&self.never).chain(&self.ignored)
     }
 
     /// A line for each file that is not used or has a remark.
     pub fn remarks(&self) -> impl Iterator<Item = String> {
-        self.files().filter_map(|Picture { file, skipped, note, .. }| match (skipped, note) {
+        self.files().filter_map(|PictureReport { file, skipped, note, .. }| match (skipped, note) {
             (Some(reason), _) => Some(format!("{file} is skipped: {reason}")),
             (None, Some(note)) => Some(format!("{file} is used, but {note}")),
             (None, None) => None,
@@ -175,11 +175,11 @@ mod tests {
     fn roster() -> Roster {
         let face = FaceNumbers { width_px: 97, sharpness: 0.3, brightness: 120.26, nearest_own: None };
         let note = Some("face is 41 px wide".to_owned());
-        let pictures = vec![Picture { file: "Alice/1.jpg".into(), skipped: None, note, face: Some(face) }];
+        let pictures = vec![PictureReport { file: "Alice/1.jpg".into(), skipped: None, note, face: Some(face) }];
         Roster {
             people: vec![Person { name: "Alice".into(), pictures, spread: Some(0.207_000_02), hint: None }],
-            never: vec![Picture::skipped(".not/poster.jpg", "no face found")],
-            ignored: vec![Picture::skipped("stray.jpg", "not in a person's folder")],
+            never: vec![PictureReport::skipped(".not/poster.jpg", "no face found")],
+            ignored: vec![PictureReport::skipped("stray.jpg", "not in a person's folder")],
             threshold: Some(Threshold {
                 metric: "euclidean",
                 distance: 0.487_001,

@@ -4,7 +4,7 @@
 //! The rule: a client may take any free place except the last quarter (at least one), which is reserved for clients
 //! without a place.
 
-use crate::health::lock;
+use crate::sync::lock;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};

@@ -5,7 +5,7 @@
 #[allow(dead_code)] // the tables have more fields than these tests use
 mod score;
 
-use namecam::sighting::Rect;
+use namecam::image::Rect;
 use score::{Present, Role, Scene, Score, Shown};
 
 const LEFT: Rect = Rect { x: 50, y: 50, w: 100, h: 100 };

@@ -4,9 +4,8 @@
 use crate::people::{Draw, Person, mean};
 use anyhow::{Context, ensure};
 use namecam::config::Metric;
-use namecam::recognition::cohort::{self, Cohort};
-use namecam::recognition::matcher::distance;
-use namecam::recognition::{DESCRIPTOR_LEN, Descriptor};
+use namecam::recognition::descriptor::{DESCRIPTOR_LEN, Descriptor, distance};
+use namecam::recognition::identify::cohort::{self, Cohort};
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -12,11 +12,13 @@ use actor::{Actor, SIDE, face_on_photograph};
 use anyhow::{Context, bail, ensure};
 use film::{FPS, Film};
 use namecam::config::Config;
-use namecam::overlay::Painter;
-use namecam::pixels::Rgb;
-use namecam::recognition::enrol::Library;
-use namecam::recognition::{self, Descriptor, Engine, picture};
-use namecam::sighting::{Rect, Sighting, State};
+use namecam::detection::{Sighting, State};
+use namecam::image::{Rect, Rgb, still};
+use namecam::recognition;
+use namecam::recognition::descriptor::Descriptor;
+use namecam::recognition::engine::Engine;
+use namecam::recognition::gallery::enrol::Library;
+use namecam::stream::overlay::Painter;
 use score::{Role, Scene, Score, Shown};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -216,7 +218,7 @@ fn take(
 fn photographs(files: &[PathBuf], engine: &mut dyn Engine) -> anyhow::Result<Vec<Rgb>> {
     let mut found = Vec::new();
     for file in files {
-        let rgb = picture::decode(&std::fs::read(file)?).map_err(|why| anyhow::anyhow!("{}: {why}", file.display()))?;
+        let rgb = still::decode(&std::fs::read(file)?).map_err(|why| anyhow::anyhow!("{}: {why}", file.display()))?;
         let usable = (rgb.width, rgb.height) == (SIDE, SIDE)
             && engine.detect(&rgb, 1.0).iter().any(|face| face.iou(face_on_photograph()) > 0.4);
         if usable {
@@ -294,7 +296,7 @@ fn write_frames(folder: &Path, name: &str, take: &Take, watched: &Watched, confi
     std::fs::create_dir_all(folder)?;
     let mut painter = Painter::new(&config.overlay);
     for frame in (0..take.film.frames.len()).step_by((FPS / 2.0) as usize) {
-        let mut rgb = namecam::jpeg::decode(&take.film.frames[frame]).map_err(|error| anyhow::anyhow!(error))?;
+        let mut rgb = namecam::image::jpeg::decode(&take.film.frames[frame]).map_err(|error| anyhow::anyhow!(error))?;
         painter.draw(&mut rgb, &watched.shown[frame], 1.0);
         let file = folder.join(format!("{name}-{frame:04}.png"));
         image::save_buffer(&file, &rgb.data, rgb.width, rgb.height, image::ColorType::Rgb8)?;

@@ -2,11 +2,11 @@
 
 use crate::people::{Person, read_descriptors, write_descriptors};
 use anyhow::{Context, ensure};
-use namecam::pixels::Rgb;
-use namecam::recognition::engine::{Dlib, set_blas_threads};
+use namecam::image::{Rect, Rgb, still};
+use namecam::recognition;
+use namecam::recognition::dlib::{Dlib, set_blas_threads};
+use namecam::recognition::engine::Engine;
 use namecam::recognition::models::ModelFiles;
-use namecam::recognition::{self, Engine, picture};
-use namecam::sighting::Rect;
 use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -22,10 +22,10 @@ pub fn describe(folders: &[PathBuf], models: &ModelFiles, file: &Path) -> anyhow
     let mut people: Vec<Person> = Vec::new();
     let (mut done, mut faceless) = (0, 0);
     for (name, path) in pictures(folders)? {
-        let Ok(rgb) = std::fs::read(&path).map_err(|e| e.to_string()).and_then(|bytes| picture::decode(&bytes)) else {
+        let Ok(rgb) = std::fs::read(&path).map_err(|e| e.to_string()).and_then(|bytes| still::decode(&bytes)) else {
             continue;
         };
-        let faces = recognition::faces_on_still(&mut engine, &rgb);
+        let faces = recognition::detect::verify::faces_on_still(&mut engine, &rgb);
         done += 1;
         if done % 200 == 0 {
             tell!("{done} pictures, {faceless} without a face");

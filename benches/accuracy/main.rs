@@ -2,7 +2,7 @@
 
 /// A line for the person who waits, on stderr.
 macro_rules! tell {
-    ($($words:tt)*) => { namecam::logging::tell(&format!($($words)*)) };
+    ($($words:tt)*) => { namecam::os::logging::tell(&format!($($words)*)) };
 }
 
 mod cohort;

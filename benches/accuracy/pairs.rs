@@ -3,8 +3,7 @@
 use crate::people::Person;
 use anyhow::{Context, ensure};
 use namecam::config::Metric;
-use namecam::recognition::Descriptor;
-use namecam::recognition::matcher::distance;
+use namecam::recognition::descriptor::{Descriptor, distance};
 use std::collections::HashMap;
 use std::path::Path;
 

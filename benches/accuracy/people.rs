@@ -1,8 +1,8 @@
 //! Descriptors of people, a few of each: what rates are measured on.
 
 use anyhow::{Context, bail, ensure};
-use namecam::recognition::models::DLIBS_OWN;
-use namecam::recognition::{DESCRIPTOR_LEN, Descriptor};
+use namecam::recognition::descriptor::{DESCRIPTOR_LEN, Descriptor};
+use namecam::recognition::identify::cohort::DLIBS_OWN;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -6,10 +6,10 @@ use crate::people::{Draw, Person};
 use crate::plot::{Curve, plot};
 use crate::visits::Rate;
 use namecam::config::Metric;
-use namecam::recognition::Descriptor;
-use namecam::recognition::matcher::Matcher;
-use namecam::recognition::rule::OF_A_PICTURE;
-use namecam::recognition::strangers::TIMES_BUDGET;
+use namecam::recognition::descriptor::Descriptor;
+use namecam::recognition::identify::matcher::Matcher;
+use namecam::recognition::identify::rule::OF_A_PICTURE;
+use namecam::recognition::identify::strangers::TIMES_BUDGET;
 use std::path::Path;
 use std::sync::Arc;
 

@@ -4,10 +4,10 @@
 use crate::people::{Draw, Person, mean};
 use anyhow::{Context, ensure};
 use namecam::config::Metric;
-use namecam::recognition::Descriptor;
-use namecam::recognition::cohort::{Cohort, Normal};
-use namecam::recognition::matcher::{distance, unit};
-use namecam::recognition::rates::{self as file, LOG_SHARES, NAMED_SHARES, Rates, Row, Table, VARIANCE_SHARES};
+use namecam::recognition::descriptor::{Descriptor, distance, unit};
+use namecam::recognition::identify::cohort::{Cohort, Normal};
+use namecam::recognition::identify::rates as file;
+use namecam::recognition::identify::rates::{LOG_SHARES, NAMED_SHARES, Rates, Row, Table, VARIANCE_SHARES};
 use std::path::Path;
 use std::sync::Arc;
 

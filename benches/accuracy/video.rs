@@ -2,12 +2,13 @@
 
 use anyhow::{Context, bail};
 use namecam::config::Config;
+use namecam::detection::{Sighting, Sightings, State};
 use namecam::frame::{Frame, Moment};
-use namecam::pixels::{Format, Raw, Turn};
-use namecam::recognition::enrol::Library;
+use namecam::image::{Format, Raw, Turn};
+use namecam::recognition;
+use namecam::recognition::engine::Engine;
+use namecam::recognition::gallery::enrol::Library;
 use namecam::recognition::pipeline::Pipeline;
-use namecam::recognition::{self, Engine};
-use namecam::sighting::{Sighting, Sightings, State};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -86,7 +87,7 @@ pub fn look_at_all(
             current = coming.take().map(|(_, sightings)| sightings);
         }
         if coming.is_none() && now >= next_look {
-            let (width, height) = namecam::jpeg::size(bytes).context("a frame is no JPEG")?;
+            let (width, height) = namecam::image::jpeg::size(bytes).context("a frame is no JPEG")?;
             let raw = Raw { bytes: bytes.clone(), width, height, stride: 0 };
             let format = Format::by_fourcc(b"MJPG").context("MJPG")?;
             let frame = Frame::new(seq as u64, Moment::now(), format, raw, Turn::default());
@@ -137,7 +138,7 @@ pub fn look_at_all(
         let mut shown = faces.map(|seen| seen.faces_at(captured_at)).unwrap_or_default();
         if !shown.is_empty() {
             // As the encoder does, which has the frame decoded when there is something to draw.
-            let rgb = namecam::jpeg::decode(bytes).map_err(|error| anyhow::anyhow!(error))?;
+            let rgb = namecam::image::jpeg::decode(bytes).map_err(|error| anyhow::anyhow!(error))?;
             shown.retain(|face| face.is_there(&rgb));
         }
         watched.shown.push(shown);

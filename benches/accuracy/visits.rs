@@ -3,13 +3,13 @@
 
 use crate::people::{Draw, Person};
 use namecam::config::Recognition;
-use namecam::pixels::Rgb;
-use namecam::recognition::matcher::Matcher;
-use namecam::recognition::rates::Rates;
-use namecam::recognition::rule::OF_A_PICTURE;
+use namecam::image::{Rect, Rgb};
+use namecam::recognition::descriptor::Descriptor;
+use namecam::recognition::engine::Engine;
+use namecam::recognition::identify::matcher::Matcher;
+use namecam::recognition::identify::rates::Rates;
+use namecam::recognition::identify::rule::OF_A_PICTURE;
 use namecam::recognition::tracks::{Scene, Tracks};
-use namecam::recognition::{Descriptor, Engine};
-use namecam::sighting::Rect;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -2,13 +2,12 @@
 //! got.
 
 use crate::config::UnknownFaces;
-use crate::encoder;
 use crate::frame::{Frame, Moment};
-use crate::jpeg::{Codec, Compressor};
-use crate::pixels::{Format, Raw, Rgb, Turn};
+use crate::image::jpeg::{Codec, Compressor};
+use crate::image::{Format, Raw, Rect, Rgb, Turn};
 use crate::recognition::{Stage, Steps, stage};
-use crate::renditions::{RenditionSpec, Renditions};
-use crate::sighting::Rect;
+use crate::stream::encoder;
+use crate::stream::renditions::{RenditionSpec, Renditions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -110,7 +109,7 @@ impl<'a> Film<'a> {
         let rendition = self.renditions.wanted().pop().unwrap();
         let (shown, jpeg) = rendition.next(self.shown, Duration::from_secs(30)).expect("a picture");
         self.shown = shown;
-        self.pictures.push((rgb, crate::jpeg::decode(jpeg.picture()).unwrap()));
+        self.pictures.push((rgb, crate::image::jpeg::decode(jpeg.picture()).unwrap()));
         match self.in_work.take() {
             None => self.in_work = Some(frame),
             Some(frame) => self.worker.look(&frame),

@@ -2,20 +2,18 @@
 
 pub mod negotiate;
 pub mod pipe;
-pub mod probe;
 mod scene;
 mod splitter;
 pub mod stills;
 pub mod v4l2;
 
-use crate::config::{Camera, Config, Source as Place};
+use crate::config::{Camera, CameraSource, Config};
 use crate::frame::{Frame, Moment};
-use crate::health::{Cause, Health};
-use crate::jpeg;
-use crate::latest::Latest;
+use crate::image::{Format, Raw, check_size, jpeg};
 use crate::memory::{self, Machine, Plan};
-use crate::pixels::{Format, Raw, check_size};
-use crate::stop::{POLL, Stop};
+use crate::sync::{Latest, POLL, Stop};
+use crate::telemetry::faults::Cause;
+use crate::telemetry::health::Health;
 use anyhow::{Result, bail};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -98,24 +96,24 @@ const STEADY: Duration = Duration::from_secs(30);
 /// The camera thread: opens the source of the config, publishes its pictures, and opens it again when it fails, until
 /// [`Stop`].
 pub fn run(stage: &Stage) {
-    let (said, mut memory) = (Rc::default(), v4l2::Memory::default());
+    let (said, mut memory) = (Rc::default(), v4l2::LastCamera::default());
     run_with(stage, &mut |camera| open(camera, &said, &mut memory));
 }
 
 type Open<'a> = dyn FnMut(&Camera) -> Result<Box<dyn Source>> + 'a;
 
-fn open(camera: &Camera, said: &Rc<RefCell<pipe::Said>>, memory: &mut v4l2::Memory) -> Result<Box<dyn Source>> {
+fn open(camera: &Camera, said: &Rc<RefCell<pipe::Said>>, memory: &mut v4l2::LastCamera) -> Result<Box<dyn Source>> {
     match &camera.source {
-        Place::Device(_) => v4l2::open(camera, memory),
-        Place::Pipe(words) => pipe::open(words, said),
-        Place::Stills(folder) => stills::open(camera, folder),
-        Place::None => bail!("camera.source is not set"),
+        CameraSource::Device(_) => v4l2::open(camera, memory),
+        CameraSource::Pipe(words) => pipe::open(words, said),
+        CameraSource::Stills(folder) => stills::open(camera, folder),
+        CameraSource::None => bail!("camera.source is not set"),
     }
 }
 
 /// The devices that exist, when the source is a device.
 fn devices(camera: &Camera) -> Vec<v4l2::Seen> {
-    if let Place::Device(path) = &camera.source { v4l2::seen(path) } else { Vec::new() }
+    if let CameraSource::Device(path) = &camera.source { v4l2::seen(path) } else { Vec::new() }
 }
 
 fn run_with(stage: &Stage, open: &mut Open) {
@@ -183,19 +181,19 @@ impl News {
 /// The end of a source. Its last message differs from time to time, so it is shown in the state and is no separate
 /// fault.
 #[derive(Debug)]
-struct Ended {
+struct SourceEnd {
     how: String,
     last_words: String,
 }
 
-impl std::fmt::Display for Ended {
+impl std::fmt::Display for SourceEnd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Ended { how, last_words } = self;
+        let SourceEnd { how, last_words } = self;
         if last_words.is_empty() { write!(f, "{how}") } else { write!(f, "{how}: {last_words}") }
     }
 }
 
-impl std::error::Error for Ended {}
+impl std::error::Error for SourceEnd {}
 
 struct Thread<'a> {
     stage: &'a Stage,
@@ -273,7 +271,7 @@ impl Thread<'_> {
         Ok(())
     }
 
-    fn publish(&mut self, captured: Captured, turn: crate::pixels::Turn) {
+    fn publish(&mut self, captured: Captured, turn: crate::image::Turn) {
         let Captured { format, width, height, stride, bytes, captured_at, .. } = captured;
         self.seq += 1;
         let frame = Frame::new(self.seq, captured_at, format, Raw { bytes, width, height, stride }, turn);
@@ -308,7 +306,7 @@ impl Thread<'_> {
     fn away(&mut self, camera: &Camera, error: &anyhow::Error) {
         let text = format!("{error:#}");
         self.stage.health.camera_is_away(&camera.source.public(), &text);
-        let cause = error.downcast_ref::<Ended>().map_or(text, |ended| ended.how.clone());
+        let cause = error.downcast_ref::<SourceEnd>().map_or(text, |ended| ended.how.clone());
         if self.told.as_ref() != Some(&cause) {
             self.stage.health.faults.report(Cause::CameraAway, &cause);
             self.told = Some(cause);
@@ -336,7 +334,7 @@ impl Thread<'_> {
 }
 
 /// The picture, completed and checked; or why it cannot be used.
-fn checked(mut captured: Captured, plan: Option<&Plan>) -> Result<Captured, String> {
+pub(crate) fn checked(mut captured: Captured, plan: Option<&Plan>) -> Result<Captured, String> {
     if captured.format.jpeg {
         captured.bytes = jpeg::tidy(captured.bytes)?;
         (captured.width, captured.height) = jpeg::size(&captured.bytes).ok_or("it has no size")?;

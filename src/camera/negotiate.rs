@@ -4,7 +4,7 @@
 //! decoding), then the order of [`FORMATS`]. So JPEG is chosen exactly when raw is further from the configured rate.
 
 use crate::config;
-use crate::pixels::{FORMATS, Format};
+use crate::image::{FORMATS, Format};
 use std::cmp::Ordering;
 
 /// The time between two frames: `numerator / denominator` seconds.
@@ -75,7 +75,7 @@ fn snap(value: f64, min: u32, max: u32, step: u32) -> u32 {
 
 /// A rate or a range of rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rate {
+pub enum FrameRate {
     /// This one.
     One(Interval),
     /// Any between these intervals.
@@ -87,12 +87,12 @@ pub enum Rate {
     },
 }
 
-impl Rate {
+impl FrameRate {
     /// The interval closest to `fps` frames per second; `None` when the driver's fractions are invalid.
     fn nearest(self, fps: u32) -> Option<Interval> {
         match self {
-            Rate::One(interval) => interval.fps().map(|_| interval),
-            Rate::Steps { shortest, longest } => Some(match (shortest.fps(), longest.fps()) {
+            FrameRate::One(interval) => interval.fps().map(|_| interval),
+            FrameRate::Steps { shortest, longest } => Some(match (shortest.fps(), longest.fps()) {
                 (Some(high), _) if f64::from(fps) > high => shortest,
                 (_, Some(low)) if f64::from(fps) < low => longest,
                 (None, None) => return None,
@@ -108,7 +108,7 @@ pub struct Mode {
     /// The sizes.
     pub size: Size,
     /// The rates of that size, or of the closest size in a range; empty when the driver lists none.
-    pub rates: Vec<Rate>,
+    pub rates: Vec<FrameRate>,
 }
 
 /// A pixel format of a camera.
@@ -122,7 +122,7 @@ pub struct Offer {
 
 /// The mode that the config requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request {
+pub struct ModeRequest {
     /// The pixel format; `None` for the best one.
     pub format: Option<[u8; 4]>,
     /// Pixels.
@@ -133,12 +133,12 @@ pub struct Request {
     pub fps: u32,
 }
 
-impl Request {
+impl ModeRequest {
     /// The mode that a config requests.
-    pub fn of(camera: &config::Camera) -> Request {
+    pub fn of(camera: &config::Camera) -> ModeRequest {
         let word = camera.format.to_uppercase();
         let format = FORMATS.iter().find(|format| format.name() == word).map(|format| format.fourcc);
-        Request { format, width: camera.width, height: camera.height, fps: camera.fps.max(1) }
+        ModeRequest { format, width: camera.width, height: camera.height, fps: camera.fps.max(1) }
     }
 }
 
@@ -168,7 +168,7 @@ impl Choice {
         self.format.fourcc == *b"GREY"
     }
 
-    fn key(&self, request: &Request) -> impl Ord + use<> {
+    fn key(&self, request: &ModeRequest) -> impl Ord + use<> {
         let size = size_distance((self.width, self.height), request);
         let order = FORMATS.iter().position(|format| format.fourcc == self.format.fourcc);
         (self.is_grey(), size, rate_distance(self.fps(), request), !self.rate_listed, self.format.jpeg, order)
@@ -182,7 +182,7 @@ fn distance(ratio: f64) -> (u32, bool) {
 }
 
 /// The distance of two sizes, to which area and aspect ratio contribute equally.
-fn size_distance((width, height): (u32, u32), request: &Request) -> (u32, bool) {
+fn size_distance((width, height): (u32, u32), request: &ModeRequest) -> (u32, bool) {
     let (w, h) =
         (f64::from(width) / f64::from(request.width.max(1)), f64::from(height) / f64::from(request.height.max(1)));
     let (area, smaller) = distance(w * h);
@@ -190,7 +190,7 @@ fn size_distance((width, height): (u32, u32), request: &Request) -> (u32, bool) 
 }
 
 /// The distance of a rate. A difference of up to 3 % does not count: 29.97 is 30.
-fn rate_distance(fps: f64, request: &Request) -> (u32, bool) {
+fn rate_distance(fps: f64, request: &ModeRequest) -> (u32, bool) {
     match distance(fps / f64::from(request.fps)) {
         (0..30, _) => (0, false),
         far => far,
@@ -201,7 +201,7 @@ fn rate_distance(fps: f64, request: &Request) -> (u32, bool) {
 ///
 /// # Errors
 /// When the camera has no format that namecam reads, or not the configured one; names the formats that it has.
-pub fn rank(offers: &[Offer], request: &Request) -> Result<Vec<Choice>, String> {
+pub fn rank(offers: &[Offer], request: &ModeRequest) -> Result<Vec<Choice>, String> {
     let readable = offers.iter().filter_map(|offer| Some((Format::by_fourcc(&offer.fourcc)?, offer)));
     let wanted = readable.filter(|(format, _)| request.format.is_none_or(|named| named == format.fourcc));
     let mut choices: Vec<Choice> = wanted.filter_map(|(format, offer)| best_of(format, offer, request)).collect();
@@ -216,7 +216,7 @@ pub fn rank(offers: &[Offer], request: &Request) -> Result<Vec<Choice>, String> 
     Ok(choices)
 }
 
-fn best_of(format: &'static Format, offer: &Offer, request: &Request) -> Option<Choice> {
+fn best_of(format: &'static Format, offer: &Offer, request: &ModeRequest) -> Option<Choice> {
     let unlisted = [Mode { size: Size::One { width: request.width, height: request.height }, rates: Vec::new() }];
     let modes = if offer.modes.is_empty() { &unlisted[..] } else { &offer.modes };
     let choices = modes.iter().map(|mode| {
@@ -229,7 +229,7 @@ fn best_of(format: &'static Format, offer: &Offer, request: &Request) -> Option<
     choices.filter(|choice| choice.width > 0 && choice.height > 0).min_by_key(|choice| choice.key(request))
 }
 
-fn why(choice: &Choice, all: &[Choice], request: &Request) -> String {
+fn why(choice: &Choice, all: &[Choice], request: &ModeRequest) -> String {
     let (w, h) = (choice.width, choice.height);
     let size = if (w, h) == (request.width, request.height) {
         "the requested size".to_owned()
@@ -249,7 +249,7 @@ fn why(choice: &Choice, all: &[Choice], request: &Request) -> String {
     format!("{w}x{h} is {size}, {} fps: {rate}; {format}", show_fps(choice.fps()))
 }
 
-fn reason_for_format(choice: &Choice, all: &[Choice], request: &Request) -> String {
+fn reason_for_format(choice: &Choice, all: &[Choice], request: &ModeRequest) -> String {
     let name = choice.format.name();
     if all.len() == 1 {
         return format!("{name} is the only format that namecam reads here");
@@ -298,7 +298,7 @@ pub fn show_fourcc(fourcc: &[u8; 4]) -> String {
         .to_owned()
 }
 
-fn nothing_fits(offers: &[Offer], request: &Request) -> String {
+fn nothing_fits(offers: &[Offer], request: &ModeRequest) -> String {
     let names: Vec<String> = offers.iter().map(|offer| show_fourcc(&offer.fourcc)).collect();
     let has = names.join(", ");
     let readable = offers.iter().any(|offer| Format::by_fourcc(&offer.fourcc).is_some());
@@ -333,7 +333,7 @@ fn is_bayer(fourcc: &[u8; 4]) -> bool {
 }
 
 /// The config line for a camera that needs libcamera.
-pub fn csi_remedy(request: &Request) -> String {
+pub fn csi_remedy(request: &ModeRequest) -> String {
     format!(
         "source = pipe:rpicam-vid --timeout 0 --nopreview --codec mjpeg --width {} --height {} --framerate {} --output -",
         request.width, request.height, request.fps

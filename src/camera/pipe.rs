@@ -3,10 +3,10 @@
 mod messages;
 
 use super::splitter::Splitter;
-use super::{Captured, Ended, Shot, Source};
+use super::{Captured, Shot, Source, SourceEnd};
 use crate::frame::Moment;
-use crate::pixels::Format;
-use crate::stop::POLL;
+use crate::image::Format;
+use crate::sync::POLL;
 use anyhow::{Context, Result, anyhow};
 use messages::Messages;
 pub use messages::Said;
@@ -32,7 +32,7 @@ const GRACE: Duration = Duration::from_millis(300);
 /// A child process that writes JPEGs.
 pub struct Pipe {
     program: String,
-    child: Group,
+    child: ProcessGroup,
     stdout: ChildStdout,
     stderr: Option<ChildStderr>,
     pictures: Splitter,
@@ -77,7 +77,7 @@ pub fn open(words: &[String], said: &Rc<RefCell<Said>>) -> Result<Box<dyn Source
     })?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     // From here on the child is ended by drop.
-    let child = Group { child, reaped: false };
+    let child = ProcessGroup { child, reaped: false };
     let stdout = stdout.context("pipe: no standard output")?;
     never_wait_for(&stdout)?;
     if let Some(stderr) = &stderr {
@@ -91,12 +91,8 @@ pub fn open(words: &[String], said: &Rc<RefCell<Said>>) -> Result<Box<dyn Source
 
 /// Runs in the child before the program.
 fn prepare_child(parent: u32) -> std::io::Result<()> {
-    // SAFETY: `mask` is initialised by sigemptyset; the calls touch this process only.
+    // SAFETY: the calls touch this process only.
     unsafe {
-        // The parent blocks signals; the program must receive them to end on request.
-        let mut mask = std::mem::zeroed();
-        libc::sigemptyset(&mut mask);
-        libc::sigprocmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut());
         // If namecam is killed, the kernel ends the program. Its parent is the camera thread, which started it.
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         if libc::getppid() as u32 != parent {
@@ -229,17 +225,17 @@ impl Pipe {
             },
         };
         let how = self.why_nothing().map_or(how.clone(), |why| format!("{how}: {why}"));
-        Ended { how, last_words: self.messages.last_words(Instant::now()).to_owned() }.into()
+        SourceEnd { how, last_words: self.messages.last_words(Instant::now()).to_owned() }.into()
     }
 }
 
 /// The process group of the child, which ends on drop.
-struct Group {
+struct ProcessGroup {
     child: Child,
     reaped: bool,
 }
 
-impl Group {
+impl ProcessGroup {
     /// True when the child has ended. It is not reaped yet, so its number cannot be reused.
     fn has_ended(&self) -> bool {
         // SAFETY: siginfo_t is plain data, of which zeros are a value, and the kernel writes into it.
@@ -275,7 +271,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if !self.reaped {
             self.signal(libc::SIGTERM);

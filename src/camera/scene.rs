@@ -1,7 +1,6 @@
 //! [`Film`]: scenes of one or two pictures, each shown through a slowly moving window.
 
-use crate::jpeg;
-use crate::pixels::check_size;
+use crate::image::{check_size, jpeg};
 use anyhow::{Context, Result, anyhow};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
@@ -149,12 +148,12 @@ impl Film {
 
 /// A scaled picture: luma at full size, chroma at half the width and height.
 struct Planes {
-    luma: Plane,
-    blue: Plane,
-    red: Plane,
+    luma: YuvPlane,
+    blue: YuvPlane,
+    red: YuvPlane,
 }
 
-struct Plane {
+struct YuvPlane {
     width: usize,
     height: usize,
     data: Vec<u8>,
@@ -162,7 +161,7 @@ struct Plane {
 
 /// One end of the window's path over a picture.
 #[derive(Debug, Clone, Copy)]
-struct View {
+struct PanView {
     /// The size of the window, as a share of the largest one.
     zoom: f64,
     /// The share of the free space to its left and above it, 0 to 1.
@@ -187,7 +186,7 @@ struct Pane {
     width: usize,
     height: usize,
     largest: (f64, f64),
-    ends: [View; 2],
+    ends: [PanView; 2],
     phase: f64,
 }
 
@@ -208,7 +207,7 @@ impl Pane {
 
         let mut random = Random(seed);
         // Faces are mostly in the middle and in the upper half.
-        let mut view = |zoom| View { zoom, x: random.between(0.35, 0.65), y: random.between(0.02, 0.22) };
+        let mut view = |zoom| PanView { zoom, x: random.between(0.35, 0.65), y: random.between(0.02, 0.22) };
         let mut ends = [view(WIDE), view(NEAR)];
         if random.between(0.0, 1.0) < 0.5 {
             ends.reverse();
@@ -270,7 +269,7 @@ impl Planes {
         let mut image = YuvPlanarImageMut::<u8>::alloc(width, height, YuvChromaSubsampling::Yuv420);
         let (matrix, mode) = (YuvStandardMatrix::Bt601, YuvConversionMode::Balanced);
         rgb_to_yuv420(&mut image, &rgb, width * 3, range, matrix, mode).context("cannot convert its colours")?;
-        let plane = |data: &[u8], stride: u32, height: u32| Plane {
+        let plane = |data: &[u8], stride: u32, height: u32| YuvPlane {
             width: stride as usize,
             height: height as usize,
             data: data.to_vec(),
@@ -316,7 +315,7 @@ impl Sampler {
     }
 
     /// Blends the two lines nearest to `down`, a share of the height.
-    fn blend(&mut self, plane: &Plane, down: f64) {
+    fn blend(&mut self, plane: &YuvPlane, down: f64) {
         let at = (down * plane.height as f64 - 0.5).clamp(0.0, (plane.height - 1) as f64);
         let above = at as usize;
         let weight = ((at - above as f64) * 256.0) as u16;
@@ -331,7 +330,7 @@ impl Sampler {
         self.line[plane.width + 1] = self.line[plane.width];
     }
 
-    fn across(&self, plane: &Plane, window: Window, pixels: usize) -> Across<'_> {
+    fn across(&self, plane: &YuvPlane, window: Window, pixels: usize) -> Across<'_> {
         let width = plane.width as f64 * 65536.0;
         let step = window.width * width / pixels as f64;
         // The line has an extra pixel in front, so an offset of minus half a pixel becomes plus half a pixel.

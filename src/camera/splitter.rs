@@ -1,6 +1,6 @@
 //! [`Splitter`]: splits a stream of bytes into JPEGs.
 
-use crate::jpeg::{Step, Walk, find_soi};
+use crate::image::jpeg::{Step, Walk, find_soi};
 
 /// The most bytes of a picture; a larger one is dropped.
 const MAX_PICTURE: usize = 32 << 20;

@@ -4,7 +4,7 @@ use super::scene::{Encoding, Film};
 use super::{Captured, Shot, Source};
 use crate::config::Camera;
 use crate::frame::Moment;
-use crate::pixels::{Format, check_size};
+use crate::image::{Format, check_size};
 use anyhow::{Context, Result, anyhow, ensure};
 use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 use std::path::{Path, PathBuf};

@@ -31,7 +31,7 @@ fn fake(shots: Vec<Result<Shot>>) -> Result<Box<dyn Source>> {
 
 fn config(set: impl Fn(&mut Camera)) -> Arc<Config> {
     let mut config = Config::defaults(Path::new("/"));
-    config.camera.source = Place::Device("/dev/test".into());
+    config.camera.source = CameraSource::Device("/dev/test".into());
     set(&mut config.camera);
     Arc::new(config)
 }
@@ -129,11 +129,11 @@ fn a_device_that_returns_is_noticed_at_once_however_long_the_pause() {
     let tries = std::sync::atomic::AtomicU32::new(0);
     let open = |camera: &Camera| {
         tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let Place::Device(path) = &camera.source else { bail!("another source") };
+        let CameraSource::Device(path) = &camera.source else { bail!("another source") };
         if path.exists() { fake(vec![grey(256)]) } else { bail!("there is no such device") }
     };
     with_thread(open, |stage| {
-        stage.config.publish(config(|camera| camera.source = Place::Device(node.clone())));
+        stage.config.publish(config(|camera| camera.source = CameraSource::Device(node.clone())));
         wait_for("long pauses", || tries.load(std::sync::atomic::Ordering::Relaxed) >= 5);
         std::fs::write(&node, "").unwrap();
         let come = Instant::now();
@@ -235,7 +235,9 @@ fn a_new_camera_that_delivers_nothing_yet_is_not_online_with_the_pictures_of_the
     let open = |camera: &Camera| fake(if camera.width == 64 { vec![] } else { vec![grey(256)] });
     with_thread(open, |stage| {
         wait_for("pictures", || stage.health.camera_online());
-        stage.config.publish(config(|camera| (camera.width, camera.source) = (64, Place::Device("/dev/other".into()))));
+        stage
+            .config
+            .publish(config(|camera| (camera.width, camera.source) = (64, CameraSource::Device("/dev/other".into()))));
         wait_for("the other camera's name", || stage.health.camera().source == "/dev/other");
         assert_eq!(stage.health.camera().error.as_deref(), Some("starting"));
     });
@@ -300,7 +302,7 @@ fn last_messages_that_differ_each_time_are_shown_and_are_one_fault() {
     let mut times = 0;
     let open = move |_: &Camera| {
         times += 1;
-        Err(Ended { how: "ffmpeg ended".to_owned(), last_words: format!("port {times}: refused") }.into())
+        Err(SourceEnd { how: "ffmpeg ended".to_owned(), last_words: format!("port {times}: refused") }.into())
     };
     with_thread(open, |stage| {
         wait_for("a second try", || {

@@ -13,18 +13,18 @@ mod survey;
 mod words;
 
 pub use controls::Control;
-pub use identity::Memory;
+pub use identity::LastCamera;
 pub use nodes::{Seen, nodes, seen};
 pub use survey::{Survey, is_busy, survey};
-pub use words::{Kind, LOOPBACK, users_of};
+pub use words::{LOOPBACK, NodeKind, users_of};
 
-use super::negotiate::{self, Choice, Interval, Request};
+use super::negotiate::{self, Choice, Interval, ModeRequest};
 use super::{Captured, Shot, Source};
 use crate::config;
 use crate::frame::Moment;
-use crate::pixels::{self, Format};
+use crate::image::{Format, check_size};
 use anyhow::{Result, anyhow, bail};
-use pace::Pace;
+use pace::FramePace;
 use queue::{Queue, Take};
 use std::ffi::{c_int, c_void};
 use std::fs;
@@ -159,8 +159,8 @@ fn text(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// The reason and what to do: missing, no permission, in use, not a camera, or no format that namecam reads.
-pub fn open(camera: &config::Camera, memory: &mut Memory) -> Result<Box<dyn Source>> {
-    let config::Source::Device(configured) = &camera.source else {
+pub fn open(camera: &config::Camera, memory: &mut LastCamera) -> Result<Box<dyn Source>> {
+    let config::CameraSource::Device(configured) = &camera.source else {
         bail!("{} is not a V4L2 device", camera.source);
     };
     let path = memory.find(configured, |node| identify(&Node::open(node).ok()?).ok());
@@ -177,24 +177,24 @@ pub fn open(camera: &config::Camera, memory: &mut Memory) -> Result<Box<dyn Sour
 ///
 /// # Errors
 /// As for [`open`]; also when the driver chooses another mode.
-pub fn open_mode(path: &Path, camera: &config::Camera, choice: &Choice) -> Result<Stream> {
+pub fn open_mode(path: &Path, camera: &config::Camera, choice: &Choice) -> Result<CaptureStream> {
     let node = Node::open(path).map_err(|error| words::explain(path, "open", &error))?;
     start_mode(Rc::new(node), path, camera, choice)
 }
 
-fn start_mode(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera, choice: &Choice) -> Result<Stream> {
+fn start_mode(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera, choice: &Choice) -> Result<CaptureStream> {
     let about = identify(&*kernel).map_err(|error| words::explain(path, "ask", &error))?;
-    let stream = Stream::start(&kernel, choice, camera, &about).map_err(|refused| refused.explain(path))?;
-    let &Stream { format, width, height, .. } = &stream;
+    let stream = CaptureStream::start(&kernel, choice, camera, &about).map_err(|refused| refused.explain(path))?;
+    let &CaptureStream { format, width, height, .. } = &stream;
     if (format.fourcc, width, height) != (choice.format.fourcc, choice.width, choice.height) {
         bail!("the driver chose {} {width}x{height} instead", format.name());
     }
     Ok(stream)
 }
 
-fn start(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera) -> Result<Stream> {
+fn start(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera) -> Result<CaptureStream> {
     let mut about = identify(&*kernel).map_err(|error| words::explain(path, "ask", &error))?;
-    let request = Request::of(camera);
+    let request = ModeRequest::of(camera);
     about.offers = offers(&*kernel, &request);
     if let Some(problem) = about.problem(&request) {
         bail!("{}: {problem}", path.display());
@@ -204,7 +204,7 @@ fn start(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera) -> Result
     let mut refusal =
         anyhow!("{} accepts none of the formats that it lists; try another format or size", path.display());
     for choice in &choices {
-        match Stream::start(&kernel, choice, camera, &about) {
+        match CaptureStream::start(&kernel, choice, camera, &about) {
             Ok(stream) => {
                 log::debug!("camera: {}", choice.why);
                 return Ok(stream);
@@ -244,7 +244,7 @@ impl Refused {
 }
 
 /// A running camera.
-pub struct Stream {
+pub struct CaptureStream {
     kernel: Rc<dyn Kernel>,
     queue: Queue,
     about: Survey,
@@ -254,7 +254,7 @@ pub struct Stream {
     stride: u32,
     /// The frames per second that the driver confirmed, if any.
     fps: Option<f64>,
-    pace: Pace,
+    pace: FramePace,
     /// A hint that it is not at the configured node any more.
     moved: Option<String>,
     /// Why its rate is too low.
@@ -263,7 +263,7 @@ pub struct Stream {
     unset: Vec<String>,
 }
 
-impl Stream {
+impl CaptureStream {
     fn start(
         kernel: &Rc<dyn Kernel>,
         choice: &Choice,
@@ -277,7 +277,7 @@ impl Stream {
             Refused::Answer(format!("{asked} was requested, but the driver chose {got}, which namecam does not read"))
         })?;
         let (width, height) = (pix.width, pix.height);
-        pixels::check_size(width, height).map_err(Refused::Answer)?;
+        check_size(width, height).map_err(Refused::Answer)?;
         // Some drivers leave bytesperline at 0; for JPEG it has no meaning.
         let stride = if format.jpeg { 0 } else { pix.bytesperline.max(format.min_stride(width)) };
         let interval = set_rate(&**kernel, choice.interval);
@@ -288,8 +288,21 @@ impl Stream {
         // only.
         let unset = controls::set(&**kernel, &camera.controls);
         let fps = interval.and_then(Interval::fps);
-        let (kernel, about, pace) = (Rc::clone(kernel), about.clone(), Pace::of(fps));
-        Ok(Stream { kernel, queue, about, format, width, height, stride, fps, pace, moved: None, slow: None, unset })
+        let (kernel, about, pace) = (Rc::clone(kernel), about.clone(), FramePace::of(fps));
+        Ok(CaptureStream {
+            kernel,
+            queue,
+            about,
+            format,
+            width,
+            height,
+            stride,
+            fps,
+            pace,
+            moved: None,
+            slow: None,
+            unset,
+        })
     }
 
     /// The hint for a camera whose rate is too low, when automatic exposure may be the reason.
@@ -312,9 +325,9 @@ impl Stream {
     }
 }
 
-impl Source for Stream {
+impl Source for CaptureStream {
     fn next(&mut self, timeout: Duration) -> Result<Shot> {
-        let &mut Stream { format, width, height, stride, .. } = self;
+        let &mut CaptureStream { format, width, height, stride, .. } = self;
         Ok(match self.queue.next(timeout).map_err(|error| words::lost(&error))? {
             Take::Nothing => Shot::Nothing,
             Take::Corrupt(why) => Shot::Corrupt(format!("{} {width}x{height}: {why}", format.name())),
@@ -327,7 +340,7 @@ impl Source for Stream {
     }
 
     fn describe(&self) -> String {
-        let Stream { format, width, height, about: Survey { card, driver, bus, .. }, .. } = self;
+        let CaptureStream { format, width, height, about: Survey { card, driver, bus, .. }, .. } = self;
         let fps = self.fps.map_or("an unknown number of".to_owned(), negotiate::show_fps);
         format!("{card}, {} {width}x{height} at {fps} fps ({driver}, {bus})", format.name())
     }

@@ -3,14 +3,14 @@
 mod table;
 
 use super::{GOOD, UNUSABLE, WARNINGS, is_anothers, print};
-use crate::camera::probe;
-use crate::config::{Camera, Config, Source, keys};
+use crate::commands::probe;
+use crate::config::{Camera, CameraSource, Config, keys};
 use crate::memory::{self, Machine, Plan};
-use crate::recognition::enrol::Library;
-use crate::recognition::{self, engine};
-use crate::roster::{Picture, Roster};
+use crate::recognition::gallery::enrol::Library;
+use crate::recognition::{self, dlib};
+use crate::roster::{PictureReport, Roster};
 use serde_json::{Value, json};
-use table::{Table, paragraph};
+use table::{TextTable, paragraph};
 
 /// `namecam check`: the exit status.
 pub fn check(config: &Config, json: bool) -> u8 {
@@ -31,7 +31,7 @@ pub fn check(config: &Config, json: bool) -> u8 {
     }
     let status = if models_error.is_some() || roster.used() == 0 {
         UNUSABLE
-    } else if roster.files().any(Picture::is_doubtful) || !roster.warnings.is_empty() {
+    } else if roster.files().any(PictureReport::is_doubtful) || !roster.warnings.is_empty() {
         WARNINGS
     } else {
         GOOD
@@ -61,7 +61,7 @@ fn warnings_of(config: &Config) -> Vec<String> {
 /// problem to report.
 fn waits_for_one(camera: &Camera, none_is_there: bool) -> bool {
     let usual = keys::find("camera", "source").map(|key| key.default);
-    none_is_there && matches!(&camera.source, Source::Device(path) if path.to_str() == usual)
+    none_is_there && matches!(&camera.source, CameraSource::Device(path) if path.to_str() == usual)
 }
 
 struct Report<'a> {
@@ -114,7 +114,7 @@ impl Report<'_> {
         let models = config.models.path.display();
         let models = match &self.models_error {
             Some(error) => error.clone(),
-            None => format!("{models}: good (dlib {}, {})", engine::DLIB, engine::blas()),
+            None => format!("{models}: good (dlib {}, {})", dlib::DLIB, dlib::blas()),
         };
         out.push_str(&paragraph("models     ", &models));
         if let Some(plan) = &self.plan {
@@ -156,7 +156,7 @@ impl Report<'_> {
             format!("{folder}: {people} people, {used} pictures used, {skipped} skipped")
         };
         out.push_str(&paragraph("gallery    ", &state));
-        let mut table = Table::default();
+        let mut table = TextTable::default();
         for person in &roster.people {
             let spread = person.spread.map(|spread| format!(", spread {spread:.2}")).unwrap_or_default();
             let title = format!("{}: {} of {} used{spread}", person.name, person.used(), person.pictures.len());
@@ -184,9 +184,9 @@ mod tests {
     fn a_machine_without_a_camera_waits_for_one_unless_the_config_names_another() {
         let mut camera = Config::defaults(Path::new("/")).camera;
         assert!(waits_for_one(&camera, true) && !waits_for_one(&camera, false));
-        camera.source = Source::Device("/dev/video9".into());
+        camera.source = CameraSource::Device("/dev/video9".into());
         assert!(!waits_for_one(&camera, true));
-        camera.source = Source::Pipe(vec!["ffmpeg".into()]);
+        camera.source = CameraSource::Pipe(vec!["ffmpeg".into()]);
         assert!(!waits_for_one(&camera, true));
     }
 }

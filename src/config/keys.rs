@@ -2,12 +2,12 @@
 //! from it.
 
 use super::{Config, Detector, Landmarks, Metric, Templates, UnknownFaces, values};
-use crate::jpeg::Codec;
+use crate::image::jpeg::Codec;
 use std::path::PathBuf;
 
-/// The form of a value. [`Kind::allowed`] prints it, [`Kind::parse`] checks it.
+/// The form of a value. [`ValueKind::allowed`] prints it, [`ValueKind::parse`] checks it.
 #[derive(Debug, Clone, Copy)]
-pub enum Kind {
+pub enum ValueKind {
     /// Free text.
     Text,
     /// A file or folder; a relative path starts at the config file's folder.
@@ -45,20 +45,20 @@ pub enum Value {
     Color([u8; 3]),
 }
 
-impl Kind {
+impl ValueKind {
     /// The allowed values as text.
     pub fn allowed(self) -> String {
         match self {
-            Kind::Text => "text".to_owned(),
-            Kind::Path => "a file or folder".to_owned(),
-            Kind::PathOrNone => "a file, or empty".to_owned(),
-            Kind::YesNo => "yes or no".to_owned(),
-            Kind::Whole(from, to) => format!("a whole number from {from} to {to}"),
-            Kind::Number(from, to) => format!("a number from {from} to {to}"),
-            Kind::OneOf([first @ .., last]) if !first.is_empty() => format!("{} or {last}", first.join(", ")),
-            Kind::OneOf(words) => words.concat(),
-            Kind::Color => "six hexadecimal digits, red green blue".to_owned(),
-            Kind::Address => "ADDRESS:PORT, such as 127.0.0.1:5000 or [::1]:5000".to_owned(),
+            ValueKind::Text => "text".to_owned(),
+            ValueKind::Path => "a file or folder".to_owned(),
+            ValueKind::PathOrNone => "a file, or empty".to_owned(),
+            ValueKind::YesNo => "yes or no".to_owned(),
+            ValueKind::Whole(from, to) => format!("a whole number from {from} to {to}"),
+            ValueKind::Number(from, to) => format!("a number from {from} to {to}"),
+            ValueKind::OneOf([first @ .., last]) if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+            ValueKind::OneOf(words) => words.concat(),
+            ValueKind::Color => "six hexadecimal digits, red green blue".to_owned(),
+            ValueKind::Address => "ADDRESS:PORT, such as 127.0.0.1:5000 or [::1]:5000".to_owned(),
         }
     }
 
@@ -66,25 +66,25 @@ impl Kind {
     pub fn parse(self, text: &str, base: &std::path::Path) -> Option<Value> {
         let lower = text.to_lowercase();
         Some(match self {
-            Kind::Text => Value::Text(text.to_owned()),
-            Kind::Path if text.is_empty() => return None,
-            Kind::PathOrNone if text.is_empty() => Value::Path(None),
-            Kind::Path | Kind::PathOrNone => Value::Path(Some(base.join(text))),
-            Kind::YesNo => match lower.as_str() {
+            ValueKind::Text => Value::Text(text.to_owned()),
+            ValueKind::Path if text.is_empty() => return None,
+            ValueKind::PathOrNone if text.is_empty() => Value::Path(None),
+            ValueKind::Path | ValueKind::PathOrNone => Value::Path(Some(base.join(text))),
+            ValueKind::YesNo => match lower.as_str() {
                 "yes" | "true" | "on" => Value::YesNo(true),
                 "no" | "false" | "off" => Value::YesNo(false),
                 _ => return None,
             },
-            Kind::Whole(from, to) => Value::Whole(text.parse().ok().filter(|n| (from..=to).contains(n))?),
-            Kind::Number(from, to) => Value::Number(text.parse().ok().filter(|n| (from..=to).contains(n))?),
-            Kind::OneOf(words) => Value::Text((*words.iter().find(|word| **word == lower)?).to_owned()),
-            Kind::Color => {
+            ValueKind::Whole(from, to) => Value::Whole(text.parse().ok().filter(|n| (from..=to).contains(n))?),
+            ValueKind::Number(from, to) => Value::Number(text.parse().ok().filter(|n| (from..=to).contains(n))?),
+            ValueKind::OneOf(words) => Value::Text((*words.iter().find(|word| **word == lower)?).to_owned()),
+            ValueKind::Color => {
                 let digits = text.strip_prefix('#').unwrap_or(text);
                 let plain = digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit());
                 let [_, r, g, b] = u32::from_str_radix(digits, 16).ok().filter(|_| plain)?.to_be_bytes();
                 Value::Color([r, g, b])
             }
-            Kind::Address => {
+            ValueKind::Address => {
                 text.parse::<std::net::SocketAddr>().ok()?;
                 Value::Text(text.to_owned())
             }
@@ -101,7 +101,7 @@ pub struct Key {
     /// The default, as it is written in a file.
     pub default: &'static str,
     /// The form of its value.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// What it does, for a user who does not know the code.
     pub help: &'static str,
     /// True when a change needs a restart.
@@ -112,7 +112,7 @@ pub struct Key {
 type Put = fn(&mut Config, Value) -> Option<()>;
 
 impl Key {
-    /// Stores a value that [`Kind::parse`] returned for this key; `None` when it is of another kind.
+    /// Stores a value that [`ValueKind::parse`] returned for this key; `None` when it is of another kind.
     pub fn put(&self, config: &mut Config, value: Value) -> Option<()> {
         (self.put)(config, value)
     }
@@ -148,131 +148,136 @@ macro_rules! key {
 
 /// Every key of the config, in the order of the sample ini.
 pub const KEYS: &[Key] = &[
-    key!(camera.source = "/dev/video0", Kind::Text, Text => values::source, "the camera: a device path, its number or its /dev/v4l/by-id path; pipe:COMMAND for a program that writes JPEGs to its output; stills:FOLDER for a folder of pictures that are panned"),
-    key!(camera.format = "auto", Kind::OneOf(super::FORMAT_WORDS), Text, "the pixel format to request from the camera"),
+    key!(camera.source = "/dev/video0", ValueKind::Text, Text => values::source, "the camera: a device path, its number or its /dev/v4l/by-id path; pipe:COMMAND for a program that writes JPEGs to its output; stills:FOLDER for a folder of pictures that are panned"),
+    key!(
+        camera.format = "auto",
+        ValueKind::OneOf(super::FORMAT_WORDS),
+        Text,
+        "the pixel format to request from the camera"
+    ),
     key!(
         camera.width = "1280",
-        Kind::Whole(16, 16384),
+        ValueKind::Whole(16, 16384),
         Whole,
         "the width to request from the camera, in pixels; the nearest supported size is used"
     ),
-    key!(camera.height = "720", Kind::Whole(16, 16384), Whole, "the height to request from the camera, in pixels"),
-    key!(camera.fps = "30", Kind::Whole(1, 240), Whole, "the frames per second to request from the camera"),
-    key!(camera.rotate = "0", Kind::OneOf(&["0", "90", "180", "270"]), Text => |text: String| text.parse().ok(), "rotate the picture clockwise, in degrees"),
-    key!(camera.mirror = "no", Kind::YesNo, YesNo, "mirror the picture left to right"),
-    key!(camera.controls = "", Kind::Text, Text => values::controls, "camera controls to set: name=value pairs separated by commas, with the names that v4l2-ctl shows"),
-    key!(recognition.enabled = "yes", Kind::YesNo, YesNo, "detect and name faces"),
+    key!(camera.height = "720", ValueKind::Whole(16, 16384), Whole, "the height to request from the camera, in pixels"),
+    key!(camera.fps = "30", ValueKind::Whole(1, 240), Whole, "the frames per second to request from the camera"),
+    key!(camera.rotate = "0", ValueKind::OneOf(&["0", "90", "180", "270"]), Text => |text: String| text.parse().ok(), "rotate the picture clockwise, in degrees"),
+    key!(camera.mirror = "no", ValueKind::YesNo, YesNo, "mirror the picture left to right"),
+    key!(camera.controls = "", ValueKind::Text, Text => values::controls, "camera controls to set: name=value pairs separated by commas, with the names that v4l2-ctl shows"),
+    key!(recognition.enabled = "yes", ValueKind::YesNo, YesNo, "detect and name faces"),
     key!(
         recognition.interval_ms = "200",
-        Kind::Whole(0, 60_000),
+        ValueKind::Whole(0, 60_000),
         Whole,
         "the time from the start of one recognition pass to the start of the next, in milliseconds; 0: as often as possible; slows down while the board is hot or cannot keep up"
     ),
-    key!(recognition.detector = "hog", Kind::OneOf(&["hog", "cnn"]), Text => Detector::from_word, "hog is fast and finds frontal faces; cnn finds more faces and is many times slower"),
+    key!(recognition.detector = "hog", ValueKind::OneOf(&["hog", "cnn"]), Text => Detector::from_word, "hog is fast and finds frontal faces; cnn finds more faces and is many times slower"),
     key!(
         recognition.detect_width = "640",
-        Kind::Whole(80, 4096),
+        ValueKind::Whole(80, 4096),
         Whole,
         "the width to which a frame is scaled before faces are detected, in pixels; with upsample 1 and a 60-degree lens, 640 reaches 2 metres and 1280 reaches 4; smaller is faster"
     ),
     key!(
         recognition.upsample = "1",
-        Kind::Whole(0, 2),
+        ValueKind::Whole(0, 2),
         Whole,
         "how many times that frame is doubled in size: 0 finds faces from 80 pixels, 1 from 40, 2 from 20; only where something moves or a face was found before"
     ),
     key!(
         recognition.blas_threads = "1",
-        Kind::Whole(1, 64),
+        ValueKind::Whole(1, 64),
         Whole,
         "the number of OpenBLAS threads; more than 1 helps only on an idle machine",
         restart
     ),
-    key!(recognition.landmarks = "5", Kind::OneOf(&["5", "68"]), Text => Landmarks::from_word, "the landmarks that align a face: 5, or 68 (its model is not licensed for commercial use)"),
+    key!(recognition.landmarks = "5", ValueKind::OneOf(&["5", "68"]), Text => Landmarks::from_word, "the landmarks that align a face: 5, or 68 (its model is not licensed for commercial use)"),
     key!(
         recognition.num_jitters = "1",
-        Kind::Whole(1, 100),
+        ValueKind::Whole(1, 100),
         Whole,
         "how many slightly shifted copies of a face are averaged into one descriptor; 100 takes 100 times as long"
     ),
-    key!(recognition.metric = "euclidean", Kind::OneOf(&["euclidean", "cosine"]), Text => Metric::from_word, "how the distance between two faces is measured"),
+    key!(recognition.metric = "euclidean", ValueKind::OneOf(&["euclidean", "cosine"]), Text => Metric::from_word, "how the distance between two faces is measured"),
     key!(
         recognition.threshold = "0.6",
-        Kind::Number(0.0, 2.0),
+        ValueKind::Number(0.0, 2.0),
         Number,
         "the largest euclidean distance at which a face gets a name"
     ),
     key!(
         recognition.cosine_threshold = "0.07",
-        Kind::Number(0.0, 2.0),
+        ValueKind::Number(0.0, 2.0),
         Number,
         "the largest cosine distance at which a face gets a name"
     ),
     key!(
         recognition.false_name_budget = "0.005",
-        Kind::Number(0.0, 0.5),
+        ValueKind::Number(0.0, 0.5),
         Number,
         "the share of strangers who may wrongly get a name, per visit (identify: per picture); the more people the gallery has, the closer a match must be; 0: only the threshold decides"
     ),
-    key!(recognition.templates = "means", Kind::OneOf(&["means", "exemplars"]), Text => Templates::from_word, "what a face is compared with: the mean of a person's pictures, or each picture (exemplars); false_name_budget = 0 implies exemplars"),
+    key!(recognition.templates = "means", ValueKind::OneOf(&["means", "exemplars"]), Text => Templates::from_word, "what a face is compared with: the mean of a person's pictures, or each picture (exemplars); false_name_budget = 0 implies exemplars"),
     key!(
         recognition.remember_strangers_h = "0",
-        Kind::Whole(0, 720),
+        ValueKind::Whole(0, 720),
         Whole,
         "hours; a descriptor of each unknown person who is seen well is kept in memory for so long, so that strangers who look like each other get fewer wrong names; 0: nothing is kept"
     ),
-    key!(gallery.path = "gallery", Kind::Path, Path => std::convert::identity, "the gallery: one folder per person, named after them, with their pictures in it"),
+    key!(gallery.path = "gallery", ValueKind::Path, Path => std::convert::identity, "the gallery: one folder per person, named after them, with their pictures in it"),
     key!(
         gallery.max_images_per_person = "5",
-        Kind::Whole(1, 1000),
+        ValueKind::Whole(1, 1000),
         Whole,
         "the most pictures to use per person; the first good ones in name order are used"
     ),
-    key!(models.path = "models", Kind::Path, Path => std::convert::identity, "the folder that holds dlib's models", restart),
+    key!(models.path = "models", ValueKind::Path, Path => std::convert::identity, "the folder that holds dlib's models", restart),
     key!(
         models.recognizer = "dlib_face_recognition_resnet_model_v1.dat",
-        Kind::Text,
+        ValueKind::Text,
         Text,
         "the recognition model in that folder; a model other than dlib's needs its checksum in FILE.sha256 and, for a false_name_budget, its cohort in FILE.cohort and its rates in FILE.rates",
         restart
     ),
-    key!(overlay.enabled = "yes", Kind::YesNo, YesNo, "draw boxes and names on the picture"),
-    key!(overlay.show_distance = "yes", Kind::YesNo, YesNo, "show the distance after the name"),
-    key!(overlay.unknown = "show", Kind::OneOf(&["show", "hide", "blur"]), Text => UnknownFaces::from_word, "what to do with the faces of people who are not in the gallery; blur also blurs areas that have not been examined yet, and the whole picture while recognition does not run; a face that the detector misses is not blurred"),
-    key!(overlay.box_color = "00ff00", Kind::Color, Color, "the colour of boxes and labels, RRGGBB"),
-    key!(overlay.text_color = "000000", Kind::Color, Color, "the colour of label text, RRGGBB"),
-    key!(overlay.font = "auto", Kind::Text, Text => values::font, "the font for labels: a .ttf, .otf or .ttc file, or auto for the system's fonts"),
+    key!(overlay.enabled = "yes", ValueKind::YesNo, YesNo, "draw boxes and names on the picture"),
+    key!(overlay.show_distance = "yes", ValueKind::YesNo, YesNo, "show the distance after the name"),
+    key!(overlay.unknown = "show", ValueKind::OneOf(&["show", "hide", "blur"]), Text => UnknownFaces::from_word, "what to do with the faces of people who are not in the gallery; blur also blurs areas that have not been examined yet, and the whole picture while recognition does not run; a face that the detector misses is not blurred"),
+    key!(overlay.box_color = "00ff00", ValueKind::Color, Color, "the colour of boxes and labels, RRGGBB"),
+    key!(overlay.text_color = "000000", ValueKind::Color, Color, "the colour of label text, RRGGBB"),
+    key!(overlay.font = "auto", ValueKind::Text, Text => values::font, "the font for labels: a .ttf, .otf or .ttc file, or auto for the system's fonts"),
     key!(
         stream.width = "0",
-        Kind::Whole(0, 8192),
+        ValueKind::Whole(0, 8192),
         Whole,
         "the width to which the picture is scaled down, in pixels; 0: as captured"
     ),
-    key!(stream.quality = "80", Kind::Whole(1, 100), Whole, "the JPEG quality"),
+    key!(stream.quality = "80", ValueKind::Whole(1, 100), Whole, "the JPEG quality"),
     key!(
         stream.max_fps = "0",
-        Kind::Whole(0, 240),
+        ValueKind::Whole(0, 240),
         Whole,
         "the most frames per second that a viewer gets; 0: every frame of the camera"
     ),
     key!(
         stream.max_viewers = "32",
-        Kind::Whole(1, 250),
+        ValueKind::Whole(1, 250),
         Whole,
         "the most viewers at a time; the last quarter of the places is reserved for clients that do not watch yet"
     ),
-    key!(stream.encoder = "auto", Kind::OneOf(Codec::WORDS), Text => |text: String| Codec::from_word(&text), "the JPEG encoder; auto: turbojpeg, or jpeg-encoder in a build without it"),
+    key!(stream.encoder = "auto", ValueKind::OneOf(Codec::WORDS), Text => |text: String| Codec::from_word(&text), "the JPEG encoder; auto: turbojpeg, or jpeg-encoder in a build without it"),
     key!(
         http.bind = "127.0.0.1:5000",
-        Kind::Address,
+        ValueKind::Address,
         Text,
         "the address to listen on; 0.0.0.0:5000 opens it to the whole network, which requires password_file or open",
         restart
     ),
-    key!(http.password_file = "", Kind::PathOrNone, Path => Some, "the file of users who may watch, one user:role:hash line per user; namecam passwd writes it"),
-    key!(http.open = "no", Kind::YesNo, YesNo, "yes: anyone on the network may watch without a password"),
-    key!(http.hosts = "", Kind::Text, Text => values::hosts, "further host names at which the page may be reached, separated by commas"),
-    key!(log.level = "info", Kind::OneOf(&["error", "warn", "info", "debug", "trace"]), Text => |text: String| text.parse().ok(), "how much to log"),
+    key!(http.password_file = "", ValueKind::PathOrNone, Path => Some, "the file of users who may watch, one user:role:hash line per user; namecam passwd writes it"),
+    key!(http.open = "no", ValueKind::YesNo, YesNo, "yes: anyone on the network may watch without a password"),
+    key!(http.hosts = "", ValueKind::Text, Text => values::hosts, "further host names at which the page may be reached, separated by commas"),
+    key!(log.level = "info", ValueKind::OneOf(&["error", "warn", "info", "debug", "trace"]), Text => |text: String| text.parse().ok(), "how much to log"),
 ];
 
 /// The key with this section and name.

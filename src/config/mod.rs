@@ -4,10 +4,10 @@ pub mod keys;
 mod text;
 mod values;
 
-pub use values::{Source, without_secrets};
+pub use values::{CameraSource, without_secrets};
 
-use crate::jpeg::Codec;
-use crate::pixels::{FORMATS, Turn};
+use crate::image::jpeg::Codec;
+use crate::image::{FORMATS, Turn};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Default)]
 #[allow(missing_docs)] // KEYS documents each field
 pub struct Camera {
-    pub source: Source,
+    pub source: CameraSource,
     pub format: String,
     pub width: u32,
     pub height: u32,
@@ -302,7 +302,7 @@ impl Config {
 
     /// Makes the paths of `camera.source` and `overlay.font` absolute.
     fn resolve(&mut self, base: &Path) {
-        if let Source::Stills(folder) = &mut self.camera.source {
+        if let CameraSource::Stills(folder) = &mut self.camera.source {
             *folder = base.join(&*folder);
         }
         if let Some(font) = &mut self.overlay.font {

@@ -17,7 +17,7 @@ fn complaints(text: &str) -> Vec<String> {
 #[test]
 fn an_empty_file_means_the_defaults_of_the_contract() {
     let config = load("").unwrap();
-    assert_eq!(config.camera.source, Source::Device("/dev/video0".into()));
+    assert_eq!(config.camera.source, CameraSource::Device("/dev/video0".into()));
     assert_eq!((config.camera.width, config.camera.height, config.camera.fps), (1280, 720, 30));
     assert_eq!(config.recognition.threshold, 0.6);
     assert_eq!(config.http.bind, "127.0.0.1:5000");
@@ -113,7 +113,7 @@ fn a_value_that_ends_in_a_backslash_leaves_the_password_on() {
     assert!(config.http.password_file.is_some_and(|file| file.ends_with("users")));
     assert_eq!(
         (config.camera.source, config.http.open),
-        (Source::Pipe(["cat", "x", "\\"].map(str::to_owned).into()), false)
+        (CameraSource::Pipe(["cat", "x", "\\"].map(str::to_owned).into()), false)
     );
 }
 
@@ -148,7 +148,7 @@ fn all_problems_are_reported_together_with_line_key_and_range() {
 fn values_are_verbatim_and_a_byte_order_mark_is_accepted() {
     let config = load("\u{feff}[camera]\r\nsource = pipe:ffmpeg -i 'a b' -vf \"x=1;y\" =z\r\n").unwrap();
     let words = ["ffmpeg", "-i", "a b", "-vf", "x=1;y", "=z"];
-    assert_eq!(config.camera.source, Source::Pipe(words.map(str::to_owned).to_vec()));
+    assert_eq!(config.camera.source, CameraSource::Pipe(words.map(str::to_owned).to_vec()));
     assert_eq!(complaints("[overlay]\nenabled = no ; not a comment\n").len(), 1);
     assert!(load("[overlay]\nenabled = OFF\n").is_ok_and(|c| !c.overlay.enabled));
     let controls = load("[camera]\ncontrols = brightness=10, focus_auto = -1\n").unwrap().camera.controls;
@@ -277,7 +277,7 @@ fn relative_paths_start_at_the_files_folder() {
     let config = load("[camera]\nsource = stills:pictures\n[gallery]\npath = people\n").unwrap();
     let folder = config.file.as_deref().and_then(Path::parent).unwrap();
     assert_eq!(config.gallery.path, folder.join("people"));
-    assert_eq!(config.camera.source, Source::Stills(folder.join("pictures")));
+    assert_eq!(config.camera.source, CameraSource::Stills(folder.join("pictures")));
 }
 
 #[test]

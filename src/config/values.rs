@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Where frames come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Source {
+pub enum CameraSource {
     /// The path of a V4L2 device.
     Device(PathBuf),
     /// A program that writes JPEGs to its output, and its arguments.
@@ -17,22 +17,22 @@ pub enum Source {
     None,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for CameraSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Source::Device(path) => write!(f, "{}", path.display()),
-            Source::Pipe(words) => write!(f, "pipe:{}", shell_words::join(words)),
-            Source::Stills(folder) => write!(f, "stills:{}", folder.display()),
-            Source::None => f.write_str("none"),
+            CameraSource::Device(path) => write!(f, "{}", path.display()),
+            CameraSource::Pipe(words) => write!(f, "pipe:{}", shell_words::join(words)),
+            CameraSource::Stills(folder) => write!(f, "stills:{}", folder.display()),
+            CameraSource::None => f.write_str("none"),
         }
     }
 }
 
-impl Source {
+impl CameraSource {
     /// The source as viewers may see it: without the arguments of a program, which may contain a password.
     pub fn public(&self) -> String {
         match self {
-            Source::Pipe(words) => format!("pipe:{}", words.first().map_or("", String::as_str)),
+            CameraSource::Pipe(words) => format!("pipe:{}", words.first().map_or("", String::as_str)),
             other => other.to_string(),
         }
     }
@@ -89,22 +89,22 @@ fn shell_word(command: &str) -> Option<&str> {
 }
 
 /// Reads `camera.source`.
-pub fn source(text: String) -> Option<Source> {
+pub fn source(text: String) -> Option<CameraSource> {
     if no_source(&text).is_some() {
         return None;
     }
     if let Some(command) = text.strip_prefix("pipe:") {
         let words = shell_words::split(command).ok()?;
-        return (!words.is_empty()).then_some(Source::Pipe(words));
+        return (!words.is_empty()).then_some(CameraSource::Pipe(words));
     }
     if let Some(folder) = text.strip_prefix("stills:") {
-        return (!folder.is_empty()).then(|| Source::Stills(folder.trim().into()));
+        return (!folder.is_empty()).then(|| CameraSource::Stills(folder.trim().into()));
     }
     if text.is_empty() {
         return None;
     }
     let number = text.bytes().all(|b| b.is_ascii_digit());
-    Some(Source::Device(if number { format!("/dev/video{text}").into() } else { text.into() }))
+    Some(CameraSource::Device(if number { format!("/dev/video{text}").into() } else { text.into() }))
 }
 
 /// Reads `camera.controls`.

@@ -1,14 +1,13 @@
 //! Server-sent events: faces that appear or leave, and the state of the camera.
 
-use super::Site;
-use super::access::Who;
-use super::accounts::Role;
 use super::client::holder;
-use super::message::{Answer, Request, Stream, Wire};
+use super::message::{Answer, Request, StreamAnswer, Wire};
 use super::mjpeg::{PLACE_POLL, PLACE_WAIT};
-use super::state;
-use crate::sighting::{Sightings, State};
-use crate::stop::POLL;
+use super::{Site, state};
+use crate::detection::{Sightings, State};
+use crate::http::auth::access::Who;
+use crate::http::auth::accounts::Role;
+use crate::sync::POLL;
 use serde_json::json;
 use std::io;
 use std::sync::Arc;
@@ -32,7 +31,7 @@ pub fn events<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
             Err(refusal) => return site.no_place(&client, "listeners", MAX_LISTENERS, refusal).into(),
         }
     };
-    Answer::Stream(Stream {
+    Answer::Stream(StreamAnswer {
         content_type: "text/event-stream",
         headers: Vec::new(),
         first: b"retry: 2000\n\n",
@@ -44,11 +43,11 @@ pub fn events<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
 }
 
 /// The state of the faces whose change is an event.
-type Scene = Vec<(u64, Option<Arc<str>>, State)>;
+type ShownFaces = Vec<(u64, Option<Arc<str>>, State)>;
 
-fn scene(sightings: Option<&Sightings>) -> Scene {
+fn scene(sightings: Option<&Sightings>) -> ShownFaces {
     let faces = sightings.map(|sightings| sightings.faces.as_slice()).unwrap_or_default();
-    let mut scene: Scene = faces.iter().map(|face| (face.track, face.name.clone(), face.state)).collect();
+    let mut scene: ShownFaces = faces.iter().map(|face| (face.track, face.name.clone(), face.state)).collect();
     // A set, because the order of the faces is no event.
     scene.sort_by_key(|(track, ..)| *track);
     scene

@@ -1,6 +1,6 @@
 //! System calls of HTTP: the listening socket, with the options that accepted connections inherit, and the host name.
 
-use crate::sockaddr::{check, with_raw};
+use crate::os::sockaddr::{check, with_raw};
 use anyhow::{Context, Result};
 use std::io;
 use std::net::{SocketAddr, TcpListener};

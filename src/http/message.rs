@@ -64,7 +64,7 @@ pub enum Answer<'a> {
     /// A body of known length.
     Whole(Whole),
     /// An endless body.
-    Stream(Stream<'a>),
+    Stream(StreamAnswer<'a>),
 }
 
 impl Answer<'_> {
@@ -149,7 +149,7 @@ impl Body {
 }
 
 /// A response with an endless body.
-pub struct Stream<'a> {
+pub struct StreamAnswer<'a> {
     /// The media type of the body.
     pub content_type: &'static str,
     /// Further headers.

@@ -1,15 +1,15 @@
 //! The MJPEG stream and the snapshot, in the default rendition or the one that a request asks for.
 
 use super::Site;
-use super::access::Who;
 use super::client::holder;
-use super::message::{Answer, Body, Request, Stream, Whole, Wire};
+use super::message::{Answer, Body, Request, StreamAnswer, Whole, Wire};
 use crate::config;
 use crate::frame::Jpeg;
-use crate::health::{Cause, lock};
-use crate::renditions::{Full, MAX_FPS, MAX_SPECIAL, MAX_WIDTH, MIN_WIDTH, RenditionSpec, Subscription};
+use crate::http::auth::access::Who;
 use crate::shares::Client;
-use crate::stop::POLL;
+use crate::stream::renditions::{Full, MAX_FPS, MAX_SPECIAL, MAX_WIDTH, MIN_WIDTH, RenditionSpec, Subscription};
+use crate::sync::{POLL, lock};
+use crate::telemetry::faults::Cause;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -88,7 +88,7 @@ pub fn stream<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
     };
     let fps = if is_faster(subscription.spec, spec) { spec.fps } else { subscription.spec.fps };
     let watcher = site.watchers.enter(request);
-    Answer::Stream(Stream {
+    Answer::Stream(StreamAnswer {
         content_type: "multipart/x-mixed-replace; boundary=frame",
         headers: rendition(asked, spec, RenditionSpec { fps, ..subscription.spec }),
         first: b"--frame\r\n",

@@ -3,28 +3,25 @@
 //! For each request, the host, the route, the access and the method are checked in this order. Handlers use only the
 //! types of [`message`]. [`server`] handles sockets, [`access`] passwords, [`mjpeg`] and [`events`] endless responses.
 
-pub mod access;
-pub mod accounts;
-mod checks;
+pub mod auth;
 mod client;
 mod events;
 mod listener;
 pub mod message;
 mod mjpeg;
 mod page;
-mod penalties;
 pub mod server;
 mod state;
 
 use crate::config::Config;
-use crate::health::{Cause, Health};
-use crate::latest::Latest;
-use crate::renditions::Renditions;
+use crate::detection::Sightings;
 use crate::roster::Roster;
 use crate::shares::{Client, Refusal, Shares, kept};
-use crate::sighting::Sightings;
-use crate::stop::Stop;
-use access::{Access, Gate, Who};
+use crate::stream::renditions::Renditions;
+use crate::sync::{Latest, Stop};
+use crate::telemetry::faults::Cause;
+use crate::telemetry::health::Health;
+use auth::access::{Access, AccessCheck, Who};
 use message::{Answer, Body, Request, Whole};
 use page::Page;
 use server::Handler;
@@ -67,7 +64,7 @@ pub fn run(server: Server, stage: Stage) {
 /// The state that all requests share.
 pub(crate) struct Site {
     stage: Stage,
-    gate: Arc<Gate>,
+    gate: Arc<AccessCheck>,
     page: Page,
     listeners: Shares,
     watchers: mjpeg::Watchers,
@@ -143,7 +140,7 @@ pub const ROUTES: &[Route] = &[
 
 impl Site {
     fn new(stage: Stage) -> anyhow::Result<Site> {
-        let gate = Arc::new(Gate::new(Arc::clone(&stage.health))?);
+        let gate = Arc::new(AccessCheck::new(Arc::clone(&stage.health))?);
         let (listeners, watchers) = (Shares::default(), mjpeg::Watchers::default());
         let (page, place_wait) = (Page::default(), mjpeg::PLACE_WAIT);
         let site = Site { stage, gate, page, listeners, watchers, place_wait };

@@ -1,13 +1,13 @@
 //! The socket side of HTTP: the only file that uses tiny_http.
 
-use super::accounts::Accounts;
-use super::checks;
 use super::client::network;
 use super::listener::{SEND_TIMEOUT, listen};
-use super::message::{Answer, Request, Stream, Whole, Wire};
+use super::message::{Answer, Request, StreamAnswer, Whole, Wire};
 use crate::config::Config;
-use crate::health::Connections;
-use crate::stop::{POLL, Stop};
+use crate::http::auth::accounts::Accounts;
+use crate::http::auth::checks;
+use crate::sync::{POLL, Stop};
+use crate::telemetry::health::Connections;
 use anyhow::{Context, Result};
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IoSlice, Write};
@@ -197,7 +197,7 @@ fn send_whole(wire: &mut impl Wire, whole: &Whole, keeps_alive: bool, head_only:
     wire.send(&[head.as_bytes(), if head_only { b"" } else { body }])
 }
 
-fn send_stream(wire: &mut impl Wire, stream: Stream<'_>, head_only: bool) -> io::Result<()> {
+fn send_stream(wire: &mut impl Wire, stream: StreamAnswer<'_>, head_only: bool) -> io::Result<()> {
     // Without chunks and keep-alive, the end of the connection ends the body, for HTTP/1.0 clients too.
     let mut head = head(200, stream.content_type, &stream.headers).into_bytes();
     head.extend_from_slice(b"Connection: close\r\n\r\n");
@@ -351,7 +351,7 @@ mod tests {
             value.parse::<usize>().unwrap()
         };
         let key = keys::find("stream", "max_viewers").unwrap();
-        let keys::Kind::Whole(_, most) = key.kind else { panic!("not a number") };
+        let keys::ValueKind::Whole(_, most) = key.kind else { panic!("not a number") };
         // The watchdog's connection is not counted among them.
         let connections = limits(most).max_connections + 1;
         // Each connection has a thread, and its response another. A connection that was closed for a newer one keeps

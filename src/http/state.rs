@@ -1,11 +1,12 @@
 //! The state of the program, as JSON and as Prometheus metrics.
 
 use super::Stage;
-use super::accounts::Role;
-use crate::ages::{Figures, SinceStart};
-use crate::health::{Connections, Fault, Health, Heartbeat};
-use crate::renditions::RenditionSpec;
-use crate::sighting::{Sightings, round3};
+use crate::detection::{Sightings, round3};
+use crate::http::auth::accounts::Role;
+use crate::stream::renditions::RenditionSpec;
+use crate::telemetry::faults::Fault;
+use crate::telemetry::health::{Connections, Health, Heartbeat};
+use crate::telemetry::latency::{Percentiles, SinceStart};
 use serde_json::{Value, json};
 use std::fmt::{Display, Write};
 use std::sync::Arc;
@@ -123,7 +124,7 @@ fn renditions(stage: &Stage) -> Value {
 fn ages(health: &Health) -> Value {
     let steps = health.ages.named().map(|(name, ages)| {
         let lately = ages.lately();
-        let figure = |of: fn(Figures) -> f64| lately.map(|figures| round2(of(figures)));
+        let figure = |of: fn(Percentiles) -> f64| lately.map(|figures| round2(of(figures)));
         let shown = json!({
             "p50": figure(|f| f.p50),
             "p95": figure(|f| f.p95),

@@ -158,9 +158,9 @@ fn hog_is_refused_with_the_keys_the_need_the_limit_and_values_that_fit() {
 fn a_frame_is_no_wider_than_configured_except_that_of_a_program() {
     let mut config = config(Detector::Hog, 1280, 4096, 2);
     assert_eq!(scaled_px(&config, 4096, 2), 5120 * 2880);
-    config.camera.source = Source::Pipe(vec!["cat".to_owned()]);
+    config.camera.source = CameraSource::Pipe(vec!["cat".to_owned()]);
     assert_eq!(scaled_px(&config, 4096, 2), 16384 * 9216);
-    config.camera.source = Source::None;
+    config.camera.source = CameraSource::None;
     config.camera.rotate = 90;
     assert_eq!(scaled_px(&config, 640, 1), (1280.0 * 1280.0 * 1280.0 / 720.0f64).ceil() as u64);
 }
@@ -186,7 +186,7 @@ fn frames_and_detector_together_fit_however_large_the_frames_are() {
         (Detector::Cnn, 3840, 640, 1, GB * 2),
     ] {
         let mut config = config(detector, width, detect_width, upsample);
-        config.camera.source = Source::Pipe(vec!["cat".to_owned()]);
+        config.camera.source = CameraSource::Pipe(vec!["cat".to_owned()]);
         let plan = plan(&config, &machine(OWN, &[], ram).1).unwrap();
         // The size of the frames changes only their own memory.
         let (_, a_pixel) = of_detector(detector);

@@ -1,237 +1,61 @@
-//! dlib; only this file uses it. Sizes and files are checked before they reach dlib, because a C++ exception cannot be
-//! caught through the crate and ends the process.
+//! [`Engine`]: what the other parts of recognition ask of dlib.
 
-use super::models::ModelFiles;
-use super::{DESCRIPTOR_LEN, Descriptor, Engine, tiles};
-use crate::health::Health;
-use crate::pixels::Rgb;
-use crate::sighting::Rect;
-use anyhow::{Context, anyhow};
-use dlib_face_recognition::{
-    FaceDetector, FaceDetectorCnn, FaceDetectorTrait, FaceEncoderNetwork, FaceEncoderTrait, FaceLandmarks,
-    FaceLocations, ImageMatrix, LandmarkPredictor, LandmarkPredictorTrait, Rectangle,
-};
-use std::ffi::{CStr, c_char, c_int};
+use super::descriptor::Descriptor;
+use crate::image::{Rect, Rgb};
+use crate::memory::STILL_SIDE;
+use crate::telemetry::health::Health;
 use std::sync::Arc;
 
-// Both are from OpenBLAS, which the feature `openblas` of the crate links.
-unsafe extern "C" {
-    fn openblas_set_num_threads(threads: c_int);
-    fn openblas_get_config() -> *const c_char;
-    fn openblas_get_corename() -> *const c_char;
+/// The scale at which faces are detected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detect {
+    /// For a frame: scaled to `width` pixels, then doubled `upsample` times.
+    Live {
+        /// The width in pixels to which a wider frame is scaled.
+        width: u32,
+        /// How many times it is doubled.
+        upsample: u32,
+    },
+    /// For a still picture: doubled when it is small, so that a face of 40 pixels is found.
+    Still {
+        /// The longest side to which a larger picture is scaled; see [`Engine::still_side`].
+        side: u32,
+    },
 }
 
-/// The shortest side in pixels of a picture that is given to dlib.
-const MIN_SIDE: u32 = 24;
-/// The dlib release for whose headers the crate is written; dlib's version is not available through the crate.
-pub const DLIB: &str = "19.24";
-
-/// dlib's detectors, landmark predictor and descriptor network.
-pub struct Dlib {
-    detector: AnyDetector,
-    landmarks: LandmarkPredictor,
-    network: FaceEncoderNetwork,
-    /// The most pixels that the detector gets at once; see [`crate::memory::Plan::most_px`].
-    most_px: u64,
-    has_told_of_shrinking: bool,
-    health: Option<Arc<Health>>,
-}
-
-enum AnyDetector {
-    Hog(FaceDetector),
-    Cnn(Box<FaceDetectorCnn>),
-}
-
-impl AnyDetector {
-    /// The faces on a picture in pixels of the picture, from one call of dlib.
-    fn find(&self, picture: &Rgb, scale: f64) -> Vec<Rect> {
-        let width = (f64::from(picture.width) * scale).round() as u32;
-        let height = (f64::from(picture.height) * scale).round() as u32;
-        if width.min(height) < MIN_SIDE || picture.width.min(picture.height) < 2 {
-            return Vec::new();
-        }
-        let found = if scale < 1.0 {
-            self.locations(&matrix(&picture.shrunk(width)))
-        } else if scale > 1.0 {
-            self.locations(&matrix(picture).resize(width as usize, height as usize))
-        } else {
-            self.locations(&matrix(picture))
-        };
-        let faces = found.iter().map(|r| to_rect(r).scaled(1.0 / scale));
-        faces.filter(|rect| rect.w > 0 && rect.h > 0).collect()
-    }
-
-    fn locations(&self, image: &ImageMatrix) -> FaceLocations {
+impl Detect {
+    /// The factor by which a picture of `width` x `height` pixels is scaled before detection.
+    pub fn scale(self, width: u32, height: u32) -> f64 {
         match self {
-            AnyDetector::Hog(detector) => detector.face_locations(image),
-            AnyDetector::Cnn(detector) => detector.face_locations(image),
+            Detect::Live { width: wanted, upsample } => {
+                let shrink = (f64::from(wanted) / f64::from(width.max(1))).min(1.0);
+                shrink * f64::from(1 << upsample)
+            }
+            Detect::Still { side } => (f64::from(side) / f64::from(width.max(height).max(1))).min(2.0),
         }
     }
 }
 
-impl Dlib {
-    /// Loads the models of the config, which [`ModelFiles`] has checked. The detector gets at most `most_px` pixels at
-    /// once, of the pyramid for the CNN: a larger picture is processed in tiles by the CNN, and scaled down for HOG.
-    ///
-    /// # Errors
-    /// The file that dlib cannot read.
-    pub fn open(files: &ModelFiles, most_px: u64) -> anyhow::Result<Dlib> {
-        let named = |error: String| anyhow!("dlib: {error}");
-        let detector = match &files.detector {
-            None => AnyDetector::Hog(FaceDetector::new()),
-            Some(file) => AnyDetector::Cnn(Box::new(FaceDetectorCnn::open(file).map_err(named)?)),
-        };
-        let landmarks = LandmarkPredictor::open(&files.landmarks).map_err(named)?;
-        let network = FaceEncoderNetwork::open(&files.recognizer).map_err(named)?;
-        let mut dlib = Dlib { detector, landmarks, network, most_px, has_told_of_shrinking: false, health: None };
-        dlib.try_out().with_context(|| format!("{} is not a face recognition model", files.recognizer.display()))?;
-        Ok(dlib)
-    }
+/// Detects faces and computes descriptors. One thread owns it, because dlib's detectors cannot be shared.
+pub trait Engine {
+    /// The faces on a picture from left to right, in pixels of the picture; they may extend beyond its edges. The
+    /// picture is first scaled by `scale`: dlib's HOG detector finds faces from 80 pixels.
+    fn detect(&mut self, picture: &Rgb, scale: f64) -> Vec<Rect>;
 
-    /// `scale`, or a smaller one at which the picture has no more than the allowed pixels.
-    fn affordable(&mut self, picture: &Rgb, scale: f64) -> f64 {
-        let px = f64::from(picture.width) * f64::from(picture.height) * scale * scale;
-        let most_px = self.most_px as f64;
-        if px <= most_px {
-            return scale;
-        }
-        if !std::mem::replace(&mut self.has_told_of_shrinking, true) {
-            log::warn!(
-                "a picture of {}x{} is scaled to {:.0} megapixels for detection instead of {:.0}, because memory is short; \
-                 small faces on it may be missed",
-                picture.width,
-                picture.height,
-                most_px / 1e6,
-                px / 1e6
-            );
-        }
-        scale * (most_px / px).sqrt()
-    }
+    /// A descriptor for each of `faces`, computed from `picture` at its full size, as the mean of `jitters` jittered
+    /// copies.
+    fn describe(&mut self, picture: &Rgb, faces: &[Rect], jitters: u32) -> Vec<Descriptor>;
 
-    fn describe_on(&mut self, picture: &Rgb, faces: &[Rect], jitters: u32) -> Vec<Descriptor> {
-        let image = matrix(picture);
-        let landmarks: Vec<FaceLandmarks> =
-            faces.iter().map(|face| self.landmarks.face_landmarks(&image, &to_rectangle(*face))).collect();
-        let encodings = self.network.get_face_encodings(&image, &landmarks, jitters);
-        encodings.iter().map(|encoding| to_descriptor(encoding.as_ref())).collect()
-    }
+    /// Makes a pass of several calls beat `health.recognition_beat` after each of them, so that a slow pass is not
+    /// taken for a hang.
+    fn beat(&mut self, _health: &Arc<Health>) {}
 
-    /// Computes a descriptor of a blank picture, so that a model of another kind is detected at the start.
-    fn try_out(&mut self) -> anyhow::Result<()> {
-        let grey = Rgb::filled(150, 150, [128; 3]);
-        let described = self.describe(&grey, &[Rect { x: 25, y: 25, w: 100, h: 100 }], 1);
-        let whole = described.first().is_some_and(|d| d.iter().all(|v| v.is_finite()));
-        whole.then_some(()).ok_or_else(|| anyhow!("its descriptors do not have {DESCRIPTOR_LEN} numbers"))
-    }
-}
+    /// Sets the most pixels that the detector gets at once, after a change of the config; see
+    /// [`crate::memory::Plan::most_px`].
+    fn set_most_px(&mut self, _most_px: u64) {}
 
-impl Engine for Dlib {
-    fn detect(&mut self, picture: &Rgb, scale: f64) -> Vec<Rect> {
-        let mut faces = match &self.detector {
-            AnyDetector::Hog(_) => {
-                let scale = self.affordable(picture, scale);
-                self.detector.find(picture, scale)
-            }
-            AnyDetector::Cnn(_) => {
-                tiles::find((picture.width, picture.height), scale, self.most_px, &mut |part, scale| {
-                    self.health.iter().for_each(|health| health.recognition_beat.beat());
-                    if (part.w, part.h) == (picture.width, picture.height) {
-                        return self.detector.find(picture, scale);
-                    }
-                    let faces = self.detector.find(&picture.cropped(part), scale);
-                    faces.into_iter().map(|face| Rect { x: face.x + part.x, y: face.y + part.y, ..face }).collect()
-                })
-            }
-        };
-        faces.sort_by_key(|rect| rect.x);
-        faces
-    }
-
-    fn describe(&mut self, picture: &Rgb, faces: &[Rect], jitters: u32) -> Vec<Descriptor> {
-        if faces.is_empty() || picture.width < 2 || picture.height < 2 {
-            return Vec::new();
-        }
-        if picture.data.len() <= COPIED_WHOLE_BYTES {
-            return self.describe_on(picture, faces, jitters);
-        }
-        let mut descriptors = Vec::with_capacity(faces.len());
-        for &face in faces {
-            let around = face.grown(face.w).clipped(picture.width, picture.height);
-            if around.w < 2 || around.h < 2 {
-                descriptors.push([f32::NAN; DESCRIPTOR_LEN]);
-                continue;
-            }
-            let here = Rect { x: face.x - around.x, y: face.y - around.y, ..face };
-            descriptors.extend(self.describe_on(&picture.cropped(around), &[here], jitters));
-        }
-        descriptors
-    }
-
-    fn beat(&mut self, health: &Arc<Health>) {
-        self.health = Some(Arc::clone(health));
-    }
-
-    fn set_most_px(&mut self, most_px: u64) {
-        self.most_px = most_px;
-    }
-
+    /// The longest side in pixels to which still pictures are scaled.
     fn still_side(&self) -> u32 {
-        match self.detector {
-            AnyDetector::Hog(_) => crate::memory::STILL_SIDE,
-            AnyDetector::Cnn(_) => CNN_STILL_SIDE,
-        }
+        STILL_SIDE
     }
-}
-
-/// The CNN takes seconds per megapixel.
-const CNN_STILL_SIDE: u32 = 800;
-/// On a larger picture, descriptors are computed from crops, because dlib needs a copy of the picture.
-const COPIED_WHOLE_BYTES: usize = 12_000_000;
-
-/// Copies a picture to dlib's type.
-fn matrix(rgb: &Rgb) -> ImageMatrix {
-    let (width, height) = (rgb.width as usize, rgb.height as usize);
-    assert_eq!(rgb.data.len(), width * height * 3, "an Rgb has width x height pixels");
-    // SAFETY: the assertion above; dlib copies the pixels before this returns.
-    unsafe { ImageMatrix::new(width, height, rgb.data.as_ptr()) }
-}
-
-/// Converts a rectangle of dlib, which includes its right and bottom edges.
-fn to_rect(r: &Rectangle) -> Rect {
-    let side = |from: i64, to: i64| (to - from + 1).max(0) as u32;
-    Rect { x: r.left as i32, y: r.top as i32, w: side(r.left, r.right), h: side(r.top, r.bottom) }
-}
-
-fn to_rectangle(r: Rect) -> Rectangle {
-    let (left, top) = (i64::from(r.x), i64::from(r.y));
-    Rectangle { left, top, right: left + i64::from(r.w) - 1, bottom: top + i64::from(r.h) - 1 }
-}
-
-fn to_descriptor(values: &[f64]) -> Descriptor {
-    let mut descriptor = [f32::NAN; DESCRIPTOR_LEN];
-    for (to, from) in descriptor.iter_mut().zip(values) {
-        *to = *from as f32;
-    }
-    descriptor
-}
-
-/// Sets the number of threads for a descriptor.
-pub fn set_blas_threads(threads: u32) {
-    // SAFETY: any number is valid; called before the first descriptor.
-    unsafe { openblas_set_num_threads(threads as c_int) };
-}
-
-/// The BLAS in use, such as "OpenBLAS 0.3.21 Haswell".
-pub fn blas() -> String {
-    let text = |pointer: *const c_char| {
-        if pointer.is_null() {
-            return String::new();
-        }
-        // SAFETY: not null, and both functions return constant, zero-terminated strings.
-        unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
-    };
-    // SAFETY: no arguments, no state.
-    let (config, core) = unsafe { (text(openblas_get_config()), text(openblas_get_corename())) };
-    let version: Vec<&str> = config.split_whitespace().take(2).collect();
-    format!("{} {core}", version.join(" "))
 }

@@ -1,9 +1,10 @@
 //! The model files that the config needs, and their checksums. dlib aborts on a truncated file, so only files with the
 //! right SHA-256 are given to it.
 
-use super::cohort::{self, Cohort};
-use super::rates::{self, Rates};
 use crate::config::{Config, Detector, Landmarks};
+use crate::os::files::hex;
+use crate::recognition::identify::cohort::{self, Cohort, DLIBS_OWN};
+use crate::recognition::identify::rates::{self, Rates};
 use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -12,27 +13,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A model with a known checksum. The models are those of dlib's author, <http://dlib.net/files/>.
-struct Known {
+struct KnownModel {
     file: &'static str,
     sha256: &'static str,
 }
 
-const LANDMARKS_5: Known = Known {
+const LANDMARKS_5: KnownModel = KnownModel {
     file: "shape_predictor_5_face_landmarks.dat",
     sha256: "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
 };
-const LANDMARKS_68: Known = Known {
+const LANDMARKS_68: KnownModel = KnownModel {
     file: "shape_predictor_68_face_landmarks.dat",
     sha256: "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
 };
-const CNN: Known = Known {
+const CNN: KnownModel = KnownModel {
     file: "mmod_human_face_detector.dat",
     sha256: "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
 };
-const RESNET: Known = Known { file: "dlib_face_recognition_resnet_model_v1.dat", sha256: DLIBS_OWN };
-/// The SHA-256 of the recognition model whose rates are built in.
-pub const DLIBS_OWN: &str = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30";
-
+const RESNET: KnownModel = KnownModel { file: "dlib_face_recognition_resnet_model_v1.dat", sha256: DLIBS_OWN };
 /// Model files that have been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelFiles {
@@ -160,11 +158,6 @@ fn sha256_of(path: &Path) -> std::io::Result<String> {
         }
     }
     Ok(hex(&hasher.finalize()))
-}
-
-/// Bytes as hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The interval between passes: as in the config, and longer while the board is hot or cannot keep up.
 
-use crate::health::{Cause, Pace};
+use crate::telemetry::faults::Cause;
+use crate::telemetry::health::LookPace;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -56,7 +57,7 @@ impl Pacer {
 
     /// The time from the start of one pass to the next, for the interval `wanted` of the config and a last pass of
     /// `took`.
-    pub fn interval(&mut self, wanted: Duration, took: Duration, now: Instant) -> Pace {
+    pub fn interval(&mut self, wanted: Duration, took: Duration, now: Instant) -> LookPace {
         if self.read_at.is_none_or(|at| now.saturating_duration_since(at) >= READ_EVERY) {
             self.read_at = Some(now);
             self.hot = hottest(&self.zones, self.hot.is_some());
@@ -68,13 +69,13 @@ impl Pacer {
         if let Some(Heat { zone, celsius, times }) = &self.hot {
             let interval = wanted.max(usual) * *times;
             let why = format!("{zone} is at {celsius:.0} \u{b0}C");
-            return Pace { interval, slowed: Some((Cause::RecognitionHot, why)) };
+            return LookPace { interval, slowed: Some((Cause::RecognitionHot, why)) };
         }
         if least > wanted {
             let why = format!("a pass takes {} ms", usual.as_millis());
-            return Pace { interval: least, slowed: Some((Cause::RecognitionBehind, why)) };
+            return LookPace { interval: least, slowed: Some((Cause::RecognitionBehind, why)) };
         }
-        Pace { interval: wanted, slowed: None }
+        LookPace { interval: wanted, slowed: None }
     }
 }
 
@@ -141,18 +142,21 @@ mod tests {
         root
     }
 
-    fn pace(zone: &str, temp: &str, trip: Option<&str>) -> Pace {
+    fn pace(zone: &str, temp: &str, trip: Option<&str>) -> LookPace {
         Pacer::new(board(zone, temp, trip).path()).interval(WANTED, QUICK, Instant::now())
     }
 
     #[test]
     fn a_cool_board_keeps_the_interval_and_a_hot_one_lengthens_it() {
-        assert_eq!(pace("cpu-thermal", "65000", None), Pace { interval: WANTED, slowed: None });
+        assert_eq!(pace("cpu-thermal", "65000", None), LookPace { interval: WANTED, slowed: None });
         assert_eq!(pace("cpu-thermal", "76000", None).interval, WANTED * 2);
         let hot = pace("CPU-therm", "91000", Some("90500"));
         assert_eq!(
             hot,
-            Pace { interval: WANTED * 4, slowed: Some((Cause::RecognitionHot, "CPU-therm is at 91 \u{b0}C".into())) }
+            LookPace {
+                interval: WANTED * 4,
+                slowed: Some((Cause::RecognitionHot, "CPU-therm is at 91 \u{b0}C".into()))
+            }
         );
         assert_eq!(pace("iwlwifi_1", "99000", None).slowed, None, "the wireless card is not the processor");
         assert_eq!(pace("cpu-thermal", "rubbish", Some("x")).slowed, None);
@@ -180,6 +184,6 @@ mod tests {
         assert!((495..=500).contains(&behind.interval.as_millis()), "{behind:?}");
         assert!(behind.slowed.is_some_and(|(_, why)| why.starts_with("a pass takes 3")));
         let flat_out = pacer.interval(Duration::ZERO, Duration::from_millis(350), Instant::now());
-        assert_eq!(flat_out, Pace { interval: Duration::ZERO, slowed: None });
+        assert_eq!(flat_out, LookPace { interval: Duration::ZERO, slowed: None });
     }
 }

@@ -1,13 +1,13 @@
 //! A look at a picture: where faces are, whose tracks they belong to, who they are. And whether a look is needed at all.
 
-use super::Engine;
-use super::matcher::Matcher;
-use super::motion::{Gate, Motion};
-use super::scan::Scanner;
 use super::tracks::{Scene, Tracks, Unnamed};
 use crate::config::Recognition;
-use crate::pixels::{Luma, Rgb};
-use crate::sighting::{Rect, Sighting};
+use crate::detection::Sighting;
+use crate::image::{Luma, Rect, Rgb};
+use crate::recognition::detect::motion::{Motion, MotionGate};
+use crate::recognition::detect::scan::Scanner;
+use crate::recognition::engine::Engine;
+use crate::recognition::identify::matcher::Matcher;
 use std::time::{Duration, Instant};
 
 /// A face that does not move is looked at again so often: it is easy to be still for a moment.
@@ -16,7 +16,7 @@ const STILL_FACE_EVERY: Duration = Duration::from_millis(1500);
 /// What is remembered from look to look.
 #[derive(Debug, Default)]
 pub struct Pipeline {
-    gate: Gate,
+    gate: MotionGate,
     scanner: Scanner,
     tracks: Tracks,
     looked_at: Option<Instant>,
@@ -80,7 +80,7 @@ impl Pipeline {
     /// Forgets everybody who was followed, and all frames: the whole of the next one is looked at.
     pub fn forget_all(&mut self) {
         self.tracks.forget_all();
-        (self.gate, self.scanner, self.looked_at) = (Gate::default(), Scanner::default(), None);
+        (self.gate, self.scanner, self.looked_at) = (MotionGate::default(), Scanner::default(), None);
     }
 
     /// Later frames are compared with this one, which was looked at.

@@ -1,13 +1,15 @@
 //! Enrolment and the recognition stage with a fake engine that reads the "face" from the picture's colour: reloads, and
 //! pictures that are incomplete or damaged. The real engine is tested with real pictures in `tests/`.
 
-use super::cache::Cache;
 use super::*;
 use crate::frame::{Frame, Moment};
-use crate::health::Health;
-use crate::latest::Latest;
-use crate::pixels::{Format, Raw, Turn};
+use crate::image::{Format, Raw, Turn};
+use crate::recognition::descriptor::{DESCRIPTOR_LEN, Descriptor};
+use crate::recognition::engine::Detect;
+use crate::recognition::gallery::cache::Cache;
 use crate::roster::Roster;
+use crate::sync::Latest;
+use crate::telemetry::health::Health;
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -61,15 +63,15 @@ fn config(root: &Path) -> Config {
     config
 }
 
-fn enrol(config: &Config, fake: &mut Fake, memory: &mut Memory) -> Library {
+fn enrol(config: &Config, fake: &mut Fake, memory: &mut EnrolmentMemory) -> Library {
     let now = Moment::now();
     let mut enrolment = Enrolment::begin(config, Some(Arc::default()), memory, Pass::Reload, now).unwrap();
     while enrolment.step(fake, memory, now) {}
     enrolment.finish(1)
 }
 
-fn memory() -> Memory {
-    Memory::new(Cache::open(None, ""))
+fn memory() -> EnrolmentMemory {
+    EnrolmentMemory::new(Cache::open(None, ""))
 }
 
 fn reason(library: &Library, file: &str) -> String {
@@ -140,7 +142,8 @@ fn a_recently_written_file_is_waited_for_but_not_one_from_the_future() {
     assert!(touch(SystemTime::now()).starts_with("still being copied"));
     let coming = enrol(&config(root.path()), &mut Fake { described: 0 }, &mut memory());
     assert_eq!(coming.roster.warnings, [""; 0], "they would soon be wrong");
-    let once = enrol(&config(root.path()), &mut Fake { described: 0 }, &mut Memory::for_once(Cache::open(None, "")));
+    let once =
+        enrol(&config(root.path()), &mut Fake { described: 0 }, &mut EnrolmentMemory::for_once(Cache::open(None, "")));
     assert_eq!(reason(&once, "Alice/1.png"), "used", "check enrols only once");
     assert_eq!(touch(SystemTime::now() + Duration::from_secs(5000)), "used");
 }
@@ -154,7 +157,7 @@ fn a_face_gets_the_name_of_the_closest_person_within_the_threshold_of_the_budget
     let mut look = |red: u8| {
         let picture = Rgb::filled(30, 30, [red, 1, 1]);
         let faces = fake.detect(&picture, 1.0);
-        identify(&mut fake, &library.matcher, 1, &picture, &faces).remove(0)
+        identify_faces(&mut fake, &library.matcher, 1, &picture, &faces).remove(0)
     };
     let near = look(192);
     assert_eq!((near.name.as_deref(), near.state), (Some("Alice"), State::Named));

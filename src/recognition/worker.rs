@@ -1,23 +1,24 @@
 //! The recognition thread.
 
-use super::cache::{self, Cache};
-use super::enrol::arrivals::Pass;
-use super::enrol::{COMING, Enrolment, Library, Memory};
-use super::matcher::Matcher;
 use super::pace::Pacer;
 use super::pipeline::Pipeline;
-use super::progress::Progress;
-use super::strangers::Strangers;
-use super::{Opened, expected, open};
+use super::{Opened, open};
 use crate::config::{Config, Recognition, UnknownFaces};
+use crate::detection::{Examined, Sightings};
 use crate::frame::{Frame, Moment};
-use crate::health::{Cause, Health};
-use crate::latest::Latest;
+use crate::image::Turn;
 use crate::memory::{Machine, plan};
-use crate::pixels::Turn;
+use crate::recognition::gallery::cache::{self, Cache};
+use crate::recognition::gallery::enrol::arrivals::Pass;
+use crate::recognition::gallery::enrol::{COMING, Enrolment, EnrolmentMemory, Library};
+use crate::recognition::gallery::progress::Progress;
+use crate::recognition::identify::expected;
+use crate::recognition::identify::matcher::Matcher;
+use crate::recognition::identify::strangers::Strangers;
 use crate::roster::Roster;
-use crate::sighting::{Examined, Sightings};
-use crate::stop::{POLL, Stop};
+use crate::sync::{Latest, POLL, Stop};
+use crate::telemetry::faults::Cause;
+use crate::telemetry::health::Health;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -76,7 +77,7 @@ struct Worker<'a> {
     /// The engine that takes the gallery in, where that is another one. It looks when the gallery is swapped: what two
     /// engines make of a face must not be compared.
     coming: Option<(Opened, Recognition)>,
-    memory: Memory,
+    memory: EnrolmentMemory,
     /// The gallery at work and the tag of the engine that took it in; `None` before the first.
     library: Option<(String, Matcher)>,
     generation: u64,
@@ -95,12 +96,12 @@ struct Worker<'a> {
     pacer: Pacer,
     frame_seen: u64,
     /// The bytes, size and turn of the frame that was looked at last.
-    looked_at: Option<Picture>,
+    looked_at: Option<LookedAt>,
     next_look: Instant,
 }
 
 /// What makes two frames the same picture.
-type Picture = (Arc<Vec<u8>>, (u32, u32), Turn);
+type LookedAt = (Arc<Vec<u8>>, (u32, u32), Turn);
 
 impl<'a> Worker<'a> {
     fn new(stage: &'a Stage, open: fn(&Config) -> anyhow::Result<Opened>) -> Worker<'a> {
@@ -112,7 +113,7 @@ impl<'a> Worker<'a> {
             open,
             opened: None,
             coming: None,
-            memory: Memory::new(Cache::open(None, "")),
+            memory: EnrolmentMemory::new(Cache::open(None, "")),
             library: None,
             generation: 0,
             enrolment: None,
@@ -179,9 +180,9 @@ impl<'a> Worker<'a> {
         }
         let mut opened = (self.open)(&self.config)?;
         opened.engine.beat(&self.stage.health);
-        log::info!("recognition: dlib {}, {}", super::engine::DLIB, super::engine::blas());
+        log::info!("recognition: dlib {}, {}", crate::recognition::dlib::DLIB, crate::recognition::dlib::blas());
         self.save();
-        self.memory = Memory::new(Cache::open(cache::folder().as_deref(), &opened.tag));
+        self.memory = EnrolmentMemory::new(Cache::open(cache::folder().as_deref(), &opened.tag));
         if self.library.as_ref().is_some_and(|(tag, _)| *tag != opened.tag) && self.opened.is_none() {
             self.library = None;
         }
@@ -398,7 +399,7 @@ impl<'a> Worker<'a> {
         let private = self.config.overlay.unknown == UnknownFaces::Blur;
         let before = self.stage.sightings.newest().map(|(_, before)| before);
         // Where strangers are blurred, a change that is too small to be motion is looked at as well.
-        let picture: Picture = (Arc::clone(&frame.bytes), frame.upright_size(), frame.turn);
+        let picture: LookedAt = (Arc::clone(&frame.bytes), frame.upright_size(), frame.turn);
         let examined = before.as_ref().and_then(|before| before.examined.as_deref());
         let is_known = examined.is_some_and(Examined::is_settled) && self.looked_at.as_ref() == Some(&picture);
         if (is_known || !private) && !self.pipeline.need(&motion, captured_at) {

@@ -2,11 +2,11 @@
 
 use crate::support::{Home, Running, picture, repo};
 use namecam::config::{Config, Detector};
+use namecam::image::{Rect, Rgb, still};
 use namecam::memory::CNN_LEAST_PYRAMID_PX;
-use namecam::pixels::Rgb;
-use namecam::recognition::engine::Dlib;
-use namecam::recognition::{Engine, models, picture as still};
-use namecam::sighting::Rect;
+use namecam::recognition::dlib::Dlib;
+use namecam::recognition::engine::Engine;
+use namecam::recognition::models;
 use std::io::{Read, Write};
 use std::process::Command;
 use std::time::Duration;
@@ -203,7 +203,7 @@ fn a_face_on_a_large_picture_has_the_same_descriptor_as_on_a_small_one() {
 fn wrong_passwords_with_held_responses_use_no_memory() {
     let home = Home::new("");
     let users = home.path("users");
-    namecam::http::accounts::passwd(&users, "mom", namecam::http::accounts::Role::Viewer, "right").unwrap();
+    namecam::http::auth::accounts::passwd(&users, "mom", namecam::http::auth::accounts::Role::Viewer, "right").unwrap();
     let http = format!("[http]\nbind = 127.0.0.1:0\npassword_file = {}\n", users.display());
     home.put(
         "namecam.ini",

@@ -1,7 +1,7 @@
 //! Each raw format of a real photo, compared with ffmpeg's conversion of the same bytes.
 
 use crate::support::picture;
-use namecam::pixels::{FORMATS, Raw};
+use namecam::image::{FORMATS, Raw};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 

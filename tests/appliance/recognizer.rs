@@ -2,9 +2,9 @@
 //! model.
 
 use crate::support::{Home, picture, repo};
-use namecam::recognition::cohort::{self, Cohort};
-use namecam::recognition::models::hex;
-use namecam::recognition::rates::{self, Rates};
+use namecam::os::files::hex;
+use namecam::recognition::identify::cohort::{self, Cohort};
+use namecam::recognition::identify::rates::{self, Rates};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::os::unix::fs::symlink;

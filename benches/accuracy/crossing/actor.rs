@@ -1,8 +1,7 @@
 //! A person out of photographs, on the picture of a room: the head is cut out of one photograph after the other, softly,
 //! so that nothing but the person moves; the clothes are a plain shape.
 
-use namecam::pixels::Rgb;
-use namecam::sighting::Rect;
+use namecam::image::{Rect, Rgb};
 
 /// Pixels a side of LFW's pictures.
 pub const SIDE: u32 = 250;

@@ -5,8 +5,8 @@ use super::actor::{Actor, Pose};
 use super::score::Present;
 use super::script::{WIDTH, Walk};
 use crate::people::Draw;
-use namecam::jpeg::{Codec, Compressor};
-use namecam::pixels::Rgb;
+use namecam::image::Rgb;
+use namecam::image::jpeg::{Codec, Compressor};
 use std::f64::consts::TAU;
 
 /// Height of the picture in pixels.

@@ -1,6 +1,6 @@
 //! What a scene is worth whose truth is known: how tracks and names on screen compare with who was where.
 
-use namecam::sighting::Rect;
+use namecam::image::Rect;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A box is of the face that it overlaps most, if by so much; boxes of two neighbours hardly touch.

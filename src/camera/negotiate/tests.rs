@@ -3,7 +3,7 @@
 use super::*;
 
 fn one(width: u32, height: u32, rates: &[u32]) -> Mode {
-    let rates = rates.iter().map(|&fps| Rate::One(Interval::of_fps(fps))).collect();
+    let rates = rates.iter().map(|&fps| FrameRate::One(Interval::of_fps(fps))).collect();
     Mode { size: Size::One { width, height }, rates }
 }
 
@@ -11,9 +11,9 @@ fn offer(fourcc: &[u8; 4], modes: Vec<Mode>) -> Offer {
     Offer { fourcc: *fourcc, modes }
 }
 
-fn request(format: &str, width: u32, height: u32, fps: u32) -> Request {
+fn request(format: &str, width: u32, height: u32, fps: u32) -> ModeRequest {
     let camera = config::Camera { format: format.to_owned(), width, height, fps, ..Default::default() };
-    Request::of(&camera)
+    ModeRequest::of(&camera)
 }
 
 /// The rate of raw formats falls with the size because of the bandwidth of USB 2; MJPG has 30 at every size.
@@ -33,7 +33,7 @@ fn c920() -> Vec<Offer> {
                 one(1920, 1080, &[5]),
                 Mode {
                     size: Size::One { width: 2304, height: 1536 },
-                    rates: vec![Rate::One(Interval { numerator: 1, denominator: 2 })],
+                    rates: vec![FrameRate::One(Interval { numerator: 1, denominator: 2 })],
                 },
             ],
         ),
@@ -54,7 +54,7 @@ fn unicam() -> Vec<Offer> {
 
 fn vivid() -> Vec<Offer> {
     let size = Size::Steps { min: (320, 180), max: (3840, 2160), step: (2, 2) };
-    let rates = vec![Rate::Steps {
+    let rates = vec![FrameRate::Steps {
         shortest: Interval { numerator: 1, denominator: 60 },
         longest: Interval { numerator: 1, denominator: 1 },
     }];
@@ -63,7 +63,7 @@ fn vivid() -> Vec<Offer> {
         .to_vec()
 }
 
-fn taken(offers: &[Offer], request: &Request) -> (String, u32, u32, String) {
+fn taken(offers: &[Offer], request: &ModeRequest) -> (String, u32, u32, String) {
     let best = rank(offers, request).unwrap().remove(0);
     (best.format.name().into_owned(), best.width, best.height, show_fps(best.fps()))
 }
@@ -226,8 +226,8 @@ fn a_size_beyond_a_range_keeps_its_aspect_ratio_and_its_steps() {
 
 #[test]
 fn a_fraction_of_29_97_is_30_and_an_invalid_one_is_skipped() {
-    let ntsc = Rate::One(Interval { numerator: 1001, denominator: 30000 });
-    let broken = Rate::One(Interval { numerator: 0, denominator: 30 });
+    let ntsc = FrameRate::One(Interval { numerator: 1001, denominator: 30000 });
+    let broken = FrameRate::One(Interval { numerator: 0, denominator: 30 });
     let size = Size::One { width: 640, height: 480 };
     let offers = [offer(b"YUYV", vec![Mode { size, rates: vec![broken, ntsc] }])];
     let ranked = rank(&offers, &request("auto", 640, 480, 30)).unwrap();
@@ -238,7 +238,7 @@ fn a_fraction_of_29_97_is_30_and_an_invalid_one_is_skipped() {
 #[test]
 fn a_rate_outside_a_range_becomes_its_end() {
     let size = Size::One { width: 640, height: 480 };
-    let range = Rate::Steps { shortest: Interval::of_fps(60), longest: Interval::of_fps(5) };
+    let range = FrameRate::Steps { shortest: Interval::of_fps(60), longest: Interval::of_fps(5) };
     let offers = [offer(b"YUYV", vec![Mode { size, rates: vec![range] }])];
     let fps = |wished| rank(&offers, &request("auto", 640, 480, wished)).unwrap()[0].fps();
     assert_eq!((fps(120), fps(1), fps(24)), (60.0, 5.0, 24.0));

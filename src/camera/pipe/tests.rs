@@ -1,5 +1,5 @@
 use super::*;
-use crate::jpeg;
+use crate::image::jpeg;
 use jpeg_encoder::{ColorType, Encoder};
 
 const LONG: Duration = Duration::from_secs(5);

@@ -92,7 +92,7 @@ fn both_formats_show_the_same_picture_in_the_size_asked_for() {
             let mut source = open(&camera(format, width, height, 1), folder.path()).unwrap();
             let shot = captured(&mut *source);
             assert_eq!((shot.width, shot.height), (width, height));
-            let raw = crate::pixels::Raw { bytes: &shot.bytes[..], width, height, stride: shot.stride };
+            let raw = crate::image::Raw { bytes: &shot.bytes[..], width, height, stride: shot.stride };
             (shot.format.name(), shot.format.to_rgb(raw).unwrap())
         });
         assert_eq!((&*shots[0].0, &*shots[1].0), ("YUYV", "MJPG"));

@@ -1,7 +1,7 @@
 //! The identity of a camera, by which it is found again when it returns under another number.
 
 use super::nodes::nodes;
-use super::{Kind, Survey};
+use super::{NodeKind, Survey};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -53,23 +53,23 @@ impl Identity {
 }
 
 /// The last camera that ran, kept for the next opening.
-pub struct Memory {
+pub struct LastCamera {
     dev: PathBuf,
     sys: PathBuf,
     /// The source of the config, and the camera that was there.
     last: Option<(PathBuf, Identity)>,
 }
 
-impl Default for Memory {
+impl Default for LastCamera {
     fn default() -> Self {
-        Memory::new("/dev".into(), "/sys".into())
+        LastCamera::new("/dev".into(), "/sys".into())
     }
 }
 
-impl Memory {
+impl LastCamera {
     /// `dev` is the folder of device nodes, `sys` the mount point of sysfs.
-    pub(super) fn new(dev: PathBuf, sys: PathBuf) -> Memory {
-        Memory { dev, sys, last: None }
+    pub(super) fn new(dev: PathBuf, sys: PathBuf) -> LastCamera {
+        LastCamera { dev, sys, last: None }
     }
 
     /// Records that the camera of the config runs at `node`.
@@ -84,7 +84,7 @@ impl Memory {
             return configured.to_owned();
         };
         let same = |node: &Path| {
-            let about = ask(node).filter(|about| about.kind == Kind::Capture)?;
+            let about = ask(node).filter(|about| about.kind == NodeKind::Capture)?;
             last.same(&Identity::of(&about, node, &self.sys))
         };
         if same(configured).is_some() {

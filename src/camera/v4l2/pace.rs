@@ -10,17 +10,17 @@ const SLOW: f64 = 0.8;
 const WELL: f64 = 0.9;
 
 /// Counts frames over time.
-pub(super) struct Pace {
+pub(super) struct FramePace {
     fps: Option<f64>,
     begun: Option<Instant>,
     frames: u64,
     slow: bool,
 }
 
-impl Pace {
+impl FramePace {
     /// A counter for the confirmed frames per second; without them no rate is too low.
-    pub fn of(fps: Option<f64>) -> Pace {
-        Pace { fps, begun: None, frames: 0, slow: false }
+    pub fn of(fps: Option<f64>) -> FramePace {
+        FramePace { fps, begun: None, frames: 0, slow: false }
     }
 
     /// Counts `frames` more. Returns true when the rate has become too low, and false when it is normal again.
@@ -45,14 +45,14 @@ mod tests {
     use super::*;
 
     /// The results of `seconds` at a rate.
-    fn verdicts(pace: &mut Pace, from: Instant, seconds: u64, fps: u64) -> Vec<bool> {
+    fn verdicts(pace: &mut FramePace, from: Instant, seconds: u64, fps: u64) -> Vec<bool> {
         let times = (0..=seconds * fps).map(|i| from + Duration::from_millis(i * 1000 / fps));
         times.filter_map(|now| pace.count(1, now)).collect()
     }
 
     #[test]
     fn a_camera_is_slow_below_four_fifths_and_normal_again_at_nine_tenths() {
-        let (mut pace, start) = (Pace::of(Some(30.0)), Instant::now());
+        let (mut pace, start) = (FramePace::of(Some(30.0)), Instant::now());
         let mut after = |seconds: u64, fps| verdicts(&mut pace, start + Duration::from_secs(seconds), 10, fps);
         assert!(after(0, 25).is_empty(), "not slow yet");
         assert_eq!(after(10, 15), [true], "told once");
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn dropped_frames_count() {
-        let (mut pace, start) = (Pace::of(Some(30.0)), Instant::now());
+        let (mut pace, start) = (FramePace::of(Some(30.0)), Instant::now());
         let mut verdict = |from: u64, frames| {
             (from..from + 100).find_map(|i| pace.count(frames, start + Duration::from_millis(i * 100)))
         };
@@ -71,6 +71,6 @@ mod tests {
 
     #[test]
     fn without_a_confirmed_rate_nothing_is_slow() {
-        assert!(verdicts(&mut Pace::of(None), Instant::now(), 20, 1).is_empty());
+        assert!(verdicts(&mut FramePace::of(None), Instant::now(), 20, 1).is_empty());
     }
 }

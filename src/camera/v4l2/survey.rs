@@ -1,8 +1,10 @@
 //! The properties of a device node. They are queried here, because the crate's enumeration unwraps values of the
 //! driver.
 
-use super::{CAPTURE, Control, Kernel, Kind, MAX_ITEMS, Node, Plain, call, controls, sys, text, vidioc, words, zeroed};
-use crate::camera::negotiate::{self, Interval, Mode, Offer, Rate, Request, Size};
+use super::{
+    CAPTURE, Control, Kernel, MAX_ITEMS, Node, NodeKind, Plain, call, controls, sys, text, vidioc, words, zeroed,
+};
+use crate::camera::negotiate::{self, FrameRate, Interval, Mode, ModeRequest, Offer, Size};
 use anyhow::Result;
 use std::io;
 use std::path::Path;
@@ -19,7 +21,7 @@ pub struct Survey {
     /// The bus and port.
     pub bus: String,
     /// The kind of node.
-    pub kind: Kind,
+    pub kind: NodeKind,
     /// Its pixel formats, including those that namecam does not read.
     pub offers: Vec<Offer>,
     /// Its controls.
@@ -30,7 +32,7 @@ pub struct Survey {
 ///
 /// # Errors
 /// When there is no such node, no permission, or it is not a V4L2 device.
-pub fn survey(path: &Path, request: &Request) -> Result<Survey> {
+pub fn survey(path: &Path, request: &ModeRequest) -> Result<Survey> {
     let node = Node::open(path).map_err(|error| words::explain(path, "open", &error))?;
     let mut survey = identify(&node).map_err(|error| words::explain(path, "ask", &error))?;
     survey.offers = offers(&node, request);
@@ -45,7 +47,7 @@ pub fn is_busy(path: &Path) -> bool {
 
 impl Survey {
     /// Why namecam cannot use it, and what to do; `None` when it can.
-    pub fn problem(&self, request: &Request) -> Option<String> {
+    pub fn problem(&self, request: &ModeRequest) -> Option<String> {
         if let Some(problem) = self.kind.problem(&self.driver, request) {
             return Some(problem);
         }
@@ -55,7 +57,7 @@ impl Survey {
 
     /// True for a capture node with only raw Bayer formats.
     pub fn bayer_only(&self) -> bool {
-        self.kind == Kind::Capture && negotiate::bayer_only(&self.offers)
+        self.kind == NodeKind::Capture && negotiate::bayer_only(&self.offers)
     }
 }
 
@@ -65,7 +67,7 @@ pub(super) fn identify(kernel: &dyn Kernel) -> io::Result<Survey> {
     // `capabilities` belongs to the whole device; in it a webcam's metadata node claims to capture.
     let own = caps.capabilities & sys::V4L2_CAP_DEVICE_CAPS != 0;
     let (card, driver, bus) = (text(&caps.card), text(&caps.driver), text(&caps.bus_info));
-    let kind = Kind::of(if own { caps.device_caps } else { caps.capabilities }, &driver);
+    let kind = NodeKind::of(if own { caps.device_caps } else { caps.capabilities }, &driver);
     Ok(Survey { card, driver, bus, kind, offers: Vec::new(), controls: Vec::new() })
 }
 
@@ -86,7 +88,7 @@ fn enumerate<T: Plain, R: PartialEq>(
     items
 }
 
-pub(super) fn offers(kernel: &dyn Kernel, request: &Request) -> Vec<Offer> {
+pub(super) fn offers(kernel: &dyn Kernel, request: &ModeRequest) -> Vec<Offer> {
     let question = |index| sys::v4l2_fmtdesc { index, type_: CAPTURE, ..zeroed() };
     let fourccs = enumerate(kernel, vidioc::VIDIOC_ENUM_FMT, question, |item| Some(item.pixelformat));
     let offer = |fourcc: u32| {
@@ -112,13 +114,15 @@ fn size(item: sys::v4l2_frmsizeenum) -> Option<Size> {
     })
 }
 
-fn rates(kernel: &dyn Kernel, fourcc: u32, width: u32, height: u32) -> Vec<Rate> {
+fn rates(kernel: &dyn Kernel, fourcc: u32, width: u32, height: u32) -> Vec<FrameRate> {
     let question = |index| sys::v4l2_frmivalenum { index, pixel_format: fourcc, width, height, ..zeroed() };
     let interval = |given: v4l::Fraction| Interval { numerator: given.numerator, denominator: given.denominator };
     enumerate(kernel, vidioc::VIDIOC_ENUM_FRAMEINTERVALS, question, |item| {
         Some(match FrameIntervalEnum::try_from(item).ok()? {
-            FrameIntervalEnum::Discrete(one) => Rate::One(interval(one)),
-            FrameIntervalEnum::Stepwise(all) => Rate::Steps { shortest: interval(all.min), longest: interval(all.max) },
+            FrameIntervalEnum::Discrete(one) => FrameRate::One(interval(one)),
+            FrameIntervalEnum::Stepwise(all) => {
+                FrameRate::Steps { shortest: interval(all.min), longest: interval(all.max) }
+            }
         })
     })
 }

@@ -14,22 +14,22 @@ const RAW: &[(&[u8; 4], u32, u32, u32)] = &[(b"YUYV", 8, 4, 30)];
 const JPEG: &[(&[u8; 4], u32, u32, u32)] = &[(b"MJPG", 8, 4, 30)];
 
 fn camera() -> config::Camera {
-    let source = config::Source::Device("/dev/video9".into());
+    let source = config::CameraSource::Device("/dev/video9".into());
     config::Camera { source, format: "auto".into(), width: 8, height: 4, fps: 30, ..Default::default() }
 }
 
-fn begin(driver: &Rc<Driver>, camera: &config::Camera) -> Result<Stream> {
+fn begin(driver: &Rc<Driver>, camera: &config::Camera) -> Result<CaptureStream> {
     let kernel: Rc<dyn Kernel> = driver.clone();
     start(kernel, Path::new("/dev/video9"), camera)
 }
 
-fn running(modes: &[(&[u8; 4], u32, u32, u32)]) -> (Rc<Driver>, Stream) {
+fn running(modes: &[(&[u8; 4], u32, u32, u32)]) -> (Rc<Driver>, CaptureStream) {
     let driver = Driver::webcam(modes);
     let stream = begin(&driver, &camera()).unwrap();
     (driver, stream)
 }
 
-fn picture(stream: &mut Stream) -> Captured {
+fn picture(stream: &mut CaptureStream) -> Captured {
     match stream.next(PATIENCE).unwrap() {
         Shot::Picture(captured) => captured,
         Shot::Corrupt(why) => panic!("corrupt: {why}"),
@@ -37,14 +37,14 @@ fn picture(stream: &mut Stream) -> Captured {
     }
 }
 
-fn corrupt(stream: &mut Stream) -> String {
+fn corrupt(stream: &mut CaptureStream) -> String {
     match stream.next(PATIENCE).unwrap() {
         Shot::Corrupt(why) => why,
         _ => panic!("not corrupt"),
     }
 }
 
-fn refusal(result: Result<Stream>) -> String {
+fn refusal(result: Result<CaptureStream>) -> String {
     result.err().unwrap().to_string()
 }
 
@@ -311,8 +311,8 @@ fn a_menu_of_step_0_lists_the_items_that_it_really_has() {
 fn what_cannot_be_opened_is_explained() {
     let mut camera = camera();
     let mut refused = |path: &str| {
-        camera.source = config::Source::Device(path.into());
-        open(&camera, &mut Memory::default()).err().unwrap().to_string()
+        camera.source = config::CameraSource::Device(path.into());
+        open(&camera, &mut LastCamera::default()).err().unwrap().to_string()
     };
     assert_eq!(refused("/dev/no-camera"), "no camera at /dev/no-camera; run namecam probe to list the cameras");
     assert_eq!(refused("/dev/null"), "/dev/null is not a camera: it is not a V4L2 device");

@@ -1,7 +1,7 @@
 //! Texts for the kinds of device nodes and their errors.
 
 use super::sys;
-use crate::camera::negotiate::{Request, csi_remedy};
+use crate::camera::negotiate::{ModeRequest, csi_remedy};
 use anyhow::{Error, anyhow};
 use serde::Serialize;
 use std::fs;
@@ -14,7 +14,7 @@ pub const LOOPBACK: &str = "v4l2 loopback";
 /// The kind of a device node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum NodeKind {
     /// Captures pictures.
     Capture,
     /// Captures pictures in the multi-planar API, which namecam does not use.
@@ -33,79 +33,79 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
+impl NodeKind {
     /// The kind by the capabilities of the node, with exceptions for two drivers whose capabilities are misleading.
-    pub(super) fn of(caps: u32, driver: &str) -> Kind {
+    pub(super) fn of(caps: u32, driver: &str) -> NodeKind {
         let has = |flag: u32| caps & flag != 0;
         // The image processor of a Raspberry Pi, which captures what is written to its other node.
         let processor = driver == "bcm2835-isp" && has(sys::V4L2_CAP_VIDEO_CAPTURE);
         // Older versions also claim to be a codec.
         let codec = has(sys::V4L2_CAP_VIDEO_M2M | sys::V4L2_CAP_VIDEO_M2M_MPLANE) && driver != LOOPBACK;
         if codec || processor {
-            Kind::Codec
+            NodeKind::Codec
         } else if has(sys::V4L2_CAP_IO_MC) && has(sys::V4L2_CAP_VIDEO_CAPTURE | sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE) {
-            Kind::MediaController
+            NodeKind::MediaController
         } else if has(sys::V4L2_CAP_TOUCH) {
-            Kind::Other
+            NodeKind::Other
         } else if has(sys::V4L2_CAP_VIDEO_CAPTURE) {
-            if has(sys::V4L2_CAP_STREAMING) { Kind::Capture } else { Kind::NotStreaming }
+            if has(sys::V4L2_CAP_STREAMING) { NodeKind::Capture } else { NodeKind::NotStreaming }
         } else if has(sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE) {
-            Kind::MultiPlanar
+            NodeKind::MultiPlanar
         } else if has(sys::V4L2_CAP_META_CAPTURE | sys::V4L2_CAP_META_OUTPUT) {
-            Kind::Metadata
+            NodeKind::Metadata
         } else if has(sys::V4L2_CAP_VIDEO_OUTPUT | sys::V4L2_CAP_VIDEO_OUTPUT_MPLANE) {
-            Kind::Output
+            NodeKind::Output
         } else {
-            Kind::Other
+            NodeKind::Other
         }
     }
 
     /// The kind as text.
     pub fn what(self) -> &'static str {
         match self {
-            Kind::Capture => "capture",
-            Kind::MultiPlanar => "capture, multi-planar only",
-            Kind::MediaController => "capture, set up by a media controller",
-            Kind::Metadata => "metadata",
-            Kind::Codec => "codec or scaler",
-            Kind::Output => "output",
-            Kind::NotStreaming => "capture without streaming",
-            Kind::Other => "not video",
+            NodeKind::Capture => "capture",
+            NodeKind::MultiPlanar => "capture, multi-planar only",
+            NodeKind::MediaController => "capture, set up by a media controller",
+            NodeKind::Metadata => "metadata",
+            NodeKind::Codec => "codec or scaler",
+            NodeKind::Output => "output",
+            NodeKind::NotStreaming => "capture without streaming",
+            NodeKind::Other => "not video",
         }
     }
 
     /// Why namecam cannot take pictures from it and what to do; `None` when it can.
-    pub(super) fn problem(self, driver: &str, request: &Request) -> Option<String> {
+    pub(super) fn problem(self, driver: &str, request: &ModeRequest) -> Option<String> {
         let other = "run namecam probe to list the cameras";
         let remedy = || remedy(driver, request);
         Some(match self {
-            Kind::Capture => return None,
-            Kind::MultiPlanar => {
+            NodeKind::Capture => return None,
+            NodeKind::MultiPlanar => {
                 format!("this node is multi-planar only: a CSI camera or an image processor. Use {}", remedy())
             }
-            Kind::MediaController => format!(
+            NodeKind::MediaController => format!(
                 "this node is a CSI camera, which another program must set up before it delivers pictures. Use {}",
                 remedy()
             ),
-            Kind::Metadata => {
+            NodeKind::Metadata => {
                 format!("this node has only the metadata of a camera; the pictures are at another node; {other}")
             }
-            Kind::Codec => format!("this node is a codec or a scaler, not a camera; {other}"),
-            Kind::Output => format!(
+            NodeKind::Codec => format!("this node is a codec or a scaler, not a camera; {other}"),
+            NodeKind::Output => format!(
                 "this node only outputs pictures (a v4l2loopback does so until a program writes to it); {other}"
             ),
-            Kind::NotStreaming => format!("this camera does not stream; {other}"),
-            Kind::Other => format!("this node is not a camera; {other}"),
+            NodeKind::NotStreaming => format!("this camera does not stream; {other}"),
+            NodeKind::Other => format!("this node is not a camera; {other}"),
         })
     }
 }
 
 /// The config line for a camera that V4L2 alone cannot read, by the driver of its board.
-pub(super) fn remedy(driver: &str, request: &Request) -> String {
+pub(super) fn remedy(driver: &str, request: &ModeRequest) -> String {
     if !driver.starts_with("tegra") {
         return csi_remedy(request);
     }
-    let Request { width, height, fps, .. } = request;
+    let ModeRequest { width, height, fps, .. } = request;
     let caps = format!("video/x-raw(memory:NVMM),width={width},height={height},framerate={fps}/1");
     let rest = "nvvidconv ! video/x-raw,format=I420 ! jpegenc ! fdsink";
     format!("source = pipe:gst-launch-1.0 -q nvarguscamerasrc ! {caps} ! {rest}")

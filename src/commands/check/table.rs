@@ -1,6 +1,6 @@
 //! The gallery as a table: one line per picture, no wider than a terminal.
 
-use crate::roster::Picture;
+use crate::roster::PictureReport;
 
 /// The most columns of a line, unless a single word is longer.
 const WIDTH: usize = 100;
@@ -10,11 +10,11 @@ const HEAD: &str = "    picture                face px  sharp  light    own  ver
 
 /// The table.
 #[derive(Default)]
-pub struct Table(String);
+pub struct TextTable(String);
 
-impl Table {
+impl TextTable {
     /// Adds the pictures of a folder.
-    pub fn section(&mut self, title: &str, pictures: &[Picture], hint: Option<&str>) {
+    pub fn section(&mut self, title: &str, pictures: &[PictureReport], hint: Option<&str>) {
         self.0.push_str(&format!("\n  {title}\n"));
         for picture in pictures {
             let verdict = match (&picture.skipped, &picture.note) {
@@ -41,7 +41,7 @@ impl Table {
 }
 
 /// The columns of a picture before its verdict.
-fn row(picture: &Picture) -> String {
+fn row(picture: &PictureReport) -> String {
     let name = picture.file.split_once('/').map_or(picture.file.as_str(), |(_, name)| name);
     let name = cut(name, NAME);
     let padding = " ".repeat(NAME - columns(&name));
@@ -111,10 +111,10 @@ mod tests {
 
     fn table() -> String {
         let face = FaceNumbers { width_px: 130, sharpness: 0.051, brightness: 142.4, nearest_own: Some(0.312) };
-        let used = Picture { file: "민호/1.jpg".into(), skipped: None, note: None, face: Some(face) };
+        let used = PictureReport { file: "민호/1.jpg".into(), skipped: None, note: None, face: Some(face) };
         let long = "민호/민호가 바닷가에서 찍은 아주 긴 이름의 사진.jpg";
-        let mut table = Table::default();
-        let pictures = [used, Picture::skipped(long, "too blurred ".repeat(12))];
+        let mut table = TextTable::default();
+        let pictures = [used, PictureReport::skipped(long, "too blurred ".repeat(12))];
         table.section("민호: 1 of 2 used", &pictures, Some("only one picture"));
         table.text()
     }

@@ -2,7 +2,7 @@
 
 use super::sockets::{CLOSE, Running};
 use super::*;
-use crate::http::checks::MOST;
+use crate::http::auth::checks::MOST;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::io::{Read, Write};
@@ -36,7 +36,7 @@ fn the_client_of_a_proxy_on_this_machine_is_no_admin() {
 fn guarded() -> (tempfile::TempDir, Site) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
-    accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
+    auth::accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
     (folder, site(|config| config.http.password_file = Some(file)))
 }
 
@@ -145,7 +145,7 @@ fn status_of(mut stream: TcpStream) -> String {
 fn more_attackers_behind_one_proxy_than_may_wait_leave_connections_to_users_who_have_logged_in() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
-    accounts::passwd(&file, "anna", Role::Viewer, "right").unwrap();
+    auth::accounts::passwd(&file, "anna", Role::Viewer, "right").unwrap();
     let running = Running::guarded(&file);
     let owner = IpAddr::from([192, 0, 2, 1]);
     assert_eq!(status_of(send(&running, "anna:right", owner)), "200");
@@ -169,7 +169,7 @@ fn an_owner_logs_in_for_the_first_time_among_a_hundred_attackers_with_forged_add
     let file = folder.path().join("passwords");
     let owners = ["anna", "boris", "carla", "dora", "emil"];
     for owner in owners {
-        accounts::passwd(&file, owner, Role::Viewer, "right").unwrap();
+        auth::accounts::passwd(&file, owner, Role::Viewer, "right").unwrap();
     }
     let running = Running::guarded(&file);
     let (number, over) = (AtomicU32::new(0), AtomicBool::new(false));

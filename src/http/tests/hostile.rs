@@ -2,7 +2,7 @@
 
 use super::sockets::{CLOSE, Running};
 use crate::config::Config;
-use crate::health::Cause;
+use crate::telemetry::faults::Cause;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd};

@@ -8,13 +8,13 @@ mod snapshots;
 mod sockets;
 mod specs;
 
-use super::accounts::Role;
 use super::*;
-use crate::evidence::Evidence;
+use crate::detection::{Evidence, Near, Sighting, State};
 use crate::frame::Jpeg;
-use crate::health::Cause;
-use crate::roster::{Person, Picture};
-use crate::sighting::{Near, Rect, Sighting, State};
+use crate::http::auth::accounts::Role;
+use crate::image::Rect;
+use crate::roster::{Person, PictureReport};
+use crate::telemetry::faults::Cause;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::path::Path;
@@ -188,8 +188,8 @@ fn login(target: &str, peer: &str, credentials: &str) -> Request {
 fn a_password_is_required_and_the_role_of_its_user_decides() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
-    accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
-    accounts::passwd(&file, "root", Role::Admin, "r:oot").unwrap();
+    auth::accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
+    auth::accounts::passwd(&file, "root", Role::Admin, "r:oot").unwrap();
     let site = site(|config| config.http.password_file = Some(file.clone()));
     let asked = whole(&site, &request("GET", "/video_feed", "127.0.0.1"));
     assert_eq!(asked.status, 401);
@@ -212,7 +212,7 @@ fn a_password_is_required_and_the_role_of_its_user_decides() {
 fn after_too_many_wrong_passwords_only_that_address_must_wait() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
-    accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
+    auth::accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
     let site = site(|config| config.http.password_file = Some(file.clone()));
     assert_eq!(status(&site, &login("/", LAN, "anna:a")), 200);
     for _ in 0..5 {
@@ -229,11 +229,11 @@ fn after_too_many_wrong_passwords_only_that_address_must_wait() {
 fn a_reload_takes_new_passwords_and_a_bad_file_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
-    accounts::passwd(&file, "anna", Role::Viewer, "old").unwrap();
+    auth::accounts::passwd(&file, "anna", Role::Viewer, "old").unwrap();
     let site = site(|config| config.http.password_file = Some(file.clone()));
     let reload = || site.stage.config.publish(site.config());
     assert_eq!(status(&site, &login("/", LAN, "anna:old")), 200);
-    accounts::passwd(&file, "anna", Role::Viewer, "new").unwrap();
+    auth::accounts::passwd(&file, "anna", Role::Viewer, "new").unwrap();
     reload();
     assert_eq!(status(&site, &login("/", LAN, "anna:old")), 401);
     assert_eq!(status(&site, &login("/", LAN, "anna:new")), 200);
@@ -248,7 +248,7 @@ fn a_reload_forgets_a_right_password_only_when_its_line_has_changed_or_gone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
     for (user, role) in [("anna", Role::Viewer), ("boris", Role::Viewer), ("carla", Role::Admin)] {
-        accounts::passwd(&file, user, role, "a").unwrap();
+        auth::accounts::passwd(&file, user, role, "a").unwrap();
     }
     let site = site(|config| config.http.password_file = Some(file.clone()));
     let ask = |user: &str| status(&site, &login("/api/gallery", LAN, &format!("{user}:a")));
@@ -271,7 +271,7 @@ fn a_reload_forgets_a_right_password_only_when_its_line_has_changed_or_gone() {
     let without_anna = swapped.lines().filter(|line| !line.starts_with("anna")).collect::<Vec<_>>().join("\n");
     assert_eq!(rewrite(&|_| without_anna.clone()), [429, 200, 403], "anna's line was removed");
     assert_eq!(rewrite(&|_| swapped.clone()), [429, 200, 403], "and is a new one when it comes back");
-    accounts::passwd(&file, "boris", Role::Viewer, "a").unwrap();
+    auth::accounts::passwd(&file, "boris", Role::Viewer, "a").unwrap();
     assert_eq!(rewrite(&|text| text), [429, 429, 403], "boris has another hash, though of the same password");
 }
 
@@ -279,7 +279,7 @@ fn a_reload_forgets_a_right_password_only_when_its_line_has_changed_or_gone() {
 fn right_passwords_of_a_hundred_users_are_all_remembered() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
-    accounts::passwd(&file, "u0", Role::Viewer, "a").unwrap();
+    auth::accounts::passwd(&file, "u0", Role::Viewer, "a").unwrap();
     let line = std::fs::read_to_string(&file).unwrap();
     let lines: String = (0..100).map(|i| line.replace("u0:", &format!("u{i}:"))).collect();
     std::fs::write(&file, lines).unwrap();
@@ -434,7 +434,7 @@ fn a_gallery_is_being_enrolled_until_it_is_ready_or_has_failed() {
 #[test]
 fn the_gallery_says_which_pictures_are_skipped_and_why() {
     let site = site(|_| {});
-    let picture = Picture::skipped("Alice/2.jpg", "no face");
+    let picture = PictureReport::skipped("Alice/2.jpg", "no face");
     let people = vec![Person { name: "Alice".into(), pictures: vec![picture], spread: None, hint: None }];
     site.stage.roster.publish(Arc::new(Roster { generation: 3, people, ..Roster::default() }));
     let gallery: Value = serde_json::from_str(&body(&whole(&site, &request("GET", "/api/gallery", "::1")))).unwrap();

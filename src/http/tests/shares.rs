@@ -4,7 +4,7 @@ use super::hostile::from;
 use super::sockets::{CLOSE, Running, read_head};
 use super::*;
 use crate::frame::Moment;
-use crate::renditions::RenditionSpec;
+use crate::stream::renditions::RenditionSpec;
 use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 
@@ -54,8 +54,8 @@ fn an_ipv6_network_is_one_client_and_a_proxy_on_this_machine_has_many() {
 fn users_with_one_address_are_separate_clients_only_where_a_password_is_required() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
-    accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
-    accounts::passwd(&file, "bob", Role::Viewer, "b").unwrap();
+    auth::accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
+    auth::accounts::passwd(&file, "bob", Role::Viewer, "b").unwrap();
     let guarded = site(|config| (config.http.password_file, config.stream.max_viewers) = (Some(file), 4));
     let anna = vec![login("/video_feed", LAN, "anna:a"); 4];
     let anna = answers(&guarded, &anna);

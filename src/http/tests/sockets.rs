@@ -1,10 +1,10 @@
 //! The server over real sockets, with pictures from a fake encoder.
 
 use super::{faces, stage};
+use crate::detection::Sightings;
 use crate::frame::{Jpeg, Moment};
 use crate::http::server::Server;
 use crate::http::{Stage, run};
-use crate::sighting::Sightings;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,9 +1,7 @@
 //! The descriptors of a track's last looks, and what their mean is worth.
 
-use crate::recognition::Descriptor;
-use crate::recognition::matcher::squared_distance;
-use crate::recognition::rates::Rates;
-use crate::recognition::template::{mean, spread};
+use crate::recognition::descriptor::{Descriptor, mean, spread, squared_distance};
+use crate::recognition::identify::rates::Rates;
 use std::collections::VecDeque;
 
 /// Older looks are forgotten: light and pose of a minute ago do not matter, and the looks at a person who took the place

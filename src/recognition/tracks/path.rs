@@ -1,6 +1,6 @@
 //! Where a face is, how fast it moves, and where it will be: an alpha-beta filter over the boxes of the looks.
 
-use crate::sighting::Rect;
+use crate::image::Rect;
 use std::time::{Duration, Instant};
 
 /// How much of the difference between prediction and box goes into the place. HOG's boxes jump by a twentieth of their

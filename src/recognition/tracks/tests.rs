@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::config::{Config, Recognition};
-use crate::recognition::Descriptor;
-use crate::recognition::cohort::tests::center;
-use crate::sighting::State;
+use crate::detection::State;
+use crate::recognition::descriptor::Descriptor;
+use crate::recognition::identify::cohort::tests::center;
 use std::path::Path;
 
 /// The descriptor of a face: red and green of its first pixel, over 255, in two of its dimensions, around the middle of the
@@ -326,7 +326,7 @@ fn a_person_who_leaves_without_a_name_after_three_good_looks_is_told_once() {
     let unnamed = room.tracks.take_unnamed();
     assert_eq!(unnamed.iter().map(|person| person.best).collect::<Vec<_>>(), [of(STRANGER)]);
     assert_eq!(unnamed[0].seen_at, room.start + Duration::from_millis(400));
-    assert!((unnamed[0].variance(&crate::recognition::rates::Rates::default()) - 1.0).abs() < 1e-6);
+    assert!((unnamed[0].variance(&crate::recognition::identify::rates::Rates::default()) - 1.0).abs() < 1e-6);
     assert!(room.tracks.take_unnamed().is_empty());
     // Two looks do not say enough.
     room.look(20_000, &[(STRANGER, 300)]);

@@ -2,14 +2,16 @@
 
 use super::looks::Looks;
 use super::path::Path;
-use crate::pixels::Rgb;
-use crate::recognition::matcher::{Compared, Match, Matcher};
-use crate::recognition::quality::Quality;
-use crate::recognition::rates::Rates;
-use crate::recognition::rule::{Decision, OF_A_VISIT, TO_KEEP};
-use crate::recognition::{Descriptor, curate, explain};
-use crate::sighting::{Rect, State};
-use crate::view::View;
+use crate::detection::State;
+use crate::detection::view::View;
+use crate::image::{Rect, Rgb};
+use crate::recognition::descriptor::Descriptor;
+use crate::recognition::detect::quality::Quality;
+use crate::recognition::gallery::curate;
+use crate::recognition::identify::explain;
+use crate::recognition::identify::matcher::{Compared, Match, Matcher};
+use crate::recognition::identify::rates::Rates;
+use crate::recognition::identify::rule::{Decision, OF_A_VISIT, TO_KEEP};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

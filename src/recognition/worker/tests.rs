@@ -5,9 +5,10 @@ mod strangers;
 
 use super::*;
 use crate::config::Landmarks;
-use crate::pixels::{Format, Raw, Rgb, Turn};
-use crate::recognition::{DESCRIPTOR_LEN, Descriptor, Detect, Engine};
-use crate::sighting::{Rect, State};
+use crate::detection::State;
+use crate::image::{Format, Raw, Rect, Rgb, Turn};
+use crate::recognition::descriptor::{DESCRIPTOR_LEN, Descriptor};
+use crate::recognition::engine::{Detect, Engine};
 use std::path::Path;
 
 /// Takes every picture for a face. The engine for 68 landmarks makes something quite different of it.

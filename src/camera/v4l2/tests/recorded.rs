@@ -55,8 +55,8 @@ fn hd() -> config::Camera {
 }
 
 /// The kind of node, and the chosen mode with its reason, or why there is none.
-fn verdict(driver: &Rc<Driver>) -> (Kind, String) {
-    let request = Request::of(&hd());
+fn verdict(driver: &Rc<Driver>) -> (NodeKind, String) {
+    let request = ModeRequest::of(&hd());
     let kind = identify(&**driver).unwrap().kind;
     let words = match begin(driver, &hd()) {
         Ok(stream) => {
@@ -75,24 +75,28 @@ fn each_driver_is_used_or_refused_for_the_right_reason() {
         "source = pipe:rpicam-vid --timeout 0 --nopreview --codec mjpeg --width 1280 --height 720 --framerate 30";
     let argus = "source = pipe:gst-launch-1.0 -q nvarguscamerasrc ! \
                  video/x-raw(memory:NVMM),width=1280,height=720,framerate=30/1 ! nvvidconv ! ";
-    let cases: [(Rc<Driver>, Kind, &[&str]); 13] = [
+    let cases: [(Rc<Driver>, NodeKind, &[&str]); 13] = [
         (
             recorded!("uvc-c920"),
-            Kind::Capture,
+            NodeKind::Capture,
             &["HD Pro Webcam C920, MJPG 1280x720 at 30 fps", "YUYV at 10 fps is further from that rate"],
         ),
-        (recorded!("uvc-c920-metadata"), Kind::Metadata, &["metadata of a camera", "at another node"]),
-        (recorded!("pi-unicam"), Kind::MediaController, &["this node is a CSI camera", rpicam]),
-        (recorded!("pi-unicam-imx219"), Kind::Capture, &["only raw Bayer data", rpicam]),
-        (recorded!("pi-isp-capture"), Kind::Codec, &["a codec or a scaler, not a camera"]),
-        (recorded!("pi-codec-decode"), Kind::Codec, &["a codec or a scaler, not a camera"]),
-        (recorded!("pi5-pispbe"), Kind::MultiPlanar, &["multi-planar only", rpicam]),
-        (recorded!("jetson-imx219"), Kind::Capture, &["only raw Bayer data", argus]),
-        (recorded!("loopback-exclusive-fed"), Kind::Capture, &[loopback, "MJPG 1280x720 at 30 fps", "only format"]),
-        (recorded!("loopback-exclusive-idle"), Kind::Output, &["until a program writes to it"]),
-        (recorded!("loopback-fed"), Kind::Capture, &[loopback, "YUYV 640x480 at 30 fps", "the closest size"]),
-        (recorded!("loopback-idle"), Kind::Capture, &[loopback, "no pixel format; check that a camera is connected"]),
-        (recorded!("vivid-webcam"), Kind::Capture, &["NV12 1280x720 at 12.5 fps", "the closest rate to 30 fps"]),
+        (recorded!("uvc-c920-metadata"), NodeKind::Metadata, &["metadata of a camera", "at another node"]),
+        (recorded!("pi-unicam"), NodeKind::MediaController, &["this node is a CSI camera", rpicam]),
+        (recorded!("pi-unicam-imx219"), NodeKind::Capture, &["only raw Bayer data", rpicam]),
+        (recorded!("pi-isp-capture"), NodeKind::Codec, &["a codec or a scaler, not a camera"]),
+        (recorded!("pi-codec-decode"), NodeKind::Codec, &["a codec or a scaler, not a camera"]),
+        (recorded!("pi5-pispbe"), NodeKind::MultiPlanar, &["multi-planar only", rpicam]),
+        (recorded!("jetson-imx219"), NodeKind::Capture, &["only raw Bayer data", argus]),
+        (recorded!("loopback-exclusive-fed"), NodeKind::Capture, &[loopback, "MJPG 1280x720 at 30 fps", "only format"]),
+        (recorded!("loopback-exclusive-idle"), NodeKind::Output, &["until a program writes to it"]),
+        (recorded!("loopback-fed"), NodeKind::Capture, &[loopback, "YUYV 640x480 at 30 fps", "the closest size"]),
+        (
+            recorded!("loopback-idle"),
+            NodeKind::Capture,
+            &[loopback, "no pixel format; check that a camera is connected"],
+        ),
+        (recorded!("vivid-webcam"), NodeKind::Capture, &["NV12 1280x720 at 12.5 fps", "the closest rate to 30 fps"]),
     ];
     for (driver, expected, parts) in cases {
         let (kind, words) = verdict(&driver);
@@ -106,7 +110,7 @@ fn for_a_multi_planar_jetson_the_user_is_referred_to_its_own_program() {
     let driver = recorded!("jetson-imx219");
     driver.state().device_caps = sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE | sys::V4L2_CAP_STREAMING;
     let (kind, words) = verdict(&driver);
-    assert!(kind == Kind::MultiPlanar && words.contains("nvarguscamerasrc"), "{words}");
+    assert!(kind == NodeKind::MultiPlanar && words.contains("nvarguscamerasrc"), "{words}");
 }
 
 #[test]
@@ -135,7 +139,7 @@ fn for_a_camera_that_is_slow_in_dim_light_the_hint_says_what_helps() {
 #[test]
 fn a_mode_is_measured_as_requested_or_not_at_all() {
     let driver = recorded!("uvc-c920");
-    let request = Request::of(&hd());
+    let request = ModeRequest::of(&hd());
     let choice = negotiate::rank(&offers(&*driver, &request), &request).unwrap().remove(0);
     let start = || {
         let kernel: Rc<dyn Kernel> = driver.clone();

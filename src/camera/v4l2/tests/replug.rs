@@ -11,7 +11,7 @@ use std::path::PathBuf;
 struct Machine {
     root: tempfile::TempDir,
     drivers: HashMap<PathBuf, Rc<Driver>>,
-    memory: Memory,
+    memory: LastCamera,
 }
 
 impl Machine {
@@ -20,7 +20,7 @@ impl Machine {
         let (dev, sys) = (root.path().join("dev"), root.path().join("sys"));
         fs::create_dir_all(&dev).unwrap();
         fs::create_dir_all(sys.join("class/video4linux")).unwrap();
-        Machine { memory: Memory::new(dev, sys), drivers: HashMap::new(), root }
+        Machine { memory: LastCamera::new(dev, sys), drivers: HashMap::new(), root }
     }
 
     fn node(&self, name: &str) -> PathBuf {
@@ -165,8 +165,8 @@ fn a_thousand_cameras_that_are_plugged_and_unplugged_leave_nothing_behind() {
 #[test]
 fn a_thousand_attempts_leave_no_descriptor_open() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let source = config::Source::Device(file.path().into());
-    let (camera, mut memory) = (config::Camera { source, ..camera() }, Memory::default());
+    let source = config::CameraSource::Device(file.path().into());
+    let (camera, mut memory) = (config::Camera { source, ..camera() }, LastCamera::default());
     let open_files = || {
         let descriptors = fs::read_dir("/proc/self/fd").unwrap().flatten();
         descriptors.filter(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == file.path())).count()

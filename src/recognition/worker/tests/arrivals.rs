@@ -32,7 +32,7 @@ impl Scene {
         // The first config opens the engine, and the user's cache with it.
         reload(&mut worker, |_| ());
         worker.enrolment = None;
-        worker.memory = Memory::new(Cache::open(Some(folder.path()), "5"));
+        worker.memory = EnrolmentMemory::new(Cache::open(Some(folder.path()), "5"));
         let start = Moment::now();
         Scene { gallery, folder, stage, worker, start, second: 0, swaps: Vec::new(), caches: HashSet::new() }
     }
@@ -347,10 +347,7 @@ fn a_gallery_that_stays_as_it_is_is_swapped_once_a_reload_and_the_cache_is_writt
 fn what_cannot_be_read_neither_holds_the_gallery_up_nor_is_it_waited_for() {
     let mut scene = Scene::new();
     scene.write("Alice/1.png", &png(1, 30));
-    File::create(scene.gallery.join("Alice/2.png"))
-        .unwrap()
-        .set_len(crate::recognition::picture::MAX_FILE_BYTES + 1)
-        .unwrap();
+    File::create(scene.gallery.join("Alice/2.png")).unwrap().set_len(crate::image::still::MAX_FILE_BYTES + 1).unwrap();
     scene.pass(60);
     scene.reload();
     scene.settle();
@@ -407,8 +404,8 @@ fn what_a_reload_that_was_overtaken_asked_for_is_forgotten_when_it_is_gone() {
     assert!(scene.worker.memory.cache.get(&sha(&png(1, 30))).is_none(), "a face of somebody who was removed is kept");
 }
 
-fn sha(bytes: &[u8]) -> crate::recognition::cache::Key {
-    let mut maker = crate::recognition::cache::KeyMaker::default();
+fn sha(bytes: &[u8]) -> crate::recognition::gallery::cache::PictureKey {
+    let mut maker = crate::recognition::gallery::cache::KeyMaker::default();
     maker.add(bytes);
     maker.finish()
 }

@@ -1,7 +1,7 @@
 //! People without a name are remembered, count as members of the cohort, and are forgotten.
 
 use super::*;
-use crate::recognition::strangers::tests::dense;
+use crate::recognition::identify::strangers::tests::dense;
 use crate::recognition::tracks::Unnamed;
 
 /// Takes every picture for a face; its descriptor is that of the person whose number is the red of the first pixel.
@@ -114,7 +114,8 @@ fn scores_are_normalised_anew_every_30_s_and_the_roster_is_published_only_where_
     let next = worker.next_normalise;
     let version = stage.roster.newest().unwrap().0;
     let (count, _, counting) = remembered(&worker);
-    let somebody = crate::recognition::cohort::Cohort::built_in().members(crate::config::Metric::Euclidean)[900];
+    let somebody =
+        crate::recognition::identify::cohort::Cohort::built_in().members(crate::config::Metric::Euclidean)[900];
     pass_by(&mut worker, &[somebody], now);
     worker.keep_strangers(next - Duration::from_secs(1));
     assert_eq!(remembered(&worker), (count + 1, count + 1, counting));

@@ -1,0 +1,222 @@
+//! The subcommands that end by themselves.
+
+mod check;
+pub mod manual;
+pub mod probe;
+
+pub use check::check;
+
+use crate::config::Config;
+use crate::detection::Sighting;
+use crate::http::auth::accounts::{Role, passwd as write_account};
+use crate::image::jpeg::Codec;
+use crate::image::still;
+use crate::os::logging;
+use crate::recognition::gallery::enrol::Library;
+use crate::recognition::{self, Opened, dlib};
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use std::io::{ErrorKind, IsTerminal, Read, Write, stderr, stdin, stdout};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The exit status of success.
+pub const GOOD: u8 = 0;
+/// The exit status of a result with warnings.
+pub const WARNINGS: u8 = 1;
+/// The exit status without a usable model or gallery.
+pub const UNUSABLE: u8 = 2;
+/// The exit status when the output cannot be written: EX_IOERR of sysexits.h.
+const NOT_WRITTEN: i32 = 74;
+
+/// Prints to stdout. A closed pipe (`| head`) ends the process with success; any other failure is an error.
+pub fn print(text: &str) {
+    let mut out = stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(GOOD.into()),
+        Err(error) => {
+            logging::tell(&format!("namecam: cannot write the output: {error}"));
+            std::process::exit(NOT_WRITTEN)
+        }
+    }
+}
+
+/// `namecam identify`: the exit status.
+pub fn identify(config: &Config, images: &[PathBuf], json: bool) -> u8 {
+    let loaded = recognition::open(config).and_then(|mut opened| {
+        let library = recognition::load(config, &mut opened)?;
+        Ok((opened, library))
+    });
+    let (mut opened, library) = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            logging::tell(&format!("namecam: {error:#}"));
+            return UNUSABLE;
+        }
+    };
+    let mut status = GOOD;
+    for image in images {
+        let found = who_is_on(image, &mut opened, &library, config);
+        if found.is_err() {
+            status = WARNINGS;
+        }
+        let shown = image.display().to_string();
+        print(&if json { json_line(&shown, &found) } else { text_line(&shown, &found) });
+    }
+    status
+}
+
+/// The size of a picture, and the faces on it in its pixels.
+type Found = Result<((u32, u32), Vec<Sighting>), String>;
+
+fn who_is_on(image: &Path, opened: &mut Opened, library: &Library, config: &Config) -> Found {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(image).map_err(|e| e.to_string())?;
+    file.take(still::MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    let still = still::decode_still(&bytes)?;
+    drop(bytes);
+    let (engine, jitters) = (opened.engine.as_mut(), config.recognition.num_jitters);
+    let faces = recognition::detect::verify::faces_on_still(engine, &still.rgb);
+    let mut faces = recognition::identify_faces(engine, &library.matcher, jitters, &still.rgb, &faces);
+    for face in &mut faces {
+        face.rect = still.on_whole(face.rect);
+        Arc::make_mut(&mut face.evidence).width_px = face.rect.w;
+    }
+    Ok((still.size, faces))
+}
+
+fn json_line(image: &str, found: &Found) -> String {
+    let value = match found {
+        Ok((size, faces)) => {
+            let faces: Vec<Value> = faces.iter().map(|face| explained(face, *size)).collect();
+            json!({"file": image, "faces": faces, "error": null})
+        }
+        Err(error) => json!({"file": image, "faces": [], "error": error}),
+    };
+    format!("{value}\n")
+}
+
+/// A face as in `/api/state`, with the evidence for its name.
+fn explained(face: &Sighting, (width, height): (u32, u32)) -> Value {
+    let mut shown = face.json(width, height, true);
+    if let (Some(shown), Value::Object(evidence)) = (shown.as_object_mut(), face.evidence_json(true)) {
+        shown.extend(evidence);
+    }
+    shown
+}
+
+fn text_line(image: &str, found: &Found) -> String {
+    let who = match found {
+        Err(error) => format!("unreadable: {}", error.trim_start_matches("unreadable: ")),
+        Ok((_, faces)) if faces.is_empty() => "no face".to_owned(),
+        Ok((_, faces)) => {
+            let label = |face: &Sighting| {
+                let name = face.name.as_deref().unwrap_or("Unknown");
+                face.distance.map_or(name.to_owned(), |distance| format!("{name} {distance:.3}"))
+            };
+            faces.iter().map(label).collect::<Vec<_>>().join(", ")
+        }
+    };
+    format!("{image}: {who}\n")
+}
+
+/// True for a credential, a copy of a file that systemd makes for the service alone and removes when the service ends.
+pub fn is_credential(file: &Path) -> bool {
+    file.starts_with("/run/credentials")
+}
+
+/// True for a file that this user may not read, although the service's user may. A credential is not such a file,
+/// because running the command with more rights would not help.
+pub fn is_anothers(file: &Path, opened: std::io::Result<std::fs::File>) -> bool {
+    !is_credential(file) && opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+}
+
+/// `namecam passwd`.
+///
+/// # Errors
+/// When there is no file to write to, no password, or the file cannot be written.
+pub fn passwd(config: &Config, file: Option<&Path>, user: &str, admin: bool) -> anyhow::Result<()> {
+    let file = file.or(config.http.password_file.as_deref());
+    let file = file.context("no password file is set; give --file FILE, or set http.password_file in the config")?;
+    if is_credential(file) {
+        bail!(
+            "{} is a copy that systemd makes for the service; use --file with the original that the unit names, such as \
+             /etc/namecam/users",
+            file.display()
+        );
+    }
+    let password = if stdin().is_terminal() { ask_twice(user)? } else { first_line()? };
+    let role = if admin { Role::Admin } else { Role::Viewer };
+    write_account(file, user, role, &password)?;
+    logging::tell(&format!("saved {user} in {}; {}", file.display(), when_it_counts(file, config)));
+    Ok(())
+}
+
+/// What makes a running namecam with this config use the changed password file.
+fn when_it_counts(file: &Path, config: &Config) -> &'static str {
+    let same = |named: &Path| std::path::absolute(file).is_ok_and(|file| file == named);
+    match config.http.password_file.as_deref() {
+        Some(named) if same(named) => "to apply it to a running namecam, send SIGHUP (sudo systemctl reload namecam)",
+        Some(named) if is_credential(named) => {
+            "to apply it to a running namecam, restart the service (sudo systemctl restart namecam)"
+        }
+        _ => "to use it, set http.password_file to this file, then restart or reload namecam",
+    }
+}
+
+fn first_line() -> anyhow::Result<String> {
+    let mut line = String::new();
+    stdin().read_line(&mut line).context("cannot read the password")?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn ask_twice(user: &str) -> anyhow::Result<String> {
+    let ask = |prompt: &str| -> anyhow::Result<String> {
+        let _ = write!(stderr(), "{prompt}");
+        let line = crate::os::process::without_echo(first_line);
+        logging::tell("");
+        line
+    };
+    let password = ask(&format!("Password for {user}: "))?;
+    if password != ask("Repeat the password: ")? {
+        bail!("the passwords differ; nothing was changed");
+    }
+    Ok(password)
+}
+
+/// `namecam --version`.
+pub fn version() -> String {
+    let simd = crate::os::process::simd();
+    let encoder = Codec::default().as_str();
+    format!(
+        "namecam {}\ndlib {}, {}\nJPEG: {encoder}\nSIMD: {simd}\n",
+        env!("CARGO_PKG_VERSION"),
+        dlib::DLIB,
+        dlib::blas()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_after_passwd_depends_on_how_the_service_reads_the_file() {
+        let mut config = Config::defaults(Path::new("/srv"));
+        let when = |config: &Config| when_it_counts(Path::new("/etc/namecam/users"), config);
+        assert!(when(&config).contains("set http.password_file to this file"));
+        config.http.password_file = Some("/run/credentials/namecam.service/users".into());
+        assert!(when(&config).contains("systemctl restart namecam"));
+        config.http.password_file = Some("/etc/namecam/users".into());
+        assert!(when(&config).contains("send SIGHUP (sudo systemctl reload namecam)"));
+    }
+
+    #[test]
+    fn only_a_file_that_this_user_may_not_read_is_anothers() {
+        let is = |file: &str, kind: ErrorKind| is_anothers(Path::new(file), Err(kind.into()));
+        assert!(is("/srv/users", ErrorKind::PermissionDenied));
+        assert!(!is("/srv/users", ErrorKind::NotFound) && !is("/run/credentials/users", ErrorKind::PermissionDenied));
+        assert!(!is_anothers(Path::new("/dev/null"), std::fs::File::open("/dev/null")));
+    }
+}

@@ -1,0 +1,126 @@
+use super::*;
+use crate::camera::Captured;
+use crate::camera::negotiate::{FrameRate, Interval, Mode, Size};
+use crate::frame::Moment;
+use crate::image::Format;
+
+/// A source with a picture every `every_ms`, of which each `broken_every`th is damaged.
+struct Clockwork {
+    every_ms: u64,
+    broken_every: u64,
+    given: u64,
+}
+
+impl Source for Clockwork {
+    fn next(&mut self, timeout: Duration) -> Result<Shot> {
+        if self.every_ms == 0 {
+            std::thread::sleep(timeout.min(Duration::from_millis(10)));
+            return Ok(Shot::Nothing);
+        }
+        std::thread::sleep(Duration::from_millis(self.every_ms));
+        self.given += 1;
+        if self.broken_every > 0 && self.given.is_multiple_of(self.broken_every) {
+            return Ok(Shot::Corrupt("flagged".to_owned()));
+        }
+        let format = Format::by_fourcc(b"GREY").unwrap();
+        let (bytes, captured_at) = (vec![7; 256], Moment::now());
+        Ok(Shot::Picture(Captured { format, width: 16, height: 16, stride: 16, bytes, captured_at, dropped: 1 }))
+    }
+
+    fn describe(&self) -> String {
+        "clockwork".to_owned()
+    }
+}
+
+fn counted(every_ms: u64, broken_every: u64) -> Result<FrameCounts> {
+    let mut source = Clockwork { every_ms, broken_every, given: 0 };
+    count(&mut source, Duration::from_millis(200), Duration::from_millis(400))
+}
+
+#[test]
+fn pictures_are_counted_from_the_first_good_one_on() {
+    let figures = counted(20, 4).unwrap();
+    // A busy machine delivers fewer pictures, and never more.
+    assert!(figures.fps > 10.0 && figures.fps < 40.0, "{figures:?}");
+    // One of four is damaged, and each good one reports one dropped picture.
+    assert!((0.08..0.2).contains(&figures.corrupt) && (0.3..0.5).contains(&figures.dropped), "{figures:?}");
+}
+
+#[test]
+fn measuring_a_mode_without_a_good_picture_ends_in_time() {
+    let begun = Instant::now();
+    assert!(counted(0, 0).unwrap_err().to_string().starts_with("delivers no picture within"));
+    assert!(counted(10, 1).unwrap_err().to_string().starts_with("delivers only damaged pictures within"));
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+fn mode(width: u32, height: u32, fps: u32) -> Mode {
+    Mode { size: Size::One { width, height }, rates: vec![FrameRate::One(Interval::of_fps(fps))] }
+}
+
+fn offers() -> Vec<Offer> {
+    let raw = Offer { fourcc: *b"YUYV", modes: vec![mode(640, 480, 30), mode(1280, 720, 10), mode(1920, 1080, 5)] };
+    let jpeg = Offer { fourcc: *b"MJPG", modes: vec![mode(640, 480, 30), mode(1280, 720, 30), mode(1920, 1080, 30)] };
+    vec![raw, jpeg]
+}
+
+fn request(width: u32, height: u32) -> ModeRequest {
+    ModeRequest { format: None, width, height, fps: 30 }
+}
+
+fn names(modes: &[Choice]) -> Vec<String> {
+    modes.iter().map(name).collect()
+}
+
+#[test]
+fn the_configured_mode_is_measured_first_and_the_number_of_modes_is_bounded() {
+    let expected =
+        ["MJPG 1920x1080", "YUYV 1920x1080", "MJPG 1280x720", "YUYV 1280x720", "YUYV 640x480", "MJPG 640x480"];
+    assert_eq!(names(&modes(&offers(), &request(1920, 1080))), expected);
+    assert_eq!(
+        names(&modes(&offers(), &ModeRequest { format: Some(*b"YUYV"), ..request(640, 480) }))[..2],
+        expected[4..]
+    );
+    let many = |fourcc: &[u8; 4]| Offer { fourcc: *fourcc, modes: offers()[1].modes.clone() };
+    let many: Vec<Offer> = [b"YUYV", b"MJPG", b"NV12", b"YU12", b"GREY"].map(many).into();
+    assert_eq!(modes(&many, &request(1920, 1080)).len(), MAX_MODES);
+}
+
+/// The modes for a request of 1280x720, MJPG 1280x720 first, with these rates and shares of damaged pictures.
+fn measured(figures: [Option<(f64, f64)>; 4]) -> Vec<Measured> {
+    let figures = figures.map(|figures| {
+        let (fps, corrupt) = figures.ok_or("delivers no picture within 3 s")?;
+        Ok(FrameCounts { fps, corrupt, dropped: 0.0, hint: None })
+    });
+    let modes = modes(&offers(), &request(1280, 720));
+    assert_eq!(names(&modes), ["MJPG 1280x720", "YUYV 1280x720", "YUYV 640x480", "MJPG 640x480"]);
+    modes.into_iter().zip(figures).map(|(mode, figures)| Measured { mode, figures }).collect()
+}
+
+#[test]
+fn the_mode_that_reaches_its_rate_is_recommended_with_the_reason() {
+    let best = |figures| best(&measured(figures)).map(|best| (name(&best), best.why));
+    let good = Some((29.5, 0.0));
+    let (mode, why) = best([good, Some((10.0, 0.0)), good, good]).unwrap();
+    assert_eq!(mode, "MJPG 1280x720");
+    assert!(why.contains("the requested size") && why.ends_with("; measured: 29.5 of 30 fps"), "{why}");
+    let (mode, why) = best([Some((12.0, 0.0)), Some((9.0, 0.0)), good, good]).unwrap();
+    assert_eq!(mode, "YUYV 640x480", "faster than the slow one, which the other 1280x720 is not");
+    assert!(why.starts_with("MJPG 1280x720 is closer to the config, but delivers 12.0 of 30 fps; measured:"), "{why}");
+    let (mode, why) = best([Some((30.0, 0.02)), Some((10.0, 0.0)), None, None]).unwrap();
+    assert_eq!(mode, "YUYV 1280x720", "slow, but whole");
+    assert!(why.contains("but delivers 30.0 of 30 fps, 2.0 % damaged"), "{why}");
+    let (mode, _) = best([Some((15.0, 0.0)), Some((10.0, 0.0)), Some((15.0, 0.0)), None]).unwrap();
+    assert_eq!(mode, "MJPG 1280x720", "in dim light all are slow, and ten of ten are not better");
+    let (mode, why) = best([None, Some((10.0, 0.0)), None, None]).unwrap();
+    assert!(mode == "YUYV 1280x720" && why.contains("but delivers no picture within 3 s"), "{why}");
+    assert!(best([None; 4]).is_none());
+}
+
+#[test]
+fn other_programs_that_use_the_device_are_named_unless_they_feed_it() {
+    let users = ["ffmpeg (pid 7)".to_owned(), "cheese (pid 8)".to_owned()];
+    assert_eq!(busy("uvcvideo", &users[..1]).unwrap(), "it is in use by ffmpeg (pid 7)");
+    assert_eq!((busy("uvcvideo", &[]), busy(LOOPBACK, &users[..1])), (None, None));
+    assert!(busy(LOOPBACK, &users).is_some());
+}

@@ -1,0 +1,289 @@
+//! The password file: lines of `user:role:hash`. [`Accounts::load`] reads it, [`passwd`] writes it.
+
+use crate::os::files;
+use anyhow::{Context, Result, bail};
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// What a user may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Watch.
+    Viewer,
+    /// Watch, and see the gallery.
+    Admin,
+}
+
+impl Role {
+    /// Its word in the password file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Admin => "admin",
+        }
+    }
+
+    /// The role with this word.
+    pub fn from_word(word: &str) -> Option<Role> {
+        [Role::Viewer, Role::Admin].into_iter().find(|role| role.as_str() == word)
+    }
+}
+
+/// The memory of one check in KiB, and its rounds: 0.1 s on a small board.
+const COST: (u32, u32) = (19_456, 2);
+/// The most memory (KiB) and rounds of a hash that is accepted; a check of a larger one would block a small board.
+const MAX_COST: (u32, u32) = (262_144, 16);
+
+struct Account {
+    role: Role,
+    hash: PasswordHash,
+    /// The hash as it is in the file.
+    text: String,
+}
+
+/// The users who may log in.
+#[derive(Default)]
+pub struct Accounts {
+    users: BTreeMap<String, Account>,
+    /// Warnings about the file.
+    pub warnings: Vec<String>,
+}
+
+impl Accounts {
+    /// Reads a password file. Blank lines and lines that begin with `#` are comments.
+    ///
+    /// # Errors
+    /// Every problem, with its line number.
+    pub fn load(path: &Path) -> Result<Accounts, Vec<String>> {
+        let shown = path.display();
+        let read = fs::read_to_string(path);
+        let text = read.map_err(|error| vec![format!("{shown}: cannot be read: {error}")])?;
+        let mut accounts = Accounts::default();
+        let mut problems = Vec::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            match read_line(line) {
+                Ok((user, _)) if accounts.users.contains_key(&user) => {
+                    problems.push(format!(
+                        "{shown}, line {number}: the user {user} is already on an earlier line; remove one of the two"
+                    ));
+                }
+                Ok((user, account)) => drop(accounts.users.insert(user, account)),
+                Err(what) => problems.push(format!("{shown}, line {number}: {what}")),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        if accounts.users.is_empty() {
+            accounts.warnings.push(format!("{shown}: has no users, so no one can watch; add one with namecam passwd"));
+        }
+        if fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o004 != 0) {
+            accounts.warnings.push(format!("{shown}: every user of this machine can read it; run chmod o-r {shown}"));
+        }
+        Ok(accounts)
+    }
+
+    /// The role of `user`; the password is not checked.
+    pub fn role(&self, user: &str) -> Option<Role> {
+        self.users.get(user).map(|account| account.role)
+    }
+
+    /// The hash of `user` as it is in the file.
+    pub fn hash(&self, user: &str) -> Option<&str> {
+        self.users.get(user).map(|account| account.text.as_str())
+    }
+
+    /// The role of `user` when `password` is right. The time it takes does not show whether `user` exists.
+    pub fn verify(&self, user: &str, password: &str) -> Option<Role> {
+        let known = self.users.get(user);
+        let account = known.or_else(|| self.stand_in(user))?;
+        let right = Argon2::default().verify_password(password.as_bytes(), &account.hash).is_ok();
+        (right && known.is_some()).then_some(account.role)
+    }
+
+    /// The account whose hash is checked for a user who does not exist. Checks of different hashes may take different
+    /// times. If one hash stood in for all such users, a check of another duration would reveal that its user exists.
+    /// So each unknown name is mapped to one of the accounts, the same one until the file changes; the mapping is
+    /// unknown without the file.
+    fn stand_in(&self, user: &str) -> Option<&Account> {
+        let mut hash = Sha256::new();
+        self.users.values().for_each(|account| hash.update(&account.text));
+        hash.update(user);
+        let number = hash.finalize().iter().take(8).fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
+        self.users.values().nth(number.checked_rem(self.users.len() as u64)? as usize)
+    }
+}
+
+fn read_line(line: &str) -> Result<(String, Account), String> {
+    let mut parts = line.splitn(3, ':');
+    let (Some(user), Some(role), Some(hash)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("must be user:role:hash; write it with namecam passwd".to_owned());
+    };
+    check_user(user)?;
+    let role = Role::from_word(role).ok_or_else(|| format!("role {role}: must be viewer or admin"))?;
+    let text = hash.to_owned();
+    let hash =
+        PasswordHash::new(hash).map_err(|_| "the hash is damaged; write a new one with namecam passwd".to_owned())?;
+    let params = Params::try_from(&hash).ok().filter(|p| p.m_cost() <= MAX_COST.0 && p.t_cost() <= MAX_COST.1);
+    if hash.algorithm.as_str() != "argon2id" || hash.salt.is_none() || hash.hash.is_none() || params.is_none() {
+        let (m, t) = MAX_COST;
+        return Err(format!(
+            "the hash must be argon2id with m <= {m} and t <= {t}; write a new one with namecam passwd"
+        ));
+    }
+    Ok((user.to_owned(), Account { role, hash, text }))
+}
+
+fn check_user(user: &str) -> Result<(), String> {
+    let bad = |c: char| c == ':' || c.is_control() || c.is_whitespace();
+    if user.is_empty() || user.len() > 64 || user.starts_with('#') || user.contains(bad) {
+        return Err("a user name must have 1 to 64 bytes, no spaces or colons, and must not begin with #".to_owned());
+    }
+    Ok(())
+}
+
+/// Adds `user` to the password file, or changes their role and password. Other lines stay unchanged. The file is
+/// replaced atomically and keeps its owner and mode; a new file has mode 0600.
+///
+/// # Errors
+/// When the name or the password is not allowed, or the file cannot be read or written.
+pub fn passwd(file: &Path, user: &str, role: Role, password: &str) -> Result<()> {
+    if let Err(what) = check_user(user) {
+        bail!(what);
+    }
+    if password.is_empty() || password.len() > 256 || password.contains(char::is_control) {
+        bail!("a password must have 1 to 256 bytes and no control characters");
+    }
+    let params = Params::new(COST.0, COST.1, 1, None).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let hash = argon2.hash_password(password.as_bytes()).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let new = format!("{user}:{}:{hash}", role.as_str());
+
+    // The target of a link is replaced, so that the link stays a link.
+    let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let shown = file.display();
+    let old = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
+    };
+    let is_theirs = |line: &&str| line.trim().split(':').next() == Some(user);
+    let mut lines: Vec<&str> = old.lines().collect();
+    match lines.iter().position(is_theirs) {
+        Some(at) => lines[at] = &new,
+        None => lines.push(&new),
+    }
+    files::replace(&file, (lines.join("\n") + "\n").as_bytes()).with_context(|| format!("cannot write {shown}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_written_user_can_log_in_and_a_wrong_password_or_name_cannot() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        passwd(&file, "anna", Role::Viewer, "ein Wort: geheim").unwrap();
+        passwd(&file, "민호", Role::Admin, "비밀").unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+        let accounts = Accounts::load(&file).ok().unwrap();
+        assert!(accounts.warnings.is_empty());
+        assert_eq!(accounts.verify("anna", "ein Wort: geheim"), Some(Role::Viewer));
+        assert_eq!(accounts.verify("민호", "비밀"), Some(Role::Admin));
+        assert_eq!(accounts.verify("anna", "비밀"), None);
+        assert_eq!(accounts.verify("nobody", "ein Wort: geheim"), None);
+    }
+
+    #[test]
+    fn a_check_of_an_unknown_user_costs_what_one_in_the_file_costs_and_always_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        let mut text = String::new();
+        for (user, m_cost) in [("anna", 8), ("bob", 16), ("carl", 32)] {
+            let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(m_cost, 1, 1, None).unwrap());
+            text += &format!("{user}:viewer:{}\n", argon2.hash_password(b"x").unwrap());
+        }
+        fs::write(&file, &text).unwrap();
+        let costs = |accounts: &Accounts| -> Vec<u32> {
+            let stand_ins = (0..300).map(|i| accounts.stand_in(&format!("nobody{i}")).unwrap());
+            stand_ins.map(|account| Params::try_from(&account.hash).unwrap().m_cost()).collect()
+        };
+        let (accounts, again) = (Accounts::load(&file).ok().unwrap(), Accounts::load(&file).ok().unwrap());
+        let first = costs(&accounts);
+        for cost in [8, 16, 32] {
+            let share = first.iter().filter(|&&c| c == cost).count();
+            // 100 of 300 are expected, with a deviation of 8.
+            assert!((50..150).contains(&share), "{share} of 300 cost {cost}");
+        }
+        assert_eq!(first, costs(&again), "after a restart too");
+        fs::write(&file, text.lines().rev().map(|line| line.replace("viewer", "admin") + "\n").collect::<String>())
+            .unwrap();
+        assert_eq!(first, costs(&Accounts::load(&file).ok().unwrap()), "the order of lines does not matter");
+        passwd(&file, "anna", Role::Viewer, "y").unwrap();
+        assert_ne!(first, costs(&Accounts::load(&file).ok().unwrap()), "the mapping depends on the secret hashes");
+        assert_eq!((accounts.verify("nobody", "x"), Accounts::default().verify("nobody", "x")), (None, None));
+    }
+
+    #[test]
+    fn a_new_password_replaces_only_that_line_and_keeps_the_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        passwd(&file, "anna", Role::Viewer, "old").unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("# the family\n\n{text}# end")).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        passwd(&file, "anna", Role::Admin, "new").unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("# the family\n\nanna:admin:$argon2id$") && text.ends_with("\n# end\n"), "{text}");
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let accounts = Accounts::load(&file).ok().unwrap();
+        assert_eq!((accounts.verify("anna", "old"), accounts.verify("anna", "new")), (None, Some(Role::Admin)));
+    }
+
+    #[test]
+    fn every_bad_line_is_named_with_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        passwd(&file, "anna", Role::Viewer, "x").unwrap();
+        let good = fs::read_to_string(&file).unwrap();
+        let weak = good.replace("anna", "eve").replace("m=19456", "m=999999");
+        fs::write(&file, format!("{good}\nbob\n# fine\ncarl:boss:x\ndora:viewer:plain\n{weak}{good}")).unwrap();
+        let problems = Accounts::load(&file).err().unwrap();
+        let lines: Vec<&str> = problems.iter().filter_map(|p| p.split("line ").nth(1)?.split(':').next()).collect();
+        assert_eq!(lines, ["3", "5", "6", "7", "8"], "{problems:#?}");
+    }
+
+    #[test]
+    fn a_file_that_every_user_can_read_or_without_users_gives_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        fs::write(&file, "# no users yet\n").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(Accounts::load(&file).ok().unwrap().warnings.len(), 2);
+        assert!(Accounts::load(&folder.path().join("absent")).err().unwrap()[0].contains("cannot be read"));
+    }
+
+    #[test]
+    fn names_and_passwords_that_the_file_cannot_hold_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        for (user, password) in [("a:b", "x"), ("", "x"), ("#a", "x"), ("a\nb", "x"), ("a", ""), ("a", "x\ny")] {
+            assert!(passwd(&file, user, Role::Viewer, password).is_err(), "{user:?} {password:?}");
+        }
+        assert!(!file.exists());
+    }
+}

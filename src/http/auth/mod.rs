@@ -1,0 +1,6 @@
+//! Who may do what: accounts, password checks and their order, penalties, and the access of each route.
+
+pub mod access;
+pub mod accounts;
+pub(super) mod checks;
+pub(super) mod penalties;

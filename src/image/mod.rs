@@ -1,0 +1,19 @@
+//! Pictures: RGB, luma, pixel formats and their conversion, JPEG, and the decoder of picture files.
+
+mod convert;
+mod formats;
+pub mod jpeg;
+mod luma;
+mod rect;
+mod rgb;
+pub mod still;
+mod turn;
+
+pub use formats::{FORMATS, Format};
+pub use luma::Luma;
+pub use rect::Rect;
+pub use rgb::{MAX_PIXELS, MAX_SIDE, Raw, Rgb, check_size};
+pub use turn::Turn;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! Still pictures: decodes the bytes of a file to an upright [`Rgb`], and checks whether the file is complete.
+
+use crate::image::{Rect, Rgb, check_size, jpeg};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+use std::fmt::Display;
+use std::io::Cursor;
+
+/// The longest side in pixels of the copy of a still picture that is kept during detection. The smallest face that HOG
+/// finds on it is 120 pixels wide, and dlib's network gets faces of about 100 pixels, so neither needs more detail.
+pub const KEPT_SIDE: u32 = 2400;
+/// The largest picture file in bytes; a larger one is not read into memory.
+pub const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// Why a picture without its end cannot be used.
+pub const INCOMPLETE: &str = "incomplete: its end is missing; copy it again";
+
+/// The largest decoded picture, which must fit into the memory of a board.
+const MAX_DECODED_BYTES: u64 = 200_000_000;
+
+/// A still picture as it is kept during detection.
+#[derive(Debug, Clone)]
+pub struct Still {
+    /// The picture, with sides of at most [`KEPT_SIDE`].
+    pub rgb: Rgb,
+    /// The width and height of the whole upright picture.
+    pub size: (u32, u32),
+}
+
+impl Still {
+    /// Converts a rectangle on `rgb` to pixels of the whole picture.
+    pub fn on_whole(&self, rect: Rect) -> Rect {
+        rect.scaled(f64::from(self.size.0) / f64::from(self.rgb.width.max(1)))
+    }
+}
+
+/// Decodes a JPEG or PNG, whatever its file extension, and rotates it by its EXIF orientation.
+///
+/// # Errors
+/// Why the picture cannot be used, as text for the user.
+pub fn decode(bytes: &[u8]) -> Result<Rgb, String> {
+    let (rgb, orientation) = decode_as_stored(bytes)?;
+    Ok(upright(rgb, orientation))
+}
+
+/// As [`decode`], but scaled down to [`KEPT_SIDE`]. A picture of 60 megapixels takes 180 MB, which would be too much in
+/// addition to the memory of a detector.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_still(bytes: &[u8]) -> Result<Still, String> {
+    let (whole, orientation) = decode_as_stored(bytes)?;
+    let (width, height) = (whole.width, whole.height);
+    let longest = u64::from(width.max(height));
+    let kept = if longest > u64::from(KEPT_SIDE) {
+        whole.shrunk((u64::from(width) * u64::from(KEPT_SIDE) / longest).max(1) as u32)
+    } else {
+        whole
+    };
+    let as_stored = (kept.width, kept.height);
+    let rgb = upright(kept, orientation);
+    let size = if (rgb.width, rgb.height) == as_stored { (width, height) } else { (height, width) };
+    Ok(Still { rgb, size })
+}
+
+fn upright(rgb: Rgb, orientation: Orientation) -> Rgb {
+    if orientation == Orientation::NoTransforms {
+        return rgb;
+    }
+    let Rgb { width, height, data } = rgb;
+    // The buffer has as many pixels as its size.
+    let mut picture = DynamicImage::ImageRgb8(RgbImage::from_raw(width, height, data).unwrap_or_default());
+    picture.apply_orientation(orientation);
+    let rgb = picture.into_rgb8();
+    Rgb { width: rgb.width(), height: rgb.height(), data: rgb.into_raw() }
+}
+
+fn decode_as_stored(bytes: &[u8]) -> Result<(Rgb, Orientation), String> {
+    if !has_its_end(bytes) {
+        return Err(INCOMPLETE.to_owned());
+    }
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
+    match reader.format() {
+        Some(ImageFormat::Jpeg) => jpeg::check(bytes).map_err(unreadable)?,
+        Some(ImageFormat::Png) => {}
+        Some(other) => return Err(format!("{other:?} pictures are not supported: save it as JPEG or PNG")),
+        None => return Err("not a JPEG or PNG picture: save it as one of these".to_owned()),
+    }
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_DECODED_BYTES);
+    reader.limits(limits);
+    let broken = |e: image::ImageError| match e {
+        // The size in the header may be wrong, but no memory is allocated for it.
+        ImageError::Limits(_) => {
+            "unreadable: its header has a size that is too large; scale it down, or copy it again".to_owned()
+        }
+        other => unreadable(other.to_string().trim().trim_end_matches('.').replace('\n', " ")),
+    };
+    let mut decoder = reader.into_decoder().map_err(broken)?;
+    let (width, height) = decoder.dimensions();
+    check_size(width, height)?;
+    if decoder.total_bytes() > MAX_DECODED_BYTES {
+        return Err(format!("{width}x{height} pixels are too many: scale it down to at most 60 megapixels"));
+    }
+    let orientation = decoder.orientation().map_err(broken)?;
+    let rgb = DynamicImage::from_decoder(decoder).map_err(broken)?.into_rgb8();
+    Ok((Rgb { width: rgb.width(), height: rgb.height(), data: rgb.into_raw() }, orientation))
+}
+
+fn unreadable(why: impl Display) -> String {
+    format!("unreadable: {why}; copy it again, or save it again as JPEG")
+}
+
+/// False for a JPEG or PNG without its end, which may still be copied. True for all other files.
+pub fn has_its_end(bytes: &[u8]) -> bool {
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+    if bytes.is_empty() || PNG.starts_with(bytes) || bytes == [0xff] {
+        return false;
+    }
+    if bytes.starts_with(PNG) {
+        return png_has_its_end(&bytes[PNG.len()..]);
+    }
+    if bytes.starts_with(&[0xff, 0xd8]) {
+        return jpeg_has_its_end(&bytes[2..]);
+    }
+    true
+}
+
+/// Skips the chunks (length, type, data, checksum) up to the last one.
+fn png_has_its_end(mut chunks: &[u8]) -> bool {
+    while let Some((head, rest)) = chunks.split_at_checked(8) {
+        if &head[4..] == b"IEND" {
+            return true;
+        }
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        match rest.get(length.saturating_add(4)..) {
+            Some(rest) => chunks = rest,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// Skips the segments up to the first scan, so that the end of a thumbnail inside one of them does not count, and
+/// searches for the end marker after it.
+fn jpeg_has_its_end(mut segments: &[u8]) -> bool {
+    loop {
+        match *segments {
+            [0xff, 0xff, ..] => segments = &segments[1..],
+            [0xff, 0xd9, ..] => return true,
+            [0xff, marker, high, low, ..] => {
+                let length = usize::from(u16::from_be_bytes([high, low]));
+                let Some(rest) = segments.get(2 + length..) else { return false };
+                if marker == 0xda {
+                    return rest.windows(2).any(|pair| pair == [0xff, 0xd9]);
+                }
+                segments = rest;
+            }
+            [] | [0xff] | [0xff, _] | [0xff, _, _] => return false,
+            // Not a marker: the file is damaged, and waiting does not help.
+            _ => return true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        DynamicImage::new_rgb8(40, 30).write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn a_complete_picture_is_complete_and_each_truncation_of_it_is_not() {
+        for format in [ImageFormat::Jpeg, ImageFormat::Png] {
+            let bytes = encoded(format);
+            assert!(has_its_end(&bytes), "{format:?}");
+            // The last chunk of a PNG is identified by its first 8 of 12 bytes.
+            let shortest = bytes.len() - if format == ImageFormat::Png { 4 } else { 0 };
+            for length in 0..shortest {
+                assert!(!has_its_end(&bytes[..length]), "{format:?} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_thumbnail_is_not_the_end_of_the_picture() {
+        let whole = encoded(ImageFormat::Jpeg);
+        let mut thumbnail = vec![0xff, 0xe1, 0, 6];
+        thumbnail.extend([0xff, 0xd8, 0xff, 0xd9]);
+        let picture = [&whole[..2], &thumbnail, &whole[2..]].concat();
+        assert!(has_its_end(&picture));
+        assert!(!has_its_end(&picture[..picture.len() - 2]));
+    }
+
+    #[test]
+    fn a_large_picture_is_scaled_down_and_upright_and_rectangles_are_converted_to_its_own_pixels() {
+        let mut bytes = Cursor::new(Vec::new());
+        let picture = image::RgbImage::from_fn(4800, 1200, |x, _| image::Rgb([if x < 2400 { 200 } else { 20 }; 3]));
+        DynamicImage::ImageRgb8(picture).write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
+        let plain = decode_still(bytes.get_ref()).unwrap();
+        assert_eq!((plain.rgb.width, plain.rgb.height, plain.size), (KEPT_SIDE, 600, (4800, 1200)));
+        // EXIF: rotated by 90 degrees, so that the left half is the upper one.
+        let mut exif = vec![0xff, 0xe1, 0, 34];
+        exif.extend(b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0");
+        let turned = decode_still(&[&bytes.get_ref()[..2], &exif, &bytes.get_ref()[2..]].concat()).unwrap();
+        assert_eq!((turned.rgb.width, turned.rgb.height, turned.size), (600, KEPT_SIDE, (1200, 4800)));
+        assert!(turned.rgb.pixel(300, 100)[0] > 150 && turned.rgb.pixel(300, 2300)[0] < 70);
+        let place = turned.on_whole(Rect { x: 10, y: 20, w: 30, h: 40 });
+        assert_eq!(place, Rect { x: 20, y: 40, w: 60, h: 80 });
+        let small = decode_still(&encoded(ImageFormat::Png)).unwrap();
+        assert_eq!((small.rgb, small.size), (decode(&encoded(ImageFormat::Png)).unwrap(), (40, 30)));
+    }
+
+    #[test]
+    fn a_small_file_that_would_fill_the_memory_is_refused() {
+        let mut bytes = Cursor::new(Vec::new());
+        DynamicImage::new_rgba16(6000, 6000).write_to(&mut bytes, ImageFormat::Png).unwrap();
+        assert!(decode(bytes.get_ref()).unwrap_err().contains("scale it down"));
+    }
+
+    #[test]
+    fn files_that_are_no_pictures_are_refused_with_the_reason() {
+        assert!(decode(b"").unwrap_err().starts_with("incomplete"));
+        assert!(decode(b"Dear diary").unwrap_err().starts_with("not a JPEG or PNG picture"));
+        assert!(decode(b"GIF89a..........").unwrap_err().starts_with("Gif pictures are not supported"));
+        let whole = encoded(ImageFormat::Png);
+        assert!(decode(&whole[..50]).unwrap_err().starts_with("incomplete"));
+        let mut broken = whole;
+        broken[40..50].fill(0);
+        assert!(decode(&broken).unwrap_err().starts_with("unreadable"));
+        let mut odd = encoded(ImageFormat::Jpeg);
+        let frame = odd.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+        odd[frame + 9] = 2;
+        assert!(decode(&odd).unwrap_err().starts_with("unreadable: it does not have 1, 3 or 4 colour components"));
+    }
+
+    #[test]
+    fn for_every_bad_file_the_reason_says_what_to_do() {
+        let lying = [
+            &b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\x7f\xff\xff\xff\x7f\xff\xff\xff\x08\x02\0\0\0\x9b\xab\x9c\x31"[..],
+            b"\0\0\0\0IEND\xae\x42\x60\x82",
+        ];
+        let no_scan: &[u8] = b"\xff\xd8\xff\xfe\0\x02\xff\xd9";
+        for (bytes, what_to_do) in [
+            (&b""[..], "copy it again"),
+            (b"<html>404</html>", "save it as one of these"),
+            (b"RIFF\x24\0\0\0WEBPVP8 ", "save it as JPEG or PNG"),
+            (&lying.concat(), "or copy it again"),
+            (no_scan, "copy it again, or save it again as JPEG"),
+        ] {
+            let reason = decode(bytes).unwrap_err();
+            assert!(reason.ends_with(what_to_do), "{reason}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The process: its heap, the priority of its threads, its end, its terminal, its processor.
+
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+
+/// The nice value of the recognition thread: small, because the encoder may wait for a frame that this thread decodes.
+const PATIENT: libc::c_int = 5;
+
+/// The size in bytes from which a block is mapped separately and returned to the system when freed. It is below the 19
+/// MiB of a password check.
+const MAPPED_BYTES: libc::c_int = 16 << 20;
+/// The free memory at the end of the heap that is kept: twice the largest size of blocks that glibc takes from the
+/// heap.
+const KEPT_BYTES: libc::c_int = 64 << 20;
+
+/// Makes all threads allocate from one heap; called before the first thread starts. glibc would use up to eight heaps
+/// per processor. Each would keep the megabytes of a decoded frame, because the threads of viewers take turns to
+/// decode.
+///
+/// By default glibc raises the size from which blocks are mapped, up to 32 MiB, when such a block is freed. The memory
+/// of a password check would then come from the heap, and a held response would keep it from being returned.
+pub fn share_one_heap() {
+    // SAFETY: mallopt takes two numbers and changes only glibc's settings.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
+    }
+}
+
+/// The thread that called [`yield_to_others`]; 0 before that.
+static PATIENT_THREAD: AtomicI32 = AtomicI32::new(0);
+
+/// Lowers the priority of the calling thread. A refusal is ignored.
+pub fn yield_to_others() {
+    // On Linux a nice value belongs to a thread; 0 means the calling thread.
+    // SAFETY: no pointers.
+    let result = unsafe {
+        PATIENT_THREAD.store(libc::gettid(), Relaxed);
+        libc::setpriority(libc::PRIO_PROCESS, 0, PATIENT)
+    };
+    if result != 0 {
+        log::debug!("cannot lower the priority of this thread: {}", std::io::Error::last_os_error());
+    }
+}
+
+/// Restores the priority of the thread that called [`yield_to_others`]. When the process ends, the last thread frees
+/// the memory in the kernel, and that thread may be this one. Without permission (the unit's LimitNICE grants it), the
+/// end takes longer.
+pub fn yield_no_more() {
+    let thread = PATIENT_THREAD.load(Relaxed);
+    if thread != 0 {
+        // SAFETY: no pointers; the number is that of a thread of this process, which ends only with the process.
+        unsafe {
+            libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, libc::getpriority(libc::PRIO_PROCESS, 0))
+        };
+    }
+}
+
+/// Ends the process at once, without destructors and exit handlers, which may wait for a thread that hangs in dlib.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit only ends the process.
+    unsafe { libc::_exit(code) }
+}
+
+/// Runs `ask` with the echo of the terminal at stdin turned off. Ctrl-C is a plain character meanwhile, as in getpass:
+/// otherwise the program would end and leave the echo turned off. Without a terminal it only runs `ask`.
+pub fn without_echo<T>(ask: impl FnOnce() -> T) -> T {
+    // SAFETY: `termios` is plain old data, of which zeros are a value; tcgetattr writes only to it.
+    let (had, asked) = unsafe {
+        let mut termios: libc::termios = std::mem::zeroed();
+        (libc::tcgetattr(libc::STDIN_FILENO, &mut termios) == 0, termios)
+    };
+    if !had {
+        return ask();
+    }
+    let mut mute = asked;
+    mute.c_lflag &= !(libc::ECHO | libc::ISIG);
+    // SAFETY: tcsetattr only reads the given termios.
+    unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSAFLUSH, &mute) };
+    let answer = ask();
+    // SAFETY: as above.
+    unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSAFLUSH, &asked) };
+    answer
+}
+
+/// The vector instructions of this processor that namecam's libraries use.
+pub fn simd() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    return if std::arch::is_x86_feature_detected!("avx2") { "AVX2" } else { "SSE2" };
+    #[cfg(target_arch = "aarch64")]
+    return "NEON";
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return "none";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+    use std::thread;
+    use std::time::Duration;
+
+    /// Set in the child process that a test starts from its own binary, because signals and the environment belong to a
+    /// process.
+    const CHILD: &str = "NAMECAM_TEST_CHILD";
+
+    /// The command that runs a test in a child process.
+    fn again(test: &str) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([&format!("os::process::tests::{test}"), "--exact", "--nocapture", "--test-threads=1"]);
+        command.env(CHILD, "1").env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+    }
+
+    fn is_child() -> bool {
+        std::env::var_os(CHILD).is_some()
+    }
+
+    /// True when the terminal at stdin echoes its input.
+    fn echoes() -> bool {
+        // SAFETY: `termios` is plain old data, which tcgetattr fills.
+        unsafe {
+            let mut termios: libc::termios = std::mem::zeroed();
+            assert_eq!(libc::tcgetattr(0, &mut termios), 0);
+            termios.c_lflag & libc::ECHO != 0
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_echoed_and_the_terminal_is_restored_afterwards() {
+        if is_child() {
+            let before = echoes();
+            let during = without_echo(echoes);
+            println!("{before} {during} {}", echoes());
+            return;
+        }
+        use std::os::fd::{FromRawFd, OwnedFd};
+        let (mut ours, mut terminal) = (0, 0);
+        let none = std::ptr::null_mut();
+        // SAFETY: openpty writes two descriptors, which have no other owner; it accepts null for the other results.
+        let (_ours, terminal) = unsafe {
+            assert_eq!(libc::openpty(&mut ours, &mut terminal, none, none.cast(), none.cast()), 0);
+            (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(terminal))
+        };
+        let mut command = again("a_password_is_not_echoed_and_the_terminal_is_restored_afterwards");
+        let output = command.stdin(Stdio::from(terminal)).output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains("true false true"), "{output:?}");
+    }
+
+    #[test]
+    fn only_the_thread_that_yields_gets_a_lower_priority_until_the_end() {
+        const THIS: &str = "only_the_thread_that_yields_gets_a_lower_priority_until_the_end";
+        if !is_child() {
+            assert!(again(THIS).status().unwrap().success());
+            return;
+        }
+        let nice = |thread: &str| {
+            let stat = std::fs::read_to_string(format!("/proc/{thread}/stat")).unwrap();
+            let behind_the_name = stat.rsplit_once(')').unwrap().1;
+            behind_the_name.split_whitespace().nth(16).unwrap().parse::<i32>().unwrap()
+        };
+        let before = nice("thread-self");
+        let (says, hears) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            yield_to_others();
+            // SAFETY: no pointers.
+            says.send(unsafe { libc::gettid() }).unwrap();
+            thread::sleep(Duration::from_secs(60));
+        });
+        let patient = format!("self/task/{}", hears.recv().unwrap());
+        assert_eq!((nice(&patient), nice("thread-self")), (before.max(5), before));
+        // SAFETY: getrlimit writes into the one struct that it is given.
+        let may_rise = unsafe {
+            let mut limit: libc::rlimit = std::mem::zeroed();
+            assert_eq!(libc::getrlimit(libc::RLIMIT_NICE, &mut limit), 0);
+            libc::geteuid() == 0 || 20 - limit.rlim_cur as i64 <= i64::from(before)
+        };
+        yield_no_more();
+        assert_eq!(nice(&patient), if may_rise { before } else { before.max(5) });
+    }
+}

@@ -1,0 +1,36 @@
+//! Whether what the detector finds is a face.
+
+use crate::image::{Rect, Rgb, Turn};
+use crate::recognition::engine::{Detect, Engine};
+
+/// The faces on a still picture from left to right. HOG occasionally finds a face in a collar or a flag, and the crate
+/// does not provide its score. So when there are several, each must be found again on a crop at other scales.
+pub fn faces_on_still(engine: &mut dyn Engine, rgb: &Rgb) -> Vec<Rect> {
+    let mut faces = engine.detect(rgb, Detect::Still { side: engine.still_side() }.scale(rgb.width, rgb.height));
+    if faces.len() > 1 {
+        faces.retain(|&face| is_found_again(engine, rgb, face));
+    }
+    faces
+}
+
+/// The widths in pixels to which a face on a crop is scaled, slightly above the detector's 80. On pictures of groups,
+/// real faces were found in 7 or 8 of these 8 crops (plain and mirrored), false ones in 2, 3 and 5.
+const AGAIN_WIDTHS: [f64; 4] = [84.0, 92.0, 97.0, 105.0];
+const AGAIN_AT_LEAST: usize = 6;
+
+/// Whether the detector finds the face on most of 8 crops around it, at other scales and mirrored.
+pub fn is_found_again(engine: &mut dyn Engine, rgb: &Rgb, face: Rect) -> bool {
+    let around = face.grown(face.w / 2).clipped(rgb.width, rgb.height);
+    let as_it_is = rgb.cropped(around);
+    let here = Rect { x: face.x - around.x, y: face.y - around.y, ..face };
+    let mirrored = Turn { degrees: 0, mirror: true }.apply(as_it_is.clone());
+    let there = Rect { x: around.w as i32 - here.x - here.w as i32, ..here };
+    let mut times = 0;
+    for (cut, place) in [(&as_it_is, here), (&mirrored, there)] {
+        for width in AGAIN_WIDTHS {
+            let found = engine.detect(cut, width / f64::from(face.w.max(1)));
+            times += usize::from(found.iter().any(|again| again.iou(place) > 0.4));
+        }
+    }
+    times >= AGAIN_AT_LEAST
+}

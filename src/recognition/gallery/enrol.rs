@@ -1,0 +1,475 @@
+//! Enrolment: turns the files of the gallery into a [`Library`], one picture per step, while the old library is in use,
+//! so that neither the stream nor recognition waits.
+
+pub mod arrivals;
+mod draft;
+
+use crate::config::Config;
+use crate::frame::Moment;
+use crate::image::{Rect, Rgb, still};
+use crate::recognition::detect::quality::Quality;
+use crate::recognition::detect::tilt::tilted;
+use crate::recognition::detect::verify::{faces_on_still, is_found_again};
+use crate::recognition::engine::Engine;
+use crate::recognition::gallery::cache::{Cache, Face, KeyMaker, PictureKey, Verdict};
+use crate::recognition::gallery::curate::{self, Fate, Usable};
+use crate::recognition::gallery::list::{self, Candidate, Listing};
+use crate::recognition::identify::expected;
+use crate::recognition::identify::matcher::Matcher;
+use crate::recognition::identify::rates::Rates;
+use crate::roster::{FaceNumbers, Person, PictureReport, Roster};
+use arrivals::{Arrivals, Pass, Stamp, stamp};
+use draft::{Draft, too_many};
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The bytes of a file that are read and hashed in a step, so that a picture of 64 MB does not delay a pass.
+const CHUNK_BYTES: u64 = 1 << 20;
+/// The most rounds. After each one, people whose folder had pictures of others get further pictures; such pictures are
+/// found only by comparing all people.
+const ROUNDS: usize = 3;
+
+/// An enrolled gallery.
+#[derive(Debug)]
+pub struct Library {
+    /// Finds the closest person.
+    pub matcher: Matcher,
+    /// The result of each file.
+    pub roster: Roster,
+}
+
+/// State that is kept between enrolments: the cache, and the files that are still being copied.
+#[derive(Debug)]
+pub struct EnrolmentMemory {
+    /// The descriptors by content.
+    pub cache: Cache,
+    /// The files that are still being copied.
+    pub arrivals: Arrivals,
+    /// The content hashes of unchanged files, and whether the newest enrolment used them.
+    keys: HashMap<PathBuf, (Stamp, PictureKey, bool)>,
+    /// False for a single enrolment, which processes each file as it is.
+    patient: bool,
+    /// The bytes of pictures that have been read.
+    #[cfg(test)]
+    pub(in crate::recognition) bytes_read: u64,
+}
+
+/// Why a picture is not used yet.
+pub const COMING: &str = "still being copied; it will be read again";
+
+/// Without rates, no budget can be kept.
+const NOT_MEASURED: &str = "no error rates are known for this recognizer, so only the threshold decides about names; \
+     `make tables RECOGNIZER=FILE LFW=\"FOLDER ...\"` measures them and writes FILE.rates beside the model";
+
+impl EnrolmentMemory {
+    /// Begins with the cache only.
+    pub fn new(cache: Cache) -> EnrolmentMemory {
+        EnrolmentMemory {
+            cache,
+            arrivals: Arrivals::default(),
+            keys: HashMap::new(),
+            patient: true,
+            #[cfg(test)]
+            bytes_read: 0,
+        }
+    }
+
+    /// For a single enrolment.
+    pub fn for_once(cache: Cache) -> EnrolmentMemory {
+        EnrolmentMemory { patient: false, ..EnrolmentMemory::new(cache) }
+    }
+
+    /// Begins an enrolment; the files that an aborted one used are not counted.
+    fn begin(&mut self) {
+        self.keys.values_mut().for_each(|(_, _, used)| *used = false);
+        self.cache.begin();
+    }
+
+    /// Ends an enrolment: drops files that are not in the gallery any more, and writes the cache.
+    ///
+    /// # Errors
+    /// When the cache cannot be written.
+    pub fn settle(&mut self) -> std::io::Result<()> {
+        self.keys.retain(|_, (_, _, used)| *used);
+        self.cache.save()
+    }
+
+    /// The number of files with a known content hash.
+    #[cfg(test)]
+    pub(in crate::recognition) fn remembered(&self) -> usize {
+        self.keys.len()
+    }
+}
+
+/// An enrolment in progress.
+#[derive(Debug)]
+pub struct Enrolment {
+    /// The people whose pictures are enrolled next, as indices.
+    turns: VecDeque<usize>,
+    /// The file that is being read, and its person.
+    reading: Option<(usize, Candidate, Reading)>,
+    rounds: usize,
+    /// A digest of the files and their results.
+    found: DefaultHasher,
+    total: usize,
+    /// The people, followed by the blocklist.
+    drafts: Vec<Draft>,
+    ignored: Vec<PictureReport>,
+    folder: PathBuf,
+    max_images: usize,
+    jitters: u32,
+    rule: crate::config::Recognition,
+    /// The measured rates of the recognition model.
+    rates: Option<Arc<Rates>>,
+}
+
+impl Enrolment {
+    /// Lists the gallery.
+    ///
+    /// # Errors
+    /// When the folder is missing or cannot be read; the old library stays in use, and no file is waited for.
+    pub fn begin(
+        config: &Config,
+        rates: Option<Arc<Rates>>,
+        memory: &mut EnrolmentMemory,
+        pass: Pass,
+        now: Moment,
+    ) -> anyhow::Result<Enrolment> {
+        let listing = list::list(&config.gallery.path).inspect_err(|_| memory.arrivals.stop())?;
+        memory.begin();
+        memory.arrivals.begin(pass, now.instant);
+        let found = digest_of(&listing);
+        let Listing { people, never, ignored } = listing;
+        let max_images = config.gallery.max_images_per_person as usize;
+        let people = people.into_iter().map(|(name, folder)| Draft::new(name, folder, Some(max_images)));
+        let drafts: Vec<Draft> = people.chain([Draft::new(list::NEVER.to_owned(), never, None)]).collect();
+        Ok(Enrolment {
+            turns: (0..drafts.len()).collect(),
+            reading: None,
+            rounds: 0,
+            found,
+            total: drafts.iter().map(Draft::waiting).sum(),
+            drafts,
+            ignored,
+            folder: config.gallery.path.clone(),
+            max_images,
+            jitters: config.recognition.num_jitters,
+            rule: config.recognition.clone(),
+            rates,
+        })
+    }
+
+    /// The number of processed pictures, and the total.
+    pub fn progress(&self) -> (usize, usize) {
+        let waiting: usize = self.drafts.iter().map(Draft::waiting).sum();
+        (self.total - waiting, self.total)
+    }
+
+    /// Enrols the next picture, or reads a piece of it; false when none is left.
+    pub fn step(&mut self, engine: &mut dyn Engine, memory: &mut EnrolmentMemory, now: Moment) -> bool {
+        if let Some((owner, candidate, mut reading)) = self.reading.take() {
+            match reading.read_on() {
+                Ok(true) => self.reading = Some((owner, candidate, reading)),
+                Ok(false) => {
+                    let verdict = judge(reading, &candidate.path, self.jitters, engine, memory, now);
+                    self.take(owner, candidate, verdict);
+                }
+                Err(reason) => {
+                    memory.arrivals.refused(&candidate.path);
+                    self.take(owner, candidate, Err(reason));
+                }
+            }
+            return true;
+        }
+        loop {
+            let Some(&owner) = self.turns.front() else {
+                if self.begin_another_round() {
+                    continue;
+                }
+                return false;
+            };
+            if let Some(candidate) = self.drafts[owner].next_picture() {
+                if let Some(verdict) = known(&candidate.path, memory, now) {
+                    self.take(owner, candidate, verdict);
+                    return true;
+                }
+                match Reading::open(&candidate.path) {
+                    Ok(reading) => self.reading = Some((owner, candidate, reading)),
+                    Err(reason) => {
+                        memory.arrivals.refused(&candidate.path);
+                        self.take(owner, candidate, Err(reason));
+                    }
+                }
+                return true;
+            }
+            self.turns.pop_front();
+        }
+    }
+
+    fn take(&mut self, owner: usize, candidate: Candidate, verdict: Verdict) {
+        candidate.shown.hash(&mut self.found);
+        verdict.as_ref().map(|face| face.to_bytes()).hash(&mut self.found);
+        self.drafts[owner].take(candidate, verdict);
+    }
+
+    /// The digest; two enrolments of a config with the same digest have the same library.
+    pub fn digest(&self) -> u64 {
+        self.found.finish()
+    }
+
+    /// Gives further pictures to people whose folder had pictures of others; false when there are none.
+    fn begin_another_round(&mut self) -> bool {
+        let Some((_, drafts)) = self.drafts.split_last_mut() else { return false };
+        if self.rounds == ROUNDS || drafts.iter().all(|draft| draft.waiting() == 0) {
+            return false;
+        }
+        self.rounds += 1;
+        let fates = curate::judge(&by_name(drafts));
+        for ((at, draft), fates) in drafts.iter_mut().enumerate().zip(fates) {
+            draft.learn(&fates);
+            if draft.wants_more() {
+                self.turns.push_back(at);
+            }
+        }
+        !self.turns.is_empty()
+    }
+
+    /// The library, after every picture was processed.
+    pub fn finish(mut self, generation: u64) -> Library {
+        let mut matcher = Matcher::new(&self.rule, self.rates.clone());
+        let never = self.drafts.pop();
+        let mut fates = curate::judge(&by_name(&self.drafts));
+        fates.iter_mut().for_each(|fates| keep_at_most(self.max_images, fates));
+        let (mut warnings, mut people, mut somebody_comes) = (Vec::new(), Vec::new(), false);
+        for (mut draft, fates) in self.drafts.into_iter().zip(fates) {
+            draft.leave_the_rest(fates.iter().filter(|fate| fate.is_used()).count());
+            let comes = draft.unusable.iter().any(|picture| picture.skipped.as_deref() == Some(COMING));
+            somebody_comes |= comes;
+            let used: Vec<&Usable> = used(&draft.usable, &fates).collect();
+            // A person whose pictures are still being copied gets no warning, because it would soon be wrong.
+            if used.is_empty() && !comes {
+                let empty = draft.usable.is_empty() && draft.unusable.is_empty();
+                let why = if empty {
+                    "the folder is empty; add pictures"
+                } else {
+                    "none of the pictures can be used; see the reason of each"
+                };
+                warnings.push(format!("{} will not be recognised: {why}", draft.name));
+            }
+            matcher.add(&draft.name, used.iter().map(|picture| (Arc::clone(&picture.file), picture.face.descriptor)));
+            warnings.extend(curate::doubt(&used).map(|doubt| format!("{}: {doubt}", draft.name)));
+            let (spread, hint) = (curate::spread(&used), curate::hint(&used));
+            people.push(Person { pictures: pictures(&draft, fates), name: draft.name, spread, hint });
+        }
+        warnings.extend(expected::near_pairs(&matcher));
+        let never = never.map(|draft| {
+            warnings.extend(expected::near_never(&matcher, &draft.usable));
+            matcher.add_not(draft.usable.iter().map(|picture| (Arc::clone(&picture.file), picture.face.descriptor)));
+            let fates = draft.usable.iter().map(|_| Fate::Used).collect();
+            pictures(&draft, fates)
+        });
+        if matcher.people() == 0 && !somebody_comes {
+            let folder = self.folder.display();
+            warnings
+                .push(format!("the gallery has no people: put pictures of a person into {folder}/NAME/ and reload"));
+        }
+        if self.rates.is_none() && self.rule.false_name_budget > 0.0 && matcher.people() > 0 {
+            warnings.push(NOT_MEASURED.to_owned());
+        }
+        let threshold = expected::threshold(&matcher);
+        warnings.extend(expected::doubts(&threshold));
+        let (never, ignored) = (never.unwrap_or_default(), self.ignored);
+        Library { roster: Roster { generation, people, never, ignored, warnings, threshold: Some(threshold) }, matcher }
+    }
+}
+
+fn digest_of(listing: &Listing) -> DefaultHasher {
+    let mut digest = DefaultHasher::new();
+    listing.people.keys().for_each(|name| name.hash(&mut digest));
+    let folders = || listing.people.values().chain([&listing.never]);
+    folders().flat_map(|folder| &folder.candidates).for_each(|candidate| candidate.shown.hash(&mut digest));
+    let passed_over = folders().flat_map(|folder| &folder.passed_over).chain(&listing.ignored);
+    passed_over.for_each(|picture| (&picture.file, &picture.skipped).hash(&mut digest));
+    digest
+}
+
+fn by_name(drafts: &[Draft]) -> Vec<(&str, &[Usable])> {
+    drafts.iter().map(|draft| (draft.name.as_str(), &draft.usable[..])).collect()
+}
+
+/// Limits the used pictures. Poor pictures did not count during enrolment, but do when they are used for lack of better
+/// ones.
+fn keep_at_most(max_images: usize, fates: &mut [Fate]) {
+    for fate in fates.iter_mut().filter(|fate| fate.is_used()).skip(max_images) {
+        *fate = Fate::Skipped(too_many(max_images));
+    }
+}
+
+fn used<'a>(usable: &'a [Usable], fates: &'a [Fate]) -> impl Iterator<Item = &'a Usable> {
+    usable.iter().zip(fates).filter(|(_, fate)| fate.is_used()).map(|(picture, _)| picture)
+}
+
+/// All files of a person with their results, in name order.
+fn pictures(draft: &Draft, fates: Vec<Fate>) -> Vec<PictureReport> {
+    let own: Vec<_> = (0..fates.len()).map(|at| curate::from_nearest(&draft.usable, &fates, at)).collect();
+    let judged = draft.usable.iter().zip(fates).zip(own).map(|((picture, fate), nearest_own)| {
+        let Quality { width_px, sharpness, brightness } = picture.face.quality;
+        let (skipped, note) = match fate {
+            Fate::Used => (None, None),
+            Fate::UsedBut(note) => (None, Some(note)),
+            Fate::Skipped(reason) => (Some(reason), None),
+        };
+        let face = Some(FaceNumbers { width_px, sharpness, brightness, nearest_own });
+        PictureReport { file: picture.file.to_string(), skipped, note, face }
+    });
+    let mut all: Vec<PictureReport> = judged.chain(draft.unusable.iter().cloned()).collect();
+    all.sort_by(|a, b| a.file.cmp(&b.file));
+    all
+}
+
+/// The result of a file that need not be read; `None` when it must be read.
+fn known(path: &Path, memory: &mut EnrolmentMemory, now: Moment) -> Option<Verdict> {
+    let EnrolmentMemory { cache, arrivals, keys, patient, .. } = memory;
+    let metadata = match std::fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) => return Some(Err(unreadable(error))),
+    };
+    let stamp = stamp(&metadata);
+    let known = keys.get_mut(path).filter(|(known, ..)| *known == stamp).and_then(|(_, key, used)| {
+        *used = true;
+        cache.get(key)
+    });
+    if *patient && (arrivals.waits_for(path, stamp, now) || (known.is_none() && !arrivals.meet(path, &metadata, now))) {
+        return Some(Err(COMING.to_owned()));
+    }
+    known
+}
+
+/// The descriptor of the only face on a picture, or why there is none.
+fn judge(
+    reading: Reading,
+    path: &Path,
+    jitters: u32,
+    engine: &mut dyn Engine,
+    memory: &mut EnrolmentMemory,
+    now: Moment,
+) -> Verdict {
+    let Reading { file, stamp: before, bytes, key } = reading;
+    #[cfg(test)]
+    {
+        memory.bytes_read += bytes.len() as u64;
+    }
+    let EnrolmentMemory { cache, arrivals, keys, patient, .. } = memory;
+    if *patient {
+        // A file that was written to meanwhile may have been read partly before and partly after.
+        let after = file.metadata().map_err(unreadable)?;
+        if stamp(&after) != before && !arrivals.meet(path, &after, now) {
+            return Err(COMING.to_owned());
+        }
+    }
+    let key = key.finish();
+    keys.insert(path.to_owned(), (before, key, true));
+    let known = cache.get(&key);
+    if *patient && !still::has_its_end(&bytes) {
+        let incomplete = Err(still::INCOMPLETE.to_owned());
+        if known.is_none() {
+            cache.put(key, incomplete.clone());
+        }
+        return if arrivals.lacks_its_end(path, now) { Err(COMING.to_owned()) } else { incomplete };
+    }
+    arrivals.has_come(path);
+    known.unwrap_or_else(|| {
+        let verdict = describe_the_one_face(bytes, jitters, engine);
+        cache.put(key, verdict.clone());
+        verdict
+    })
+}
+
+/// The angle by which a picture without a face is rotated to either side, because HOG finds only upright faces.
+const TILTS_DEGREES: [f32; 2] = [15.0, -15.0];
+
+const NO_FACE: &str =
+    "no face found: use a sharp, upright picture from the front with an uncovered face at least 60 px wide";
+
+fn describe_the_one_face(bytes: Vec<u8>, jitters: u32, engine: &mut dyn Engine) -> Verdict {
+    let still = still::decode_still(&bytes)?;
+    // Frees up to 64 MB before the detector allocates its memory.
+    drop(bytes);
+    let rgb = &still.rgb;
+    let faces = faces_on_still(engine, rgb);
+    let verdict = match faces[..] {
+        [face] => describe(rgb, face, jitters, engine),
+        [] => TILTS_DEGREES
+            .iter()
+            .find_map(|degrees| {
+                let turned = tilted(rgb, *degrees);
+                let faces = faces_on_still(engine, &turned);
+                let [face] = faces[..] else { return None };
+                // With three rotations a false detection, such as a collar, is more likely than with one.
+                is_found_again(engine, &turned, face).then(|| describe(&turned, face, jitters, engine))
+            })
+            .unwrap_or_else(|| Err(NO_FACE.to_owned())),
+        ref several => Err(format!("{} faces: crop to this person", several.len())),
+    };
+    verdict.map(|mut face| {
+        let width_px = face.quality.width_px;
+        face.quality.width_px = still.on_whole(Rect { w: width_px, ..Rect::default() }).w;
+        face
+    })
+}
+
+fn describe(rgb: &Rgb, face: Rect, jitters: u32, engine: &mut dyn Engine) -> Verdict {
+    let described = engine.describe(rgb, &[face], jitters).into_iter().next();
+    let finite = described.filter(|descriptor| descriptor.iter().all(|v| v.is_finite()));
+    let descriptor =
+        finite.ok_or_else(|| "no descriptor can be computed for its face; use another picture".to_owned())?;
+    Ok(Face { descriptor, quality: Quality::of(rgb, face) })
+}
+
+/// A file that is being read.
+#[derive(Debug)]
+struct Reading {
+    file: File,
+    /// The stamp before the first byte was read.
+    stamp: Stamp,
+    bytes: Vec<u8>,
+    key: KeyMaker,
+}
+
+impl Reading {
+    /// Opens a file, without following a link or blocking on a named pipe.
+    fn open(path: &Path) -> Result<Reading, String> {
+        let mut options = File::options();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        let file = options.read(true).open(path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err("not a regular file".to_owned());
+        }
+        if metadata.len() > still::MAX_FILE_BYTES {
+            return Err(format!("larger than {} MiB: scale it down", still::MAX_FILE_BYTES >> 20));
+        }
+        let bytes = Vec::with_capacity(metadata.len() as usize);
+        Ok(Reading { file, stamp: stamp(&metadata), bytes, key: KeyMaker::default() })
+    }
+
+    /// Reads and hashes the next piece; false at the end.
+    fn read_on(&mut self) -> Result<bool, String> {
+        let start = self.bytes.len();
+        let left = still::MAX_FILE_BYTES.saturating_sub(start as u64);
+        let count = (&self.file).take(left.min(CHUNK_BYTES)).read_to_end(&mut self.bytes).map_err(unreadable)?;
+        self.key.add(&self.bytes[start..]);
+        Ok(count as u64 == CHUNK_BYTES)
+    }
+}
+
+fn unreadable(error: std::io::Error) -> String {
+    format!("unreadable: {error}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! The enrolment of a person's folder: the pictures in name order, up to the limit.
+
+use crate::recognition::gallery::cache::Verdict;
+use crate::recognition::gallery::curate::{self, Fate, Usable};
+use crate::recognition::gallery::list::{Candidate, Folder};
+use crate::roster::PictureReport;
+use std::collections::VecDeque;
+
+/// The pictures that are examined per allowed picture, so that a large folder without faces is not read completely.
+const LOOKED_AT: usize = 10;
+
+/// The state of a person's enrolment.
+#[derive(Debug)]
+pub struct Draft {
+    /// The name of the folder.
+    pub name: String,
+    /// Pictures with one face.
+    pub usable: Vec<Usable>,
+    /// Files that cannot be used, with the reason.
+    pub unusable: Vec<PictureReport>,
+    /// Pictures that have not been examined.
+    waiting: VecDeque<Candidate>,
+    /// The usable pictures that are good and no copies.
+    counted: Vec<usize>,
+    looked_at: usize,
+    /// The most pictures to use; `None` for all.
+    most: Option<usize>,
+    /// The number of counted pictures that show another person.
+    lost: usize,
+}
+
+impl Draft {
+    /// Begins a folder of which at most `most` pictures are used.
+    pub fn new(name: String, folder: Folder, most: Option<usize>) -> Draft {
+        let (waiting, unusable) = (folder.candidates.into(), folder.passed_over);
+        Draft { name, usable: Vec::new(), unusable, waiting, counted: Vec::new(), looked_at: 0, most, lost: 0 }
+    }
+
+    /// The number of pictures that have not been examined.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// True when another picture is needed. Poor ones, copies and those of other people do not count.
+    pub fn wants_more(&self) -> bool {
+        !self.waiting.is_empty()
+            && self.most.is_none_or(|most| {
+                self.counted.len() < most + self.lost && self.looked_at < most.saturating_mul(LOOKED_AT)
+            })
+    }
+
+    /// The next picture to examine.
+    pub fn next_picture(&mut self) -> Option<Candidate> {
+        let candidate = self.wants_more().then(|| self.waiting.pop_front())??;
+        self.looked_at += 1;
+        Some(candidate)
+    }
+
+    /// Adds the result of a picture.
+    pub fn take(&mut self, candidate: Candidate, verdict: Verdict) {
+        match verdict {
+            Ok(face) => {
+                let picture = Usable { file: candidate.shown, face };
+                if curate::adds(&picture, self.counted.iter().map(|&at| &self.usable[at])) {
+                    self.counted.push(self.usable.len());
+                }
+                self.usable.push(picture);
+            }
+            Err(reason) => self.unusable.push(PictureReport::skipped(&*candidate.shown, reason)),
+        }
+    }
+
+    /// Applies the results of the comparison with other people.
+    pub fn learn(&mut self, fates: &[Fate]) {
+        self.lost = self.counted.iter().filter(|&&at| !fates[at].is_used()).count();
+    }
+
+    /// Skips the remaining pictures, with the reason, when `used` pictures are used.
+    pub fn leave_the_rest(&mut self, used: usize) {
+        let Some(most) = self.most else { return };
+        let reason = if used < most {
+            format!(
+                "not examined: only {used} of the {} pictures before it can be used; remove the unusable ones",
+                self.looked_at
+            )
+        } else {
+            too_many(most)
+        };
+        let rest = self.waiting.drain(..).map(|candidate| PictureReport::skipped(&*candidate.shown, reason.as_str()));
+        self.unusable.extend(rest);
+    }
+}
+
+/// Why a good picture is not used.
+pub fn too_many(most: usize) -> String {
+    format!("more than {most} pictures (gallery.max_images_per_person)")
+}

@@ -1,0 +1,273 @@
+//! The threshold at work, why it is that, and what rates are to be expected of it: for `check`, the page and `/api/state`.
+
+use crate::detection::Near;
+use crate::recognition::gallery::curate::Usable;
+use crate::recognition::identify::cohort::Normal;
+use crate::recognition::identify::matcher::{Match, Matcher};
+use crate::recognition::identify::rule::OF_A_PICTURE;
+use crate::roster::Threshold;
+use std::sync::Arc;
+
+/// So many pairs of people who are hard to tell apart are named.
+const PAIRS: usize = 20;
+/// So many pictures in `.not` are compared with everybody: each costs what a look does.
+const COMPARED: usize = 1000;
+/// The variance share of a single picture.
+const OF_ONE_PICTURE: f32 = 1.0;
+/// Fewer people do not tell whether they are of a group that the cohort covers.
+const TELLING: usize = 5;
+/// So many templates of a gallery are compared with each other: their pairs grow with the square.
+const PAIRED: usize = 200;
+/// Of nine of ten groups of adults that the cohort has, strangers before ten people get a name up to twice as often as the budget
+/// says, before thirty up to three times (docs/ACCURACY.md; more often before Indian men: 1.7 and 2.4 %).
+const AT_MOST: f32 = 3.0;
+/// A gallery is denser than the cohort where so many times as many strangers as the budget allows are expected to get a name,
+/// by how its people compare with each other. That is said of 4 to 7 of 100 galleries of groups that the cohort has. Without
+/// East and Southeast Asian people in it, it is said of 98 to 100 of 100 galleries of ten East Asian people, and of 68 to 80 of
+/// Southeast Asian ones (`make groups`, with one picture a person).
+const DENSER: f32 = 6.0;
+/// The scores of two people of a gallery have this median and this deviation below it in groups that the cohort has
+/// (`make groups`). Of a small gallery they are estimated as if so many such pairs were among its own.
+const USUAL_MEDIAN: f32 = 6.0;
+const USUAL_BELOW: f32 = 3.2;
+const PAIRS_OF_MEDIAN: f32 = 3.0;
+const PAIRS_OF_BELOW: f32 = 20.0;
+
+/// What to expect of a gallery.
+pub fn threshold(matcher: &Matcher) -> Threshold {
+    let rule = matcher.rule();
+    let variance_share = 1.0 + middle(matcher.variances()).unwrap_or(1.0);
+    let (metric, templates, rates) = (rule.metric(), matcher.templates(), rule.rates());
+    let usual = usual(rates.cohort.own_normals(metric));
+    let distance = middle(matcher.limits(Some(usual), OF_ONE_PICTURE, OF_A_PICTURE)).unwrap_or(rule.outermost());
+    let score = matcher.score_limit(variance_share, OF_A_PICTURE);
+    let score = score.unwrap_or(f32::INFINITY).min(usual.score(usual, rule.outermost()));
+    let expected = rule.is_measured() && templates > 0;
+    let by_tables = rates.stranger_share(metric, score, templates, variance_share).max(rule.budget());
+    let by_pairs = named_by_pairs(matcher);
+    let is_denser = by_pairs.map(|(share, _)| rule.budget() > 0.0 && share > DENSER * rule.budget());
+    let (named, most) = match by_pairs {
+        Some((share, most)) if is_denser == Some(true) => (share, most),
+        // The rule of distances alone lets in what it lets in.
+        Some((share, most)) if rule.budget() <= 0.0 => (share.max(by_tables), most.max(AT_MOST * by_tables).min(1.0)),
+        _ => (by_tables, (AT_MOST * by_tables).min(1.0)),
+    };
+    Threshold {
+        metric: metric.as_str(),
+        distance,
+        outermost: rule.outermost(),
+        false_name_budget: rule.budget(),
+        strangers_named: expected.then_some(named),
+        strangers_named_at_most: expected.then_some(most),
+        denser_than_cohort: is_denser.filter(|_| expected),
+        known_named: expected.then(|| rates.named_share(metric, score, variance_share)),
+        rates: rule.is_measured().then(|| rates.name.clone()),
+        why: why(matcher, distance, named, most),
+    }
+}
+
+/// The share of strangers like the people of a gallery who are expected to get a name, and the most that it may be, by how
+/// those people compare with each other: as if the tail of their scores were that of a normal distribution. `None` of fewer
+/// people than tell.
+fn named_by_pairs(matcher: &Matcher) -> Option<(f32, f32)> {
+    let rule = matcher.rule();
+    let mut pairs = matcher.between_people(PAIRED);
+    if matcher.people() < TELLING || pairs.is_empty() {
+        return None;
+    }
+    pairs.sort_by(f32::total_cmp);
+    let (count, mut median) = (pairs.len() as f32, pairs[pairs.len() / 2]);
+    let below = &pairs[..=pairs.len() / 2];
+    let mut variance = below.iter().map(|pair| (pair - median).powi(2)).sum::<f32>() / below.len() as f32;
+    // Both sides of a pair are templates.
+    let variance_share = 2.0 * middle(matcher.variances())?;
+    let limit = matcher.score_limit(variance_share, OF_A_PICTURE);
+    if limit.is_some() {
+        median = (count * median + PAIRS_OF_MEDIAN * USUAL_MEDIAN) / (count + PAIRS_OF_MEDIAN);
+        variance = (count * variance + PAIRS_OF_BELOW * USUAL_BELOW.powi(2)) / (count + PAIRS_OF_BELOW);
+    }
+    let each = below_deviations((limit.unwrap_or(rule.outermost()) - median) / variance.sqrt());
+    let share = 1.0 - (1.0 - each).powi(matcher.templates() as i32);
+    let most = (share * (1.0 + 3.0 / count.sqrt())).min(1.0);
+    share.is_finite().then_some((share, most))
+}
+
+/// The share of a normal distribution below `x` deviations from its mean (Abramowitz and Stegun, 26.2.17).
+fn below_deviations(x: f32) -> f32 {
+    const FACTORS: [f32; 5] = [0.319_381_53, -0.356_563_78, 1.781_477_9, -1.821_255_9, 1.330_274_4];
+    let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
+    let sum = FACTORS.iter().rev().fold(0.0, |sum, factor| (sum + factor) * t);
+    let tail = (-x * x / 2.0).exp() / (2.0 * std::f32::consts::PI).sqrt() * sum;
+    if x > 0.0 { 1.0 - tail } else { tail }
+}
+
+/// What should be known of the rate that is stated for a gallery.
+pub fn doubts(threshold: &Threshold) -> Option<String> {
+    let (named, most) = (tenths(threshold.strangers_named?), tenths(threshold.strangers_named_at_most?));
+    let budget = percent(threshold.false_name_budget);
+    threshold.denser_than_cohort.filter(|is_denser| *is_denser).map(|_| {
+        format!(
+            "the faces of these people are nearer to each other than in the groups that were measured (a family, or a group of \
+             people that the measurement lacks): about {named} % of strangers like them, {most} % at most, may get a name, \
+             not {budget} % (false_name_budget)"
+        )
+    })
+}
+
+fn why(matcher: &Matcher, distance: f32, named: f32, most: f32) -> String {
+    let rule = matcher.rule();
+    let budget = rule.budget();
+    if !rule.is_measured() {
+        return "no rates are known of this recognizer: a face gets the name of the nearest picture within the threshold"
+            .to_owned();
+    }
+    if budget <= 0.0 {
+        return "false_name_budget is 0: a face gets the name of the nearest picture within the threshold".to_owned();
+    }
+    let people = match matcher.people() {
+        1 => "1 person".to_owned(),
+        more => format!("{more} people"),
+    };
+    let [named, most] = [named, most].map(tenths);
+    let promise = format!(
+        "about {named} % of strangers, {most} % at most, may get a name, with {people} in the gallery and \
+         false_name_budget = {budget}"
+    );
+    let few = if matcher.people() < TELLING {
+        "; so few people do not tell whether they are of a group that was measured"
+    } else {
+        ""
+    };
+    if distance < rule.outermost() {
+        format!("{promise}{few}; each face has a threshold of its own, and this is the middle one")
+    } else {
+        format!("the outermost that is allowed; {promise}{few}, it could be further")
+    }
+}
+
+/// A share in percent, to tenths.
+fn tenths(share: f32) -> String {
+    percent((share * 1000.0).round() / 1000.0)
+}
+
+fn percent(share: f32) -> String {
+    let text = format!("{:.3}", share * 100.0);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A warning a pair of people who are nearer to each other than the threshold.
+pub fn near_pairs(matcher: &Matcher) -> Vec<String> {
+    let pairs = matcher.near_pairs(PAIRS).into_iter();
+    let told = pairs.map(|(one, other)| {
+        format!(
+            "{one} and {} are {:.2} apart: they may be taken for each other. If they are one person, put the pictures into \
+             one folder; else more pictures of both help",
+            other.what, other.distance
+        )
+    });
+    told.collect()
+}
+
+/// A warning a picture in `.not` that is nearer to a person than the threshold; of `matcher` without what is in `.not`.
+pub fn near_never(matcher: &Matcher, never: &[Usable]) -> Vec<String> {
+    let near = |picture: &Usable| {
+        // As for two people: a look at the person is as far from that picture as their mean, and by its own noise further.
+        let found = matcher.find(&picture.face.descriptor, OF_ONE_PICTURE, 1.0)?;
+        let Match { best, limit, .. } = found;
+        (best.distance <= limit).then(|| (best, Arc::clone(&picture.file)))
+    };
+    let mut pairs: Vec<_> = never.iter().take(COMPARED).filter_map(near).collect();
+    pairs.sort_by(|a, b| a.0.distance.total_cmp(&b.0.distance));
+    pairs.truncate(PAIRS);
+    let told = pairs.into_iter().map(|(Near { what: name, distance }, file)| {
+        format!(
+            "{name} and {file} are {distance:.2} apart: a face that looks more like that picture stays unknown. Take it out if \
+             it shows {name}; else more pictures of {name} help"
+        )
+    });
+    told.collect()
+}
+
+/// The normal of a usual stranger: the middle mean and the middle deviation.
+fn usual(normals: &[Normal]) -> Normal {
+    let of = |part: fn(&Normal) -> f32| middle(normals.iter().map(part)).unwrap_or(f32::NAN);
+    Normal { mean: of(|normal| normal.mean), deviation: of(|normal| normal.deviation) }
+}
+
+fn middle(values: impl Iterator<Item = f32>) -> Option<f32> {
+    let mut values: Vec<f32> = values.collect();
+    values.sort_by(f32::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Metric, Recognition};
+    use crate::recognition::identify::cohort::Cohort;
+    use crate::recognition::identify::rates::Rates;
+    use std::sync::Arc;
+
+    /// A gallery of people of the cohort, who are at most as near to each other as it allows for; `nearer` times as near.
+    fn gallery(people: usize, budget: f32, nearer: f32, rates: Option<Arc<Rates>>) -> Threshold {
+        let defaults = Config::defaults("/".as_ref()).recognition;
+        let mut matcher = Matcher::new(&Recognition { false_name_budget: budget, ..defaults }, rates);
+        let members = Cohort::built_in();
+        let members = members.members(Metric::Euclidean);
+        for person in 0..people {
+            let descriptor = std::array::from_fn(|at| {
+                let center = members[0][at];
+                center + (members[person * 97 % members.len()][at] - center) / nearer
+            });
+            matcher.add(&person.to_string(), [("".into(), descriptor)]);
+        }
+        threshold(&matcher)
+    }
+
+    #[test]
+    fn of_people_like_those_who_were_measured_the_budget_is_stated_and_its_bound() {
+        let ten = gallery(10, 0.005, 1.0, Some(Arc::default()));
+        assert_eq!((ten.strangers_named, ten.strangers_named_at_most), (Some(0.005), Some(0.015)));
+        assert_eq!((ten.denser_than_cohort, doubts(&ten)), (Some(false), None));
+        assert!(ten.known_named.is_some_and(|share| (0.8..0.95).contains(&share)), "{ten:?}");
+        assert!(ten.why.starts_with("about 0.5 % of strangers, 1.5 % at most, may get a name"), "{}", ten.why);
+        let two = gallery(2, 0.005, 1.0, Some(Arc::default()));
+        assert!(two.denser_than_cohort.is_none() && two.why.contains("do not tell"), "{two:?}");
+    }
+
+    #[test]
+    fn of_people_who_look_more_alike_than_any_group_a_higher_rate_is_stated() {
+        let family = gallery(10, 0.005, 1.6, Some(Arc::default()));
+        assert_eq!(family.denser_than_cohort, Some(true));
+        assert!(family.strangers_named.is_some_and(|share| share > 0.03), "{family:?}");
+        assert!(family.strangers_named < family.strangers_named_at_most);
+        assert!(!family.why.contains("about 0.5 %"), "{}", family.why);
+        assert!(doubts(&family).is_some_and(|doubt| doubt.contains("nearer to each other than in the groups")));
+    }
+
+    #[test]
+    fn the_normal_distribution_is_that_of_the_tables() {
+        for (x, share) in [(-3.0, 0.001_349_9), (-1.0, 0.158_655_3), (0.0, 0.5), (1.96, 0.975_002_1)] {
+            assert!((below_deviations(x) - share).abs() < 1e-6, "{x}: {}", below_deviations(x));
+        }
+    }
+
+    #[test]
+    fn the_seeds_rule_names_one_stranger_in_twenty_or_more_with_ten_people() {
+        let seed = gallery(10, 0.0, 1.0, Some(Arc::default()));
+        assert_eq!((seed.distance, seed.false_name_budget), (0.6, 0.0));
+        assert!(seed.strangers_named.is_some_and(|share| share > 0.03), "{seed:?}");
+        let nobody = gallery(0, 0.005, 1.0, Some(Arc::default()));
+        assert_eq!((nobody.strangers_named, nobody.known_named), (None, None));
+    }
+
+    #[test]
+    fn of_a_model_that_was_not_measured_nothing_is_promised() {
+        let unmeasured = gallery(10, 0.005, 1.0, None);
+        assert_eq!((unmeasured.distance, unmeasured.false_name_budget, &unmeasured.rates), (0.6, 0.0, &None));
+        assert_eq!((unmeasured.strangers_named, unmeasured.known_named), (None, None));
+        assert!(unmeasured.why.starts_with("no rates are known of this recognizer"), "{}", unmeasured.why);
+        let own = Rates { name: "mine.dat.rates".into(), ..Rates::default() };
+        assert_eq!(gallery(10, 0.005, 1.0, Some(Arc::new(own))).rates.as_deref(), Some("mine.dat.rates"));
+    }
+}

@@ -1,0 +1,10 @@
+//! Who a face is: templates, scores, the rule of names, its rates, and the reasons.
+
+pub mod cohort;
+pub mod expected;
+pub(super) mod explain;
+pub mod matcher;
+pub mod rates;
+pub mod rule;
+pub mod strangers;
+pub(super) mod template;

@@ -1,0 +1,417 @@
+//! [`Rendition`]: a form of the stream, such as the default one or `?width=320`. Each frame is encoded at most once per
+//! rendition, for any number of viewers, and not at all without subscriptions. A frame that equals the last one, with
+//! the same overlay, is not encoded again.
+//!
+//! A rendition has no thread of its own: one of the threads that wait for its next picture encodes it, so a single
+//! viewer needs no further thread. That thread returns the encoder before it writes to its client, so a slow client
+//! delays no other viewer. Each rendition has its own encoder, and no lock is held during encoding, so renditions are
+//! encoded in parallel. They share the decoded frame ([`Frame::rgb`]), the fonts, and the picture itself when two
+//! renditions come to the same.
+//!
+//! `overlay.unknown = blur` applies to every picture and guarantees: Without a recent pass of recognition over the
+//! whole frame (at the start, without models, with recognition off, before the first pass after a reload) the whole
+//! picture is blurred. Areas that have changed since the last pass are blurred, except faces with a name
+//! ([`crate::detection::Examined`]). A face without a name stays blurred where it was last seen until that pass is stale.
+//! Areas in which the detector finds no face are clear after two passes.
+
+mod renderer;
+
+use crate::config::{self, Config};
+use crate::detection::Sightings;
+use crate::frame::{Frame, Jpeg, Moment};
+use crate::os::localtime;
+use crate::stream::overlay::{Away, Painter};
+use crate::sync::{Latest, Stop, lock};
+use crate::telemetry::faults::Cause;
+use crate::telemetry::health::Health;
+use renderer::{Look, Renderer, Unrenderable};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// How long a camera with an error must deliver no frame before it counts as unavailable; shorter failures are ignored.
+const AWAY_AFTER: Duration = Duration::from_secs(1);
+/// The interval of the notice pictures while the camera is unavailable.
+const AWAY_EVERY: Duration = Duration::from_secs(1);
+/// Without a frame for this time, the last one is encoded again if the overlay has changed.
+const PATIENCE: Duration = Duration::from_millis(150);
+
+/// The inputs and the counters of the encoders.
+pub struct Stage {
+    /// The config.
+    pub config: Arc<Latest<Config>>,
+    /// Frames of the camera.
+    pub frames: Arc<Latest<Frame>>,
+    /// The results of recognition.
+    pub sightings: Arc<Latest<Sightings>>,
+    /// Counters and heartbeats.
+    pub health: Arc<Health>,
+    /// Ends every wait.
+    pub stop: Arc<Stop>,
+}
+
+/// The properties of a rendition. By default everything is as in the config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RenditionSpec {
+    /// False for a rendition without boxes and names. Blurred areas stay blurred.
+    pub overlay: bool,
+    /// The largest width in pixels; 0: as in the config.
+    pub width: u32,
+    /// The most pictures per second; 0: as in the config.
+    pub fps: u32,
+}
+
+impl RenditionSpec {
+    /// The default rendition.
+    pub const USUAL: RenditionSpec = RenditionSpec { overlay: true, width: 0, fps: 0 };
+}
+
+/// A form of the stream: its newest picture, and the encoder of the next one.
+pub struct Rendition {
+    /// Its properties.
+    pub spec: RenditionSpec,
+    shared: Arc<Shared>,
+    newest: Mutex<Newest>,
+    changed: Condvar,
+    /// The number of subscriptions. Written only under the lock of the table.
+    pub(crate) subscriptions: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Newest {
+    /// The number of pictures so far.
+    version: u64,
+    jpeg: Option<Arc<Jpeg>>,
+    /// The encoder, taken out during encoding; created for the first picture.
+    encoder: Option<Encoder>,
+    /// True while a thread encodes a picture.
+    in_work: bool,
+    /// The number of threads that wait for that picture.
+    waiting: usize,
+}
+
+impl Rendition {
+    /// The default rendition, without subscriptions.
+    pub fn usual(stage: Stage) -> Arc<Rendition> {
+        Self::new(RenditionSpec::USUAL, Arc::new(Shared::new(stage)))
+    }
+
+    /// Another rendition of the same stream.
+    pub fn another(&self, spec: RenditionSpec) -> Arc<Rendition> {
+        Self::new(spec, Arc::clone(&self.shared))
+    }
+
+    fn new(spec: RenditionSpec, shared: Arc<Shared>) -> Arc<Rendition> {
+        let (newest, subscriptions) = (Mutex::default(), AtomicUsize::new(0));
+        Arc::new(Rendition { spec, shared, newest, changed: Condvar::new(), subscriptions })
+    }
+
+    /// The number of subscriptions.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.load(Relaxed)
+    }
+
+    /// The newest picture, if any, and its number (from 1).
+    pub fn newest(&self) -> Option<(u64, Arc<Jpeg>)> {
+        let newest = lock(&self.newest);
+        newest.jpeg.clone().map(|jpeg| (newest.version, jpeg))
+    }
+
+    /// A picture newer than number `seen` (0: any), encoded by this thread or by another one. Waits at most `timeout`
+    /// plus the time to encode it.
+    pub fn next(&self, seen: u64, timeout: Duration) -> Option<(u64, Arc<Jpeg>)> {
+        let deadline = Instant::now() + timeout;
+        let mut newest = lock(&self.newest);
+        loop {
+            if newest.version > seen {
+                return newest.jpeg.clone().map(|jpeg| (newest.version, jpeg));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            if newest.in_work {
+                newest = self.wait(newest, left);
+                continue;
+            }
+            let made = self.make(newest, left);
+            if made.is_some() {
+                return made;
+            }
+            newest = lock(&self.newest);
+        }
+    }
+
+    fn wait<'a>(&self, mut newest: MutexGuard<'a, Newest>, timeout: Duration) -> MutexGuard<'a, Newest> {
+        newest.waiting += 1;
+        let mut newest = self.changed.wait_timeout(newest, timeout).unwrap_or_else(PoisonError::into_inner).0;
+        newest.waiting -= 1;
+        newest
+    }
+
+    /// Encodes the next picture without the lock. All waiting threads get it; when there is none, one of them tries
+    /// next.
+    fn make(&self, mut newest: MutexGuard<'_, Newest>, patience: Duration) -> Option<(u64, Arc<Jpeg>)> {
+        newest.in_work = true;
+        let encoder = newest.encoder.take();
+        drop(newest);
+        let mut encoder = encoder.unwrap_or_else(|| Encoder::new(&self.shared, self.spec));
+        let jpeg = encoder.next(patience);
+        let mut newest = lock(&self.newest);
+        (newest.in_work, newest.encoder) = (false, Some(encoder));
+        let old = jpeg.as_ref().and_then(|jpeg| newest.put(jpeg));
+        let (version, waiting) = (newest.version, newest.waiting);
+        drop(newest);
+        if waiting > 0 {
+            self.changed.notify_all();
+        }
+        // The old picture, of up to hundreds of kilobytes, is freed without the lock, after the waiting threads were
+        // notified.
+        drop(old);
+        jpeg.map(|jpeg| (version, jpeg))
+    }
+
+    /// Takes the encoder, to be dropped when there are no subscriptions; the newest picture stays.
+    pub(crate) fn take_encoder(&self) -> Option<Encoder> {
+        lock(&self.newest).encoder.take()
+    }
+
+    /// Publishes a picture that was made elsewhere.
+    #[cfg(test)]
+    pub(crate) fn publish(&self, jpeg: &Arc<Jpeg>) {
+        lock(&self.newest).put(jpeg);
+        self.changed.notify_all();
+        // Wakes a thread that waits for a frame, so that it sees the picture.
+        let (format, raw) =
+            (crate::image::Format::mjpg(), crate::image::Raw { bytes: Vec::new(), width: 1, height: 1, stride: 0 });
+        self.shared.stage.frames.publish(Arc::new(Frame::new(0, Moment::now(), format, raw, Default::default())));
+    }
+}
+
+impl Newest {
+    /// Stores a picture; returns the previous one.
+    fn put(&mut self, jpeg: &Arc<Jpeg>) -> Option<Arc<Jpeg>> {
+        self.version += 1;
+        self.jpeg.replace(Arc::clone(jpeg))
+    }
+}
+
+/// The state that all renditions share. No lock is held during encoding.
+struct Shared {
+    stage: Stage,
+    /// The pictures that a rendition still holds, and those being encoded.
+    pictures: Mutex<Vec<Weak<EncodedPicture>>>,
+    /// The painter with the loaded fonts; each renderer uses a clone.
+    painter: Mutex<Option<Painter>>,
+    /// The number of the newest frame that was shown.
+    shown_frame: AtomicU64,
+    /// The number of the newest frame that could not be decoded.
+    bad_frame: AtomicU64,
+}
+
+/// A picture of a frame. Two renditions with equal pictures share it, such as `?fps=5` and one with a width beyond the
+/// frame's.
+struct EncodedPicture {
+    /// The number of the frame.
+    number: u64,
+    /// The frame without its decoded picture, for comparison with later ones.
+    frame: Frame,
+    look: Look,
+    /// The picture. The first rendition that needs it encodes it; others wait for that.
+    jpeg: OnceLock<Result<Arc<Jpeg>, Unrenderable>>,
+}
+
+impl Shared {
+    fn new(stage: Stage) -> Shared {
+        let (pictures, painter, shown_frame, bad_frame) = Default::default();
+        Shared { stage, pictures, painter, shown_frame, bad_frame }
+    }
+
+    /// The picture of the frame with this number and appearance, encoded or to be encoded.
+    fn picture(&self, number: u64, frame: &Frame, look: Look) -> Arc<EncodedPicture> {
+        let mut pictures = lock(&self.pictures);
+        pictures.retain(|picture| picture.strong_count() > 0);
+        let mut known = pictures.iter().filter_map(Weak::upgrade);
+        if let Some(picture) = known.find(|picture| picture.number == number && picture.look == look) {
+            return picture;
+        }
+        let picture = Arc::new(EncodedPicture { number, frame: frame.undecoded(), look, jpeg: OnceLock::new() });
+        pictures.push(Arc::downgrade(&picture));
+        picture
+    }
+
+    /// A painter for this `[overlay]`. The first call loads the fonts; other renderers wait meanwhile.
+    fn painter(&self, overlay: &config::Overlay) -> Painter {
+        let mut slot = lock(&self.painter);
+        match &*slot {
+            Some(painter) if painter.config() == overlay => painter.clone(),
+            _ => slot.insert(Painter::new(overlay)).clone(),
+        }
+    }
+
+    /// Counts a picture of the frame with this number; several pictures of a frame count once.
+    fn count(&self, number: u64, jpeg: &Jpeg) {
+        if self.shown_frame.fetch_max(number, Relaxed) < number {
+            self.stage.health.stream_fps.tick();
+        }
+        self.stage.health.ages.picture_encoded(jpeg);
+    }
+}
+
+/// Encodes the pictures of a rendition, one after the other.
+pub(crate) struct Encoder {
+    shared: Arc<Shared>,
+    spec: RenditionSpec,
+    renderer: Renderer,
+    /// The earliest time of the next picture, for `max_fps`.
+    due: Instant,
+    /// The earliest time of the next notice that the camera is unavailable.
+    away_due: Instant,
+    /// The number of the last frame that was processed.
+    seen: u64,
+    /// The last picture of the camera.
+    last: Option<Arc<EncodedPicture>>,
+    /// When frames became undecodable.
+    undecodable_since: Option<Instant>,
+}
+
+impl Encoder {
+    fn new(shared: &Arc<Shared>, spec: RenditionSpec) -> Encoder {
+        let (shared, renderer, now) = (Arc::clone(shared), Renderer::new(Arc::clone(shared)), Instant::now());
+        Encoder { shared, spec, renderer, due: now, away_due: now, seen: 0, last: None, undecodable_since: None }
+    }
+
+    /// Encodes the next picture; waits at most `patience` for something new.
+    fn next(&mut self, patience: Duration) -> Option<Arc<Jpeg>> {
+        let shared = Arc::clone(&self.shared);
+        let stage = &shared.stage;
+        let is_away = camera_is_away(stage);
+        let due = if is_away { self.due.max(self.away_due) } else { self.due };
+        let early = due.saturating_duration_since(Instant::now());
+        if !early.is_zero() {
+            stage.stop.wait(early.min(patience));
+            return None;
+        }
+        if !is_away {
+            stage.frames.wait_newer(self.seen, patience.min(PATIENCE));
+        }
+        let (version, config) = stage.config.newest()?;
+        let working = stage.health.encoding.begin();
+        let jpeg = if camera_is_away(stage) {
+            self.show_away(stage, &config, &away_words(stage))
+        } else {
+            self.show(&shared, &config, version)
+        };
+        drop(working);
+        let now = Instant::now();
+        let limits = [config.stream.max_fps, self.spec.fps];
+        let limit = limits.into_iter().filter(|fps| *fps > 0).min();
+        if let (Some(_), Some(fps)) = (&jpeg, limit) {
+            self.due = next_due(self.due, now, Duration::from_secs(1) / fps);
+        }
+        jpeg
+    }
+
+    /// A picture of the newest frame, if it or its overlay is new.
+    fn show(&mut self, shared: &Shared, config: &Config, version: u64) -> Option<Arc<Jpeg>> {
+        let (number, frame) = shared.stage.frames.newest()?;
+        self.renderer.update(config, Instant::now());
+        let look = self.renderer.look(config, version, &frame, self.spec);
+        let is_new = std::mem::replace(&mut self.seen, number) != number;
+        let again = self.last.as_ref().filter(|last| last.look == look && frame.shows_the_same(&last.frame));
+        if !is_new && (again.is_some() || self.last.is_none()) {
+            return None;
+        }
+        let again = again.and_then(|last| last.jpeg.get()?.as_ref().ok());
+        let picture = shared.picture(number, &frame, look);
+        let made = picture.jpeg.get_or_init(|| {
+            let bytes = match again {
+                Some(jpeg) => {
+                    shared.stage.health.repeated.add();
+                    Arc::clone(jpeg.picture())
+                }
+                None => self.renderer.render(config, &frame, &picture.look)?,
+            };
+            let jpeg = Jpeg::of_frame(bytes, &frame, is_new);
+            shared.count(number, &jpeg);
+            Ok(Arc::new(jpeg))
+        });
+        match made {
+            Ok(jpeg) => {
+                let jpeg = Arc::clone(jpeg);
+                (self.undecodable_since, self.last) = (None, Some(picture));
+                Some(jpeg)
+            }
+            Err(error) => {
+                // The frame is not tried again, because it would fail again.
+                self.last = None;
+                self.cannot_show(shared, config, error)
+            }
+        }
+    }
+
+    /// Handles an undecodable frame. A single one is skipped; when all are bad, viewers see a notice instead of an old
+    /// picture.
+    fn cannot_show(&mut self, shared: &Shared, config: &Config, error: &Unrenderable) -> Option<Arc<Jpeg>> {
+        let health = &shared.stage.health;
+        let why = match error {
+            Unrenderable::Picture(why) => {
+                health.faults.report(Cause::PictureUnencodable, why);
+                return None;
+            }
+            Unrenderable::Frame(why) => why,
+        };
+        if shared.bad_frame.fetch_max(self.seen, Relaxed) < self.seen {
+            health.corrupt.add();
+            health.faults.report(Cause::FrameUndecodable, why);
+        }
+        let since = *self.undecodable_since.get_or_insert_with(Instant::now);
+        if since.elapsed() > AWAY_AFTER {
+            let since = localtime::clock_since(since);
+            let why = format!("frames cannot be decoded: {why}");
+            return self.show_away(&shared.stage, config, &Away { starting: false, why, since });
+        }
+        None
+    }
+
+    /// Encodes, once a second, a notice that the camera is unavailable, why, and since when.
+    fn show_away(&mut self, stage: &Stage, config: &Config, says: &Away) -> Option<Arc<Jpeg>> {
+        let now = Instant::now();
+        if self.away_due > now {
+            return None;
+        }
+        (self.away_due, self.last) = (now + AWAY_EVERY, None);
+        match self.renderer.away(config, says, self.spec) {
+            Ok(picture) => Some(Arc::new(Jpeg::new(picture, Moment::now(), false))),
+            Err(error) => {
+                stage.health.faults.report(Cause::PictureUnencodable, &error);
+                None
+            }
+        }
+    }
+}
+
+fn camera_is_away(stage: &Stage) -> bool {
+    if stage.health.camera_online() {
+        return false;
+    }
+    let last = stage.frames.newest().map(|(_, frame)| frame.captured_at.instant);
+    last.unwrap_or(stage.health.started).elapsed() > AWAY_AFTER
+}
+
+/// The text of the notice.
+fn away_words(stage: &Stage) -> Away {
+    let camera = stage.health.camera();
+    let why = camera.error.unwrap_or_default();
+    let starting = stage.frames.newest().is_none() && why == "starting";
+    Away { starting, why, since: localtime::clock_since(camera.since) }
+}
+
+/// The next time in steps of `interval`; starts again at `now` when a step was missed.
+fn next_due(due: Instant, now: Instant, interval: Duration) -> Instant {
+    let next = due + interval;
+    if next > now { next } else { now + interval }
+}
+
+#[cfg(test)]
+mod tests;

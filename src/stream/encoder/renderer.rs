@@ -1,0 +1,233 @@
+//! [`Renderer`]: renders and encodes the picture of a frame for one rendition. It keeps what is expensive to create:
+//! glyphs, a canvas, and the state of the JPEG library.
+
+use crate::config::{self, Config, UnknownFaces};
+use crate::detection::{Examined, Sighting, Sightings};
+use crate::frame::Frame;
+use crate::image::jpeg::Compressor;
+use crate::image::{Rect, Rgb};
+use crate::stream::encoder::{RenditionSpec, Shared};
+use crate::stream::overlay::{Away, Painter, flatten, pixelate};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Everything besides the frame that determines a picture.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    /// The version of the config.
+    config: u64,
+    /// The width in pixels; 0: as captured.
+    width: u32,
+    /// True when the whole picture must be blurred, because the positions of faces are unknown.
+    blind: bool,
+    /// The recent positions of faces without a name, which must be blurred.
+    blurred: Vec<Rect>,
+    /// The areas that the last pass examined, when all others must be blurred.
+    examined: Option<Arc<Examined>>,
+    /// The faces with names, which are exempt from that.
+    named: Vec<Sighting>,
+    /// The faces to draw or blur, moved since the pass that found them.
+    faces: Vec<Sighting>,
+}
+
+impl PartialEq for Look {
+    fn eq(&self, other: &Look) -> bool {
+        let whole = |look: &Look| (look.config, look.width, look.blind, look.examined.as_ref().map(Arc::as_ptr));
+        let same = |one: &[Sighting], other: &[Sighting]| {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is_drawn_like(other))
+        };
+        whole(self) == whole(other)
+            && self.blurred == other.blurred
+            && same(&self.named, &other.named)
+            && same(&self.faces, &other.faces)
+    }
+}
+
+impl Look {
+    fn is_plain(&self) -> bool {
+        self.width == 0 && !self.blind && self.blurred.is_empty() && self.examined.is_none() && self.faces.is_empty()
+    }
+}
+
+/// Why a picture could not be made.
+#[derive(Debug, Clone)]
+pub(super) enum Unrenderable {
+    /// The frame cannot be decoded.
+    Frame(String),
+    /// The picture cannot be encoded.
+    Picture(String),
+}
+
+pub(super) struct Renderer {
+    shared: Arc<Shared>,
+    painter: Option<Painter>,
+    /// The newest sightings, unless they are stale.
+    sightings: Option<Arc<Sightings>>,
+    /// The picture to draw on; the frame's own picture is shared and not changed.
+    canvas: Rgb,
+    jpeg: Vec<u8>,
+    compressor: Compressor,
+    away: Option<AwayPicture>,
+}
+
+/// The notice that the camera is unavailable.
+struct AwayPicture {
+    says: Away,
+    /// The size in pixels.
+    size: (u32, u32),
+    jpeg: Arc<Vec<u8>>,
+}
+
+impl Renderer {
+    pub(super) fn new(shared: Arc<Shared>) -> Renderer {
+        Renderer {
+            shared,
+            painter: None,
+            sightings: None,
+            canvas: Rgb { width: 0, height: 0, data: Vec::new() },
+            jpeg: Vec::new(),
+            compressor: Compressor::default(),
+            away: None,
+        }
+    }
+
+    /// Reads the newest config and sightings.
+    pub(super) fn update(&mut self, config: &Config, now: Instant) {
+        self.sightings =
+            self.shared.stage.sightings.newest().map(|(_, sightings)| sightings).filter(|s| !s.is_stale(now));
+        self.compressor.set(config.stream.encoder, config.stream.quality);
+    }
+
+    /// The appearance of a frame in a rendition.
+    pub(super) fn look(&mut self, config: &Config, config_version: u64, frame: &Frame, spec: RenditionSpec) -> Look {
+        let size = frame.upright_size();
+        let width = shown_width(config, spec, size.0);
+        let (blurred, named, faces) = (Vec::new(), Vec::new(), Vec::new());
+        let mut look = Look { config: config_version, width, blind: false, blurred, examined: None, named, faces };
+        // Faces from a frame of another size (another camera) do not apply to this one.
+        let sightings = self.sightings.as_ref().filter(|s| (s.width, s.height) == size);
+        if config.overlay.unknown == UnknownFaces::Blur {
+            look.examined = sightings.and_then(|seen| seen.examined.clone());
+            look.blind = look.examined.is_none();
+            look.blurred.extend(sightings.iter().flat_map(|seen| seen.blurred_at(Instant::now())));
+            look.blurred.extend(look.examined.iter().flat_map(|examined| examined.hidden()));
+        }
+        if let Some(sightings) = sightings {
+            let painter = painter(&mut self.painter, &self.shared, &config.overlay);
+            let drawn = |face: &Sighting| if spec.overlay { painter.draws(face) } else { painter.blurs(face) };
+            look.faces = sightings.faces_at(frame.captured_at.instant);
+            if look.examined.is_some() {
+                look.named = look.faces.iter().filter(|face| face.name.is_some()).cloned().collect();
+            }
+            look.faces.retain(drawn);
+        }
+        look
+    }
+
+    /// Encodes the picture. A JPEG of the camera without an overlay is used unchanged.
+    pub(super) fn render(&mut self, config: &Config, frame: &Frame, look: &Look) -> Result<Arc<Vec<u8>>, Unrenderable> {
+        let started = Instant::now();
+        let private = config.overlay.unknown == UnknownFaces::Blur;
+        if frame.format.jpeg && frame.turn.is_none() && !private && look.is_plain() {
+            self.shared.stage.health.passed_through.add();
+            return Ok(Arc::clone(&frame.bytes));
+        }
+        let rgb = frame.rgb().map_err(Unrenderable::Frame)?;
+        check_size(&rgb, frame)?;
+        let picture = if look.is_plain() {
+            &*rgb
+        } else {
+            self.paint(config, &rgb, look);
+            &self.canvas
+        };
+        self.compressor.compress(picture, &mut self.jpeg).map_err(Unrenderable::Picture)?;
+        self.shared.stage.health.encode_took.set(started.elapsed());
+        self.shared.stage.health.encoded.add();
+        Ok(Arc::new(self.jpeg.clone()))
+    }
+
+    /// Scales the frame onto the canvas and draws the overlay.
+    fn paint(&mut self, config: &Config, rgb: &Rgb, look: &Look) {
+        rgb.shrink_into(look.width, &mut self.canvas);
+        if look.blind {
+            let everything = Rect { x: 0, y: 0, w: self.canvas.width, h: self.canvas.height };
+            return pixelate(&mut self.canvas, everything);
+        }
+        let scale = f64::from(self.canvas.width) / f64::from(rgb.width);
+        if let Some(examined) = &look.examined {
+            let canvas = &mut self.canvas;
+            let named = look.named.iter().filter(|face| face.is_surely_there(rgb));
+            let kept: Vec<(Rect, Rgb)> = named.map(|face| kept(canvas, face.rect.scaled(scale))).collect();
+            examined.unseen_on(rgb).into_iter().for_each(|block| flatten(canvas, block, scale));
+            kept.iter().for_each(|(place, picture)| canvas.put(picture, place.x as u32, place.y as u32));
+        }
+        for place in &look.blurred {
+            pixelate(&mut self.canvas, place.scaled(scale));
+        }
+        let painter = painter(&mut self.painter, &self.shared, &config.overlay);
+        let faces = there(painter, look, rgb);
+        painter.draw(&mut self.canvas, &faces, scale);
+    }
+
+    /// The notice that the camera is unavailable, and why; encoded again when its text changes.
+    pub(super) fn away(&mut self, config: &Config, says: &Away, spec: RenditionSpec) -> Result<Arc<Vec<u8>>, String> {
+        let size = self.away_size(config, spec);
+        if let Some(known) = self.away.as_ref().filter(|known| known.says == *says && known.size == size) {
+            return Ok(Arc::clone(&known.jpeg));
+        }
+        (self.canvas.width, self.canvas.height) = size;
+        self.canvas.data.resize(size.0 as usize * size.1 as usize * 3, 0);
+        painter(&mut self.painter, &self.shared, &config.overlay).away(&mut self.canvas, says);
+        self.compressor.set(config.stream.encoder, config.stream.quality);
+        self.compressor.compress(&self.canvas, &mut self.jpeg)?;
+        self.shared.stage.health.encoded.add();
+        let jpeg = Arc::new(self.jpeg.clone());
+        self.away = Some(AwayPicture { says: says.clone(), size, jpeg: Arc::clone(&jpeg) });
+        Ok(jpeg)
+    }
+
+    /// The size of the last frame in this rendition; before the first one, the size in the config.
+    fn away_size(&self, config: &Config, spec: RenditionSpec) -> (u32, u32) {
+        let wanted = || config.camera.turn().size(config.camera.width, config.camera.height);
+        let (width, height) = self.shared.stage.frames.newest().map_or_else(wanted, |(_, frame)| frame.upright_size());
+        let shown = match shown_width(config, spec, width) {
+            0 => width,
+            width => width,
+        };
+        let height = u64::from(height) * u64::from(shown) / u64::from(width.max(1));
+        (shown.clamp(1, 8192), (height as u32).clamp(1, 8192))
+    }
+}
+
+/// A part of a picture, clipped to it, and its pixels.
+fn kept(rgb: &Rgb, place: Rect) -> (Rect, Rgb) {
+    let place = place.clipped(rgb.width, rgb.height);
+    (place, rgb.cropped(place))
+}
+
+/// The faces to draw. After a change of scene, names are left out until the next pass; blurred faces stay blurred.
+fn there(painter: &Painter, look: &Look, rgb: &Rgb) -> Vec<Sighting> {
+    look.faces.iter().filter(|face| painter.blurs(face) || face.is_there(rgb)).cloned().collect()
+}
+
+fn check_size(rgb: &Rgb, frame: &Frame) -> Result<(), Unrenderable> {
+    if (rgb.width, rgb.height) == frame.upright_size() {
+        return Ok(());
+    }
+    // The positions of faces to blur would be unknown.
+    Err(Unrenderable::Frame("its size differs from its header".to_owned()))
+}
+
+/// The width at which a frame of `width` pixels is shown; 0: as captured.
+fn shown_width(config: &Config, spec: RenditionSpec, width: u32) -> u32 {
+    let smallest = [config.stream.width, spec.width].into_iter().filter(|limit| *limit > 0).min();
+    smallest.filter(|limit| *limit < width).unwrap_or(0)
+}
+
+/// The painter for this `[overlay]`, replaced when the section has changed.
+fn painter<'p>(slot: &'p mut Option<Painter>, shared: &Shared, overlay: &config::Overlay) -> &'p mut Painter {
+    if slot.as_ref().is_some_and(|painter| painter.config() != overlay) {
+        *slot = None;
+    }
+    slot.get_or_insert_with(|| shared.painter(overlay))
+}

@@ -1,0 +1,347 @@
+//! [`Painter`]: draws boxes and labels on an RGB picture, with names in any script.
+//!
+//! Text is drawn from left to right, one glyph per character: names in scripts that join or reorder letters (Arabic,
+//! Devanagari) can be distinguished, but are not shaped correctly.
+
+mod away;
+mod fonts;
+
+pub use away::Away;
+
+use crate::config::{self, UnknownFaces};
+use crate::detection::{Sighting, State};
+use crate::image::{Rect, Rgb};
+use fonts::{Fonts, Glyph};
+
+/// The most characters of a name that are used; no picture is wide enough for more.
+const MAX_NAME: usize = 512;
+/// The cells per side of the mosaic of a blurred face.
+const MOSAIC: i64 = 8;
+/// How far the mosaic extends beyond the box on each side, as a share of it: the box leaves out chin, brow and ears.
+const MOSAIC_MARGIN: f64 = 0.2;
+
+/// Draws according to `[overlay]`. Holds the fonts, which clones share, and recently drawn glyphs.
+#[derive(Clone)]
+pub struct Painter {
+    config: config::Overlay,
+    fonts: Fonts,
+}
+
+impl Painter {
+    /// A painter for this `[overlay]`. A font that cannot be read is logged, and the system's fonts are used instead.
+    pub fn new(config: &config::Overlay) -> Painter {
+        let fonts = Fonts::of_system(config.font.as_deref());
+        Painter { config: config.clone(), fonts }
+    }
+
+    /// The section of the config.
+    pub fn config(&self) -> &config::Overlay {
+        &self.config
+    }
+
+    /// True when both share the same fonts.
+    #[cfg(test)]
+    pub(crate) fn shares_fonts_with(&self, other: &Painter) -> bool {
+        std::sync::Arc::ptr_eq(&self.fonts.files, &other.fonts.files)
+    }
+
+    /// True when this face changes the picture.
+    pub fn draws(&self, face: &Sighting) -> bool {
+        self.boxes(face) || self.blurs(face)
+    }
+
+    fn boxes(&self, face: &Sighting) -> bool {
+        self.config.enabled && (face.name.is_some() || self.config.unknown == UnknownFaces::Show)
+    }
+
+    /// True when this face is blurred. This does not depend on `enabled`, which applies to boxes and names.
+    pub fn blurs(&self, face: &Sighting) -> bool {
+        face.name.is_none() && self.config.unknown == UnknownFaces::Blur
+    }
+
+    /// Draws `faces` on the picture, which is `scale` times as large as the frame of the faces.
+    pub fn draw(&mut self, rgb: &mut Rgb, faces: &[Sighting], scale: f64) {
+        for face in faces.iter().filter(|face| self.blurs(face)) {
+            pixelate(rgb, face.rect.scaled(scale));
+        }
+        let style = LabelStyle::for_height(rgb.height);
+        let (width, height) = (rgb.width, rgb.height);
+        let visible = |face: &&Sighting| {
+            let rect = face.rect.scaled(scale).clipped(width, height);
+            rect.w > 0 && rect.h > 0
+        };
+        let faces: Vec<&Sighting> = faces.iter().filter(|face| self.boxes(face)).filter(visible).collect();
+        // All boxes are drawn before the first label, so that no line crosses a name.
+        for face in &faces {
+            for side in sides(face.rect.scaled(scale), style.line) {
+                side.fill(rgb, self.config.box_color);
+            }
+        }
+        // Faces with a name get the better places, and are on top when labels overlap.
+        let (named, others): (Vec<&Sighting>, _) =
+            faces.iter().filter(|face| face.state != State::Seen).partition(|face| face.name.is_some());
+        let mut labels: Vec<(Area, String)> = Vec::new();
+        for face in named.into_iter().chain(others) {
+            let label = self.label(rgb, face, face.rect.scaled(scale), &style, &labels);
+            labels.push(label);
+        }
+        for (area, text) in labels.iter().rev() {
+            area.fill(rgb, self.config.box_color);
+            let base = area.top + (style.label - i64::from(style.px)) / 2 + base_line(style.px);
+            let color = self.config.text_color;
+            self.put(rgb, *area, Pen { x: area.left + style.padding, base, px: style.px, color }, text);
+        }
+    }
+
+    /// The label of a face and its position: above the box, else at its top, below it or at its bottom, the first one
+    /// with room and without another label; moved into the picture where necessary.
+    fn label(
+        &mut self,
+        rgb: &Rgb,
+        face: &Sighting,
+        rect: Rect,
+        style: &LabelStyle,
+        others: &[(Area, String)],
+    ) -> (Area, String) {
+        let (width, height) = (i64::from(rgb.width), i64::from(rgb.height));
+        let text = self.caption(face, style.px, width - 2 * style.padding);
+        let long = self.text_width(style.px, &text) + 2 * style.padding;
+        let left = i64::from(rect.x).min(width - long).max(0);
+        let bx = Area::of_rect(rect).within(Area::of(rgb));
+        let tops = [bx.top - style.label, bx.top, bx.bottom, bx.bottom - style.label];
+        let places = tops.map(|top| Area { left, top, right: left + long, bottom: top + style.label });
+        let fits = |place: &&Area| place.top >= 0 && place.bottom <= height;
+        let is_free = |place: &&Area| others.iter().all(|(other, _)| !place.meets(*other));
+        let inside = || places.iter().find(fits);
+        let place = places.iter().filter(fits).find(is_free).or_else(inside).unwrap_or(&places[1]);
+        (*place, text)
+    }
+
+    /// The text of a label that fits into `room` pixels; a name that is too long is cut at its end.
+    fn caption(&mut self, face: &Sighting, px: u16, room: i64) -> String {
+        let name = face.name.as_deref().unwrap_or("Unknown");
+        let mut text: String = name.chars().filter_map(printable).take(MAX_NAME).collect();
+        if text.trim().is_empty() {
+            text = char::REPLACEMENT_CHARACTER.to_string();
+        }
+        let mut distance = match face.distance.filter(|_| self.config.show_distance) {
+            Some(distance) => format!(" dist:{distance:.3}"),
+            None => String::new(),
+        };
+        if self.text_width(px, &text) + self.text_width(px, &distance) > room {
+            if self.text_width(px, &distance) > room / 2 {
+                distance.clear();
+            }
+            let room = (room - self.text_width(px, "…") - self.text_width(px, &distance)) as f32;
+            let mut width = 0.0;
+            let fits = text.char_indices().find(|(_, c)| {
+                width += self.fonts.glyph(*c, px).advance;
+                width > room
+            });
+            text.truncate(fits.map_or(text.len(), |(end, _)| end));
+            text.push('…');
+        }
+        text + &distance
+    }
+
+    /// Draws a line of text of `px` pixels per em with its top left corner at `x`, `y`. Returns its width in pixels.
+    pub fn text(&mut self, rgb: &mut Rgb, x: i32, y: i32, px: u16, color: [u8; 3], text: &str) -> i64 {
+        let pen = Pen { x: x.into(), base: i64::from(y) + base_line(px), px, color };
+        self.put(rgb, Area::of(rgb), pen, text)
+    }
+
+    /// The width of a line of text in pixels.
+    pub fn text_width(&mut self, px: u16, text: &str) -> i64 {
+        let advances = text.chars().filter_map(printable).map(|c| self.fonts.glyph(c, px).advance);
+        advances.sum::<f32>().ceil() as i64
+    }
+
+    /// True when no font has one of the characters, which would be drawn as a box.
+    pub fn lacks(&mut self, px: u16, text: &str) -> bool {
+        text.chars().filter_map(printable).any(|c| self.fonts.glyph(c, px).missing)
+    }
+
+    fn put(&mut self, rgb: &mut Rgb, clip: Area, pen: Pen, text: &str) -> i64 {
+        let mut advance = 0.0_f32;
+        for c in text.chars().filter_map(printable) {
+            let glyph = self.fonts.glyph(c, pen.px);
+            let x = pen.x + advance.round() as i64 + i64::from(glyph.left);
+            clip.blend(rgb, x, pen.base + i64::from(glyph.top), &glyph, pen.color);
+            advance += glyph.advance;
+        }
+        advance.ceil() as i64
+    }
+}
+
+/// The position and style of a line of text.
+#[derive(Clone, Copy)]
+struct Pen {
+    x: i64,
+    base: i64,
+    px: u16,
+    color: [u8; 3],
+}
+
+/// The pixels from the top of a line of text to its base line; the same for all fonts, so that they can be mixed.
+fn base_line(px: u16) -> i64 {
+    i64::from(px) * 7 / 8
+}
+
+/// Sizes in pixels that depend on the height of a picture.
+struct LabelStyle {
+    /// The width of the lines of a box.
+    line: i64,
+    /// The size of the text.
+    px: u16,
+    /// The height of a label.
+    label: i64,
+    /// The margin on the left and right of the text.
+    padding: i64,
+}
+
+impl LabelStyle {
+    fn for_height(height: u32) -> LabelStyle {
+        let px = (10 + height / 72).min(96);
+        let line = ((height + 180) / 360).max(2);
+        LabelStyle { line: line.into(), px: px as u16, label: (px + px / 3).into(), padding: (px / 3).into() }
+    }
+}
+
+/// The character that is drawn for a character of a name: none for those that hide, reorder or join others, a space for
+/// every kind of space, and the replacement character for those without a shape.
+fn printable(c: char) -> Option<char> {
+    match c {
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' => None,
+        '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => None,
+        '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' => None,
+        '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' => None,
+        c if c.is_control() => Some(char::REPLACEMENT_CHARACTER),
+        '\u{e000}'..='\u{f8ff}' | '\u{f0000}'.. => Some(char::REPLACEMENT_CHARACTER),
+        c if c.is_whitespace() || c == '\u{2800}' => Some(' '),
+        c => Some(c),
+    }
+}
+
+/// A part of a picture, from `left` and `top` up to but excluding `right` and `bottom`. It may extend beyond the
+/// picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Area {
+    left: i64,
+    top: i64,
+    right: i64,
+    bottom: i64,
+}
+
+impl Area {
+    /// The whole picture.
+    fn of(rgb: &Rgb) -> Area {
+        Area { left: 0, top: 0, right: rgb.width.into(), bottom: rgb.height.into() }
+    }
+
+    fn of_rect(rect: Rect) -> Area {
+        let (left, top) = (i64::from(rect.x), i64::from(rect.y));
+        Area { left, top, right: left + i64::from(rect.w), bottom: top + i64::from(rect.h) }
+    }
+
+    fn within(self, other: Area) -> Area {
+        let (left, top) = (self.left.max(other.left), self.top.max(other.top));
+        let (right, bottom) = (self.right.min(other.right).max(left), self.bottom.min(other.bottom).max(top));
+        Area { left, top, right, bottom }
+    }
+
+    fn meets(self, other: Area) -> bool {
+        self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
+    }
+
+    /// The pixels of the area line by line, clipped to the picture.
+    fn lines(self, rgb: &mut Rgb) -> impl Iterator<Item = &mut [[u8; 3]]> {
+        let area = self.within(Area::of(rgb));
+        let (top, height) = (area.top as usize, (area.bottom - area.top) as usize);
+        let columns = area.left as usize..area.right as usize;
+        let lines = rgb.data.as_chunks_mut().0.chunks_exact_mut((rgb.width as usize).max(1));
+        lines.skip(top).take(height).map(move |line| line.get_mut(columns.clone()).unwrap_or_default())
+    }
+
+    fn fill(self, rgb: &mut Rgb, color: [u8; 3]) {
+        let mut lines = self.lines(rgb);
+        let Some(first) = lines.next() else { return };
+        first.fill(color);
+        lines.for_each(|line| line.copy_from_slice(first));
+    }
+
+    /// Fills the area with its mean colour.
+    fn flatten(self, rgb: &mut Rgb) {
+        let (mut sums, mut count) = ([0_u64; 3], 0);
+        for line in self.lines(rgb) {
+            count += line.len() as u64;
+            for pixel in line {
+                (0..3).for_each(|i| sums[i] += u64::from(pixel[i]));
+            }
+        }
+        self.fill(rgb, sums.map(|sum| (sum / count.max(1)) as u8));
+    }
+
+    /// Blends a glyph with its top left corner at `x`, `y`, clipped to the area.
+    fn blend(self, rgb: &mut Rgb, x: i64, y: i64, glyph: &Glyph, color: [u8; 3]) {
+        let height = glyph.coverage.len().checked_div(glyph.width).unwrap_or(0);
+        let whole = Area { left: x, top: y, right: x + glyph.width as i64, bottom: y + height as i64 };
+        let shown = whole.within(self).within(Area::of(rgb));
+        let (skip_x, skip_y) = ((shown.left - x).max(0) as usize, (shown.top - y).max(0) as usize);
+        let rows = glyph.coverage.chunks_exact(glyph.width.max(1)).skip(skip_y);
+        for (line, row) in shown.lines(rgb).zip(rows) {
+            for (pixel, &share) in line.iter_mut().zip(row.iter().skip(skip_x)) {
+                match share {
+                    0 => {}
+                    255 => *pixel = color,
+                    _ => *pixel = mix(*pixel, color, share),
+                }
+            }
+        }
+    }
+}
+
+/// Blends `share`/255 of `over` with `under`.
+fn mix(under: [u8; 3], over: [u8; 3], share: u8) -> [u8; 3] {
+    let share = u32::from(share);
+    std::array::from_fn(|i| ((u32::from(over[i]) * share + u32::from(under[i]) * (255 - share) + 127) / 255) as u8)
+}
+
+/// The four lines of a box, which are inside of it.
+fn sides(rect: Rect, line: i64) -> [Area; 4] {
+    let all = Area::of_rect(rect);
+    let sides = [
+        Area { bottom: all.top + line, ..all },
+        Area { top: all.bottom - line, ..all },
+        Area { right: all.left + line, ..all },
+        Area { left: all.right - line, ..all },
+    ];
+    sides.map(|side| side.within(all))
+}
+
+/// Blurs the face at `rect` and its surroundings: a few cells are filled with their mean colours, so no detail can be
+/// recovered.
+pub fn pixelate(rgb: &mut Rgb, rect: Rect) {
+    let grow = |len: u32| (f64::from(len) * MOSAIC_MARGIN).ceil() as i64;
+    let (dx, dy, face) = (grow(rect.w), grow(rect.h), Area::of_rect(rect));
+    let wide = Area { left: face.left - dx, top: face.top - dy, right: face.right + dx, bottom: face.bottom + dy };
+    // Small faces get fewer cells, because each cell needs some pixels.
+    let cell = ((wide.right - wide.left).max(wide.bottom - wide.top) / MOSAIC).max(4);
+    let area = wide.within(Area::of(rgb));
+    for top in (area.top..area.bottom).step_by(cell as usize) {
+        for left in (area.left..area.right).step_by(cell as usize) {
+            Area { left, top, right: left + cell, bottom: top + cell }.within(area).flatten(rgb);
+        }
+    }
+}
+
+/// Fills `rect` with its mean colour. `rect` is in pixels of a picture of which `rgb` is `scale` times the size.
+pub fn flatten(rgb: &mut Rgb, rect: Rect, scale: f64) {
+    let Area { left, top, right, bottom } = Area::of_rect(rect);
+    // Rounded outwards, so that no gap is left between two of them.
+    let start = |at: i64| (at as f64 * scale).floor() as i64;
+    let end = |at: i64| (at as f64 * scale).ceil() as i64;
+    Area { left: start(left), top: start(top), right: end(right), bottom: end(bottom) }.flatten(rgb);
+}
+
+#[cfg(test)]
+mod tests;

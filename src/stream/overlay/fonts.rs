@@ -1,0 +1,214 @@
+//! Glyphs for any script from the system's fonts; only this file uses ab_glyph and memmap2.
+
+mod bitmap;
+
+use ab_glyph::{Font, FontRef, Glyph as AtPoint, GlyphId, OutlinedGlyph, PxScaleFactor, point};
+use memmap2::Mmap;
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// The folders of the system's fonts; `~/.fonts` is added.
+const FOLDERS: &[&str] = &["/usr/share/fonts", "/usr/local/share/fonts"];
+/// The depth to which folders are searched.
+const MAX_DEPTH: u32 = 6;
+/// The most directory entries that are read.
+const MAX_ENTRIES: usize = 8192;
+/// The most font files that are searched for a character, the preferred ones first.
+const MAX_FILES: usize = 256;
+/// The most fonts that are used of a collection.
+const MAX_FACES: u32 = 64;
+/// The most drawn glyphs that are kept, which take a few hundred KB.
+const MAX_GLYPHS: usize = 1024;
+
+/// The preferred file names without extension, the best first: sans-serif fonts with many characters before those with
+/// few, and fonts with Hangul first, because one font for the whole label looks better than two. Nanum's regular weight
+/// is too thin for small text on a picture.
+const PREFERRED: &[&str] = &[
+    "NanumGothicBold",
+    "NanumGothic",
+    "NanumBarunGothic",
+    "NotoSansCJK-Regular",
+    "NotoSansCJKkr-Regular",
+    "NotoSansKR-Regular",
+    "UnDotum",
+    "DejaVuSans",
+    "NotoSans-Regular",
+    "LiberationSans-Regular",
+    "FreeSans",
+    "DroidSansFallbackFull",
+    "wqy-microhei",
+    "unifont",
+];
+/// Parts of the names of fonts that are used only when no other font has the character.
+const SPECIAL: &[&str] =
+    &["bold", "italic", "oblique", "mono", "coding", "thin", "light", "black", "condensed", "serif"];
+
+/// A drawn glyph: how much of each pixel it covers.
+#[derive(Debug, Default)]
+pub(super) struct Glyph {
+    /// The distance to the next glyph in pixels.
+    pub(super) advance: f32,
+    /// The pixels from the pen to the left edge.
+    pub(super) left: i32,
+    /// The pixels from the base line to the top edge; negative is above.
+    pub(super) top: i32,
+    /// Width in pixels.
+    pub(super) width: usize,
+    /// The coverage per pixel, 0 to 255, line by line.
+    pub(super) coverage: Vec<u8>,
+    /// True for a box, when no font has the character.
+    pub(super) missing: bool,
+}
+
+/// The fonts in the order of preference, and recently drawn glyphs. Clones share the files.
+#[derive(Clone)]
+pub(super) struct Fonts {
+    pub(super) files: Arc<[FontFile]>,
+    glyphs: HashMap<(char, u16), Arc<Glyph>>,
+}
+
+pub(super) struct FontFile {
+    path: PathBuf,
+    /// The mapped file, mapped at first use; `None` when that fails.
+    map: OnceLock<Option<Mmap>>,
+}
+
+impl Fonts {
+    /// The configured font `named`, if any, before the system's fonts. A configured font that cannot be read is logged
+    /// and left out.
+    pub(super) fn of_system(named: Option<&Path>) -> Fonts {
+        let mut folders: Vec<PathBuf> = FOLDERS.iter().map(PathBuf::from).collect();
+        folders.extend(std::env::var_os("HOME").map(|home| Path::new(&home).join(".fonts")));
+        Self::in_folders(named, &folders)
+    }
+
+    /// The same with other folders.
+    pub(super) fn in_folders(named: Option<&Path>, folders: &[PathBuf]) -> Fonts {
+        let mut found = Vec::new();
+        let mut entries = 0;
+        for folder in folders {
+            find(folder, 0, &mut entries, &mut found);
+        }
+        found.sort_by_cached_key(|path| (rank(path), path.clone()));
+        found.truncate(MAX_FILES);
+        let mut files: Vec<FontFile> = found.into_iter().map(FontFile::at).collect();
+        if let Some(path) = named {
+            let file = FontFile::at(path.to_owned());
+            if file.faces().next().is_some() {
+                files.insert(0, file);
+            } else {
+                log::warn!(
+                    "[overlay] font = {}: this is not a readable font; the system's fonts are used instead",
+                    path.display()
+                );
+            }
+        }
+        Fonts { files: files.into(), glyphs: HashMap::new() }
+    }
+
+    /// The glyph of `c` for text of `px` pixels an em.
+    pub(super) fn glyph(&mut self, c: char, px: u16) -> Arc<Glyph> {
+        if let Some(glyph) = self.glyphs.get(&(c, px)) {
+            return Arc::clone(glyph);
+        }
+        let glyph = self.files.iter().flat_map(FontFile::faces).find_map(|font| draw(&font, c, px));
+        let glyph = Arc::new(glyph.unwrap_or_else(|| bitmap::glyph(c, px)));
+        if self.glyphs.len() >= MAX_GLYPHS {
+            self.glyphs.clear();
+        }
+        self.glyphs.insert((c, px), Arc::clone(&glyph));
+        glyph
+    }
+}
+
+impl FontFile {
+    fn at(path: PathBuf) -> FontFile {
+        FontFile { path, map: OnceLock::new() }
+    }
+
+    /// Every font in the file. Parsing reads only the table of contents, so it is repeated each time.
+    fn faces(&self) -> impl Iterator<Item = FontRef<'_>> {
+        let bytes = self.map.get_or_init(|| map(&self.path)).as_deref().unwrap_or_default();
+        let number = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
+        // A collection begins with a tag, a version, the number of its fonts, and their offsets.
+        let collection = bytes.starts_with(b"ttcf");
+        let count = if collection { number(8).unwrap_or(0).min(MAX_FACES) } else { 1 };
+        // ttf-parser assumes that a font begins within its file.
+        let begins_inside = move |i: &u32| !collection || number(12 + 4 * *i as usize) < Some(bytes.len() as u32);
+        (0..count).filter(begins_inside).filter_map(|i| FontRef::try_from_slice_and_index(bytes, i).ok())
+    }
+}
+
+fn map(path: &Path) -> Option<Mmap> {
+    let file = File::open(path).ok()?;
+    let about = file.metadata().ok()?;
+    // Offsets in fonts have 32 bits. Only regular files are opened, because opening a FIFO would block.
+    if !about.is_file() || about.len() >= u64::from(u32::MAX) {
+        return None;
+    }
+    // SAFETY: the mapping is private and read-only. A program that may write to the system's fonts could truncate the
+    // file, which would end the process; package managers replace files instead.
+    unsafe { Mmap::map(&file) }.ok()
+}
+
+fn find(folder: &Path, depth: u32, entries: &mut usize, found: &mut Vec<PathBuf>) {
+    let Ok(listing) = std::fs::read_dir(folder) else { return };
+    for entry in listing.flatten() {
+        *entries += 1;
+        if *entries > MAX_ENTRIES {
+            return;
+        }
+        let (path, kind) = (entry.path(), entry.file_type());
+        if kind.is_ok_and(|kind| kind.is_dir()) {
+            if depth < MAX_DEPTH {
+                find(&path, depth + 1, entries, found);
+            }
+        } else if path.extension().and_then(|ending| ending.to_str()).is_some_and(is_font) {
+            found.push(path);
+        }
+    }
+}
+
+fn is_font(ending: &str) -> bool {
+    ["ttf", "otf", "ttc"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+/// The rank of a font; a smaller one is searched earlier.
+fn rank(path: &Path) -> (usize, bool) {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let place = PREFERRED.iter().position(|name| stem == *name).unwrap_or(PREFERRED.len());
+    let lower = stem.to_lowercase();
+    (place, SPECIAL.iter().any(|part| lower.contains(part)))
+}
+
+/// Draws `c` with `font`; `None` when the font does not have it, or has invalid data for it.
+fn draw(font: &FontRef<'_>, c: char, px: u16) -> Option<Glyph> {
+    let id = font.glyph_id(c);
+    if id == GlyphId(0) {
+        return None;
+    }
+    let px = f32::from(px);
+    // Scaled by the em rather than by ascent and descent as in ab_glyph, so that the sizes of different fonts match.
+    let scale = px / font.units_per_em().filter(|units| *units >= 1.0)?;
+    let advance = (font.h_advance_unscaled(id) * scale).clamp(0.0, 4.0 * px);
+    let Some(outline) = font.outline(id) else {
+        // A letter without an outline is a coloured bitmap; another font may have it as an outline.
+        return c.is_whitespace().then(|| Glyph { advance, ..Glyph::default() });
+    };
+    let factor = PxScaleFactor { horizontal: scale, vertical: scale };
+    let outlined = OutlinedGlyph::new(AtPoint { id, scale: px.into(), position: point(0.0, 0.0) }, outline, factor);
+    let bounds = outlined.px_bounds();
+    if !(bounds.width() <= 8.0 * px && bounds.height() <= 8.0 * px) {
+        return None;
+    }
+    let (width, height) = (bounds.width() as usize, bounds.height() as usize);
+    let mut coverage = vec![0; width * height];
+    outlined.draw(|x, y, share| {
+        if let Some(pixel) = coverage.get_mut(y as usize * width + x as usize) {
+            *pixel = (share * 255.0 + 0.5) as u8;
+        }
+    });
+    Some(Glyph { advance, left: bounds.min.x as i32, top: bounds.min.y as i32, width, coverage, missing: false })
+}

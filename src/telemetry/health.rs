@@ -1,0 +1,470 @@
+//! [`Health`]: the counters and states that the stages report, for `/api/state`, `/metrics` and the watchdog.
+
+use crate::telemetry::latency::Ages;
+
+pub use super::faults::{Cause, Fault, Faults};
+pub use super::reloads::Reloads;
+
+use crate::sync::lock;
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds one.
+    pub fn add(&self) {
+        self.add_many(1);
+    }
+
+    /// Adds `n`.
+    pub fn add_many(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    /// The current value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// The last duration of an operation; none before the first.
+#[derive(Debug, Default)]
+pub struct Took(AtomicU64);
+
+impl Took {
+    /// Stores a duration.
+    pub fn set(&self, took: Duration) {
+        self.0.store(took.as_micros().max(1) as u64, Relaxed);
+    }
+
+    /// In milliseconds.
+    pub fn ms(&self) -> Option<f64> {
+        let micros = self.0.load(Relaxed);
+        (micros > 0).then_some(micros as f64 / 1000.0)
+    }
+}
+
+/// Events per second, measured over the last whole second.
+#[derive(Debug, Default)]
+pub struct EventRate(Mutex<Option<RateWindow>>);
+
+#[derive(Debug)]
+struct RateWindow {
+    since: Instant,
+    count: u32,
+    last: f64,
+}
+
+impl EventRate {
+    /// Counts an event.
+    pub fn tick(&self) {
+        self.at(Instant::now(), 1);
+    }
+
+    /// Events per second; 0 after two seconds without an event.
+    pub fn per_second(&self) -> f64 {
+        self.at(Instant::now(), 0)
+    }
+
+    fn at(&self, now: Instant, events: u32) -> f64 {
+        let mut slot = lock(&self.0);
+        let window = slot.get_or_insert(RateWindow { since: now, count: 0, last: 0.0 });
+        let elapsed = now.saturating_duration_since(window.since);
+        if elapsed >= Duration::from_secs(1) {
+            let stale = elapsed >= Duration::from_secs(2);
+            window.last = if stale { 0.0 } else { f64::from(window.count) / elapsed.as_secs_f64() };
+            (window.since, window.count) = (now, 0);
+        }
+        window.count += events;
+        window.last
+    }
+}
+
+/// The last round of a loop. A loop without a round for too long hangs.
+#[derive(Debug)]
+pub struct Heartbeat {
+    born: Instant,
+    millis: AtomicU64,
+}
+
+impl Heartbeat {
+    fn new(born: Instant) -> Heartbeat {
+        Heartbeat { born, millis: AtomicU64::new(0) }
+    }
+
+    /// Records a round of the loop.
+    pub fn beat(&self) {
+        self.millis.store(self.born.elapsed().as_millis() as u64, Relaxed);
+    }
+
+    /// The time since the last round.
+    pub fn age(&self) -> Duration {
+        self.born.elapsed().saturating_sub(Duration::from_millis(self.millis.load(Relaxed)))
+    }
+}
+
+/// The operations that threads are executing, with their start times.
+#[derive(Debug, Default)]
+pub struct Ongoing(Mutex<Vec<Instant>>);
+
+/// An operation; ends on drop.
+pub struct Begun<'a> {
+    ongoing: &'a Ongoing,
+    at: Instant,
+}
+
+impl Ongoing {
+    /// Begins an operation.
+    pub fn begin(&self) -> Begun<'_> {
+        let at = Instant::now();
+        lock(&self.0).push(at);
+        Begun { ongoing: self, at }
+    }
+
+    /// The age of the oldest operation; 0 without one.
+    pub fn age(&self) -> Duration {
+        lock(&self.0).iter().min().map_or(Duration::ZERO, Instant::elapsed)
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        let mut all = lock(&self.ongoing.0);
+        if let Some(place) = all.iter().position(|at| *at == self.at) {
+            all.swap_remove(place);
+        }
+    }
+}
+
+/// The state of the camera.
+#[derive(Debug, Clone)]
+pub struct CameraStatus {
+    /// The source as in the config.
+    pub source: String,
+    /// The pixel format of its frames; empty before the first frame.
+    pub format: String,
+    /// The width of its frames in pixels.
+    pub width: u32,
+    /// The height of its frames in pixels.
+    pub height: u32,
+    /// Why no frames arrive; `None` while they do.
+    pub error: Option<String>,
+    /// Advice for the user about a camera that delivers frames.
+    pub hint: Option<String>,
+    /// When `error` began, or when frames began to arrive. It is not a time of day, because a board without a clock
+    /// learns that later.
+    pub since: Instant,
+}
+
+/// The connections of clients, and how many were refused or closed early.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Connections that have not yet sent a complete request.
+    pub waiting: usize,
+    /// Connections whose requests were answered and that may send more.
+    pub idle: usize,
+    /// Connections on which a request is being answered.
+    pub answering: usize,
+    /// Connections on which a stream is sent.
+    pub streaming: usize,
+    /// Connections refused since the start.
+    pub refused: u64,
+    /// Connections closed for a newer one since the start.
+    pub closed_early: u64,
+    /// The client with the most connections, and their number; an IPv6 client is given by the first address of its
+    /// network.
+    pub most: Option<(IpAddr, usize)>,
+}
+
+/// The pace of recognition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LookPace {
+    /// The time from the start of one pass to the next.
+    pub interval: Duration,
+    /// Why recognition is slower than the config says; `None` when it is not.
+    pub slowed: Option<(Cause, String)>,
+}
+
+/// Every counter and heartbeat of the program. The stages write, HTTP and the watchdog read.
+#[derive(Debug)]
+pub struct Health {
+    /// When the program started.
+    pub started: Instant,
+    camera: Mutex<CameraStatus>,
+    /// Frames from the camera.
+    pub frames: Counter,
+    /// Frames that were replaced by a newer one before use.
+    pub dropped: Counter,
+    /// Damaged frames: truncated, flagged by the driver, or not a JPEG.
+    pub corrupt: Counter,
+    /// Frames per second from the camera.
+    pub capture_fps: EventRate,
+    last_frame: Mutex<Option<Instant>>,
+    /// Passes of recognition.
+    pub looks: Counter,
+    /// Frames without motion, for which recognition was skipped.
+    pub still: Counter,
+    /// The duration of the last pass.
+    pub look_took: Took,
+    pace: Mutex<LookPace>,
+    last_look: Mutex<Option<Instant>>,
+    /// Why recognition cannot run, such as a missing model; `None` while it can.
+    recognition_error: Mutex<Option<String>>,
+    /// True while a gallery is being enrolled.
+    pub taking_in: AtomicBool,
+    /// How many strangers of this camera are remembered.
+    pub strangers_remembered: AtomicUsize,
+    /// The reloads that have ended.
+    pub reloads: Reloads,
+    /// Encoded pictures.
+    pub encoded: Counter,
+    /// Pictures that were sent again, because frame and overlay had not changed.
+    pub repeated: Counter,
+    /// Pictures that were sent as the camera encoded them.
+    pub passed_through: Counter,
+    /// The duration of the last encoding, including the overlay.
+    pub encode_took: Took,
+    /// Pictures per second that are offered to viewers.
+    pub stream_fps: EventRate,
+    connections: Mutex<Connections>,
+    /// The age of pictures at each stage.
+    pub ages: Ages,
+    /// The capture loop.
+    pub capture_beat: Heartbeat,
+    /// The recognition loop.
+    pub recognition_beat: Heartbeat,
+    /// Pictures that are being encoded.
+    pub encoding: Ongoing,
+    /// The HTTP loop.
+    pub http_beat: Heartbeat,
+    /// The faults.
+    pub faults: Faults,
+}
+
+/// How long the capture loop may take for a round before it counts as hung. Opening some devices takes seconds.
+pub const CAPTURE_HANG: Duration = Duration::from_secs(20);
+/// How long a step of recognition may take before it counts as hung. The CNN takes many seconds for a large picture on
+/// a small board.
+pub const RECOGNITION_HANG: Duration = Duration::from_secs(120);
+
+impl Default for Health {
+    fn default() -> Self {
+        let started = Instant::now();
+        let beat = || Heartbeat::new(started);
+        let camera = CameraStatus {
+            source: String::new(),
+            format: String::new(),
+            width: 0,
+            height: 0,
+            error: Some("starting".to_owned()),
+            hint: None,
+            since: started,
+        };
+        Health {
+            started,
+            camera: Mutex::new(camera),
+            frames: Counter::default(),
+            dropped: Counter::default(),
+            corrupt: Counter::default(),
+            capture_fps: EventRate::default(),
+            last_frame: Mutex::default(),
+            looks: Counter::default(),
+            still: Counter::default(),
+            look_took: Took::default(),
+            pace: Mutex::default(),
+            last_look: Mutex::default(),
+            recognition_error: Mutex::default(),
+            taking_in: AtomicBool::default(),
+            strangers_remembered: AtomicUsize::default(),
+            reloads: Reloads::default(),
+            encoded: Counter::default(),
+            repeated: Counter::default(),
+            passed_through: Counter::default(),
+            encode_took: Took::default(),
+            stream_fps: EventRate::default(),
+            connections: Mutex::default(),
+            ages: Ages::new(started),
+            capture_beat: beat(),
+            recognition_beat: beat(),
+            encoding: Ongoing::default(),
+            http_beat: beat(),
+            faults: Faults::default(),
+        }
+    }
+}
+
+impl Health {
+    /// The current state of the camera.
+    pub fn camera(&self) -> CameraStatus {
+        lock(&self.camera).clone()
+    }
+
+    /// True while frames arrive.
+    pub fn camera_online(&self) -> bool {
+        lock(&self.camera).error.is_none()
+    }
+
+    /// Records that frames arrive, in this format and size.
+    pub fn camera_is_online(&self, source: &str, format: &str, width: u32, height: u32) {
+        let mut camera = lock(&self.camera);
+        if camera.error.is_some() {
+            camera.since = Instant::now();
+        }
+        let since = camera.since;
+        let (source, format) = (source.into(), format.into());
+        *camera = CameraStatus { source, format, width, height, error: None, hint: None, since };
+    }
+
+    /// Sets the advice about a camera that delivers frames. It ends when the camera fails or is opened again.
+    pub fn set_camera_hint(&self, hint: Option<String>) {
+        lock(&self.camera).hint = hint;
+    }
+
+    /// Records that no frames arrive because of `error`. `since` does not change until frames arrive again.
+    pub fn camera_is_away(&self, source: &str, error: &str) {
+        let mut camera = lock(&self.camera);
+        if camera.error.is_none() || camera.source.is_empty() {
+            camera.since = Instant::now();
+        }
+        camera.source = source.to_owned();
+        (camera.error, camera.hint) = (Some(error.to_owned()), None);
+    }
+
+    /// Records a published frame.
+    pub fn frame_came(&self) {
+        self.frames.add();
+        self.capture_fps.tick();
+        *lock(&self.last_frame) = Some(Instant::now());
+    }
+
+    /// The age of the newest frame.
+    pub fn frame_age(&self) -> Option<Duration> {
+        lock(&self.last_frame).map(|at| at.elapsed())
+    }
+
+    /// Records the end of a pass.
+    pub fn look_done(&self, took: Duration) {
+        self.looks.add();
+        self.look_took.set(took);
+        *lock(&self.last_look) = Some(Instant::now());
+    }
+
+    /// Records a frame without motion since the last pass.
+    pub fn nothing_moved(&self) {
+        self.still.add();
+        *lock(&self.last_look) = Some(Instant::now());
+    }
+
+    /// Sets the pace of recognition. A slower pace than the config's is a fault; on a busy board it comes and goes by
+    /// the second.
+    pub fn set_pace(&self, pace: LookPace) {
+        let before = std::mem::replace(&mut *lock(&self.pace), pace.clone());
+        let news = pace.slowed.filter(|(cause, _)| before.slowed.is_none_or(|(old, _)| old != *cause));
+        if let Some((cause, why)) = news {
+            self.faults.report(cause, &why);
+        }
+    }
+
+    /// Sets the number of open connections. Connections that were refused or closed early since the last call are a
+    /// fault.
+    pub fn set_connections(&self, now: Connections) {
+        let before = std::mem::replace(&mut *lock(&self.connections), now.clone());
+        let most = now.most.map_or_else(String::new, |(client, open)| {
+            let all = now.waiting + now.idle + now.answering + now.streaming;
+            format!("; {client} has {open} of {all} connections")
+        });
+        if now.refused > before.refused {
+            self.faults.report(Cause::ConnectionsRefused, &format!("{} so far{most}", now.refused));
+        }
+        if now.closed_early > before.closed_early {
+            self.faults.report(Cause::ConnectionsClosedEarly, &format!("{} so far{most}", now.closed_early));
+        }
+    }
+
+    /// The connections of clients.
+    pub fn connections(&self) -> Connections {
+        lock(&self.connections).clone()
+    }
+
+    /// The pace of recognition.
+    pub fn pace(&self) -> LookPace {
+        lock(&self.pace).clone()
+    }
+
+    /// The time since the end of the last pass.
+    pub fn look_age(&self) -> Option<Duration> {
+        lock(&self.last_look).map(|at| at.elapsed())
+    }
+
+    /// Sets why recognition cannot run; `None` when it can.
+    pub fn set_recognition_error(&self, error: Option<String>) {
+        *lock(&self.recognition_error) = error;
+    }
+
+    /// Why recognition cannot run.
+    pub fn recognition_error(&self) -> Option<String> {
+        lock(&self.recognition_error).clone()
+    }
+
+    /// Why the program is not healthy: a loop that hangs, or no usable model. A camera without frames does not count.
+    pub fn trouble(&self) -> Option<String> {
+        let capture = self.capture_beat.age();
+        if capture > CAPTURE_HANG {
+            return Some(format!("the camera thread has not responded for {} s", capture.as_secs()));
+        }
+        let recognition = self.recognition_beat.age();
+        if recognition > RECOGNITION_HANG {
+            return Some(format!("recognition has not responded for {} s", recognition.as_secs()));
+        }
+        self.recognition_error()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_that_of_the_last_whole_second_and_falls_to_zero() {
+        let (rate, start) = (EventRate::default(), Instant::now());
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        for i in 0..30 {
+            rate.at(at(i * 33), 1);
+        }
+        assert!((rate.at(at(1000), 1) - 30.0).abs() < 0.1);
+        assert!((rate.at(at(1500), 0) - 30.0).abs() < 0.1);
+        assert_eq!(rate.at(at(5000), 0), 0.0);
+    }
+
+    #[test]
+    fn of_several_operations_the_oldest_counts_however_many_others_end() {
+        let ongoing = Ongoing::default();
+        assert!(ongoing.age().is_zero());
+        let oldest = ongoing.begin();
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(2));
+            drop(ongoing.begin());
+        }
+        assert!(ongoing.age() >= Duration::from_millis(6));
+        drop(oldest);
+        assert!(ongoing.age().is_zero());
+    }
+
+    #[test]
+    fn a_slow_pace_that_comes_and_goes_is_one_fault_however_long_passes_take() {
+        let health = Health::default();
+        for look in 0..20 {
+            let why = (Cause::RecognitionBehind, format!("a pass takes {look} ms"));
+            let slowed = Some(why).filter(|_| look % 2 == 0);
+            health.set_pace(LookPace { interval: Duration::from_millis(300), slowed });
+        }
+        let faults = health.faults.all();
+        assert_eq!((faults.len(), faults[0].count, faults[0].cause), (1, 10, Cause::RecognitionBehind));
+        assert_eq!(faults[0].detail, "a pass takes 18 ms");
+    }
+}
