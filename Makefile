@@ -82,11 +82,13 @@ else
 	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- tables $(PEOPLE) --rates models/$(RECOGNIZER).rates
 endif
 
-sample-ini: setup ## write namecam.ini.example, the man page and the tables of docs/, from the program's own tables
+sample-ini: setup ## write namecam.ini.example, the man page, the completions and the tables of docs/, from the program's own tables
 	$(WITH_DLIB) $(CARGO) run --locked --quiet -- --sample-ini >target/setup/sample.ini
 	mv target/setup/sample.ini namecam.ini.example
 	$(WITH_DLIB) $(CARGO) run --locked --quiet -- --man >target/setup/namecam.1
 	mv target/setup/namecam.1 packaging/namecam.1
+	$(WITH_DLIB) $(CARGO) run --locked --quiet -- --completions >target/setup/namecam.bash
+	mv target/setup/namecam.bash packaging/namecam.bash
 	$(WITH_DLIB) WRITE_DOCS=1 $(CARGO) test --locked --quiet --test house the_docs_list_every_config_key_and_every_route
 
 pictures: build ## write docs/frame.jpg, the frame that the README shows

@@ -16,6 +16,7 @@ pub enum Command {
     Identify { origin: Origin, images: Vec<PathBuf>, json: bool },
     Passwd { origin: Origin, file: Option<PathBuf>, user: String, admin: bool },
     Help(&'static str),
+    Completions,
     Manual,
     SampleIni,
     Version,
@@ -31,7 +32,7 @@ pub const CONFIG: u8 = 78;
 /// A subcommand: its name, its line in the overview, and its help, which is the usage, a blank line and the
 /// description.
 pub(crate) struct Subcommand {
-    name: &'static str,
+    pub(crate) name: &'static str,
     what: &'static str,
     pub(crate) help: &'static str,
 }
@@ -176,6 +177,7 @@ fn read(words: impl IntoIterator<Item = OsString>, subcommand: &mut Option<&'sta
             Value(word) if subcommand.is_none() && word == "help" => return helped(&mut parser),
             Value(word) if subcommand.is_none() && word == "version" => return Ok(Command::Version),
             Short('V') | Long("version") => return Ok(Command::Version),
+            Long("completions") => return Ok(Command::Completions),
             Long("man") => return Ok(Command::Manual),
             Long("sample-ini") => return Ok(Command::SampleIni),
             Long("config") => given.origin.file = Some(value(&mut parser)?.into()),

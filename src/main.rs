@@ -2,7 +2,7 @@
 
 use namecam::app;
 use namecam::cli::{self, CONFIG, Command, USAGE};
-use namecam::commands::{self, manual, probe};
+use namecam::commands::{self, completions, manual, probe};
 use namecam::config::{CameraSource, Config, Origin};
 use namecam::http::auth::accounts::Accounts;
 use namecam::memory::{self, Machine};
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     let origin = match &command {
         Command::Help(subcommand) => return print(&cli::help(subcommand)),
         Command::Version => return print(&commands::version()),
+        Command::Completions => return print(&completions::bash()),
         Command::Manual => return print(&manual::page()),
         Command::SampleIni => return print(&namecam::config::keys::sample()),
         Command::Run(origin) | Command::Demo(origin) => origin.clone(),
@@ -70,7 +71,7 @@ fn carry_out(command: Command, origin: Origin, config: Config) -> ExitCode {
             Ok(())
         }
         Command::Passwd { file, user, admin, .. } => commands::passwd(&config, file.as_deref(), &user, admin),
-        Command::Help(_) | Command::Version | Command::Manual | Command::SampleIni => Ok(()),
+        Command::Help(_) | Command::Version | Command::Completions | Command::Manual | Command::SampleIni => Ok(()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! The subcommands that end by themselves.
 
 mod check;
+pub mod completions;
 pub mod manual;
 pub mod probe;
 
