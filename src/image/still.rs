@@ -5,12 +5,26 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use std::fmt::Display;
 use std::io::Cursor;
+use std::path::Path;
 
 /// The longest side in pixels of the copy of a still picture that is kept during detection. The smallest face that HOG
 /// finds on it is 120 pixels wide, and dlib's network gets faces of about 100 pixels, so neither needs more detail.
 pub const KEPT_SIDE: u32 = 2400;
 /// The largest picture file in bytes; a larger one is not read into memory.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// The endings of files that are worth opening as pictures; what is in them decides. Formats that are not read are among them, so
+/// that the message says which format a file has.
+const ENDINGS: [&str; 20] = [
+    "jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "pjpeg", "pjp", "jps", "mpo", "png", "apng", "webp", "heic", "heif",
+    "avif", "gif", "bmp", "tif", "tiff",
+];
+
+/// True for a file whose ending is one of a picture's, or that has none.
+pub fn may_be_a_picture(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    ending.is_none_or(|ending| ENDINGS.contains(&ending.as_str()))
+}
 
 /// Why a picture without its end cannot be used.
 pub const INCOMPLETE: &str = "incomplete: its end is missing; copy it again";

@@ -83,7 +83,7 @@ fn check_gives_each_file_its_verdict_and_its_reason() {
         ("01", "used"),
         ("02", "incomplete"),
         ("03", "incomplete"),
-        ("04", "not a .jpg"),
+        ("04", "not a picture"),
         ("05", "not a JPEG or PNG"),
         ("06", "read"),
         ("07", "read"),

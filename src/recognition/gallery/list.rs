@@ -1,6 +1,7 @@
 //! The gallery on disk: the pictures of each person in order, and the files that are ignored, with the reason. Only
 //! names and kinds of files are examined here; `enrol.rs` reads their content.
 
+use crate::image::still::may_be_a_picture;
 use crate::roster::PictureReport;
 use anyhow::Context;
 use std::collections::BTreeMap;
@@ -45,11 +46,42 @@ const MAX_ENTRIES: usize = 100_000;
 pub const NEVER: &str = ".not";
 /// Why a folder in a person's folder is ignored.
 const A_FOLDER: &str = "a folder inside a person's folder is not read: move its pictures up";
-/// The extensions of pictures.
-const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
 
-/// Folders of file systems and NAS devices, which are not people.
-const NOBODY: [&str; 3] = ["lost+found", "@eaDir", "System Volume Information"];
+/// What operating systems, file managers, NAS devices and programs that synchronise leave in folders, in small letters.
+const LEFT_BEHIND: [&str; 29] = [
+    "lost+found",
+    "@eadir",
+    "@tmp",
+    "#recycle",
+    "#snapshot",
+    "$recycle.bin",
+    "recycler",
+    "system volume information",
+    "thumbs.db",
+    "ehthumbs.db",
+    "ehthumbs_vista.db",
+    "desktop.ini",
+    "folder.htt",
+    "icon\r",
+    "picasa.ini",
+    ".picasa.ini",
+    ".ds_store",
+    ".localized",
+    ".appledouble",
+    ".temporaryitems",
+    ".apdisk",
+    ".documentrevisions-v100",
+    ".fseventsd",
+    ".spotlight-v100",
+    ".directory",
+    ".nomedia",
+    ".stfolder",
+    ".stignore",
+    ".stversions",
+];
+/// Beginnings of such names: of resource forks, trash folders, files that a program keeps open, of git.
+const LEFT_BEHIND_BEGINNINGS: [&str; 8] =
+    ["._", ".trash", ".fuse_hidden", ".nfs", ".~lock.", ".goutputstream-", ".sync", ".git"];
 
 /// Lists the gallery.
 ///
@@ -83,6 +115,7 @@ pub fn list(root: &Path) -> anyhow::Result<Listing> {
 
 fn entries(folder: &Path) -> std::io::Result<Vec<DirEntry>> {
     let mut entries: Vec<DirEntry> = std::fs::read_dir(folder)?.take(MAX_ENTRIES).collect::<Result<_, _>>()?;
+    entries.retain(|entry| !is_left_behind(&entry.file_name()));
     entries.sort_by_key(DirEntry::file_name);
     Ok(entries)
 }
@@ -98,6 +131,12 @@ fn not_a_folder(entry: &DirEntry) -> Option<String> {
     Some(format!("{kind}; until then people on the blocklist may get a name"))
 }
 
+/// True for what systems leave behind, which is passed over in silence.
+fn is_left_behind(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_lowercase();
+    LEFT_BEHIND.contains(&name.as_str()) || LEFT_BEHIND_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+}
+
 /// The name of the person; `None` for a file that is clearly no picture, such as a README.
 fn folder_name(entry: &DirEntry) -> Result<Option<String>, String> {
     let kind = entry.file_type().map_err(|e| e.to_string())?;
@@ -106,13 +145,14 @@ fn folder_name(entry: &DirEntry) -> Result<Option<String>, String> {
         return Err("a symbolic link: copy the folder itself".to_owned());
     }
     if kind.is_file() {
-        let stray = ENDINGS.contains(&ending(&entry.file_name()).as_str());
+        let file = entry.path();
+        let stray = file.extension().is_some() && may_be_a_picture(&file);
         return if stray { Err("not in a person's folder: move it into one".to_owned()) } else { Ok(None) };
     }
     if !kind.is_dir() {
         return Err("neither a folder nor a regular file".to_owned());
     }
-    Ok(Some(name).filter(|name| !NOBODY.contains(&name.as_str())))
+    Ok(Some(name))
 }
 
 fn read_folder(path: &Path, shown_folder: &str, folder: &mut Folder) {
@@ -161,8 +201,8 @@ fn picture_file(entry: &DirEntry) -> Result<(), String> {
     if !kind.is_file() {
         return Err("not a regular file".to_owned());
     }
-    if !ENDINGS.contains(&ending(&entry.file_name()).as_str()) {
-        return Err("not a .jpg, .jpeg or .png file: save pictures as one of these".to_owned());
+    if !may_be_a_picture(&entry.path()) {
+        return Err("not a picture: keep only JPEG and PNG files here".to_owned());
     }
     Ok(())
 }
@@ -197,10 +237,6 @@ fn printable(name: &OsStr) -> String {
     name.to_string_lossy().nfc().map(|c| if deceives(c) { '\u{fffd}' } else { c }).collect()
 }
 
-fn ending(name: &OsStr) -> String {
-    Path::new(name).extension().unwrap_or_default().to_string_lossy().to_lowercase()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,8 +267,38 @@ mod tests {
         assert_eq!(listing.people.len(), 1, "lost+found is not a person");
         let reasons = reasons(&listing);
         assert!(reasons.contains("stray.jpg: not in a person's folder"), "{reasons}");
-        assert!(reasons.contains("notes.txt: not a .jpg"), "{reasons}");
+        assert!(reasons.contains("notes.txt: not a picture"), "{reasons}");
         assert!(!reasons.contains("README"), "{reasons}");
+    }
+
+    #[test]
+    fn what_systems_leave_behind_is_passed_over_in_silence_and_a_hidden_picture_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        for file in
+            [".DS_Store", "Thumbs.db", "DESKTOP.INI", "._1.jpg", ".Trash-1000/1.jpg", "@eaDir/1.jpg", ".directory"]
+        {
+            touch(root.path(), file);
+            touch(root.path(), format!("Alice/{file}"));
+        }
+        touch(root.path(), "Alice/1.jpg");
+        touch(root.path(), "Alice/.2.jpg");
+        let listing = list(root.path()).unwrap();
+        assert_eq!(listing.people.keys().collect::<Vec<_>>(), ["Alice"]);
+        assert_eq!(listing.people["Alice"].candidates.len(), 1);
+        assert_eq!(reasons(&listing), "Alice/.2.jpg: its name begins with a dot: rename it\n");
+    }
+
+    #[test]
+    fn a_file_is_opened_whatever_ending_of_a_picture_it_has_or_none() {
+        let root = tempfile::tempdir().unwrap();
+        for file in ["1.jfif", "2.JPE", "3.webp", "4", "5.mp4", "6.jpg.txt"] {
+            touch(root.path(), Path::new("Alice").join(file));
+        }
+        touch(root.path(), "LICENSE");
+        let listing = list(root.path()).unwrap();
+        let shown: Vec<&str> = listing.people["Alice"].candidates.iter().map(|c| &*c.shown).collect();
+        assert_eq!(shown, ["Alice/1.jfif", "Alice/2.JPE", "Alice/3.webp", "Alice/4"]);
+        assert_eq!(reasons(&listing).lines().count(), 2, "{}", reasons(&listing));
     }
 
     #[test]
