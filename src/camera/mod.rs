@@ -9,7 +9,7 @@ pub mod v4l2;
 
 use crate::config::{Camera, CameraSource, Config};
 use crate::frame::{Frame, Moment};
-use crate::image::{Format, Raw, check_size, jpeg};
+use crate::image::{Format, Raw, Turn, check_size, jpeg};
 use crate::memory::{self, Machine, Plan};
 use crate::sync::{Latest, POLL, Stop};
 use crate::telemetry::faults::Cause;
@@ -84,10 +84,10 @@ pub struct Stage {
     pub stop: Arc<Stop>,
 }
 
-/// How long an opened source may deliver nothing before it counts as failed.
+/// The shortest time without a picture after which an opened source counts as failed.
 const SILENCE: Duration = Duration::from_secs(5);
-/// The same for the first picture, which takes longer when a program connects to a network camera.
-const FIRST_SILENCE: Duration = Duration::from_secs(15);
+/// A source counts as failed after so many times its longest pause between two pictures.
+const PAUSES_OF_SILENCE: u32 = 3;
 /// The shortest and the longest pause before the source is opened again.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(3)];
 /// After pictures for this long, the pauses begin again with the shortest.
@@ -210,6 +210,7 @@ impl Thread<'_> {
         let Stage { config, health, stop, .. } = self.stage;
         let mut source = open(camera)?;
         let mut last = Instant::now();
+        let mut longest_pause = Duration::ZERO;
         let mut shape = None;
         let mut turn = camera.turn();
         let mut version = 0;
@@ -234,17 +235,20 @@ impl Thread<'_> {
                 }
                 Shot::Corrupt(why) => Err(why),
                 Shot::Nothing => {
-                    let patience = if first.is_some() { SILENCE } else { FIRST_SILENCE };
-                    if last.elapsed() >= patience {
-                        let nothing = || format!("no picture for {} s", patience.as_secs());
-                        bail!(source.why_nothing().unwrap_or_else(nothing));
+                    let (why, patience) = (source.why_nothing(), patience(longest_pause, camera.away_after_s));
+                    if last.elapsed() >= patience || (why.is_some() && last.elapsed() >= SILENCE) {
+                        bail!(why.unwrap_or_else(|| nothing_for(patience, longest_pause.is_zero())));
                     }
                     continue;
                 }
             };
             match picture {
                 Ok(captured) => {
-                    last = Instant::now();
+                    let now = Instant::now();
+                    if first.is_some() {
+                        longest_pause = longest_pause.max(now - last);
+                    }
+                    last = now;
                     first.get_or_insert(last);
                     let new_shape = Some((captured.format.fourcc, captured.width, captured.height));
                     if shape != new_shape {
@@ -261,8 +265,9 @@ impl Thread<'_> {
                     if source.why_nothing().is_none() {
                         health.faults.report(Cause::BrokenPicture, &why);
                     }
-                    if last.elapsed() >= SILENCE {
-                        let broken = || format!("only damaged pictures for {} s: {why}", SILENCE.as_secs());
+                    let patience = patience(longest_pause, camera.away_after_s);
+                    if last.elapsed() >= patience {
+                        let broken = || format!("only damaged pictures for {} s: {why}", patience.as_secs());
                         bail!(source.why_nothing().unwrap_or_else(broken));
                     }
                 }
@@ -271,9 +276,11 @@ impl Thread<'_> {
         Ok(())
     }
 
-    fn publish(&mut self, captured: Captured, turn: crate::image::Turn) {
-        let Captured { format, width, height, stride, bytes, captured_at, .. } = captured;
+    fn publish(&mut self, captured: Captured, turn: Turn) {
+        let Captured { format, width, height, stride, mut bytes, captured_at, .. } = captured;
         self.seq += 1;
+        // Taken out of the picture, so that it looks the same with and without an overlay.
+        let turn = if format.jpeg { jpeg::take_orientation(&mut bytes).then(turn) } else { turn };
         let frame = Frame::new(self.seq, captured_at, format, Raw { bytes, width, height, stride }, turn);
         self.stage.health.ages.frame_published(&frame);
         self.stage.frames.publish(Arc::new(frame));
@@ -331,6 +338,21 @@ impl Thread<'_> {
             }
         }
     }
+}
+
+/// How long a source may deliver nothing. The second picture may be as late as the first one.
+fn patience(longest_pause: Duration, away_after_s: u32) -> Duration {
+    if longest_pause.is_zero() {
+        Duration::from_secs(away_after_s.into())
+    } else {
+        (longest_pause * PAUSES_OF_SILENCE).max(SILENCE)
+    }
+}
+
+/// That no picture came; `by_the_key` when the config says how long to wait.
+fn nothing_for(patience: Duration, by_the_key: bool) -> String {
+    let remedy = if by_the_key { "; a slower camera needs a larger camera.away_after_s" } else { "" };
+    format!("no picture for {} s{remedy}", patience.as_secs())
 }
 
 /// The picture, completed and checked; or why it cannot be used.

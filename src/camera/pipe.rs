@@ -23,11 +23,49 @@ use std::time::{Duration, Instant};
 
 /// The most bytes that are read before they are split into pictures.
 const MAX_READ: u64 = 1 << 20;
+/// A program that ends after so many pictures at most was probably meant to go on.
+const FEW_PICTURES: u64 = 3;
 /// The size of the pipe: a whole picture fits, so the program need not wait for namecam.
 const PIPE_SIZE: libc::c_int = 1 << 20;
 /// How long the program may take to end after SIGTERM. Together with [`POLL`], this is less than the 600 ms that
 /// namecam waits for its threads; if namecam ended first, the program's own children would stay.
 const GRACE: Duration = Duration::from_millis(300);
+
+/// Bytes of messages that are read in a second; a program that writes more waits.
+const MESSAGES_A_SECOND: u64 = 64 << 10;
+/// Bytes of pictures that are read in a second: more than any camera delivers.
+const PICTURES_A_SECOND: u64 = 128 << 20;
+/// The same while the program has not written a picture.
+const JUNK_A_SECOND: u64 = 4 << 20;
+
+/// How much of an output of the program is read, so that a program that writes without end does not use up a core.
+struct Allowance {
+    a_second: u64,
+    left: u64,
+    /// When `left` was last raised.
+    since: Instant,
+}
+
+impl Allowance {
+    /// The time for which it is given at once.
+    const SHARE: Duration = Duration::from_millis(100);
+
+    fn new(a_second: u64) -> Allowance {
+        Allowance { a_second, left: a_second / 10, since: Instant::now() }
+    }
+
+    /// The bytes that may be read now.
+    fn now(&mut self) -> u64 {
+        if self.since.elapsed() >= Self::SHARE {
+            (self.left, self.since) = (self.a_second / 10, Instant::now());
+        }
+        self.left
+    }
+
+    fn used(&mut self, bytes: usize) {
+        self.left = self.left.saturating_sub(bytes as u64);
+    }
+}
 
 /// A child process that writes JPEGs.
 pub struct Pipe {
@@ -37,6 +75,8 @@ pub struct Pipe {
     stderr: Option<ChildStderr>,
     pictures: Splitter,
     messages: Messages,
+    picture_bytes: Allowance,
+    message_bytes: Allowance,
 }
 
 /// Why `words` cannot be started; checked without starting it.
@@ -86,7 +126,9 @@ pub fn open(words: &[String], said: &Rc<RefCell<Said>>) -> Result<Box<dyn Source
     // SAFETY: the descriptor is open. A failure is harmless: a smaller pipe is only slower.
     unsafe { libc::fcntl(stdout.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_SIZE) };
     let (program, messages) = (program.clone(), Messages::new(said));
-    Ok(Box::new(Pipe { program, child, stdout, stderr, pictures: Splitter::default(), messages }))
+    let (picture_bytes, message_bytes) = (Allowance::new(JUNK_A_SECOND), Allowance::new(MESSAGES_A_SECOND));
+    let pictures = Splitter::default();
+    Ok(Box::new(Pipe { program, child, stdout, stderr, pictures, messages, picture_bytes, message_bytes }))
 }
 
 /// Runs in the child before the program.
@@ -117,6 +159,8 @@ fn never_wait_for(file: &impl AsRawFd) -> Result<()> {
 enum Read {
     /// A part; there may be more.
     Part,
+    /// Nothing more for now: the allowance is used up.
+    Enough,
     /// All that was available.
     All,
     /// All, and the pipe has ended.
@@ -146,8 +190,10 @@ impl Source for Pipe {
             if left.is_zero() {
                 return Ok(Shot::Nothing);
             }
-            if read != Read::Part {
-                self.wait(left)?;
+            match read {
+                Read::Part => {}
+                Read::Enough => std::thread::sleep(left.min(Allowance::SHARE)),
+                Read::All | Read::End => self.wait(left)?,
             }
         }
     }
@@ -155,6 +201,11 @@ impl Source for Pipe {
     fn describe(&self) -> String {
         // The arguments are left out, because they may contain a password.
         format!("pipe: {}, process {}", self.program, self.child.child.id())
+    }
+
+    fn hints(&self) -> Vec<&str> {
+        let junk = "between its pictures are bytes that belong to none of them; they are skipped";
+        self.pictures.has_junk_between().then_some(junk).into_iter().collect()
     }
 
     fn why_nothing(&self) -> Option<String> {
@@ -169,10 +220,19 @@ impl Source for Pipe {
 
 impl Pipe {
     fn read_stdout(&mut self) -> Result<Read> {
-        let read = (&mut self.stdout).take(MAX_READ).read_to_end(&mut self.pictures.bytes);
+        let most = self.picture_bytes.now().min(MAX_READ);
+        if most == 0 {
+            return Ok(Read::Enough);
+        }
+        let before = self.pictures.bytes.len();
+        let read = (&mut self.stdout).take(most).read_to_end(&mut self.pictures.bytes);
+        self.picture_bytes.used(self.pictures.bytes.len() - before);
         self.pictures.split();
+        if self.pictures.whole() > 0 {
+            self.picture_bytes.a_second = PICTURES_A_SECOND;
+        }
         match read {
-            Ok(length) if length as u64 == MAX_READ => Ok(Read::Part),
+            Ok(length) if length as u64 == most => Ok(Read::Part),
             Ok(_) => Ok(Read::End),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Read::All),
             Err(error) => Err(error).with_context(|| format!("{}: its output cannot be read", self.program)),
@@ -182,21 +242,26 @@ impl Pipe {
     fn read_stderr(&mut self) {
         let Some(stderr) = &mut self.stderr else { return };
         let mut bytes = [0; 4096];
-        // Bounded, because a program that floods its stderr must not delay its pictures.
-        for _ in 0..16 {
+        // A program that floods its stderr must not delay its pictures.
+        while self.message_bytes.now() > 0 {
             match stderr.read(&mut bytes) {
                 Ok(0) => {
                     self.stderr = None;
                     return;
                 }
-                Ok(length) => self.messages.take(&self.program, &bytes[..length]),
+                Ok(length) => {
+                    self.message_bytes.used(length);
+                    self.messages.take(&self.program, &bytes[..length]);
+                }
                 Err(_) => return,
             }
         }
     }
 
-    fn wait(&self, timeout: Duration) -> Result<()> {
-        let stderr = self.stderr.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+    fn wait(&mut self, timeout: Duration) -> Result<()> {
+        let may_read = self.message_bytes.now() > 0;
+        let stderr = self.stderr.as_ref().filter(|_| may_read).map_or(-1, AsRawFd::as_raw_fd);
+        let timeout = if may_read { timeout } else { timeout.min(Allowance::SHARE) };
         let mut fds = [self.stdout.as_raw_fd(), stderr].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
         // Rounded up, because a time-out of 0 ms would cause a busy loop.
         let timeout = timeout.as_micros().div_ceil(1000) as libc::c_int;
@@ -219,13 +284,27 @@ impl Pipe {
         let how = match status {
             None => format!("{program} closed its output"),
             Some(status) => match (status.code(), status.signal()) {
+                (Some(0), _) if (1..=FEW_PICTURES).contains(&self.pictures.whole()) => {
+                    let count = self.pictures.whole();
+                    let pictures = if count == 1 { "picture" } else { "pictures" };
+                    format!(
+                        "{program} ended after {count} {pictures}; make it repeat (ffmpeg: -stream_loop -1, or a loop in a script)"
+                    )
+                }
                 (Some(code), _) => format!("{program} ended with exit status {code}"),
                 (None, Some(signal)) => format!("{program} was ended by signal {signal}"),
                 (None, None) => format!("{program} ended"),
             },
         };
         let how = self.why_nothing().map_or(how.clone(), |why| format!("{how}: {why}"));
-        SourceEnd { how, last_words: self.messages.last_words(Instant::now()).to_owned() }.into()
+        let messages = self.messages.last_words(Instant::now());
+        // A program without a message may have written its reason where the pictures should be.
+        let last_words = if messages.is_empty() {
+            messages::shown(self.pictures.text_without_pictures())
+        } else {
+            messages.to_owned()
+        };
+        SourceEnd { how, last_words }.into()
     }
 }
 

@@ -8,6 +8,8 @@ const MAX_PICTURE: usize = 32 << 20;
 const MAX_PART_HEAD: usize = 1024;
 /// The most damaged pictures that wait to be reported.
 const MAX_BROKEN: u32 = 1000;
+/// The most bytes of text before the first picture that are kept, to be shown when no picture follows.
+const MAX_FIRST_TEXT: usize = 300;
 
 /// Finds the pictures in a stream and keeps the newest one.
 #[derive(Debug, Default)]
@@ -25,12 +27,16 @@ pub(super) struct Splitter {
     why: &'static str,
     /// The bytes of text since the last picture.
     text: usize,
-    /// True when the bytes between two pictures have been counted as damaged.
-    told: bool,
-    /// True after the first whole picture.
-    whole: bool,
+    /// True after a damaged picture, up to the next whole one: its remains are not counted once more.
+    damaged: bool,
+    /// The number of whole pictures.
+    whole: u64,
     /// True when the first bytes were no picture.
-    rubbish_first: bool,
+    junk_first: bool,
+    /// True when bytes that belong to no picture came after a whole one.
+    junk_between: bool,
+    /// The beginning of the text before the first picture.
+    first_text: Vec<u8>,
 }
 
 impl Splitter {
@@ -47,7 +53,22 @@ impl Splitter {
 
     /// True when the stream so far contains no pictures, whole or damaged.
     pub fn no_pictures(&self) -> bool {
-        self.rubbish_first && !self.whole
+        self.junk_first && self.whole == 0
+    }
+
+    /// True when bytes that belong to no picture came between two of them.
+    pub fn has_junk_between(&self) -> bool {
+        self.junk_between
+    }
+
+    /// The number of whole pictures so far.
+    pub fn whole(&self) -> u64 {
+        self.whole
+    }
+
+    /// The text with which the stream began, when no picture followed.
+    pub fn text_without_pictures(&self) -> &[u8] {
+        if self.whole == 0 && !self.junk_first { &self.first_text } else { &[] }
     }
 
     /// Splits the bytes that were read.
@@ -75,7 +96,8 @@ impl Splitter {
             Step::End(end) => {
                 let picture = self.take(end);
                 self.dropped += u64::from(self.newest.replace(picture).is_some());
-                (self.walk, self.text, self.told, self.whole) = (None, 0, false, true);
+                (self.walk, self.text, self.damaged) = (None, 0, false);
+                self.whole += 1;
             }
         }
         true
@@ -107,10 +129,13 @@ impl Splitter {
         let between = &self.bytes[self.from..end];
         let is_text = |byte: &u8| matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~');
         self.text += between.iter().filter(|byte| is_text(byte)).count();
-        let rubbish = between.iter().any(|byte| *byte != 0 && !is_text(byte)) || self.text > MAX_PART_HEAD;
-        if rubbish && !self.told {
-            self.rubbish_first |= !self.whole;
-            self.tell("bytes that are no picture");
+        let junk = between.iter().any(|byte| *byte != 0 && !is_text(byte)) || self.text > MAX_PART_HEAD;
+        if self.whole == 0 && !self.damaged {
+            self.junk_first |= junk;
+            let room = MAX_FIRST_TEXT.saturating_sub(self.first_text.len());
+            self.first_text.extend(between.iter().take(room));
+        } else {
+            self.junk_between |= junk && !self.damaged;
         }
         self.from = end;
         self.walk = start.map(Walk::new);
@@ -125,7 +150,7 @@ impl Splitter {
 
     fn tell(&mut self, why: &'static str) {
         self.why = why;
-        self.told = true;
+        self.damaged = true;
         self.broken = (self.broken + 1).min(MAX_BROKEN);
     }
 }

@@ -32,6 +32,7 @@ fn fake(shots: Vec<Result<Shot>>) -> Result<Box<dyn Source>> {
 fn config(set: impl Fn(&mut Camera)) -> Arc<Config> {
     let mut config = Config::defaults(Path::new("/"));
     config.camera.source = CameraSource::Device("/dev/test".into());
+    config.camera.away_after_s = 5;
     set(&mut config.camera);
     Arc::new(config)
 }
@@ -217,13 +218,24 @@ fn damaged_pictures_are_counted_and_never_published() {
 }
 
 #[test]
+fn a_camera_is_waited_for_as_long_as_the_config_says_and_then_as_its_own_pace_suggests() {
+    let seconds = Duration::from_secs;
+    assert_eq!(patience(Duration::ZERO, 15), seconds(15));
+    assert_eq!(patience(Duration::from_millis(33), 15), seconds(5));
+    assert_eq!(patience(seconds(8), 15), seconds(24));
+}
+
+#[test]
 fn a_source_that_delivers_nothing_for_five_seconds_is_opened_again() {
     with_thread(
         |_: &Camera| fake(vec![grey(256)]),
         |stage| {
             wait_for("a picture", || stage.health.camera_online());
             let start = Instant::now();
-            wait_for("the error", || stage.health.camera().error.as_deref() == Some("no picture for 5 s"));
+            wait_for("the error", || {
+                stage.health.camera().error.as_deref()
+                    == Some("no picture for 5 s; a slower camera needs a larger camera.away_after_s")
+            });
             assert!(start.elapsed() > Duration::from_secs(4));
             wait_for("the second opening", || stage.health.frames.get() == 2);
         },

@@ -166,6 +166,12 @@ pub const KEYS: &[Key] = &[
     key!(camera.rotate = "0", ValueKind::OneOf(&["0", "90", "180", "270"]), Text => |text: String| text.parse().ok(), "rotate the picture clockwise, in degrees"),
     key!(camera.mirror = "no", ValueKind::YesNo, YesNo, "mirror the picture left to right"),
     key!(camera.controls = "", ValueKind::Text, Text => values::controls, "camera controls to set: name=value pairs separated by commas, with the names that v4l2-ctl shows"),
+    key!(
+        camera.away_after_s = "15",
+        ValueKind::Whole(5, 3600),
+        Whole,
+        "the seconds that the camera may take for its first two pictures before it is opened again, or its program is started again; later, three times its longest pause counts, and 5 s at least"
+    ),
     key!(recognition.enabled = "yes", ValueKind::YesNo, YesNo, "detect and name faces"),
     key!(
         recognition.interval_ms = "200",

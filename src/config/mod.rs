@@ -24,6 +24,7 @@ pub struct Camera {
     pub rotate: u16,
     pub mirror: bool,
     pub controls: Vec<(String, i64)>,
+    pub away_after_s: u32,
 }
 
 impl Camera {

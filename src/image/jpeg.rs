@@ -2,6 +2,7 @@
 //! pictures for viewers are encoded ([`Compressor`]).
 
 mod compressor;
+mod exif;
 pub mod forgiving;
 mod layout;
 mod portable;
@@ -10,6 +11,7 @@ pub mod turbo;
 
 use crate::image::{Luma, Rgb};
 pub use compressor::{Codec, Compressor};
+pub use exif::take_orientation;
 use layout::Layout;
 
 /// Decodes a JPEG to RGB.

@@ -20,6 +20,13 @@ impl Turn {
         self == Turn::default()
     }
 
+    /// This turn, and `next` after it, as one.
+    pub fn then(self, next: Turn) -> Turn {
+        // A turn after a mirror is the opposite turn before it.
+        let degrees = if self.mirror { self.degrees + 360 - next.degrees } else { self.degrees + next.degrees };
+        Turn { degrees: degrees % 360, mirror: self.mirror != next.mirror }
+    }
+
     /// The size of a turned picture.
     pub fn size(self, width: u32, height: u32) -> (u32, u32) {
         if self.degrees % 180 == 90 { (height, width) } else { (width, height) }

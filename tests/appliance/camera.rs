@@ -7,7 +7,9 @@ fn with_pipe(script: &str) -> Home {
     let home = Home::new("");
     home.still_camera("obama.jpg");
     let script = script.replace("JPEG", &home.path("camera.jpg").display().to_string());
-    home.write_config(&format!("[camera]\nsource = pipe:sh -c '{script}'\n[recognition]\nenabled = no\n"));
+    home.write_config(&format!(
+        "[camera]\nsource = pipe:sh -c '{script}'\naway_after_s = 5\n[recognition]\nenabled = no\n"
+    ));
     home
 }
 

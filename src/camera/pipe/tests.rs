@@ -92,17 +92,35 @@ fn a_multipart_stream_is_read_and_its_heads_are_no_fault() {
 }
 
 #[test]
-fn a_run_of_garbage_is_one_damaged_picture_and_the_next_one_is_found() {
+fn bytes_between_whole_pictures_are_a_hint_and_a_truncated_picture_is_a_damaged_one() {
     let folder = folder();
     let mut source = script(
         folder.path(),
         r"printf 'x\001\377\002'; sleep 0.2; printf '\003'; cat 16.jpg; sleep 0.2; head -c 400 32.jpg; cat 64.jpg; sleep 9",
     );
-    assert!(matches!(next(&mut *source), Ok(Shot::Corrupt(why)) if why == "bytes that are no picture"));
     assert_eq!(next_width(&mut *source), (16, 0));
+    assert!(source.hints().is_empty());
     let shots = [next(&mut *source).unwrap(), next(&mut *source).unwrap()];
     assert!(shots.iter().any(|shot| matches!(shot, Shot::Corrupt(_))), "{shots:?}");
     assert!(shots.iter().any(|shot| matches!(shot, Shot::Picture(p) if p.bytes == picture(64))), "{shots:?}");
+}
+
+#[test]
+fn whole_pictures_with_any_tail_are_not_damaged() {
+    let folder = folder();
+    for tail in [
+        r"printf 'dhav\001\002\003\004'",
+        r"printf '\377\331'",
+        r"printf '\000\000\377\000\377'",
+        "head -c 5000 /dev/urandom | tr -d '\\377'",
+    ] {
+        let text = format!("for i in 1 2 3 4 5; do cat 16.jpg; {tail}; sleep 0.1; done; sleep 9");
+        let mut source = script(folder.path(), &text);
+        for _ in 0..5 {
+            assert_eq!(next_width(&mut *source).0, 16, "{tail}");
+        }
+        assert!(source.hints().len() <= 1, "{tail}");
+    }
 }
 
 #[test]
@@ -113,7 +131,7 @@ fn a_program_that_never_writes_a_picture_uses_no_memory() {
         splitter.split();
         assert!(splitter.bytes.len() <= 1);
     }
-    assert!(splitter.take_broken().is_some() && splitter.take_broken().is_none());
+    assert!(splitter.no_pictures() && splitter.take_broken().is_none());
     // An endless picture.
     let jpeg = picture(16);
     splitter.bytes.extend_from_slice(&jpeg[..jpeg.len() - 2]);
@@ -137,6 +155,15 @@ fn a_program_that_ends_is_reported_with_its_status_and_last_message() {
     assert_eq!(error.to_string(), "sh ended with exit status 3: no such camera");
     let mut source = script(folder.path(), "kill -9 $$");
     assert_eq!(next(&mut *source).unwrap_err().to_string(), "sh was ended by signal 9");
+    let mut source = script(folder.path(), "echo '401 Unauthorized: http://me:secret@camera/'");
+    assert_eq!(
+        next(&mut *source).unwrap_err().to_string(),
+        "sh ended with exit status 0: 401 Unauthorized: http://camera/"
+    );
+    let mut source = script(folder.path(), "cat 16.jpg");
+    next_width(&mut *source);
+    let once = "sh ended after 1 picture; make it repeat (ffmpeg: -stream_loop -1, or a loop in a script)";
+    assert_eq!(next(&mut *source).unwrap_err().to_string(), once);
     let mut source = script(folder.path(), "exec >&-; sleep 9");
     assert_eq!(next(&mut *source).unwrap_err().to_string(), "sh closed its output");
 }
@@ -221,6 +248,30 @@ fn a_program_that_hangs_or_floods_its_stderr_does_not_block() {
         let start = Instant::now();
         assert!(matches!(source.next(Duration::from_millis(100)), Ok(Shot::Nothing)));
         assert!(start.elapsed() < Duration::from_secs(2));
+    }
+}
+
+/// The processor time of this thread.
+fn thread_cpu() -> Duration {
+    // SAFETY: clock_gettime writes into the one struct that it is given.
+    unsafe {
+        let mut time: libc::timespec = std::mem::zeroed();
+        assert_eq!(libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time), 0);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+}
+
+#[test]
+fn a_program_that_floods_its_outputs_takes_a_small_part_of_a_core() {
+    let folder = folder();
+    for flood in ["yes 'a line' >&2", "yes", "while :; do cat 64.jpg; done >/dev/null & yes 'a line' >&2 & yes"] {
+        let mut source = script(folder.path(), flood);
+        let (begun, before) = (Instant::now(), thread_cpu());
+        while begun.elapsed() < Duration::from_secs(2) {
+            let _ = source.next(Duration::from_millis(200));
+        }
+        let share = (thread_cpu() - before).as_secs_f64() / begun.elapsed().as_secs_f64();
+        assert!(share < 0.2, "{flood}: {share:.2} core");
     }
 }
 
