@@ -165,8 +165,7 @@ impl Renderer {
             pixelate(&mut self.canvas, place.scaled(scale));
         }
         let painter = painter(&mut self.painter, &self.shared, &config.overlay);
-        let faces = there(painter, look, rgb);
-        painter.draw(&mut self.canvas, &faces, scale);
+        painter.draw(&mut self.canvas, &look.faces, scale);
     }
 
     /// The notice that the camera is unavailable, and why; encoded again when its text changes.
@@ -203,11 +202,6 @@ impl Renderer {
 fn kept(rgb: &Rgb, place: Rect) -> (Rect, Rgb) {
     let place = place.clipped(rgb.width, rgb.height);
     (place, rgb.cropped(place))
-}
-
-/// The faces to draw. After a change of scene, names are left out until the next pass; blurred faces stay blurred.
-fn there(painter: &Painter, look: &Look, rgb: &Rgb) -> Vec<Sighting> {
-    look.faces.iter().filter(|face| painter.blurs(face) || face.is_there(rgb)).cloned().collect()
 }
 
 fn check_size(rgb: &Rgb, frame: &Frame) -> Result<(), Unrenderable> {
