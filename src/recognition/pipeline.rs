@@ -1,6 +1,6 @@
 //! A look at a picture: where faces are, whose tracks they belong to, who they are. And whether a look is needed at all.
 
-use super::tracks::{Scene, Tracks, Unnamed};
+use super::tracks::{Scene, Tracks};
 use crate::config::Recognition;
 use crate::detection::Sighting;
 use crate::image::{Luma, Rect, Rgb};
@@ -8,6 +8,7 @@ use crate::recognition::detect::motion::{Motion, MotionGate};
 use crate::recognition::detect::scan::Scanner;
 use crate::recognition::engine::Engine;
 use crate::recognition::identify::matcher::Matcher;
+use crate::recognition::identify::strangers::Unnamed;
 use std::time::{Duration, Instant};
 
 /// A face that does not move is looked at again so often: it is easy to be still for a moment.

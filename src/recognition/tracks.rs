@@ -3,8 +3,8 @@
 //!
 //! No neural tracker: faces a fifth of a second apart overlap, and the descriptors tell who is who after all.
 
-mod looks;
 mod path;
+mod state;
 mod track;
 
 use crate::detection::{Evidence, Sighting};
@@ -16,10 +16,11 @@ use crate::recognition::engine::Engine;
 use crate::recognition::identify::explain;
 use crate::recognition::identify::matcher::{Match, Matcher};
 use crate::recognition::identify::rule::{Decision, OF_A_VISIT};
+use crate::recognition::identify::strangers::Unnamed;
+use state::Shows;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-pub use track::Unnamed;
-use track::{Shows, Track};
+use track::Track;
 
 /// Faces that overlap less than this with where a track is expected are not the same.
 const MIN_IOU: f32 = 0.25;
@@ -70,7 +71,7 @@ impl Tracks {
     /// Where faces are expected at `at`, those that were missed lately too.
     pub fn expected(&self, at: Instant) -> Vec<Expected> {
         let known = self.tracks.iter().filter(|track| !is_lost(track, at) && !track.path.is_scattered());
-        known.map(|track| Expected { place: track.path.rect_at(at), was_seen: track.present }).collect()
+        known.map(|track| Expected { place: track.path.rect_at(at), was_seen: !track.is_missed() }).collect()
     }
 
     /// True when nobody is followed.
@@ -81,17 +82,19 @@ impl Tracks {
     /// The boxes of the faces that the look at `at` found and that bear no name.
     pub fn nameless(&self, at: Instant) -> impl Iterator<Item = Rect> {
         let found = self.tracks.iter().filter(move |track| track.seen_at == at);
-        found.filter(|track| !track.bears || (self.are_private && track.is_doubted())).map(|track| track.detected)
+        found
+            .filter(|track| !track.naming.bears() || (self.are_private && track.is_doubted()))
+            .map(|track| track.detected)
     }
 
     /// True when some face should be looked at again soon, although nothing moves.
     pub fn are_unsettled(&self, at: Instant) -> bool {
-        self.tracks.iter().any(|track| !is_lost(track, at) && (!track.present || track.wants_description(at)))
+        self.tracks.iter().any(|track| !is_lost(track, at) && (track.is_missed() || track.wants_description(at)))
     }
 
     /// Takes the `faces` that were found on a picture, describes those that need it, and says who they are, left to right.
     pub fn look(&mut self, engine: &mut dyn Engine, rgb: &Rgb, faces: &[Rect], scene: &Scene) -> Vec<Sighting> {
-        self.end_lost(scene.at);
+        self.end(|track| is_lost(track, scene.at));
         self.assign(rgb, faces, scene.at);
         let described = self.describe(engine, rgb, scene);
         if let Some(matcher) = scene.matcher {
@@ -116,11 +119,10 @@ impl Tracks {
         (self.tracks, self.unnamed) = (Vec::new(), Vec::new());
     }
 
-    fn end_lost(&mut self, at: Instant) {
-        let lost = self.tracks.iter().filter(|track| is_lost(track, at));
-        self.unnamed.extend(lost.filter_map(Track::unnamed));
+    fn end(&mut self, is_over: impl Fn(&Track) -> bool) {
+        self.unnamed.extend(self.tracks.iter().filter(|track| is_over(track)).filter_map(Track::unnamed));
         self.unnamed.drain(..self.unnamed.len().saturating_sub(UNNAMED));
-        self.tracks.retain(|track| !is_lost(track, at));
+        self.tracks.retain(|track| !is_over(track));
     }
 
     /// Descriptors of another engine are to be compared from now on.
@@ -151,9 +153,8 @@ impl Tracks {
         for (_, &rect) in free.iter().zip(faces).filter(|(free, _)| **free) {
             self.begin(rgb, rect, at);
         }
-        for track in &mut self.tracks {
-            track.present = track.seen_at == at;
-            track.misses = if track.present { 0 } else { track.misses.saturating_add(1) };
+        for track in self.tracks.iter_mut().filter(|track| track.seen_at != at) {
+            track.misses = track.misses.saturating_add(1);
         }
     }
 
@@ -166,11 +167,11 @@ impl Tracks {
 
     /// Describes the faces that need it, and gives the numbers of their tracks.
     fn describe(&mut self, engine: &mut dyn Engine, rgb: &Rgb, scene: &Scene) -> Vec<u64> {
-        let wanted = |track: &Track| track.present && track.wants_description(scene.at);
+        let wanted = |track: &Track| !track.is_missed() && track.wants_description(scene.at);
         let which: Vec<usize> = (0..self.tracks.len()).filter(|&at| wanted(&self.tracks[at])).collect();
         let rects: Vec<Rect> = which.iter().map(|&at| self.tracks[at].detected).collect();
         let descriptors = engine.describe(rgb, &rects, scene.jitters);
-        let mut described = Vec::new();
+        let (mut described, mut over) = (Vec::new(), Vec::new());
         for ((at, rect), descriptor) in which.into_iter().zip(rects).zip(descriptors) {
             let alone = scene.matcher.and_then(|matcher| matcher.find(&descriptor, 1.0, OF_A_VISIT));
             let barred = alone.as_ref().is_some_and(|alone| alone.decision == Decision::Barred);
@@ -178,7 +179,9 @@ impl Tracks {
             let may_be = |old: &Track| old.may_be(&descriptor, alone, barred);
             let missed = self.missed(at, &descriptor, may_be, scene.at);
             if let Some(old) = missed {
-                self.go_on(old, at, rgb, scene.at);
+                // The old track is where a new one began, which ends.
+                over.push(self.tracks[at].number);
+                self.tracks[old].see(rgb, rect, scene.at, self.are_private);
             }
             let track = &mut self.tracks[missed.unwrap_or(at)];
             let track = match track.shows(&descriptor, alone) {
@@ -189,14 +192,14 @@ impl Tracks {
                 }
                 Shows::SomebodyElse => {
                     // The old track ends here: its name is not for the person who took its place.
-                    track.over = true;
+                    over.push(track.number);
                     self.begin(rgb, rect, scene.at)
                 }
             };
             track.describe(descriptor, Quality::of(rgb, rect), scene.at);
             described.push(track.number);
         }
-        self.end_lost(scene.at);
+        self.end(|track| over.contains(&track.number) || is_lost(track, scene.at));
         described
     }
 
@@ -212,46 +215,39 @@ impl Tracks {
         if !new.is_new() {
             return None;
         }
-        let missed = self.tracks.iter().enumerate().filter(|(_, old)| !old.present && !is_lost(old, at));
+        let missed = self.tracks.iter().enumerate().filter(|(_, old)| old.is_missed() && !is_lost(old, at));
         let near = missed.filter(|(_, old)| old.path.can_reach(new.detected, at) && may_be(old));
         let distance = |old: &Track| old.looks.distance(descriptor).unwrap_or(f32::INFINITY);
         near.min_by(|(_, a), (_, b)| distance(a).total_cmp(&distance(b))).map(|(old, _)| old)
     }
 
-    /// An old track is where a new one began, which ends.
-    fn go_on(&mut self, old: usize, new: usize, rgb: &Rgb, at: Instant) {
-        let rect = self.tracks[new].detected;
-        self.tracks[new].over = true;
-        self.tracks[old].see(rgb, rect, at, self.are_private);
-    }
-
     /// For each name, the track that bears it: the nearest one that claims it. A track that is missed yields to one that is
     /// present: that will be the same person, who moved too fast to be followed.
     fn bearer(&self, matcher: &Matcher, name: &Arc<str>) -> Option<u64> {
-        let claims = self.tracks.iter().filter(|track| track.claim.as_ref() == Some(name));
-        let there = claims.clone().any(|track| track.present);
-        let claims = claims.filter(|track| track.present || !there);
+        let claims = self.tracks.iter().filter(|track| track.naming.claim() == Some(name));
+        let there = claims.clone().any(|track| !track.is_missed());
+        let claims = claims.filter(|track| !track.is_missed() || !there);
         let rank = |track: &&Track| {
             let rank = track.compared(matcher, name).map_or(f32::INFINITY, |compared| compared.rank);
-            rank - if track.bears { HOLDS } else { 0.0 }
+            rank - if track.naming.bears() { HOLDS } else { 0.0 }
         };
         claims.min_by(|a, b| rank(a).total_cmp(&rank(b))).map(|track| track.number)
     }
 
     fn sightings(&mut self, rgb: &Rgb, scene: &Scene) -> Vec<Sighting> {
         let bearers: Vec<Option<u64>> = match scene.matcher {
-            Some(matcher) => self.tracks.iter().map(|track| self.bearer(matcher, track.claim.as_ref()?)).collect(),
+            Some(matcher) => self.tracks.iter().map(|track| self.bearer(matcher, track.naming.claim()?)).collect(),
             None => vec![None; self.tracks.len()],
         };
         let mut shown = Vec::new();
         let are_private = self.are_private;
         for (track, bearer) in self.tracks.iter_mut().zip(bearers) {
-            track.bears = bearer == Some(track.number);
+            track.naming.settle(bearer == Some(track.number));
             let coasting =
                 || scene.at.saturating_duration_since(track.seen_at) <= COAST && track.is_there(rgb, scene.at);
             // A person who is seen elsewhere is not here.
-            let elsewhere = track.claim.is_some() && !track.bears;
-            if track.present || (!elsewhere && coasting()) {
+            let elsewhere = track.naming.claim().is_some() && !track.naming.bears();
+            if !track.is_missed() || (!elsewhere && coasting()) {
                 shown.push(sighting(track, bearer, scene, are_private && track.is_doubted()));
             }
         }
@@ -262,15 +258,16 @@ impl Tracks {
 
 fn is_lost(track: &Track, at: Instant) -> bool {
     let absence = at.saturating_duration_since(track.seen_at);
-    track.over || (track.misses > 1 && absence > MAX_ABSENCE) || absence > MAX_GAP
+    (track.misses > 1 && absence > MAX_ABSENCE) || absence > MAX_GAP
 }
 
 fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: bool) -> Sighting {
-    let name = track.claim.clone().filter(|_| track.bears && !withholds_name);
+    let claim = track.naming.claim();
+    let name = claim.filter(|_| track.naming.bears() && !withholds_name).cloned();
     let distance = scene.matcher.and_then(|matcher| track.distance(matcher, name.as_ref()));
     let found = track.found.as_ref();
-    let reason = match (&track.claim, bearer) {
-        (Some(claim), Some(other)) if !track.bears => explain::borne_by_another(claim, other),
+    let reason = match (claim, bearer) {
+        (Some(claim), Some(other)) if !track.naming.bears() => explain::borne_by_another(claim, other),
         _ => track.reason().to_owned(),
     };
     let runner_up = found.and_then(|found| match &name {

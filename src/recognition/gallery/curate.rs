@@ -4,19 +4,10 @@
 mod misplaced;
 
 use crate::recognition::descriptor::{euclidean, mean};
-use crate::recognition::detect::quality::Quality;
 use crate::recognition::gallery::cache::Face;
 use crate::recognition::gallery::curate::misplaced::{Group, People, alike, misplaced};
 use std::sync::Arc;
 
-/// Narrower faces, pixels, are poor: dlib's network was made for 150 pixels with some margin around the face.
-const NARROW_PX: u32 = 60;
-/// Less sharp, darker and lighter faces are poor. Of 282 faces of 100 people of LFW, sharpness is 0.23 to 2.7 (median
-/// 0.82) and light 63 to 174 (median 123): none is poor. Blurred by a gaussian of 2 % of their width they have 0.27 and are
-/// 0.31 from themselves, of 3 % 0.12 and 0.42 (medians of 47 of 90 to 130 pixels; 43 of 54 to 78 have the same).
-const BLURRED: f32 = 0.15;
-const DARK: f32 = 40.0;
-const LIGHT: f32 = 220.0;
 /// Pictures of one person that are nearer are the same photograph; two different ones of LFW hardly ever are.
 const COPY: f32 = 0.10;
 /// Two pictures that are further apart are doubted. Of 1474 pairs of LFW that are of one person 0.8 % are, of others 99 %.
@@ -53,22 +44,6 @@ impl Fate {
     }
 }
 
-/// Why a face is poor, with the number that says so; `None`: it is good.
-pub fn poor(quality: &Quality) -> Option<String> {
-    let Quality { width_px, sharpness, brightness } = *quality;
-    if width_px < NARROW_PX {
-        Some(format!("face is {width_px} px wide, {NARROW_PX} or more are good"))
-    } else if sharpness < BLURRED {
-        Some(format!("blurred: sharpness {sharpness:.3}, {BLURRED} or more is good"))
-    } else if brightness < DARK {
-        Some(format!("too dark: light {brightness:.0} of 255, {DARK} or more is good"))
-    } else if brightness > LIGHT {
-        Some(format!("too light: light {brightness:.0} of 255, {LIGHT} or less is good"))
-    } else {
-        None
-    }
-}
-
 /// What becomes of each picture of each person; `people` are names and pictures.
 pub fn judge(people: &People) -> Vec<Vec<Fate>> {
     let mut all: Vec<Vec<Fate>> = people.iter().map(|(_, pictures)| vec![Fate::Used; pictures.len()]).collect();
@@ -80,10 +55,10 @@ pub fn judge(people: &People) -> Vec<Vec<Fate>> {
 
 /// Leaves out poor pictures where there are better ones, and copies.
 fn beside_each_other(pictures: &[Usable], mut fates: Vec<Fate>) -> Vec<Fate> {
-    let good = |at: usize, fates: &[Fate]| fates[at].is_used() && poor(&pictures[at].face.quality).is_none();
+    let good = |at: usize, fates: &[Fate]| fates[at].is_used() && pictures[at].face.quality.poor().is_none();
     let some_are_good = (0..pictures.len()).any(|at| good(at, &fates));
     for (at, picture) in pictures.iter().enumerate() {
-        match poor(&picture.face.quality).filter(|_| fates[at].is_used()) {
+        match picture.face.quality.poor().filter(|_| fates[at].is_used()) {
             Some(reason) if some_are_good => fates[at] = Fate::Skipped(reason),
             // Better a poor picture than a person whom nobody knows.
             Some(reason) => fates[at] = Fate::UsedBut(format!("{reason}; there is no better one")),
@@ -104,7 +79,7 @@ fn beside_each_other(pictures: &[Usable], mut fates: Vec<Fate>) -> Vec<Fate> {
 /// True when a picture is good and a copy of none of the others: it will be used, unless it is somebody else's.
 pub fn adds<'a>(picture: &Usable, mut to: impl Iterator<Item = &'a Usable>) -> bool {
     let is_copy = |other: &Usable| euclidean(&picture.face.descriptor, &other.face.descriptor) < COPY;
-    poor(&picture.face.quality).is_none() && !to.any(is_copy)
+    picture.face.quality.poor().is_none() && !to.any(is_copy)
 }
 
 /// Why the pictures of a folder that are used may be of several people: they fall into groups that are not alike. Twins and
@@ -170,6 +145,7 @@ fn between(pictures: &[Usable], a: usize, b: usize) -> f32 {
 mod tests {
     use super::*;
     use crate::recognition::descriptor::DESCRIPTOR_LEN;
+    use crate::recognition::detect::quality::Quality;
 
     const GOOD: Quality = Quality { width_px: 100, sharpness: 0.3, brightness: 120.0 };
 
@@ -203,7 +179,7 @@ mod tests {
             (Quality { brightness: 20.0, ..GOOD }, "too dark: light 20"),
             (Quality { brightness: 250.0, ..GOOD }, "too light: light 250"),
         ] {
-            assert!(poor(&quality).is_some_and(|reason| reason.starts_with(word)), "{word}");
+            assert!(quality.poor().is_some_and(|reason| reason.starts_with(word)), "{word}");
         }
     }
 

@@ -267,8 +267,9 @@ impl Enrolment {
         }
         warnings.extend(expected::near_pairs(&matcher));
         let never = never.map(|draft| {
-            warnings.extend(expected::near_never(&matcher, &draft.usable));
-            matcher.add_not(draft.usable.iter().map(|picture| (Arc::clone(&picture.file), picture.face.descriptor)));
+            let described = || draft.usable.iter().map(|picture| (Arc::clone(&picture.file), picture.face.descriptor));
+            warnings.extend(expected::near_never(&matcher, described()));
+            matcher.add_not(described());
             let fates = draft.usable.iter().map(|_| Fate::Used).collect();
             pictures(&draft, fates)
         });

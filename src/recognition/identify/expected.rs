@@ -1,7 +1,7 @@
 //! The threshold at work, why it is that, and what rates are to be expected of it: for `check`, the page and `/api/state`.
 
 use crate::detection::Near;
-use crate::recognition::gallery::curate::Usable;
+use crate::recognition::descriptor::Descriptor;
 use crate::recognition::identify::cohort::Normal;
 use crate::recognition::identify::matcher::{Match, Matcher};
 use crate::recognition::identify::rule::OF_A_PICTURE;
@@ -169,14 +169,13 @@ pub fn near_pairs(matcher: &Matcher) -> Vec<String> {
 }
 
 /// A warning a picture in `.not` that is nearer to a person than the threshold; of `matcher` without what is in `.not`.
-pub fn near_never(matcher: &Matcher, never: &[Usable]) -> Vec<String> {
-    let near = |picture: &Usable| {
+pub fn near_never(matcher: &Matcher, never: impl Iterator<Item = (Arc<str>, Descriptor)>) -> Vec<String> {
+    let near = |(file, descriptor)| {
         // As for two people: a look at the person is as far from that picture as their mean, and by its own noise further.
-        let found = matcher.find(&picture.face.descriptor, OF_ONE_PICTURE, 1.0)?;
-        let Match { best, limit, .. } = found;
-        (best.distance <= limit).then(|| (best, Arc::clone(&picture.file)))
+        let Match { best, limit, .. } = matcher.find(&descriptor, OF_ONE_PICTURE, 1.0)?;
+        (best.distance <= limit).then_some((best, file))
     };
-    let mut pairs: Vec<_> = never.iter().take(COMPARED).filter_map(near).collect();
+    let mut pairs: Vec<_> = never.take(COMPARED).filter_map(near).collect();
     pairs.sort_by(|a, b| a.0.distance.total_cmp(&b.0.distance));
     pairs.truncate(PAIRS);
     let told = pairs.into_iter().map(|(Near { what: name, distance }, file)| {

@@ -3,6 +3,7 @@
 pub mod cohort;
 pub mod expected;
 pub(super) mod explain;
+pub mod looks;
 pub mod matcher;
 pub mod rates;
 pub mod rule;

@@ -3,8 +3,9 @@
 //! whatever group they are of. Descriptors are kept in memory alone and for so many hours.
 
 use crate::recognition::descriptor::{Descriptor, squared_distance};
+use crate::recognition::identify::looks::Looks;
 use crate::recognition::identify::matcher::Matcher;
-use crate::recognition::tracks::Unnamed;
+use crate::recognition::identify::rates::Rates;
 use std::time::{Duration, Instant};
 
 /// So many people are remembered; the one who was seen the longest ago makes room for the next.
@@ -19,6 +20,36 @@ pub const TIMES_BUDGET: f32 = 5.0;
 /// one pair of people in three are within the limit (docs/ACCURACY.md). Of pairs of adults of one group at most 0.05 % are
 /// nearer, of East Asian children 2 % (groups-dev).
 const SAME_PERSON: f32 = 0.35;
+
+/// A person who was followed and never had a name.
+#[derive(Debug, Clone)]
+pub struct Unnamed {
+    /// The descriptor of the best look.
+    pub best: Descriptor,
+    /// When the detector saw them last.
+    pub seen_at: Instant,
+    /// The last looks.
+    pub looks: Looks,
+}
+
+impl Unnamed {
+    /// A person of whom these are the looks.
+    pub fn of_looks(best: Descriptor, others: &[Descriptor], seen_at: Instant) -> Unnamed {
+        let mut looks = Looks::default();
+        others.iter().chain([&best]).for_each(|look| looks.add(*look, 1.0));
+        Unnamed { best, seen_at, looks }
+    }
+
+    /// The mean of the last looks.
+    pub fn mean(&self) -> Descriptor {
+        self.looks.mean().unwrap_or(self.best)
+    }
+
+    /// The variance share of that mean: one over the number of independent looks that it is worth.
+    pub fn variance(&self, rates: &Rates) -> f32 {
+        1.0 / self.looks.effective(&self.mean(), rates)
+    }
+}
 
 /// A person who is remembered.
 #[derive(Debug)]

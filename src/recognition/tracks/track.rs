@@ -1,17 +1,17 @@
 //! One face from look to look: where it is, what it looks like, and whose it is.
 
-use super::looks::Looks;
 use super::path::Path;
+use super::state::{DOUBTS, Naming, Outcome, Place, Shows};
 use crate::detection::State;
 use crate::detection::view::View;
 use crate::image::{Rect, Rgb};
 use crate::recognition::descriptor::Descriptor;
 use crate::recognition::detect::quality::Quality;
-use crate::recognition::gallery::curate;
 use crate::recognition::identify::explain;
+use crate::recognition::identify::looks::Looks;
 use crate::recognition::identify::matcher::{Compared, Match, Matcher};
-use crate::recognition::identify::rates::Rates;
 use crate::recognition::identify::rule::{Decision, OF_A_VISIT, TO_KEEP};
+use crate::recognition::identify::strangers::Unnamed;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,6 @@ const UNKNOWN_EVERY: Duration = Duration::from_millis(400);
 /// A face with a name is compared anew so often, and each time half as often as before, down to the other.
 const NAMED_EVERY: Duration = Duration::from_secs(1);
 const NAMED_AT_LEAST_EVERY: Duration = Duration::from_secs(8);
-/// So many comparisons in a row must speak against a name before it goes.
-const DOUBTS: u32 = 2;
 /// Views of one face at two looks are less alike when it turns or somebody else is there: at one look in seven at people
 /// who sign with their hands.
 const ALIKE: f32 = 0.85;
@@ -42,46 +40,6 @@ const FIRST_LOOKS: u32 = 3;
 /// So many looks must be good for what a track shows to be remembered.
 const GOOD_LOOKS: u32 = 3;
 
-/// A person who was followed and never had a name.
-#[derive(Debug, Clone)]
-pub struct Unnamed {
-    /// The descriptor of the best look.
-    pub best: Descriptor,
-    /// When the detector saw them last.
-    pub seen_at: Instant,
-    looks: Looks,
-}
-
-impl Unnamed {
-    /// A person of whom these are the looks.
-    pub fn of_looks(best: Descriptor, others: &[Descriptor], seen_at: Instant) -> Unnamed {
-        let mut looks = Looks::default();
-        others.iter().chain([&best]).for_each(|look| looks.add(*look, 1.0));
-        Unnamed { best, seen_at, looks }
-    }
-
-    /// The mean of the last looks.
-    pub fn mean(&self) -> Descriptor {
-        self.looks.mean().unwrap_or(self.best)
-    }
-
-    /// The variance share of that mean: one over the number of independent looks that it is worth.
-    pub fn variance(&self, rates: &Rates) -> f32 {
-        1.0 / self.looks.effective(&self.mean(), rates)
-    }
-}
-
-/// What a new look at a track's place shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shows {
-    /// The same person.
-    Same,
-    /// Something that may be a hand before the face: it is passed over once.
-    Doubtful,
-    /// Somebody else.
-    SomebodyElse,
-}
-
 /// A face that is followed.
 #[derive(Debug)]
 pub struct Track {
@@ -93,16 +51,10 @@ pub struct Track {
     pub seen_at: Instant,
     /// The box that the detector gave last.
     pub detected: Rect,
-    /// False while the detector misses it.
-    pub present: bool,
     /// How many looks have missed it since it was seen.
     pub misses: u32,
-    /// The name that the evidence speaks for.
-    pub claim: Option<Arc<str>>,
-    /// True while it bears that name, which no two tracks do.
-    pub bears: bool,
-    /// True when somebody else has taken its place.
-    pub over: bool,
+    /// Whose it is.
+    pub naming: Naming,
     /// The nearest person when it was compared last.
     pub found: Option<Match>,
     /// How well the face could be seen then.
@@ -111,19 +63,10 @@ pub struct Track {
     first_at: Instant,
     /// What it looked like when it was detected last.
     pub view: Arc<View>,
-    /// True when the face may look otherwise than at the last look.
-    changed: bool,
-    /// True when it may even be another one.
-    displaced: bool,
-    /// True when the last look was passed over.
-    passed_over: bool,
+    place: Place,
     described_at: Option<Instant>,
     /// What it looked like then.
     described_view: Arc<View>,
-    doubts: u32,
-    judged: bool,
-    /// True once it has had a name.
-    was_named: bool,
     good_looks: u32,
     /// The best look, by the weight of the look and the sharpness of the face.
     best_look: Option<((f32, f32), Descriptor)>,
@@ -139,24 +82,16 @@ impl Track {
             path: Path::new(rect, at),
             seen_at: at,
             detected: rect,
-            present: true,
             misses: 0,
-            claim: None,
-            bears: false,
-            over: false,
+            naming: Naming::NotCompared,
             found: None,
             quality: Quality::default(),
             looks: Looks::default(),
             first_at: at,
             view: Arc::clone(&view),
-            changed: false,
-            displaced: false,
-            passed_over: false,
+            place: Place::AsDescribed,
             described_at: None,
             described_view: view,
-            doubts: 0,
-            judged: false,
-            was_named: false,
             good_looks: 0,
             best_look: None,
             reason: String::new(),
@@ -171,16 +106,25 @@ impl Track {
         // Of the place that the path says, which jumps less than the detector's boxes.
         let place = self.path.rect_at(at);
         let (view, likeness) = (Arc::new(View::of(rgb, place)), self.view.likeness_at(rgb, place, ALIKE));
-        self.displaced |= likeness < DOUBTFULLY_ALIKE || iou < DOUBTFUL_IOU;
-        self.changed |= self.displaced || !self.present || likeness < ALIKE;
         // Another face may come into the same hair and collar, so the face alone is compared too.
         let described = &self.described_view;
         let is_like_then = || {
             described.likeness_at(rgb, place, ALIKE) >= ALIKE
                 && described.likeness_of_face_at(rgb, place, ALIKE) >= ALIKE
         };
-        self.changed |= from_description && !is_like_then();
-        (self.seen_at, self.detected, self.view, self.present) = (at, rect, view, true);
+        self.place.see(if likeness < DOUBTFULLY_ALIKE || iou < DOUBTFUL_IOU {
+            Place::Displaced
+        } else if self.is_missed() || likeness < ALIKE || (from_description && !is_like_then()) {
+            Place::Changed
+        } else {
+            Place::AsDescribed
+        });
+        (self.seen_at, self.detected, self.view, self.misses) = (at, rect, view, 0);
+    }
+
+    /// True while the detector misses it.
+    pub fn is_missed(&self) -> bool {
+        self.misses > 0
     }
 
     /// True when what is at its place still looks like it.
@@ -192,10 +136,9 @@ impl Track {
     pub fn wants_description(&self, at: Instant) -> bool {
         let Some(described_at) = self.described_at else { return true };
         let since = at.saturating_duration_since(described_at);
-        self.changed
-            || self.passed_over
-            || self.doubts > 0
-            || match self.claim {
+        self.place != Place::AsDescribed
+            || self.naming.is_doubted()
+            || match self.naming.claim() {
                 Some(_) => self.looks.total() < ENOUGH_LOOKS || since >= self.named_every(),
                 None => self.looks.total() < UNKNOWN_LOOKS || since >= UNKNOWN_EVERY,
             }
@@ -214,7 +157,8 @@ impl Track {
     /// True when the person who is missed here may be the one who has come elsewhere, with that descriptor and, by it, that name;
     /// `barred`: by it, somebody who shall never be named.
     pub fn may_be(&self, descriptor: &Descriptor, name: Option<&Arc<str>>, barred: bool) -> bool {
-        let another = self.claim.is_some() && (barred || (name.is_some() && name != self.claim.as_ref()));
+        let claim = self.naming.claim();
+        let another = claim.is_some() && (barred || (name.is_some() && name != claim));
         !self.is_new() && !another && self.looks_like(descriptor, name)
     }
 
@@ -222,7 +166,7 @@ impl Track {
     fn looks_like(&self, descriptor: &Descriptor, name: Option<&Arc<str>>) -> bool {
         let near = if self.looks.total() < FIRST_LOOKS { SAME_PERSON_AT_FIRST } else { SAME_PERSON };
         let is_near = self.looks.distance(descriptor).is_none_or(|distance| distance <= near);
-        is_near || (name.is_some() && name == self.claim.as_ref())
+        is_near || (name.is_some() && name == self.naming.claim())
     }
 
     /// Whether a descriptor is of the track's person; `name` is whose it is by itself.
@@ -231,30 +175,25 @@ impl Track {
             Shows::Same
         } else if name.is_some() {
             Shows::SomebodyElse
-        } else if !self.changed {
-            // Where nothing changed, nobody can have come: it is a poor look at the same person.
-            Shows::Same
-        } else if self.displaced || self.passed_over {
-            Shows::SomebodyElse
         } else {
-            Shows::Doubtful
+            self.place.shows()
         }
     }
 
     /// True when the last look speaks against the name that it bears, or has shown somebody who may be another person.
     pub fn is_doubted(&self) -> bool {
-        self.doubts > 0 || self.passed_over
+        self.naming.is_doubted() || self.place == Place::PassedOver
     }
 
     /// Passes a doubtful look over.
     pub fn pass_over(&mut self) {
-        (self.passed_over, self.displaced) = (true, false);
+        self.place = Place::PassedOver;
     }
 
     /// Takes the descriptor of a look.
     pub fn describe(&mut self, descriptor: Descriptor, quality: Quality, at: Instant) {
         self.looks.add(descriptor, weight(quality));
-        if curate::poor(&quality).is_none() {
+        if quality.poor().is_none() {
             self.good_looks += 1;
             let rank = (weight(quality), quality.sharpness);
             if self.best_look.is_none_or(|(best, _)| rank > best) {
@@ -262,7 +201,7 @@ impl Track {
             }
         }
         (self.quality, self.described_at, self.described_view) = (quality, Some(at), Arc::clone(&self.view));
-        (self.changed, self.displaced, self.passed_over) = (false, false, false);
+        self.place = Place::AsDescribed;
     }
 
     /// Forgets whose descriptors it has: another engine makes others.
@@ -275,46 +214,27 @@ impl Track {
     /// looks were good.
     pub fn unnamed(&self) -> Option<Unnamed> {
         let (_, best) = self.best_look?;
-        let is_unnamed = self.judged && !self.was_named && self.good_looks >= GOOD_LOOKS;
+        let is_unnamed = self.naming == Naming::NeverNamed && self.good_looks >= GOOD_LOOKS;
         is_unnamed.then(|| Unnamed { best, seen_at: self.seen_at, looks: self.looks.clone() })
     }
 
     /// Compares it with the gallery. `new_look`: there has been a description since the last time.
     pub fn judge(&mut self, matcher: &Matcher, new_look: bool) {
-        self.compare(matcher, new_look);
-        self.was_named |= self.claim.is_some();
-    }
-
-    fn compare(&mut self, matcher: &Matcher, new_look: bool) {
         let Some(mean) = self.looks.mean() else { return };
         let variance = 1.0 / self.looks.effective(&mean, matcher.rule().rates());
         self.found = matcher.find(&mean, variance, OF_A_VISIT);
-        self.judged = true;
-        let wanted = self.found.as_ref().and_then(Match::name).cloned();
-        let Some(claim) = self.claim.clone() else {
-            (self.claim, self.doubts) = (wanted, 0);
-            self.reason = self.words(variance);
-            return;
-        };
-        if wanted.as_ref() == Some(&claim) {
-            self.doubts = 0;
-            self.reason = self.words(variance);
-            return;
-        }
-        let own = matcher.of_person(&claim, &mean, variance, TO_KEEP);
-        let kept = wanted.is_none() && own.is_some_and(|own| own.distance <= own.limit) && !self.is_barred();
-        if kept {
-            self.doubts = 0;
-            self.reason = own.map_or_else(String::new, |own| explain::kept(&claim, own.distance, own.limit));
-            return;
-        }
-        self.doubts += u32::from(new_look);
-        // Somebody who is not in the gallery any more loses the name at once.
-        if self.doubts >= DOUBTS || own.is_none() {
-            (self.claim, self.doubts) = (wanted, 0);
-            // What spoke for the old name is not to speak against the new one.
-            self.looks.keep_newest(DOUBTS as usize);
-            self.reason = explain::withdrawn(&claim, own);
+        let wanted = self.found.as_ref().and_then(Match::name);
+        let is_barred = self.found.as_ref().is_some_and(|found| found.decision == Decision::Barred);
+        let own = |name: &str| matcher.of_person(name, &mean, variance, TO_KEEP);
+        match self.naming.compare(wanted, own, is_barred, new_look) {
+            Outcome::Found => self.reason = self.words(variance),
+            Outcome::Kept(reason) => self.reason = reason,
+            Outcome::Doubted => {}
+            Outcome::Withdrawn(reason) => {
+                // What spoke for the old name is not to speak against the new one.
+                self.looks.keep_newest(DOUBTS as usize);
+                self.reason = reason;
+            }
         }
     }
 
@@ -322,17 +242,13 @@ impl Track {
         explain::of_match(self.found.as_ref(), &explain::looks(self.looks.total(), 1.0 / variance))
     }
 
-    fn is_barred(&self) -> bool {
-        self.found.as_ref().is_some_and(|found| found.decision == Decision::Barred)
-    }
-
     /// What it is called: nothing is said of a face before it has been looked at enough.
     pub fn state(&self, name: Option<&Arc<str>>, at: Instant, interval: Duration) -> State {
-        let nobody_to_compare_with = self.judged && self.found.is_none();
+        let nobody_to_compare_with = self.found.is_none();
         let long_enough = at.saturating_duration_since(self.first_at) + interval >= LONG_ENOUGH;
         match name {
             Some(_) => State::Named,
-            None if !self.judged => State::Seen,
+            None if self.naming == Naming::NotCompared => State::Seen,
             None if nobody_to_compare_with || long_enough || self.looks.total() >= ENOUGH_LOOKS => State::Unknown,
             None => State::Seen,
         }

@@ -1,8 +1,8 @@
 //! People without a name are remembered, count as members of the cohort, and are forgotten.
 
 use super::*;
+use crate::recognition::identify::strangers::Unnamed;
 use crate::recognition::identify::strangers::tests::dense;
-use crate::recognition::tracks::Unnamed;
 
 /// Takes every picture for a face; its descriptor is that of the person whose number is the red of the first pixel.
 struct Numbered;
