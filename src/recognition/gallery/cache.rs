@@ -10,20 +10,10 @@ use std::path::{Path, PathBuf};
 
 /// The SHA-256 of a picture file.
 pub type PictureKey = [u8; 32];
-/// Computes the [`PictureKey`] of a file that is read in pieces.
-#[derive(Debug, Default)]
-pub struct KeyMaker(Sha256);
 
-impl KeyMaker {
-    /// Adds the next piece.
-    pub fn add(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    /// The key of all pieces.
-    pub fn finish(self) -> PictureKey {
-        self.0.finalize().into()
-    }
+/// The key of a file with this content.
+pub fn key_of(bytes: &[u8]) -> PictureKey {
+    Sha256::digest(bytes).into()
 }
 
 /// The result of a picture: its face, or why it has none.

@@ -11,27 +11,21 @@ use crate::recognition::detect::quality::Quality;
 use crate::recognition::detect::tilt::tilted;
 use crate::recognition::detect::verify::{faces_on_still, is_found_again};
 use crate::recognition::engine::Engine;
-use crate::recognition::gallery::cache::{Cache, Face, KeyMaker, PictureKey, Verdict};
+use crate::recognition::gallery::cache::{Cache, Face, PictureKey, Verdict, key_of};
 use crate::recognition::gallery::curate::{self, Fate, Usable};
-use crate::recognition::gallery::list::{self, Candidate, Listing};
+use crate::recognition::gallery::list::{self, Listing};
 use crate::recognition::identify::expected;
 use crate::recognition::identify::matcher::Matcher;
 use crate::recognition::identify::rates::Rates;
 use crate::roster::{FaceNumbers, Person, PictureReport, Roster};
 use arrivals::{Arrivals, Pass, Stamp, stamp};
 use draft::{Draft, too_many};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The bytes of a file that are read and hashed in a step, so that a picture of 64 MB does not delay a pass.
-const CHUNK_BYTES: u64 = 1 << 20;
-/// The most rounds. After each one, people whose folder had pictures of others get further pictures; such pictures are
-/// found only by comparing all people.
-const ROUNDS: usize = 3;
 
 /// An enrolled gallery.
 #[derive(Debug)]
@@ -108,21 +102,16 @@ impl EnrolmentMemory {
 /// An enrolment in progress.
 #[derive(Debug)]
 pub struct Enrolment {
-    /// The people whose pictures are enrolled next, as indices.
-    turns: VecDeque<usize>,
-    /// The file that is being read, and its person.
-    reading: Option<(usize, Candidate, Reading)>,
-    rounds: usize,
-    /// A digest of the files and their results.
-    found: DefaultHasher,
-    total: usize,
     /// The people, followed by the blocklist.
     drafts: Vec<Draft>,
+    /// The index of the one whose pictures are enrolled now.
+    at: usize,
+    /// The number of processed pictures, and of all.
+    progress: (usize, usize),
+    /// A digest of the files and their results.
+    found: DefaultHasher,
     ignored: Vec<PictureReport>,
-    folder: PathBuf,
-    max_images: usize,
-    jitters: u32,
-    rule: crate::config::Recognition,
+    config: Config,
     /// The measured rates of the recognition model.
     rates: Option<Arc<Rates>>,
 }
@@ -144,76 +133,40 @@ impl Enrolment {
         memory.arrivals.begin(pass, now.instant);
         let found = digest_of(&listing);
         let Listing { people, never, ignored } = listing;
-        let max_images = config.gallery.max_images_per_person as usize;
-        let people = people.into_iter().map(|(name, folder)| Draft::new(name, folder, Some(max_images)));
+        let most = Some(config.gallery.max_images_per_person as usize);
+        let people = people.into_iter().map(|(name, folder)| Draft::new(name, folder, most));
         let drafts: Vec<Draft> = people.chain([Draft::new(list::NEVER.to_owned(), never, None)]).collect();
         Ok(Enrolment {
-            turns: (0..drafts.len()).collect(),
-            reading: None,
-            rounds: 0,
-            found,
-            total: drafts.iter().map(Draft::waiting).sum(),
+            progress: (0, drafts.iter().map(Draft::waiting).sum()),
             drafts,
+            at: 0,
+            found,
             ignored,
-            folder: config.gallery.path.clone(),
-            max_images,
-            jitters: config.recognition.num_jitters,
-            rule: config.recognition.clone(),
+            config: config.clone(),
             rates,
         })
     }
 
     /// The number of processed pictures, and the total.
     pub fn progress(&self) -> (usize, usize) {
-        let waiting: usize = self.drafts.iter().map(Draft::waiting).sum();
-        (self.total - waiting, self.total)
+        self.progress
     }
 
-    /// Enrols the next picture, or reads a piece of it; false when none is left.
+    /// Enrols the next picture; false when none is left.
     pub fn step(&mut self, engine: &mut dyn Engine, memory: &mut EnrolmentMemory, now: Moment) -> bool {
-        if let Some((owner, candidate, mut reading)) = self.reading.take() {
-            match reading.read_on() {
-                Ok(true) => self.reading = Some((owner, candidate, reading)),
-                Ok(false) => {
-                    let verdict = judge(reading, &candidate.path, self.jitters, engine, memory, now);
-                    self.take(owner, candidate, verdict);
-                }
-                Err(reason) => {
-                    memory.arrivals.refused(&candidate.path);
-                    self.take(owner, candidate, Err(reason));
-                }
-            }
+        while let Some(draft) = self.drafts.get_mut(self.at) {
+            let Some(candidate) = draft.next_picture() else {
+                self.at += 1;
+                continue;
+            };
+            let verdict = judge(&candidate.path, self.config.recognition.num_jitters, engine, memory, now);
+            candidate.shown.hash(&mut self.found);
+            verdict.as_ref().map(|face| face.to_bytes()).hash(&mut self.found);
+            draft.take(candidate, verdict);
+            self.progress.0 += 1;
             return true;
         }
-        loop {
-            let Some(&owner) = self.turns.front() else {
-                if self.begin_another_round() {
-                    continue;
-                }
-                return false;
-            };
-            if let Some(candidate) = self.drafts[owner].next_picture() {
-                if let Some(verdict) = known(&candidate.path, memory, now) {
-                    self.take(owner, candidate, verdict);
-                    return true;
-                }
-                match Reading::open(&candidate.path) {
-                    Ok(reading) => self.reading = Some((owner, candidate, reading)),
-                    Err(reason) => {
-                        memory.arrivals.refused(&candidate.path);
-                        self.take(owner, candidate, Err(reason));
-                    }
-                }
-                return true;
-            }
-            self.turns.pop_front();
-        }
-    }
-
-    fn take(&mut self, owner: usize, candidate: Candidate, verdict: Verdict) {
-        candidate.shown.hash(&mut self.found);
-        verdict.as_ref().map(|face| face.to_bytes()).hash(&mut self.found);
-        self.drafts[owner].take(candidate, verdict);
+        false
     }
 
     /// The digest; two enrolments of a config with the same digest have the same library.
@@ -221,29 +174,14 @@ impl Enrolment {
         self.found.finish()
     }
 
-    /// Gives further pictures to people whose folder had pictures of others; false when there are none.
-    fn begin_another_round(&mut self) -> bool {
-        let Some((_, drafts)) = self.drafts.split_last_mut() else { return false };
-        if self.rounds == ROUNDS || drafts.iter().all(|draft| draft.waiting() == 0) {
-            return false;
-        }
-        self.rounds += 1;
-        let fates = curate::judge(&by_name(drafts));
-        for ((at, draft), fates) in drafts.iter_mut().enumerate().zip(fates) {
-            draft.learn(&fates);
-            if draft.wants_more() {
-                self.turns.push_back(at);
-            }
-        }
-        !self.turns.is_empty()
-    }
-
     /// The library, after every picture was processed.
     pub fn finish(mut self, generation: u64) -> Library {
-        let mut matcher = Matcher::new(&self.rule, self.rates.clone());
+        let mut matcher = Matcher::new(&self.config.recognition, self.rates.clone());
+        let most = self.config.gallery.max_images_per_person as usize;
         let never = self.drafts.pop();
-        let mut fates = curate::judge(&by_name(&self.drafts));
-        fates.iter_mut().for_each(|fates| keep_at_most(self.max_images, fates));
+        let people: Vec<_> = self.drafts.iter().map(|draft| (draft.name.as_str(), &draft.usable[..])).collect();
+        let mut fates = curate::judge(&people);
+        fates.iter_mut().for_each(|fates| keep_at_most(most, fates));
         let (mut warnings, mut people, mut somebody_comes) = (Vec::new(), Vec::new(), false);
         for (mut draft, fates) in self.drafts.into_iter().zip(fates) {
             draft.leave_the_rest(fates.iter().filter(|fate| fate.is_used()).count());
@@ -274,11 +212,11 @@ impl Enrolment {
             pictures(&draft, fates)
         });
         if matcher.people() == 0 && !somebody_comes {
-            let folder = self.folder.display();
+            let folder = self.config.gallery.path.display();
             warnings
                 .push(format!("the gallery has no people: put pictures of a person into {folder}/NAME/ and reload"));
         }
-        if self.rates.is_none() && self.rule.false_name_budget > 0.0 && matcher.people() > 0 {
+        if self.rates.is_none() && self.config.recognition.false_name_budget > 0.0 && matcher.people() > 0 {
             warnings.push(NOT_MEASURED.to_owned());
         }
         let threshold = expected::threshold(&matcher);
@@ -296,10 +234,6 @@ fn digest_of(listing: &Listing) -> DefaultHasher {
     let passed_over = folders().flat_map(|folder| &folder.passed_over).chain(&listing.ignored);
     passed_over.for_each(|picture| (&picture.file, &picture.skipped).hash(&mut digest));
     digest
-}
-
-fn by_name(drafts: &[Draft]) -> Vec<(&str, &[Usable])> {
-    drafts.iter().map(|draft| (draft.name.as_str(), &draft.usable[..])).collect()
 }
 
 /// Limits the used pictures. Poor pictures did not count during enrolment, but do when they are used for lack of better
@@ -332,39 +266,27 @@ fn pictures(draft: &Draft, fates: Vec<Fate>) -> Vec<PictureReport> {
     all
 }
 
-/// The result of a file that need not be read; `None` when it must be read.
-fn known(path: &Path, memory: &mut EnrolmentMemory, now: Moment) -> Option<Verdict> {
+/// The face of the only person on a picture, or why there is none. A file that may still be growing, or that is known, is not
+/// read.
+fn judge(path: &Path, jitters: u32, engine: &mut dyn Engine, memory: &mut EnrolmentMemory, now: Moment) -> Verdict {
     let EnrolmentMemory { cache, arrivals, keys, patient, .. } = memory;
-    let metadata = match std::fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) => return Some(Err(unreadable(error))),
-    };
-    let stamp = stamp(&metadata);
-    let known = keys.get_mut(path).filter(|(known, ..)| *known == stamp).and_then(|(_, key, used)| {
+    let metadata = std::fs::symlink_metadata(path).map_err(unreadable)?;
+    let found = stamp(&metadata);
+    let known = keys.get_mut(path).filter(|(known, ..)| *known == found).and_then(|(_, key, used)| {
         *used = true;
         cache.get(key)
     });
-    if *patient && (arrivals.waits_for(path, stamp, now) || (known.is_none() && !arrivals.meet(path, &metadata, now))) {
-        return Some(Err(COMING.to_owned()));
+    if *patient && (arrivals.waits_for(path, found, now) || (known.is_none() && !arrivals.meet(path, &metadata, now))) {
+        return Err(COMING.to_owned());
     }
-    known
-}
-
-/// The descriptor of the only face on a picture, or why there is none.
-fn judge(
-    reading: Reading,
-    path: &Path,
-    jitters: u32,
-    engine: &mut dyn Engine,
-    memory: &mut EnrolmentMemory,
-    now: Moment,
-) -> Verdict {
-    let Reading { file, stamp: before, bytes, key } = reading;
+    if let Some(known) = known {
+        return known;
+    }
+    let (file, before, bytes) = read(path).inspect_err(|_| arrivals.refused(path))?;
     #[cfg(test)]
     {
         memory.bytes_read += bytes.len() as u64;
     }
-    let EnrolmentMemory { cache, arrivals, keys, patient, .. } = memory;
     if *patient {
         // A file that was written to meanwhile may have been read partly before and partly after.
         let after = file.metadata().map_err(unreadable)?;
@@ -372,7 +294,7 @@ fn judge(
             return Err(COMING.to_owned());
         }
     }
-    let key = key.finish();
+    let key = key_of(&bytes);
     keys.insert(path.to_owned(), (before, key, true));
     let known = cache.get(&key);
     if *patient && !still::has_its_end(&bytes) {
@@ -431,41 +353,22 @@ fn describe(rgb: &Rgb, face: Rect, jitters: u32, engine: &mut dyn Engine) -> Ver
     Ok(Face { descriptor, quality: Quality::of(rgb, face) })
 }
 
-/// A file that is being read.
-#[derive(Debug)]
-struct Reading {
-    file: File,
-    /// The stamp before the first byte was read.
-    stamp: Stamp,
-    bytes: Vec<u8>,
-    key: KeyMaker,
-}
-
-impl Reading {
-    /// Opens a file, without following a link or blocking on a named pipe.
-    fn open(path: &Path) -> Result<Reading, String> {
-        let mut options = File::options();
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
-        let file = options.read(true).open(path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        if !metadata.is_file() {
-            return Err("not a regular file".to_owned());
-        }
-        if metadata.len() > still::MAX_FILE_BYTES {
-            return Err(format!("larger than {} MiB: scale it down", still::MAX_FILE_BYTES >> 20));
-        }
-        let bytes = Vec::with_capacity(metadata.len() as usize);
-        Ok(Reading { file, stamp: stamp(&metadata), bytes, key: KeyMaker::default() })
+/// Reads a file, without following a link or blocking on a named pipe; its stamp is that before the first byte was read.
+fn read(path: &Path) -> Result<(File, Stamp, Vec<u8>), String> {
+    let mut options = File::options();
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file = options.read(true).open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err("not a regular file".to_owned());
     }
-
-    /// Reads and hashes the next piece; false at the end.
-    fn read_on(&mut self) -> Result<bool, String> {
-        let start = self.bytes.len();
-        let left = still::MAX_FILE_BYTES.saturating_sub(start as u64);
-        let count = (&self.file).take(left.min(CHUNK_BYTES)).read_to_end(&mut self.bytes).map_err(unreadable)?;
-        self.key.add(&self.bytes[start..]);
-        Ok(count as u64 == CHUNK_BYTES)
+    if metadata.len() > still::MAX_FILE_BYTES {
+        return Err(format!("larger than {} MiB: scale it down", still::MAX_FILE_BYTES >> 20));
     }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    // A file that grows meanwhile is read again.
+    (&file).take(still::MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok((file, stamp(&metadata), bytes))
 }
 
 fn unreadable(error: std::io::Error) -> String {

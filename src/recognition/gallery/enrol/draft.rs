@@ -1,7 +1,7 @@
 //! The enrolment of a person's folder: the pictures in name order, up to the limit.
 
 use crate::recognition::gallery::cache::Verdict;
-use crate::recognition::gallery::curate::{self, Fate, Usable};
+use crate::recognition::gallery::curate::{self, Usable};
 use crate::recognition::gallery::list::{Candidate, Folder};
 use crate::roster::PictureReport;
 use std::collections::VecDeque;
@@ -25,15 +25,13 @@ pub struct Draft {
     looked_at: usize,
     /// The most pictures to use; `None` for all.
     most: Option<usize>,
-    /// The number of counted pictures that show another person.
-    lost: usize,
 }
 
 impl Draft {
     /// Begins a folder of which at most `most` pictures are used.
     pub fn new(name: String, folder: Folder, most: Option<usize>) -> Draft {
         let (waiting, unusable) = (folder.candidates.into(), folder.passed_over);
-        Draft { name, usable: Vec::new(), unusable, waiting, counted: Vec::new(), looked_at: 0, most, lost: 0 }
+        Draft { name, usable: Vec::new(), unusable, waiting, counted: Vec::new(), looked_at: 0, most }
     }
 
     /// The number of pictures that have not been examined.
@@ -41,17 +39,13 @@ impl Draft {
         self.waiting.len()
     }
 
-    /// True when another picture is needed. Poor ones, copies and those of other people do not count.
-    pub fn wants_more(&self) -> bool {
-        !self.waiting.is_empty()
-            && self.most.is_none_or(|most| {
-                self.counted.len() < most + self.lost && self.looked_at < most.saturating_mul(LOOKED_AT)
-            })
-    }
-
-    /// The next picture to examine.
+    /// The next picture to examine; `None` when there are enough. Poor ones and copies do not count.
     pub fn next_picture(&mut self) -> Option<Candidate> {
-        let candidate = self.wants_more().then(|| self.waiting.pop_front())??;
+        let is_enough = |most: usize| self.counted.len() >= most || self.looked_at >= most.saturating_mul(LOOKED_AT);
+        if self.most.is_some_and(is_enough) {
+            return None;
+        }
+        let candidate = self.waiting.pop_front()?;
         self.looked_at += 1;
         Some(candidate)
     }
@@ -68,11 +62,6 @@ impl Draft {
             }
             Err(reason) => self.unusable.push(PictureReport::skipped(&*candidate.shown, reason)),
         }
-    }
-
-    /// Applies the results of the comparison with other people.
-    pub fn learn(&mut self, fates: &[Fate]) {
-        self.lost = self.counted.iter().filter(|&&at| !fates[at].is_used()).count();
     }
 
     /// Skips the remaining pictures, with the reason, when `used` pictures are used.
