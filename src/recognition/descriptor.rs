@@ -10,9 +10,14 @@ pub type Descriptor = [f32; DESCRIPTOR_LEN];
 
 /// The distance of two descriptors: euclidean, or one less the cosine of their angle.
 pub fn distance(metric: Metric, a: &Descriptor, b: &Descriptor) -> f32 {
+    shown(metric, squared_distance(&prepared(metric, a), &prepared(metric, b)))
+}
+
+/// A descriptor whose squared distance from another one that is prepared for `metric` gives their distance, see [`shown`].
+pub fn prepared(metric: Metric, descriptor: &Descriptor) -> Descriptor {
     match metric {
-        Metric::Euclidean => squared_distance(a, b).sqrt(),
-        Metric::Cosine => squared_distance(&unit(a), &unit(b)) / 2.0,
+        Metric::Euclidean => *descriptor,
+        Metric::Cosine => unit(descriptor),
     }
 }
 

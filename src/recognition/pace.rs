@@ -26,7 +26,6 @@ const SHARE: f32 = 0.7;
 /// frame, a new face).
 const FOLLOWS: f32 = 0.2;
 
-/// Computes the interval.
 #[derive(Debug)]
 pub struct Pacer {
     /// The average duration of passes.

@@ -21,25 +21,21 @@ const ANOTHER: f32 = 0.6;
 /// The average share of changed cells from which that does not apply, as with a camera that is carried around.
 const RESTLESS: f32 = 0.3;
 
-/// The motion since the last pass.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Motion {
     /// Unknown: there is no earlier frame.
     Unknown,
-    /// The whole scene has changed.
     Everywhere,
     /// These places have changed, in pixels of the frame; empty without motion.
     At(Vec<Rect>),
 }
 
 impl Motion {
-    /// True without motion.
     pub fn is_none(&self) -> bool {
         matches!(self, Motion::At(places) if places.is_empty())
     }
 }
 
-/// Compares frames.
 #[derive(Debug, Default)]
 pub struct MotionGate {
     reference: Option<Luma>,

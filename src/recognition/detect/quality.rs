@@ -28,7 +28,6 @@ pub struct Quality {
 }
 
 impl Quality {
-    /// Of the face in `face`.
     pub fn of(rgb: &Rgb, face: Rect) -> Quality {
         let part = rgb.cropped(face);
         // Of a face that the picture's edge cuts, the part that is there is scaled like the whole.

@@ -36,13 +36,11 @@ const SAME_FACE_IOU: f32 = 0.3;
 /// The expected place of a known face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
-    /// Its box, in pixels of the frame.
     pub place: Rect,
     /// False when the last pass missed it; if this one does too, motion at its place is searched like any other.
     pub was_seen: bool,
 }
 
-/// The state of the scans.
 #[derive(Debug, Default)]
 pub struct Scanner {
     swept_at: Option<Instant>,

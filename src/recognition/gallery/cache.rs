@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 /// The SHA-256 of a picture file.
 pub type PictureKey = [u8; 32];
 
-/// The key of a file with this content.
 pub fn key_of(bytes: &[u8]) -> PictureKey {
     Sha256::digest(bytes).into()
 }
@@ -22,9 +21,7 @@ pub type Verdict = Result<Face, String>;
 /// The only face on a picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Face {
-    /// Its descriptor.
     pub descriptor: Descriptor,
-    /// Its quality.
     pub quality: Quality,
 }
 
@@ -108,14 +105,12 @@ impl Cache {
         self.rows.values_mut().for_each(|(_, used)| *used = false);
     }
 
-    /// The stored result of a picture.
     pub fn get(&mut self, key: &PictureKey) -> Option<Verdict> {
         let (verdict, used) = self.rows.get_mut(key)?;
         *used = true;
         Some(verdict.clone())
     }
 
-    /// Stores the result of a picture.
     pub fn put(&mut self, key: PictureKey, verdict: Verdict) {
         self.rows.insert(key, (verdict, true));
         self.changed = true;

@@ -22,14 +22,17 @@ const ALL_ALIKE: f32 = 0.17;
 pub struct Usable {
     /// `Alice/1.jpg`.
     pub file: Arc<str>,
-    /// Its face.
     pub face: Face,
 }
 
-/// What became of a picture.
+impl Usable {
+    fn distance(&self, other: &Usable) -> f32 {
+        euclidean(&self.face.descriptor, &other.face.descriptor)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fate {
-    /// It is used.
     Used,
     /// It is used, but somebody should know this.
     UsedBut(String),
@@ -38,7 +41,6 @@ pub enum Fate {
 }
 
 impl Fate {
-    /// True when it is used.
     pub fn is_used(&self) -> bool {
         !matches!(self, Fate::Skipped(_))
     }
@@ -68,7 +70,8 @@ fn beside_each_other(pictures: &[Usable], mut fates: Vec<Fate>) -> Vec<Fate> {
     // After that, or a poor picture would keep a better copy of itself out. Of two copies the first stays.
     for at in 0..pictures.len() {
         let earlier = (0..at).filter(|&other| fates[other].is_used());
-        let near = earlier.map(|other| (between(pictures, at, other), other)).min_by(|a, b| a.0.total_cmp(&b.0));
+        let near =
+            earlier.map(|other| (pictures[at].distance(&pictures[other]), other)).min_by(|a, b| a.0.total_cmp(&b.0));
         if let Some((distance, other)) = near.filter(|(distance, _)| *distance < COPY && fates[at].is_used()) {
             fates[at] = Fate::Skipped(format!("the same as {} ({distance:.2} apart)", pictures[other].file));
         }
@@ -78,8 +81,7 @@ fn beside_each_other(pictures: &[Usable], mut fates: Vec<Fate>) -> Vec<Fate> {
 
 /// True when a picture is good and a copy of none of the others: it will be used, unless it is somebody else's.
 pub fn adds<'a>(picture: &Usable, mut to: impl Iterator<Item = &'a Usable>) -> bool {
-    let is_copy = |other: &Usable| euclidean(&picture.face.descriptor, &other.face.descriptor) < COPY;
-    picture.face.quality.poor().is_none() && !to.any(is_copy)
+    picture.face.quality.poor().is_none() && !to.any(|other| picture.distance(other) < COPY)
 }
 
 /// Why the pictures of a folder that are used may be of several people: they fall into groups that are not alike. Twins and
@@ -90,7 +92,7 @@ pub fn doubt(used: &[&Usable]) -> Option<String> {
     let groups = alike(used);
     let between = |one: &Group, other: &Group| {
         let pairs = one.iter().flat_map(|a| other.iter().map(move |b| (*a, *b)));
-        pairs.map(|(a, b)| euclidean(&used[a].face.descriptor, &used[b].face.descriptor)).min_by(f32::total_cmp)
+        pairs.map(|(a, b)| used[a].distance(used[b])).min_by(f32::total_cmp)
     };
     let across =
         groups.iter().enumerate().flat_map(|(at, one)| groups[..at].iter().filter_map(|two| between(one, two)));
@@ -134,11 +136,7 @@ pub fn spread(used: &[&Usable]) -> Option<f32> {
 /// How far a picture is from the nearest other one of the same person that is used.
 pub fn from_nearest(pictures: &[Usable], fates: &[Fate], at: usize) -> Option<f32> {
     let others = (0..pictures.len()).filter(|&other| other != at && fates[other].is_used());
-    others.map(|other| between(pictures, at, other)).min_by(f32::total_cmp)
-}
-
-fn between(pictures: &[Usable], a: usize, b: usize) -> f32 {
-    euclidean(&pictures[a].face.descriptor, &pictures[b].face.descriptor)
+    others.map(|other| pictures[at].distance(&pictures[other])).min_by(f32::total_cmp)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Enrolment: turns the files of the gallery into a [`Library`], one picture per step, while the old library is in use,
 //! so that neither the stream nor recognition waits.
 
-pub mod arrivals;
+pub(in crate::recognition) mod arrivals;
 mod draft;
 
 use crate::config::Config;
@@ -38,7 +38,7 @@ pub struct Library {
 
 /// State that is kept between enrolments: the cache, and the files that are still being copied.
 #[derive(Debug)]
-pub struct EnrolmentMemory {
+pub(in crate::recognition) struct EnrolmentMemory {
     /// The descriptors by content.
     pub cache: Cache,
     /// The files that are still being copied.
@@ -53,14 +53,13 @@ pub struct EnrolmentMemory {
 }
 
 /// Why a picture is not used yet.
-pub const COMING: &str = "still being copied; it will be read again";
+pub(in crate::recognition) const COMING: &str = "still being copied; it will be read again";
 
 /// Without rates, no budget can be kept.
 const NOT_MEASURED: &str = "no error rates are known for this recognizer, so only the threshold decides about names; \
      `make tables RECOGNIZER=FILE LFW=\"FOLDER ...\"` measures them and writes FILE.rates beside the model";
 
 impl EnrolmentMemory {
-    /// Begins with the cache only.
     pub fn new(cache: Cache) -> EnrolmentMemory {
         EnrolmentMemory {
             cache,
@@ -72,7 +71,6 @@ impl EnrolmentMemory {
         }
     }
 
-    /// For a single enrolment.
     pub fn for_once(cache: Cache) -> EnrolmentMemory {
         EnrolmentMemory { patient: false, ..EnrolmentMemory::new(cache) }
     }
@@ -101,7 +99,7 @@ impl EnrolmentMemory {
 
 /// An enrolment in progress.
 #[derive(Debug)]
-pub struct Enrolment {
+pub(in crate::recognition) struct Enrolment {
     /// The people, followed by the blocklist.
     drafts: Vec<Draft>,
     /// The index of the one whose pictures are enrolled now.
@@ -147,7 +145,6 @@ impl Enrolment {
         })
     }
 
-    /// The number of processed pictures, and the total.
     pub fn progress(&self) -> (usize, usize) {
         self.progress
     }

@@ -16,7 +16,6 @@ use unicode_normalization::UnicodeNormalization;
 pub struct Candidate {
     /// The name for display, such as `Alice/1.jpg`.
     pub shown: Arc<str>,
-    /// The path.
     pub path: PathBuf,
 }
 
@@ -29,7 +28,6 @@ pub struct Folder {
     pub passed_over: Vec<PictureReport>,
 }
 
-/// The content of the gallery.
 #[derive(Debug, Default)]
 pub struct Listing {
     /// The people by name in NFC.

@@ -1,7 +1,7 @@
 //! The gallery: its files, how they are read and described, and what is wrong with them.
 
-pub mod cache;
-pub mod curate;
+pub(super) mod cache;
+pub(super) mod curate;
 pub mod enrol;
-pub mod list;
-pub mod progress;
+pub(super) mod list;
+pub(super) mod progress;

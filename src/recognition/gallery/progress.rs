@@ -9,7 +9,6 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const LINE_EVERY: Duration = Duration::from_secs(10);
 const BAR_WIDTH: usize = 30;
 
-/// Shows the progress.
 #[derive(Debug)]
 pub struct Progress {
     next: Instant,
@@ -18,14 +17,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins.
     pub fn new() -> Progress {
         let terminal = stderr().is_terminal();
         let first = if terminal { PATIENCE } else { LINE_EVERY / 5 };
         Progress { next: Instant::now() + first, terminal, drawn: false }
     }
 
-    /// Shows that `done` of `total` pictures are done.
     pub fn show(&mut self, (done, total): (usize, usize)) {
         if Instant::now() < self.next || total == 0 {
             return;

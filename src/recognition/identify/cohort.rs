@@ -105,13 +105,9 @@ impl Cohort {
     /// That of dlib's own recognition model.
     pub fn built_in() -> Arc<Cohort> {
         static COHORT: OnceLock<Arc<Cohort>> = OnceLock::new();
-        let sum = crate::recognition::identify::cohort::DLIBS_OWN;
         // A test reads it. An empty cohort would name nobody.
-        Arc::clone(
-            COHORT.get_or_init(|| {
-                Arc::new(parse(BUILT_IN, sum).unwrap_or_else(|_| Cohort::new(String::new(), Vec::new())))
-            }),
-        )
+        let empty = |_| Cohort::new(String::new(), Vec::new());
+        Arc::clone(COHORT.get_or_init(|| Arc::new(parse(BUILT_IN, DLIBS_OWN).unwrap_or_else(empty))))
     }
 
     /// Its members, prepared for distances of `metric`.
@@ -154,16 +150,25 @@ impl Cohort {
 /// # Errors
 /// When it is of another model, cut short, or not what [`bytes`] writes. Names the file and says what to do.
 pub fn read(path: &Path, sha256: &str) -> anyhow::Result<Option<Cohort>> {
+    let Some(bytes) = content(path, MAX_BYTES, REMEDY)? else { return Ok(None) };
+    parse(&bytes, sha256).map(Some).map_err(|error| anyhow!("{}: {error}; {REMEDY}", path.display()))
+}
+
+/// The content of a file beside a model, which has at most `most` bytes; `None` when there is no such file.
+///
+/// # Errors
+/// When it is longer or cannot be read. Names the file, and says with `remedy` what to do.
+pub(super) fn content(path: &Path, most: u64, remedy: &str) -> anyhow::Result<Option<Vec<u8>>> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(anyhow!("{} cannot be read: {error}", path.display())),
     };
     let mut bytes = Vec::new();
-    let length = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);
-    let length = length.with_context(|| format!("{} cannot be read; {REMEDY}", path.display()))?;
-    ensure!(length as u64 <= MAX_BYTES, "{} is longer than {MAX_BYTES} bytes; {REMEDY}", path.display());
-    parse(&bytes, sha256).map(Some).map_err(|error| anyhow!("{}: {error}; {REMEDY}", path.display()))
+    let length = file.take(most + 1).read_to_end(&mut bytes);
+    let length = length.with_context(|| format!("{} cannot be read; {remedy}", path.display()))?;
+    ensure!(length as u64 <= most, "{} is longer than {most} bytes; {remedy}", path.display());
+    Ok(Some(bytes))
 }
 
 /// Reads what [`bytes`] writes: lines `label: value`, an empty line, and for each member 128 signed bytes, which count
@@ -233,21 +238,19 @@ pub(in crate::recognition) mod tests {
         crate::recognition::descriptor::mean(cohort.members.iter().map(|member| (*member, 1.0)))
     }
 
-    const SUM: &str = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30";
-
     #[test]
     fn the_built_in_cohort_can_be_read_and_is_small() {
-        let cohort = parse(BUILT_IN, SUM).unwrap();
+        let cohort = parse(BUILT_IN, DLIBS_OWN).unwrap();
         assert!(cohort.members.len() >= 1000 && BUILT_IN.len() <= 200_000, "{} bytes", BUILT_IN.len());
         assert!(cohort.source.contains("FairFace") && cohort.source.contains("CC BY 4.0"), "{}", cohort.source);
-        assert_eq!(bytes(&cohort, SUM).unwrap(), BUILT_IN);
+        assert_eq!(bytes(&cohort, DLIBS_OWN).unwrap(), BUILT_IN);
     }
 
     #[test]
     fn a_file_that_is_cut_short_damaged_or_of_another_model_is_refused_with_its_name_and_a_remedy() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mine.dat.cohort");
-        assert!(read(&path, SUM).unwrap().is_none());
+        assert!(read(&path, DLIBS_OWN).unwrap().is_none());
         let head = BUILT_IN.windows(2).position(|pair| pair == b"\n\n").unwrap();
         let header = String::from_utf8(BUILT_IN[..head + 2].to_vec()).unwrap();
         let with = |from: &str, to: &str| {
@@ -272,7 +275,7 @@ pub(in crate::recognition) mod tests {
             (vec![b' '; 2 << 20], "longer than"),
         ] {
             std::fs::write(&path, bytes).unwrap();
-            let error = read(&path, SUM).unwrap_err().to_string();
+            let error = read(&path, DLIBS_OWN).unwrap_err().to_string();
             assert!(error.contains("mine.dat.cohort") && error.contains(said), "{said}: {error}");
             assert!(error.contains("make cohort"), "{error}");
         }

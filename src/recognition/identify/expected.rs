@@ -37,31 +37,31 @@ const PAIRS_OF_BELOW: f32 = 20.0;
 pub fn threshold(matcher: &Matcher) -> Threshold {
     let rule = matcher.rule();
     let variance_share = 1.0 + middle(matcher.variances()).unwrap_or(1.0);
-    let (metric, templates, rates) = (rule.metric(), matcher.templates(), rule.rates());
+    let (metric, templates, rates) = (rule.metric, matcher.templates(), &rule.rates);
     let usual = usual(rates.cohort.own_normals(metric));
-    let distance = middle(matcher.limits(Some(usual), OF_ONE_PICTURE, OF_A_PICTURE)).unwrap_or(rule.outermost());
+    let distance = middle(matcher.limits(Some(usual), OF_ONE_PICTURE, OF_A_PICTURE)).unwrap_or(rule.outermost);
     let score = matcher.score_limit(variance_share, OF_A_PICTURE);
-    let score = score.unwrap_or(f32::INFINITY).min(usual.score(usual, rule.outermost()));
-    let expected = rule.is_measured() && templates > 0;
-    let by_tables = rates.stranger_share(metric, score, templates, variance_share).max(rule.budget());
+    let score = score.unwrap_or(f32::INFINITY).min(usual.score(usual, rule.outermost));
+    let expected = rule.is_measured && templates > 0;
+    let by_tables = rates.stranger_share(metric, score, templates, variance_share).max(rule.budget);
     let by_pairs = named_by_pairs(matcher);
-    let is_denser = by_pairs.map(|(share, _)| rule.budget() > 0.0 && share > DENSER * rule.budget());
+    let is_denser = by_pairs.map(|(share, _)| rule.budget > 0.0 && share > DENSER * rule.budget);
     let (named, most) = match by_pairs {
         Some((share, most)) if is_denser == Some(true) => (share, most),
         // The rule of distances alone lets in what it lets in.
-        Some((share, most)) if rule.budget() <= 0.0 => (share.max(by_tables), most.max(AT_MOST * by_tables).min(1.0)),
+        Some((share, most)) if rule.budget <= 0.0 => (share.max(by_tables), most.max(AT_MOST * by_tables).min(1.0)),
         _ => (by_tables, (AT_MOST * by_tables).min(1.0)),
     };
     Threshold {
         metric: metric.as_str(),
         distance,
-        outermost: rule.outermost(),
-        false_name_budget: rule.budget(),
+        outermost: rule.outermost,
+        false_name_budget: rule.budget,
         strangers_named: expected.then_some(named),
         strangers_named_at_most: expected.then_some(most),
         denser_than_cohort: is_denser.filter(|_| expected),
         known_named: expected.then(|| rates.named_share(metric, score, variance_share)),
-        rates: rule.is_measured().then(|| rates.name.clone()),
+        rates: rule.is_measured.then(|| rates.name.clone()),
         why: why(matcher, distance, named, most),
     }
 }
@@ -86,7 +86,7 @@ fn named_by_pairs(matcher: &Matcher) -> Option<(f32, f32)> {
         median = (count * median + PAIRS_OF_MEDIAN * USUAL_MEDIAN) / (count + PAIRS_OF_MEDIAN);
         variance = (count * variance + PAIRS_OF_BELOW * USUAL_BELOW.powi(2)) / (count + PAIRS_OF_BELOW);
     }
-    let each = below_deviations((limit.unwrap_or(rule.outermost()) - median) / variance.sqrt());
+    let each = below_deviations((limit.unwrap_or(rule.outermost) - median) / variance.sqrt());
     let share = 1.0 - (1.0 - each).powi(matcher.templates() as i32);
     let most = (share * (1.0 + 3.0 / count.sqrt())).min(1.0);
     share.is_finite().then_some((share, most))
@@ -105,7 +105,7 @@ fn below_deviations(x: f32) -> f32 {
 pub fn doubts(threshold: &Threshold) -> Option<String> {
     let (named, most) = (tenths(threshold.strangers_named?), tenths(threshold.strangers_named_at_most?));
     let budget = percent(threshold.false_name_budget);
-    threshold.denser_than_cohort.filter(|is_denser| *is_denser).map(|_| {
+    (threshold.denser_than_cohort == Some(true)).then(|| {
         format!(
             "the faces of these people are nearer to each other than in the groups that were measured (a family, or a group of \
              people that the measurement lacks): about {named} % of strangers like them, {most} % at most, may get a name, \
@@ -116,8 +116,8 @@ pub fn doubts(threshold: &Threshold) -> Option<String> {
 
 fn why(matcher: &Matcher, distance: f32, named: f32, most: f32) -> String {
     let rule = matcher.rule();
-    let budget = rule.budget();
-    if !rule.is_measured() {
+    let budget = rule.budget;
+    if !rule.is_measured {
         return "no rates are known of this recognizer: a face gets the name of the nearest picture within the threshold"
             .to_owned();
     }
@@ -138,7 +138,7 @@ fn why(matcher: &Matcher, distance: f32, named: f32, most: f32) -> String {
     } else {
         ""
     };
-    if distance < rule.outermost() {
+    if distance < rule.outermost {
         format!("{promise}{few}; each face has a threshold of its own, and this is the middle one")
     } else {
         format!("the outermost that is allowed; {promise}{few}, it could be further")

@@ -26,7 +26,6 @@ pub fn of_match(found: Option<&Match>, looks: &str) -> String {
     }
 }
 
-/// How many looks, in words.
 pub fn looks(total: u32, effective: f32) -> String {
     match total {
         1 => "1 look".to_owned(),
@@ -40,7 +39,6 @@ pub fn kept(name: &str, distance: f32, limit: f32) -> String {
     format!("{name} by earlier looks; {distance} now, and a name is kept up to {limit}.")
 }
 
-/// A name that is gone.
 pub fn withdrawn(name: &str, own: Option<Compared>) -> String {
     match own {
         Some(Compared { distance, limit, .. }) => {
@@ -51,7 +49,6 @@ pub fn withdrawn(name: &str, own: Option<Compared>) -> String {
     }
 }
 
-/// A name that another track bears.
 pub fn borne_by_another(name: &str, track: u64) -> String {
     format!("Looks like {name}, but track {track} looks more like {name}.")
 }

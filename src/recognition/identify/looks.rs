@@ -1,6 +1,6 @@
 //! The descriptors of a track's last looks, and what their mean is worth.
 
-use crate::recognition::descriptor::{Descriptor, mean, spread, squared_distance};
+use crate::recognition::descriptor::{Descriptor, euclidean, mean, spread};
 use crate::recognition::identify::rates::Rates;
 use std::collections::VecDeque;
 
@@ -42,7 +42,7 @@ impl Looks {
 
     /// How far a new look is from those that are kept; `None` before the first.
     pub fn distance(&self, descriptor: &Descriptor) -> Option<f32> {
-        self.mean().map(|mean| squared_distance(&mean, descriptor).sqrt())
+        self.mean().map(|mean| euclidean(&mean, descriptor))
     }
 
     /// Forgets all but the newest `count`.

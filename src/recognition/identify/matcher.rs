@@ -3,7 +3,7 @@
 
 use crate::config::Recognition;
 use crate::detection::Near;
-use crate::recognition::descriptor::{DESCRIPTOR_LEN, Descriptor, squared_distance};
+use crate::recognition::descriptor::{DESCRIPTOR_LEN, Descriptor, prepared, shown, squared_distance};
 use crate::recognition::identify::cohort::Normal;
 use crate::recognition::identify::rates::Rates;
 use crate::recognition::identify::rule::{Decision, Rule};
@@ -64,9 +64,7 @@ pub struct Compared {
 /// The nearest row of each kind.
 #[derive(Debug, Default)]
 struct Nearest {
-    /// Of the nearest person.
     person: Option<Scored>,
-    /// Of the second nearest person.
     second: Option<Scored>,
     /// Of what shall never be named.
     barred: Option<Scored>,
@@ -123,7 +121,7 @@ impl Matcher {
             return;
         }
         self.people.push(name.into());
-        for template in templates_of(&own, self.rule.separates(), self.rule.rates()) {
+        for template in templates_of(&own, self.rule.separates, &self.rule.rates) {
             self.add_template(owner, &template.mean, 1.0 / template.effective);
         }
     }
@@ -138,26 +136,30 @@ impl Matcher {
     }
 
     fn add_template(&mut self, owner: u32, descriptor: &Descriptor, variance: f32) {
-        let row = self.rule.prepared(descriptor);
+        let row = self.prepared(descriptor);
         self.templates.push(owner, &row);
         self.variances.push(variance);
         self.normals.extend(self.normal(&row));
     }
 
+    fn prepared(&self, descriptor: &Descriptor) -> Descriptor {
+        prepared(self.rule.metric, descriptor)
+    }
+
     /// The normal of a prepared descriptor; `None` without a budget.
     fn normal(&self, prepared: &Descriptor) -> Option<Normal> {
         let rule = &self.rule;
-        (rule.budget() > 0.0).then(|| rule.rates().cohort.normal(rule.metric(), prepared, &self.strangers))
+        (rule.budget > 0.0).then(|| rule.rates.cohort.normal(rule.metric, prepared, &self.strangers))
     }
 
     /// How many people count as members of the cohort who are not in the gallery.
-    pub fn strangers(&self) -> usize {
+    pub(in crate::recognition) fn strangers(&self) -> usize {
         self.strangers.len()
     }
 
     /// Normalises distances by these people too, who are not in the gallery. Those that it was told before no longer count.
     pub fn set_strangers<'a>(&mut self, strangers: impl IntoIterator<Item = &'a Descriptor>) {
-        self.strangers = strangers.into_iter().map(|stranger| self.rule.prepared(stranger)).collect();
+        self.strangers = strangers.into_iter().map(|stranger| self.prepared(stranger)).collect();
         let templates = self.templates.values.as_chunks::<DESCRIPTOR_LEN>().0;
         self.normals = templates.iter().filter_map(|template| self.normal(template)).collect();
     }
@@ -169,7 +171,7 @@ impl Matcher {
     ) -> Vec<Descriptor> {
         let mut added = Vec::new();
         for (file, descriptor) in pictures {
-            self.pictures.push(owner, &self.rule.prepared(&descriptor));
+            self.pictures.push(owner, &self.prepared(&descriptor));
             self.files.push(file);
             added.push(descriptor);
         }
@@ -177,7 +179,7 @@ impl Matcher {
     }
 
     /// The rule that decides about names.
-    pub fn rule(&self) -> &Rule {
+    pub(in crate::recognition) fn rule(&self) -> &Rule {
         &self.rule
     }
 
@@ -205,7 +207,7 @@ impl Matcher {
     /// Who is nearest to `probe`, the mean of looks that are worth `1/looks_variance` independent ones, and whether that person
     /// may be named within `share` of the budget. `None` when the gallery is empty or the probe is not a number.
     pub fn find(&self, probe: &Descriptor, looks_variance: f32, share: f32) -> Option<Match> {
-        let probe = self.rule.prepared(probe);
+        let probe = self.prepared(probe);
         let normal = self.normal(&probe);
         let Nearest { person, second, barred } = self.nearest(&probe, normal);
         // Of a person and a picture in `.not` that are equally near, the person counts.
@@ -255,7 +257,7 @@ impl Matcher {
     /// How `probe` compares with `name` alone.
     pub fn of_person(&self, name: &str, probe: &Descriptor, looks_variance: f32, share: f32) -> Option<Compared> {
         let owner = self.people.iter().position(|person| **person == *name)? as u32;
-        let probe = self.rule.prepared(probe);
+        let probe = self.prepared(probe);
         let normal = self.normal(&probe);
         let nearest = self.scored(&probe, normal, |of| of == owner).min_by(|a, b| a.rank.total_cmp(&b.rank))?;
         let limit = self.limit(nearest.row, normal, self.variances[nearest.row] + looks_variance, share);
@@ -265,7 +267,7 @@ impl Matcher {
     /// True when `probe` has such a score for a template, or for a picture in `.not`, that it would get a name within `share` of the
     /// budget, but for the threshold. Never without a budget.
     pub fn is_near_anybody(&self, probe: &Descriptor, looks_variance: f32, share: f32) -> bool {
-        let probe = self.rule.prepared(probe);
+        let probe = self.prepared(probe);
         let Some(normal) = self.normal(&probe) else { return false };
         let limit = |row: usize| self.score_limit(self.variances[row] + looks_variance, share);
         self.scored(&probe, Some(normal), |_| true)
@@ -277,9 +279,9 @@ impl Matcher {
         if strangers.is_empty() {
             return Vec::new();
         }
-        let (metric, cohort) = (self.rule.metric(), &self.rule.rates().cohort);
+        let (metric, cohort) = (self.rule.metric, &self.rule.rates.cohort);
         let members = cohort.members(metric).len();
-        let prepared: Vec<Descriptor> = strangers.iter().map(|stranger| self.rule.prepared(stranger)).collect();
+        let prepared: Vec<Descriptor> = strangers.iter().map(|stranger| self.prepared(stranger)).collect();
         let normal_without = |mut distances: Vec<f32>, stranger: usize| {
             distances.swap_remove(members + stranger);
             Normal::of(distances)
@@ -311,7 +313,7 @@ impl Matcher {
         passes: impl Fn(u32) -> bool + 'a,
     ) -> impl Iterator<Item = Scored> + 'a {
         self.templates.scores(probe, passes).map(move |(squared, row)| {
-            let distance = self.rule.distance(squared);
+            let distance = shown(self.rule.metric, squared);
             let rank = normal.map_or(distance, |normal| self.normals[row].score(normal, distance));
             Scored { rank, row, distance }
         })
@@ -387,7 +389,7 @@ impl Matcher {
         }
         let near = |(score, row): (f32, usize)| Near {
             what: Arc::clone(&self.files[row]),
-            distance: self.rule.distance(score),
+            distance: shown(self.rule.metric, score),
         };
         nearest.into_iter().map(near).collect()
     }

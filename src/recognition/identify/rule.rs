@@ -1,7 +1,6 @@
 //! The name rule: from `false_name_budget`, the gallery and the number of looks to the score up to which a face gets a name.
 
 use crate::config::{Metric, Recognition, Templates};
-use crate::recognition::descriptor::{Descriptor, shown, unit};
 use crate::recognition::identify::rates::Rates;
 use std::sync::Arc;
 
@@ -30,58 +29,31 @@ pub enum Decision {
     Barred,
 }
 
-/// What `[recognition]` says about names.
+/// What `[recognition]` says about names, and what was measured of the recognition model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    metric: Metric,
-    /// No name beyond this distance, whatever the budget allows.
-    outermost: f32,
-    /// The share of strangers' visits that may get a name; 0: `outermost` alone decides, as in the seed.
-    budget: f32,
-    templates: Templates,
+    /// What distances are measured in.
+    pub metric: Metric,
+    /// The distance beyond which nobody is named, whatever the budget allows.
+    pub outermost: f32,
+    /// The share of strangers' visits that may get a name; 0: no such promise, `outermost` alone decides, as in the seed.
+    pub budget: f32,
+    /// True when every picture is a template by itself.
+    pub separates: bool,
     /// What was measured of the recognition model; of one of which nothing was, dlib's.
-    rates: Arc<Rates>,
-    measured: bool,
+    pub rates: Arc<Rates>,
+    /// False when nothing was measured of it.
+    pub is_measured: bool,
 }
 
 impl Rule {
-    /// The rule of a config, with the rates of the recognition model. Without any, no budget can be kept.
+    /// The rule of a config. Without rates, no budget can be kept.
     pub fn new(config: &Recognition, rates: Option<Arc<Rates>>) -> Rule {
-        let measured = rates.is_some();
-        let budget = if measured { config.false_name_budget } else { 0.0 };
-        let templates = if budget > 0.0 { config.templates } else { Templates::Exemplars };
+        let is_measured = rates.is_some();
+        let budget = if is_measured { config.false_name_budget } else { 0.0 };
+        let separates = budget <= 0.0 || config.templates == Templates::Exemplars;
         let (metric, outermost) = (config.metric, config.outermost());
-        Rule { metric, outermost, budget, templates, rates: rates.unwrap_or_default(), measured }
-    }
-
-    /// The rates that it judges by.
-    pub fn rates(&self) -> &Rates {
-        &self.rates
-    }
-
-    /// False when those are not of the recognition model, of which nothing is known.
-    pub fn is_measured(&self) -> bool {
-        self.measured
-    }
-
-    /// What distances are measured in.
-    pub fn metric(&self) -> Metric {
-        self.metric
-    }
-
-    /// The share of strangers that may get a name; 0: no such promise.
-    pub fn budget(&self) -> f32 {
-        self.budget
-    }
-
-    /// The distance beyond which nobody is named.
-    pub fn outermost(&self) -> f32 {
-        self.outermost
-    }
-
-    /// True when every picture is a template by itself.
-    pub fn separates(&self) -> bool {
-        self.templates == Templates::Exemplars
+        Rule { metric, outermost, budget, separates, rates: rates.unwrap_or_default(), is_measured }
     }
 
     /// Up to which score one of `templates` templates gives a name, for `share` of the budget; `None` without a budget, where
@@ -99,13 +71,7 @@ impl Rule {
 
     /// Whether the nearest person may be named: at `distance`, within `limit`, with a second person whose score is greater by
     /// `margin`.
-    pub(in crate::recognition) fn decision(
-        &self,
-        distance: f32,
-        limit: f32,
-        margin: Option<f32>,
-        barred: bool,
-    ) -> Decision {
+    pub fn decision(&self, distance: f32, limit: f32, margin: Option<f32>, barred: bool) -> Decision {
         if barred {
             Decision::Barred
         } else if distance > limit || limit.is_nan() {
@@ -115,18 +81,5 @@ impl Rule {
         } else {
             Decision::Named
         }
-    }
-
-    /// A descriptor as the scan compares it.
-    pub(in crate::recognition) fn prepared(&self, descriptor: &Descriptor) -> Descriptor {
-        match self.metric {
-            Metric::Euclidean => *descriptor,
-            Metric::Cosine => unit(descriptor),
-        }
-    }
-
-    /// From the squared distance that the scan compares to the distance that people see.
-    pub(in crate::recognition) fn distance(&self, squared: f32) -> f32 {
-        shown(self.metric, squared)
     }
 }

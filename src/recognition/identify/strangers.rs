@@ -2,7 +2,7 @@
 //! no name. They count as members of the cohort, so that the score of a distance is right for the people who pass this camera,
 //! whatever group they are of. Descriptors are kept in memory alone and for so many hours.
 
-use crate::recognition::descriptor::{Descriptor, squared_distance};
+use crate::recognition::descriptor::{Descriptor, euclidean};
 use crate::recognition::identify::looks::Looks;
 use crate::recognition::identify::matcher::Matcher;
 use crate::recognition::identify::rates::Rates;
@@ -75,17 +75,17 @@ impl Strangers {
     /// Remembers a person whose track has ended without a name, unless they may be in the gallery of `matcher`. Of somebody who
     /// is remembered already, only the time changes.
     pub fn remember(&mut self, matcher: &Matcher, unnamed: &Unnamed) {
-        if matcher.rule().budget() <= 0.0 || !unnamed.best.iter().all(|value| value.is_finite()) {
+        if matcher.rule().budget <= 0.0 || !unnamed.best.iter().all(|value| value.is_finite()) {
             return;
         }
-        let variance = unnamed.variance(matcher.rule().rates());
+        let variance = unnamed.variance(&matcher.rule().rates);
         if matcher.is_near_anybody(&unnamed.best, 1.0, TIMES_BUDGET)
             || matcher.is_near_anybody(&unnamed.mean(), variance, TIMES_BUDGET)
         {
             return;
         }
-        let nearest = SAME_PERSON * matcher.rule().rates().scale();
-        let is_same = |known: &Stranger| squared_distance(&known.descriptor, &unnamed.best) <= nearest * nearest;
+        let nearest = SAME_PERSON * matcher.rule().rates.scale();
+        let is_same = |known: &Stranger| euclidean(&known.descriptor, &unnamed.best) <= nearest;
         let descriptor = match self.remembered.iter().position(is_same) {
             Some(known) => self.remembered.remove(known).descriptor,
             None => {

@@ -11,10 +11,8 @@ const APART: f32 = 0.6;
 /// So many pictures are grouped, which takes the cube of their number; more of them join the nearest group.
 const GROUPED: usize = 40;
 
-/// A template.
 #[derive(Debug, Clone)]
 pub struct Template {
-    /// The mean of its pictures.
     pub mean: Descriptor,
     /// How many independent pictures it is worth.
     pub effective: f32,

@@ -22,7 +22,7 @@ const FASTEST: f32 = 8.0;
 /// HOG knows widths to a fifth, and within two seconds somebody comes nearer by as much.
 const WIDER: f32 = 1.5;
 /// The past says nothing about where a face is after a longer time.
-pub const HORIZON: Duration = Duration::from_millis(500);
+const HORIZON: Duration = Duration::from_millis(500);
 
 /// The way of a face. Centre and width in pixels of the frame, speed in pixels a second.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,6 @@ pub struct Path {
 }
 
 impl Path {
-    /// Begins at a box.
     pub fn new(rect: Rect, at: Instant) -> Path {
         let (center, size) = split(rect);
         Path { center, size, velocity: [0.0; 2], at, scattered: false }
@@ -52,7 +51,6 @@ impl Path {
         self.scattered
     }
 
-    /// Takes the box of another look.
     pub fn update(&mut self, rect: Rect, at: Instant) {
         if self.scattered {
             *self = Path::new(rect, at);

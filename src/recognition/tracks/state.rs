@@ -25,11 +25,9 @@ pub enum Place {
 /// What a new look at a track's place shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shows {
-    /// The same person.
     Same,
     /// Perhaps a hand before the face: it is passed over once.
     Doubtful,
-    /// Somebody else.
     SomebodyElse,
 }
 
@@ -62,7 +60,6 @@ pub enum Naming {
     NoLonger,
     /// The evidence is for this name.
     Claims {
-        /// The name.
         name: Arc<str>,
         /// How many comparisons in a row spoke against it, fewer than [`DOUBTS`].
         doubts: u32,

@@ -43,11 +43,8 @@ const GOOD_LOOKS: u32 = 3;
 /// A face that is followed.
 #[derive(Debug)]
 pub struct Track {
-    /// Its number.
     pub number: u64,
-    /// Where it is.
     pub path: Path,
-    /// When it was detected last.
     pub seen_at: Instant,
     /// The box that the detector gave last.
     pub detected: Rect,
@@ -149,7 +146,6 @@ impl Track {
         (NAMED_EVERY * (1 << doublings)).min(NAMED_AT_LEAST_EVERY)
     }
 
-    /// True when it has not been described yet.
     pub fn is_new(&self) -> bool {
         self.looks.total() == 0
     }
@@ -185,12 +181,10 @@ impl Track {
         self.naming.is_doubted() || self.place == Place::PassedOver
     }
 
-    /// Passes a doubtful look over.
     pub fn pass_over(&mut self) {
         self.place = Place::PassedOver;
     }
 
-    /// Takes the descriptor of a look.
     pub fn describe(&mut self, descriptor: Descriptor, quality: Quality, at: Instant) {
         self.looks.add(descriptor, weight(quality));
         if quality.poor().is_none() {
@@ -221,7 +215,7 @@ impl Track {
     /// Compares it with the gallery. `new_look`: there has been a description since the last time.
     pub fn judge(&mut self, matcher: &Matcher, new_look: bool) {
         let Some(mean) = self.looks.mean() else { return };
-        let variance = 1.0 / self.looks.effective(&mean, matcher.rule().rates());
+        let variance = 1.0 / self.looks.effective(&mean, &matcher.rule().rates);
         self.found = matcher.find(&mean, variance, OF_A_VISIT);
         let wanted = self.found.as_ref().and_then(Match::name);
         let is_barred = self.found.as_ref().is_some_and(|found| found.decision == Decision::Barred);
@@ -268,10 +262,9 @@ impl Track {
 
     /// How many independent looks it has been compared by.
     pub fn effective_looks(&self, matcher: &Matcher) -> f32 {
-        self.looks.mean().map_or(0.0, |mean| self.looks.effective(&mean, matcher.rule().rates()))
+        self.looks.mean().map_or(0.0, |mean| self.looks.effective(&mean, &matcher.rule().rates))
     }
 
-    /// Why it is named or not.
     pub fn reason(&self) -> &str {
         &self.reason
     }

@@ -1,13 +1,12 @@
 //! Finds pictures in the wrong folder: those that are far from the others of their folder and close to those of another
 //! person.
 
-use crate::recognition::descriptor::euclidean;
 use crate::recognition::gallery::curate::{Fate, Usable};
 use std::borrow::Borrow;
 
 /// The distance above which two pictures show two people, as in dlib's documentation. On LFW, of three pictures of a
 /// person 0.15 % are further from both others; of pictures of another person, 98.9 % are.
-pub const UNLIKE: f32 = 0.6;
+const UNLIKE: f32 = 0.6;
 /// A picture shows another person when it is closer to that person's pictures by this than to the others of its folder,
 const MORE_LIKE_BY: f32 = 0.15;
 /// and at most this far from them. With these three values, on 10 and 200 people of LFW, 98 % of the pictures in a
@@ -84,7 +83,7 @@ fn unlike<'a>(
 pub fn alike<P: Borrow<Usable>>(pictures: &[P]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (at, picture) in pictures.iter().take(COMPARED).enumerate() {
-        let is_like = |other: &usize| apart(pictures[*other].borrow(), picture.borrow()) <= UNLIKE;
+        let is_like = |other: &usize| pictures[*other].borrow().distance(picture.borrow()) <= UNLIKE;
         let like = |group: &Group| group.iter().any(is_like);
         let (joined, others): (Vec<Group>, Vec<Group>) = groups.into_iter().partition(like);
         groups = others;
@@ -122,7 +121,7 @@ fn nearest_of_others(people: &People, person: usize, group: &Group) -> Option<(u
     let pictures = others
         .flat_map(|(other, (_, pictures))| pictures.iter().enumerate().map(move |(at, picture)| (other, at, picture)));
     let nearest = pictures.filter_map(|(other, at, picture)| {
-        let distance = group.iter().map(|own_at| apart(own(own_at), picture)).min_by(f32::total_cmp)?;
+        let distance = group.iter().map(|own_at| own(own_at).distance(picture)).min_by(f32::total_cmp)?;
         Some((other, at, distance))
     });
     nearest.min_by(|a, b| a.2.total_cmp(&b.2))
@@ -130,11 +129,7 @@ fn nearest_of_others(people: &People, person: usize, group: &Group) -> Option<(u
 
 fn nearest(pictures: &[Usable], of: usize, passes: impl Fn(usize) -> bool) -> Option<f32> {
     let others = pictures.iter().take(COMPARED).enumerate().filter(|(other, _)| passes(*other));
-    others.map(|(_, picture)| apart(&pictures[of], picture)).min_by(f32::total_cmp)
-}
-
-fn apart(a: &Usable, b: &Usable) -> f32 {
-    euclidean(&a.face.descriptor, &b.face.descriptor)
+    others.map(|(_, picture)| pictures[of].distance(picture)).min_by(f32::total_cmp)
 }
 
 #[cfg(test)]

@@ -30,7 +30,6 @@ const FOLLOWED: Duration = Duration::from_secs(3600);
 /// Identifies a version of a file: device, inode, length and times of change.
 pub type Stamp = [i64; 7];
 
-/// The stamp of a file.
 pub fn stamp(m: &Metadata) -> Stamp {
     let [dev, ino, len] = [m.dev(), m.ino(), m.len()].map(u64::cast_signed);
     [dev, ino, len, m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()]
@@ -39,7 +38,6 @@ pub fn stamp(m: &Metadata) -> Stamp {
 /// Why the gallery is scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pass {
-    /// The start or a reload.
     Reload,
     /// Files that were incomplete.
     Again,
@@ -94,8 +92,9 @@ enum PassState {
     /// The current version was not read.
     Unread,
     /// Read and incomplete. `told` is true when the roster says that it is still being copied.
-    Incomplete { told: bool },
-    /// It cannot be read.
+    Incomplete {
+        told: bool,
+    },
     Refused,
 }
 
@@ -220,7 +219,6 @@ impl Arrivals {
         self.files.clear();
     }
 
-    /// Begins a scan.
     pub fn begin(&mut self, pass: Pass, now: Instant) {
         (self.pass, self.passed, self.gone) = (pass, now, false);
         self.files.values_mut().for_each(|file| file.listed = false);

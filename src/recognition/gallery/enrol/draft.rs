@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 /// The pictures that are examined per allowed picture, so that a large folder without faces is not read completely.
 const LOOKED_AT: usize = 10;
 
-/// The state of a person's enrolment.
 #[derive(Debug)]
 pub struct Draft {
     /// The name of the folder.
@@ -18,7 +17,6 @@ pub struct Draft {
     pub usable: Vec<Usable>,
     /// Files that cannot be used, with the reason.
     pub unusable: Vec<PictureReport>,
-    /// Pictures that have not been examined.
     waiting: VecDeque<Candidate>,
     /// The usable pictures that are good and no copies.
     counted: Vec<usize>,
@@ -34,7 +32,6 @@ impl Draft {
         Draft { name, usable: Vec::new(), unusable, waiting, counted: Vec::new(), looked_at: 0, most }
     }
 
-    /// The number of pictures that have not been examined.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
@@ -50,7 +47,6 @@ impl Draft {
         Some(candidate)
     }
 
-    /// Adds the result of a picture.
     pub fn take(&mut self, candidate: Candidate, verdict: Verdict) {
         match verdict {
             Ok(face) => {

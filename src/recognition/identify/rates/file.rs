@@ -1,11 +1,10 @@
 //! `MODEL.rates`: what was measured with another recognition model, as text that a person can read and compare. A wrong
 //! number in it would name strangers, so every line must be the one that is expected.
 
-use crate::recognition::identify::cohort::Cohort;
+use crate::recognition::identify::cohort::{Cohort, content};
 use crate::recognition::identify::rates::{LOG_SHARES, NAMED_SHARES, Rates, Row, Table, VARIANCE_SHARES};
 use anyhow::{Context, anyhow, bail, ensure};
 use std::fmt::Write;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,17 +20,10 @@ const REMEDY: &str = "make it anew (make tables RECOGNIZER=FILE LFW=\"FOLDER ...
 /// # Errors
 /// When it is of another model or not what [`text`] writes. Names file and line and says what to do.
 pub fn read(path: &Path, sha256: &str, cohort: Arc<Cohort>) -> anyhow::Result<Option<Rates>> {
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(anyhow!("{} cannot be read: {error}", path.display())),
-    };
-    let mut text = String::new();
-    let length = file.take(MAX_BYTES + 1).read_to_string(&mut text);
-    let length = length.with_context(|| format!("{} cannot be read; {REMEDY}", path.display()))?;
-    ensure!(length as u64 <= MAX_BYTES, "{} is longer than {MAX_BYTES} bytes; {REMEDY}", path.display());
+    let Some(bytes) = content(path, MAX_BYTES, REMEDY)? else { return Ok(None) };
+    let text = std::str::from_utf8(&bytes).with_context(|| format!("{} is no text; {REMEDY}", path.display()))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    parse(&text, &name, sha256, cohort).map(Some).map_err(|error| anyhow!("{}{error}; {REMEDY}", path.display()))
+    parse(text, &name, sha256, cohort).map(Some).map_err(|error| anyhow!("{}{error}; {REMEDY}", path.display()))
 }
 
 /// Reads the text of such a file.
@@ -168,8 +160,7 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SUM: &str = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30";
+    use crate::recognition::identify::cohort::DLIBS_OWN as SUM;
 
     fn whole() -> String {
         text(&Rates::default(), SUM, "dlib's own, on LFW")
