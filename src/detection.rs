@@ -57,7 +57,7 @@ pub struct Evidence {
     pub margin: Option<f32>,
     /// The closest pictures of the gallery, at most three, the closest first.
     pub pictures: Vec<Near>,
-    /// The number of passes whose descriptors were compared with the gallery.
+    /// The number of looks whose descriptors were compared with the gallery.
     pub looks: u32,
     /// The number of independent descriptors to which those are equivalent.
     pub effective_looks: f32,
@@ -113,7 +113,7 @@ pub struct Sighting {
     pub state: State,
     /// The evidence.
     pub evidence: Arc<Evidence>,
-    /// The appearance of its place on the frame of the pass; `None` when it was not kept.
+    /// The appearance of its place on the frame of the look; `None` when it was not kept.
     pub view: Option<Arc<View>>,
 }
 
@@ -126,7 +126,7 @@ const SURELY_ALIKE: f32 = 0.78;
 const LONGEST_WAY: Duration = Duration::from_millis(400);
 
 impl Sighting {
-    /// The expected box at `after` the frame of the pass.
+    /// The expected box at `after` the frame of the look.
     pub fn rect_after(&self, age: Duration) -> Rect {
         let seconds = age.min(LONGEST_WAY).as_secs_f32();
         let [x, y] = self.velocity.map(|v| (v * seconds).round() as i32);
@@ -175,16 +175,16 @@ pub fn round3(distance: f32) -> f64 {
     (f64::from(distance) * 1000.0).round() / 1000.0
 }
 
-/// The result of a pass of recognition over a frame.
+/// The result of a look at a frame.
 #[derive(Debug, Clone)]
 pub struct Sightings {
     /// The number of the frame.
     pub frame: u64,
     /// The time of capture of the frame.
     pub captured_at: Instant,
-    /// The duration of the pass.
+    /// The duration of the look.
     pub took: Duration,
-    /// The interval between passes.
+    /// The interval between looks.
     pub interval: Duration,
     /// The width of the frame after rotate, in pixels.
     pub width: u32,
@@ -192,15 +192,15 @@ pub struct Sightings {
     pub height: u32,
     /// The faces from left to right.
     pub faces: Vec<Sighting>,
-    /// Faces without a name that earlier passes found and this one did not.
+    /// Faces without a name that earlier looks found and this one did not.
     pub blurred_areas: Vec<BlurredArea>,
-    /// The content of the whole frame, with `overlay.unknown = blur`; `None` when this pass has not examined all of it.
+    /// The content of the whole frame, with `overlay.unknown = blur`; `None` when this look has not examined all of it.
     pub examined: Option<Arc<Examined>>,
 }
 
 /// The shortest time for which sightings are shown; see [`Sightings::is_stale`].
 pub const STALE: Duration = Duration::from_millis(1500);
-/// The longest time, beyond the duration of a pass, for which boxes are shown however long the interval is.
+/// The longest time, beyond the duration of a look, for which boxes are shown however long the interval is.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(3);
 
 impl Sightings {
@@ -210,8 +210,8 @@ impl Sightings {
         self.faces.iter().map(|face| Sighting { rect: face.rect_after(age), ..face.clone() }).collect()
     }
 
-    /// True when the frame is so old at `now` that boxes and names are no longer shown. When passes are rare or slow,
-    /// they are shown until the end of the pass after the next one.
+    /// True when the frame is so old at `now` that boxes and names are no longer shown. When looks are rare or slow,
+    /// they are shown until the end of the look after the next one.
     pub fn is_stale(&self, now: Instant) -> bool {
         now > self.stale_at()
     }
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_disappear_after_a_while_and_later_when_passes_are_rare_or_slow() {
+    fn boxes_disappear_after_a_while_and_later_when_looks_are_rare_or_slow() {
         let stale_after = |took_ms, interval_ms, age_ms| {
             let captured_at = Instant::now();
             let (took, interval) = (Duration::from_millis(took_ms), Duration::from_millis(interval_ms));

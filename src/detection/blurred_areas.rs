@@ -1,4 +1,4 @@
-//! [`BlurredArea`]: an area where a face without a name was found recently, although later passes do not find it.
+//! [`BlurredArea`]: an area where a face without a name was found recently, although later looks do not find it.
 
 use crate::detection::Sightings;
 use crate::image::Rect;
@@ -12,7 +12,7 @@ const SAME_PLACE: f32 = 0.5;
 /// No track; tracks are counted from 1.
 const NO_TRACK: u64 = 0;
 
-/// An area that stays blurred until the pass that found it is stale.
+/// An area that stays blurred until the look that found it is stale.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BlurredArea {
     track: u64,
@@ -21,7 +21,7 @@ pub struct BlurredArea {
 }
 
 impl Sightings {
-    /// The areas of the pass before whose faces this pass does not find, so that the newest sightings contain all of
+    /// The areas of the look before whose faces this look does not find, so that the newest sightings contain all of
     /// them.
     pub fn keep_blurred_areas_of(&mut self, before: &Sightings) {
         if (before.width, before.height) != (self.width, self.height) {

@@ -24,21 +24,21 @@ const LEAST: f32 = 0.5;
 const TIMES_NOISE: f32 = 7.0;
 /// The largest noise in levels, that of a camera at night.
 const MOST_NOISE: f32 = 1.0;
-/// The weight of a pass in the moving average of the noise.
+/// The weight of a look in the moving average of the noise.
 const NOISE_FOLLOWS: f32 = 0.1;
-/// The weight of a pass in the moving average of a cell is one in this many: the average of a fading cell lags behind
-/// by this many times the change per pass.
+/// The weight of a look in the moving average of a cell is one in this many: the average of a fading cell lags behind
+/// by this many times the change per look.
 const USUAL_FOLLOWS: i32 = 16;
 
-/// The content of the frame of a pass, with statistics of the passes before.
+/// The content of the frame of a look, with statistics of the looks before.
 #[derive(Debug)]
 pub struct Examined {
     plane: CellPlane,
-    /// The content of the pass before.
+    /// The content of the look before.
     before: Option<CellPlane>,
     /// The moving average of the cells.
     usual: CellPlane,
-    /// The standard deviation of noise in levels; `None` before the third pass.
+    /// The standard deviation of noise in levels; `None` before the third look.
     noise: Option<f32>,
     /// The blocks that have just changed, or change gradually.
     unsettled: Vec<bool>,
@@ -47,7 +47,7 @@ pub struct Examined {
 
 impl Examined {
     /// The content of `rgb`, all of which was examined. `hidden` are the areas of possible faces without a name;
-    /// `before` is the pass before.
+    /// `before` is the look before.
     pub fn new(rgb: &Rgb, hidden: Vec<Rect>, before: Option<&Examined>) -> Examined {
         let plane = CellPlane::of(rgb);
         let Some(before) = before.filter(|before| before.plane.is_like(&plane)) else {
@@ -79,8 +79,8 @@ impl Examined {
         !self.unsettled.contains(&true)
     }
 
-    /// The areas of a later frame that must be blurred: those that differ from this pass, and those that were changing
-    /// in this pass.
+    /// The areas of a later frame that must be blurred: those that differ from this look, and those that were changing
+    /// in this look.
     pub fn unseen_on(&self, rgb: &Rgb) -> Vec<Rect> {
         let plane = CellPlane::of(rgb);
         if !self.plane.is_like(&plane) {
@@ -91,7 +91,7 @@ impl Examined {
         plane.blocks().zip(unseen).filter(|(_, unseen)| *unseen).map(|(block, _)| block).collect()
     }
 
-    /// The noise after the next pass with `plane`. It is estimated from the difference between two successive changes:
+    /// The noise after the next look with `plane`. It is estimated from the difference between two successive changes:
     /// a fading picture changes steadily, and noise does not.
     fn noise_until(&self, plane: &CellPlane) -> Option<f32> {
         let Some(before) = &self.before else { return self.noise };
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_object_is_unexamined_until_two_passes_have_seen_it_unchanged() {
+    fn a_new_object_is_unexamined_until_two_looks_have_seen_it_unchanged() {
         let (empty, there) = (room(1, 0.0), stripes(room(1, 0.0), [3.0; 3]));
         let once = |rgb: &Rgb| [rgb.clone(), rgb.clone()];
         assert!(covers_the_stripes(&after(once(&empty)).unseen_on(&there)));
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fade_over_many_passes_stays_unexamined_while_it_lasts_and_not_for_ever() {
+    fn a_fade_over_many_looks_stays_unexamined_while_it_lasts_and_not_for_ever() {
         for (noise, step) in [(0.0, 0.1), (2.0, 0.4)] {
             let frame = |look: u32| stripes(room(look + 1, noise), [step * f64::from(look.min(100)); 3]);
             let mut examined = after((0..10).map(|seed| room(1000 + seed, noise)));

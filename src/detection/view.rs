@@ -8,7 +8,7 @@ const OFF: u32 = 16;
 const STEPS: u32 = 4;
 
 /// The appearance of a face and its surroundings: two grids of 16 x 16 cells in red, green and blue. They are not
-/// normalised, because light hardly changes between passes and people also differ in colour.
+/// normalised, because light hardly changes between looks and people also differ in colour.
 #[derive(Debug, Clone)]
 pub struct View {
     /// The face with a margin of half its width, which includes hair, neck and collar.

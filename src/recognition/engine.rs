@@ -46,7 +46,7 @@ pub trait Engine {
     /// copies.
     fn describe(&mut self, picture: &Rgb, faces: &[Rect], jitters: u32) -> Vec<Descriptor>;
 
-    /// Makes a pass of several calls beat `health.recognition_beat` after each of them, so that a slow pass is not
+    /// Makes a look of several calls beat `health.recognition_beat` after each of them, so that a slow look is not
     /// taken for a hang.
     fn beat(&mut self, _health: &Arc<Health>) {}
 

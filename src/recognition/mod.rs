@@ -1,5 +1,5 @@
 //! The recognition stage: a worker thread with the only engine processes the newest frame every `interval_ms` and
-//! identifies the people on it. Between two passes it enrols the gallery, one picture at a time, and replaces the old
+//! identifies the people on it. Between two looks it enrols the gallery, one picture at a time, and replaces the old
 //! one when it is ready.
 
 pub mod descriptor;
@@ -26,7 +26,7 @@ use crate::memory::{Machine, plan};
 use detect::quality::Quality;
 use engine::Engine;
 use gallery::cache::{self, Cache};
-use gallery::enrol::arrivals::Pass;
+use gallery::enrol::arrivals::EnrolmentCause;
 use gallery::enrol::{Enrolment, EnrolmentMemory, Library};
 use gallery::progress::Progress;
 use identify::matcher::Matcher;
@@ -107,7 +107,7 @@ pub fn identify_faces(
 pub fn load(config: &Config, opened: &mut Opened) -> anyhow::Result<Library> {
     let mut memory = EnrolmentMemory::for_once(Cache::open(cache::folder().as_deref(), &opened.tag));
     let now = Moment::now();
-    let mut enrolment = Enrolment::begin(config, opened.rates.clone(), &mut memory, Pass::Reload, now)?;
+    let mut enrolment = Enrolment::begin(config, opened.rates.clone(), &mut memory, EnrolmentCause::Reload, now)?;
     let mut shown = Progress::new();
     while enrolment.step(opened.engine.as_mut(), &mut memory, now) {
         shown.show(enrolment.progress());

@@ -1,4 +1,4 @@
-//! The interval between passes: as in the config, and longer while the board is hot or cannot keep up.
+//! The interval between looks: as in the config, and longer while the board is hot or cannot keep up.
 
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::LookPace;
@@ -19,16 +19,16 @@ const RELIEF_C: f32 = 3.0;
 /// The names of thermal zones of processors on Raspberry Pi, Jetson and PCs; other zones are batteries and wireless
 /// cards.
 const PROCESSORS: [&str; 6] = ["cpu", "soc", "x86_pkg", "gpu", "tj", "acpitz"];
-/// The share of time that passes may take, so that passes longer than the interval do not use a whole core.
+/// The share of time that looks may take, so that looks longer than the interval do not use a whole core.
 const SHARE: f32 = 0.7;
 
-/// The weight of a pass in the moving average of the duration: single passes may take longer (a scan of the whole
+/// The weight of a look in the moving average of the duration: single looks may take longer (a scan of the whole
 /// frame, a new face).
 const FOLLOWS: f32 = 0.2;
 
 #[derive(Debug)]
 pub struct Pacer {
-    /// The average duration of passes.
+    /// The average duration of looks.
     usual: Duration,
     zones: PathBuf,
     read_at: Option<Instant>,
@@ -54,7 +54,7 @@ impl Pacer {
         Pacer { usual: Duration::ZERO, zones: zones.to_owned(), read_at: None, hot: None }
     }
 
-    /// The time from the start of one pass to the next, for the interval `wanted` of the config and a last pass of
+    /// The time from the start of one look to the next, for the interval `wanted` of the config and a last look of
     /// `took`.
     pub fn interval(&mut self, wanted: Duration, took: Duration, now: Instant) -> LookPace {
         if self.read_at.is_none_or(|at| now.saturating_duration_since(at) >= READ_EVERY) {
@@ -63,7 +63,7 @@ impl Pacer {
         }
         let usual = self.usual.mul_f32(1.0 - FOLLOWS) + took.mul_f32(FOLLOWS);
         self.usual = usual;
-        // With an interval of 0, only heat slows passes down.
+        // With an interval of 0, only heat slows looks down.
         let least = if wanted.is_zero() { Duration::ZERO } else { usual.div_f32(SHARE) };
         if let Some(Heat { zone, celsius, times }) = &self.hot {
             let interval = wanted.max(usual) * *times;
@@ -71,7 +71,7 @@ impl Pacer {
             return LookPace { interval, slowed: Some((Cause::RecognitionHot, why)) };
         }
         if least > wanted {
-            let why = format!("a pass takes {} ms", usual.as_millis());
+            let why = format!("a look takes {} ms", usual.as_millis());
             return LookPace { interval: least, slowed: Some((Cause::RecognitionBehind, why)) };
         }
         LookPace { interval: wanted, slowed: None }
@@ -175,13 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn passes_longer_than_the_interval_leave_time_for_other_threads() {
+    fn looks_longer_than_the_interval_leave_time_for_other_threads() {
         let mut pacer = Pacer::new(Path::new("/nowhere"));
         let slow = Duration::from_millis(350);
-        assert_eq!(pacer.interval(WANTED, slow, Instant::now()).slowed, None, "a single slow pass does not count");
+        assert_eq!(pacer.interval(WANTED, slow, Instant::now()).slowed, None, "a single slow look does not count");
         let behind = (0..40).map(|_| pacer.interval(WANTED, slow, Instant::now())).last().unwrap();
         assert!((495..=500).contains(&behind.interval.as_millis()), "{behind:?}");
-        assert!(behind.slowed.is_some_and(|(_, why)| why.starts_with("a pass takes 3")));
+        assert!(behind.slowed.is_some_and(|(_, why)| why.starts_with("a look takes 3")));
         let flat_out = pacer.interval(Duration::ZERO, Duration::from_millis(350), Instant::now());
         assert_eq!(flat_out, LookPace { interval: Duration::ZERO, slowed: None });
     }

@@ -65,7 +65,7 @@ fn config(root: &Path) -> Config {
 
 fn enrol(config: &Config, fake: &mut Fake, memory: &mut EnrolmentMemory) -> Library {
     let now = Moment::now();
-    let mut enrolment = Enrolment::begin(config, Some(Arc::default()), memory, Pass::Reload, now).unwrap();
+    let mut enrolment = Enrolment::begin(config, Some(Arc::default()), memory, EnrolmentCause::Reload, now).unwrap();
     while enrolment.step(fake, memory, now) {}
     enrolment.finish(1)
 }

@@ -9,7 +9,7 @@ use crate::frame::{Frame, Moment};
 use crate::image::Turn;
 use crate::memory::{Machine, plan};
 use crate::recognition::gallery::cache::{self, Cache};
-use crate::recognition::gallery::enrol::arrivals::Pass;
+use crate::recognition::gallery::enrol::arrivals::EnrolmentCause;
 use crate::recognition::gallery::enrol::{COMING, Enrolment, EnrolmentMemory, Library};
 use crate::recognition::gallery::progress::Progress;
 use crate::recognition::identify::expected;
@@ -82,7 +82,7 @@ struct Worker<'a> {
     library: Option<(String, Matcher)>,
     generation: u64,
     /// The gallery that is being taken in, why, and how far that is; only a reload shows that.
-    enrolment: Option<(Enrolment, Pass, Option<Progress>)>,
+    enrolment: Option<(Enrolment, EnrolmentCause, Option<Progress>)>,
     /// What the log has been told since the reload.
     told: HashSet<String>,
     /// What of the newest config could not be done, told when its gallery is at work.
@@ -159,7 +159,7 @@ impl<'a> Worker<'a> {
             self.config = Arc::new(Config { recognition, ..(*self.config).clone() });
         }
         self.stage.health.set_recognition_error(None);
-        self.begin_enrolment(Pass::Reload, now);
+        self.begin_enrolment(EnrolmentCause::Reload, now);
     }
 
     /// As much of the newest config as can be is at work.
@@ -210,16 +210,16 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn begin_enrolment(&mut self, pass: Pass, now: Moment) {
+    fn begin_enrolment(&mut self, cause: EnrolmentCause, now: Moment) {
         let opened = self.coming.as_ref().or(self.opened.as_ref());
         let rates = opened.and_then(|(opened, _)| opened.rates.clone());
-        match Enrolment::begin(&self.config, rates, &mut self.memory, pass, now) {
+        match Enrolment::begin(&self.config, rates, &mut self.memory, cause, now) {
             Ok(enrolment) => {
-                let progress = (pass == Pass::Reload).then(|| {
+                let progress = (cause == EnrolmentCause::Reload).then(|| {
                     self.told.clear();
                     Progress::new()
                 });
-                self.enrolment = Some((enrolment, pass, progress));
+                self.enrolment = Some((enrolment, cause, progress));
                 self.stage.health.taking_in.store(true, Relaxed);
             }
             Err(error) => {
@@ -240,8 +240,8 @@ impl<'a> Worker<'a> {
         let Some((enrolment, _, progress)) = &mut self.enrolment else {
             if self.next_retry <= now.instant {
                 self.next_retry = now.instant + RETRY_EVERY;
-                if let Some(pass) = self.memory.arrivals.due(now.instant) {
-                    self.begin_enrolment(pass, now);
+                if let Some(cause) = self.memory.arrivals.due(now.instant) {
+                    self.begin_enrolment(cause, now);
                 }
             }
             return;
@@ -258,11 +258,11 @@ impl<'a> Worker<'a> {
                 return;
             }
         }
-        let Some((enrolment, pass, progress)) = self.enrolment.take() else { return };
+        let Some((enrolment, cause, progress)) = self.enrolment.take() else { return };
         if let Some(mut progress) = progress {
             progress.done();
         }
-        if pass == Pass::Last {
+        if cause == EnrolmentCause::Last {
             log::warn!(
                 "gallery: files were still being copied long after the reload; what comes now needs another reload"
             );

@@ -8,11 +8,11 @@
 //! encoded in parallel. They share the decoded frame ([`Frame::rgb`]), the fonts, and the picture itself when two
 //! renditions come to the same.
 //!
-//! `overlay.unknown = blur` applies to every picture and guarantees: Without a recent pass of recognition over the
-//! whole frame (at the start, without models, with recognition off, before the first pass after a reload) the whole
-//! picture is blurred. Areas that have changed since the last pass are blurred, except faces with a name
-//! ([`crate::detection::Examined`]). A face without a name stays blurred where it was last seen until that pass is stale.
-//! Areas in which the detector finds no face are clear after two passes.
+//! `overlay.unknown = blur` applies to every picture and guarantees: Without a recent look at the whole frame (at the
+//! start, without models, with recognition off, before the first look after a reload) the whole picture is blurred.
+//! Areas that have changed since the last look are blurred, except faces with a name ([`crate::detection::Examined`]).
+//! A face without a name stays blurred where it was last seen until that look is stale. Areas in which the detector
+//! finds no face are clear after two looks.
 
 mod renderer;
 

@@ -1,4 +1,4 @@
-//! Motion detection: compares a small plane of luma with that of the last pass. Sensor noise, flicker and automatic
+//! Motion detection: compares a small plane of luma with that of the last look. Sensor noise, flicker and automatic
 //! exposure do not count as motion; a distant face does.
 
 use crate::image::{Luma, Rect};
@@ -7,7 +7,7 @@ use crate::image::{Luma, Rect};
 const LEAST: f32 = 5.0;
 /// The number of standard deviations of noise from which a cell has changed. Noise exceeds it in one cell in a million.
 const TIMES_NOISE: f32 = 6.0;
-/// The weight of a pass in the moving average of the noise.
+/// The weight of a look in the moving average of the noise.
 const FOLLOWS: f32 = 0.1;
 /// The initial noise of a cell, which is the mean of many pixels.
 const MOST_AT_FIRST: f32 = 2.0;
@@ -16,7 +16,7 @@ const CELLS: usize = 3;
 /// The most places; more are merged into one.
 const PLACES: usize = 6;
 /// The share of changed cells from which the whole scene has changed, such as after a cut or when a light goes on. At
-/// cuts, 0.85 to 0.97 changed; between passes in a room, with a head close by, and during a pan, up to 0.46.
+/// cuts, 0.85 to 0.97 changed; between looks in a room, with a head close by, and during a pan, up to 0.46.
 const ANOTHER: f32 = 0.6;
 /// The average share of changed cells from which that does not apply, as with a camera that is carried around.
 const RESTLESS: f32 = 0.3;
@@ -71,7 +71,7 @@ impl MotionGate {
         if is_another { Motion::Everywhere } else { Motion::At(places(&changed, luma.width as usize, size)) }
     }
 
-    /// Stores the frame of a pass for comparison with later ones; `None` clears it.
+    /// Stores the frame of a look for comparison with later ones; `None` clears it.
     pub fn remember(&mut self, luma: Option<Luma>) {
         self.reference = luma;
     }
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_scene_differs_from_a_person_close_by_unless_every_pass_has_one() {
+    fn a_change_of_scene_differs_from_a_person_close_by_unless_every_look_has_one() {
         let near = |side: usize| Some([side, 0, 36, 60]);
         assert!(
             matches!(after(room(1, 0, None), &room(2, 0, near(0))), Motion::At(_)),

@@ -19,7 +19,7 @@ const STILL_SWEEP_EVERY: Duration = Duration::from_secs(60);
 const MOST_OF_THE_FRAME: f32 = 0.6;
 const MOVING_SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// These intervals begin with the frame after a scan of the whole frame, if it arrives within this time, so that there
-/// are cheap passes in between even when such a scan takes a second.
+/// are cheap looks in between even when such a scan takes a second.
 const SWEEP_TAKES_UP_TO: Duration = Duration::from_secs(2);
 /// The interval at which a new face is searched, at half the scale, beside a known face that moves.
 const BESIDE_EVERY: Duration = Duration::from_secs(2);
@@ -28,7 +28,7 @@ const MARGIN: u32 = 40;
 /// The width in pixels to which a known face is scaled: HOG finds faces from 80.
 const FOLLOWED_WIDTH: f64 = 90.0;
 /// The ratio of HOG's scale pyramid. Known faces are searched at a scale of the same pyramid; otherwise their boxes,
-/// and the descriptors that depend on them, would change from pass to pass.
+/// and the descriptors that depend on them, would change from look to look.
 const STEP: f64 = 5.0 / 6.0;
 /// The overlap from which two boxes show the same face.
 const SAME_FACE_IOU: f32 = 0.3;
@@ -37,20 +37,20 @@ const SAME_FACE_IOU: f32 = 0.3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
     pub place: Rect,
-    /// False when the last pass missed it; if this one does too, motion at its place is searched like any other.
+    /// False when the last look missed it; if this one does too, motion at its place is searched like any other.
     pub was_seen: bool,
 }
 
 #[derive(Debug, Default)]
 pub struct Scanner {
     swept_at: Option<Instant>,
-    /// True until the pass after a scan of the whole frame.
+    /// True until the look after a scan of the whole frame.
     has_just_swept: bool,
     beside_at: Option<Instant>,
     frame_size: (u32, u32),
     /// The rejected detections since the last scan of the whole frame.
     rejected: Vec<Rect>,
-    /// The rejected detections of the last pass.
+    /// The rejected detections of the last look.
     doubted: Vec<Rect>,
 }
 
@@ -95,7 +95,7 @@ impl Scanner {
         found
     }
 
-    /// The detections of the last pass that the verification rejected.
+    /// The detections of the last look that the verification rejected.
     pub fn doubted(&self) -> &[Rect] {
         &self.doubted
     }
@@ -224,7 +224,7 @@ fn detect_in(engine: &mut dyn Engine, rgb: &Rgb, place: Rect, scale: f64) -> Vec
 }
 
 /// Searches a known face at its expected place with a margin of three tenths of its width; if it is not found, in a
-/// larger area and also for a smaller face. A face that the last pass missed too has left or turned away: motion will
+/// larger area and also for a smaller face. A face that the last look missed too has left or turned away: motion will
 /// lead to it, so its place is searched at low cost only.
 fn follow(engine: &mut dyn Engine, rgb: &Rgb, expected: Expected, scale: f64) -> Option<Rect> {
     let place = expected.place;

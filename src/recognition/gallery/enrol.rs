@@ -18,7 +18,7 @@ use crate::recognition::identify::expected;
 use crate::recognition::identify::matcher::Matcher;
 use crate::recognition::identify::rates::Rates;
 use crate::roster::{FaceNumbers, Person, PictureReport, Roster};
-use arrivals::{Arrivals, Pass, Stamp, stamp};
+use arrivals::{Arrivals, EnrolmentCause, Stamp, stamp};
 use draft::{Draft, too_many};
 use std::collections::HashMap;
 use std::fs::File;
@@ -123,12 +123,12 @@ impl Enrolment {
         config: &Config,
         rates: Option<Arc<Rates>>,
         memory: &mut EnrolmentMemory,
-        pass: Pass,
+        cause: EnrolmentCause,
         now: Moment,
     ) -> anyhow::Result<Enrolment> {
         let listing = list::list(&config.gallery.path).inspect_err(|_| memory.arrivals.stop())?;
         memory.begin();
-        memory.arrivals.begin(pass, now.instant);
+        memory.arrivals.begin(cause, now.instant);
         let found = digest_of(&listing);
         let Listing { people, never, ignored } = listing;
         let most = Some(config.gallery.max_images_per_person as usize);

@@ -192,7 +192,7 @@ fn a_gallery_that_is_known_does_not_wait_for_a_look_between_any_two_pictures() {
     let mut worker = Worker::new(&stage, quick);
     reload(&mut worker, |_| ());
     take_all_in(&mut worker);
-    worker.begin_enrolment(Pass::Reload, Moment::now());
+    worker.begin_enrolment(EnrolmentCause::Reload, Moment::now());
     let mut rounds = 0;
     while worker.enrolment.is_some() {
         worker.enrol(Moment::now());

@@ -22,11 +22,11 @@ pub(super) struct Look {
     blind: bool,
     /// The recent positions of faces without a name, which must be blurred.
     blurred: Vec<Rect>,
-    /// The areas that the last pass examined, when all others must be blurred.
+    /// The areas that the last look examined, when all others must be blurred.
     examined: Option<Arc<Examined>>,
     /// The faces with names, which are exempt from that.
     named: Vec<Sighting>,
-    /// The faces to draw or blur, moved since the pass that found them.
+    /// The faces to draw or blur, moved since the look that found them.
     faces: Vec<Sighting>,
 }
 

@@ -113,7 +113,7 @@ fn nobody() -> Arc<Sightings> {
     Arc::new(Sightings { faces: Vec::new(), ..(*seen(0, None, Duration::ZERO)).clone() })
 }
 
-/// The same for a pass that has examined the whole of a frame like `rgb`.
+/// The same for a look that has examined the whole of a frame like `rgb`.
 fn examined(sightings: &Sightings, rgb: &Rgb) -> Sightings {
     let rgb = crate::image::jpeg::decode(&jpeg_of(rgb)).unwrap();
     let first = Examined::new(&rgb, Vec::new(), None);
@@ -239,7 +239,7 @@ fn after_a_change_of_scene_blurred_faces_stay_blurred() {
 }
 
 #[test]
-fn with_blur_and_no_recent_pass_the_whole_picture_is_blurred() {
+fn with_blur_and_no_recent_look_the_whole_picture_is_blurred() {
     let stage = watched(|config| config.overlay.unknown = UnknownFaces::Blur);
     // Neighbouring black and white pixels anywhere would make a person recognisable.
     let sharp = |rgb: &Rgb| rgb.data.windows(6).any(|pair| pair[0].abs_diff(pair[3]) > 100);
@@ -251,8 +251,8 @@ fn with_blur_and_no_recent_pass_the_whole_picture_is_blurred() {
         stage.round();
         sharp(&shown(&stage).2)
     };
-    assert!(!shows_sharply(1, None), "before the first pass");
-    assert!(!shows_sharply(2, Some(nobody())), "a pass that has not examined all of it, as before a reload");
+    assert!(!shows_sharply(1, None), "before the first look");
+    assert!(!shows_sharply(2, Some(nobody())), "a look that has not examined all of it, as before a reload");
     let nobody = examined(&nobody(), &checkers());
     assert!(shows_sharply(2, Some(Arc::new(nobody.clone()))), "no one is there");
     let of_another_size = Sightings { width: 64, ..nobody.clone() };
@@ -301,13 +301,13 @@ fn with_blur_nothing_is_passed_through_and_a_missed_face_stays_blurred() {
     };
     assert!(show(1, nobody()) > 150);
     assert!(show(2, seen(1, None, Duration::ZERO)) < 100);
-    assert!(show(3, nobody()) < 100, "one pass missed it");
+    assert!(show(3, nobody()) < 100, "one look missed it");
     assert!(show(4, seen(2, Some("Alice"), Duration::ZERO)) > 150, "it was Alice");
     assert!(show(5, seen(3, None, Duration::from_millis(1300))) < 100);
     assert!(show(6, nobody()) < 100);
     thread::sleep(Duration::from_millis(300));
-    assert!(show(7, nobody()) > 150, "the pass that found it is stale");
-    // A pass for which no picture was encoded counts too.
+    assert!(show(7, nobody()) > 150, "the look that found it is stale");
+    // A look for which no picture was encoded counts too.
     look(seen(4, None, Duration::ZERO));
     assert!(show(8, nobody()) < 100);
     assert_eq!(stage.health.passed_through.get(), 0);
@@ -320,11 +320,11 @@ fn with_blur_changed_areas_are_blurred_at_once_except_a_face_with_a_name() {
         let line: Vec<u8> = columns.map(|x| rgb.pixel(x * rgb.width / SIZE.0, y * rgb.height / SIZE.1)[0]).collect();
         line.iter().max().unwrap() - line.iter().min().unwrap()
     };
-    // Since the pass, a person has appeared in the left half of the frame.
+    // Since the look, a person has appeared in the left half of the frame.
     let mut come = room.clone();
     let checkers = checkers();
     come.put(&checkers.cropped(Rect { x: 0, y: 0, w: 160, h: SIZE.1 }), 0, 0);
-    // A known person, whose face the pass has found, moves a little.
+    // A known person, whose face the look has found, moves a little.
     let mut alice = (*seen(1, Some("Alice"), Duration::ZERO)).clone();
     alice.faces[0].rect = Rect { x: 30, y: 80, w: 80, h: 80 };
     for spec in [

@@ -58,7 +58,7 @@ fn moved(place: Rect) -> Motion {
     Motion::At(vec![place])
 }
 
-/// Runs a pass at a time in milliseconds after the first one; returns the faces, and the number of examined pixels.
+/// Runs a look at a time in milliseconds after the first one; returns the faces, and the number of examined pixels.
 struct Looker {
     engine: Fake,
     scanner: Scanner,
@@ -101,7 +101,7 @@ fn a_new_face_is_found_at_once_where_something_moved_and_otherwise_at_the_next_f
     assert_eq!(looker.look(400, &frame(&[SMALL]), &[], &moved(Rect { x: 400, ..body })).0, []);
     assert_eq!(looker.look(19_000, &frame(&[SMALL]), &[], &STILL).0, []);
     let due = |s: u64| looker.scanner.is_due(looker.start + Duration::from_secs(s));
-    assert_eq!([due(59), due(62)], [false, true], "without passes, because nothing moves");
+    assert_eq!([due(59), due(62)], [false, true], "without looks, because nothing moves");
     assert_eq!(looker.look(21_000, &frame(&[SMALL]), &[], &STILL).0, [SMALL]);
 }
 
@@ -154,7 +154,7 @@ fn when_everything_moves_the_whole_frame_is_scanned_at_half_scale_and_once_a_sec
     let (cheap, sweep) = (640.0 * 480.0, 640.0 * 480.0 * 4.0);
     let mut price = |ms| looker.look(ms, &frame(&[]), &[], &everywhere).1;
     assert_eq!([0, 200, 900, 1200].map(&mut price), [sweep, cheap, cheap, sweep]);
-    // As if that scan had taken 1.2 s: there are still cheap passes in between.
+    // As if that scan had taken 1.2 s: there are still cheap looks in between.
     assert_eq!([2400, 2600, 3400].map(&mut price), [cheap, cheap, sweep]);
 }
 

@@ -37,7 +37,7 @@ pub fn stamp(m: &Metadata) -> Stamp {
 
 /// Why the gallery is scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pass {
+pub enum EnrolmentCause {
     Reload,
     /// Files that were incomplete.
     Again,
@@ -51,7 +51,7 @@ pub struct Arrivals {
     /// Files that are not enrolled, because they may still change or cannot be read.
     files: HashMap<PathBuf, Arriving>,
     /// The current scan, or the last one.
-    pass: Pass,
+    cause: EnrolmentCause,
     /// True from a reload until the gallery is complete.
     following: bool,
     /// True when a file that was waited for was deleted.
@@ -61,7 +61,7 @@ pub struct Arrivals {
     /// The longest time between two scans. It doubles while nothing new is found.
     pause: Duration,
     /// When the last scan began.
-    passed: Instant,
+    scanned_at: Instant,
     /// When something last changed.
     changed: Instant,
     /// When everything that had been found was last applied.
@@ -80,7 +80,7 @@ struct Arriving {
     seen: Instant,
     /// Its age at that time.
     before: Duration,
-    state: PassState,
+    state: FileState,
     /// How often it was read and was incomplete; from the second time on, the required age doubles.
     incomplete: u32,
     /// True when the last scan found it.
@@ -88,7 +88,7 @@ struct Arriving {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PassState {
+enum FileState {
     /// The current version was not read.
     Unread,
     /// Read and incomplete. `told` is true when the roster says that it is still being copied.
@@ -100,7 +100,7 @@ enum PassState {
 
 impl Arriving {
     fn new(stamp: Stamp, now: Instant, before: Duration) -> Arriving {
-        Arriving { stamp, seen: now, before, state: PassState::Unread, incomplete: 0, listed: true }
+        Arriving { stamp, seen: now, before, state: FileState::Unread, incomplete: 0, listed: true }
     }
 
     fn update(&mut self, stamp: Stamp, now: Instant) -> bool {
@@ -133,18 +133,18 @@ impl Arriving {
     /// True when a scan would have another result for it than the last one.
     fn is_news(&self, now: Instant) -> bool {
         match self.state {
-            PassState::Unread => self.may_be_read(now),
-            PassState::Incomplete { told } => told && self.still(now) >= PATIENCE,
-            PassState::Refused => false,
+            FileState::Unread => self.may_be_read(now),
+            FileState::Incomplete { told } => told && self.still(now) >= PATIENCE,
+            FileState::Refused => false,
         }
     }
 
     /// True while it may become a picture. An incomplete file that seems old may have a time stamp of a wrong clock.
     fn is_awaited(&self, now: Instant) -> bool {
         match self.state {
-            PassState::Unread => true,
-            PassState::Incomplete { told } => told || self.watched(now) < PATIENCE,
-            PassState::Refused => false,
+            FileState::Unread => true,
+            FileState::Incomplete { told } => told || self.watched(now) < PATIENCE,
+            FileState::Refused => false,
         }
     }
 }
@@ -155,12 +155,12 @@ impl Default for Arrivals {
         let now = Instant::now();
         Arrivals {
             files: HashMap::new(),
-            pass: Pass::Reload,
+            cause: EnrolmentCause::Reload,
             following: false,
             gone: false,
             quiet: QUIET,
             pause: QUIET,
-            passed: now,
+            scanned_at: now,
             changed: now,
             complete: now,
             reloaded: now,
@@ -172,12 +172,12 @@ impl Default for Arrivals {
 
 impl Arrivals {
     /// Checks each file that is waited for; `Some` when the gallery must be scanned again. Called once a second.
-    pub fn due(&mut self, now: Instant) -> Option<Pass> {
+    pub fn due(&mut self, now: Instant) -> Option<EnrolmentCause> {
         if !self.following {
             return None;
         }
         if now.saturating_duration_since(self.reloaded) >= FOLLOWED {
-            return Some(Pass::Last);
+            return Some(EnrolmentCause::Last);
         }
         let mut changed = false;
         self.files.retain(|path, file| match std::fs::symlink_metadata(path) {
@@ -195,14 +195,14 @@ impl Arrivals {
         }
         let news = self.gone || self.found != self.at_work || self.files.values().any(|file| file.is_news(now));
         let long_since_change = |at: Instant| at.saturating_duration_since(self.changed) >= PATIENCE;
-        let (is_over, was_over) = (long_since_change(now), long_since_change(self.passed));
+        let (is_over, was_over) = (long_since_change(now), long_since_change(self.scanned_at));
         if was_over && !news && !self.files.values().any(|file| file.is_awaited(now)) {
             self.stop();
             return None;
         }
         // The final scan runs at the end, for files that arrived since the one before.
-        let is_time = now.saturating_duration_since(self.passed) >= self.pause || (is_over && !was_over);
-        (is_time || (news && (self.is_quiet(now) || self.is_late(now)))).then_some(Pass::Again)
+        let is_time = now.saturating_duration_since(self.scanned_at) >= self.pause || (is_over && !was_over);
+        (is_time || (news && (self.is_quiet(now) || self.is_late(now)))).then_some(EnrolmentCause::Again)
     }
 
     fn is_quiet(&self, now: Instant) -> bool {
@@ -219,17 +219,17 @@ impl Arrivals {
         self.files.clear();
     }
 
-    pub fn begin(&mut self, pass: Pass, now: Instant) {
-        (self.pass, self.passed, self.gone) = (pass, now, false);
+    pub fn begin(&mut self, cause: EnrolmentCause, now: Instant) {
+        (self.cause, self.scanned_at, self.gone) = (cause, now, false);
         self.files.values_mut().for_each(|file| file.listed = false);
-        if pass == Pass::Reload {
+        if cause == EnrolmentCause::Reload {
             (self.following, self.quiet, self.changed, self.complete) = (true, QUIET, now, now);
         }
     }
 
     /// Called by a scan for each file; true when its version is old enough to be read.
     pub fn meet(&mut self, path: &Path, metadata: &Metadata, now: Moment) -> bool {
-        let (stamp, reload) = (stamp(metadata), self.pass == Pass::Reload);
+        let (stamp, reload) = (stamp(metadata), self.cause == EnrolmentCause::Reload);
         let file = self.files.entry(path.to_owned()).or_insert_with(|| {
             // A file that a later scan finds arrived after the one before. A time stamp in the future only shows that a
             // clock was changed; such a file was probably not written just now.
@@ -244,33 +244,33 @@ impl Arrivals {
             self.changed = now.instant;
         }
         file.listed = true;
-        file.may_be_read(now.instant) || self.pass == Pass::Last
+        file.may_be_read(now.instant) || self.cause == EnrolmentCause::Last
     }
 
     /// True for a file that was read and incomplete, has not changed since, and was not given up.
     pub fn waits_for(&mut self, path: &Path, stamp: Stamp, now: Moment) -> bool {
         let Some(file) = self.files.get_mut(path).filter(|file| file.stamp == stamp) else { return false };
         file.listed = true;
-        if file.state != (PassState::Incomplete { told: true }) {
+        if file.state != (FileState::Incomplete { told: true }) {
             return false;
         }
-        let told = self.pass != Pass::Last && file.still(now.instant) < PATIENCE;
-        file.state = PassState::Incomplete { told };
+        let told = self.cause != EnrolmentCause::Last && file.still(now.instant) < PATIENCE;
+        file.state = FileState::Incomplete { told };
         told
     }
 
     /// Records that a file was read and is incomplete; true while it may still be completed.
     pub fn lacks_its_end(&mut self, path: &Path, now: Moment) -> bool {
         let Some(file) = self.files.get_mut(path) else { return false };
-        let told = self.pass != Pass::Last && file.still(now.instant) < PATIENCE;
-        (file.state, file.incomplete) = (PassState::Incomplete { told }, file.incomplete.saturating_add(1));
+        let told = self.cause != EnrolmentCause::Last && file.still(now.instant) < PATIENCE;
+        (file.state, file.incomplete) = (FileState::Incomplete { told }, file.incomplete.saturating_add(1));
         told
     }
 
     /// Records that a file cannot be read. It is tried again when it changes while others are waited for.
     pub fn refused(&mut self, path: &Path) {
         if let Some(file) = self.files.get_mut(path) {
-            file.state = PassState::Refused;
+            file.state = FileState::Refused;
         }
     }
 
@@ -284,8 +284,8 @@ impl Arrivals {
         self.files.retain(|_, file| file.listed);
         self.pause = if self.found == Some(found) { (self.pause * 2).min(PATIENCE) } else { QUIET };
         self.found = Some(found);
-        let news = self.pass == Pass::Reload || self.found != self.at_work;
-        if news && self.pass == Pass::Again {
+        let news = self.cause == EnrolmentCause::Reload || self.found != self.at_work;
+        if news && self.cause == EnrolmentCause::Again {
             if self.is_quiet(now) {
                 self.quiet = (self.quiet * 2).min(AT_MOST);
             } else if !self.is_late(now) {
@@ -293,10 +293,10 @@ impl Arrivals {
             }
         }
         (self.at_work, self.complete) = (self.found, now);
-        match self.pass {
-            Pass::Reload => self.reloaded = now,
-            Pass::Again => {}
-            Pass::Last => self.stop(),
+        match self.cause {
+            EnrolmentCause::Reload => self.reloaded = now,
+            EnrolmentCause::Again => {}
+            EnrolmentCause::Last => self.stop(),
         }
         news
     }

@@ -44,7 +44,8 @@ fn enrol(root: &Path, most: u32) -> (Library, usize) {
     config.gallery.max_images_per_person = most;
     let (mut plane, mut memory) = (Plane { described: 0 }, EnrolmentMemory::new(Cache::open(None, "")));
     let now = Moment::now();
-    let mut enrolment = Enrolment::begin(&config, Some(Arc::default()), &mut memory, Pass::Reload, now).unwrap();
+    let mut enrolment =
+        Enrolment::begin(&config, Some(Arc::default()), &mut memory, EnrolmentCause::Reload, now).unwrap();
     while enrolment.step(&mut plane, &mut memory, now) {}
     (enrolment.finish(1), plane.described)
 }

@@ -43,7 +43,7 @@ impl Scene {
     }
 
     fn reload(&mut self) {
-        self.worker.begin_enrolment(Pass::Reload, self.now());
+        self.worker.begin_enrolment(EnrolmentCause::Reload, self.now());
         self.go_round();
     }
 
@@ -393,7 +393,7 @@ fn what_a_reload_that_was_overtaken_asked_for_is_forgotten_when_it_is_gone() {
     scene.pass(60);
     scene.reload();
     scene.settle();
-    scene.worker.begin_enrolment(Pass::Reload, scene.now());
+    scene.worker.begin_enrolment(EnrolmentCause::Reload, scene.now());
     if let Some((enrolment, ..)) = &mut scene.worker.enrolment {
         let (opened, _) = scene.worker.opened.as_mut().unwrap();
         assert!(enrolment.step(opened.engine.as_mut(), &mut scene.worker.memory, scene.start));
