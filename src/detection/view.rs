@@ -83,8 +83,8 @@ impl Cells {
             from as usize + ((at * 8 + eighths) * length / (SIDE * 8)).min(length - 1) as usize
         };
         let (pixels, width) = (rgb.data.as_chunks::<3>().0, rgb.width as usize);
-        // The columns are the same for each line and computed once, because this runs for every face on every shown
-        // frame.
+        // The columns are the same for each line and computed once: with blur, this runs for every named face on every
+        // shown frame.
         let columns: [[usize; 3]; SIDE as usize] =
             std::array::from_fn(|at| [2, 4, 6].map(|eighths| place(rect.x, rect.w, at as u32, eighths)));
         let cells = (0..SIDE).flat_map(|at| {
