@@ -38,6 +38,7 @@ pub fn stamp(m: &Metadata) -> Stamp {
 /// Why the gallery is scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnrolmentCause {
+    /// The start or a reload.
     Reload,
     /// Files that were incomplete.
     Again,
