@@ -2,7 +2,6 @@
 
 pub mod negotiate;
 pub mod pipe;
-mod scene;
 mod splitter;
 pub mod stills;
 pub mod v4l2;

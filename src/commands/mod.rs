@@ -17,7 +17,7 @@ use crate::recognition::gallery::enrol::Library;
 use crate::recognition::{self, Opened, dlib};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use std::io::{ErrorKind, IsTerminal, Read, Write, stderr, stdin, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -72,11 +72,7 @@ pub fn identify(config: &Config, images: &[PathBuf], json: bool) -> u8 {
 type Found = Result<((u32, u32), Vec<Sighting>), String>;
 
 fn who_is_on(image: &Path, opened: &mut Opened, library: &Library, config: &Config) -> Found {
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(image).map_err(|e| e.to_string())?;
-    file.take(still::MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    let still = still::decode_still(&bytes)?;
-    drop(bytes);
+    let still = still::read(image)?;
     let (engine, jitters) = (opened.engine.as_mut(), config.recognition.num_jitters);
     let faces = recognition::detect::verify::faces_on_still(engine, &still.rgb);
     let mut faces = recognition::identify_faces(engine, &library.matcher, jitters, &still.rgb, &faces);

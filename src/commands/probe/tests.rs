@@ -176,7 +176,7 @@ fn a_source_that_cannot_work_is_reported_without_taking_a_picture() {
     let pipe = |program: &str| trouble(config::CameraSource::Pipe(vec![program.to_owned()]));
     assert_eq!(pipe("namecam-no-such-program").unwrap(), "pipe: there is no program named 'namecam-no-such-program'");
     assert_eq!(pipe("true"), None);
-    assert!(trouble(stills()).unwrap().ends_with("has no .jpg, .jpeg or .png files"));
+    assert!(trouble(stills()).unwrap().ends_with("has no picture files"));
     fs::write(folder.path().join("1.jpg"), "not looked at").unwrap();
     assert_eq!(trouble(stills()), None);
 }
