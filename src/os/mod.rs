@@ -3,7 +3,7 @@
 pub mod files;
 pub mod localtime;
 pub mod logging;
+pub(crate) mod net;
 pub mod process;
 pub mod signals;
-pub mod sockaddr;
 pub mod systemd;
