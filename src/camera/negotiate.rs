@@ -11,7 +11,6 @@ use crate::image::{FORMATS, Format};
 pub struct Interval {
     /// The numerator, in seconds.
     pub numerator: u32,
-    /// The denominator.
     pub denominator: u32,
 }
 
@@ -28,21 +27,15 @@ impl Interval {
     }
 }
 
-/// A size or a range of sizes, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// A single size.
     One {
-        /// Width, pixels.
         width: u32,
-        /// Height, pixels.
         height: u32,
     },
     /// Any size from `min` to `max` in these steps.
     Steps {
-        /// Smallest.
         min: (u32, u32),
-        /// Largest.
         max: (u32, u32),
         /// Steps; 0 counts as 1.
         step: (u32, u32),
@@ -72,10 +65,8 @@ fn snap(value: f64, min: u32, max: u32, step: u32) -> u32 {
     min.saturating_add((steps as u32).saturating_mul(step))
 }
 
-/// A rate or a range of rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameRate {
-    /// This one.
     One(Interval),
     /// Any between these intervals.
     Steps {
@@ -104,7 +95,6 @@ impl FrameRate {
 /// A size, or a range of sizes, and the rates there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mode {
-    /// The sizes.
     pub size: Size,
     /// The rates of that size, or of the closest size in a range; empty when the driver lists none.
     pub rates: Vec<FrameRate>,
@@ -124,16 +114,12 @@ pub struct Offer {
 pub struct ModeRequest {
     /// The pixel format; `None` for the best one.
     pub format: Option<[u8; 4]>,
-    /// Pixels.
     pub width: u32,
-    /// Pixels.
     pub height: u32,
-    /// Frames a second.
     pub fps: u32,
 }
 
 impl ModeRequest {
-    /// The mode that a config requests.
     pub fn of(camera: &config::Camera) -> ModeRequest {
         let word = camera.format.to_uppercase();
         let format = FORMATS.iter().find(|format| format.name() == word).map(|format| format.fourcc);
@@ -144,13 +130,9 @@ impl ModeRequest {
 /// A mode to request from the camera, with the reason.
 #[derive(Debug, Clone)]
 pub struct Choice {
-    /// The pixel format.
     pub format: &'static Format,
-    /// Pixels.
     pub width: u32,
-    /// Pixels.
     pub height: u32,
-    /// The interval to request.
     pub interval: Interval,
     /// Why it is the first of [`rank`]; empty for the others.
     pub why: String,
@@ -158,7 +140,6 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// Frames a second.
     pub fn fps(&self) -> f64 {
         self.interval.fps().unwrap_or(0.0)
     }

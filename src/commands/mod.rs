@@ -21,13 +21,12 @@ use std::io::{ErrorKind, IsTerminal, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The exit status of success.
-pub const GOOD: u8 = 0;
-/// The exit status of a result with warnings.
-pub const WARNINGS: u8 = 1;
-/// The exit status without a usable model or gallery.
-pub const UNUSABLE: u8 = 2;
-/// The exit status when the output cannot be written: EX_IOERR of sysexits.h.
+// Exit statuses.
+const GOOD: u8 = 0;
+const WARNINGS: u8 = 1;
+/// There is no usable model or gallery.
+const UNUSABLE: u8 = 2;
+/// The output cannot be written: EX_IOERR of sysexits.h.
 const NOT_WRITTEN: i32 = 74;
 
 /// Prints to stdout. A closed pipe (`| head`) ends the process with success; any other failure is an error.

@@ -66,7 +66,7 @@ pub fn trouble(camera: &config::Camera) -> Option<String> {
 }
 
 /// True when there is no video device.
-pub fn no_camera_at_all() -> bool {
+pub(super) fn no_camera_at_all() -> bool {
     v4l2::nodes(Path::new("/dev")).is_empty()
 }
 
