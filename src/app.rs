@@ -5,6 +5,7 @@ use crate::cli::FAULT;
 use crate::config::{Config, Origin};
 use crate::detection::Sightings;
 use crate::frame::Frame;
+use crate::http::auth::accounts::Accounts;
 use crate::memory::{self, Machine};
 use crate::os::logging;
 use crate::os::process::{self, exit_now};
@@ -48,12 +49,12 @@ struct Wires {
     stop: Arc<Stop>,
 }
 
-/// Runs until a signal ends it.
+/// Runs until a signal ends it. `accounts` are those of `http.password_file`.
 ///
 /// # Errors
-/// When it cannot start: the port is taken, or the accounts are unreadable. It does not return once its threads have
+/// When it cannot start: the port is taken, for instance. It does not return once its threads have
 /// started, but ends the process.
-pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
+pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>) -> anyhow::Result<()> {
     // A reload reads the file that was found at the start. Searching again could fall back to the defaults while an
     // editor replaces the file.
     let origin = &Origin { file: config.file.clone(), ..origin.clone() };
@@ -71,7 +72,7 @@ pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
     }
     let wires = Wires::new(config, stop);
     // From here on the process ends by `_exit` only: a started thread may be inside a library.
-    let threads = wires.start(server).unwrap_or_else(|error| {
+    let threads = wires.start(server, accounts).unwrap_or_else(|error| {
         logging::tell(&format!("namecam: {error:#}"));
         exit_now(1)
     });
@@ -138,7 +139,7 @@ impl Wires {
         }
     }
 
-    fn start(&self, server: http::Server) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    fn start(&self, server: http::Server, accounts: Option<Accounts>) -> anyhow::Result<Vec<JoinHandle<()>>> {
         let (config, health, stop) = (&self.config, &self.health, &self.stop);
         let http = http::Stage {
             config: Arc::clone(config),
@@ -164,7 +165,7 @@ impl Wires {
         };
         // HTTP starts first, so that the page is served while the camera or the models are still opening.
         Ok(vec![
-            thread("http", move || http::run(server, http))?,
+            thread("http", move || http::run(server, http, accounts))?,
             thread("camera", move || camera::run(&camera))?,
             thread(RECOGNITION, move || {
                 process::yield_to_others();

@@ -136,22 +136,17 @@ fn options(subcommand: &str) -> String {
     format!("\nOptions:\n{list}")
 }
 
-/// The overview.
-pub fn overview() -> String {
+/// The help of a subcommand with its options; for "", the list of all subcommands.
+pub fn help(subcommand: &str) -> String {
+    let options = options(subcommand);
+    if let Some(s) = SUBCOMMANDS.iter().find(|s| s.name == subcommand) {
+        return format!("{}{options}", s.help);
+    }
     let list: String = SUBCOMMANDS.iter().map(|s| format!("  {:<10} {}\n", s.name, s.what)).collect();
-    let options = options("");
     format!(
         "namecam: a camera that recognises people and shows their names.\n\n\
-    Usage: namecam SUBCOMMAND [OPTION]...\n\n{list}{options}"
+         Usage: namecam SUBCOMMAND [OPTION]...\n\n{list}{options}"
     )
-}
-
-/// The help of a subcommand with its options; for "", the overview.
-pub fn help(subcommand: &str) -> String {
-    match SUBCOMMANDS.iter().find(|s| s.name == subcommand) {
-        Some(s) => format!("{}{}", s.help, options(s.name)),
-        None => overview(),
-    }
 }
 
 /// Parses the arguments after the program's name.

@@ -42,12 +42,14 @@ fn main() -> ExitCode {
         // The other subcommands serve no viewers.
         _ => false,
     };
-    if let Some(file) = config.http.password_file.as_ref().filter(|file| reads(file))
-        && let Err(problems) = Accounts::load(file)
-    {
-        logging::tell(&problems.join("\n"));
-        return ExitCode::from(CONFIG);
-    }
+    let file = config.http.password_file.as_ref().filter(|file| reads(file));
+    let accounts = match file.map(|file| Accounts::load(file)).transpose() {
+        Ok(accounts) => accounts,
+        Err(problems) => {
+            logging::tell(&problems.join("\n"));
+            return ExitCode::from(CONFIG);
+        }
+    };
     let looks = match command {
         Command::Run(_) | Command::Demo(_) | Command::Check { .. } => config.recognition.enabled,
         Command::Identify { .. } => true,
@@ -57,13 +59,13 @@ fn main() -> ExitCode {
         logging::tell(&problem);
         return ExitCode::from(CONFIG);
     }
-    carry_out(command, origin, config)
+    carry_out(command, origin, config, accounts)
 }
 
-fn carry_out(command: Command, origin: Origin, config: Config) -> ExitCode {
+fn carry_out(command: Command, origin: Origin, config: Config, accounts: Option<Accounts>) -> ExitCode {
     let done = match command {
-        Command::Run(_) => app::run(&origin, config),
-        Command::Demo(_) => demo(origin, config),
+        Command::Run(_) => app::run(&origin, config, accounts),
+        Command::Demo(_) => demo(origin, config, accounts),
         Command::Check { json, .. } => return ExitCode::from(commands::check(&config, json)),
         Command::Identify { images, json, .. } => return ExitCode::from(commands::identify(&config, &images, json)),
         Command::Probe { device, measure, json, .. } => {
@@ -80,7 +82,7 @@ fn carry_out(command: Command, origin: Origin, config: Config) -> ExitCode {
 }
 
 /// `run` on panned stills: those of the config, else the gallery.
-fn demo(mut origin: Origin, mut config: Config) -> anyhow::Result<()> {
+fn demo(mut origin: Origin, mut config: Config, accounts: Option<Accounts>) -> anyhow::Result<()> {
     if !matches!(config.camera.source, CameraSource::Stills(_)) {
         origin.sets.push(format!("camera.source=stills:{}", config.gallery.path.display()));
         config = origin.load()?;
@@ -91,7 +93,7 @@ fn demo(mut origin: Origin, mut config: Config) -> anyhow::Result<()> {
             "nothing to show: {trouble}; put pictures there, or name another folder with --set camera.source=stills:FOLDER"
         );
     }
-    app::run(&origin, config)
+    app::run(&origin, config, accounts)
 }
 
 fn print(text: &str) -> ExitCode {

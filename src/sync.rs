@@ -1,11 +1,26 @@
 //! What threads share: [`Latest`], the hand-off between two stages, and [`Stop`], which tells threads to end.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Locks a mutex and ignores poisoning: the values are plain numbers that are always valid.
+/// Locks a mutex. No mutex of the program is ever poisoned, because a panic ends the process.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for a notification of `changed`, at most `timeout`. It may return without one.
+pub(crate) fn wait<'a, T>(changed: &Condvar, guard: MutexGuard<'a, T>, timeout: Duration) -> MutexGuard<'a, T> {
+    changed.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0
+}
+
+/// Waits while `waits` is true of the value, at most `timeout`.
+pub(crate) fn wait_while<'a, T>(
+    changed: &Condvar,
+    guard: MutexGuard<'a, T>,
+    timeout: Duration,
+    waits: impl FnMut(&mut T) -> bool,
+) -> MutexGuard<'a, T> {
+    changed.wait_timeout_while(guard, timeout, waits).unwrap_or_else(PoisonError::into_inner).0
 }
 
 /// A slot for the newest value, with a version number.
@@ -41,7 +56,7 @@ impl<T> Latest<T> {
 
     /// Replaces the value and wakes the waiting readers.
     pub fn publish(&self, value: Arc<T>) {
-        let mut slot = self.lock();
+        let mut slot = lock(&self.slot);
         slot.version += 1;
         let old = slot.value.replace(value);
         drop(slot);
@@ -52,31 +67,14 @@ impl<T> Latest<T> {
 
     /// The newest value, if any, and its version (from 1).
     pub fn newest(&self) -> Option<(u64, Arc<T>)> {
-        let slot = self.lock();
+        let slot = lock(&self.slot);
         slot.value.clone().map(|value| (slot.version, value))
     }
 
     /// Waits for a value newer than version `seen` (0: any), at most `timeout`.
     pub fn wait_newer(&self, seen: u64, timeout: Duration) -> Option<(u64, Arc<T>)> {
-        let deadline = Instant::now() + timeout;
-        let mut slot = self.lock();
-        loop {
-            if slot.version > seen {
-                return slot.value.clone().map(|value| (slot.version, value));
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
-            slot = match self.changed.wait_timeout(slot, left) {
-                Ok((slot, _)) => slot,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Slot<T>> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+        let slot = wait_while(&self.changed, lock(&self.slot), timeout, |slot| slot.version <= seen);
+        slot.value.clone().filter(|_| slot.version > seen).map(|value| (slot.version, value))
     }
 }
 
@@ -93,27 +91,18 @@ pub const POLL: Duration = Duration::from_millis(200);
 impl Stop {
     /// Tells every thread to end.
     pub fn set(&self) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *lock(&self.stopped) = true;
         self.changed.notify_all();
     }
 
     /// True when the program ends.
     pub fn is_set(&self) -> bool {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.stopped)
     }
 
     /// Sleeps for `pause`, or until the program ends; true in the latter case.
     pub fn wait(&self, pause: Duration) -> bool {
-        let deadline = Instant::now() + pause;
-        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*stopped {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            stopped = self.changed.wait_timeout(stopped, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        *stopped
+        *wait_while(&self.changed, lock(&self.stopped), pause, |stopped| !*stopped)
     }
 }
 

@@ -45,7 +45,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("base64", &["http"]),
     ("dlib_face_recognition", &["recognition/dlib.rs"]),
     ("ini", &["config/text.rs"]),
-    ("jpeg_encoder", &["image/jpeg/portable.rs", "camera/stills"]),
+    ("jpeg_encoder", &["image/jpeg/portable.rs"]),
     ("lexopt", &["main.rs", "cli.rs"]),
     ("memmap2", &["stream/overlay"]),
     ("sd_notify", &["os/systemd.rs"]),
@@ -53,7 +53,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tiny_http", &["http/server"]),
     ("turbojpeg", &["image/jpeg/turbo.rs"]),
     ("v4l", &["camera/v4l2"]),
-    ("yuv", &["image/convert.rs", "camera/scene.rs"]),
+    ("yuv", &["image/convert.rs"]),
     ("zune_jpeg", &["image/jpeg/forgiving.rs"]),
 ];
 
@@ -61,14 +61,13 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 const UNSAFE: &[&str] = &[
     "camera/pipe",
     "camera/v4l2",
-    "http/listener",
     "os/localtime.rs",
     "os/logging.rs",
     "memory.rs",
     "stream/overlay/fonts",
     "recognition/dlib",
+    "os/net.rs",
     "os/process.rs",
-    "os/systemd.rs",
 ];
 
 /// A Rust file of the project.

@@ -2,7 +2,6 @@
 
 pub mod negotiate;
 pub mod pipe;
-mod scene;
 mod splitter;
 pub mod stills;
 pub mod v4l2;
@@ -23,7 +22,6 @@ use std::time::{Duration, Instant};
 /// A captured picture.
 #[derive(Debug)]
 pub struct Captured {
-    /// The pixel format.
     pub format: &'static Format,
     /// The width in pixels; may be 0 for JPEG.
     pub width: u32,
@@ -33,7 +31,6 @@ pub struct Captured {
     pub stride: u32,
     /// The bytes exactly as received.
     pub bytes: Vec<u8>,
-    /// The time of capture.
     pub captured_at: Moment,
     /// The frames before this one that the device or the source dropped for a newer one.
     pub dropped: u64,
@@ -42,7 +39,6 @@ pub struct Captured {
 /// The result of [`Source::next`].
 #[derive(Debug)]
 pub enum Shot {
-    /// A picture.
     Picture(Captured),
     /// A damaged picture, with the reason.
     Corrupt(String),
@@ -50,7 +46,6 @@ pub enum Shot {
     Nothing,
 }
 
-/// A source of pictures.
 pub trait Source {
     /// Waits for the newest picture, at most `timeout` (<= 200 ms).
     ///
@@ -72,15 +67,11 @@ pub trait Source {
     }
 }
 
-/// The connections of the camera thread.
 pub struct Stage {
     /// The config; a changed `[camera]` opens the source again.
     pub config: Arc<Latest<Config>>,
-    /// Where frames are published.
     pub frames: Arc<Latest<Frame>>,
-    /// The counters and states.
     pub health: Arc<Health>,
-    /// Set when the program ends.
     pub stop: Arc<Stop>,
 }
 

@@ -5,14 +5,12 @@
 
 use crate::config;
 use crate::image::{FORMATS, Format};
-use std::cmp::Ordering;
 
 /// The time between two frames: `numerator / denominator` seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interval {
     /// The numerator, in seconds.
     pub numerator: u32,
-    /// The denominator.
     pub denominator: u32,
 }
 
@@ -29,21 +27,15 @@ impl Interval {
     }
 }
 
-/// A size or a range of sizes, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// A single size.
     One {
-        /// Width, pixels.
         width: u32,
-        /// Height, pixels.
         height: u32,
     },
     /// Any size from `min` to `max` in these steps.
     Steps {
-        /// Smallest.
         min: (u32, u32),
-        /// Largest.
         max: (u32, u32),
         /// Steps; 0 counts as 1.
         step: (u32, u32),
@@ -73,10 +65,8 @@ fn snap(value: f64, min: u32, max: u32, step: u32) -> u32 {
     min.saturating_add((steps as u32).saturating_mul(step))
 }
 
-/// A rate or a range of rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameRate {
-    /// This one.
     One(Interval),
     /// Any between these intervals.
     Steps {
@@ -105,7 +95,6 @@ impl FrameRate {
 /// A size, or a range of sizes, and the rates there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mode {
-    /// The sizes.
     pub size: Size,
     /// The rates of that size, or of the closest size in a range; empty when the driver lists none.
     pub rates: Vec<FrameRate>,
@@ -125,16 +114,12 @@ pub struct Offer {
 pub struct ModeRequest {
     /// The pixel format; `None` for the best one.
     pub format: Option<[u8; 4]>,
-    /// Pixels.
     pub width: u32,
-    /// Pixels.
     pub height: u32,
-    /// Frames a second.
     pub fps: u32,
 }
 
 impl ModeRequest {
-    /// The mode that a config requests.
     pub fn of(camera: &config::Camera) -> ModeRequest {
         let word = camera.format.to_uppercase();
         let format = FORMATS.iter().find(|format| format.name() == word).map(|format| format.fourcc);
@@ -145,21 +130,16 @@ impl ModeRequest {
 /// A mode to request from the camera, with the reason.
 #[derive(Debug, Clone)]
 pub struct Choice {
-    /// The pixel format.
     pub format: &'static Format,
-    /// Pixels.
     pub width: u32,
-    /// Pixels.
     pub height: u32,
-    /// The interval to request.
     pub interval: Interval,
-    /// The reason for its place among the candidates, in one sentence.
+    /// Why it is the first of [`rank`]; empty for the others.
     pub why: String,
     rate_listed: bool,
 }
 
 impl Choice {
-    /// Frames a second.
     pub fn fps(&self) -> f64 {
         self.interval.fps().unwrap_or(0.0)
     }
@@ -209,9 +189,8 @@ pub fn rank(offers: &[Offer], request: &ModeRequest) -> Result<Vec<Choice>, Stri
         return Err(nothing_fits(offers, request));
     }
     choices.sort_by_cached_key(|choice| choice.key(request));
-    let reasons: Vec<String> = choices.iter().map(|choice| why(choice, &choices, request)).collect();
-    for (choice, reason) in choices.iter_mut().zip(reasons) {
-        choice.why = reason;
+    if let Some((first, others)) = choices.split_first_mut() {
+        first.why = why(first, others, request);
     }
     Ok(choices)
 }
@@ -229,57 +208,37 @@ fn best_of(format: &'static Format, offer: &Offer, request: &ModeRequest) -> Opt
     choices.filter(|choice| choice.width > 0 && choice.height > 0).min_by_key(|choice| choice.key(request))
 }
 
-fn why(choice: &Choice, all: &[Choice], request: &ModeRequest) -> String {
-    let (w, h) = (choice.width, choice.height);
-    let size = if (w, h) == (request.width, request.height) {
+/// Why `choice` is before all `others`.
+fn why(choice: &Choice, others: &[Choice], request: &ModeRequest) -> String {
+    let distance = |of: &Choice| (size_distance((of.width, of.height), request), rate_distance(of.fps(), request));
+    let size = if (choice.width, choice.height) == (request.width, request.height) {
         "the requested size".to_owned()
     } else {
-        format!("the closest size to {}x{}", request.width, request.height)
+        format!("the size closest to {}x{}", request.width, request.height)
     };
-    let rate = match rate_distance(choice.fps(), request).0 {
-        _ if !choice.rate_listed => "the camera lists no rates for it".to_owned(),
+    let rate = match distance(choice).1.0 {
+        _ if !choice.rate_listed => "no rates are listed".to_owned(),
         0 => "the requested rate".to_owned(),
-        _ => format!("the closest rate to {} fps", request.fps),
+        _ => format!("the rate closest to {} fps", request.fps),
     };
-    let format = if request.format.is_some() {
-        format!("{} is requested", choice.format.name())
-    } else {
-        reason_for_format(choice, all, request)
-    };
-    format!("{w}x{h} is {size}, {} fps: {rate}; {format}", show_fps(choice.fps()))
-}
-
-fn reason_for_format(choice: &Choice, all: &[Choice], request: &ModeRequest) -> String {
-    let name = choice.format.name();
-    if all.len() == 1 {
-        return format!("{name} is the only format that namecam reads here");
-    }
-    if choice.is_grey() {
-        return "GREY has no colour, so it ranks last".to_owned();
-    }
-    let here = |other: &&Choice| !other.is_grey() && (other.width, other.height) == (choice.width, choice.height);
-    let others = || all.iter().filter(here).filter(|other| other.format.fourcc != choice.format.fourcc);
     // Users ask why raw or JPEG was chosen, so the best mode of the other kind is compared first.
-    let rival = others().find(|other| other.format.jpeg != choice.format.jpeg).or_else(|| others().next());
-    let Some(rival) = rival else {
-        return match all.first() {
-            Some(first) if first.format.fourcc != choice.format.fourcc => {
-                format!("{} has a closer size", first.format.name())
-            }
-            _ => format!("{name} has the closest size"),
-        };
-    };
-    let (theirs, fps) = (rival.format.name(), show_fps(rival.fps()));
-    let ahead = choice.key(request) < rival.key(request);
-    let (front, behind) = if ahead { (&name, &theirs) } else { (&theirs, &name) };
-    match rate_distance(choice.fps(), request).cmp(&rate_distance(rival.fps(), request)) {
-        Ordering::Less => format!("{theirs} at {fps} fps is further from that rate"),
-        Ordering::Greater => format!("{theirs} ranks higher, because it reaches {fps} fps"),
-        _ if choice.rate_listed != rival.rate_listed => format!("{front} ranks above {behind}, which lists no rates"),
-        _ if choice.format.jpeg == rival.format.jpeg => format!("{front} ranks above {behind}, all else being equal"),
-        _ if ahead => format!("unlike {theirs}, {name} needs no decoding"),
-        _ => format!("{theirs} at {fps} fps ranks higher, because it needs no decoding"),
-    }
+    let rival = others.iter().find(|other| other.format.jpeg != choice.format.jpeg).or(others.first());
+    let behind = rival.and_then(|rival| {
+        let name = rival.format.name();
+        let ((size, rate), (its_size, its_rate)) = (distance(choice), distance(rival));
+        if rival.is_grey() && !choice.is_grey() {
+            Some(format!("{name} has no colour"))
+        } else if its_size != size {
+            Some(format!("{name} has {}x{}", rival.width, rival.height))
+        } else if its_rate != rate {
+            Some(format!("{name} has {} fps", show_fps(rival.fps())))
+        } else if rival.rate_listed != choice.rate_listed {
+            Some(format!("{name} lists no rates"))
+        } else {
+            (rival.format.jpeg && !choice.format.jpeg).then(|| format!("{name} must be decoded"))
+        }
+    });
+    format!("{size}, {rate}{}", behind.map_or_else(String::new, |behind| format!("; {behind}")))
 }
 
 /// A rate as text: 30, 29.97.

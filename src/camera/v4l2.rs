@@ -205,10 +205,7 @@ fn start(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera) -> Result
         anyhow!("{} accepts none of the formats that it lists; try another format or size", path.display());
     for choice in &choices {
         match CaptureStream::start(&kernel, choice, camera, &about) {
-            Ok(stream) => {
-                log::debug!("camera: {}", choice.why);
-                return Ok(stream);
-            }
+            Ok(stream) => return Ok(stream),
             Err(refused) => {
                 refusal = refused.explain(path);
                 if refused.is_final() {

@@ -17,17 +17,16 @@ use crate::recognition::gallery::enrol::Library;
 use crate::recognition::{self, Opened, dlib};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use std::io::{ErrorKind, IsTerminal, Read, Write, stderr, stdin, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The exit status of success.
-pub const GOOD: u8 = 0;
-/// The exit status of a result with warnings.
-pub const WARNINGS: u8 = 1;
-/// The exit status without a usable model or gallery.
-pub const UNUSABLE: u8 = 2;
-/// The exit status when the output cannot be written: EX_IOERR of sysexits.h.
+// Exit statuses.
+const GOOD: u8 = 0;
+const WARNINGS: u8 = 1;
+/// There is no usable model or gallery.
+const UNUSABLE: u8 = 2;
+/// The output cannot be written: EX_IOERR of sysexits.h.
 const NOT_WRITTEN: i32 = 74;
 
 /// Prints to stdout. A closed pipe (`| head`) ends the process with success; any other failure is an error.
@@ -72,11 +71,7 @@ pub fn identify(config: &Config, images: &[PathBuf], json: bool) -> u8 {
 type Found = Result<((u32, u32), Vec<Sighting>), String>;
 
 fn who_is_on(image: &Path, opened: &mut Opened, library: &Library, config: &Config) -> Found {
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(image).map_err(|e| e.to_string())?;
-    file.take(still::MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    let still = still::decode_still(&bytes)?;
-    drop(bytes);
+    let still = still::read(image)?;
     let (engine, jitters) = (opened.engine.as_mut(), config.recognition.num_jitters);
     let faces = recognition::detect::verify::faces_on_still(engine, &still.rgb);
     let mut faces = recognition::identify_faces(engine, &library.matcher, jitters, &still.rgb, &faces);

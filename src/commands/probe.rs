@@ -66,7 +66,7 @@ pub fn trouble(camera: &config::Camera) -> Option<String> {
 }
 
 /// True when there is no video device.
-pub fn no_camera_at_all() -> bool {
+pub(super) fn no_camera_at_all() -> bool {
     v4l2::nodes(Path::new("/dev")).is_empty()
 }
 
@@ -281,9 +281,9 @@ fn offer_as_json(offer: &Offer) -> Value {
     json!({ "format": negotiate::show_fourcc(&offer.fourcc), "read": read, "modes": modes.collect::<Vec<_>>() })
 }
 
-/// Rounds frames per second to hundredths.
-fn rounded(fps: f64) -> f64 {
-    (fps * 1000.0).round() / 1000.0
+/// Rounds to thousandths.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]

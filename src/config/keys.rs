@@ -30,18 +30,14 @@ pub enum ValueKind {
 
 /// A parsed value.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     /// Of `Text` and `OneOf`.
     Text(String),
     /// Of `Path` and `PathOrNone`, made absolute; `None` for an empty `PathOrNone`.
     Path(Option<PathBuf>),
-    /// Of `YesNo`.
     YesNo(bool),
-    /// Of `Whole`.
     Whole(u32),
-    /// Of `Number`.
     Number(f32),
-    /// Of `Color`.
     Color([u8; 3]),
 }
 
@@ -63,7 +59,7 @@ impl ValueKind {
     }
 
     /// Parses `text` as a value of this kind; `None` when it has another form.
-    pub fn parse(self, text: &str, base: &std::path::Path) -> Option<Value> {
+    pub(crate) fn parse(self, text: &str, base: &std::path::Path) -> Option<Value> {
         let lower = text.to_lowercase();
         Some(match self {
             ValueKind::Text => Value::Text(text.to_owned()),
@@ -113,7 +109,7 @@ type Put = fn(&mut Config, Value) -> Option<()>;
 
 impl Key {
     /// Stores a value that [`ValueKind::parse`] returned for this key; `None` when it is of another kind.
-    pub fn put(&self, config: &mut Config, value: Value) -> Option<()> {
+    pub(crate) fn put(&self, config: &mut Config, value: Value) -> Option<()> {
         (self.put)(config, value)
     }
 

@@ -107,6 +107,17 @@ fn no_value_changes_the_next_key_and_each_is_the_text_on_its_line() {
 }
 
 #[test]
+fn a_colon_separates_as_an_equals_sign_does_and_a_line_without_either_is_a_problem() {
+    let config = load("[camera]\nsource: pipe:cat a=b: c\n  fps : 3\n").unwrap().camera;
+    assert_eq!(config.source, CameraSource::Pipe(["cat", "a=b:", "c"].map(str::to_owned).into()));
+    assert_eq!(config.fps, 3);
+    for line in ["fps", "= 3", ": 3", "[camera", "[camera] x", "[camera]]"] {
+        let told = complaints(&format!("[camera]\nfps = 3\n{line}\nwidth = 640\n"));
+        assert!(told.len() == 1 && told[0].starts_with("namecam.ini:3: "), "{line}: {told:?}");
+    }
+}
+
+#[test]
 fn a_value_that_ends_in_a_backslash_leaves_the_password_on() {
     let text = "[camera]\nsource = pipe:cat x \\\n[http]\npassword_file = users\nbind = 0.0.0.0:5000\n";
     let config = load(text).unwrap();

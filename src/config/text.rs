@@ -1,10 +1,18 @@
-//! Turns the text of an ini file into [`Setting`]s. The text is split into lines here, because rust-ini reports no line
-//! numbers, joins some lines and stops at the first error. rust-ini parses each `key = value` line by itself.
+//! Turns the text of an ini file into [`Setting`]s. rust-ini parses each line by itself: of a whole file it would join a
+//! line that ends in a backslash with the next one, stop at the first error, and give no line numbers.
 
 use super::keys::{KEYS, Key, find};
 use super::{Problems, without_secrets};
 use ini::{Ini, ParseOption};
 use std::path::{Path, PathBuf};
+
+/// A value is the text on its line: quotes and backslashes have no special meaning.
+const VERBATIM: ParseOption = ParseOption {
+    enabled_quote: false,
+    enabled_escape: false,
+    enabled_indented_mutiline_value: false,
+    enabled_preserve_key_leading_whitespace: false,
+};
 
 /// The value given for a key, and where it was given.
 pub struct Setting {
@@ -30,63 +38,57 @@ pub fn read(file: &Path, bytes: &[u8], problems: &mut Problems) -> Vec<Setting> 
 
 fn scan(file: &str, text: &str, base: &Path, problems: &mut Problems) -> Vec<Setting> {
     let mut section: Option<String> = None;
-    let mut known_section = false;
     let mut settings: Vec<Setting> = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let (place, line) = (format!("{file}:{}", number + 1), line.trim());
+    for (number, line) in (1..).zip(text.lines()) {
+        let (place, line) = (format!("{file}:{number}"), line.trim());
         if let Some(control) = line.chars().find(|c| c.is_control() && *c != '\t') {
             problems.add(&place, format!("contains the control character {}: remove it", control.escape_unicode()));
             continue;
         }
-        if line.is_empty() || line.starts_with([';', '#']) {
-            continue;
-        }
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            let name = name.trim();
-            known_section = KEYS.iter().any(|key| key.section == name);
-            if !known_section {
-                let meant = did_you_mean(name, sections());
-                problems.add(
-                    &place,
-                    format!("[{name}]: no such section; {meant}the sections are {}", sections().join(", ")),
-                );
-            }
-            section = Some(name.to_owned());
-            continue;
-        }
-        let Some((name, _)) = line.split_once('=').map(|(name, value)| (name.trim(), value)) else {
+        let Ok(parsed) = Ini::load_from_str_opt(line, VERBATIM) else {
             let line = without_secrets(line);
             problems
                 .add(&place, format!("{line}: must be [section], key = value, or a comment that begins with ; or #"));
             continue;
         };
-        match &section {
-            None => problems.add(&place, format!("{name}: is before the first [section]; move it below one")),
-            Some(_) if !known_section => {}
-            Some(section) => match find(section, name) {
-                None => {
-                    let (meant, keys) = (did_you_mean(name, keys_of(section)), keys_of(section).join(", "));
-                    problems.add(&place, format!("[{section}] {name}: no such key; {meant}the keys are {keys}"));
+        for (name, values) in &parsed {
+            if let Some(name) = name {
+                if keys_of(name).is_empty() {
+                    let (meant, sections) = (did_you_mean(name, sections()), sections().join(", "));
+                    problems.add(&place, format!("[{name}]: no such section; {meant}the sections are {sections}"));
                 }
-                Some(key) => match (settings.iter().find(|s| std::ptr::eq(s.key, key)), value(line, name)) {
-                    (Some(first), _) => {
-                        let what = format!("[{section}] {name}: is given twice; the first is at {}", first.place);
-                        problems.add(&place, what);
+                section = Some(name.to_owned());
+            }
+            for (name, value) in values {
+                match key_for(section.as_deref(), name, &settings) {
+                    Ok(Some(key)) => {
+                        let (place, base) = (place.clone(), base.to_owned());
+                        settings.push(Setting { key, value: value.trim().to_owned(), place, base });
                     }
-                    (None, Some(value)) => settings.push(Setting { key, value, place, base: base.to_owned() }),
-                    (None, None) => problems.add(&place, format!("[{section}] {name}: its value cannot be read")),
-                },
-            },
+                    Ok(None) => {}
+                    Err(what) => problems.add(&place, what),
+                }
+            }
         }
     }
     settings
 }
 
-/// The value of the key `name` on a line `name = value`. Quotes and backslashes have no special meaning.
-fn value(line: &str, name: &str) -> Option<String> {
-    let options = ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
-    let ini = Ini::load_from_str_opt(line, options).ok()?;
-    ini.general_section().get(name).map(|value| value.trim().to_owned())
+/// The key `name` of `section`; `None` in an unknown section, which is reported once.
+fn key_for(section: Option<&str>, name: &str, settings: &[Setting]) -> Result<Option<&'static Key>, String> {
+    let section = section.ok_or_else(|| format!("{name}: is before the first [section]; move it below one"))?;
+    let Some(key) = find(section, name) else {
+        let keys = keys_of(section);
+        if keys.is_empty() {
+            return Ok(None);
+        }
+        let listed = keys.join(", ");
+        return Err(format!("[{section}] {name}: no such key; {}the keys are {listed}", did_you_mean(name, keys)));
+    };
+    match settings.iter().find(|setting| std::ptr::eq(setting.key, key)) {
+        Some(first) => Err(format!("[{section}] {name}: is given twice; the first is at {}", first.place)),
+        None => Ok(Some(key)),
+    }
 }
 
 /// Reads `section.key=value` of `--set`.

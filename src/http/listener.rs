@@ -1,10 +1,9 @@
-//! System calls of HTTP: the listening socket, with the options that accepted connections inherit, and the host name.
+//! The listening socket, with the options that accepted connections inherit.
 
-use crate::os::sockaddr::{check, with_raw};
+use crate::os::net;
 use anyhow::{Context, Result};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 /// How long a write may make no progress before it returns the number of bytes written so far.
@@ -21,50 +20,25 @@ const NOT_SENT: libc::c_int = 32 * 1024;
 /// second, so a burst of a thousand must fit. The kernel uses net.core.somaxconn when that is smaller.
 const BACKLOG: libc::c_int = 1024;
 
-/// Listens on `address`. The options are set before `listen`, so that every connection has them.
+/// Listens on `address`. `TcpListener::bind` would listen before the options are set, and a client that connects in
+/// between, when the service starts again, would have a connection without time-outs.
 ///
 /// # Errors
 /// When the address is in use, is not this machine's, or needs more rights.
-pub fn listen(address: SocketAddr) -> Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener> {
     open(address).with_context(|| format!("cannot listen on {address}"))
 }
 
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
-    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    // SAFETY: no pointers; the result is checked.
-    let fd = check(unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
-    // SAFETY: `fd` is a socket that was just opened and has no other owner.
-    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-    set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1)?;
-    set(&socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, &1)?;
-    set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUF, &SEND_BUFFER)?;
-    set(&socket, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, &NOT_SENT)?;
-    let timeout = libc::timeval { tv_sec: SEND_TIMEOUT.as_secs() as libc::time_t, tv_usec: 0 };
-    set(&socket, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &timeout)?;
-    set(&socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1)?;
-    let gone_after_ms = GONE_AFTER.as_millis() as libc::c_uint;
-    set(&socket, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, &gone_after_ms)?;
-    with_raw(address, |raw, len| {
-        // SAFETY: `raw` is an address of `len` bytes that lives through the call.
-        check(unsafe { libc::bind(socket.as_raw_fd(), raw, len) })
-    })?;
-    // SAFETY: no pointers; the socket is open.
-    check(unsafe { libc::listen(socket.as_raw_fd(), BACKLOG) })?;
-    Ok(TcpListener::from(socket))
-}
-
-fn set<T>(socket: &OwnedFd, level: libc::c_int, option: libc::c_int, value: &T) -> io::Result<()> {
-    let (value, len) = (std::ptr::from_ref(value).cast(), size_of::<T>() as libc::socklen_t);
-    // SAFETY: `value` points to `len` bytes that live through the call.
-    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value, len) }).map(drop)
-}
-
-/// The host name; empty when there is none. It comes from a system call, because the service runs with
-/// `ProcSubset=pid`, which hides /proc/sys.
-pub fn machine_name() -> String {
-    let mut name = [0_u8; 256];
-    // SAFETY: the call writes to all but the last byte of `name`, which stays 0 and terminates a truncated name.
-    let result = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
-    let length = name.iter().position(|&byte| byte == 0).filter(|_| result == 0).unwrap_or(0);
-    String::from_utf8_lossy(&name[..length]).trim().to_owned()
+    let socket = net::socket(address)?;
+    // Without it, the port could not be used for a minute after a restart.
+    net::set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    net::set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUF, SEND_BUFFER)?;
+    net::set(&socket, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, NOT_SENT)?;
+    net::set(&socket, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, GONE_AFTER.as_millis() as libc::c_int)?;
+    socket.set_write_timeout(Some(SEND_TIMEOUT))?;
+    // The end of a picture does not wait for an acknowledgement.
+    socket.set_nodelay(true)?;
+    net::bind(&socket, address)?;
+    net::listen(socket, BACKLOG)
 }

@@ -22,6 +22,7 @@ use crate::sync::{Latest, Stop};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
 use auth::access::{Access, AccessCheck, Who};
+use auth::accounts::Accounts;
 use message::{Answer, Body, Request, Whole};
 use page::Page;
 use server::Handler;
@@ -45,9 +46,9 @@ pub struct Stage {
     pub stop: Arc<Stop>,
 }
 
-/// Serves until the program ends, then returns within 0.3 s.
-pub fn run(server: Server, stage: Stage) {
-    let site = match Site::new(stage) {
+/// Serves until the program ends, then returns within 0.3 s. `accounts` are those of the first config.
+pub fn run(server: Server, stage: Stage, accounts: Option<Accounts>) {
+    let site = match Site::new(stage, accounts) {
         Ok(site) => Arc::new(site),
         // The end of this thread ends the program.
         Err(error) => return log::error!("http: {error:#}"),
@@ -139,8 +140,8 @@ pub const ROUTES: &[Route] = &[
 ];
 
 impl Site {
-    fn new(stage: Stage) -> anyhow::Result<Site> {
-        let gate = Arc::new(AccessCheck::new(Arc::clone(&stage.health))?);
+    fn new(stage: Stage, accounts: Option<Accounts>) -> anyhow::Result<Site> {
+        let gate = Arc::new(AccessCheck::new(Arc::clone(&stage.health), accounts)?);
         let (listeners, watchers) = (Shares::default(), mjpeg::Watchers::default());
         let (page, place_wait) = (Page::default(), mjpeg::PLACE_WAIT);
         let site = Site { stage, gate, page, listeners, watchers, place_wait };

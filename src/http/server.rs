@@ -4,7 +4,6 @@ use super::client::network;
 use super::listener::{SEND_TIMEOUT, listen};
 use super::message::{Answer, Request, StreamAnswer, Whole, Wire};
 use crate::config::Config;
-use crate::http::auth::accounts::Accounts;
 use crate::http::auth::checks;
 use crate::sync::{POLL, Stop};
 use crate::telemetry::health::Connections;
@@ -50,11 +49,8 @@ impl Server {
     /// Listens on `http.bind`.
     ///
     /// # Errors
-    /// When it cannot listen on that address, or the password file is bad.
+    /// When it cannot listen on that address.
     pub fn bind(config: &Config) -> Result<Server> {
-        if let Some(path) = &config.http.password_file {
-            Accounts::load(path).map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
-        }
         let address =
             config.bind_address().with_context(|| format!("http.bind is not an address: {}", config.http.bind))?;
         Server::with_limits(address, limits(config.stream.max_viewers))

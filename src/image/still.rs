@@ -4,7 +4,8 @@ use crate::image::{Rect, Rgb, check_size, jpeg};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use std::fmt::Display;
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 /// The longest side in pixels of the copy of a still picture that is kept during detection. The smallest face that HOG
@@ -77,16 +78,41 @@ pub fn decode_still(bytes: &[u8]) -> Result<Still, String> {
     Ok(Still { rgb, size })
 }
 
+/// Reads and decodes a picture file; see [`decode_still`].
+///
+/// # Errors
+/// As [`decode`], and why the file cannot be read.
+pub fn read(file: &Path) -> Result<Still, String> {
+    let mut bytes = Vec::new();
+    let file = File::open(file).map_err(|error| error.to_string())?;
+    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    decode_still(&bytes)
+}
+
+impl Rgb {
+    /// The picture scaled to this size, larger or smaller. [`Rgb::shrunk`] is better at making it smaller.
+    pub fn resized(self, width: u32, height: u32) -> Rgb {
+        of_dynamic(dynamic(self).thumbnail_exact(width, height))
+    }
+}
+
+fn dynamic(rgb: Rgb) -> DynamicImage {
+    // The buffer has as many pixels as its size.
+    DynamicImage::ImageRgb8(RgbImage::from_raw(rgb.width, rgb.height, rgb.data).unwrap_or_default())
+}
+
+fn of_dynamic(picture: DynamicImage) -> Rgb {
+    let rgb = picture.into_rgb8();
+    Rgb { width: rgb.width(), height: rgb.height(), data: rgb.into_raw() }
+}
+
 fn upright(rgb: Rgb, orientation: Orientation) -> Rgb {
     if orientation == Orientation::NoTransforms {
         return rgb;
     }
-    let Rgb { width, height, data } = rgb;
-    // The buffer has as many pixels as its size.
-    let mut picture = DynamicImage::ImageRgb8(RgbImage::from_raw(width, height, data).unwrap_or_default());
+    let mut picture = dynamic(rgb);
     picture.apply_orientation(orientation);
-    let rgb = picture.into_rgb8();
-    Rgb { width: rgb.width(), height: rgb.height(), data: rgb.into_raw() }
+    of_dynamic(picture)
 }
 
 fn decode_as_stored(bytes: &[u8]) -> Result<(Rgb, Orientation), String> {
@@ -122,8 +148,7 @@ fn decode_as_stored(bytes: &[u8]) -> Result<(Rgb, Orientation), String> {
         // The decoder of the stream reads some that the crate's does not: a scan for each colour, for example.
         return Ok((jpeg::decode(bytes).map_err(unreadable)?, orientation));
     }
-    let rgb = DynamicImage::from_decoder(decoder).map_err(broken)?.into_rgb8();
-    Ok((Rgb { width: rgb.width(), height: rgb.height(), data: rgb.into_raw() }, orientation))
+    Ok((of_dynamic(DynamicImage::from_decoder(decoder).map_err(broken)?), orientation))
 }
 
 fn unreadable(why: impl Display) -> String {

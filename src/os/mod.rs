@@ -1,9 +1,9 @@
 //! What namecam asks of the operating system.
 
 pub mod files;
-pub mod localtime;
+pub(crate) mod localtime;
 pub mod logging;
+pub(crate) mod net;
 pub mod process;
-pub mod signals;
-pub mod sockaddr;
-pub mod systemd;
+pub(crate) mod signals;
+pub(crate) mod systemd;

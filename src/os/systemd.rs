@@ -1,11 +1,10 @@
 //! systemd: its notifications, its watchdog, and the request to the own port that the watchdog depends on.
 
-use crate::os::sockaddr::{check, with_raw};
+use crate::os::net;
 use crate::sync::lock;
 use sd_notify::NotifyState;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::os::fd::FromRawFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -96,28 +95,17 @@ fn way_in(listening: SocketAddr) -> SocketAddr {
 /// Connects to `to` from the same address, which is this machine's. The port is chosen and stored first, because the
 /// server may accept before `connect` returns.
 fn connect(to: SocketAddr, timeout: Duration, own_question: &Mutex<Option<SocketAddr>>) -> io::Result<TcpStream> {
-    let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    // SAFETY: no pointers; the result is checked.
-    let fd = check(unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
-    // SAFETY: `fd` is a socket that was just opened and has no other owner.
-    let stream = unsafe { TcpStream::from_raw_fd(fd) };
+    let socket = net::socket(to)?;
     let mut own = to;
     own.set_port(0);
-    let bound = with_raw(own, |raw, len| {
-        // SAFETY: `raw` is an address of `len` bytes that lives through the call.
-        check(unsafe { libc::bind(fd, raw, len) })
-    });
     // When no exclusive port is free, connect chooses one, and the check is a connection like any other.
-    if bound.is_ok() {
-        *lock(own_question) = Some(stream.local_addr()?);
+    if net::bind(&socket, own).is_ok() {
+        *lock(own_question) = Some(socket.local_addr()?);
     }
     // Linux applies this time-out to connect too.
-    stream.set_write_timeout(Some(timeout))?;
-    with_raw(to, |raw, len| {
-        // SAFETY: `raw` is an address of `len` bytes that lives through the call.
-        check(unsafe { libc::connect(fd, raw, len) })
-    })?;
-    Ok(stream)
+    socket.set_write_timeout(Some(timeout))?;
+    net::connect(&socket, to)?;
+    Ok(socket)
 }
 
 /// The beginning of the response, up to the end of the status.

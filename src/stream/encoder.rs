@@ -21,12 +21,12 @@ use crate::detection::Sightings;
 use crate::frame::{Frame, Jpeg, Moment};
 use crate::os::localtime;
 use crate::stream::overlay::{Away, Painter};
-use crate::sync::{Latest, Stop, lock};
+use crate::sync::{Latest, Stop, lock, wait};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
 use renderer::{Look, Renderer, Unrenderable};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 /// How long a camera with an error must deliver no frame before it counts as unavailable; shorter failures are ignored.
@@ -144,7 +144,7 @@ impl Rendition {
 
     fn wait<'a>(&self, mut newest: MutexGuard<'a, Newest>, timeout: Duration) -> MutexGuard<'a, Newest> {
         newest.waiting += 1;
-        let mut newest = self.changed.wait_timeout(newest, timeout).unwrap_or_else(PoisonError::into_inner).0;
+        let mut newest = wait(&self.changed, newest, timeout);
         newest.waiting -= 1;
         newest
     }

@@ -32,10 +32,6 @@ fn captured(source: &mut dyn Source) -> Captured {
     }
 }
 
-fn film(folder: &Path, width: u32, height: u32) -> Film {
-    Film::new(pictures(folder).unwrap(), width, height, 30, Encoding::LimitedRange)
-}
-
 fn difference(a: &[u8], b: &[u8]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64
 }
@@ -52,33 +48,65 @@ fn pictures_of_sub_folders_come_in_name_order_and_other_files_do_not() {
 }
 
 #[test]
-fn the_same_tick_is_the_same_picture_and_every_frame_moves() {
+fn the_same_tick_is_the_same_frame_and_every_frame_moves() {
     let folder = folder();
-    let (mut one, mut two) = (film(folder.path(), 320, 240), film(folder.path(), 320, 240));
-    let (mut a, mut b, mut before) = (Vec::new(), Vec::new(), Vec::new());
-    for tick in 0..620 {
-        one.draw(tick, &mut a).unwrap();
-        assert!(a != before, "frame {tick} shows no motion");
-        // Except between scenes, the camera moves slowly.
-        let jump = if tick.is_multiple_of(150) { 255.0 } else { 8.0 };
-        assert!(before.is_empty() || difference(&a, &before) < jump, "frame {tick} jumps");
-        if tick.is_multiple_of(97) {
-            two.draw(tick, &mut b).unwrap();
-            assert!(a == b, "frame {tick} is another one");
+    for (width, height) in [(320, 240), (240, 320), (16, 16)] {
+        let camera = camera("auto", width, height, 30);
+        let [mut one, mut two] = [0; 2].map(|_| Stills::open(&camera, folder.path()).unwrap());
+        let mut before = one.frame(0).unwrap();
+        for tick in 1..620 {
+            let frame = one.frame(tick).unwrap();
+            assert_eq!((frame.width, frame.height), (width, height));
+            assert!(frame != before, "frame {tick} of {width}x{height} shows no motion");
+            // Except between pictures, the camera moves a pixel.
+            if !tick.is_multiple_of(150) {
+                let near = (-1..=1).flat_map(|x| (-1..=1).map(move |y| (x, y)));
+                assert!(
+                    near.into_iter().any(|by| moved(&before, &frame, by)),
+                    "frame {tick} of {width}x{height} jumps"
+                );
+            }
+            if tick.is_multiple_of(97) {
+                assert!(frame == two.frame(tick).unwrap(), "frame {tick} is another one");
+            }
+            before = frame;
         }
-        before.clone_from(&a);
     }
 }
 
+/// True when `after` shows what is `by` pixels to the right of and below the place of `before`.
+fn moved(before: &crate::image::Rgb, after: &crate::image::Rgb, (x, y): (i32, i32)) -> bool {
+    let (w, h) = (before.width - x.unsigned_abs(), before.height - y.unsigned_abs());
+    let part = |rgb: &crate::image::Rgb, x: i32, y: i32| rgb.cropped(Rect { x: x.max(0), y: y.max(0), w, h });
+    part(before, x, y) == part(after, -x, -y)
+}
+
 #[test]
-fn every_other_scene_shows_two_people() {
+fn each_picture_has_its_turn_and_only_one_is_in_memory() {
     let folder = folder();
-    let mut film = film(folder.path(), 320, 240);
-    let mut yuyv = Vec::new();
-    film.draw(200, &mut yuyv).unwrap();
-    // Alice is red and Bob is not: compares red in the middle of the two halves.
-    let red = |x: usize| yuyv[120 * 640 + x * 2 + 3];
-    assert!(red(80) > red(240) + 40, "{} {}", red(80), red(240));
+    let mut stills = Stills::open(&camera("auto", 320, 240, 30), folder.path()).unwrap();
+    // Alice's pictures are red, and Bob's is not.
+    let red = [0, 149, 150, 299, 300, 449, 450].map(|tick| stills.frame(tick).unwrap().pixel(160, 120)[0]);
+    assert_eq!(red, [200, 200, 200, 200, 20, 20, 200]);
+    let (number, picture) = stills.scene.unwrap();
+    assert_eq!((number, (picture.width, picture.height)), (3, (368, 276)));
+}
+
+#[test]
+fn a_picture_of_any_shape_is_enlarged_to_little_more_than_a_frame() {
+    for (width, height) in [(65_500, 1), (1, 65_500), (1, 1), (3000, 20), (20, 3000), (640, 480)] {
+        let rgb = crate::image::Rgb::filled(width, height, [200; 3]);
+        for (w, h) in [(1280, 720), (720, 1280), (16, 16), (161, 91)] {
+            let picture = enlarged(&rgb, w, h);
+            assert!(picture.width >= w && picture.height > h, "{width}x{height} for {w}x{h}");
+            let (wide, tall) = (f64::from(picture.width), f64::from(picture.height));
+            // The part of a strip is a whole number of its pixels.
+            let a_pixel = tall / f64::from(height.min(width * 5 / 4).max(1));
+            assert!(wide <= f64::from(w) * 1.15 + a_pixel + 2.0, "{wide} for {w}x{h} of {width}x{height}");
+            assert!(tall <= f64::from(h) * 1.15 + 1.0, "{tall} for {w}x{h}");
+            assert!(picture.pixel(picture.width / 2, picture.height / 2) == [200; 3]);
+        }
+    }
 }
 
 #[test]
@@ -95,7 +123,7 @@ fn both_formats_show_the_same_picture_in_the_size_asked_for() {
             let raw = crate::image::Raw { bytes: &shot.bytes[..], width, height, stride: shot.stride };
             (shot.format.name(), shot.format.to_rgb(raw).unwrap())
         });
-        assert_eq!((&*shots[0].0, &*shots[1].0), ("YUYV", "MJPG"));
+        assert_eq!((&*shots[0].0, &*shots[1].0), ("RGB3", "MJPG"));
         let apart = difference(&shots[0].1.data, &shots[1].1.data);
         assert!(apart < 2.0, "{width}x{height}: {apart} apart");
         assert_eq!((shots[1].1.width, shots[1].1.height), (width, height));
@@ -122,7 +150,7 @@ fn a_bad_folder_is_reported_with_the_reason() {
     let camera = camera("auto", 64, 48, 30);
     let error = |path: &Path| format!("{:#}", open(&camera, path).err().unwrap());
     assert!(error(&folder.path().join("none")).contains("none cannot be read: No such file"));
-    assert!(error(folder.path()).contains("has no .jpg, .jpeg or .png files"));
+    assert!(error(folder.path()).contains("has no picture files"));
     std::fs::write(folder.path().join("a.jpg"), "no picture").unwrap();
     std::fs::write(folder.path().join("b.png"), "").unwrap();
     assert!(error(folder.path()).contains("no picture in"), "{}", error(folder.path()));
@@ -136,12 +164,11 @@ fn an_orientation_in_exif_is_applied() {
     // Left half white, right half black; orientation 6: turned clockwise, so that white is above.
     let pixels: Vec<u8> = (0..64 * 64).flat_map(|i| if i % 64 < 32 { [255; 3] } else { [0; 3] }).collect();
     let mut jpeg = Vec::new();
-    let mut encoder = Encoder::new(&mut jpeg, 90);
+    let mut encoder = jpeg_encoder::Encoder::new(&mut jpeg, 90);
     encoder.add_exif_metadata(b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0").unwrap();
     encoder.encode(&pixels, 64, 64, jpeg_encoder::ColorType::Rgb).unwrap();
     std::fs::write(folder.path().join("a.jpg"), jpeg).unwrap();
-    let mut yuyv = Vec::new();
-    film(folder.path(), 64, 64).draw(0, &mut yuyv).unwrap();
-    let luma = |x: usize, y: usize| yuyv[y * 128 + x * 2];
+    let frame = Stills::open(&camera("auto", 64, 64, 30), folder.path()).unwrap().frame(0).unwrap();
+    let luma = |x: u32, y: u32| frame.pixel(x, y)[0];
     assert!(luma(12, 4) > 200 && luma(52, 4) > 200 && luma(12, 60) < 60 && luma(52, 60) < 60);
 }

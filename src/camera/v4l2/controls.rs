@@ -4,7 +4,6 @@ use super::{Kernel, MAX_ITEMS, call, sys, text, vidioc, zeroed};
 use serde::Serialize;
 use std::io;
 
-/// A control of a camera.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Control {
     /// The V4L2 number.
@@ -15,13 +14,9 @@ pub struct Control {
     /// The type: integer, boolean, menu, button, ...
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// Smallest value.
     pub min: i64,
-    /// Largest value.
     pub max: i64,
-    /// The step between values.
     pub step: u64,
-    /// The default value.
     pub default: i64,
     /// The current value; `None` when it cannot be read.
     pub value: Option<i64>,

@@ -14,17 +14,13 @@ use v4l::framesize::FrameSizeEnum;
 /// The properties of a device node.
 #[derive(Debug, Clone)]
 pub struct Survey {
-    /// The camera's name.
     pub card: String,
-    /// The driver's name.
     pub driver: String,
     /// The bus and port.
     pub bus: String,
-    /// The kind of node.
     pub kind: NodeKind,
     /// Its pixel formats, including those that namecam does not read.
     pub offers: Vec<Offer>,
-    /// Its controls.
     pub controls: Vec<Control>,
 }
 

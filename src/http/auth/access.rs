@@ -5,9 +5,9 @@ use crate::http::auth::accounts::{Accounts, Role};
 use crate::http::auth::checks::{Checks, Mark, Unchecked};
 use crate::http::auth::penalties::Penalties;
 use crate::http::client::{client, network};
-use crate::http::listener::machine_name;
 use crate::http::message::{Request, Whole};
-use crate::sync::lock;
+use crate::os::net::machine_name;
+use crate::sync::{lock, wait_while};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
 use base64::Engine;
@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// Who may use a route.
@@ -72,11 +72,11 @@ struct KnownLogin {
 }
 
 impl AccessCheck {
-    /// A gate without accounts; [`AccessCheck::refresh`] reads them.
+    /// A gate with the `accounts` of the first config, when they have been read; [`AccessCheck::refresh`] reads others.
     ///
     /// # Errors
     /// When the system provides no random numbers.
-    pub fn new(health: Arc<Health>) -> anyhow::Result<AccessCheck> {
+    pub fn new(health: Arc<Health>, accounts: Option<Accounts>) -> anyhow::Result<AccessCheck> {
         let mut key = [0; 32];
         for half in key.chunks_exact_mut(16) {
             let random = argon2::password_hash::try_generate_salt();
@@ -85,13 +85,14 @@ impl AccessCheck {
             );
         }
         let machine = machine_name().to_lowercase();
-        let (known, read, proven, checks, penalties) = Default::default();
+        let first = |accounts| KnownLogin { version: 1, reading: None, accounts: Some(Arc::new(accounts)) };
+        let known = Mutex::new(accounts.inspect(Accounts::warn).map(first).unwrap_or_default());
+        let (read, proven, checks, penalties) = Default::default();
         Ok(AccessCheck { health, machine, key, known, read, proven, checks, penalties })
     }
 
     /// Reads the password file of a new config in a separate thread, so that neither the HTTP loop nor a request waits
-    /// for a disk that hangs. A bad file is reported, and the previous accounts stay in use; at the start there are
-    /// none.
+    /// for a disk that hangs. A bad file is reported, and the previous accounts stay in use; at first there are none.
     pub fn refresh(self: &Arc<AccessCheck>, version: u64, config: &Config) {
         let mut known = lock(&self.known);
         // A late request with an older config does not restore that config's accounts.
@@ -119,7 +120,7 @@ impl AccessCheck {
     fn read_accounts(&self, version: u64, path: &Path) {
         let read = Accounts::load(path);
         match &read {
-            Ok(accounts) => accounts.warnings.iter().for_each(|warning| log::warn!("{warning}")),
+            Ok(accounts) => accounts.warn(),
             Err(problems) => {
                 problems.iter().for_each(|problem| self.health.faults.report(Cause::PasswordFile, problem));
             }
@@ -143,8 +144,7 @@ impl AccessCheck {
     fn accounts(&self) -> Option<Arc<Accounts>> {
         let known = lock(&self.known);
         let left = known.reading.map_or(Duration::ZERO, |since| READ_PATIENCE.saturating_sub(since.elapsed()));
-        let known = self.read.wait_timeout_while(known, left, |known| known.reading.is_some());
-        known.unwrap_or_else(PoisonError::into_inner).0.accounts.clone()
+        wait_while(&self.read, known, left, |known| known.reading.is_some()).accounts.clone()
     }
 
     /// Accepts a request whose Host header names this machine.

@@ -51,8 +51,8 @@ struct Account {
 #[derive(Default)]
 pub struct Accounts {
     users: BTreeMap<String, Account>,
-    /// Warnings about the file.
-    pub warnings: Vec<String>,
+    /// What makes the file useless or unsafe, as sentences for the log.
+    warnings: Vec<String>,
 }
 
 impl Accounts {
@@ -91,6 +91,11 @@ impl Accounts {
             accounts.warnings.push(format!("{shown}: every user of this machine can read it; run chmod o-r {shown}"));
         }
         Ok(accounts)
+    }
+
+    /// Logs what makes the file useless or unsafe.
+    pub fn warn(&self) {
+        self.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     }
 
     /// The role of `user`; the password is not checked.

@@ -14,10 +14,10 @@
 //! A request waits for the current check and one more, unless newer requests arrive; in any case for at most twice as
 //! many checks as requests waited when it arrived.
 
-use crate::sync::lock;
+use crate::sync::{lock, wait};
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// The most waiting checks per client, not counting those with the same user name and password: a program that sends
@@ -83,7 +83,7 @@ impl Checks {
                 line.waiting.retain(|waiter| waiter.id != id);
                 return Err(if settled { Unchecked::Settled } else { Unchecked::TooLong });
             }
-            line = self.changed.wait_timeout(line, left).unwrap_or_else(PoisonError::into_inner).0;
+            line = wait(&self.changed, line, left);
         }
     }
 
@@ -99,7 +99,7 @@ impl Checks {
                 return self.changed.notify_all();
             };
             let pause = at.unwrap_or(deadline).min(deadline).saturating_duration_since(now);
-            line = self.changed.wait_timeout(line, pause).unwrap_or_else(PoisonError::into_inner).0;
+            line = wait(&self.changed, line, pause);
         }
     }
 }

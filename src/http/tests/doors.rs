@@ -77,6 +77,20 @@ fn behind_a_proxy_only_the_client_that_sent_wrong_passwords_must_wait() {
 }
 
 #[test]
+fn the_accounts_that_were_read_before_the_start_are_not_read_again_until_a_reload() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    auth::accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
+    let accounts = Accounts::load(&file).ok().unwrap();
+    auth::accounts::passwd(&file, "anna", Role::Viewer, "b").unwrap();
+    let site = Site::new(stage(|config| config.http.password_file = Some(file)), Some(accounts)).unwrap();
+    assert_eq!(status(&site, &login("/api/state", LAN, "anna:a")), 200);
+    site.stage.config.publish(site.config());
+    assert_eq!(status(&site, &login("/api/state", LAN, "anna:b")), 200);
+    assert_eq!(status(&site, &login("/api/state", LAN, "anna:a")), 401);
+}
+
+#[test]
 fn a_late_request_does_not_restore_an_old_config() {
     let (_folder, site) = guarded();
     let old = site.stage.config.newest().unwrap();

@@ -35,7 +35,7 @@ pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
 }
 
 fn site(change: impl FnOnce(&mut Config)) -> Site {
-    Site { place_wait: Duration::ZERO, ..Site::new(stage(change)).unwrap() }
+    Site { place_wait: Duration::ZERO, ..Site::new(stage(change), None).unwrap() }
 }
 
 fn request(method: &str, target: &str, peer: &str) -> Request {

@@ -5,12 +5,13 @@ use crate::detection::Sightings;
 use crate::frame::{Jpeg, Moment};
 use crate::http::server::Server;
 use crate::http::{Stage, run};
+use crate::sync::lock;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -47,14 +48,14 @@ impl Running {
     }
 
     pub(super) fn with_pace(size: usize, every: Duration, max_viewers: u32, read_timeout: Duration) -> Running {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = lock(&ALONE);
         WATCH.call_once(watch_for_panics);
         Running::of(stage(|config| config.stream.max_viewers = max_viewers), size, every, read_timeout, alone)
     }
 
     /// A server that requires a password of `file`.
     pub(super) fn guarded(file: &Path) -> Running {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = lock(&ALONE);
         WATCH.call_once(watch_for_panics);
         let built = stage(|config| config.http.password_file = Some(file.to_owned()));
         Running::of(built, 100, Duration::from_millis(40), Duration::from_secs(30), alone)
@@ -72,7 +73,7 @@ impl Running {
         let (address, own_question) = (server.local_addr(), server.own_question());
         built.health.camera_is_online("test", "MJPG", 4, 4);
         let shared = Arc::new(share(&built));
-        let serving = std::thread::spawn(move || run(server, built));
+        let serving = std::thread::spawn(move || run(server, built, None));
         let publishing = {
             let stage = Arc::clone(&shared);
             let publish = move || {

@@ -2,35 +2,30 @@ use ascii::AsciiString;
 
 use std::io::Error as IoError;
 use std::io::Result as IoResult;
-use std::io::{BufReader, BufWriter, ErrorKind, Read};
+use std::io::{BufReader, ErrorKind, Read};
 
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::str::FromStr;
+use std::sync::mpsc::Sender;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::common::{HTTPVersion, Method};
-use crate::connection::Connection;
-use crate::util::{Deadline, RefinedTcpStream};
-use crate::util::{SequentialReader, SequentialReaderBuilder, SequentialWriterBuilder};
+use crate::common::{HTTPVersion, Header, StatusCode};
+use crate::request::{refuse, AnswerWriter, Progress};
 use crate::{Limits, Request};
+
+/// The largest body that is read, and dropped, before the request is handed on.
+const MAX_DRAINED: usize = 1024;
 
 /// A ClientConnection is an object that will store a socket to a client
 /// and return Request objects.
-pub struct ClientConnection {
+pub(crate) struct ClientConnection {
+    socket: Arc<TcpStream>,
+
     // address of the client
-    remote_addr: Option<SocketAddr>,
+    remote_addr: SocketAddr,
 
-    // sequence of Readers to the stream, so that the data is not read in
-    //  the wrong order
-    source: SequentialReaderBuilder<BufReader<RefinedTcpStream>>,
-
-    // sequence of Writers to the stream, to avoid writing response #2 before
-    //  response #1
-    sink: SequentialWriterBuilder<BufWriter<RefinedTcpStream>>,
-
-    // Reader to read the next header from
-    next_header_source: SequentialReader<BufReader<RefinedTcpStream>>,
+    source: BufReader<Incoming>,
 
     // set to true if we know that the previous request is the last one
     no_more_requests: bool,
@@ -40,22 +35,43 @@ pub struct ClientConnection {
     // how long the next request may take
     patience: Duration,
 
-    // until when the request that is being read must be there
-    deadline: Deadline,
-
     // bytes of the request's head so far
     head_bytes: usize,
+}
+
+/// What a client sends.
+struct Incoming {
+    socket: Arc<TcpStream>,
+    // until when the request that is being read must be there
+    until: Instant,
+}
+
+impl Read for Incoming {
+    fn read(&mut self, buf: &mut [u8]) -> IoResult<usize> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left == Duration::from_secs(0) {
+            return Err(IoError::from(ErrorKind::TimedOut));
+        }
+        self.socket.set_read_timeout(Some(left))?;
+        (&*self.socket).read(buf).map_err(|e| match e.kind() {
+            // this is what a blocking socket says when SO_RCVTIMEO has passed
+            ErrorKind::WouldBlock => IoError::from(ErrorKind::TimedOut),
+            _ => e,
+        })
+    }
 }
 
 /// Error that can happen when reading a request.
 #[derive(Debug)]
 enum ReadError {
     WrongRequestLine,
-    WrongHeader(HTTPVersion),
+    WrongHeader,
     /// the head is longer than `Limits` allow
     HeadTooLarge,
     /// the client sent an unrecognized `Expect` header
-    ExpectationFailed(HTTPVersion),
+    ExpectationFailed,
+    /// the request is of HTTP 2 or 3
+    VersionNotSupported,
     ReadIoError(IoError),
 }
 
@@ -73,37 +89,21 @@ impl ClientConnection {
     ///
     /// It is an error when the client has gone already.
     /// `patience` is how long the first request may take.
-    pub(crate) fn new(
-        socket: Arc<Connection>,
-        limits: Limits,
-        patience: Duration,
-    ) -> IoResult<ClientConnection> {
-        let deadline = Deadline::after(patience);
-        let (read_socket, write_socket) = RefinedTcpStream::new(socket, deadline.clone());
-        let remote_addr = read_socket.peer_addr()?;
-
-        let mut source = SequentialReaderBuilder::new(BufReader::with_capacity(1024, read_socket));
-        let first_header = source.next().unwrap();
-
+    pub(crate) fn new(socket: Arc<TcpStream>, limits: Limits, patience: Duration) -> IoResult<ClientConnection> {
+        let remote_addr = socket.peer_addr()?;
+        let incoming = Incoming { socket: socket.clone(), until: Instant::now() };
         Ok(ClientConnection {
-            source,
-            sink: SequentialWriterBuilder::new(BufWriter::with_capacity(1024, write_socket)),
+            socket,
             remote_addr,
-            next_header_source: first_header,
+            source: BufReader::with_capacity(1024, incoming),
             no_more_requests: false,
             limits,
             patience,
-            deadline,
             head_bytes: 0,
         })
     }
 
-    /// No request is read after the one that was returned last.
-    pub fn no_more_requests(&mut self) {
-        self.no_more_requests = true;
-    }
-
-    /// Reads the next line from self.next_header_source.
+    /// Reads the next line.
     ///
     /// Reads until `CRLF` is reached. The next read will start
     ///  at the first byte of the new line.
@@ -112,7 +112,7 @@ impl ClientConnection {
         let mut prev_byte_was_cr = false;
 
         loop {
-            let byte = self.next_header_source.by_ref().bytes().next();
+            let byte = self.source.by_ref().bytes().next();
 
             let byte = match byte {
                 Some(b) => b?,
@@ -145,181 +145,85 @@ impl ClientConnection {
 
     /// Reads a request from the stream.
     /// Blocks until the header has been read.
-    fn read(&mut self) -> Result<Request, ReadError> {
-        self.deadline.restart(self.patience);
+    fn read(&mut self, sender: &Sender<Progress>) -> Result<Request, ReadError> {
+        self.source.get_mut().until = Instant::now() + self.patience;
         self.patience = self.limits.read_timeout;
         self.head_bytes = 0;
 
-        let (method, path, version, headers) = {
-            // reading the request line
-            let (method, path, version) = {
-                let line = self.read_next_line(false)?;
+        let line = self.read_next_line(false)?;
+        let (method, path, http_version) = parse_request_line(line.as_str().trim())?;
 
-                parse_request_line(
-                    line.as_str().trim(), // TODO: remove this conversion
-                )?
+        let mut headers: Vec<Header> = Vec::new();
+        loop {
+            let line = self.read_next_line(true)?;
+            if line.is_empty() {
+                break;
             };
-
-            // getting all headers
-            let headers = {
-                let mut headers = Vec::new();
-                loop {
-                    let line = self.read_next_line(true)?;
-
-                    if line.is_empty() {
-                        break;
-                    };
-                    if headers.len() >= self.limits.max_headers {
-                        return Err(ReadError::HeadTooLarge);
-                    }
-                    headers.push(match FromStr::from_str(line.as_str().trim()) {
-                        // TODO: remove this conversion
-                        Ok(h) => h,
-                        _ => return Err(ReadError::WrongHeader(version)),
-                    });
-                }
-
-                headers
-            };
-
-            (method, path, version, headers)
-        };
-
-        // building the writer for the request
-        let writer = self.sink.next().unwrap();
-
-        // follow-up for next potential request
-        let mut data_source = self.source.next().unwrap();
-        std::mem::swap(&mut self.next_header_source, &mut data_source);
-
-        // building the next reader
-        let request = crate::request::new_request(
-            method,
-            path,
-            version.clone(),
-            headers,
-            self.remote_addr,
-            data_source,
-            writer,
-        )
-        .map_err(|e| {
-            use crate::request;
-            match e {
-                request::RequestCreationError::CreationIoError(e) => ReadError::ReadIoError(e),
-                request::RequestCreationError::ExpectationFailed => {
-                    ReadError::ExpectationFailed(version)
-                }
+            if headers.len() >= self.limits.max_headers {
+                return Err(ReadError::HeadTooLarge);
             }
-        })?;
+            headers.push(FromStr::from_str(line.as_str().trim()).map_err(|()| ReadError::WrongHeader)?);
+        }
+        if http_version > (1, 1) {
+            return Err(ReadError::VersionNotSupported);
+        }
 
-        // return the request
-        Ok(request)
+        let value = |field| headers.iter().find(|h| h.field.equiv(field)).map(|h| h.value.as_str());
+        let connection = value("Connection").map(str::to_ascii_lowercase);
+        let says = |word| connection.as_ref().map_or(false, |val| val.contains(word));
+        // the client sent a "connection: close" header in this request
+        //  or is using HTTP 1.0, meaning that no new request will come
+        let is_last = says("close") || says("upgrade") || (http_version == (1, 0) && !says("keep-alive"));
+        let expects_continue = match value("Expect") {
+            None => false,
+            Some(v) if v.eq_ignore_ascii_case("100-continue") => true,
+            Some(_) => return Err(ReadError::ExpectationFailed),
+        };
+        // if transfer-encoding is specified, the Content-Length
+        // header must be ignored (RFC2616 #4.4)
+        let is_chunked = value("Transfer-Encoding").is_some();
+        let length = value("Content-Length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let is_drained = !is_chunked && (length == 0 || (length <= MAX_DRAINED && !expects_continue));
+        if is_drained && !says("upgrade") {
+            self.source.read_exact(&mut vec![0; length])?;
+        }
+        self.no_more_requests = is_last || !is_drained;
+
+        let writer = AnswerWriter {
+            socket: self.socket.clone(),
+            sender: sender.clone(),
+            may_go_on: !self.no_more_requests,
+            is_taken: false,
+            is_whole: false,
+        };
+        Ok(Request { remote_addr: self.remote_addr, method, path, http_version, headers, writer })
     }
-}
-
-impl Iterator for ClientConnection {
-    type Item = Request;
 
     /// Blocks until the next Request is available.
     /// Returns None when no new Requests will come from the client.
-    fn next(&mut self) -> Option<Request> {
-        use crate::{Response, StatusCode};
-
-        // the client sent a "connection: close" header in this previous request
-        //  or is using HTTP 1.0, meaning that no new request will come
+    pub(crate) fn next(&mut self, sender: &Sender<Progress>) -> Option<Request> {
         if self.no_more_requests {
             return None;
         }
+        // we don't know where the next request would start, so we have to close
+        let status = match self.read(sender) {
+            Ok(rq) => return Some(rq),
+            Err(ReadError::WrongRequestLine) | Err(ReadError::WrongHeader) => 400,
+            Err(ReadError::HeadTooLarge) => 431,
+            Err(ReadError::ExpectationFailed) => 417,
+            Err(ReadError::VersionNotSupported) => 505,
+            // nothing was asked: an idle connection is closed without a word
+            Err(ReadError::ReadIoError(ref err)) if err.kind() == ErrorKind::TimedOut && self.head_bytes > 0 => 408,
+            Err(ReadError::ReadIoError(_)) => return None,
+        };
+        refuse(&self.socket, StatusCode(status));
+        None
+    }
+}
 
-        {
-            let rq = match self.read() {
-                Err(ReadError::WrongRequestLine) => {
-                    let writer = self.sink.next().unwrap();
-                    let response = Response::new_empty(StatusCode(400));
-                    response
-                        .raw_print(writer, HTTPVersion(1, 1), &[], false, None)
-                        .ok();
-                    return None; // we don't know where the next request would start,
-                                 // se we have to close
-                }
-
-                Err(ReadError::WrongHeader(ver)) => {
-                    let writer = self.sink.next().unwrap();
-                    let response = Response::new_empty(StatusCode(400));
-                    response.raw_print(writer, ver, &[], false, None).ok();
-                    return None; // we don't know where the next request would start,
-                                 // se we have to close
-                }
-
-                Err(ReadError::HeadTooLarge) => {
-                    let writer = self.sink.next().unwrap();
-                    let response = Response::new_empty(StatusCode(431));
-                    response
-                        .raw_print(writer, HTTPVersion(1, 1), &[], false, None)
-                        .ok();
-                    return None;
-                }
-
-                // nothing was asked: an idle connection is closed without a word
-                Err(ReadError::ReadIoError(_)) if self.head_bytes == 0 => return None,
-
-                Err(ReadError::ReadIoError(ref err)) if err.kind() == ErrorKind::TimedOut => {
-                    // request timeout
-                    let writer = self.sink.next().unwrap();
-                    let response = Response::new_empty(StatusCode(408));
-                    response
-                        .raw_print(writer, HTTPVersion(1, 1), &[], false, None)
-                        .ok();
-                    return None; // closing the connection
-                }
-
-                Err(ReadError::ExpectationFailed(ver)) => {
-                    let writer = self.sink.next().unwrap();
-                    let response = Response::new_empty(StatusCode(417));
-                    response.raw_print(writer, ver, &[], true, None).ok();
-                    return None; // TODO: should be recoverable, but needs handling in case of body
-                }
-
-                Err(ReadError::ReadIoError(_)) => return None,
-
-                Ok(rq) => rq,
-            };
-
-            // checking HTTP version
-            if *rq.http_version() > (1, 1) {
-                // the request's own writer: a next one would wait for it for ever
-                let response = Response::from_string(
-                    "This server only supports HTTP versions 1.0 and 1.1".to_owned(),
-                )
-                .with_status_code(StatusCode(505));
-                rq.respond(response).ok();
-                return None;
-            }
-
-            // updating the status of the connection
-            let connection_header = rq
-                .headers()
-                .iter()
-                .find(|h| h.field.equiv("Connection"))
-                .map(|h| h.value.as_str());
-
-            let lowercase = connection_header.map(|h| h.to_ascii_lowercase());
-
-            match lowercase {
-                Some(ref val) if val.contains("close") => self.no_more_requests = true,
-                Some(ref val) if val.contains("upgrade") => self.no_more_requests = true,
-                Some(ref val)
-                    if !val.contains("keep-alive") && *rq.http_version() == HTTPVersion(1, 0) =>
-                {
-                    self.no_more_requests = true
-                }
-                None if *rq.http_version() == HTTPVersion(1, 0) => self.no_more_requests = true,
-                _ => (),
-            };
-
-            // returning the request
-            return Some(rq);
-        }
+impl Drop for ClientConnection {
+    fn drop(&mut self) {
+        self.socket.shutdown(Shutdown::Both).ok();
     }
 }
 
@@ -339,10 +243,10 @@ fn parse_http_version(version: &str) -> Result<HTTPVersion, ReadError> {
 
 /// Parses the request line of the request.
 /// eg. GET / HTTP/1.1
-fn parse_request_line(line: &str) -> Result<(Method, String, HTTPVersion), ReadError> {
+fn parse_request_line(line: &str) -> Result<(String, String, HTTPVersion), ReadError> {
     let mut parts = line.split(' ');
 
-    let method = parts.next().and_then(|w| w.parse().ok());
+    let method = parts.next().map(ToOwned::to_owned);
     let path = parts.next().map(ToOwned::to_owned);
     let version = parts.next().and_then(|w| parse_http_version(w).ok());
 
@@ -357,7 +261,7 @@ mod test {
     fn test_parse_request_line() {
         let (method, path, ver) = super::parse_request_line("GET /hello HTTP/1.1").unwrap();
 
-        assert!(method == crate::Method::Get);
+        assert!(method == "GET");
         assert!(path == "/hello");
         assert!(ver == crate::common::HTTPVersion(1, 1));
 

@@ -1,11 +1,9 @@
 //! Which connections are open, whose they are, and which of them makes room for a new one.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use crate::connection::Connection;
 
 /// What a client may take of the server's time and memory.
 #[derive(Debug, Clone)]
@@ -82,8 +80,8 @@ pub struct Count {
     pub most: Option<(IpAddr, usize)>,
 }
 
-/// The address that stands for a client; None for all who come by a Unix socket.
-type Client = Option<IpAddr>;
+/// The address that stands for a client.
+type Client = IpAddr;
 
 /// A connection that has a place, and with it a thread.
 struct Entry {
@@ -95,7 +93,7 @@ struct Entry {
     /// The event, counted from the start, since which it is in this state.
     since: u64,
     patience: Duration,
-    socket: Arc<Connection>,
+    socket: Arc<TcpStream>,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -272,10 +270,10 @@ impl Connections {
         self.own_question.clone()
     }
 
-    fn is_own_question(&self, peer: Option<SocketAddr>) -> bool {
+    fn is_own_question(&self, peer: SocketAddr) -> bool {
         let own = *self.own_question.lock().unwrap_or_else(PoisonError::into_inner);
         // not the whole: of IPv6 the flow may differ
-        peer.is_some() && own.map(|own| (own.ip(), own.port())) == peer.map(|peer| (peer.ip(), peer.port()))
+        own.map(|own| (own.ip(), own.port())) == Some((peer.ip(), peer.port()))
     }
 
     pub(crate) fn limit(&self, max_connections: usize, max_connections_per_client: usize) {
@@ -287,7 +285,7 @@ impl Connections {
     pub(crate) fn count(&self) -> Count {
         let table = self.table();
         let [waiting, idle, answering, streaming] = table.states;
-        let most = table.shares.iter().filter_map(|(who, share)| Some(((*who)?, share.open)));
+        let most = table.shares.iter().map(|(who, share)| (*who, share.open));
         Count {
             waiting,
             idle,
@@ -303,13 +301,13 @@ impl Connections {
     /// has the place of another one is served by the thread of that one, so there are never more threads than places.
     pub(crate) fn enter(
         self: &Arc<Self>,
-        peer: Option<SocketAddr>,
-        socket: Arc<Connection>,
+        peer: SocketAddr,
+        socket: Arc<TcpStream>,
     ) -> Option<Place> {
         let own = self.is_own_question(peer);
         let mut table = self.table();
         let serial = table.next_event();
-        let client = peer.map(|peer| (table.limits.client)(peer.ip()));
+        let client = (table.limits.client)(peer.ip());
         let room = if own { Room::Free } else { table.room_for(client) };
         let patience = if own { table.limits.read_timeout } else { table.patience(client) };
         let client = if own { None } else { Some(client) };
@@ -353,7 +351,7 @@ pub(crate) struct Place {
 impl Place {
     /// The connection that has the place now, and how long it may take for its first request. None, and the place is given
     /// back, when it is the one that was served last.
-    pub(crate) fn next(&mut self) -> Option<(Arc<Connection>, Duration)> {
+    pub(crate) fn next(&mut self) -> Option<(Arc<TcpStream>, Duration)> {
         let mut table = self.connections.table();
         match table.entries.get(&self.number) {
             Some(entry) if entry.serial != self.serial => {
@@ -389,10 +387,15 @@ impl Drop for Place {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::net::UnixStream;
+    use std::net::TcpListener;
+
+    fn socket() -> Arc<TcpStream> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap())
+    }
 
     /// Connections, and the places that would have threads.
     struct Hall {
@@ -414,9 +417,8 @@ mod tests {
         /// One more connection of `address`. False when it is refused.
         fn enter_from(&mut self, address: &str, port: u16) -> bool {
             let refused = self.all.count().refused;
-            let socket = Arc::new(Connection::from(UnixStream::pair().unwrap().0));
             let peer = SocketAddr::new(address.parse().unwrap(), port);
-            self.places.extend(self.all.enter(Some(peer), socket));
+            self.places.extend(self.all.enter(peer, socket()));
             for place in &mut self.places {
                 let serial = self.all.table().entries[&place.number].serial;
                 assert!(serial == place.serial || place.next().is_some(), "its thread wakes");
@@ -433,13 +435,13 @@ mod tests {
         }
 
         fn of(&self, address: &str) -> Vec<&Place> {
-            let client = Some(address.parse().unwrap());
+            let client: IpAddr = address.parse().unwrap();
             self.places.iter().filter(|place| self.client(place) == client).collect()
         }
 
         /// The states of the connections of `address`, in the order in which they came.
         fn states(&self, address: &str) -> Vec<State> {
-            let client = Some(Some(address.parse().unwrap()));
+            let client = Some(address.parse().unwrap());
             let table = self.all.table();
             let mut of_it: Vec<&Entry> = table.entries.values().filter(|entry| entry.client == client).collect();
             of_it.sort_by_key(|entry| entry.serial);
@@ -459,8 +461,7 @@ mod tests {
     #[test]
     fn the_oldest_that_waits_goes_and_its_thread_serves_the_one_that_comes() {
         let all = Hall::new(8, 4).all;
-        let socket = || Arc::new(Connection::from(UnixStream::pair().unwrap().0));
-        let peer = Some(SocketAddr::new(A.parse().unwrap(), 4000));
+        let peer = SocketAddr::new(A.parse().unwrap(), 4000);
         let mut places: Vec<Place> = (0..4).map(|_| all.enter(peer, socket()).unwrap()).collect();
         places.iter_mut().for_each(|place| assert!(place.next().is_some()));
         assert!(places[0].answering());
@@ -586,7 +587,7 @@ mod tests {
     fn who_comes_while_half_of_the_places_wait_has_less_time() {
         let mut hall = Hall::new(32, 16);
         let patience = |hall: &Hall| {
-            let of = |address: &str| hall.all.table().patience(Some(address.parse().unwrap())).as_secs();
+            let of = |address: &str| hall.all.table().patience(address.parse().unwrap()).as_secs();
             (of(A), of(B))
         };
         assert!(hall.enter(8, A));

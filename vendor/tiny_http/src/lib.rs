@@ -1,127 +1,32 @@
-//! # Simple usage
-//!
-//! ## Creating the server
-//!
-//! The easiest way to create a server is to call `Server::http()`.
-//!
-//! The `http()` function returns an `IoResult<Server>` which will return an error
-//! in the case where the server creation fails (for example if the listening port is already
-//! occupied).
-//!
-//! ```no_run
-//! let server = tiny_http::Server::http("0.0.0.0:0").unwrap();
-//! ```
-//!
-//! A newly-created `Server` will immediately start listening for incoming connections and HTTP
-//! requests.
-//!
-//! ## Receiving requests
-//!
-//! Calling `server.recv()` will block until the next request is available.
-//! This function returns an `IoResult<Request>`, so you need to handle the possible errors.
-//!
-//! ```no_run
-//! # let server = tiny_http::Server::http("0.0.0.0:0").unwrap();
-//!
-//! loop {
-//!     // blocks until the next request is received
-//!     let request = match server.recv() {
-//!         Ok(rq) => rq,
-//!         Err(e) => { println!("error: {}", e); break }
-//!     };
-//!
-//!     // do something with the request
-//!     // ...
-//! }
-//! ```
-//!
-//! In a real-case scenario, you will probably want to spawn multiple worker tasks and call
-//! `server.recv()` on all of them. Like this:
-//!
-//! ```no_run
-//! # use std::sync::Arc;
-//! # use std::thread;
-//! # let server = tiny_http::Server::http("0.0.0.0:0").unwrap();
-//! let server = Arc::new(server);
-//! let mut guards = Vec::with_capacity(4);
-//!
-//! for _ in (0 .. 4) {
-//!     let server = server.clone();
-//!
-//!     let guard = thread::spawn(move || {
-//!         loop {
-//!             let rq = server.recv().unwrap();
-//!
-//!             // ...
-//!         }
-//!     });
-//!
-//!     guards.push(guard);
-//! }
-//! ```
-//!
-//! If you don't want to block, you can call `server.try_recv()` instead.
-//!
-//! ## Handling requests
-//!
-//! The `Request` object returned by `server.recv()` contains informations about the client's request.
-//! The most useful methods are probably `request.method()` and `request.url()` which return
-//! the requested method (`GET`, `POST`, etc.) and url.
-//!
-//! To handle a request, you need to create a `Response` object. See the docs of this object for
-//! more infos. Here is an example of creating a `Response` from a file:
-//!
-//! ```no_run
-//! # use std::fs::File;
-//! # use std::path::Path;
-//! let response = tiny_http::Response::from_file(File::open(&Path::new("image.png")).unwrap());
-//! ```
-//!
-//! All that remains to do is call `request.respond()`:
-//!
-//! ```no_run
-//! # use std::fs::File;
-//! # use std::path::Path;
-//! # let server = tiny_http::Server::http("0.0.0.0:0").unwrap();
-//! # let request = server.recv().unwrap();
-//! # let response = tiny_http::Response::from_file(File::open(&Path::new("image.png")).unwrap());
-//! let _ = request.respond(response);
-//! ```
+//! A low level HTTP server: the part of tiny_http that namecam uses, with mends. See README.namecam.md.
 #![forbid(unsafe_code)]
 #![deny(rust_2018_idioms)]
 #![allow(clippy::match_like_matches_macro)]
 
+use std::collections::VecDeque;
 use std::error::Error;
-use std::io::Error as IoError;
 use std::io::ErrorKind as IoErrorKind;
 use std::io::Result as IoResult;
-use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use client::ClientConnection;
-use connection::Connection;
 use connections::{Connections, Place};
 use request::Progress;
-use util::MessagesQueue;
 
-pub use common::{HTTPVersion, Header, HeaderField, Method, StatusCode};
-pub use connection::{ConfigListenAddr, ListenAddr, Listener};
+pub use common::{HTTPVersion, Header, HeaderField, StatusCode};
 pub use connections::{Count, Limits};
-pub use request::{AnswerWriter, ReadWrite, Request};
-pub use response::{Response, ResponseBox};
+pub use request::{AnswerWriter, Request};
 
 mod client;
 mod common;
-mod connection;
 mod connections;
 mod request;
-mod response;
-mod util;
 
 /// The main class of this library.
 ///
@@ -133,95 +38,49 @@ pub struct Server {
     // when set to true, all the subtasks will close within a few hundreds ms
     close: Arc<AtomicBool>,
 
-    // queue for messages received by child threads
-    messages: Arc<MessagesQueue<Message>>,
+    // requests that were read, and not yet taken
+    messages: Arc<MessagesQueue>,
 
     // result of TcpListener::local_addr()
-    listening_addr: ListenAddr,
+    listening_addr: SocketAddr,
 
     // connections that are open, and how many may be
     connections: Arc<Connections>,
 }
 
-enum Message {
-    Error(IoError),
-    NewRequest(Request),
+#[derive(Default)]
+struct MessagesQueue {
+    queue: Mutex<VecDeque<Request>>,
+    condvar: Condvar,
 }
 
-impl From<IoError> for Message {
-    fn from(e: IoError) -> Message {
-        Message::Error(e)
+impl MessagesQueue {
+    fn push(&self, rq: Request) {
+        self.queue.lock().unwrap().push_back(rq);
+        self.condvar.notify_one();
     }
-}
 
-impl From<Request> for Message {
-    fn from(rq: Request) -> Message {
-        Message::NewRequest(rq)
+    fn pop_timeout(&self, timeout: Duration) -> Option<Request> {
+        let queue = self.queue.lock().unwrap();
+        self.condvar.wait_timeout_while(queue, timeout, |queue| queue.is_empty()).unwrap().0.pop_front()
     }
-}
-
-pub struct IncomingRequests<'a> {
-    server: &'a Server,
-}
-
-/// Represents the parameters required to create a server.
-#[derive(Debug, Clone)]
-pub struct ServerConfig {
-    /// The addresses to try to listen to.
-    pub addr: ConfigListenAddr,
 }
 
 impl Server {
-    /// Shortcut for a simple server on a specific address.
-    #[inline]
-    pub fn http<A>(addr: A) -> Result<Server, Box<dyn Error + Send + Sync + 'static>>
-    where
-        A: ToSocketAddrs,
-    {
-        Server::new(ServerConfig {
-            addr: ConfigListenAddr::from_socket_addrs(addr)?,
-        })
-    }
-
-    #[cfg(unix)]
-    #[inline]
-    /// Shortcut for a UNIX socket server at a specific path
-    pub fn http_unix(
-        path: &std::path::Path,
-    ) -> Result<Server, Box<dyn Error + Send + Sync + 'static>> {
-        Server::new(ServerConfig {
-            addr: ConfigListenAddr::unix_from_path(path),
-        })
-    }
-
-    /// Builds a new server that listens on the specified address.
-    pub fn new(config: ServerConfig) -> Result<Server, Box<dyn Error + Send + Sync + 'static>> {
-        let listener = config.addr.bind()?;
-        Self::from_listener(listener, Limits::default())
-    }
-
     /// Builds a new server using the specified TCP listener.
-    ///
-    /// This is useful if you've constructed TcpListener using some less usual method
-    /// such as from systemd. For other cases, you probably want the `new()` function.
-    pub fn from_listener<L: Into<Listener>>(
-        listener: L,
+    pub fn from_listener(
+        server: TcpListener,
         limits: Limits,
     ) -> Result<Server, Box<dyn Error + Send + Sync + 'static>> {
-        let listener = listener.into();
         // building the "close" variable
         let close_trigger = Arc::new(AtomicBool::new(false));
 
-        // building the TcpListener
-        let (server, local_addr) = {
-            let local_addr = listener.local_addr()?;
-            log::debug!("Server listening on {}", local_addr);
-            (listener, local_addr)
-        };
+        let local_addr = server.local_addr()?;
+        log::debug!("Server listening on {}", local_addr);
 
         // creating a task where server.accept() is continuously called
         // and each connection gets a thread that pushes its requests in the messages queue
-        let messages = MessagesQueue::with_capacity(8);
+        let messages = Arc::<MessagesQueue>::default();
 
         let inside_close_trigger = close_trigger.clone();
         let inside_messages = messages.clone();
@@ -293,63 +152,20 @@ impl Server {
         self.connections.own_question()
     }
 
-    /// Returns an iterator for all the incoming requests.
-    ///
-    /// The iterator will return `None` if the server socket is shutdown.
-    #[inline]
-    pub fn incoming_requests(&self) -> IncomingRequests<'_> {
-        IncomingRequests { server: self }
-    }
-
-    /// Returns the address the server is listening to.
-    #[inline]
-    pub fn server_addr(&self) -> ListenAddr {
-        self.listening_addr.clone()
-    }
-
-    /// Blocks until an HTTP request has been submitted and returns it.
-    pub fn recv(&self) -> IoResult<Request> {
-        match self.messages.pop() {
-            Some(Message::Error(err)) => Err(err),
-            Some(Message::NewRequest(rq)) => Ok(rq),
-            None => Err(IoError::new(IoErrorKind::Other, "thread unblocked")),
-        }
-    }
-
-    /// Same as `recv()` but doesn't block longer than timeout
+    /// Blocks until an HTTP request has been submitted, but not longer than timeout, and returns it.
     pub fn recv_timeout(&self, timeout: Duration) -> IoResult<Option<Request>> {
-        match self.messages.pop_timeout(timeout) {
-            Some(Message::Error(err)) => Err(err),
-            Some(Message::NewRequest(rq)) => Ok(Some(rq)),
-            None => Ok(None),
-        }
-    }
-
-    /// Same as `recv()` but doesn't block.
-    pub fn try_recv(&self) -> IoResult<Option<Request>> {
-        match self.messages.try_pop() {
-            Some(Message::Error(err)) => Err(err),
-            Some(Message::NewRequest(rq)) => Ok(Some(rq)),
-            None => Ok(None),
-        }
-    }
-
-    /// Unblock thread stuck in recv() or incoming_requests().
-    /// If there are several such threads, only one is unblocked.
-    /// This method allows graceful shutdown of server.
-    pub fn unblock(&self) {
-        self.messages.unblock();
+        Ok(self.messages.pop_timeout(timeout))
     }
 }
 
 /// Hands on the requests of a connection, one after the other: each waits until the one before it is answered.
-fn serve(mut client: ClientConnection, messages: &MessagesQueue<Message>, place: &Place) {
+fn serve(mut client: ClientConnection, messages: &MessagesQueue, place: &Place) {
     let (sender, receiver) = mpsc::channel();
-    while let Some(rq) = client.next() {
+    while let Some(rq) = client.next(&sender) {
         if !place.answering() {
             return;
         }
-        messages.push(rq.with_notify_sender(sender.clone()).into());
+        messages.push(rq);
         let goes_on = loop {
             match receiver.recv() {
                 Ok(Progress::Streaming) => place.streaming(),
@@ -357,18 +173,9 @@ fn serve(mut client: ClientConnection, messages: &MessagesQueue<Message>, place:
                 Err(_) => break false,
             }
         };
-        if !goes_on {
-            client.no_more_requests();
-        } else if !place.idle() {
+        if !goes_on || !place.idle() {
             return;
         }
-    }
-}
-
-impl Iterator for IncomingRequests<'_> {
-    type Item = Request;
-    fn next(&mut self) -> Option<Request> {
-        self.server.recv().ok()
     }
 }
 
@@ -376,26 +183,8 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.close.store(true, Relaxed);
         // Connect briefly to ourselves to unblock the accept thread
-        let maybe_stream = match &self.listening_addr {
-            ListenAddr::IP(addr) => {
-                TcpStream::connect_timeout(addr, Duration::from_millis(100)).map(Connection::from)
-            }
-            #[cfg(unix)]
-            ListenAddr::Unix(addr) => {
-                // TODO: use connect_addr when its stabilized.
-                let path = addr.as_pathname().unwrap();
-                std::os::unix::net::UnixStream::connect(path).map(Connection::from)
-            }
-        };
-        if let Ok(stream) = maybe_stream {
+        if let Ok(stream) = TcpStream::connect_timeout(&self.listening_addr, Duration::from_millis(100)) {
             let _ = stream.shutdown(Shutdown::Both);
-        }
-
-        #[cfg(unix)]
-        if let ListenAddr::Unix(addr) = &self.listening_addr {
-            if let Some(path) = addr.as_pathname() {
-                let _ = std::fs::remove_file(path);
-            }
         }
     }
 }
@@ -409,10 +198,15 @@ mod tests {
     const WAIT: Duration = Duration::from_secs(10);
 
     /// What a client gets that asks twice at once, and how many of its requests are handed on.
-    fn answers(mut answer: impl FnMut(Request)) -> (String, usize) {
-        let server = Server::http("127.0.0.1:0").unwrap();
-        let mut client = TcpStream::connect(server.server_addr().to_ip().unwrap()).unwrap();
-        client.write_all(&b"GET / HTTP/1.1\r\n\r\n".repeat(2)).unwrap();
+    fn answers(answer: impl FnMut(Request)) -> (String, usize) {
+        answers_to(&"GET / HTTP/1.1\r\n\r\n".repeat(2), answer)
+    }
+
+    fn answers_to(asked: &str, mut answer: impl FnMut(Request)) -> (String, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = Server::from_listener(listener, Limits::default()).unwrap();
+        let mut client = TcpStream::connect(server.listening_addr).unwrap();
+        client.write_all(asked.as_bytes()).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         client.set_read_timeout(Some(WAIT)).unwrap();
         let mut count = 0;
@@ -447,18 +241,49 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_whose_body_cannot_be_read_ends_the_connection() {
-        struct Broken;
-        impl Read for Broken {
-            fn read(&mut self, _: &mut [u8]) -> IoResult<usize> {
-                Err(IoErrorKind::BrokenPipe.into())
-            }
+    fn a_request_that_is_dropped_gets_500_and_ends_the_connection() {
+        let (text, count) = answers(drop);
+        assert!(count == 1 && text.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{}", text);
+    }
+
+    fn whole(request: Request) {
+        let mut writer = request.into_writer();
+        writer.write_all(b"whole;").unwrap();
+        writer.finish();
+    }
+
+    #[test]
+    fn a_small_body_is_dropped_and_after_another_one_the_connection_ends() {
+        let after = |headers: &str, body: &str| {
+            let asked = format!("POST / HTTP/1.1\r\n{}\r\n\r\n{}GET / HTTP/1.1\r\n\r\n", headers, body);
+            answers_to(&asked, whole)
+        };
+        assert_eq!(after("Content-Length: 5", "GET /"), ("whole;whole;".to_owned(), 2));
+        assert_eq!(after("Content-Length: 1024", &"x".repeat(1024)).1, 2);
+        assert_eq!(after("Content-Length: 1025", &"x".repeat(1025)).1, 1);
+        assert_eq!(after("Content-Length: 5\r\nExpect: 100-continue", "").1, 1);
+        assert_eq!(after("Content-Length: 18446744073709551615", "").1, 1);
+        assert_eq!(after("Transfer-Encoding: chunked\r\nContent-Length: 0", "0\r\n\r\n").1, 1);
+        assert_eq!(after("Connection: close", "").1, 1);
+        assert_eq!(after("Connection: upgrade", "").1, 1);
+    }
+
+    #[test]
+    fn a_head_that_cannot_be_used_is_refused_with_the_reason_and_ends_the_connection() {
+        for (head, status) in [
+            ("GET /\r\n", 400),
+            ("G\u{e9}T / HTTP/1.1\r\n", 400),
+            ("GET / HTTP/1.1\r\nno colon\r\n", 400),
+            ("GET / HTTP/1.1\r\nExpect: a miracle\r\n", 417),
+            ("GET / HTTP/2.0\r\n", 505),
+            (&format!("GET / HTTP/1.1\r\n{}", "A: b\r\n".repeat(101)), 431),
+            (&format!("GET /{} HTTP/1.1\r\n", "a".repeat(16 * 1024)), 431),
+        ] {
+            // what follows is not read
+            let asked = format!("GET / HTTP/1.1\r\n\r\n{}\r\n", head);
+            let (text, count) = answers_to(&asked, whole);
+            assert!(count == 1 && text.starts_with(&format!("whole;HTTP/1.1 {} ", status)), "{}: {}", status, text);
+            assert!(text.ends_with("Connection: close\r\n\r\n"), "{}", text);
         }
-        let (_, count) = answers(|request| {
-            let _ = request.respond(Response::new(StatusCode(200), Vec::new(), Broken, Some(9), None));
-        });
-        assert_eq!(count, 1);
-        let (text, count) = answers(|request| request.respond(Response::from_string("whole")).unwrap());
-        assert!(count == 2 && text.matches("\r\n\r\nwhole").count() == 2, "{}", text);
     }
 }

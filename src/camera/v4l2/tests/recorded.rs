@@ -79,7 +79,7 @@ fn each_driver_is_used_or_refused_for_the_right_reason() {
         (
             recorded!("uvc-c920"),
             NodeKind::Capture,
-            &["HD Pro Webcam C920, MJPG 1280x720 at 30 fps", "YUYV at 10 fps is further from that rate"],
+            &["HD Pro Webcam C920, MJPG 1280x720 at 30 fps", "the requested rate; YUYV has 10 fps"],
         ),
         (recorded!("uvc-c920-metadata"), NodeKind::Metadata, &["metadata of a camera", "at another node"]),
         (recorded!("pi-unicam"), NodeKind::MediaController, &["this node is a CSI camera", rpicam]),
@@ -88,15 +88,23 @@ fn each_driver_is_used_or_refused_for_the_right_reason() {
         (recorded!("pi-codec-decode"), NodeKind::Codec, &["a codec or a scaler, not a camera"]),
         (recorded!("pi5-pispbe"), NodeKind::MultiPlanar, &["multi-planar only", rpicam]),
         (recorded!("jetson-imx219"), NodeKind::Capture, &["only raw Bayer data", argus]),
-        (recorded!("loopback-exclusive-fed"), NodeKind::Capture, &[loopback, "MJPG 1280x720 at 30 fps", "only format"]),
+        (
+            recorded!("loopback-exclusive-fed"),
+            NodeKind::Capture,
+            &[loopback, "MJPG 1280x720 at 30 fps", "the requested size"],
+        ),
         (recorded!("loopback-exclusive-idle"), NodeKind::Output, &["until a program writes to it"]),
-        (recorded!("loopback-fed"), NodeKind::Capture, &[loopback, "YUYV 640x480 at 30 fps", "the closest size"]),
+        (
+            recorded!("loopback-fed"),
+            NodeKind::Capture,
+            &[loopback, "YUYV 640x480 at 30 fps", "the size closest to 1280x720"],
+        ),
         (
             recorded!("loopback-idle"),
             NodeKind::Capture,
             &[loopback, "no pixel format; check that a camera is connected"],
         ),
-        (recorded!("vivid-webcam"), NodeKind::Capture, &["NV12 1280x720 at 12.5 fps", "the closest rate to 30 fps"]),
+        (recorded!("vivid-webcam"), NodeKind::Capture, &["NV12 1280x720 at 12.5 fps", "the rate closest to 30 fps"]),
     ];
     for (driver, expected, parts) in cases {
         let (kind, words) = verdict(&driver);

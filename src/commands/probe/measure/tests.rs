@@ -103,17 +103,17 @@ fn the_mode_that_reaches_its_rate_is_recommended_with_the_reason() {
     let good = Some((29.5, 0.0));
     let (mode, why) = best([good, Some((10.0, 0.0)), good, good]).unwrap();
     assert_eq!(mode, "MJPG 1280x720");
-    assert!(why.contains("the requested size") && why.ends_with("; measured: 29.5 of 30 fps"), "{why}");
+    assert!(why.starts_with("the requested size"), "{why}");
     let (mode, why) = best([Some((12.0, 0.0)), Some((9.0, 0.0)), good, good]).unwrap();
     assert_eq!(mode, "YUYV 640x480", "faster than the slow one, which the other 1280x720 is not");
-    assert!(why.starts_with("MJPG 1280x720 is closer to the config, but delivers 12.0 of 30 fps; measured:"), "{why}");
+    assert_eq!(why, "MJPG 1280x720: 12.0 of 30 fps");
     let (mode, why) = best([Some((30.0, 0.02)), Some((10.0, 0.0)), None, None]).unwrap();
     assert_eq!(mode, "YUYV 1280x720", "slow, but whole");
-    assert!(why.contains("but delivers 30.0 of 30 fps, 2.0 % damaged"), "{why}");
+    assert_eq!(why, "MJPG 1280x720: 30.0 of 30 fps, 2.0 % damaged");
     let (mode, _) = best([Some((15.0, 0.0)), Some((10.0, 0.0)), Some((15.0, 0.0)), None]).unwrap();
     assert_eq!(mode, "MJPG 1280x720", "in dim light all are slow, and ten of ten are not better");
     let (mode, why) = best([None, Some((10.0, 0.0)), None, None]).unwrap();
-    assert!(mode == "YUYV 1280x720" && why.contains("but delivers no picture within 3 s"), "{why}");
+    assert!(mode == "YUYV 1280x720" && why == "MJPG 1280x720: delivers no picture within 3 s", "{why}");
     assert!(best([None; 4]).is_none());
 }
 
