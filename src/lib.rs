@@ -27,6 +27,7 @@ pub mod memory;
 pub mod os;
 pub mod recognition;
 pub mod roster;
+mod rounding;
 pub mod shares;
 pub mod stream;
 pub mod sync;

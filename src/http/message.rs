@@ -1,6 +1,7 @@
 //! [`Request`] and [`Answer`]: the HTTP types of handlers, which can be tested without a socket.
 
 use crate::frame::Jpeg;
+use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -115,8 +116,11 @@ impl Whole {
     }
 
     /// A response of JSON.
-    pub fn json(value: &serde_json::Value) -> Whole {
-        Whole::new("application/json", Body::Bytes(value.to_string().into_bytes()))
+    pub fn json(value: &impl Serialize) -> Whole {
+        match serde_json::to_vec(value) {
+            Ok(json) => Whole::new("application/json", Body::Bytes(json)),
+            Err(error) => Whole::text(500, &error.to_string()),
+        }
     }
 
     /// Adds a header.

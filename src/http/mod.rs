@@ -3,15 +3,16 @@
 //! For each request, the host, the route, the access and the method are checked in this order. Handlers use only the
 //! types of [`message`]. [`server`] handles sockets, [`access`] passwords, [`mjpeg`] and [`events`] endless responses.
 
+pub(crate) mod api;
 pub mod auth;
 mod client;
 mod events;
 mod listener;
 pub mod message;
+mod metrics;
 mod mjpeg;
 mod page;
 pub mod server;
-mod state;
 
 use crate::config::Config;
 use crate::detection::Sightings;
@@ -27,7 +28,7 @@ use page::Page;
 use server::Handler;
 pub use server::Server;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What HTTP reads, and where it subscribes to pictures.
 pub struct Stage {
@@ -43,6 +44,13 @@ pub struct Stage {
     pub health: Arc<Health>,
     /// Set when the program ends.
     pub stop: Arc<Stop>,
+}
+
+impl Stage {
+    /// The newest sightings, unless they are stale.
+    fn faces_in_view(&self) -> Option<Arc<Sightings>> {
+        self.sightings.newest().map(|(_, sightings)| sightings).filter(|sightings| !sightings.is_stale(Instant::now()))
+    }
 }
 
 /// Serves until the program ends, then returns within 0.3 s.
@@ -117,19 +125,22 @@ pub const ROUTES: &[Route] = &[
         mjpeg::snapshot(site, request, who)
     }),
     route!(GET "/api/state", Viewer, "camera, recognition, stream and faces, JSON", |site, request, who| {
-        Whole::json(&state::state(&site.stage, who.role, site.watchers.watching(request))).into()
+        Whole::json(&api::state(&site.stage, who.role, site.watchers.watching(request))).into()
     }),
     route!(GET "/api/faces/*", Viewer, "why the face of a track has its name or none, JSON", |site, request, who| {
         let track = request.path.trim_start_matches("/api/faces/");
-        let face = state::face(&site.stage, track, who.role).map(|face| Whole::json(&face));
+        let face = api::face(&site.stage, track, who.role).map(|face| Whole::json(&face));
         face.unwrap_or_else(|| Whole::text(404, "No such face is in view. /api/state lists the current tracks.")).into()
     }),
     route!(GET "/api/events", Viewer, "people who appear or leave, and the state of the camera, server-sent events", |site, request, who| {
         events::events(site, request, who)
     }),
-    route!(GET "/api/gallery", Admin, "the people and pictures of the gallery, and why some pictures are not used, JSON", |site, _, _| site.gallery().into()),
+    route!(GET "/api/gallery", Admin, "the people and pictures of the gallery, and why some pictures are not used, JSON", |site, _, _| {
+        let (_, roster) = site.stage.roster.newest().unwrap_or_default();
+        Whole::json(&*roster).into()
+    }),
     route!(GET "/metrics", Viewer, "metrics for Prometheus", |site, _, _| {
-        let text = state::metrics(&site.stage).into_bytes();
+        let text = metrics::metrics(&site.stage).into_bytes();
         Whole::new("text/plain; version=0.0.4; charset=utf-8", Body::Bytes(text)).into()
     }),
     route!(GET "/healthz", Open, "ok, or 503 with the reason", |site, _, _| match site.stage.health.trouble() {
@@ -158,14 +169,6 @@ impl Site {
     fn config(&self) -> Arc<Config> {
         let newest = self.stage.config.newest().map(|(_, config)| config);
         newest.unwrap_or_else(|| Arc::new(Config::defaults(std::path::Path::new(""))))
-    }
-
-    fn gallery(&self) -> Whole {
-        let roster = self.stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default();
-        match serde_json::to_value(&*roster) {
-            Ok(value) => Whole::json(&value),
-            Err(error) => Whole::text(500, &error.to_string()),
-        }
     }
 
     /// Refuses `client` one of the `total` places for `what`.

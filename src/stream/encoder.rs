@@ -25,6 +25,7 @@ use crate::sync::{Latest, Stop, lock};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
 use renderer::{Look, Renderer, Unrenderable};
+use serde::Serialize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -51,7 +52,7 @@ pub struct Stage {
 }
 
 /// The properties of a rendition. By default everything is as in the config.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RenditionSpec {
     /// False for a rendition without boxes and names. Blurred areas stay blurred.
     pub overlay: bool,
@@ -396,7 +397,7 @@ fn camera_is_away(stage: &Stage) -> bool {
         return false;
     }
     let last = stage.frames.newest().map(|(_, frame)| frame.captured_at.instant);
-    last.unwrap_or(stage.health.started).elapsed() > AWAY_AFTER
+    last.map_or_else(|| stage.health.started.elapsed(), |at| at.elapsed()) > AWAY_AFTER
 }
 
 /// The text of the notice.

@@ -1,11 +1,10 @@
 //! [`Health`]: the counters and states that the stages report, for `/api/state`, `/metrics` and the watchdog.
 
-use crate::telemetry::latency::Ages;
-
-pub use super::faults::{Cause, Fault, Faults};
-pub use super::reloads::Reloads;
-
+use super::faults::{Cause, Faults};
+use super::latency::Ages;
+use super::reloads::Reloads;
 use crate::sync::lock;
+use serde::Serialize;
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -57,7 +56,7 @@ pub struct EventRate(Mutex<Option<RateWindow>>);
 struct RateWindow {
     since: Instant,
     count: u32,
-    last: f64,
+    last: f32,
 }
 
 impl EventRate {
@@ -67,17 +66,17 @@ impl EventRate {
     }
 
     /// Events per second; 0 after two seconds without an event.
-    pub fn per_second(&self) -> f64 {
+    pub fn per_second(&self) -> f32 {
         self.at(Instant::now(), 0)
     }
 
-    fn at(&self, now: Instant, events: u32) -> f64 {
+    fn at(&self, now: Instant, events: u32) -> f32 {
         let mut slot = lock(&self.0);
         let window = slot.get_or_insert(RateWindow { since: now, count: 0, last: 0.0 });
         let elapsed = now.saturating_duration_since(window.since);
         if elapsed >= Duration::from_secs(1) {
             let stale = elapsed >= Duration::from_secs(2);
-            window.last = if stale { 0.0 } else { f64::from(window.count) / elapsed.as_secs_f64() };
+            window.last = if stale { 0.0 } else { window.count as f32 / elapsed.as_secs_f32() };
             (window.since, window.count) = (now, 0);
         }
         window.count += events;
@@ -87,24 +86,23 @@ impl EventRate {
 
 /// The last round of a loop. A loop without a round for too long hangs.
 #[derive(Debug)]
-pub struct Heartbeat {
-    born: Instant,
-    millis: AtomicU64,
+pub struct Heartbeat(Mutex<Instant>);
+
+impl Default for Heartbeat {
+    fn default() -> Heartbeat {
+        Heartbeat(Mutex::new(Instant::now()))
+    }
 }
 
 impl Heartbeat {
-    fn new(born: Instant) -> Heartbeat {
-        Heartbeat { born, millis: AtomicU64::new(0) }
-    }
-
     /// Records a round of the loop.
     pub fn beat(&self) {
-        self.millis.store(self.born.elapsed().as_millis() as u64, Relaxed);
+        *lock(&self.0) = Instant::now();
     }
 
-    /// The time since the last round.
+    /// The time since the last round; before the first one, since the start.
     pub fn age(&self) -> Duration {
-        self.born.elapsed().saturating_sub(Duration::from_millis(self.millis.load(Relaxed)))
+        lock(&self.0).elapsed()
     }
 }
 
@@ -161,8 +159,22 @@ pub struct CameraStatus {
     pub since: Instant,
 }
 
+impl Default for CameraStatus {
+    fn default() -> CameraStatus {
+        CameraStatus {
+            source: String::new(),
+            format: String::new(),
+            width: 0,
+            height: 0,
+            error: Some("starting".to_owned()),
+            hint: None,
+            since: Instant::now(),
+        }
+    }
+}
+
 /// The connections of clients, and how many were refused or closed early.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Connections {
     /// Connections that have not yet sent a complete request.
     pub waiting: usize,
@@ -178,6 +190,7 @@ pub struct Connections {
     pub closed_early: u64,
     /// The client with the most connections, and their number; an IPv6 client is given by the first address of its
     /// network.
+    #[serde(skip)]
     pub most: Option<(IpAddr, usize)>,
 }
 
@@ -190,11 +203,28 @@ pub struct LookPace {
     pub slowed: Option<(Cause, String)>,
 }
 
-/// Every counter and heartbeat of the program. The stages write, HTTP and the watchdog read.
+/// When the program started.
 #[derive(Debug)]
+pub struct Started(Instant);
+
+impl Default for Started {
+    fn default() -> Started {
+        Started(Instant::now())
+    }
+}
+
+impl Started {
+    /// The time since then.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Every counter and heartbeat of the program. The stages write, HTTP and the watchdog read.
+#[derive(Debug, Default)]
 pub struct Health {
     /// When the program started.
-    pub started: Instant,
+    pub started: Started,
     camera: Mutex<CameraStatus>,
     /// Frames from the camera.
     pub frames: Counter,
@@ -251,52 +281,6 @@ pub const CAPTURE_HANG: Duration = Duration::from_secs(20);
 /// How long a step of recognition may take before it counts as hung. The CNN takes many seconds for a large picture on
 /// a small board.
 pub const RECOGNITION_HANG: Duration = Duration::from_secs(120);
-
-impl Default for Health {
-    fn default() -> Self {
-        let started = Instant::now();
-        let beat = || Heartbeat::new(started);
-        let camera = CameraStatus {
-            source: String::new(),
-            format: String::new(),
-            width: 0,
-            height: 0,
-            error: Some("starting".to_owned()),
-            hint: None,
-            since: started,
-        };
-        Health {
-            started,
-            camera: Mutex::new(camera),
-            frames: Counter::default(),
-            dropped: Counter::default(),
-            corrupt: Counter::default(),
-            capture_fps: EventRate::default(),
-            last_frame: Mutex::default(),
-            looks: Counter::default(),
-            still: Counter::default(),
-            look_took: Took::default(),
-            pace: Mutex::default(),
-            last_look: Mutex::default(),
-            recognition_error: Mutex::default(),
-            taking_in: AtomicBool::default(),
-            strangers_remembered: AtomicUsize::default(),
-            reloads: Reloads::default(),
-            encoded: Counter::default(),
-            repeated: Counter::default(),
-            passed_through: Counter::default(),
-            encode_took: Took::default(),
-            stream_fps: EventRate::default(),
-            connections: Mutex::default(),
-            ages: Ages::new(started),
-            capture_beat: beat(),
-            recognition_beat: beat(),
-            encoding: Ongoing::default(),
-            http_beat: beat(),
-            faults: Faults::default(),
-        }
-    }
-}
 
 impl Health {
     /// The current state of the camera.

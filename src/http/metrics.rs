@@ -1,0 +1,134 @@
+//! `/metrics`: the state of the program in the Prometheus text format 0.0.4.
+
+use super::Stage;
+use crate::rounding::rounded;
+use crate::telemetry::health::{Connections, Health, Heartbeat};
+use crate::telemetry::latency::SinceStart;
+use std::fmt::{Display, Write};
+
+/// The response of `/metrics`.
+pub fn metrics(stage: &Stage) -> String {
+    let health = &*stage.health;
+    let roster = stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default();
+    let seconds = |ms: Option<f64>| ms.map_or(f64::NAN, |ms| ms / 1000.0);
+    let mut page = Metrics::default();
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    page.labelled("build_info", "the version of the running program", "gauge", &[(&version, 1)]);
+    page.gauge("uptime_seconds", "seconds since the program started", health.started.elapsed().as_secs());
+    page.gauge("healthy", "1, or 0 while a loop hangs or no model can be used", u8::from(health.trouble().is_none()));
+    page.gauge("camera_online", "1 while the camera delivers frames", u8::from(health.camera_online()));
+    page.gauge("camera_fps", "frames per second from the camera", rounded(health.capture_fps.per_second(), 1));
+    page.counter("camera_frames_total", "frames from the camera", health.frames.get());
+    page.counter("camera_dropped_total", "frames that were replaced by a newer one before use", health.dropped.get());
+    page.counter("camera_corrupt_total", "damaged frames", health.corrupt.get());
+    page.counter("looks_total", "recognition passes", health.looks.get());
+    page.counter("still_total", "frames without motion, for which recognition was skipped", health.still.get());
+    page.gauge(
+        "look_interval_seconds",
+        "time from the start of one recognition pass to the next",
+        health.pace().interval.as_secs_f64(),
+    );
+    page.gauge("look_seconds", "duration of the last recognition pass", seconds(health.look_took.ms()));
+    page.gauge("faces", "faces in view", stage.faces_in_view().map_or(0, |s| s.faces.len()));
+    page.gauge("gallery_people", "people who can be recognised", roster.known());
+    page.gauge("gallery_pictures", "pictures that are used for them", roster.used());
+    page.gauge("gallery_skipped", "files in the gallery that are not used", roster.skipped());
+    page.gauge("gallery_generation", "versions of the gallery since the start", roster.generation);
+    page.counter("reloads_total", "completed reloads, successful or not", health.reloads.ended());
+    page.gauge(
+        "reload_failed",
+        "1 when the last reload, or the start, had an error",
+        u8::from(health.reloads.error().is_some()),
+    );
+    page.gauge("viewers", "viewers of the stream", stage.renditions.viewers());
+    page.gauge("stream_fps", "pictures per second offered to viewers", rounded(health.stream_fps.per_second(), 1));
+    page.counter("encoded_total", "encoded pictures", health.encoded.get());
+    page.counter(
+        "passed_through_total",
+        "pictures that were sent as the camera encoded them",
+        health.passed_through.get(),
+    );
+    page.counter("repeated_total", "pictures that were sent again, because nothing had changed", health.repeated.get());
+    page.gauge("encode_seconds", "duration of the last encoding", seconds(health.encode_took.ms()));
+    connections(&mut page, health);
+    page.histograms("picture_age_seconds", "latency of each step of a picture from capture to write", health);
+    heartbeats(&mut page, health);
+    let faults = health.faults.all();
+    let labels: Vec<_> = faults.iter().map(|fault| ([("cause", fault.cause.as_str())], fault.count)).collect();
+    let samples: Vec<_> = labels.iter().map(|(labels, count)| (&labels[..], *count)).collect();
+    page.labelled("faults_total", "faults by cause", "counter", &samples);
+    page.0
+}
+
+fn connections(page: &mut Metrics, health: &Health) {
+    let Connections { waiting, idle, answering, streaming, refused, closed_early, most: _ } = health.connections();
+    let samples = [
+        (&[("state", "waiting")][..], waiting),
+        (&[("state", "idle")][..], idle),
+        (&[("state", "answering")][..], answering),
+        (&[("state", "streaming")][..], streaming),
+    ];
+    page.labelled(
+        "connections",
+        "open connections by state: waiting for the first request, idle between requests, answering, streaming",
+        "gauge",
+        &samples,
+    );
+    page.counter("connections_refused_total", "connections that were refused", refused);
+    page.counter("connections_closed_early_total", "connections that were closed for newer ones", closed_early);
+}
+
+fn heartbeats(page: &mut Metrics, health: &Health) {
+    let age = |beat: &Heartbeat| beat.age().as_secs_f64();
+    let samples = [
+        (&[("loop", "capture")][..], age(&health.capture_beat)),
+        (&[("loop", "recognition")][..], age(&health.recognition_beat)),
+        (&[("loop", "encoder")][..], health.encoding.age().as_secs_f64()),
+        (&[("loop", "http")][..], age(&health.http_beat)),
+    ];
+    page.labelled("heartbeat_age_seconds", "time since the last round of each loop", "gauge", &samples);
+}
+
+#[derive(Default)]
+struct Metrics(String);
+
+impl Metrics {
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.labelled(name, help, "gauge", &[(&[], value)]);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.labelled(name, help, "counter", &[(&[], value)]);
+    }
+
+    fn about(&mut self, name: &str, help: &str, kind: &str) {
+        let _ = writeln!(self.0, "# HELP namecam_{name} {help}\n# TYPE namecam_{name} {kind}");
+    }
+
+    fn histograms(&mut self, name: &str, help: &str, health: &Health) {
+        self.about(name, help, "histogram");
+        let page = &mut self.0;
+        for (step, ages) in health.ages.named() {
+            let SinceStart { below, count, sum } = ages.since_start();
+            let bounds = below.iter().map(|(end, count)| (end.as_secs_f64().to_string(), *count));
+            for (end, count) in bounds.chain([("+Inf".to_owned(), count)]) {
+                let _ = writeln!(page, "namecam_{name}_bucket{{step=\"{step}\",le=\"{end}\"}} {count}");
+            }
+            let _ = writeln!(page, "namecam_{name}_sum{{step=\"{step}\"}} {}", sum.as_secs_f64());
+            let _ = writeln!(page, "namecam_{name}_count{{step=\"{step}\"}} {count}");
+        }
+    }
+
+    fn labelled<V: Display>(&mut self, name: &str, help: &str, kind: &str, samples: &[(&[(&str, &str)], V)]) {
+        self.about(name, help, kind);
+        let page = &mut self.0;
+        for (labels, value) in samples {
+            let _ = write!(page, "namecam_{name}");
+            if let [(label, text)] = labels {
+                let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                let _ = write!(page, "{{{label}=\"{text}\"}}");
+            }
+            let _ = writeln!(page, " {value}");
+        }
+    }
+}
