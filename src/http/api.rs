@@ -247,7 +247,7 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> State {
             encode_ms: health.encode_took.ms(),
             encoder: config.map(|config| config.stream.encoder.as_str()),
             age_ms: Ages { published, encoded, written, total },
-            tiers: tiers.map(|tier| Tier { spec: tier.spec, wanted_by: tier.subscriptions() }).collect(),
+            tiers: tiers.map(|(tier, wanted_by)| Tier { spec: tier.spec, wanted_by }).collect(),
             watching,
         },
         connections: health.connections(),
