@@ -2,8 +2,7 @@
 
 use super::client::holder;
 use super::message::{Answer, Request, StreamAnswer, Wire};
-use super::mjpeg::{PLACE_POLL, PLACE_WAIT};
-use super::{Site, api};
+use super::{PLACE_WAIT, Site, api};
 use crate::detection::{Sightings, State};
 use crate::http::auth::access::Who;
 use crate::http::auth::accounts::Role;
@@ -23,13 +22,9 @@ const _: () = assert!(PLACE_WAIT.as_millis() > 2 * KEEP_ALIVE.as_millis() + 2 * 
 /// The stream of events for one listener.
 pub fn events<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
     let (role, client) = (who.role, holder(request, who.user.as_deref()));
-    let deadline = Instant::now() + site.place_wait;
-    let place = loop {
-        match site.listeners.take(&client, MAX_LISTENERS) {
-            Ok(place) => break place,
-            Err(_) if Instant::now() < deadline && !site.stage.stop.wait(PLACE_POLL) => {}
-            Err(refusal) => return site.no_place(&client, "listeners", MAX_LISTENERS, refusal).into(),
-        }
+    let place = match site.wait_for(|| site.listeners.take(&client, MAX_LISTENERS)) {
+        Ok(place) => place,
+        Err(refusal) => return site.no_place(&client, "listeners", MAX_LISTENERS, refusal).into(),
     };
     Answer::Stream(StreamAnswer {
         content_type: "text/event-stream",

@@ -2,7 +2,7 @@
 
 use super::Stage;
 use crate::rounding::rounded;
-use crate::telemetry::health::{Connections, Health, Heartbeat};
+use crate::telemetry::health::{Connections, Health};
 use crate::telemetry::latency::SinceStart;
 use std::fmt::{Display, Write};
 
@@ -12,8 +12,8 @@ pub fn metrics(stage: &Stage) -> String {
     let roster = stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default();
     let seconds = |ms: Option<f64>| ms.map_or(f64::NAN, |ms| ms / 1000.0);
     let mut page = Metrics::default();
-    let version = [("version", env!("CARGO_PKG_VERSION"))];
-    page.labelled("build_info", "the version of the running program", "gauge", &[(&version, 1)]);
+    let version = [(env!("CARGO_PKG_VERSION"), 1)];
+    page.labelled("build_info", "the version of the running program", "gauge", "version", version);
     page.gauge("uptime_seconds", "seconds since the program started", health.started.elapsed().as_secs());
     page.gauge("healthy", "1, or 0 while a loop hangs or no model can be used", u8::from(health.trouble().is_none()));
     page.gauge("camera_online", "1 while the camera delivers frames", u8::from(health.camera_online()));
@@ -50,43 +50,28 @@ pub fn metrics(stage: &Stage) -> String {
     );
     page.counter("repeated_total", "pictures that were sent again, because nothing had changed", health.repeated.get());
     page.gauge("encode_seconds", "duration of the last encoding", seconds(health.encode_took.ms()));
-    connections(&mut page, health);
-    page.histograms("picture_age_seconds", "latency of each step of a picture from capture to write", health);
-    heartbeats(&mut page, health);
-    let faults = health.faults.all();
-    let labels: Vec<_> = faults.iter().map(|fault| ([("cause", fault.cause.as_str())], fault.count)).collect();
-    let samples: Vec<_> = labels.iter().map(|(labels, count)| (&labels[..], *count)).collect();
-    page.labelled("faults_total", "faults by cause", "counter", &samples);
-    page.0
-}
-
-fn connections(page: &mut Metrics, health: &Health) {
     let Connections { waiting, idle, answering, streaming, refused, closed_early, most: _ } = health.connections();
-    let samples = [
-        (&[("state", "waiting")][..], waiting),
-        (&[("state", "idle")][..], idle),
-        (&[("state", "answering")][..], answering),
-        (&[("state", "streaming")][..], streaming),
-    ];
     page.labelled(
         "connections",
         "open connections by state: waiting for the first request, idle between requests, answering, streaming",
         "gauge",
-        &samples,
+        "state",
+        [("waiting", waiting), ("idle", idle), ("answering", answering), ("streaming", streaming)],
     );
     page.counter("connections_refused_total", "connections that were refused", refused);
     page.counter("connections_closed_early_total", "connections that were closed for newer ones", closed_early);
-}
-
-fn heartbeats(page: &mut Metrics, health: &Health) {
-    let age = |beat: &Heartbeat| beat.age().as_secs_f64();
-    let samples = [
-        (&[("loop", "capture")][..], age(&health.capture_beat)),
-        (&[("loop", "recognition")][..], age(&health.recognition_beat)),
-        (&[("loop", "encoder")][..], health.encoding.age().as_secs_f64()),
-        (&[("loop", "http")][..], age(&health.http_beat)),
+    page.histograms("picture_age_seconds", "latency of each step of a picture from capture to write", health);
+    let loops = [
+        ("capture", health.capture_beat.age()),
+        ("recognition", health.recognition_beat.age()),
+        ("encoder", health.encoding.age()),
+        ("http", health.http_beat.age()),
     ];
-    page.labelled("heartbeat_age_seconds", "time since the last round of each loop", "gauge", &samples);
+    let ages = loops.map(|(name, age)| (name, age.as_secs_f64()));
+    page.labelled("heartbeat_age_seconds", "time since the last round of each loop", "gauge", "loop", ages);
+    let faults = health.faults.all().into_iter().map(|fault| (fault.cause.as_str(), fault.count));
+    page.labelled("faults_total", "faults by cause", "counter", "cause", faults);
+    page.0
 }
 
 #[derive(Default)]
@@ -94,11 +79,11 @@ struct Metrics(String);
 
 impl Metrics {
     fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
-        self.labelled(name, help, "gauge", &[(&[], value)]);
+        self.single(name, help, "gauge", value);
     }
 
     fn counter(&mut self, name: &str, help: &str, value: impl Display) {
-        self.labelled(name, help, "counter", &[(&[], value)]);
+        self.single(name, help, "counter", value);
     }
 
     fn about(&mut self, name: &str, help: &str, kind: &str) {
@@ -119,16 +104,24 @@ impl Metrics {
         }
     }
 
-    fn labelled<V: Display>(&mut self, name: &str, help: &str, kind: &str, samples: &[(&[(&str, &str)], V)]) {
+    fn single(&mut self, name: &str, help: &str, kind: &str, value: impl Display) {
         self.about(name, help, kind);
-        let page = &mut self.0;
-        for (labels, value) in samples {
-            let _ = write!(page, "namecam_{name}");
-            if let [(label, text)] = labels {
-                let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-                let _ = write!(page, "{{{label}=\"{text}\"}}");
-            }
-            let _ = writeln!(page, " {value}");
+        let _ = writeln!(self.0, "namecam_{name} {value}");
+    }
+
+    /// A metric with a sample for each value of `label`. The values are words of the program, without characters that
+    /// would have to be escaped.
+    fn labelled<V: Display>(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: &str,
+        label: &str,
+        samples: impl IntoIterator<Item = (&'static str, V)>,
+    ) {
+        self.about(name, help, kind);
+        for (word, value) in samples {
+            let _ = writeln!(self.0, "namecam_{name}{{{label}=\"{word}\"}} {value}");
         }
     }
 }

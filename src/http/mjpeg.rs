@@ -1,8 +1,8 @@
 //! The MJPEG stream and the snapshot, in the default rendition or the one that a request asks for.
 
-use super::Site;
 use super::client::holder;
 use super::message::{Answer, Body, Request, StreamAnswer, Whole, Wire};
+use super::{PLACE_WAIT, Site};
 use crate::config;
 use crate::frame::Jpeg;
 use crate::http::auth::access::Who;
@@ -16,12 +16,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// A viewer gets the last picture again after this time without a newer one.
 const REPEAT: Duration = Duration::from_secs(1);
-/// How long a viewer or a listener waits for a place. A page that is reloaded requests its stream before the server
-/// notices the end of the old one, which it does at the second write after that.
-pub const PLACE_WAIT: Duration = Duration::from_millis(2500);
 const _: () = assert!(PLACE_WAIT.as_millis() > 2 * REPEAT.as_millis() + 2 * POLL.as_millis());
-/// The interval at which it tries to get one.
-pub const PLACE_POLL: Duration = Duration::from_millis(50);
 /// The oldest picture that a snapshot or a new viewer gets at once.
 const FRESH: Duration = Duration::from_millis(250);
 /// How long a snapshot waits for a new picture.
@@ -78,13 +73,9 @@ pub fn stream<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
     };
     let (config, client) = (site.config(), holder(request, who.user.as_deref()));
     let (spec, max) = (resolved(asked, &config.stream), config.stream.max_viewers as usize);
-    let deadline = Instant::now() + site.place_wait;
-    let subscription = loop {
-        match site.stage.renditions.subscribe_viewer(&client, spec, max) {
-            Ok(subscription) => break subscription,
-            Err(Full::Viewers(_)) if Instant::now() < deadline && !site.stage.stop.wait(PLACE_POLL) => {}
-            Err(full) => return not_subscribed(site, &client, full, max).into(),
-        }
+    let subscription = match site.wait_for(|| site.stage.renditions.subscribe_viewer(&client, spec, max)) {
+        Ok(subscription) => subscription,
+        Err(full) => return not_subscribed(site, &client, full, max).into(),
     };
     let fps = if is_faster(subscription.spec, spec) { spec.fps } else { subscription.spec.fps };
     let watcher = site.watchers.enter(request);
