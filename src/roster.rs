@@ -29,7 +29,6 @@ impl PictureReport {
     }
 }
 
-/// The quality of a face.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct FaceNumbers {
     /// The width of the face in pixels.
@@ -45,7 +44,6 @@ pub struct FaceNumbers {
     pub nearest_own: Option<f32>,
 }
 
-/// A person of the gallery.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Person {
     /// The name of the folder in NFC.
@@ -60,7 +58,6 @@ pub struct Person {
 }
 
 impl Person {
-    /// The number of used pictures.
     pub fn used(&self) -> usize {
         self.pictures.iter().filter(|picture| picture.skipped.is_none()).count()
     }
@@ -122,12 +119,10 @@ impl Roster {
         self.people.iter().filter(|person| person.used() > 0).count()
     }
 
-    /// The number of used pictures.
     pub fn used(&self) -> usize {
         self.people.iter().map(Person::used).sum()
     }
 
-    /// Every file of the gallery.
     pub fn files(&self) -> impl Iterator<Item = &PictureReport> {
         let of_people = self.people.iter().flat_map(|person| &person.pictures);
         of_people.chain(&self.never).chain(&self.ignored)

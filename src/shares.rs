@@ -33,7 +33,6 @@ impl fmt::Display for Client {
 /// Why a client gets no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// All places are in use.
     Full,
     /// The client has a place already, and the free ones are reserved for others.
     Kept,
@@ -76,7 +75,6 @@ impl Shares {
         Ok(Place { holders: Arc::clone(&self.0), client: client.clone() })
     }
 
-    /// The number of used places.
     pub fn taken(&self) -> usize {
         lock(&self.0).len()
     }

@@ -15,17 +15,14 @@ use std::time::{Duration, Instant};
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds one.
     pub fn add(&self) {
         self.add_many(1);
     }
 
-    /// Adds `n`.
     pub fn add_many(&self, n: u64) {
         self.0.fetch_add(n, Relaxed);
     }
 
-    /// The current value.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -36,7 +33,6 @@ impl Counter {
 pub struct Took(AtomicU64);
 
 impl Took {
-    /// Stores a duration.
     pub fn set(&self, took: Duration) {
         self.0.store(took.as_micros().max(1) as u64, Relaxed);
     }
@@ -60,7 +56,6 @@ struct RateWindow {
 }
 
 impl EventRate {
-    /// Counts an event.
     pub fn tick(&self) {
         self.at(Instant::now(), 1);
     }
@@ -95,7 +90,6 @@ impl Default for Heartbeat {
 }
 
 impl Heartbeat {
-    /// Records a round of the loop.
     pub fn beat(&self) {
         *lock(&self.0) = Instant::now();
     }
@@ -110,7 +104,6 @@ impl Heartbeat {
 #[derive(Debug, Default)]
 pub struct Ongoing(Mutex<Vec<Instant>>);
 
-/// An operation; ends on drop.
 pub struct Begun<'a> {
     ongoing: &'a Ongoing,
     at: Instant,
@@ -139,7 +132,6 @@ impl Drop for Begun<'_> {
     }
 }
 
-/// The state of the camera.
 #[derive(Debug, Clone)]
 pub struct CameraStatus {
     /// The source as in the config.
@@ -182,7 +174,6 @@ pub struct Connections {
     pub idle: usize,
     /// Connections on which a request is being answered.
     pub answering: usize,
-    /// Connections on which a stream is sent.
     pub streaming: usize,
     /// Connections refused since the start.
     pub refused: u64,
@@ -194,7 +185,6 @@ pub struct Connections {
     pub most: Option<(IpAddr, usize)>,
 }
 
-/// The pace of recognition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LookPace {
     /// The time from the start of one pass to the next.
@@ -203,7 +193,6 @@ pub struct LookPace {
     pub slowed: Option<(Cause, String)>,
 }
 
-/// When the program started.
 #[derive(Debug)]
 pub struct Started(Instant);
 
@@ -214,7 +203,6 @@ impl Default for Started {
 }
 
 impl Started {
-    /// The time since then.
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
@@ -223,16 +211,13 @@ impl Started {
 /// Every counter and heartbeat of the program. The stages write, HTTP and the watchdog read.
 #[derive(Debug, Default)]
 pub struct Health {
-    /// When the program started.
     pub started: Started,
     camera: Mutex<CameraStatus>,
-    /// Frames from the camera.
     pub frames: Counter,
     /// Frames that were replaced by a newer one before use.
     pub dropped: Counter,
     /// Damaged frames: truncated, flagged by the driver, or not a JPEG.
     pub corrupt: Counter,
-    /// Frames per second from the camera.
     pub capture_fps: EventRate,
     last_frame: Mutex<Option<Instant>>,
     /// Passes of recognition.
@@ -249,9 +234,7 @@ pub struct Health {
     pub taking_in: AtomicBool,
     /// How many strangers of this camera are remembered.
     pub strangers_remembered: AtomicUsize,
-    /// The reloads that have ended.
     pub reloads: Reloads,
-    /// Encoded pictures.
     pub encoded: Counter,
     /// Pictures that were sent again, because frame and overlay had not changed.
     pub repeated: Counter,
@@ -262,17 +245,12 @@ pub struct Health {
     /// Pictures per second that are offered to viewers.
     pub stream_fps: EventRate,
     connections: Mutex<Connections>,
-    /// The age of pictures at each stage.
     pub ages: Ages,
-    /// The capture loop.
     pub capture_beat: Heartbeat,
-    /// The recognition loop.
     pub recognition_beat: Heartbeat,
     /// Pictures that are being encoded.
     pub encoding: Ongoing,
-    /// The HTTP loop.
     pub http_beat: Heartbeat,
-    /// The faults.
     pub faults: Faults,
 }
 
@@ -283,7 +261,6 @@ pub const CAPTURE_HANG: Duration = Duration::from_secs(20);
 pub const RECOGNITION_HANG: Duration = Duration::from_secs(120);
 
 impl Health {
-    /// The current state of the camera.
     pub fn camera(&self) -> CameraStatus {
         lock(&self.camera).clone()
     }
@@ -326,7 +303,6 @@ impl Health {
         *lock(&self.last_frame) = Some(Instant::now());
     }
 
-    /// The age of the newest frame.
     pub fn frame_age(&self) -> Option<Duration> {
         lock(&self.last_frame).map(|at| at.elapsed())
     }
@@ -370,12 +346,10 @@ impl Health {
         }
     }
 
-    /// The connections of clients.
     pub fn connections(&self) -> Connections {
         lock(&self.connections).clone()
     }
 
-    /// The pace of recognition.
     pub fn pace(&self) -> LookPace {
         lock(&self.pace).clone()
     }

@@ -68,7 +68,6 @@ impl Ages {
     }
 }
 
-/// A histogram of times.
 #[derive(Debug)]
 pub struct Histogram(Mutex<Counts>);
 
@@ -108,7 +107,6 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts a time.
     pub fn record(&self, took: Duration) {
         let mut counts = lock(&self.0);
         if let Some(count) = counts.all.get_mut(bucket_of(took.as_micros() as u64)) {
@@ -126,7 +124,6 @@ impl Histogram {
         }
     }
 
-    /// The recent figures.
     pub fn lately(&self) -> Percentiles {
         let recent: Vec<u64> = {
             let counts = lock(&self.0);
@@ -144,7 +141,6 @@ impl Histogram {
         Percentiles { p50: share(50), p95: share(95), p99: share(99), max: share(100) }
     }
 
-    /// The counts since the start.
     pub fn since_start(&self) -> SinceStart {
         let counts = lock(&self.0);
         let below =
@@ -158,9 +154,7 @@ impl Histogram {
 pub struct SinceStart {
     /// Each power of two of microseconds from 2^7 on, and the number of times below it.
     pub below: Vec<(Duration, u64)>,
-    /// The number of times.
     pub count: u64,
-    /// The sum of the times.
     pub sum: Duration,
 }
 
