@@ -51,7 +51,7 @@ struct Wires {
 /// Runs until a signal ends it.
 ///
 /// # Errors
-/// When it cannot start, as when the port is taken. It does not return once its threads have
+/// When it cannot start: the port is taken, or the accounts are unreadable. It does not return once its threads have
 /// started, but ends the process.
 pub fn run(origin: &Origin, config: Config) -> anyhow::Result<()> {
     // A reload reads the file that was found at the start. Searching again could fall back to the defaults while an

@@ -30,17 +30,16 @@ impl Counter {
 
 /// The last duration of an operation; none before the first.
 #[derive(Debug, Default)]
-pub struct Took(AtomicU64);
+pub struct Took(Mutex<Option<Duration>>);
 
 impl Took {
     pub fn set(&self, took: Duration) {
-        self.0.store(took.as_micros().max(1) as u64, Relaxed);
+        *lock(&self.0) = Some(took);
     }
 
     /// In milliseconds.
     pub fn ms(&self) -> Option<f64> {
-        let micros = self.0.load(Relaxed);
-        (micros > 0).then_some(micros as f64 / 1000.0)
+        lock(&self.0).map(|took| took.as_micros() as f64 / 1000.0)
     }
 }
 
