@@ -11,7 +11,7 @@ use crate::stream::renditions::{Full, MAX_FPS, MAX_SPECIAL, MAX_WIDTH, MIN_WIDTH
 use crate::sync::{POLL, lock};
 use crate::telemetry::faults::Cause;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// A viewer gets the last picture again after this time without a newer one.
@@ -30,34 +30,21 @@ const MAX_KEY: usize = 32;
 /// The keys of the streams that were requested with `?t=KEY`. A page asks whether its own stream is still sent, because
 /// a browser does not report the end of a stream that has shown a picture.
 #[derive(Default)]
-pub struct Watchers(Mutex<Vec<Box<str>>>);
+pub struct Watchers(Mutex<Vec<Weak<str>>>);
 
 impl Watchers {
     /// Whether a stream with the key of this request is being sent; `None` when the request has no key.
     pub fn watching(&self, request: &Request) -> Option<bool> {
-        key(request).map(|key| lock(&self.0).iter().any(|watcher| **watcher == *key))
+        key(request).map(|key| lock(&self.0).iter().filter_map(Weak::upgrade).any(|watcher| *watcher == *key))
     }
 
-    fn enter(&self, request: &Request) -> Option<Watcher<'_>> {
-        let key: Box<str> = key(request)?.into();
-        lock(&self.0).push(key.clone());
-        Some(Watcher { watchers: self, key })
-    }
-}
-
-/// The key of a stream, removed on drop. Each belongs to a viewer's subscription, so there are no more keys than
-/// viewers.
-struct Watcher<'a> {
-    watchers: &'a Watchers,
-    key: Box<str>,
-}
-
-impl Drop for Watcher<'_> {
-    fn drop(&mut self) {
-        let mut all = lock(&self.watchers.0);
-        if let Some(at) = all.iter().position(|key| *key == self.key) {
-            all.swap_remove(at);
-        }
+    /// The key of a stream that begins; it counts until it is dropped.
+    fn enter(&self, request: &Request) -> Option<Arc<str>> {
+        let key: Arc<str> = key(request)?.into();
+        let mut watchers = lock(&self.0);
+        watchers.retain(|watcher| watcher.strong_count() > 0);
+        watchers.push(Arc::downgrade(&key));
+        Some(key)
     }
 }
 

@@ -6,8 +6,8 @@ use super::reloads::Reloads;
 use crate::sync::lock;
 use serde::Serialize;
 use std::net::IpAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 /// A number that only grows.
@@ -99,35 +99,23 @@ impl Heartbeat {
     }
 }
 
-/// The operations that threads are executing, with their start times.
+/// The start times of the operations that threads are executing.
 #[derive(Debug, Default)]
-pub struct Ongoing(Mutex<Vec<Instant>>);
-
-pub struct Begun<'a> {
-    ongoing: &'a Ongoing,
-    at: Instant,
-}
+pub struct Ongoing(Mutex<Vec<Weak<Instant>>>);
 
 impl Ongoing {
-    /// Begins an operation.
-    pub fn begin(&self) -> Begun<'_> {
-        let at = Instant::now();
-        lock(&self.0).push(at);
-        Begun { ongoing: self, at }
+    /// Begins an operation, which ends when the result is dropped.
+    pub fn begin(&self) -> Arc<Instant> {
+        let begun = Arc::new(Instant::now());
+        let mut all = lock(&self.0);
+        all.retain(|one| one.strong_count() > 0);
+        all.push(Arc::downgrade(&begun));
+        begun
     }
 
     /// The age of the oldest operation; 0 without one.
     pub fn age(&self) -> Duration {
-        lock(&self.0).iter().min().map_or(Duration::ZERO, Instant::elapsed)
-    }
-}
-
-impl Drop for Begun<'_> {
-    fn drop(&mut self) {
-        let mut all = lock(&self.ongoing.0);
-        if let Some(place) = all.iter().position(|at| *at == self.at) {
-            all.swap_remove(place);
-        }
+        lock(&self.0).iter().filter_map(Weak::upgrade).min().map_or(Duration::ZERO, |oldest| oldest.elapsed())
     }
 }
 
