@@ -24,17 +24,6 @@ pub enum State {
     Unknown,
 }
 
-impl State {
-    /// Its word in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            State::Seen => "seen",
-            State::Named => "named",
-            State::Unknown => "unknown",
-        }
-    }
-}
-
 /// A person or a picture, and its distance from a face; smaller is more similar.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Near {
