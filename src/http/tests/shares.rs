@@ -70,6 +70,23 @@ fn users_with_one_address_are_separate_clients_only_where_a_password_is_required
 }
 
 #[test]
+fn a_viewer_gets_a_rendition_as_soon_as_another_one_ends() {
+    let site = Site { place_wait: Duration::from_secs(20), ..site(|config| config.http.open = true) };
+    let stream =
+        |width: u32, host: u32| request("GET", &format!("/video_feed?width={width}"), &format!("10.0.0.{host}"));
+    let all: Vec<Request> = (1..=4).map(|i| stream(i * 100 + 100, i)).collect();
+    let streams = answers(&site, &all);
+    assert_eq!(refused(&streams), 0);
+    std::thread::scope(|scope| {
+        let narrow = scope.spawn(|| status(&site, &stream(100, 9)));
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!narrow.is_finished(), "four renditions are the most");
+        drop(streams);
+        assert_eq!(narrow.join().unwrap(), 200);
+    });
+}
+
+#[test]
 fn a_request_for_what_the_default_rendition_provides_takes_no_other() {
     let wanted = |width, max_fps, query: &str| {
         let site = site(|config| (config.stream.width, config.stream.max_fps) = (width, max_fps));
