@@ -6,12 +6,13 @@
 //! ```text
 //! camera       dequeue -> Frame                                          -> Latest<Frame>
 //! recognition  newest Frame, every interval_ms -> detect, embed, match   -> Latest<Sightings>
-//! renditions   newest Frame + Sightings, while somebody watches -> JPEG  -> the newest of each rendition
+//! encoder      newest Frame + Sightings, while there are viewers -> JPEG -> one Latest<Jpeg> per rendition
 //! viewers      newest Jpeg -> one write per viewer
 //! ```
 //!
-//! Imports go one way, down the list of rooms in docs/ARCHITECTURE.md, and each foreign library is used by one file;
-//! `tests/house.rs` checks both.
+//! Imports go `main -> app -> {camera, recognition, encoder, http, service} -> vocabulary`. Stages never import each
+//! other (one exception: encoder -> overlay), and each foreign library is used by one file only; `tests/house.rs`
+//! checks both.
 
 pub mod app;
 pub mod camera;
