@@ -1,11 +1,11 @@
-//! The result of recognition for a frame: [`Sightings`], with a [`Sighting`] per face.
+//! What recognition says of a frame, as plain data: [`Sightings`], with a [`Sighting`] per face.
 
 mod blurred_areas;
 mod examined;
 pub mod view;
 
 use crate::image::{Rect, Rgb};
-use serde_json::{Value, json};
+use crate::rounding::rounded;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use view::View;
@@ -22,17 +22,6 @@ pub enum State {
     Named,
     /// Not close enough to any person in the gallery.
     Unknown,
-}
-
-impl State {
-    /// Its word in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            State::Seen => "seen",
-            State::Named => "named",
-            State::Unknown => "unknown",
-        }
-    }
 }
 
 /// A person or a picture, and its distance from a face; smaller is more similar.
@@ -67,29 +56,6 @@ pub struct Evidence {
     pub sharpness: f32,
     /// The reason as text.
     pub reason: String,
-}
-
-impl Evidence {
-    /// The JSON of `/api/faces/TRACK` and `identify --json`. File names of the gallery are included only for an
-    /// `admin`.
-    pub fn json(&self, admin: bool) -> Value {
-        let pictures = self.pictures.iter().map(|near| {
-            let file = admin.then(|| Arc::clone(&near.what));
-            json!({"file": file, "distance": round3(near.distance)})
-        });
-        json!({
-            "threshold": self.limit.map(round3),
-            "score": self.score.map(|(score, _)| round3(score)),
-            "score_limit": self.score.map(|(_, limit)| round3(limit)),
-            "margin": self.margin.map(round3),
-            "nearest_pictures": pictures.collect::<Vec<_>>(),
-            "looks": self.looks,
-            "effective_looks": round3(self.effective_looks),
-            "width_px": self.width_px,
-            "sharpness": round3(self.sharpness),
-            "why": self.reason,
-        })
-    }
 }
 
 /// A face on a frame.
@@ -144,35 +110,9 @@ impl Sighting {
 
     /// True when both have the same box and label.
     pub fn is_drawn_like(&self, other: &Sighting) -> bool {
-        let shown = |face: &Sighting| (face.rect, face.state, face.distance.map(|distance| round3(distance).to_bits()));
+        let shown = |face: &Sighting| (face.rect, face.state, face.distance.map(|distance| rounded(distance, 3)));
         shown(self) == shown(other) && self.name == other.name
     }
-
-    /// The evidence as JSON for `/api/faces/TRACK`.
-    pub fn evidence_json(&self, admin: bool) -> Value {
-        self.evidence.json(admin)
-    }
-
-    /// The face as JSON for `identify --json` and, with the fields of a track, for `/api/state`. `width` and `height`
-    /// clip the box; file names of the gallery are included only for an `admin`.
-    pub fn json(&self, width: u32, height: u32, admin: bool) -> Value {
-        let rect = self.rect.clipped(width, height);
-        json!({
-            "name": self.name,
-            "distance": self.distance.map(round3),
-            "runner_up": self.runner_up.as_ref().map(|n| json!({"name": n.what, "distance": round3(n.distance)})),
-            "nearest": self.nearest.as_ref().map(|n| {
-                let file = admin.then(|| Arc::clone(&n.what));
-                json!({"file": file, "distance": round3(n.distance)})
-            }),
-            "box": [rect.x, rect.y, rect.w, rect.h],
-        })
-    }
-}
-
-/// Rounds a distance to three decimals.
-pub fn round3(distance: f32) -> f64 {
-    (f64::from(distance) * 1000.0).round() / 1000.0
 }
 
 /// The result of a look at a frame.

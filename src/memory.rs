@@ -297,14 +297,10 @@ fn what_fits(config: &Config, usable: u64) -> String {
     let r = &config.recognition;
     let mut ways = Vec::new();
     // The largest width that fits; 80 is the smallest value of the key.
-    let widest = (80..r.detect_width).collect::<Vec<u32>>();
-    match widest.partition_point(|width| fits(r.detector, *width, r.upsample)) {
-        0 => {}
-        count => ways.push(format!("detect_width = {}", widest[count - 1])),
-    }
-    ways.extend(
-        (0..r.upsample).rev().find(|u| fits(r.detector, r.detect_width, *u)).map(|u| format!("upsample = {u}")),
-    );
+    let width = (80..r.detect_width).rev().find(|width| fits(r.detector, *width, r.upsample));
+    ways.extend(width.map(|width| format!("detect_width = {width}")));
+    let upsample = (0..r.upsample).rev().find(|upsample| fits(r.detector, r.detect_width, *upsample));
+    ways.extend(upsample.map(|upsample| format!("upsample = {upsample}")));
     if r.detector == Detector::Cnn && fits(Detector::Hog, r.detect_width, r.upsample) {
         ways.push("detector = hog".to_owned());
     }
@@ -317,7 +313,7 @@ fn what_fits(config: &Config, usable: u64) -> String {
 }
 
 /// Bytes as megabytes, rounded up; 1 MB is a million bytes.
-pub fn mb(bytes: u64) -> String {
+fn mb(bytes: u64) -> String {
     format!("{} MB", bytes.div_ceil(MB))
 }
 

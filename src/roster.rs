@@ -1,7 +1,8 @@
 //! [`Roster`]: the people of the gallery, and the result of enrolling each picture. For `check`, the page and
 //! `/api/gallery`.
 
-use serde::{Serialize, Serializer};
+use crate::rounding::decimals;
+use serde::Serialize;
 
 /// A file of the gallery, with the result of its enrolment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,23 +29,21 @@ impl PictureReport {
     }
 }
 
-/// The quality of a face.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct FaceNumbers {
     /// The width of the face in pixels.
     pub width_px: u32,
     /// The sharpness; see `recognition::quality`.
-    #[serde(serialize_with = "thousandths")]
+    #[serde(serialize_with = "decimals::<3, _>")]
     pub sharpness: f32,
     /// The mean luma, 0 to 255.
-    #[serde(serialize_with = "tenths")]
+    #[serde(serialize_with = "decimals::<1, _>")]
     pub brightness: f32,
     /// The distance to the closest other used picture of the same person; `None` without one.
-    #[serde(serialize_with = "thousandths")]
+    #[serde(serialize_with = "decimals::<3, _>")]
     pub nearest_own: Option<f32>,
 }
 
-/// A person of the gallery.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Person {
     /// The name of the folder in NFC.
@@ -52,14 +51,13 @@ pub struct Person {
     /// The pictures of the person in name order.
     pub pictures: Vec<PictureReport>,
     /// The mean distance of the used pictures from their mean; `None` for fewer than two.
-    #[serde(serialize_with = "thousandths")]
+    #[serde(serialize_with = "decimals::<3, _>")]
     pub spread: Option<f32>,
     /// Advice on better pictures.
     pub hint: Option<String>,
 }
 
 impl Person {
-    /// The number of used pictures.
     pub fn used(&self) -> usize {
         self.pictures.iter().filter(|picture| picture.skipped.is_none()).count()
     }
@@ -71,28 +69,28 @@ pub struct Threshold {
     /// The metric of distances.
     pub metric: &'static str,
     /// The threshold for a single descriptor and a person with the most common number of pictures.
-    #[serde(serialize_with = "thousandths")]
+    #[serde(serialize_with = "decimals::<3, _>")]
     pub distance: f32,
     /// The largest distance at which any face gets a name.
-    #[serde(serialize_with = "thousandths")]
+    #[serde(serialize_with = "decimals::<3, _>")]
     pub outermost: f32,
     /// The share of strangers who may wrongly get a name; 0 without a limit.
-    #[serde(serialize_with = "millionths")]
+    #[serde(serialize_with = "decimals::<6, _>")]
     pub false_name_budget: f32,
     /// The name of the measured rates that were used; `None` when none are known for the recognition model.
     pub rates: Option<String>,
     /// The expected share of strangers of the gallery's own group who get a name from a single descriptor; `None` for
     /// an empty gallery.
-    #[serde(serialize_with = "ten_thousandths")]
+    #[serde(serialize_with = "decimals::<4, _>")]
     pub strangers_named: Option<f32>,
     /// The upper bound of that share, measured with groups of people.
-    #[serde(serialize_with = "ten_thousandths")]
+    #[serde(serialize_with = "decimals::<4, _>")]
     pub strangers_named_at_most: Option<f32>,
     /// True when the people of the gallery are more similar to each other than those of any group of the cohort; `None`
     /// with too few people to tell.
     pub denser_than_cohort: Option<bool>,
     /// The expected share of known people who get their name from a single descriptor, as measured.
-    #[serde(serialize_with = "ten_thousandths")]
+    #[serde(serialize_with = "decimals::<4, _>")]
     pub known_named: Option<f32>,
     /// The reason for the distance, as text.
     pub why: String,
@@ -115,39 +113,16 @@ pub struct Roster {
     pub threshold: Option<Threshold>,
 }
 
-/// Rounds numbers, so that the JSON has 0.3 rather than 0.30000001192.
-fn rounded<S: Serializer>(value: impl Into<Option<f32>>, per_one: f64, to: S) -> Result<S::Ok, S::Error> {
-    value.into().map(|value| (f64::from(value) * per_one).round() / per_one).serialize(to)
-}
-
-fn tenths<S: Serializer>(value: &(impl Into<Option<f32>> + Copy), to: S) -> Result<S::Ok, S::Error> {
-    rounded(*value, 10.0, to)
-}
-
-fn thousandths<S: Serializer>(value: &(impl Into<Option<f32>> + Copy), to: S) -> Result<S::Ok, S::Error> {
-    rounded(*value, 1e3, to)
-}
-
-fn ten_thousandths<S: Serializer>(value: &(impl Into<Option<f32>> + Copy), to: S) -> Result<S::Ok, S::Error> {
-    rounded(*value, 1e4, to)
-}
-
-fn millionths<S: Serializer>(value: &(impl Into<Option<f32>> + Copy), to: S) -> Result<S::Ok, S::Error> {
-    rounded(*value, 1e6, to)
-}
-
 impl Roster {
     /// The number of people with at least one used picture.
     pub fn known(&self) -> usize {
         self.people.iter().filter(|person| person.used() > 0).count()
     }
 
-    /// The number of used pictures.
     pub fn used(&self) -> usize {
         self.people.iter().map(Person::used).sum()
     }
 
-    /// Every file of the gallery.
     pub fn files(&self) -> impl Iterator<Item = &PictureReport> {
         let of_people = self.people.iter().flat_map(|person| &person.pictures);
         of_people.chain(&self.never).chain(&self.ignored)

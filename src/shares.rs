@@ -7,7 +7,7 @@
 use crate::sync::lock;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 /// A client: an address together with the user who logged in from it. Users distinguish the clients that share an
 /// address behind a proxy or a router; addresses distinguish the clients that share a user.
@@ -33,7 +33,6 @@ impl fmt::Display for Client {
 /// Why a client gets no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// All places are in use.
     Full,
     /// The client has a place already, and the free ones are reserved for others.
     Kept,
@@ -60,40 +59,30 @@ pub fn may_take<'a>(
     }
 }
 
-/// Places of one kind, with an entry for each used one: never more entries than places.
+/// A place of a client, which is free again when this is dropped.
+pub type Place = Arc<Client>;
+
+/// Places of one kind, with the client of each used one.
 #[derive(Default)]
-pub struct Shares(Arc<Mutex<Vec<Client>>>);
+pub struct Shares(Mutex<Vec<Weak<Client>>>);
 
 impl Shares {
-    /// A place for `client`, until it is dropped.
+    /// A place for `client`.
     ///
     /// # Errors
     /// As [`may_take`].
     pub fn take(&self, client: &Client, total: usize) -> Result<Place, Refusal> {
-        let mut holders = lock(&self.0);
-        may_take(client, holders.iter(), total)?;
-        holders.push(client.clone());
-        Ok(Place { holders: Arc::clone(&self.0), client: client.clone() })
+        let mut places = lock(&self.0);
+        places.retain(|place| place.strong_count() > 0);
+        let holders: Vec<Place> = places.iter().filter_map(Weak::upgrade).collect();
+        may_take(client, holders.iter().map(|holder| &**holder), total)?;
+        let place = Arc::new(client.clone());
+        places.push(Arc::downgrade(&place));
+        Ok(place)
     }
 
-    /// The number of used places.
     pub fn taken(&self) -> usize {
-        lock(&self.0).len()
-    }
-}
-
-/// A place of a client, freed on drop.
-pub struct Place {
-    holders: Arc<Mutex<Vec<Client>>>,
-    client: Client,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut holders = lock(&self.holders);
-        if let Some(at) = holders.iter().position(|holder| *holder == self.client) {
-            holders.swap_remove(at);
-        }
+        lock(&self.0).iter().filter(|place| place.strong_count() > 0).count()
     }
 }
 

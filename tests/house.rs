@@ -31,6 +31,7 @@ const ROOMS: &[&str] = &[
     "config",
     "image",
     "os",
+    "rounding",
     "sync",
 ];
 /// The rooms that are stages. They do not import each other; `app` passes to each what it shares.

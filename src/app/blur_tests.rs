@@ -106,7 +106,7 @@ impl<'a> Film<'a> {
         self.frames += 1;
         let frame = Arc::new(Frame::new(self.frames, Moment::now(), Format::mjpg(), raw, Turn::default()));
         self.stage.frames.publish(Arc::clone(&frame));
-        let rendition = self.renditions.wanted().pop().unwrap();
+        let (rendition, _) = self.renditions.wanted().pop().unwrap();
         let (shown, jpeg) = rendition.next(self.shown, Duration::from_secs(30)).expect("a picture");
         self.shown = shown;
         self.pictures.push((rgb, crate::image::jpeg::decode(jpeg.picture()).unwrap()));

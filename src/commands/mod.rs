@@ -9,6 +9,7 @@ pub use check::check;
 
 use crate::config::Config;
 use crate::detection::Sighting;
+use crate::http::api::Face;
 use crate::http::auth::accounts::{Role, passwd as write_account};
 use crate::image::jpeg::Codec;
 use crate::image::still;
@@ -16,7 +17,7 @@ use crate::os::logging;
 use crate::recognition::gallery::enrol::Library;
 use crate::recognition::{self, Opened, dlib};
 use anyhow::{Context, bail};
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,24 +83,23 @@ fn who_is_on(image: &Path, opened: &mut Opened, library: &Library, config: &Conf
     Ok((still.size, faces))
 }
 
-fn json_line(image: &str, found: &Found) -> String {
-    let value = match found {
-        Ok((size, faces)) => {
-            let faces: Vec<Value> = faces.iter().map(|face| explained(face, *size)).collect();
-            json!({"file": image, "faces": faces, "error": null})
-        }
-        Err(error) => json!({"file": image, "faces": [], "error": error}),
-    };
-    format!("{value}\n")
+/// A line of `identify --json`.
+#[derive(Serialize)]
+struct Identified<'a> {
+    file: &'a str,
+    faces: Vec<Face>,
+    error: Option<&'a str>,
 }
 
-/// A face as in `/api/state`, with the evidence for its name.
-fn explained(face: &Sighting, (width, height): (u32, u32)) -> Value {
-    let mut shown = face.json(width, height, true);
-    if let (Some(shown), Value::Object(evidence)) = (shown.as_object_mut(), face.evidence_json(true)) {
-        shown.extend(evidence);
-    }
-    shown
+fn json_line(file: &str, found: &Found) -> String {
+    let line = match found {
+        Ok((size, faces)) => {
+            Identified { file, faces: faces.iter().map(|face| Face::of_still(face, *size)).collect(), error: None }
+        }
+        Err(error) => Identified { file, faces: Vec::new(), error: Some(error) },
+    };
+    // A line without text would be a bug: nothing in it can fail to be written as JSON.
+    serde_json::to_string(&line).unwrap_or_default() + "\n"
 }
 
 fn text_line(image: &str, found: &Found) -> String {

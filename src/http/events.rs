@@ -2,13 +2,12 @@
 
 use super::client::holder;
 use super::message::{Answer, Request, StreamAnswer, Wire};
-use super::mjpeg::{PLACE_POLL, PLACE_WAIT};
-use super::{Site, state};
+use super::{PLACE_WAIT, Site, api};
 use crate::detection::{Sightings, State};
 use crate::http::auth::access::Who;
 use crate::http::auth::accounts::Role;
 use crate::sync::POLL;
-use serde_json::json;
+use serde::Serialize;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,13 +22,9 @@ const _: () = assert!(PLACE_WAIT.as_millis() > 2 * KEEP_ALIVE.as_millis() + 2 * 
 /// The stream of events for one listener.
 pub fn events<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
     let (role, client) = (who.role, holder(request, who.user.as_deref()));
-    let deadline = Instant::now() + site.place_wait;
-    let place = loop {
-        match site.listeners.take(&client, MAX_LISTENERS) {
-            Ok(place) => break place,
-            Err(_) if Instant::now() < deadline && !site.stage.stop.wait(PLACE_POLL) => {}
-            Err(refusal) => return site.no_place(&client, "listeners", MAX_LISTENERS, refusal).into(),
-        }
+    let place = match site.wait_for(|| site.listeners.take(&client, MAX_LISTENERS)) {
+        Ok(place) => place,
+        Err(refusal) => return site.no_place(&client, "listeners", MAX_LISTENERS, refusal).into(),
     };
     Answer::Stream(StreamAnswer {
         content_type: "text/event-stream",
@@ -61,15 +56,13 @@ fn tell(site: &Site, role: Role, wire: &mut dyn Wire) -> io::Result<()> {
         let mut text = String::new();
         let camera = stage.health.camera().error;
         if told_camera.as_ref() != Some(&camera) {
-            let data = json!({"online": camera.is_none(), "error": camera});
-            text += &format!("event: camera\ndata: {data}\n\n");
+            text += &event("camera", &api::CameraEvent { online: camera.is_none(), error: camera.as_deref() })?;
             told_camera = Some(camera);
         }
-        let sightings = state::current(stage);
+        let sightings = stage.faces_in_view();
         let scene = scene(sightings.as_deref());
         if told_scene.as_ref() != Some(&scene) {
-            let data = state::faces(sightings.as_deref(), role);
-            text += &format!("event: faces\ndata: {data}\n\n");
+            text += &event("faces", &api::faces(sightings.as_deref(), role))?;
             told_scene = Some(scene);
         }
         if text.is_empty() && sent.elapsed() >= KEEP_ALIVE {
@@ -84,4 +77,8 @@ fn tell(site: &Site, role: Role, wire: &mut dyn Wire) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn event(name: &str, data: &impl Serialize) -> io::Result<String> {
+    Ok(format!("event: {name}\ndata: {}\n\n", serde_json::to_string(data)?))
 }

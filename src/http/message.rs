@@ -1,11 +1,11 @@
 //! [`Request`] and [`Answer`]: the HTTP types of handlers, which can be tested without a socket.
 
 use crate::frame::Jpeg;
+use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// A request.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// `GET`, `HEAD`, ...
@@ -49,7 +49,6 @@ impl Request {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// The value of a parameter of the query.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.query
             .split('&')
@@ -59,16 +58,12 @@ impl Request {
     }
 }
 
-/// A response.
 pub enum Answer<'a> {
-    /// A body of known length.
     Whole(Whole),
-    /// An endless body.
     Stream(StreamAnswer<'a>),
 }
 
 impl Answer<'_> {
-    /// The status code.
     #[cfg(test)]
     pub fn status(&self) -> u16 {
         match self {
@@ -87,23 +82,17 @@ impl From<Whole> for Answer<'_> {
 /// A response with a body of known length.
 #[derive(Debug)]
 pub struct Whole {
-    /// The status code.
     pub status: u16,
-    /// The media type of the body.
     pub content_type: &'static str,
-    /// Further headers.
     pub headers: Vec<(&'static str, String)>,
-    /// The body.
     pub body: Body,
 }
 
 impl Whole {
-    /// A body with a media type.
     pub fn new(content_type: &'static str, body: Body) -> Whole {
         Whole { status: 200, content_type, headers: Vec::new(), body }
     }
 
-    /// A response of plain text.
     pub fn text(status: u16, text: &str) -> Whole {
         let body = Body::Bytes(format!("{text}\n").into_bytes());
         Whole { status, ..Whole::new("text/plain; charset=utf-8", body) }
@@ -114,19 +103,19 @@ impl Whole {
         Whole::text(status, text).with("Retry-After", seconds.to_string())
     }
 
-    /// A response of JSON.
-    pub fn json(value: &serde_json::Value) -> Whole {
-        Whole::new("application/json", Body::Bytes(value.to_string().into_bytes()))
+    pub fn json(value: &impl Serialize) -> Whole {
+        match serde_json::to_vec(value) {
+            Ok(json) => Whole::new("application/json", Body::Bytes(json)),
+            Err(error) => Whole::text(500, &error.to_string()),
+        }
     }
 
-    /// Adds a header.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Whole {
         self.headers.push((name, value.into()));
         self
     }
 }
 
-/// The body of a [`Whole`] answer.
 #[derive(Debug)]
 pub enum Body {
     /// Made for this response.
@@ -138,7 +127,6 @@ pub enum Body {
 }
 
 impl Body {
-    /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Body::Bytes(bytes) => bytes,
@@ -150,9 +138,7 @@ impl Body {
 
 /// A response with an endless body.
 pub struct StreamAnswer<'a> {
-    /// The media type of the body.
     pub content_type: &'static str,
-    /// Further headers.
     pub headers: Vec<(&'static str, String)>,
     /// The beginning of the body, sent in the same write as the head.
     pub first: &'static [u8],
@@ -160,10 +146,8 @@ pub struct StreamAnswer<'a> {
     pub run: Run<'a>,
 }
 
-/// The function that sends a stream.
 pub type Run<'a> = Box<dyn FnOnce(&mut dyn Wire) -> io::Result<()> + 'a>;
 
-/// The connection to a client.
 pub trait Wire {
     /// Sends all of `pieces` in order.
     ///

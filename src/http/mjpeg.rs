@@ -1,8 +1,8 @@
 //! The MJPEG stream and the snapshot, in the default rendition or the one that a request asks for.
 
-use super::Site;
 use super::client::holder;
 use super::message::{Answer, Body, Request, StreamAnswer, Whole, Wire};
+use super::{PLACE_WAIT, Site};
 use crate::config;
 use crate::frame::Jpeg;
 use crate::http::auth::access::Who;
@@ -11,17 +11,12 @@ use crate::stream::renditions::{Full, MAX_FPS, MAX_SPECIAL, MAX_WIDTH, MIN_WIDTH
 use crate::sync::{POLL, lock};
 use crate::telemetry::faults::Cause;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// A viewer gets the last picture again after this time without a newer one.
 const REPEAT: Duration = Duration::from_secs(1);
-/// How long a viewer or a listener waits for a place. A page that is reloaded requests its stream before the server
-/// notices the end of the old one, which it does at the second write after that.
-pub const PLACE_WAIT: Duration = Duration::from_millis(2500);
 const _: () = assert!(PLACE_WAIT.as_millis() > 2 * REPEAT.as_millis() + 2 * POLL.as_millis());
-/// The interval at which it tries to get one.
-pub const PLACE_POLL: Duration = Duration::from_millis(50);
 /// The oldest picture that a snapshot or a new viewer gets at once.
 const FRESH: Duration = Duration::from_millis(250);
 /// How long a snapshot waits for a new picture.
@@ -35,34 +30,21 @@ const MAX_KEY: usize = 32;
 /// The keys of the streams that were requested with `?t=KEY`. A page asks whether its own stream is still sent, because
 /// a browser does not report the end of a stream that has shown a picture.
 #[derive(Default)]
-pub struct Watchers(Mutex<Vec<Box<str>>>);
+pub struct Watchers(Mutex<Vec<Weak<str>>>);
 
 impl Watchers {
     /// Whether a stream with the key of this request is being sent; `None` when the request has no key.
     pub fn watching(&self, request: &Request) -> Option<bool> {
-        key(request).map(|key| lock(&self.0).iter().any(|watcher| **watcher == *key))
+        key(request).map(|key| lock(&self.0).iter().filter_map(Weak::upgrade).any(|watcher| *watcher == *key))
     }
 
-    fn enter(&self, request: &Request) -> Option<Watcher<'_>> {
-        let key: Box<str> = key(request)?.into();
-        lock(&self.0).push(key.clone());
-        Some(Watcher { watchers: self, key })
-    }
-}
-
-/// The key of a stream, removed on drop. Each belongs to a viewer's subscription, so there are no more keys than
-/// viewers.
-struct Watcher<'a> {
-    watchers: &'a Watchers,
-    key: Box<str>,
-}
-
-impl Drop for Watcher<'_> {
-    fn drop(&mut self) {
-        let mut all = lock(&self.watchers.0);
-        if let Some(at) = all.iter().position(|key| *key == self.key) {
-            all.swap_remove(at);
-        }
+    /// The key of a stream that begins; it counts until it is dropped.
+    fn enter(&self, request: &Request) -> Option<Arc<str>> {
+        let key: Arc<str> = key(request)?.into();
+        let mut watchers = lock(&self.0);
+        watchers.retain(|watcher| watcher.strong_count() > 0);
+        watchers.push(Arc::downgrade(&key));
+        Some(key)
     }
 }
 
@@ -78,13 +60,9 @@ pub fn stream<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
     };
     let (config, client) = (site.config(), holder(request, who.user.as_deref()));
     let (spec, max) = (resolved(asked, &config.stream), config.stream.max_viewers as usize);
-    let deadline = Instant::now() + site.place_wait;
-    let subscription = loop {
-        match site.stage.renditions.subscribe_viewer(&client, spec, max) {
-            Ok(subscription) => break subscription,
-            Err(Full::Viewers(_)) if Instant::now() < deadline && !site.stage.stop.wait(PLACE_POLL) => {}
-            Err(full) => return not_subscribed(site, &client, full, max).into(),
-        }
+    let subscription = match site.wait_for(|| site.stage.renditions.subscribe_viewer(&client, spec, max)) {
+        Ok(subscription) => subscription,
+        Err(full) => return not_subscribed(site, &client, full, max).into(),
     };
     let fps = if is_faster(subscription.spec, spec) { spec.fps } else { subscription.spec.fps };
     let watcher = site.watchers.enter(request);

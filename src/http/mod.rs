@@ -3,15 +3,16 @@
 //! For each request, the host, the route, the access and the method are checked in this order. Handlers use only the
 //! types of [`message`]. [`server`] handles sockets, [`access`] passwords, [`mjpeg`] and [`events`] endless responses.
 
+pub(crate) mod api;
 pub mod auth;
 mod client;
 mod events;
 mod listener;
-pub mod message;
+mod message;
+mod metrics;
 mod mjpeg;
 mod page;
-pub mod server;
-mod state;
+mod server;
 
 use crate::config::Config;
 use crate::detection::Sightings;
@@ -26,28 +27,36 @@ use auth::accounts::Accounts;
 use message::{Answer, Body, Request, Whole};
 use page::Page;
 use server::Handler;
-pub use server::Server;
+pub(crate) use server::Server;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long a viewer or a listener waits for a place. A page that is reloaded requests its stream before the server
+/// notices the end of the old one, which it does at the second write after that.
+const PLACE_WAIT: Duration = Duration::from_millis(2500);
+/// The interval at which it tries to get one.
+const PLACE_POLL: Duration = Duration::from_millis(50);
 
 /// What HTTP reads, and where it subscribes to pictures.
-pub struct Stage {
+pub(crate) struct Stage {
     /// The config; a newer one takes effect at once.
     pub config: Arc<Latest<Config>>,
-    /// The faces that recognition found.
     pub sightings: Arc<Latest<Sightings>>,
-    /// The people in the gallery.
     pub roster: Arc<Latest<Roster>>,
-    /// The renditions, and the subscriptions to them.
     pub renditions: Arc<Renditions>,
-    /// Counters and heartbeats.
     pub health: Arc<Health>,
-    /// Set when the program ends.
     pub stop: Arc<Stop>,
 }
 
+impl Stage {
+    /// The newest sightings, unless they are stale.
+    fn faces_in_view(&self) -> Option<Arc<Sightings>> {
+        self.sightings.newest().map(|(_, sightings)| sightings).filter(|sightings| !sightings.is_stale(Instant::now()))
+    }
+}
+
 /// Serves until the program ends, then returns within 0.3 s. `accounts` are those of the first config.
-pub fn run(server: Server, stage: Stage, accounts: Option<Accounts>) {
+pub(crate) fn run(server: Server, stage: Stage, accounts: Option<Accounts>) {
     let site = match Site::new(stage, accounts) {
         Ok(site) => Arc::new(site),
         // The end of this thread ends the program.
@@ -73,67 +82,58 @@ pub(crate) struct Site {
     place_wait: Duration,
 }
 
-/// A route of [`ROUTES`].
+/// A route of [`ROUTES`], for GET and HEAD.
 pub struct Route {
     /// The path; a final `*` matches any rest.
     pub path: &'static str,
     /// The value of the parameter `action` that selects the route, as in mjpg-streamer's `/?action=stream`.
     pub action: Option<&'static str>,
-    /// The method; GET includes HEAD.
-    pub method: &'static str,
     /// Who may use it.
     pub access: Access,
     /// What it does; the table in docs/API.md is made from it.
     pub help: &'static str,
-    handler: for<'a> fn(&'a Site, &'a Request, &Who) -> Answer<'a>,
+    handler: RouteHandler,
 }
 
-macro_rules! route {
-    ($method:ident $path:literal $(?action=$action:literal)?, $access:ident, $help:expr, $handler:expr) => {
-        Route {
-            path: $path,
-            action: route!(@action $($action)?),
-            method: stringify!($method),
-            access: Access::$access,
-            help: $help,
-            handler: $handler,
-        }
-    };
-    (@action) => { None };
-    (@action $action:literal) => { Some($action) };
+type RouteHandler = for<'a> fn(&'a Site, &'a Request, &Who) -> Answer<'a>;
+
+const fn route(path: &'static str, access: Access, help: &'static str, handler: RouteHandler) -> Route {
+    Route { path, action: None, access, help, handler }
 }
 
 const STREAM: &str = "live stream, MJPEG; `?overlay=0`, `?width=PIXELS`, `?fps=N`";
 const SNAPSHOT: &str =
     "newest picture, JPEG; `?strict=1`: 503 while the camera is not available; `?overlay=0`, `?width=PIXELS`";
+const FACE: &str = "why the face of a track has its name or none, JSON";
+const EVENTS: &str = "people who appear or leave, and the state of the camera, server-sent events";
+const GALLERY: &str = "the people and pictures of the gallery, and why some pictures are not used, JSON";
 
 /// Every route. The first one that matches is used.
 pub const ROUTES: &[Route] = &[
-    route!(GET "/" ?action="stream", Viewer, STREAM, |site, request, who| mjpeg::stream(site, request, who)),
-    route!(GET "/" ?action="snapshot", Viewer, SNAPSHOT, |site, request, who| mjpeg::snapshot(site, request, who)),
-    route!(GET "/", Viewer, "the page", |site, _, _| site.page.answer().into()),
-    route!(GET "/video_feed", Viewer, STREAM, |site, request, who| mjpeg::stream(site, request, who)),
-    route!(GET "/stream.mjpg", Viewer, STREAM, |site, request, who| mjpeg::stream(site, request, who)),
-    route!(GET "/snapshot.jpg", Viewer, SNAPSHOT, |site, request, who| {
-        mjpeg::snapshot(site, request, who)
+    Route { action: Some("stream"), ..route("/", Access::Viewer, STREAM, mjpeg::stream) },
+    Route { action: Some("snapshot"), ..route("/", Access::Viewer, SNAPSHOT, mjpeg::snapshot) },
+    route("/", Access::Viewer, "the page", |site, _, _| site.page.answer().into()),
+    route("/video_feed", Access::Viewer, STREAM, mjpeg::stream),
+    route("/stream.mjpg", Access::Viewer, STREAM, mjpeg::stream),
+    route("/snapshot.jpg", Access::Viewer, SNAPSHOT, mjpeg::snapshot),
+    route("/api/state", Access::Viewer, "camera, recognition, stream and faces, JSON", |site, request, who| {
+        Whole::json(&api::state(&site.stage, who.role, site.watchers.watching(request))).into()
     }),
-    route!(GET "/api/state", Viewer, "camera, recognition, stream and faces, JSON", |site, request, who| {
-        Whole::json(&state::state(&site.stage, who.role, site.watchers.watching(request))).into()
-    }),
-    route!(GET "/api/faces/*", Viewer, "why the face of a track has its name or none, JSON", |site, request, who| {
+    route("/api/faces/*", Access::Viewer, FACE, |site, request, who| {
         let track = request.path.trim_start_matches("/api/faces/");
-        let face = state::face(&site.stage, track, who.role).map(|face| Whole::json(&face));
+        let face = api::face(&site.stage, track, who.role).map(|face| Whole::json(&face));
         face.unwrap_or_else(|| Whole::text(404, "No such face is in view. /api/state lists the current tracks.")).into()
     }),
-    route!(GET "/api/events", Viewer, "people who appear or leave, and the state of the camera, server-sent events", |site, request, who| {
-        events::events(site, request, who)
+    route("/api/events", Access::Viewer, EVENTS, events::events),
+    route("/api/gallery", Access::Admin, GALLERY, |site, _, _| {
+        let (_, roster) = site.stage.roster.newest().unwrap_or_default();
+        Whole::json(&*roster).into()
     }),
-    route!(GET "/api/gallery", Admin, "the people and pictures of the gallery, and why some pictures are not used, JSON", |site, _, _| site.gallery().into()),
-    route!(GET "/metrics", Viewer, "metrics for Prometheus", |site, _, _| {
-        let text = state::metrics(&site.stage).into_bytes();
+    route("/metrics", Access::Viewer, "metrics for Prometheus", |site, _, _| {
+        let text = metrics::metrics(&site.stage).into_bytes();
         Whole::new("text/plain; version=0.0.4; charset=utf-8", Body::Bytes(text)).into()
     }),
-    route!(GET "/healthz", Open, "ok, or 503 with the reason", |site, _, _| match site.stage.health.trouble() {
+    route("/healthz", Access::Open, "ok, or 503 with the reason", |site, _, _| match site.stage.health.trouble() {
         None => Whole::text(200, "ok").into(),
         Some(trouble) => Whole::text(503, &trouble).into(),
     }),
@@ -143,7 +143,7 @@ impl Site {
     fn new(stage: Stage, accounts: Option<Accounts>) -> anyhow::Result<Site> {
         let gate = Arc::new(AccessCheck::new(Arc::clone(&stage.health), accounts)?);
         let (listeners, watchers) = (Shares::default(), mjpeg::Watchers::default());
-        let (page, place_wait) = (Page::default(), mjpeg::PLACE_WAIT);
+        let (page, place_wait) = (Page::default(), PLACE_WAIT);
         let site = Site { stage, gate, page, listeners, watchers, place_wait };
         site.refresh();
         Ok(site)
@@ -161,11 +161,14 @@ impl Site {
         newest.unwrap_or_else(|| Arc::new(Config::defaults(std::path::Path::new(""))))
     }
 
-    fn gallery(&self) -> Whole {
-        let roster = self.stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default();
-        match serde_json::to_value(&*roster) {
-            Ok(value) => Whole::json(&value),
-            Err(error) => Whole::text(500, &error.to_string()),
+    /// Takes a place as soon as there is one, for up to `place_wait`.
+    fn wait_for<T, E>(&self, take: impl Fn() -> Result<T, E>) -> Result<T, E> {
+        let deadline = Instant::now() + self.place_wait;
+        loop {
+            match take() {
+                Err(_) if Instant::now() < deadline && !self.stage.stop.wait(PLACE_POLL) => {}
+                taken => return taken,
+            }
         }
     }
 
@@ -201,9 +204,8 @@ impl Site {
             return Err(Whole::text(404, "Not found. The page is at /"));
         };
         let who = self.gate.admit(request, &config, route.access)?;
-        if request.method != route.method && request.method != "HEAD" {
-            let allow = format!("{}, HEAD", route.method);
-            return Err(Whole::text(405, &format!("This address only allows {allow}.")).with("Allow", allow));
+        if !["GET", "HEAD"].contains(&request.method.as_str()) {
+            return Err(Whole::text(405, "This address only allows GET, HEAD.").with("Allow", "GET, HEAD"));
         }
         Ok((route.handler)(self, request, &who))
     }

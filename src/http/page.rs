@@ -26,7 +26,6 @@ impl Default for Page {
 }
 
 impl Page {
-    /// The answer of `/`.
     pub fn answer(&self) -> Whole {
         Whole::new("text/html; charset=utf-8", Body::Static(HTML.as_bytes()))
             .with("Content-Security-Policy", self.policy.as_str())

@@ -11,7 +11,6 @@ use anyhow::{Context, Result};
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -33,7 +32,6 @@ const LEFT_TO_OTHERS: usize = 128;
 /// How long the server waits for unfinished responses when the program ends.
 const FAREWELL: Duration = Duration::from_millis(300);
 
-/// Handles requests.
 pub trait Handler: Send + Sync + 'static {
     /// The response to `request`. A slow one does not delay other requests.
     fn answer<'a>(&'a self, request: &'a Request) -> Answer<'a>;
@@ -81,7 +79,6 @@ impl Server {
         self.tiny.own_question()
     }
 
-    /// The connections that are open.
     pub fn connections(&self) -> Connections {
         let tiny_http::Count { waiting, idle, answering, streaming, refused, closed_early, most } =
             self.tiny.count_connections();
@@ -94,7 +91,8 @@ impl Server {
     /// There are never more threads than connections, whose number is limited: a connection's next request is read
     /// after the response.
     pub fn serve(&self, handler: &Arc<impl Handler>, stop: &Stop, tick: impl Fn() -> u32) {
-        let under_way = Arc::new(AtomicUsize::new(0));
+        // Each response under way has a clone.
+        let under_way = Arc::new(());
         let mut viewers = None;
         while !stop.is_set() {
             let max_viewers = tick();
@@ -104,12 +102,12 @@ impl Server {
             }
             match self.tiny.recv_timeout(POLL) {
                 Ok(Some(request)) => {
-                    let (handler, guard) = (Arc::clone(handler), UnderWay::one_more(&under_way));
+                    let (handler, one_of_them) = (Arc::clone(handler), Arc::clone(&under_way));
                     let thread = std::thread::Builder::new().name("http-answer".to_owned());
                     // Without a thread the request is dropped, which responds with 500 and closes the connection.
                     let spawned = thread.spawn(move || {
-                        let _guard = guard;
                         respond(&*handler, request);
+                        drop(one_of_them);
                     });
                     if let Err(error) = spawned {
                         log::warn!("http: cannot start a thread for a request: {error}");
@@ -123,7 +121,7 @@ impl Server {
             }
         }
         let deadline = Instant::now() + FAREWELL;
-        while under_way.load(Relaxed) > 0 && Instant::now() < deadline {
+        while Arc::strong_count(&under_way) > 1 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -135,22 +133,6 @@ fn limits(max_viewers: u32) -> tiny_http::Limits {
     let max_connections = max_connections_per_client + LEFT_TO_OTHERS;
     let client = network;
     tiny_http::Limits { max_connections, max_connections_per_client, client, ..tiny_http::Limits::default() }
-}
-
-/// Counts a response until it has ended.
-struct UnderWay(Arc<AtomicUsize>);
-
-impl UnderWay {
-    fn one_more(count: &Arc<AtomicUsize>) -> UnderWay {
-        count.fetch_add(1, Relaxed);
-        UnderWay(Arc::clone(count))
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
 }
 
 fn respond(handler: &impl Handler, tiny: tiny_http::Request) {
@@ -255,6 +237,7 @@ impl<W: Write> Wire for Outgoing<W> {
 mod tests {
     use super::*;
     use crate::config::keys;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     /// Accepts the first `at_once` bytes at once, and a fixed number every 100 ms after that.
     struct Link {

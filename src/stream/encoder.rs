@@ -25,7 +25,8 @@ use crate::sync::{Latest, Stop, lock, wait};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
 use renderer::{Look, Renderer, Unrenderable};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use serde::Serialize;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -38,20 +39,15 @@ const PATIENCE: Duration = Duration::from_millis(150);
 
 /// The inputs and the counters of the encoders.
 pub struct Stage {
-    /// The config.
     pub config: Arc<Latest<Config>>,
-    /// Frames of the camera.
     pub frames: Arc<Latest<Frame>>,
-    /// The results of recognition.
     pub sightings: Arc<Latest<Sightings>>,
-    /// Counters and heartbeats.
     pub health: Arc<Health>,
-    /// Ends every wait.
     pub stop: Arc<Stop>,
 }
 
 /// The properties of a rendition. By default everything is as in the config.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RenditionSpec {
     /// False for a rendition without boxes and names. Blurred areas stay blurred.
     pub overlay: bool,
@@ -62,38 +58,31 @@ pub struct RenditionSpec {
 }
 
 impl RenditionSpec {
-    /// The default rendition.
     pub const USUAL: RenditionSpec = RenditionSpec { overlay: true, width: 0, fps: 0 };
 }
 
 /// A form of the stream: its newest picture, and the encoder of the next one.
 pub struct Rendition {
-    /// Its properties.
     pub spec: RenditionSpec,
     shared: Arc<Shared>,
     newest: Mutex<Newest>,
     changed: Condvar,
-    /// The number of subscriptions. Written only under the lock of the table.
-    pub(crate) subscriptions: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Newest {
-    /// The number of pictures so far.
     version: u64,
     jpeg: Option<Arc<Jpeg>>,
     /// The encoder, taken out during encoding; created for the first picture.
     encoder: Option<Encoder>,
     /// True while a thread encodes a picture.
     in_work: bool,
-    /// The number of threads that wait for that picture.
-    waiting: usize,
 }
 
 impl Rendition {
-    /// The default rendition, without subscriptions.
     pub fn usual(stage: Stage) -> Arc<Rendition> {
-        Self::new(RenditionSpec::USUAL, Arc::new(Shared::new(stage)))
+        let (pictures, painter, shown_frame, bad_frame) = Default::default();
+        Self::new(RenditionSpec::USUAL, Arc::new(Shared { stage, pictures, painter, shown_frame, bad_frame }))
     }
 
     /// Another rendition of the same stream.
@@ -102,13 +91,7 @@ impl Rendition {
     }
 
     fn new(spec: RenditionSpec, shared: Arc<Shared>) -> Arc<Rendition> {
-        let (newest, subscriptions) = (Mutex::default(), AtomicUsize::new(0));
-        Arc::new(Rendition { spec, shared, newest, changed: Condvar::new(), subscriptions })
-    }
-
-    /// The number of subscriptions.
-    pub fn subscriptions(&self) -> usize {
-        self.subscriptions.load(Relaxed)
+        Arc::new(Rendition { spec, shared, newest: Mutex::default(), changed: Condvar::new() })
     }
 
     /// The newest picture, if any, and its number (from 1).
@@ -131,7 +114,7 @@ impl Rendition {
                 return None;
             }
             if newest.in_work {
-                newest = self.wait(newest, left);
+                newest = wait(&self.changed, newest, left);
                 continue;
             }
             let made = self.make(newest, left);
@@ -140,13 +123,6 @@ impl Rendition {
             }
             newest = lock(&self.newest);
         }
-    }
-
-    fn wait<'a>(&self, mut newest: MutexGuard<'a, Newest>, timeout: Duration) -> MutexGuard<'a, Newest> {
-        newest.waiting += 1;
-        let mut newest = wait(&self.changed, newest, timeout);
-        newest.waiting -= 1;
-        newest
     }
 
     /// Encodes the next picture without the lock. All waiting threads get it; when there is none, one of them tries
@@ -160,11 +136,9 @@ impl Rendition {
         let mut newest = lock(&self.newest);
         (newest.in_work, newest.encoder) = (false, Some(encoder));
         let old = jpeg.as_ref().and_then(|jpeg| newest.put(jpeg));
-        let (version, waiting) = (newest.version, newest.waiting);
+        let version = newest.version;
         drop(newest);
-        if waiting > 0 {
-            self.changed.notify_all();
-        }
+        self.changed.notify_all();
         // The old picture, of up to hundreds of kilobytes, is freed without the lock, after the waiting threads were
         // notified.
         drop(old);
@@ -222,11 +196,6 @@ struct EncodedPicture {
 }
 
 impl Shared {
-    fn new(stage: Stage) -> Shared {
-        let (pictures, painter, shown_frame, bad_frame) = Default::default();
-        Shared { stage, pictures, painter, shown_frame, bad_frame }
-    }
-
     /// The picture of the frame with this number and appearance, encoded or to be encoded.
     fn picture(&self, number: u64, frame: &Frame, look: Look) -> Arc<EncodedPicture> {
         let mut pictures = lock(&self.pictures);
@@ -269,7 +238,6 @@ pub(crate) struct Encoder {
     away_due: Instant,
     /// The number of the last frame that was processed.
     seen: u64,
-    /// The last picture of the camera.
     last: Option<Arc<EncodedPicture>>,
     /// When frames became undecodable.
     undecodable_since: Option<Instant>,
@@ -315,7 +283,6 @@ impl Encoder {
     /// A picture of the newest frame, if it or its overlay is new.
     fn show(&mut self, shared: &Shared, config: &Config, version: u64) -> Option<Arc<Jpeg>> {
         let (number, frame) = shared.stage.frames.newest()?;
-        self.renderer.update(config, Instant::now());
         let look = self.renderer.look(config, version, &frame, self.spec);
         let is_new = std::mem::replace(&mut self.seen, number) != number;
         let again = self.last.as_ref().filter(|last| last.look == look && frame.shows_the_same(&last.frame));
@@ -396,10 +363,9 @@ fn camera_is_away(stage: &Stage) -> bool {
         return false;
     }
     let last = stage.frames.newest().map(|(_, frame)| frame.captured_at.instant);
-    last.unwrap_or(stage.health.started).elapsed() > AWAY_AFTER
+    last.map_or_else(|| stage.health.started.elapsed(), |at| at.elapsed()) > AWAY_AFTER
 }
 
-/// The text of the notice.
 fn away_words(stage: &Stage) -> Away {
     let camera = stage.health.camera();
     let why = camera.error.unwrap_or_default();

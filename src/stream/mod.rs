@@ -1,5 +1,5 @@
 //! The stream: which renditions have viewers, and how a frame with its overlay becomes the JPEG of each.
 
-pub mod encoder;
+pub(crate) mod encoder;
 pub mod overlay;
-pub mod renditions;
+pub(crate) mod renditions;

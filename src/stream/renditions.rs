@@ -1,12 +1,11 @@
 //! [`Renditions`]: the subscriptions to renditions of the stream. Without subscriptions nothing is decoded or encoded;
 //! subscriptions to the same rendition share every picture.
 
-use crate::shares::{self, Client, Place, Refusal, Shares};
+use crate::shares::{Client, Place, Refusal, Shares, may_take};
 use crate::stream::encoder::{Rendition, Stage};
 use crate::sync::lock;
 use std::cmp::Reverse;
 use std::ops::Deref;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 pub use crate::stream::encoder::RenditionSpec;
@@ -22,15 +21,16 @@ pub const MAX_FPS: u32 = 240;
 
 /// Every rendition that has subscriptions.
 pub struct Renditions {
+    /// The default rendition, which exists without subscriptions too.
     usual: Arc<Rendition>,
-    special: Mutex<Vec<RenditionKind>>,
+    /// The renditions with subscriptions, the default one first.
+    wanted: Mutex<Vec<Wanted>>,
     viewers: Shares,
 }
 
-/// A rendition besides the default one. It is removed with its last subscription.
-struct RenditionKind {
+struct Wanted {
     rendition: Arc<Rendition>,
-    /// The client of each subscription, in order. The rendition counts for the first one.
+    /// The client of each subscription, in order. A rendition besides the default one counts for the first one.
     clients: Vec<Client>,
 }
 
@@ -44,9 +44,8 @@ pub enum Full {
 }
 
 impl Renditions {
-    /// A table without subscriptions.
     pub fn new(stage: Stage) -> Renditions {
-        Renditions { usual: Rendition::usual(stage), special: Mutex::default(), viewers: Shares::default() }
+        Renditions { usual: Rendition::usual(stage), wanted: Mutex::default(), viewers: Shares::default() }
     }
 
     /// A table that encodes nothing, because it has no config; tests publish their own pictures.
@@ -75,7 +74,7 @@ impl Renditions {
     /// The same for a viewer of the stream; there may be at most `max` viewers.
     ///
     /// # Errors
-    /// When there is no place for `client`; also as [`Renditions::seat_for`].
+    /// When there is no place for `client`; also as [`Renditions::subscribe_for`].
     pub fn subscribe_viewer(
         &self,
         client: &Client,
@@ -87,22 +86,22 @@ impl Renditions {
     }
 
     fn sit(&self, client: &Client, asked: RenditionSpec, viewer: Option<Place>) -> Result<Subscription<'_>, Full> {
-        let mut special = lock(&self.special);
-        let made = special.iter().map(|kind| kind.rendition.spec);
-        let holders = special.iter().filter_map(|kind| kind.clients.first());
-        let may_add = shares::may_take(client, holders, MAX_SPECIAL).is_ok();
+        let mut wanted = lock(&self.wanted);
+        let special = wanted.iter().filter(|one| one.rendition.spec != RenditionSpec::USUAL);
+        let holders = special.clone().filter_map(|one| one.clients.first());
+        let may_add = may_take(client, holders, MAX_SPECIAL).is_ok();
+        let made = special.map(|one| one.rendition.spec);
         let spec = if may_add { Some(asked) } else { nearest(asked, made) }.ok_or(Full::Kinds)?;
-        let rendition = if spec == RenditionSpec::USUAL {
-            Arc::clone(&self.usual)
-        } else {
-            let at = special.iter().position(|kind| kind.rendition.spec == spec).unwrap_or_else(|| {
-                special.push(RenditionKind { rendition: self.usual.another(spec), clients: Vec::new() });
-                special.len() - 1
-            });
-            special[at].clients.push(client.clone());
-            Arc::clone(&special[at].rendition)
-        };
-        rendition.subscriptions.fetch_add(1, Relaxed);
+        let at = wanted.iter().position(|one| one.rendition.spec == spec).unwrap_or_else(|| {
+            let (at, rendition) = match spec {
+                RenditionSpec::USUAL => (0, Arc::clone(&self.usual)),
+                _ => (wanted.len(), self.usual.another(spec)),
+            };
+            wanted.insert(at, Wanted { rendition, clients: Vec::new() });
+            at
+        });
+        wanted[at].clients.push(client.clone());
+        let rendition = Arc::clone(&wanted[at].rendition);
         Ok(Subscription { renditions: self, rendition, client: client.clone(), _viewer: viewer })
     }
 
@@ -114,19 +113,15 @@ impl Renditions {
         if subscription.spec == spec { Ok(subscription) } else { Err(Full::Kinds) }
     }
 
-    /// The number of viewers.
     pub fn viewers(&self) -> usize {
         self.viewers.taken()
     }
 
-    /// The renditions with subscriptions, the default one first.
-    pub fn wanted(&self) -> Vec<Arc<Rendition>> {
-        let special = lock(&self.special);
-        let all = std::iter::once(&self.usual).chain(special.iter().map(|kind| &kind.rendition));
-        all.filter(|rendition| rendition.subscriptions() > 0).map(Arc::clone).collect()
+    /// The renditions with subscriptions, the default one first, and how many each has.
+    pub fn wanted(&self) -> Vec<(Arc<Rendition>, usize)> {
+        lock(&self.wanted).iter().map(|one| (Arc::clone(&one.rendition), one.clients.len())).collect()
     }
 
-    /// The default rendition.
     #[cfg(test)]
     pub(crate) fn usual(&self) -> &Rendition {
         &self.usual
@@ -145,7 +140,7 @@ pub fn nearest(asked: RenditionSpec, made: impl Iterator<Item = RenditionSpec>) 
     })
 }
 
-/// A subscription; see [`Renditions::seat_for`].
+/// A subscription; it ends on drop.
 pub struct Subscription<'a> {
     renditions: &'a Renditions,
     rendition: Arc<Rendition>,
@@ -164,19 +159,21 @@ impl Deref for Subscription<'_> {
 
 impl Drop for Subscription<'_> {
     fn drop(&mut self) {
-        let mut special = lock(&self.renditions.special);
-        let is_last = self.rendition.subscriptions.fetch_sub(1, Relaxed) == 1;
-        if let Some(kind) = special.iter_mut().find(|kind| Arc::ptr_eq(&kind.rendition, &self.rendition)) {
-            // Removes the client's newest entry, so that the rendition counts for the client as long as it has a
-            // subscription.
-            let own = kind.clients.iter().rposition(|client| *client == self.client);
-            own.map(|at| kind.clients.remove(at));
+        let mut wanted = lock(&self.renditions.wanted);
+        let Some(at) = wanted.iter().position(|one| Arc::ptr_eq(&one.rendition, &self.rendition)) else { return };
+        let clients = &mut wanted[at].clients;
+        // Removes the client's newest entry, so that the rendition counts for the client as long as it has a
+        // subscription.
+        if let Some(own) = clients.iter().rposition(|client| *client == self.client) {
+            clients.remove(own);
         }
-        special.retain(|kind| !kind.clients.is_empty());
-        let encoder = is_last.then(|| self.rendition.take_encoder());
-        drop(special);
-        // Megabytes, which are freed without the lock.
-        drop(encoder);
+        if clients.is_empty() {
+            wanted.remove(at);
+            let encoder = self.rendition.take_encoder();
+            drop(wanted);
+            // Megabytes, which are freed without the lock.
+            drop(encoder);
+        }
     }
 }
 

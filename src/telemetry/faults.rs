@@ -18,29 +18,18 @@ const MAX_DETAIL: usize = 300;
 pub enum Cause {
     /// The camera delivers no frames; the detail says why.
     CameraAway,
-    /// A frame of the camera is damaged.
     BrokenPicture,
     /// Advice about a camera that delivers frames.
     CameraHint,
-    /// Recognition cannot decode a frame.
     LookUndecodable,
-    /// Recognition slows down because it cannot keep up.
     RecognitionBehind,
-    /// Recognition slows down because the processor is hot.
     RecognitionHot,
-    /// The cache of descriptors cannot be written.
     CacheUnwritable,
-    /// A frame cannot be decoded for viewers.
     FrameUndecodable,
-    /// A picture cannot be encoded.
     PictureUnencodable,
-    /// The password file cannot be used.
     PasswordFile,
-    /// A user name or password is wrong.
     WrongPassword,
-    /// A connection is refused because all connections are busy.
     ConnectionsRefused,
-    /// A connection is closed for a newer one.
     ConnectionsClosedEarly,
     /// A client gets no place as a viewer or listener, or no rendition; the detail names the client and the reason.
     NoPlace,
@@ -68,10 +57,8 @@ impl Cause {
     }
 }
 
-/// A cause and its count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The cause.
     pub cause: Cause,
     /// The number of faults since the start.
     pub count: u64,

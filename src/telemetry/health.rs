@@ -1,14 +1,13 @@
 //! [`Health`]: the counters and states that the stages report, for `/api/state`, `/metrics` and the watchdog.
 
-use crate::telemetry::latency::Ages;
-
-pub use super::faults::{Cause, Fault, Faults};
-pub use super::reloads::Reloads;
-
+use super::faults::{Cause, Faults};
+use super::latency::Ages;
+use super::reloads::Reloads;
 use crate::sync::lock;
+use serde::Serialize;
 use std::net::IpAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 /// A number that only grows.
@@ -16,17 +15,14 @@ use std::time::{Duration, Instant};
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds one.
     pub fn add(&self) {
         self.add_many(1);
     }
 
-    /// Adds `n`.
     pub fn add_many(&self, n: u64) {
         self.0.fetch_add(n, Relaxed);
     }
 
-    /// The current value.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -34,18 +30,16 @@ impl Counter {
 
 /// The last duration of an operation; none before the first.
 #[derive(Debug, Default)]
-pub struct Took(AtomicU64);
+pub struct Took(Mutex<Option<Duration>>);
 
 impl Took {
-    /// Stores a duration.
     pub fn set(&self, took: Duration) {
-        self.0.store(took.as_micros().max(1) as u64, Relaxed);
+        *lock(&self.0) = Some(took);
     }
 
     /// In milliseconds.
     pub fn ms(&self) -> Option<f64> {
-        let micros = self.0.load(Relaxed);
-        (micros > 0).then_some(micros as f64 / 1000.0)
+        lock(&self.0).map(|took| took.as_micros() as f64 / 1000.0)
     }
 }
 
@@ -57,27 +51,26 @@ pub struct EventRate(Mutex<Option<RateWindow>>);
 struct RateWindow {
     since: Instant,
     count: u32,
-    last: f64,
+    last: f32,
 }
 
 impl EventRate {
-    /// Counts an event.
     pub fn tick(&self) {
         self.at(Instant::now(), 1);
     }
 
     /// Events per second; 0 after two seconds without an event.
-    pub fn per_second(&self) -> f64 {
+    pub fn per_second(&self) -> f32 {
         self.at(Instant::now(), 0)
     }
 
-    fn at(&self, now: Instant, events: u32) -> f64 {
+    fn at(&self, now: Instant, events: u32) -> f32 {
         let mut slot = lock(&self.0);
         let window = slot.get_or_insert(RateWindow { since: now, count: 0, last: 0.0 });
         let elapsed = now.saturating_duration_since(window.since);
         if elapsed >= Duration::from_secs(1) {
             let stale = elapsed >= Duration::from_secs(2);
-            window.last = if stale { 0.0 } else { f64::from(window.count) / elapsed.as_secs_f64() };
+            window.last = if stale { 0.0 } else { window.count as f32 / elapsed.as_secs_f32() };
             (window.since, window.count) = (now, 0);
         }
         window.count += events;
@@ -87,61 +80,45 @@ impl EventRate {
 
 /// The last round of a loop. A loop without a round for too long hangs.
 #[derive(Debug)]
-pub struct Heartbeat {
-    born: Instant,
-    millis: AtomicU64,
+pub struct Heartbeat(Mutex<Instant>);
+
+impl Default for Heartbeat {
+    fn default() -> Heartbeat {
+        Heartbeat(Mutex::new(Instant::now()))
+    }
 }
 
 impl Heartbeat {
-    fn new(born: Instant) -> Heartbeat {
-        Heartbeat { born, millis: AtomicU64::new(0) }
-    }
-
-    /// Records a round of the loop.
     pub fn beat(&self) {
-        self.millis.store(self.born.elapsed().as_millis() as u64, Relaxed);
+        *lock(&self.0) = Instant::now();
     }
 
-    /// The time since the last round.
+    /// The time since the last round; before the first one, since the start.
     pub fn age(&self) -> Duration {
-        self.born.elapsed().saturating_sub(Duration::from_millis(self.millis.load(Relaxed)))
+        lock(&self.0).elapsed()
     }
 }
 
-/// The operations that threads are executing, with their start times.
+/// The start times of the operations that threads are executing.
 #[derive(Debug, Default)]
-pub struct Ongoing(Mutex<Vec<Instant>>);
-
-/// An operation; ends on drop.
-pub struct Begun<'a> {
-    ongoing: &'a Ongoing,
-    at: Instant,
-}
+pub struct Ongoing(Mutex<Vec<Weak<Instant>>>);
 
 impl Ongoing {
-    /// Begins an operation.
-    pub fn begin(&self) -> Begun<'_> {
-        let at = Instant::now();
-        lock(&self.0).push(at);
-        Begun { ongoing: self, at }
+    /// Begins an operation, which ends when the result is dropped.
+    pub fn begin(&self) -> Arc<Instant> {
+        let begun = Arc::new(Instant::now());
+        let mut all = lock(&self.0);
+        all.retain(|one| one.strong_count() > 0);
+        all.push(Arc::downgrade(&begun));
+        begun
     }
 
     /// The age of the oldest operation; 0 without one.
     pub fn age(&self) -> Duration {
-        lock(&self.0).iter().min().map_or(Duration::ZERO, Instant::elapsed)
+        lock(&self.0).iter().filter_map(Weak::upgrade).min().map_or(Duration::ZERO, |oldest| oldest.elapsed())
     }
 }
 
-impl Drop for Begun<'_> {
-    fn drop(&mut self) {
-        let mut all = lock(&self.ongoing.0);
-        if let Some(place) = all.iter().position(|at| *at == self.at) {
-            all.swap_remove(place);
-        }
-    }
-}
-
-/// The state of the camera.
 #[derive(Debug, Clone)]
 pub struct CameraStatus {
     /// The source as in the config.
@@ -161,8 +138,22 @@ pub struct CameraStatus {
     pub since: Instant,
 }
 
+impl Default for CameraStatus {
+    fn default() -> CameraStatus {
+        CameraStatus {
+            source: String::new(),
+            format: String::new(),
+            width: 0,
+            height: 0,
+            error: Some("starting".to_owned()),
+            hint: None,
+            since: Instant::now(),
+        }
+    }
+}
+
 /// The connections of clients, and how many were refused or closed early.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Connections {
     /// Connections that have not yet sent a complete request.
     pub waiting: usize,
@@ -170,7 +161,6 @@ pub struct Connections {
     pub idle: usize,
     /// Connections on which a request is being answered.
     pub answering: usize,
-    /// Connections on which a stream is sent.
     pub streaming: usize,
     /// Connections refused since the start.
     pub refused: u64,
@@ -178,10 +168,10 @@ pub struct Connections {
     pub closed_early: u64,
     /// The client with the most connections, and their number; an IPv6 client is given by the first address of its
     /// network.
+    #[serde(skip)]
     pub most: Option<(IpAddr, usize)>,
 }
 
-/// The pace of recognition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LookPace {
     /// The time from the start of one pass to the next.
@@ -190,19 +180,31 @@ pub struct LookPace {
     pub slowed: Option<(Cause, String)>,
 }
 
-/// Every counter and heartbeat of the program. The stages write, HTTP and the watchdog read.
 #[derive(Debug)]
+pub struct Started(Instant);
+
+impl Default for Started {
+    fn default() -> Started {
+        Started(Instant::now())
+    }
+}
+
+impl Started {
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Every counter and heartbeat of the program. The stages write, HTTP and the watchdog read.
+#[derive(Debug, Default)]
 pub struct Health {
-    /// When the program started.
-    pub started: Instant,
+    pub started: Started,
     camera: Mutex<CameraStatus>,
-    /// Frames from the camera.
     pub frames: Counter,
     /// Frames that were replaced by a newer one before use.
     pub dropped: Counter,
     /// Damaged frames: truncated, flagged by the driver, or not a JPEG.
     pub corrupt: Counter,
-    /// Frames per second from the camera.
     pub capture_fps: EventRate,
     last_frame: Mutex<Option<Instant>>,
     /// Passes of recognition.
@@ -219,9 +221,7 @@ pub struct Health {
     pub taking_in: AtomicBool,
     /// How many strangers of this camera are remembered.
     pub strangers_remembered: AtomicUsize,
-    /// The reloads that have ended.
     pub reloads: Reloads,
-    /// Encoded pictures.
     pub encoded: Counter,
     /// Pictures that were sent again, because frame and overlay had not changed.
     pub repeated: Counter,
@@ -232,17 +232,12 @@ pub struct Health {
     /// Pictures per second that are offered to viewers.
     pub stream_fps: EventRate,
     connections: Mutex<Connections>,
-    /// The age of pictures at each stage.
     pub ages: Ages,
-    /// The capture loop.
     pub capture_beat: Heartbeat,
-    /// The recognition loop.
     pub recognition_beat: Heartbeat,
     /// Pictures that are being encoded.
     pub encoding: Ongoing,
-    /// The HTTP loop.
     pub http_beat: Heartbeat,
-    /// The faults.
     pub faults: Faults,
 }
 
@@ -252,54 +247,7 @@ pub const CAPTURE_HANG: Duration = Duration::from_secs(20);
 /// a small board.
 pub const RECOGNITION_HANG: Duration = Duration::from_secs(120);
 
-impl Default for Health {
-    fn default() -> Self {
-        let started = Instant::now();
-        let beat = || Heartbeat::new(started);
-        let camera = CameraStatus {
-            source: String::new(),
-            format: String::new(),
-            width: 0,
-            height: 0,
-            error: Some("starting".to_owned()),
-            hint: None,
-            since: started,
-        };
-        Health {
-            started,
-            camera: Mutex::new(camera),
-            frames: Counter::default(),
-            dropped: Counter::default(),
-            corrupt: Counter::default(),
-            capture_fps: EventRate::default(),
-            last_frame: Mutex::default(),
-            looks: Counter::default(),
-            still: Counter::default(),
-            look_took: Took::default(),
-            pace: Mutex::default(),
-            last_look: Mutex::default(),
-            recognition_error: Mutex::default(),
-            taking_in: AtomicBool::default(),
-            strangers_remembered: AtomicUsize::default(),
-            reloads: Reloads::default(),
-            encoded: Counter::default(),
-            repeated: Counter::default(),
-            passed_through: Counter::default(),
-            encode_took: Took::default(),
-            stream_fps: EventRate::default(),
-            connections: Mutex::default(),
-            ages: Ages::new(started),
-            capture_beat: beat(),
-            recognition_beat: beat(),
-            encoding: Ongoing::default(),
-            http_beat: beat(),
-            faults: Faults::default(),
-        }
-    }
-}
-
 impl Health {
-    /// The current state of the camera.
     pub fn camera(&self) -> CameraStatus {
         lock(&self.camera).clone()
     }
@@ -342,7 +290,6 @@ impl Health {
         *lock(&self.last_frame) = Some(Instant::now());
     }
 
-    /// The age of the newest frame.
     pub fn frame_age(&self) -> Option<Duration> {
         lock(&self.last_frame).map(|at| at.elapsed())
     }
@@ -386,12 +333,10 @@ impl Health {
         }
     }
 
-    /// The connections of clients.
     pub fn connections(&self) -> Connections {
         lock(&self.connections).clone()
     }
 
-    /// The pace of recognition.
     pub fn pace(&self) -> LookPace {
         lock(&self.pace).clone()
     }

@@ -1,24 +1,26 @@
-//! [`Ages`]: the age of pictures at each stage, in lock-free histograms.
+//! [`Ages`]: the age of pictures at each stage, in histograms.
 
 use crate::frame::{Frame, Jpeg};
+use crate::rounding::decimals;
 use crate::sync::lock;
+use serde::Serialize;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// The buckets per doubling: a figure is at most a sixteenth too high.
-const STEPS: usize = 16;
-/// Times of 2^24 microseconds (17 s) or longer are counted in one bucket.
+/// The bits of an `f32` mantissa that select the bucket of a time, 16 per doubling: a figure is at most a sixteenth too
+/// high.
+const MANTISSA_BITS: u32 = 4;
+/// The other bits.
+const SHIFT: u32 = f32::MANTISSA_DIGITS - 1 - MANTISSA_BITS;
+/// Times of 2^24 microseconds (17 s) or longer are counted in the last bucket.
 const DOUBLINGS: usize = 24;
-/// One bucket per microsecond up to [`STEPS`], then [`STEPS`] per doubling, then one for the rest.
-const BUCKETS: usize = STEPS + (DOUBLINGS - 4) * STEPS + 1;
-const _: () = assert!(STEPS == 1 << 4);
+const BUCKETS: usize = (DOUBLINGS << MANTISSA_BITS) + 1;
 /// Percentiles cover the last one to two of these periods.
 const TURN: Duration = Duration::from_secs(30);
 
 /// The latency of each step of a picture. A repeated picture counts once; a notice that the camera is unavailable does
 /// not count.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ages {
     /// From the capture to the publication of the frame.
     pub published: Histogram,
@@ -31,12 +33,6 @@ pub struct Ages {
 }
 
 impl Ages {
-    /// Empty histograms.
-    pub fn new(now: Instant) -> Ages {
-        let empty = || Histogram::new(now);
-        Ages { published: empty(), encoded: empty(), written: empty(), total: empty() }
-    }
-
     /// Counts a frame that is about to be published.
     pub fn frame_published(&self, frame: &Frame) {
         self.published.record(frame.published_at.saturating_duration_since(frame.captured_at.instant));
@@ -72,130 +68,106 @@ impl Ages {
     }
 }
 
-type Counts = [u64; BUCKETS];
-
-/// A histogram of times. Recording takes two additions and no lock.
 #[derive(Debug)]
-pub struct Histogram {
-    buckets: [AtomicU64; BUCKETS],
-    sum_us: AtomicU64,
-    past: Mutex<Past>,
-}
+pub struct Histogram(Mutex<Counts>);
 
-/// The counts at the beginning of the current period and of the one before; figures cover the counts since then.
 #[derive(Debug)]
-struct Past {
+struct Counts {
+    /// The number of times in each bucket since the start, and their sum.
+    all: Vec<u64>,
+    sum: Duration,
+    /// When the current period began, and the counts of then and of the beginning of the period before. Figures cover
+    /// the counts since the latter.
     turned: Instant,
-    newer: Box<Counts>,
-    older: Box<Counts>,
+    newer: Vec<u64>,
+    older: Vec<u64>,
 }
 
-/// The figures of the last one to two periods of [`TURN`], in milliseconds; each is an upper bound.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The figures of the last one to two periods of [`TURN`], in milliseconds: half, 95 and 99 of 100, and all of the
+/// times were at most so long. `None` without recent times.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Percentiles {
-    /// The median.
-    pub p50: f64,
-    /// The 95th percentile.
-    pub p95: f64,
-    /// The 99th percentile.
-    pub p99: f64,
-    /// The maximum.
-    pub max: f64,
+    #[serde(serialize_with = "decimals::<2, _>")]
+    p50: Option<f32>,
+    #[serde(serialize_with = "decimals::<2, _>")]
+    p95: Option<f32>,
+    #[serde(serialize_with = "decimals::<2, _>")]
+    p99: Option<f32>,
+    #[serde(serialize_with = "decimals::<2, _>")]
+    max: Option<f32>,
+}
+
+impl Default for Histogram {
+    fn default() -> Histogram {
+        let empty = || vec![0; BUCKETS];
+        let counts =
+            Counts { all: empty(), sum: Duration::ZERO, turned: Instant::now(), newer: empty(), older: empty() };
+        Histogram(Mutex::new(counts))
+    }
 }
 
 impl Histogram {
-    fn new(now: Instant) -> Histogram {
-        let empty = || Box::new([0; BUCKETS]);
-        Histogram {
-            buckets: [const { AtomicU64::new(0) }; BUCKETS],
-            sum_us: AtomicU64::new(0),
-            past: Mutex::new(Past { turned: now, newer: empty(), older: empty() }),
-        }
-    }
-
-    /// Counts a time.
     pub fn record(&self, took: Duration) {
-        let micros = took.as_micros() as u64;
-        if let Some(bucket) = self.buckets.get(bucket_of(micros)) {
-            bucket.fetch_add(1, Relaxed);
-            self.sum_us.fetch_add(micros, Relaxed);
+        let mut counts = lock(&self.0);
+        if let Some(count) = counts.all.get_mut(bucket_of(took.as_micros() as u64)) {
+            *count += 1;
+            counts.sum += took;
         }
-    }
-
-    fn counts(&self) -> Counts {
-        self.buckets.each_ref().map(|bucket| bucket.load(Relaxed))
     }
 
     fn turn(&self, now: Instant) {
-        let mut past = lock(&self.past);
-        if now.saturating_duration_since(past.turned) >= TURN {
-            past.turned = now;
-            past.older = std::mem::replace(&mut past.newer, Box::new(self.counts()));
+        let mut counts = lock(&self.0);
+        if now.saturating_duration_since(counts.turned) >= TURN {
+            counts.turned = now;
+            let all = counts.all.clone();
+            counts.older = std::mem::replace(&mut counts.newer, all);
         }
     }
 
-    /// The recent figures; `None` without recent times.
-    pub fn lately(&self) -> Option<Percentiles> {
-        let mut counts = self.counts();
-        for (count, before) in counts.iter_mut().zip(lock(&self.past).older.iter()) {
-            // The snapshot may be newer than the counts that were read.
-            *count = count.saturating_sub(*before);
-        }
-        let all: u64 = counts.iter().sum();
-        if all == 0 {
-            return None;
-        }
-        let share = |of_100: u64| {
-            let rank = (all * of_100).div_ceil(100);
-            let mut so_far = 0;
-            let found = counts.iter().position(|count| {
-                so_far += count;
-                so_far >= rank
-            });
-            end_us(found.unwrap_or(BUCKETS - 1)) as f64 / 1000.0
+    pub fn lately(&self) -> Percentiles {
+        let recent: Vec<u64> = {
+            let counts = lock(&self.0);
+            counts.all.iter().zip(&counts.older).map(|(all, older)| all - older).collect()
         };
-        Some(Percentiles { p50: share(50), p95: share(95), p99: share(99), max: share(100) })
+        let number: u64 = recent.iter().sum();
+        let share = |of_100: u64| {
+            let mut left = (number * of_100).div_ceil(100);
+            let reaches = |count: &u64| {
+                left = left.saturating_sub(*count);
+                left == 0
+            };
+            recent.iter().position(reaches).filter(|_| number > 0).map(|bucket| end_us(bucket) / 1000.0)
+        };
+        Percentiles { p50: share(50), p95: share(95), p99: share(99), max: share(100) }
     }
 
-    /// The counts since the start: the number of times below each power of two of microseconds from 2^7 on, their total
-    /// number and their sum.
     pub fn since_start(&self) -> SinceStart {
-        let counts = self.counts();
-        let up_to = |power: usize| counts[..=bucket_of((1 << power) - 1)].iter().sum();
-        let below = (7..=DOUBLINGS).map(|power| (Duration::from_micros(1 << power), up_to(power))).collect();
-        SinceStart { below, count: counts.iter().sum(), sum: Duration::from_micros(self.sum_us.load(Relaxed)) }
+        let counts = lock(&self.0);
+        let below =
+            |power: usize| (Duration::from_micros(1 << power), counts.all[..power << MANTISSA_BITS].iter().sum());
+        SinceStart { below: (7..=DOUBLINGS).map(below).collect(), count: counts.all.iter().sum(), sum: counts.sum }
     }
 }
 
 /// See [`Histogram::since_start`].
 #[derive(Debug)]
 pub struct SinceStart {
-    /// A time, and the number of times below it.
+    /// Each power of two of microseconds from 2^7 on, and the number of times below it.
     pub below: Vec<(Duration, u64)>,
-    /// The number of times.
     pub count: u64,
-    /// The sum of the times.
     pub sum: Duration,
 }
 
-/// The bucket of a time.
+/// The bucket of a time: the upper bits of its floating-point number, which are the logarithm in steps.
 fn bucket_of(micros: u64) -> usize {
-    let Some(power) = micros.checked_ilog2().map(|power| power as usize).filter(|&power| power >= 4) else {
-        return micros as usize;
-    };
-    if power >= DOUBLINGS {
-        return BUCKETS - 1;
-    }
-    (power - 3) * STEPS + (micros >> (power - 4)) as usize % STEPS
+    let micros = micros.clamp(1, 1 << DOUBLINGS) as f32;
+    ((micros.to_bits() - 1f32.to_bits()) >> SHIFT) as usize
 }
 
 /// The end of a bucket; for the last one, its beginning.
-fn end_us(bucket: usize) -> u64 {
-    match bucket {
-        0..STEPS => bucket as u64 + 1,
-        STEPS.. if bucket == BUCKETS - 1 => 1 << DOUBLINGS,
-        _ => ((STEPS + bucket % STEPS + 1) as u64) << (bucket / STEPS - 1),
-    }
+fn end_us(bucket: usize) -> f32 {
+    let end = (bucket + 1).min(BUCKETS - 1) as u32;
+    f32::from_bits(1f32.to_bits() + (end << SHIFT))
 }
 
 #[cfg(test)]
@@ -212,32 +184,34 @@ mod tests {
             last = bucket;
             if micros < 1 << DOUBLINGS {
                 let end = end_us(bucket);
-                assert!(micros < end && end <= micros + micros / 16 + 1, "{micros}: ends at {end}");
+                let micros = micros.max(1) as f32;
+                assert!(micros < end && end <= micros * 17.0 / 16.0, "{micros}: ends at {end}");
             }
         }
-        assert_eq!((last, end_us(last)), (BUCKETS - 1, 1 << DOUBLINGS));
+        assert_eq!((last, end_us(last)), (BUCKETS - 1, 2f32.powi(24)));
     }
 
     #[test]
     fn figures_match_the_values_and_cover_the_last_minute_only() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let ages = Histogram::new(start);
-        assert_eq!(ages.lately(), None);
+        let ages = Histogram::default();
+        assert_eq!(ages.lately(), Percentiles::default());
         (1..=1000).for_each(|ms| ages.record(Duration::from_millis(ms)));
-        let figures = ages.lately().unwrap();
+        let figures = ages.lately();
         for (figure, value) in [(figures.p50, 500.0), (figures.p95, 950.0), (figures.p99, 990.0), (figures.max, 1000.0)]
         {
-            assert!(figure >= value && figure <= value * 17.0 / 16.0 + 0.001, "{figure} for {value}");
+            let figure = figure.unwrap();
+            assert!(figure >= value && figure <= value * 17.0 / 16.0, "{figure} for {value}");
         }
         ages.turn(at(31));
-        assert_eq!(ages.lately(), Some(figures), "half a minute later they still count");
+        assert_eq!(ages.lately(), figures, "half a minute later they still count");
         ages.record(Duration::from_millis(4));
         ages.turn(at(45));
         ages.turn(at(62));
-        assert!(ages.lately().unwrap().max < 4.3);
+        assert!(ages.lately().max.unwrap() < 4.3);
         ages.turn(at(93));
-        assert_eq!(ages.lately(), None);
+        assert_eq!(ages.lately(), Percentiles::default());
         let all = ages.since_start();
         assert_eq!((all.count, all.sum), (1001, Duration::from_millis(500_504)));
         assert_eq!(all.below.iter().find(|(end, _)| *end > Duration::from_millis(100)).unwrap().1, 132);
@@ -246,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_picture_counts_at_each_stage_by_its_own_times_and_one_without_a_frame_does_not() {
-        let (ages, captured_at) = (Ages::new(Instant::now()), Moment::ago(Duration::from_millis(300)));
+        let (ages, captured_at) = (Ages::default(), Moment::ago(Duration::from_millis(300)));
         let count = |ages: &Ages| ages.named().map(|(_, histogram)| histogram.since_start().count);
         let mut jpeg = Jpeg::new(b"JPEG".to_vec().into(), captured_at, true);
         ages.picture_encoded(&jpeg);
@@ -257,7 +231,7 @@ mod tests {
         ages.picture_written(&jpeg);
         ages.picture_written(&jpeg);
         assert_eq!(count(&ages), [0, 1, 2, 2]);
-        assert!((200.0..290.0).contains(&ages.encoded.lately().unwrap().p50));
-        assert!(ages.total.lately().unwrap().p50 >= 300.0 && ages.written.lately().unwrap().p50 < 200.0);
+        assert!((200.0..290.0).contains(&ages.encoded.lately().p50.unwrap()));
+        assert!(ages.total.lately().p50.unwrap() >= 300.0 && ages.written.lately().p50.unwrap() < 200.0);
     }
 }

@@ -13,7 +13,6 @@ struct ReloadEnd {
     refused: u64,
     /// The version of the config in use, whose gallery was enrolled or has failed. The first version is no reload.
     config: u64,
-    /// The error of the last reload.
     error: Option<String>,
 }
 

@@ -165,14 +165,11 @@ impl AccessCheck {
     }
 
     fn is_mine(&self, host: &str, config: &Config) -> bool {
-        if let Some(rest) = host.strip_prefix('[') {
-            return rest.split_once(']').is_some_and(|(ip, _)| ip.parse::<Ipv6Addr>().is_ok());
-        }
-        let name = host.split(':').next().unwrap_or_default().trim_end_matches('.').to_lowercase();
+        let Err(name) = address_or_name(host) else { return true };
         let short = self.machine.split('.').next().unwrap_or_default();
         let machine = !short.is_empty()
             && (name == self.machine || name == short || name.strip_suffix(".local").is_some_and(|n| n == short));
-        name.parse::<IpAddr>().is_ok() || name == "localhost" || machine || config.http.hosts.contains(&name)
+        name == "localhost" || machine || config.http.hosts.contains(&name)
     }
 
     /// The user of a request and their role.
@@ -183,14 +180,11 @@ impl AccessCheck {
         if access == Access::Open {
             return Ok(Who { role: Role::Viewer, user: None });
         }
-        let (role, user) = match self.accounts() {
-            Some(accounts) => {
-                let role = self.log_in(request, &accounts)?;
-                (role, request.header("Authorization").and_then(basic).map(|(user, _)| user))
-            }
-            None => (without_password(request, config)?, None),
+        let who = match self.accounts() {
+            Some(accounts) => self.log_in(request, &accounts)?,
+            None => Who { role: without_password(request, config)?, user: None },
         };
-        if access == Access::Admin && role != Role::Admin {
+        if access == Access::Admin && who.role != Role::Admin {
             let how = "This needs an admin: a user with that role in http.password_file";
             let here = if config.http.password_file.is_none() {
                 ", or a browser on the same machine that opens http://localhost"
@@ -199,17 +193,17 @@ impl AccessCheck {
             };
             return Err(Whole::text(403, &format!("{how}{here}.")));
         }
-        Ok(Who { role, user })
+        Ok(who)
     }
 
-    fn log_in(&self, request: &Request, accounts: &Accounts) -> Result<Role, Whole> {
+    fn log_in(&self, request: &Request, accounts: &Accounts) -> Result<Who, Whole> {
         let Some((user, password)) = request.header("Authorization").and_then(basic) else {
             return Err(unauthorized("Please log in with a user name and a password."));
         };
         let mark = self.mark(accounts, &user, &password);
         let proven = || accounts.role(&user).filter(|_| lock(&self.proven).get(&user) == Some(&mark));
         if let Some(role) = proven() {
-            return Ok(role);
+            return Ok(Who { role, user: Some(user) });
         }
         let from = client(request);
         self.may_try(from)?;
@@ -218,7 +212,7 @@ impl AccessCheck {
         let settled = || proven().is_some() || self.may_try(from).is_err();
         let turn = self.checks.wait(from.map(network), mark, deadline, settled);
         if let Some(role) = proven() {
-            return Ok(role);
+            return Ok(Who { role, user: Some(user) });
         }
         self.may_try(from)?;
         let turn = turn.map_err(|why| match why {
@@ -238,8 +232,8 @@ impl AccessCheck {
         if let Some(from) = from {
             lock(&self.penalties).forgive(from);
         }
-        lock(&self.proven).insert(user, mark);
-        Ok(role)
+        lock(&self.proven).insert(user.clone(), mark);
+        Ok(Who { role, user: Some(user) })
     }
 
     /// The mark by which a verified password is remembered: a keyed hash over it and its line of the password file. The
@@ -290,7 +284,11 @@ fn asks_for_itself(request: &Request) -> bool {
         let name = name.to_ascii_lowercase();
         name.starts_with("x-forwarded-") || ["forwarded", "x-real-ip", "via"].contains(&&*name)
     };
-    let named = hosts(request).next().is_some() && hosts(request).all(is_loopback);
+    let named = hosts(request).next().is_some()
+        && hosts(request).all(|host| match address_or_name(host) {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(name) => name == "localhost",
+        });
     named && !request.headers.iter().any(|(name, _)| proxied(name))
 }
 
@@ -300,14 +298,13 @@ fn hosts(request: &Request) -> impl Iterator<Item = &str> {
     headers.map(|(_, host)| host.as_str()).chain(request.authority.as_deref())
 }
 
-/// True when `host`, with or without a port, is localhost or a loopback address.
-fn is_loopback(host: &str) -> bool {
-    if let Some(rest) = host.strip_prefix('[') {
-        let ip = rest.split(']').next().and_then(|ip| ip.parse::<Ipv6Addr>().ok());
-        return ip.is_some_and(|ip| ip.to_canonical().is_loopback());
+/// The address, or else the name in lower case, of a host that may have a port.
+fn address_or_name(host: &str) -> Result<IpAddr, String> {
+    if let Some((ip, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return ip.parse::<Ipv6Addr>().map(IpAddr::V6).map_err(|_| host.to_lowercase());
     }
-    let name = host.split(':').next().unwrap_or_default().trim_end_matches('.');
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    let name = host.split(':').next().unwrap_or_default().trim_end_matches('.').to_lowercase();
+    name.parse().map_err(|_| name)
 }
 
 fn unauthorized(text: &str) -> Whole {

@@ -41,7 +41,6 @@ pub enum Unchecked {
     TooMany,
     /// As many requests wait as allowed.
     Full,
-    /// The deadline has passed.
     TooLong,
 }
 
@@ -93,13 +92,13 @@ impl Checks {
         let id = line.hold();
         loop {
             let now = Instant::now();
-            let Some(at) = line.answer_at(id, now).filter(|_| now < deadline) else {
-                line.held.retain(|held| *held != id);
+            let at = line.answer_at(id, now).unwrap_or(deadline).min(deadline);
+            if at <= now {
+                line.let_go(id, now);
                 drop(line);
                 return self.changed.notify_all();
-            };
-            let pause = at.unwrap_or(deadline).min(deadline).saturating_duration_since(now);
-            line = wait(&self.changed, line, pause);
+            }
+            line = wait(&self.changed, line, at - now);
         }
     }
 }
@@ -170,21 +169,19 @@ impl WaitingLine {
         id
     }
 
-    /// `None` when the response of `id` may be sent now; `Some(Some(time))` when it may be sent at that time;
-    /// `Some(None)` when that depends on other requests.
-    fn answer_at(&mut self, id: u64, now: Instant) -> Option<Option<Instant>> {
+    /// When the response of `id` may be sent; `None` while that depends on other requests.
+    fn answer_at(&self, id: u64, now: Instant) -> Option<Instant> {
         if !self.held.contains(&id) {
-            return None;
+            return Some(now);
         }
-        if self.now.is_some() || self.held.front() != Some(&id) {
-            return Some(None);
-        }
-        let at = self.next_answer.filter(|at| now < *at);
-        if at.is_none() {
-            self.next_answer = Some(now + PACE);
-            return None;
-        }
-        Some(at)
+        let is_next = self.now.is_none() && self.held.front() == Some(&id);
+        is_next.then(|| self.next_answer.map_or(now, |at| at.max(now)))
+    }
+
+    /// Sends the response of `id`.
+    fn let_go(&mut self, id: u64, now: Instant) {
+        self.held.retain(|held| *held != id);
+        self.next_answer = Some(now + PACE);
     }
 }
 
@@ -265,14 +262,14 @@ mod tests {
                 let now = attack.start + Duration::from_millis(time);
                 let Some(front) = attack.line.held.front().copied() else { continue };
                 match attack.line.answer_at(front, now) {
-                    None => {
-                        attack.line.held.pop_front();
+                    Some(at) if at <= now => {
+                        attack.line.let_go(front, now);
                         // The round trip takes up to 20 ms.
                         attack.at(time + 1 + number * 7 % 20, CheckEvent::Attacker);
                         attack.at(time + PACE.as_millis() as u64, CheckEvent::Look);
                     }
-                    Some(Some(at)) => attack.at((at - attack.start).as_millis() as u64, CheckEvent::Look),
-                    Some(None) => {}
+                    Some(at) => attack.at((at - attack.start).as_millis() as u64, CheckEvent::Look),
+                    None => {}
                 }
             }
             panic!("the owner's password is never checked");
@@ -321,9 +318,9 @@ mod tests {
             |line: &mut WaitingLine, i: u16| line.arrive(Some(IpAddr::from([10, 0, (i >> 8) as u8, i as u8])), [0; 32]);
         ask(&mut line, 0).unwrap();
         let held: Vec<u64> = (0..MOST).map(|_| line.hold()).collect();
-        assert_eq!(line.answer_at(held[0], now), Some(None), "while a password is checked");
+        assert_eq!(line.answer_at(held[0], now), None, "while a password is checked");
         ask(&mut line, 1).unwrap();
-        assert_eq!((line.answer_at(held[0], now), line.answer_at(held[1], now)), (None, Some(None)));
+        assert_eq!((line.answer_at(held[0], now), line.answer_at(held[1], now)), (Some(now), None));
         assert_eq!(line.waiting.len() + line.held.len(), MOST);
         let more = (2..1000).filter(|&i| ask(&mut line, i).is_ok()).count();
         assert_eq!((more, line.waiting.len(), line.held.len()), (MOST - 1, MOST, 0));

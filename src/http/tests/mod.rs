@@ -414,12 +414,13 @@ fn faces_of_long_ago_are_left_out() {
     let site = site(|_| {});
     let old = Sightings { captured_at: Instant::now().checked_sub(Duration::from_secs(2)).unwrap(), ..faces() };
     site.stage.sightings.publish(Arc::new(old));
-    assert_eq!(state::state(&site.stage, Role::Admin, None)["faces"], json!([]));
+    assert_eq!(parsed(&whole(&site, &request("GET", "/api/state", "127.0.0.1")))["faces"], json!([]));
 }
 
 #[test]
 fn a_gallery_is_being_enrolled_until_it_is_ready_or_has_failed() {
-    let taking_in = |site: &Site| state::state(&site.stage, Role::Viewer, None)["recognition"]["taking_in"] == true;
+    let state = |site: &Site| parsed(&whole(site, &request("GET", "/api/state", "127.0.0.1")));
+    let taking_in = |site: &Site| state(site)["recognition"]["taking_in"] == true;
     let (on, off) = (site(|_| {}), site(|config| config.recognition.enabled = false));
     assert_eq!((taking_in(&on), taking_in(&off)), (true, false));
     on.stage.health.set_recognition_error(Some("no model".to_owned()));

@@ -70,13 +70,30 @@ fn users_with_one_address_are_separate_clients_only_where_a_password_is_required
 }
 
 #[test]
+fn a_viewer_gets_a_rendition_as_soon_as_another_one_ends() {
+    let site = Site { place_wait: Duration::from_secs(20), ..site(|config| config.http.open = true) };
+    let stream =
+        |width: u32, host: u32| request("GET", &format!("/video_feed?width={width}"), &format!("10.0.0.{host}"));
+    let all: Vec<Request> = (1..=4).map(|i| stream(i * 100 + 100, i)).collect();
+    let streams = answers(&site, &all);
+    assert_eq!(refused(&streams), 0);
+    std::thread::scope(|scope| {
+        let narrow = scope.spawn(|| status(&site, &stream(100, 9)));
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!narrow.is_finished(), "four renditions are the most");
+        drop(streams);
+        assert_eq!(narrow.join().unwrap(), 200);
+    });
+}
+
+#[test]
 fn a_request_for_what_the_default_rendition_provides_takes_no_other() {
     let wanted = |width, max_fps, query: &str| {
         let site = site(|config| (config.stream.width, config.stream.max_fps) = (width, max_fps));
         let ask = request("GET", &format!("/video_feed?{query}"), "127.0.0.1");
         let Answer::Stream(stream) = site.answer(&ask) else { panic!("refused") };
         assert!(!stream.headers.iter().any(|(name, _)| *name == "X-Namecam-Instead-Of"), "{query}");
-        let rendition = site.stage.renditions.wanted().remove(0);
+        let (rendition, _) = site.stage.renditions.wanted().remove(0);
         (rendition.spec.width, rendition.spec.fps, stream.headers[0].1.clone())
     };
     let usual = || "overlay=1; width=0; fps=0".to_owned();
@@ -137,7 +154,7 @@ fn while_one_address_takes_every_place_it_can_another_one_gets_a_stream_a_snapsh
         std::thread::spawn(move || {
             while !stage.stop.wait(Duration::from_millis(20)) {
                 let picture = Arc::new(Jpeg::new(Arc::new(vec![b'J'; 100]), Moment::now(), true));
-                stage.renditions.wanted().iter().for_each(|rendition| rendition.publish(&picture));
+                stage.renditions.wanted().iter().for_each(|(rendition, _)| rendition.publish(&picture));
             }
         })
     };
@@ -202,7 +219,7 @@ fn a_faster_rendition_instead_of_a_slow_one_has_no_more_pictures_a_second_than_r
     let (mut stream, head) = ask(&running, 2, "/video_feed?fps=5");
     assert_eq!(value(&head, "X-Namecam-Rendition"), Some("overlay=1; width=0; fps=5"), "{head:?}");
     assert_eq!(value(&head, "X-Namecam-Instead-Of"), None, "the viewer sees no difference");
-    assert_eq!(running.stage.renditions.wanted()[0].spec, RenditionSpec::USUAL);
+    assert_eq!(running.stage.renditions.wanted()[0].0.spec, RenditionSpec::USUAL);
     let begun = Instant::now();
     let mut bytes = Vec::new();
     while bytes.windows(11).filter(|part| part == b"X-Timestamp").count() < 11 {

@@ -65,7 +65,7 @@ fn segment(jpeg: &[u8]) -> Option<usize> {
         match marker {
             0xff => at += 1,
             // The picture data begin.
-            0xda | 0xd8 | 0xd9 => return None,
+            0xd8..=0xda => return None,
             0xe1 if jpeg[body..].starts_with(EXIF) => return Some(body + EXIF.len()),
             _ => at += 2 + usize::from(u16::from_be_bytes([high, low])),
         }

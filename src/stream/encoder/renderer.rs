@@ -14,7 +14,6 @@ use std::time::Instant;
 /// Everything besides the frame that determines a picture.
 #[derive(Debug, Clone)]
 pub(super) struct Look {
-    /// The version of the config.
     config: u64,
     /// The width in pixels; 0: as captured.
     width: u32,
@@ -52,30 +51,16 @@ impl Look {
 /// Why a picture could not be made.
 #[derive(Debug, Clone)]
 pub(super) enum Unrenderable {
-    /// The frame cannot be decoded.
     Frame(String),
-    /// The picture cannot be encoded.
     Picture(String),
 }
 
 pub(super) struct Renderer {
     shared: Arc<Shared>,
     painter: Option<Painter>,
-    /// The newest sightings, unless they are stale.
-    sightings: Option<Arc<Sightings>>,
     /// The picture to draw on; the frame's own picture is shared and not changed.
     canvas: Rgb,
-    jpeg: Vec<u8>,
     compressor: Compressor,
-    away: Option<AwayPicture>,
-}
-
-/// The notice that the camera is unavailable.
-struct AwayPicture {
-    says: Away,
-    /// The size in pixels.
-    size: (u32, u32),
-    jpeg: Arc<Vec<u8>>,
 }
 
 impl Renderer {
@@ -83,19 +68,9 @@ impl Renderer {
         Renderer {
             shared,
             painter: None,
-            sightings: None,
             canvas: Rgb { width: 0, height: 0, data: Vec::new() },
-            jpeg: Vec::new(),
             compressor: Compressor::default(),
-            away: None,
         }
-    }
-
-    /// Reads the newest config and sightings.
-    pub(super) fn update(&mut self, config: &Config, now: Instant) {
-        self.sightings =
-            self.shared.stage.sightings.newest().map(|(_, sightings)| sightings).filter(|s| !s.is_stale(now));
-        self.compressor.set(config.stream.encoder, config.stream.quality);
     }
 
     /// The appearance of a frame in a rendition.
@@ -104,12 +79,15 @@ impl Renderer {
         let width = shown_width(config, spec, size.0);
         let (blurred, named, faces) = (Vec::new(), Vec::new(), Vec::new());
         let mut look = Look { config: config_version, width, blind: false, blurred, examined: None, named, faces };
+        let now = Instant::now();
         // Faces from a frame of another size (another camera) do not apply to this one.
-        let sightings = self.sightings.as_ref().filter(|s| (s.width, s.height) == size);
+        let applies = |seen: &Sightings| !seen.is_stale(now) && (seen.width, seen.height) == size;
+        let sightings = self.shared.stage.sightings.newest().map(|(_, seen)| seen).filter(|seen| applies(seen));
+        let sightings = sightings.as_deref();
         if config.overlay.unknown == UnknownFaces::Blur {
             look.examined = sightings.and_then(|seen| seen.examined.clone());
             look.blind = look.examined.is_none();
-            look.blurred.extend(sightings.iter().flat_map(|seen| seen.blurred_at(Instant::now())));
+            look.blurred.extend(sightings.iter().flat_map(|seen| seen.blurred_at(now)));
             look.blurred.extend(look.examined.iter().flat_map(|examined| examined.hidden()));
         }
         if let Some(sightings) = sightings {
@@ -133,17 +111,20 @@ impl Renderer {
             return Ok(Arc::clone(&frame.bytes));
         }
         let rgb = frame.rgb().map_err(Unrenderable::Frame)?;
-        check_size(&rgb, frame)?;
+        if (rgb.width, rgb.height) != frame.upright_size() {
+            // The positions of faces to blur would be unknown.
+            return Err(Unrenderable::Frame("its size differs from its header".to_owned()));
+        }
         let picture = if look.is_plain() {
             &*rgb
         } else {
             self.paint(config, &rgb, look);
             &self.canvas
         };
-        self.compressor.compress(picture, &mut self.jpeg).map_err(Unrenderable::Picture)?;
+        let jpeg = encoded(&mut self.compressor, config, picture).map_err(Unrenderable::Picture)?;
         self.shared.stage.health.encode_took.set(started.elapsed());
         self.shared.stage.health.encoded.add();
-        Ok(Arc::new(self.jpeg.clone()))
+        Ok(jpeg)
     }
 
     /// Scales the frame onto the canvas and draws the overlay.
@@ -168,21 +149,14 @@ impl Renderer {
         painter.draw(&mut self.canvas, &look.faces, scale);
     }
 
-    /// The notice that the camera is unavailable, and why; encoded again when its text changes.
+    /// The notice that the camera is unavailable, and why.
     pub(super) fn away(&mut self, config: &Config, says: &Away, spec: RenditionSpec) -> Result<Arc<Vec<u8>>, String> {
-        let size = self.away_size(config, spec);
-        if let Some(known) = self.away.as_ref().filter(|known| known.says == *says && known.size == size) {
-            return Ok(Arc::clone(&known.jpeg));
-        }
-        (self.canvas.width, self.canvas.height) = size;
-        self.canvas.data.resize(size.0 as usize * size.1 as usize * 3, 0);
+        let (width, height) = self.away_size(config, spec);
+        (self.canvas.width, self.canvas.height) = (width, height);
+        self.canvas.data.resize(width as usize * height as usize * 3, 0);
         painter(&mut self.painter, &self.shared, &config.overlay).away(&mut self.canvas, says);
-        self.compressor.set(config.stream.encoder, config.stream.quality);
-        self.compressor.compress(&self.canvas, &mut self.jpeg)?;
         self.shared.stage.health.encoded.add();
-        let jpeg = Arc::new(self.jpeg.clone());
-        self.away = Some(AwayPicture { says: says.clone(), size, jpeg: Arc::clone(&jpeg) });
-        Ok(jpeg)
+        encoded(&mut self.compressor, config, &self.canvas)
     }
 
     /// The size of the last frame in this rendition; before the first one, the size in the config.
@@ -198,18 +172,17 @@ impl Renderer {
     }
 }
 
+fn encoded(compressor: &mut Compressor, config: &Config, picture: &Rgb) -> Result<Arc<Vec<u8>>, String> {
+    let mut jpeg = Vec::new();
+    compressor.set(config.stream.encoder, config.stream.quality);
+    compressor.compress(picture, &mut jpeg)?;
+    Ok(Arc::new(jpeg))
+}
+
 /// A part of a picture, clipped to it, and its pixels.
 fn kept(rgb: &Rgb, place: Rect) -> (Rect, Rgb) {
     let place = place.clipped(rgb.width, rgb.height);
     (place, rgb.cropped(place))
-}
-
-fn check_size(rgb: &Rgb, frame: &Frame) -> Result<(), Unrenderable> {
-    if (rgb.width, rgb.height) == frame.upright_size() {
-        return Ok(());
-    }
-    // The positions of faces to blur would be unknown.
-    Err(Unrenderable::Frame("its size differs from its header".to_owned()))
 }
 
 /// The width at which a frame of `width` pixels is shown; 0: as captured.

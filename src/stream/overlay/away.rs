@@ -1,12 +1,11 @@
 //! The notice that viewers see while the camera is unavailable.
 
 use crate::image::Rgb;
-use crate::stream::overlay::{Painter, mix};
+use crate::stream::overlay::Painter;
 
 const BACKGROUND: [u8; 3] = [0x17, 0x1a, 0x1f];
 const BRIGHT: [u8; 3] = [0xe6, 0xe8, 0xea];
 const DIM: [u8; 3] = [0x9a, 0xa1, 0xa9];
-const FAINT: [u8; 3] = [0x4a, 0x51, 0x5a];
 /// The most lines of the reason.
 const MAX_REASON_LINES: usize = 3;
 
@@ -53,11 +52,8 @@ impl Painter {
             lines.push(line(&format!("since {}", away.since), small, DIM, small * 3 / 2));
         }
 
-        let icon = i64::from(large) * 2;
         let height: i64 = lines.iter().map(|line| line.height).sum();
-        let mut y = ((i64::from(rgb.height) - height - icon) / 2).max(0);
-        camera(rgb, f64::from(rgb.width) / 2.0, y as f64, f64::from(large) * 1.4);
-        y += icon;
+        let mut y = ((i64::from(rgb.height) - height) / 2).max(0);
         for line in lines {
             let x = (i64::from(rgb.width) - self.text_width(line.px, &line.text)) / 2;
             self.text(rgb, x as i32, y as i32, line.px, line.color, &line.text);
@@ -88,34 +84,4 @@ impl Painter {
         }
         lines
     }
-}
-
-/// Draws a camera symbol of `height` pixels, centred at `x` with its top at `y`: a rounded body and a lens.
-fn camera(rgb: &mut Rgb, x: f64, y: f64, height: f64) {
-    let (half_width, half_height) = (height * 0.7, height / 2.0);
-    let (line, corner) = ((height / 14.0).max(1.0), height / 6.0);
-    let center_y = y + half_height;
-    let area = crate::stream::overlay::Area {
-        left: (x - half_width) as i64 - 1,
-        top: y as i64,
-        right: (x + half_width) as i64 + 2,
-        bottom: (y + height) as i64 + 2,
-    };
-    let area = area.within(crate::stream::overlay::Area::of(rgb));
-    for (row, pixels) in area.lines(rgb).enumerate() {
-        for (column, pixel) in pixels.iter_mut().enumerate() {
-            let (dx, dy) = ((area.left as f64 + column as f64 - x).abs(), area.top as f64 + row as f64 - center_y);
-            // The distances to the outlines; a pixel is covered by its share within half a line's width.
-            let (over_x, over_y) = (dx - half_width + line + corner, dy.abs() - half_height + line + corner);
-            let body = length(over_x.max(0.0), over_y.max(0.0)) + over_x.max(over_y).min(0.0) - corner;
-            let lens = length(dx, dy) - height * 0.22;
-            let share = (line / 2.0 + 0.5 - body.abs().min(lens.abs())).clamp(0.0, 1.0);
-            *pixel = mix(*pixel, FAINT, (share * 255.0) as u8);
-        }
-    }
-}
-
-/// Replaces `f64::hypot`, which needs glibc 2.35; releases must run with 2.34 (tools/lean).
-fn length(x: f64, y: f64) -> f64 {
-    (x * x + y * y).sqrt()
 }

@@ -39,7 +39,7 @@ impl Camera {
 }
 
 fn specs(renditions: &Renditions) -> Vec<(RenditionSpec, usize)> {
-    renditions.wanted().iter().map(|rendition| (rendition.spec, rendition.subscriptions())).collect()
+    renditions.wanted().iter().map(|(rendition, wanted_by)| (rendition.spec, *wanted_by)).collect()
 }
 
 #[test]

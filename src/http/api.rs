@@ -1,0 +1,344 @@
+//! The JSON of HTTP, in the shapes that docs/API.md promises. `/api/gallery` is a [`crate::roster::Roster`].
+//! `namecam identify --json` prints the same faces.
+
+use super::Stage;
+use crate::detection::{self, Near, Sighting, Sightings};
+use crate::http::auth::accounts::Role;
+use crate::rounding::decimals;
+use crate::stream::renditions::RenditionSpec;
+use crate::telemetry::faults;
+use crate::telemetry::health::Connections;
+use crate::telemetry::latency::Percentiles;
+use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// `/api/state`.
+#[derive(Serialize)]
+pub struct State {
+    version: &'static str,
+    uptime_s: u64,
+    camera: Camera,
+    recognition: Recognition,
+    stream: Stream,
+    connections: Connections,
+    faces: Vec<Face>,
+    reloads: u64,
+    reload_error: Option<String>,
+    faults: Vec<Fault>,
+}
+
+#[derive(Serialize)]
+struct Camera {
+    source: String,
+    online: bool,
+    format: String,
+    width: u32,
+    height: u32,
+    #[serde(serialize_with = "decimals::<1, _>")]
+    fps: f32,
+    frames: u64,
+    dropped: u64,
+    corrupt: u64,
+    age_ms: Option<u64>,
+    error: Option<String>,
+    hint: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Recognition {
+    interval_ms: u32,
+    looks: u64,
+    last_ms: Option<f64>,
+    age_ms: Option<u64>,
+    #[serde(serialize_with = "decimals::<3, _>")]
+    threshold: f32,
+    people: usize,
+    pictures: usize,
+    skipped: usize,
+    generation: u64,
+    still: u64,
+    pace_ms: u64,
+    pace_why: Option<String>,
+    threshold_why: Option<String>,
+    expected: Option<Expected>,
+    strangers_remembered: usize,
+    rates: Option<String>,
+    enabled: bool,
+    taking_in: bool,
+    gallery_version: u64,
+}
+
+#[derive(Serialize)]
+struct Expected {
+    #[serde(serialize_with = "decimals::<4, _>")]
+    strangers_named: Option<f32>,
+    #[serde(serialize_with = "decimals::<4, _>")]
+    strangers_named_at_most: Option<f32>,
+    denser_than_cohort: Option<bool>,
+    #[serde(serialize_with = "decimals::<4, _>")]
+    known_named: Option<f32>,
+}
+
+#[derive(Serialize)]
+struct Stream {
+    viewers: usize,
+    #[serde(serialize_with = "decimals::<1, _>")]
+    fps: f32,
+    encoded: u64,
+    passed_through: u64,
+    repeated: u64,
+    encode_ms: Option<f64>,
+    encoder: Option<&'static str>,
+    age_ms: Ages,
+    tiers: Vec<Tier>,
+    watching: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Ages {
+    published: Percentiles,
+    encoded: Percentiles,
+    written: Percentiles,
+    total: Percentiles,
+}
+
+#[derive(Serialize)]
+struct Tier {
+    #[serde(flatten)]
+    spec: RenditionSpec,
+    wanted_by: usize,
+}
+
+#[derive(Serialize)]
+struct Fault {
+    cause: &'static str,
+    count: u64,
+    last_s: u64,
+    detail: Option<String>,
+}
+
+/// A face. The fields of a track are absent in `identify --json`, the evidence in `/api/state`.
+#[derive(Serialize)]
+pub struct Face {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    track: Option<u64>,
+    name: Option<Arc<str>>,
+    #[serde(serialize_with = "decimals::<3, _>")]
+    distance: Option<f32>,
+    runner_up: Option<Person>,
+    nearest: Option<Picture>,
+    r#box: [i64; 4],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_ms: Option<u64>,
+    #[serde(flatten)]
+    evidence: Option<Evidence>,
+}
+
+#[derive(Serialize)]
+struct Person {
+    name: Arc<str>,
+    #[serde(serialize_with = "decimals::<3, _>")]
+    distance: f32,
+}
+
+#[derive(Serialize)]
+struct Picture {
+    /// Only for an admin.
+    file: Option<Arc<str>>,
+    #[serde(serialize_with = "decimals::<3, _>")]
+    distance: f32,
+}
+
+#[derive(Serialize)]
+struct Evidence {
+    #[serde(serialize_with = "decimals::<3, _>")]
+    threshold: Option<f32>,
+    #[serde(serialize_with = "decimals::<3, _>")]
+    score: Option<f32>,
+    #[serde(serialize_with = "decimals::<3, _>")]
+    score_limit: Option<f32>,
+    #[serde(serialize_with = "decimals::<3, _>")]
+    margin: Option<f32>,
+    nearest_pictures: Vec<Picture>,
+    looks: u32,
+    #[serde(serialize_with = "decimals::<3, _>")]
+    effective_looks: f32,
+    width_px: u32,
+    #[serde(serialize_with = "decimals::<3, _>")]
+    sharpness: f32,
+    why: String,
+}
+
+/// The event `camera`.
+#[derive(Serialize)]
+pub struct CameraEvent<'a> {
+    /// True while frames arrive.
+    pub online: bool,
+    /// Why none do.
+    pub error: Option<&'a str>,
+}
+
+/// `/api/state`. `watching` tells whether the stream of the requesting page is being sent; `None` when the request has
+/// no key.
+pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> State {
+    let health = &stage.health;
+    let (camera, pace) = (health.camera(), health.pace());
+    let (gallery_version, roster) = stage.roster.newest().unwrap_or_default();
+    let threshold = roster.threshold.as_ref();
+    let config = stage.config.newest().map(|(_, config)| config);
+    let recognition = config.as_ref().map(|config| config.recognition.clone()).unwrap_or_default();
+    // Before the first gallery, while the models are opened.
+    let opening = gallery_version == 0 && health.recognition_error().is_none();
+    let [published, encoded, written, total] = health.ages.named().map(|(_, ages)| ages.lately());
+    let tiers = stage.renditions.wanted().into_iter();
+    State {
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_s: health.started.elapsed().as_secs(),
+        camera: Camera {
+            source: camera.source,
+            online: camera.error.is_none(),
+            format: camera.format,
+            width: camera.width,
+            height: camera.height,
+            fps: health.capture_fps.per_second(),
+            frames: health.frames.get(),
+            dropped: health.dropped.get(),
+            corrupt: health.corrupt.get(),
+            age_ms: health.frame_age().map(millis),
+            error: camera.error,
+            hint: camera.hint,
+        },
+        recognition: Recognition {
+            interval_ms: recognition.interval_ms,
+            looks: health.looks.get(),
+            last_ms: health.look_took.ms(),
+            age_ms: health.look_age().map(millis),
+            threshold: threshold.map_or(recognition.outermost(), |threshold| threshold.distance),
+            people: roster.known(),
+            pictures: roster.used(),
+            skipped: roster.skipped(),
+            generation: roster.generation,
+            still: health.still.get(),
+            pace_ms: millis(pace.interval),
+            pace_why: pace.slowed.map(|(_, why)| why),
+            threshold_why: threshold.map(|threshold| threshold.why.clone()),
+            expected: threshold.map(|threshold| Expected {
+                strangers_named: threshold.strangers_named,
+                strangers_named_at_most: threshold.strangers_named_at_most,
+                denser_than_cohort: threshold.denser_than_cohort,
+                known_named: threshold.known_named,
+            }),
+            strangers_remembered: health.strangers_remembered.load(Relaxed),
+            rates: threshold.and_then(|threshold| threshold.rates.clone()),
+            enabled: recognition.enabled,
+            taking_in: recognition.enabled && (health.taking_in.load(Relaxed) || opening),
+            gallery_version,
+        },
+        stream: Stream {
+            viewers: stage.renditions.viewers(),
+            fps: health.stream_fps.per_second(),
+            encoded: health.encoded.get(),
+            passed_through: health.passed_through.get(),
+            repeated: health.repeated.get(),
+            encode_ms: health.encode_took.ms(),
+            encoder: config.map(|config| config.stream.encoder.as_str()),
+            age_ms: Ages { published, encoded, written, total },
+            tiers: tiers.map(|(tier, wanted_by)| Tier { spec: tier.spec, wanted_by }).collect(),
+            watching,
+        },
+        connections: health.connections(),
+        faces: faces(stage.faces_in_view().as_deref(), role),
+        reloads: health.reloads.ended(),
+        reload_error: health.reloads.error(),
+        faults: health.faults.all().into_iter().map(|fault| Fault::of(fault, role)).collect(),
+    }
+}
+
+impl Fault {
+    fn of(fault: faults::Fault, role: Role) -> Fault {
+        Fault {
+            cause: fault.cause.as_str(),
+            count: fault.count,
+            last_s: fault.last.elapsed().as_secs(),
+            detail: (role == Role::Admin).then_some(fault.detail),
+        }
+    }
+}
+
+/// The faces of `/api/state`, and of the event `faces`.
+pub fn faces(sightings: Option<&Sightings>, role: Role) -> Vec<Face> {
+    let Some(sightings) = sightings else { return Vec::new() };
+    let shown = sightings.faces.iter().map(|face| Face {
+        track: Some(face.track),
+        state: Some(match face.state {
+            detection::State::Seen => "seen",
+            detection::State::Named => "named",
+            detection::State::Unknown => "unknown",
+        }),
+        age_ms: Some(millis(sightings.captured_at.elapsed())),
+        ..Face::of(face, (sightings.width, sightings.height), role)
+    });
+    shown.collect()
+}
+
+/// `/api/faces/TRACK`: the face of a track, with the evidence for its name; `None` when it is not in view.
+pub fn face(stage: &Stage, track: &str, role: Role) -> Option<Face> {
+    let track: u64 = track.parse().ok()?;
+    let sightings = stage.faces_in_view()?;
+    let (face, shown) =
+        sightings.faces.iter().zip(faces(Some(&sightings), role)).find(|(face, _)| face.track == track)?;
+    Some(Face { evidence: Some(Evidence::of(&face.evidence, role)), ..shown })
+}
+
+impl Face {
+    /// A face of a still picture of `size`, with the evidence for its name.
+    pub fn of_still(face: &Sighting, size: (u32, u32)) -> Face {
+        Face { evidence: Some(Evidence::of(&face.evidence, Role::Admin)), ..Face::of(face, size, Role::Admin) }
+    }
+
+    fn of(face: &Sighting, (width, height): (u32, u32), role: Role) -> Face {
+        let rect = face.rect.clipped(width, height);
+        Face {
+            track: None,
+            name: face.name.clone(),
+            distance: face.distance,
+            runner_up: face.runner_up.clone().map(|Near { what, distance }| Person { name: what, distance }),
+            nearest: face.nearest.as_ref().map(|near| Picture::of(near, role)),
+            r#box: [rect.x.into(), rect.y.into(), rect.w.into(), rect.h.into()],
+            state: None,
+            age_ms: None,
+            evidence: None,
+        }
+    }
+}
+
+impl Picture {
+    fn of(near: &Near, role: Role) -> Picture {
+        Picture { file: (role == Role::Admin).then(|| Arc::clone(&near.what)), distance: near.distance }
+    }
+}
+
+impl Evidence {
+    fn of(evidence: &detection::Evidence, role: Role) -> Evidence {
+        Evidence {
+            threshold: evidence.limit,
+            score: evidence.score.map(|(score, _)| score),
+            score_limit: evidence.score.map(|(_, limit)| limit),
+            margin: evidence.margin,
+            nearest_pictures: evidence.pictures.iter().map(|near| Picture::of(near, role)).collect(),
+            looks: evidence.looks,
+            effective_looks: evidence.effective_looks,
+            width_px: evidence.width_px,
+            sharpness: evidence.sharpness,
+            why: evidence.reason.clone(),
+        }
+    }
+}
+
+fn millis(age: Duration) -> u64 {
+    age.as_millis() as u64
+}

@@ -1,0 +1,127 @@
+//! `/metrics`: the state of the program in the Prometheus text format 0.0.4.
+
+use super::Stage;
+use crate::rounding::rounded;
+use crate::telemetry::health::{Connections, Health};
+use crate::telemetry::latency::SinceStart;
+use std::fmt::{Display, Write};
+
+/// The response of `/metrics`.
+pub fn metrics(stage: &Stage) -> String {
+    let health = &*stage.health;
+    let roster = stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default();
+    let seconds = |ms: Option<f64>| ms.map_or(f64::NAN, |ms| ms / 1000.0);
+    let mut page = Metrics::default();
+    let version = [(env!("CARGO_PKG_VERSION"), 1)];
+    page.labelled("build_info", "the version of the running program", "gauge", "version", version);
+    page.gauge("uptime_seconds", "seconds since the program started", health.started.elapsed().as_secs());
+    page.gauge("healthy", "1, or 0 while a loop hangs or no model can be used", u8::from(health.trouble().is_none()));
+    page.gauge("camera_online", "1 while the camera delivers frames", u8::from(health.camera_online()));
+    page.gauge("camera_fps", "frames per second from the camera", rounded(health.capture_fps.per_second(), 1));
+    page.counter("camera_frames_total", "frames from the camera", health.frames.get());
+    page.counter("camera_dropped_total", "frames that were replaced by a newer one before use", health.dropped.get());
+    page.counter("camera_corrupt_total", "damaged frames", health.corrupt.get());
+    page.counter("looks_total", "recognition passes", health.looks.get());
+    page.counter("still_total", "frames without motion, for which recognition was skipped", health.still.get());
+    page.gauge(
+        "look_interval_seconds",
+        "time from the start of one recognition pass to the next",
+        health.pace().interval.as_secs_f64(),
+    );
+    page.gauge("look_seconds", "duration of the last recognition pass", seconds(health.look_took.ms()));
+    page.gauge("faces", "faces in view", stage.faces_in_view().map_or(0, |s| s.faces.len()));
+    page.gauge("gallery_people", "people who can be recognised", roster.known());
+    page.gauge("gallery_pictures", "pictures that are used for them", roster.used());
+    page.gauge("gallery_skipped", "files in the gallery that are not used", roster.skipped());
+    page.gauge("gallery_generation", "versions of the gallery since the start", roster.generation);
+    page.counter("reloads_total", "completed reloads, successful or not", health.reloads.ended());
+    page.gauge(
+        "reload_failed",
+        "1 when the last reload, or the start, had an error",
+        u8::from(health.reloads.error().is_some()),
+    );
+    page.gauge("viewers", "viewers of the stream", stage.renditions.viewers());
+    page.gauge("stream_fps", "pictures per second offered to viewers", rounded(health.stream_fps.per_second(), 1));
+    page.counter("encoded_total", "encoded pictures", health.encoded.get());
+    page.counter(
+        "passed_through_total",
+        "pictures that were sent as the camera encoded them",
+        health.passed_through.get(),
+    );
+    page.counter("repeated_total", "pictures that were sent again, because nothing had changed", health.repeated.get());
+    page.gauge("encode_seconds", "duration of the last encoding", seconds(health.encode_took.ms()));
+    let Connections { waiting, idle, answering, streaming, refused, closed_early, most: _ } = health.connections();
+    page.labelled(
+        "connections",
+        "open connections by state: waiting for the first request, idle between requests, answering, streaming",
+        "gauge",
+        "state",
+        [("waiting", waiting), ("idle", idle), ("answering", answering), ("streaming", streaming)],
+    );
+    page.counter("connections_refused_total", "connections that were refused", refused);
+    page.counter("connections_closed_early_total", "connections that were closed for newer ones", closed_early);
+    page.histograms("picture_age_seconds", "latency of each step of a picture from capture to write", health);
+    let loops = [
+        ("capture", health.capture_beat.age()),
+        ("recognition", health.recognition_beat.age()),
+        ("encoder", health.encoding.age()),
+        ("http", health.http_beat.age()),
+    ];
+    let ages = loops.map(|(name, age)| (name, age.as_secs_f64()));
+    page.labelled("heartbeat_age_seconds", "time since the last round of each loop", "gauge", "loop", ages);
+    let faults = health.faults.all().into_iter().map(|fault| (fault.cause.as_str(), fault.count));
+    page.labelled("faults_total", "faults by cause", "counter", "cause", faults);
+    page.0
+}
+
+#[derive(Default)]
+struct Metrics(String);
+
+impl Metrics {
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.single(name, help, "gauge", value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.single(name, help, "counter", value);
+    }
+
+    fn about(&mut self, name: &str, help: &str, kind: &str) {
+        let _ = writeln!(self.0, "# HELP namecam_{name} {help}\n# TYPE namecam_{name} {kind}");
+    }
+
+    fn histograms(&mut self, name: &str, help: &str, health: &Health) {
+        self.about(name, help, "histogram");
+        let page = &mut self.0;
+        for (step, ages) in health.ages.named() {
+            let SinceStart { below, count, sum } = ages.since_start();
+            let bounds = below.iter().map(|(end, count)| (end.as_secs_f64().to_string(), *count));
+            for (end, count) in bounds.chain([("+Inf".to_owned(), count)]) {
+                let _ = writeln!(page, "namecam_{name}_bucket{{step=\"{step}\",le=\"{end}\"}} {count}");
+            }
+            let _ = writeln!(page, "namecam_{name}_sum{{step=\"{step}\"}} {}", sum.as_secs_f64());
+            let _ = writeln!(page, "namecam_{name}_count{{step=\"{step}\"}} {count}");
+        }
+    }
+
+    fn single(&mut self, name: &str, help: &str, kind: &str, value: impl Display) {
+        self.about(name, help, kind);
+        let _ = writeln!(self.0, "namecam_{name} {value}");
+    }
+
+    /// A metric with a sample for each value of `label`. The values are words of the program, without characters that
+    /// would have to be escaped.
+    fn labelled<V: Display>(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: &str,
+        label: &str,
+        samples: impl IntoIterator<Item = (&'static str, V)>,
+    ) {
+        self.about(name, help, kind);
+        for (word, value) in samples {
+            let _ = writeln!(self.0, "namecam_{name}{{{label}=\"{word}\"}} {value}");
+        }
+    }
+}
