@@ -18,6 +18,7 @@ use std::time::Duration;
 #[derive(Serialize)]
 pub struct State {
     version: &'static str,
+    role: &'static str,
     uptime_s: u64,
     camera: Camera,
     recognition: Recognition,
@@ -197,6 +198,7 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> State {
     let tiers = stage.renditions.wanted().into_iter();
     State {
         version: env!("CARGO_PKG_VERSION"),
+        role: role.as_str(),
         uptime_s: health.started.elapsed().as_secs(),
         camera: Camera {
             source: camera.source,

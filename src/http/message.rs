@@ -49,9 +49,10 @@ impl Request {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
+    /// The value of a parameter. A further `?` begins another one: dashboards append `?TIME` to what has a query already.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.query
-            .split('&')
+            .split(['&', '?'])
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
             .find(|(n, _)| *n == name)
             .map(|(_, value)| value)

@@ -135,7 +135,7 @@ pub const ROUTES: &[Route] = &[
     }),
     route("/healthz", Access::Open, "ok, or 503 with the reason", |site, _, _| match site.stage.health.trouble() {
         None => Whole::text(200, "ok").into(),
-        Some(trouble) => Whole::text(503, &trouble).into(),
+        Some(trouble) => Whole::text(503, trouble).into(),
     }),
 ];
 
@@ -198,10 +198,15 @@ impl Site {
                 Some(folder) => request.path.starts_with(folder),
                 None => route.path == request.path,
             };
-            path && (route.action.is_none() || route.action == action)
+            // The page has no action; other paths pass over a parameter of this name.
+            path && if route.path == "/" { route.action == action } else { true }
         };
         let Some(route) = ROUTES.iter().find(fits) else {
-            return Err(Whole::text(404, "Not found. The page is at /"));
+            let why = match action {
+                Some(_) if request.path == "/" => "No such action. There are /?action=stream and /?action=snapshot",
+                _ => "Not found. The page is at /",
+            };
+            return Err(Whole::text(404, why));
         };
         let who = self.gate.admit(request, &config, route.access)?;
         if !["GET", "HEAD"].contains(&request.method.as_str()) {

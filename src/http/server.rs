@@ -178,7 +178,8 @@ fn send_whole(wire: &mut impl Wire, whole: &Whole, keeps_alive: bool, head_only:
 fn send_stream(wire: &mut impl Wire, stream: StreamAnswer<'_>, head_only: bool) -> io::Result<()> {
     // Without chunks and keep-alive, the end of the connection ends the body, for HTTP/1.0 clients too.
     let mut head = head(200, stream.content_type, &stream.headers).into_bytes();
-    head.extend_from_slice(b"Connection: close\r\n\r\n");
+    // nginx would collect an endless answer before it passes it on.
+    head.extend_from_slice(b"X-Accel-Buffering: no\r\nConnection: close\r\n\r\n");
     if head_only {
         return wire.send(&[&head]);
     }
@@ -190,11 +191,14 @@ fn send_stream(wire: &mut impl Wire, stream: StreamAnswer<'_>, head_only: bool) 
 fn head(status: u16, content_type: &str, headers: &[(&str, String)]) -> String {
     let reason = tiny_http::StatusCode(status).default_reason_phrase();
     let mut head = format!("HTTP/1.1 {status} {reason}\r\nServer: namecam\r\nContent-Type: {content_type}\r\n");
+    // Dashboards on other hosts and ports show the stream and snapshots.
+    let is_picture = ["image/", "multipart/"].iter().any(|kind| content_type.starts_with(kind));
     let usual = [
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "no-referrer"),
         ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'self'"),
+        ("Cross-Origin-Resource-Policy", if is_picture { "cross-origin" } else { "same-origin" }),
     ];
     let own = |name: &str| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
     let usual = usual.into_iter().filter(|(name, _)| !own(name));

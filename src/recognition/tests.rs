@@ -205,7 +205,7 @@ fn without_models_the_stage_says_why_and_ends_at_a_stop() {
     while stage.health.trouble().is_none() && std::time::Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert!(stage.health.trouble().unwrap().contains("shape_predictor_5_face_landmarks.dat"));
+    assert!(stage.health.recognition_error().unwrap().contains("shape_predictor_5_face_landmarks.dat"));
     stage.stop.set();
     thread.join().unwrap();
     assert!(stage.sightings.newest().is_none());

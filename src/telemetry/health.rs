@@ -357,16 +357,15 @@ impl Health {
     }
 
     /// Why the program is not healthy: a loop that hangs, or no usable model. A camera without frames does not count.
-    pub fn trouble(&self) -> Option<String> {
-        let capture = self.capture_beat.age();
-        if capture > CAPTURE_HANG {
-            return Some(format!("the camera thread has not responded for {} s", capture.as_secs()));
+    /// Anybody may read it, so it names no file and no value; the log does.
+    pub fn trouble(&self) -> Option<&'static str> {
+        if self.capture_beat.age() > CAPTURE_HANG {
+            Some("the camera thread does not respond")
+        } else if self.recognition_beat.age() > RECOGNITION_HANG {
+            Some("recognition does not respond")
+        } else {
+            self.recognition_error().map(|_| "recognition cannot run; the log and /api/state say why")
         }
-        let recognition = self.recognition_beat.age();
-        if recognition > RECOGNITION_HANG {
-            return Some(format!("recognition has not responded for {} s", recognition.as_secs()));
-        }
-        self.recognition_error()
     }
 }
 

@@ -298,12 +298,21 @@ fn hosts(request: &Request) -> impl Iterator<Item = &str> {
     headers.map(|(_, host)| host.as_str()).chain(request.authority.as_deref())
 }
 
-/// The address, or else the name in lower case, of a host that may have a port.
+/// The address, or else the name in lower case, of a host that may have a port. What is neither stays whole, so that it is no
+/// known name.
 fn address_or_name(host: &str) -> Result<IpAddr, String> {
-    if let Some((ip, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return ip.parse::<Ipv6Addr>().map(IpAddr::V6).map_err(|_| host.to_lowercase());
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some((ip, rest)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let ends = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
+        // The zone, the link of a link-local address, says nothing about whose address it is.
+        let ip = ip.split('%').next().filter(|_| ends).and_then(|ip| ip.parse::<Ipv6Addr>().ok());
+        return ip.map(IpAddr::V6).ok_or_else(|| host.to_lowercase());
     }
-    let name = host.split(':').next().unwrap_or_default().trim_end_matches('.').to_lowercase();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if is_port(port) => name,
+        _ => host,
+    };
+    let name = name.trim_end_matches('.').to_lowercase();
     name.parse().map_err(|_| name)
 }
 
@@ -315,6 +324,9 @@ fn unauthorized(text: &str) -> Whole {
 fn basic(header: &str) -> Option<(String, String)> {
     let (scheme, code) = header.split_once(' ')?;
     let plain = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(code.trim()).ok())??;
-    let (user, password) = std::str::from_utf8(&plain).ok()?.split_once(':')?;
+    // Some libraries send Latin-1, of which each byte is the character with that number.
+    let text = String::from_utf8(plain)
+        .unwrap_or_else(|error| error.as_bytes().iter().map(|&byte| char::from(byte)).collect());
+    let (user, password) = text.split_once(':')?;
     Some((user.to_owned(), password.to_owned()))
 }

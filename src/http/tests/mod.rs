@@ -134,7 +134,12 @@ fn every_route_answers_get_and_refuses_other_methods_with_allow() {
     for nowhere in ["/nothing", "/video_feed/", "//", "/%2e%2e/", "*"] {
         assert_eq!(status(&site, &request("GET", nowhere, "127.0.0.1")), 404, "{nowhere}");
     }
-    let page = whole(&site, &request("GET", "/?action=other", "127.0.0.1"));
+    let unknown = whole(&site, &request("GET", "/?action=other", "127.0.0.1"));
+    assert!(unknown.status == 404 && body(&unknown).contains("/?action=stream"), "{}", body(&unknown));
+    // A dashboard has appended the time.
+    let stream = request("GET", "/?action=stream?1699", "127.0.0.1");
+    assert!(matches!(site.answer(&stream), Answer::Stream(_)));
+    let page = whole(&site, &request("GET", "/?lang=ko", "127.0.0.1"));
     assert_eq!((page.status, page.content_type), (200, "text/html; charset=utf-8"));
 }
 
@@ -144,12 +149,33 @@ fn only_names_of_this_machine_pass_the_host_check() {
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned();
     let short = machine.split('.').next().unwrap();
     let (local, shouted) = (format!("{short}.local"), format!("{}:80", short.to_uppercase()));
-    let good =
-        ["10.0.0.7", "10.0.0.7:5000", "[::1]:5000", "[fe80::1]", "localhost", "LocalHost.:5000", "cam.home.arpa:80"];
+    let good = [
+        "10.0.0.7",
+        "10.0.0.7:5000",
+        "[::1]:5000",
+        "[fe80::1]",
+        "[fe80::1%eth0]:5000",
+        "[fe80::1%25eth0]",
+        "localhost",
+        "LocalHost.:5000",
+        "cam.home.arpa:80",
+    ];
     for host in good.into_iter().chain([&machine[..], &local, &shouted]) {
         assert_eq!(status(&site, &with(request("GET", "/healthz", LAN), "Host", host)), 200, "{host}");
     }
-    for host in ["evil.example", "10.0.0.7.evil.example", "localhost.evil.example", "[::1", "", "1.2.3", "local"] {
+    for host in [
+        "evil.example",
+        "10.0.0.7.evil.example",
+        "localhost.evil.example",
+        "[::1",
+        "",
+        "1.2.3",
+        "local",
+        "localhost:5000.evil.example",
+        "[::1].evil.example",
+        "[::1]:5000.evil",
+        "10.0.0.7:80:x",
+    ] {
         let refused = whole(&site, &with(request("GET", "/api/state", "127.0.0.1"), "Host", host));
         assert_eq!(refused.status, 421, "{host}");
         assert!(body(&refused).contains("http.hosts"));
@@ -185,6 +211,24 @@ fn login(target: &str, peer: &str, credentials: &str) -> Request {
 }
 
 #[test]
+fn credentials_in_utf_8_and_in_latin_1_are_the_same() {
+    use base64::Engine as _;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    auth::accounts::passwd(&file, "zo\u{eb}", Role::Viewer, "caf\u{e9} \u{bbfc}").unwrap();
+    auth::accounts::passwd(&file, "ren\u{e9}", Role::Viewer, "stra\u{df}e").unwrap();
+    let site = site(|config| config.http.password_file = Some(file.clone()));
+    let bytes = |credentials: &[u8]| {
+        let code = base64::engine::general_purpose::STANDARD.encode(credentials);
+        status(&site, &with(request("GET", "/api/state", LAN), "Authorization", &format!("Basic {code}")))
+    };
+    assert_eq!(bytes("zo\u{eb}:caf\u{e9} \u{bbfc}".as_bytes()), 200);
+    assert_eq!(bytes("ren\u{e9}:stra\u{df}e".as_bytes()), 200);
+    assert_eq!(bytes(b"ren\xe9:stra\xdfe"), 200);
+    assert_eq!(bytes(b"ren\xe9:strasse"), 401);
+}
+
+#[test]
 fn a_password_is_required_and_the_role_of_its_user_decides() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
@@ -198,6 +242,10 @@ fn a_password_is_required_and_the_role_of_its_user_decides() {
     assert_eq!(status(&site, &login("/api/state", LAN, "anna:a")), 200);
     assert_eq!(status(&site, &login("/api/gallery", "127.0.0.1", "anna:a")), 403);
     assert_eq!(status(&site, &login("/api/gallery", LAN, "root:r:oot")), 200);
+    for (credentials, role) in [("anna:a", "viewer"), ("root:r:oot", "admin")] {
+        let state: Value = serde_json::from_str(&body(&whole(&site, &login("/api/state", LAN, credentials)))).unwrap();
+        assert_eq!(state["role"], role);
+    }
     assert_eq!(status(&site, &login("/api/state", LAN, "anna:b")), 401);
     assert_eq!(status(&site, &with(request("GET", "/", LAN), "Authorization", "Basic %%%")), 401);
 
@@ -316,6 +364,7 @@ fn state_has_the_shape_that_scripts_rely_on() {
         keys(&state),
         [
             "version",
+            "role",
             "uptime_s",
             "camera",
             "recognition",
@@ -453,7 +502,8 @@ fn healthz_says_what_hangs_and_an_unavailable_camera_is_healthy() {
     assert_eq!(status(&site, &request("GET", "/healthz", LAN)), 200);
     site.stage.health.set_recognition_error(Some("no model".to_owned()));
     let sick = whole(&site, &request("GET", "/healthz", LAN));
-    assert_eq!((sick.status, body(&sick).as_str()), (503, "no model\n"));
+    // Anybody may ask, so it names no file.
+    assert_eq!((sick.status, body(&sick).as_str()), (503, "recognition cannot run; the log and /api/state say why\n"));
 }
 
 #[test]
