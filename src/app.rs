@@ -95,7 +95,7 @@ pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>) -> anyho
     }
     log::info!("stopping");
     notify.stopping();
-    // The recognition thread is not joined: dlib cannot be interrupted, and an unfinished pass leaves nothing behind.
+    // The recognition thread is not joined: dlib cannot be interrupted, and an unfinished look leaves nothing behind.
     // After STOP_WITHIN the signal thread ends the process, whatever the other threads do.
     let joined = |thread: &&JoinHandle<()>| thread.thread().name() != Some(RECOGNITION);
     while threads.iter().filter(joined).any(|thread| !thread.is_finished()) {

@@ -139,7 +139,7 @@ pub struct Plan {
     /// The most pixels of a frame. A driver or a program may deliver larger frames than configured; the remaining
     /// memory is divided between them and the detector.
     pub most_frame_px: u64,
-    /// The peak memory during a pass, in bytes.
+    /// The peak memory during a look, in bytes.
     pub takes: u64,
     /// The limit.
     pub limit: Option<Limit>,

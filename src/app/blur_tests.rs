@@ -98,7 +98,7 @@ impl<'a> Film<'a> {
     }
 
     /// The camera delivers a frame and the viewer gets a picture of it. Recognition processes every other frame, and
-    /// that pass ends when the viewer has got the picture of the next frame too.
+    /// that look ends when the viewer has got the picture of the next frame too.
     fn show(&mut self, rgb: Rgb) {
         let mut bytes = Vec::new();
         Compressor::new(Codec::default(), 92).compress(&rgb, &mut bytes).unwrap();
@@ -119,7 +119,7 @@ impl<'a> Film<'a> {
     /// Shows `rgb` until the whole picture is clear.
     fn settle(&mut self, rgb: &Rgb) {
         (0..10).for_each(|_| self.show(rgb.clone()));
-        // A box and a label may be drawn. On a busy machine a pass may be stale, so that the whole frame is blurred.
+        // A box and a label may be drawn. On a busy machine a look may be stale, so that the whole frame is blurred.
         for _ in 0..40 {
             if self.clear_share(self.pictures.len() - 1) > 0.9 {
                 return;
@@ -260,7 +260,7 @@ fn another_face_in_the_hair_and_collar_of_a_known_person_is_in_no_picture_of_a_v
     let alice = with(room(), &stranger(), PLACE, 1.0);
     let biden = photo("biden.jpg");
     let other = film.worker.detect(&biden)[0];
-    // A pass takes two frames: the face changes just before the processed frame, and just after it.
+    // A look takes two frames: the face changes just before the processed frame, and just after it.
     for wait in [0, 1] {
         film.settle(&alice);
         let face = film.last_face();

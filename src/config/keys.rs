@@ -173,7 +173,7 @@ pub const KEYS: &[Key] = &[
         recognition.interval_ms = "200",
         ValueKind::Whole(0, 60_000),
         Whole,
-        "the time from the start of one recognition pass to the start of the next, in milliseconds; 0: as often as possible; slows down while the board is hot or cannot keep up"
+        "the time from the start of one look for faces to the start of the next, in milliseconds; 0: as often as possible; slows down while the board is hot or cannot keep up"
     ),
     key!(recognition.detector = "hog", ValueKind::OneOf(&["hog", "cnn"]), Text => Detector::from_word, "hog is fast and finds frontal faces; cnn finds more faces and is many times slower"),
     key!(

@@ -21,14 +21,14 @@ pub fn metrics(stage: &Stage) -> String {
     page.counter("camera_frames_total", "frames from the camera", health.frames.get());
     page.counter("camera_dropped_total", "frames that were replaced by a newer one before use", health.dropped.get());
     page.counter("camera_corrupt_total", "damaged frames", health.corrupt.get());
-    page.counter("looks_total", "recognition passes", health.looks.get());
+    page.counter("looks_total", "looks: runs of recognition over a frame", health.looks.get());
     page.counter("still_total", "frames without motion, for which recognition was skipped", health.still.get());
     page.gauge(
         "look_interval_seconds",
-        "time from the start of one recognition pass to the next",
+        "time from the start of one look to the next",
         health.pace().interval.as_secs_f64(),
     );
-    page.gauge("look_seconds", "duration of the last recognition pass", seconds(health.look_took.ms()));
+    page.gauge("look_seconds", "duration of the last look", seconds(health.look_took.ms()));
     page.gauge("faces", "faces in view", stage.faces_in_view().map_or(0, |s| s.faces.len()));
     page.gauge("gallery_people", "people who can be recognised", roster.known());
     page.gauge("gallery_pictures", "pictures that are used for them", roster.used());

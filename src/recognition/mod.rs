@@ -35,7 +35,7 @@ use identify::rule::OF_A_PICTURE;
 use std::sync::Arc;
 
 /// The version of the checks of still pictures; a cache of another version is rebuilt.
-const ENROLMENT: u32 = 5;
+const ENROLMENT: u32 = 6;
 
 /// An engine, and the identity of its descriptors.
 pub struct Opened {

@@ -174,7 +174,7 @@ pub struct Connections {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LookPace {
-    /// The time from the start of one pass to the next.
+    /// The time from the start of one look to the next.
     pub interval: Duration,
     /// Why recognition is slower than the config says; `None` when it is not.
     pub slowed: Option<(Cause, String)>,
@@ -211,7 +211,7 @@ pub struct Health {
     pub looks: Counter,
     /// Frames without motion, for which recognition was skipped.
     pub still: Counter,
-    /// The duration of the last pass.
+    /// The duration of the last look.
     pub look_took: Took,
     pace: Mutex<LookPace>,
     last_look: Mutex<Option<Instant>>,
@@ -294,14 +294,14 @@ impl Health {
         lock(&self.last_frame).map(|at| at.elapsed())
     }
 
-    /// Records the end of a pass.
+    /// Records the end of a look.
     pub fn look_done(&self, took: Duration) {
         self.looks.add();
         self.look_took.set(took);
         *lock(&self.last_look) = Some(Instant::now());
     }
 
-    /// Records a frame without motion since the last pass.
+    /// Records a frame without motion since the last look.
     pub fn nothing_moved(&self) {
         self.still.add();
         *lock(&self.last_look) = Some(Instant::now());
@@ -341,7 +341,7 @@ impl Health {
         lock(&self.pace).clone()
     }
 
-    /// The time since the end of the last pass.
+    /// The time since the end of the last look.
     pub fn look_age(&self) -> Option<Duration> {
         lock(&self.last_look).map(|at| at.elapsed())
     }
@@ -400,15 +400,15 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_pace_that_comes_and_goes_is_one_fault_however_long_passes_take() {
+    fn a_slow_pace_that_comes_and_goes_is_one_fault_however_long_looks_take() {
         let health = Health::default();
         for look in 0..20 {
-            let why = (Cause::RecognitionBehind, format!("a pass takes {look} ms"));
+            let why = (Cause::RecognitionBehind, format!("a look takes {look} ms"));
             let slowed = Some(why).filter(|_| look % 2 == 0);
             health.set_pace(LookPace { interval: Duration::from_millis(300), slowed });
         }
         let faults = health.faults.all();
         assert_eq!((faults.len(), faults[0].count, faults[0].cause), (1, 10, Cause::RecognitionBehind));
-        assert_eq!(faults[0].detail, "a pass takes 18 ms");
+        assert_eq!(faults[0].detail, "a look takes 18 ms");
     }
 }

@@ -120,7 +120,7 @@ def named(board: Board) -> str:
     look_s, distance = state["recognition"]["last_ms"] / 1000, [face["distance"] for face in state["faces"]]
     named_s, (rss, most) = time.monotonic() - begun, board.memory_mb()
     return (f"a face after {unknown_s:.0f} s, unknown; scp by pi and reload: {PERSON} {named_s:.0f} s later, "
-            f"distance {distance}, a pass takes {look_s:.1f} s; VmRSS {rss:.0f} MB, at most {most:.0f} MB")
+            f"distance {distance}, a look takes {look_s:.1f} s; VmRSS {rss:.0f} MB, at most {most:.0f} MB")
 
 
 def quiet(board: Board) -> str:

@@ -10,7 +10,7 @@ from pictures import PEOPLE, View, gallery
 
 MAX_EXPOSURE = 1.7
 WATCHDOG_S = 10
-# A pass of the CNN takes a minute or two on an emulated processor.
+# A look of the CNN takes a minute or two on an emulated processor.
 CNN_LOOKS = 2
 CNN_S = 900
 # The options of an unattended dpkg, which keep the administrator's ini.
