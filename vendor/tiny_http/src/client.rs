@@ -128,6 +128,10 @@ impl ClientConnection {
 
             if byte == b'\n' && prev_byte_was_cr {
                 buf.pop(); // removing the '\r'
+                // a lone CR or LF ends a line for some programs
+                if buf.iter().any(|b| b.is_ascii_control() && *b != b'\t') {
+                    return Err(if in_headers { ReadError::WrongHeader } else { ReadError::WrongRequestLine });
+                }
                 if in_headers {
                     // browsers send what other programs on this host put into cookies, UTF-8 too
                     buf.iter_mut().filter(|b| !b.is_ascii()).for_each(|b| *b = b'?');
@@ -162,6 +166,10 @@ impl ClientConnection {
             if headers.len() >= self.limits.max_headers {
                 return Err(ReadError::HeadTooLarge);
             }
+            // a folded line belongs to the header before it for some programs, and is one of its own for others
+            if line.as_str().starts_with([' ', '\t']) {
+                return Err(ReadError::WrongHeader);
+            }
             headers.push(FromStr::from_str(line.as_str().trim()).map_err(|()| ReadError::WrongHeader)?);
         }
         if http_version > (1, 1) {
@@ -179,10 +187,16 @@ impl ClientConnection {
             Some(v) if v.eq_ignore_ascii_case("100-continue") => true,
             Some(_) => return Err(ReadError::ExpectationFailed),
         };
-        // if transfer-encoding is specified, the Content-Length
-        // header must be ignored (RFC2616 #4.4)
+        // a request that a proxy may end elsewhere than we do is refused (RFC 9112, 6.3)
         let is_chunked = value("Transfer-Encoding").is_some();
-        let length = value("Content-Length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let lengths: Vec<&str> = headers.iter().filter(|h| h.field.equiv("Content-Length")).map(|h| h.value.as_str()).collect();
+        let length = match lengths[..] {
+            [] => 0,
+            [length] if !is_chunked && !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit()) => {
+                length.parse().unwrap_or(usize::MAX)
+            }
+            _ => return Err(ReadError::WrongHeader),
+        };
         let is_drained = !is_chunked && (length == 0 || (length <= MAX_DRAINED && !expects_continue));
         if is_drained && !says("upgrade") {
             self.source.read_exact(&mut vec![0; length])?;

@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(after("Content-Length: 1025", &"x".repeat(1025)).1, 1);
         assert_eq!(after("Content-Length: 5\r\nExpect: 100-continue", "").1, 1);
         assert_eq!(after("Content-Length: 18446744073709551615", "").1, 1);
-        assert_eq!(after("Transfer-Encoding: chunked\r\nContent-Length: 0", "0\r\n\r\n").1, 1);
+        assert_eq!(after("Transfer-Encoding: chunked", "0\r\n\r\n").1, 1);
         assert_eq!(after("Connection: close", "").1, 1);
         assert_eq!(after("Connection: upgrade", "").1, 1);
     }
@@ -274,6 +274,15 @@ mod tests {
             ("GET /\r\n", 400),
             ("G\u{e9}T / HTTP/1.1\r\n", 400),
             ("GET / HTTP/1.1\r\nno colon\r\n", 400),
+            ("GET / HTTP/1.1\r\nA: b\r\n folded\r\n", 400),
+            ("GET / HTTP/1.1\r\n A: b\r\n", 400),
+            ("GET / HTTP/1.1\r\nA: b\nContent-Length: 5\r\n", 400),
+            ("GET / HTTP/1.1\r\nA: b\rC: d\r\n", 400),
+            ("GET / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n", 400),
+            ("GET / HTTP/1.1\r\nContent-Length: 5\r\ncontent-length: 5\r\n", 400),
+            ("GET / HTTP/1.1\r\nContent-Length: 5, 5\r\n", 400),
+            ("GET / HTTP/1.1\r\nContent-Length: +5\r\n", 400),
+            ("GET / HTTP/1.1\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n", 400),
             ("GET / HTTP/1.1\r\nExpect: a miracle\r\n", 417),
             ("GET / HTTP/2.0\r\n", 505),
             (&format!("GET / HTTP/1.1\r\n{}", "A: b\r\n".repeat(101)), 431),
