@@ -135,7 +135,13 @@ pub fn look_at_all(
             coming = Some((now + took, sightings));
         }
         let faces = current.as_ref().filter(|seen| !seen.is_stale(captured_at));
-        watched.shown.push(faces.map(|seen| seen.faces_at(captured_at)).unwrap_or_default());
+        let mut shown = faces.map(|seen| seen.faces_at(captured_at)).unwrap_or_default();
+        if !shown.is_empty() {
+            // As the encoder does, which has the frame decoded when there is something to draw.
+            let rgb = namecam::image::jpeg::decode(bytes).map_err(|error| anyhow::anyhow!(error))?;
+            shown.retain(|face| face.is_there(&rgb));
+        }
+        watched.shown.push(shown);
     }
     Ok(watched)
 }

@@ -146,7 +146,10 @@ impl Renderer {
             pixelate(&mut self.canvas, place.scaled(scale));
         }
         let painter = painter(&mut self.painter, &self.shared, &config.overlay);
-        painter.draw(&mut self.canvas, &look.faces, scale);
+        // After a change of scene, names are left out until the next look; blurred faces stay blurred.
+        let there = look.faces.iter().filter(|face| painter.blurs(face) || face.is_there(rgb));
+        let there: Vec<Sighting> = there.cloned().collect();
+        painter.draw(&mut self.canvas, &there, scale);
     }
 
     /// The notice that the camera is unavailable, and why.

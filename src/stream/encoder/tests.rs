@@ -227,9 +227,22 @@ fn sightings_of_a_picture_of_another_size_are_not_drawn() {
 }
 
 #[test]
-fn after_a_change_of_scene_blurred_faces_stay_blurred() {
-    let stage = watched(|config| config.overlay.unknown = UnknownFaces::Blur);
-    let mut sightings = (*seen(1, None, Duration::ZERO)).clone();
+fn after_a_change_of_scene_names_are_left_out_and_blurred_faces_stay_blurred() {
+    let stage = watched(|_| ());
+    let show = |seq: u64, rgb: &Rgb| {
+        stage.frames.publish(Arc::new(frame(seq, rgb, Turn::default())));
+        stage.round();
+        shown(&stage).2.data.as_chunks::<3>().0.iter().any(|pixel| is_green(*pixel))
+    };
+    let mut sightings = (*seen(1, Some("Alice"), Duration::ZERO)).clone();
+    sightings.faces[0].view = Some(Arc::new(View::of(&checkers(), sightings.faces[0].rect)));
+    stage.sightings.publish(Arc::new(sightings.clone()));
+    assert!(show(1, &checkers()));
+    assert!(!show(2, &Rgb::filled(SIZE.0, SIZE.1, GREY)) && show(3, &checkers()));
+
+    let stage = rig(|config| config.overlay.unknown = UnknownFaces::Blur);
+    let _subscription = stage.renditions.subscribe(RenditionSpec::USUAL).unwrap();
+    (sightings.faces[0].name, sightings.captured_at) = (None, Instant::now());
     sightings.faces[0].view = Some(Arc::new(View::of(&Rgb::filled(SIZE.0, SIZE.1, GREY), sightings.faces[0].rect)));
     stage.sightings.publish(Arc::new(examined(&sightings, &checkers())));
     stage.frames.publish(Arc::new(frame(1, &checkers(), Turn::default())));
