@@ -123,13 +123,11 @@ impl Report<'_> {
         if let Some(threshold) = &self.roster.threshold {
             let text = format!("{:.3} {}: {}", threshold.distance, threshold.metric, threshold.why);
             out.push_str(&paragraph("threshold  ", &text));
-            if let (Some(strangers), Some(known)) = (threshold.strangers_named, threshold.known_named) {
-                let most = threshold.strangers_named_at_most.unwrap_or(1.0) * 1000.0;
-                let (strangers, known) = (strangers * 1000.0, known * 100.0);
+            if let Some(known) = threshold.known_named {
+                let rates = threshold.rates.as_deref().unwrap_or_default();
                 let text = format!(
-                    "expected: about {strangers:.0} of 1000 strangers wrongly get a name ({most:.0} at most), and {known:.0} of 100 \
-                     known people get theirs on a single frame (from {})",
-                    threshold.rates.as_deref().unwrap_or_default()
+                    "about {:.0} of 100 known people get their name on a single frame (from {rates})",
+                    known * 100.0
                 );
                 out.push_str(&paragraph("           ", &text));
             }
