@@ -11,7 +11,8 @@ BOARD ?= arm64
 # `make cross CROSS=cross` builds in a container, with the program `cross`.
 CROSS ?= tools
 # Files in a package bear the time of the last commit: two builds of it are one.
-export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+# Only there: build scripts watch it, and a new value builds dlib's crate anew.
+release cross deb: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 # Where dlib was built by `make setup`, the compiler is told so.
 WITH_DLIB := . target/setup/env &&
 

@@ -6,8 +6,8 @@ mod values;
 
 pub use values::{CameraSource, without_secrets};
 
+use crate::image::Turn;
 use crate::image::jpeg::Codec;
-use crate::image::{FORMATS, Turn};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -362,5 +362,3 @@ fn allowed(key: &keys::Key) -> String {
 
 #[cfg(test)]
 mod tests;
-
-const _: () = assert!(FORMATS.len() + 1 == FORMAT_WORDS.len());

@@ -33,9 +33,19 @@ fn every_default_is_allowed_by_its_own_key() {
 }
 
 #[test]
+fn the_words_of_camera_format_are_the_formats_in_small_letters() {
+    let formats = crate::image::FORMATS.iter().map(|format| format.name().to_lowercase());
+    let words: Vec<String> = std::iter::once("auto".to_owned()).chain(formats).collect();
+    assert_eq!(FORMAT_WORDS, words);
+}
+
+#[test]
 fn the_sample_ini_is_generated_from_the_table_and_loads_as_the_defaults() {
     let example = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/namecam.ini.example")).unwrap();
-    assert_eq!(example, sample(), "make it again: cargo run -- --sample-ini > namecam.ini.example");
+    let printed = sample();
+    let differs = example.lines().zip(printed.lines()).find(|(is, should)| is != should);
+    assert_eq!(differs, None, "namecam.ini.example is old: make sample-ini");
+    assert!(example == printed, "namecam.ini.example is old: make sample-ini");
     let mut config = load(&example).unwrap();
     let folder = config.gallery.path.parent().unwrap().to_owned();
     config.file = None;

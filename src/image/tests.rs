@@ -112,9 +112,34 @@ fn format(fourcc: &[u8; 4]) -> &'static Format {
     Format::by_fourcc(fourcc).unwrap()
 }
 
+/// Packed pairs of pixels: the FourCC, and the order of Y, U, Y, V in memory.
+const PAIRS: [(&[u8; 4], [usize; 4]); 3] = [(b"YUYV", [0, 1, 2, 3]), (b"UYVY", [1, 0, 3, 2]), (b"YVYU", [0, 3, 2, 1])];
+
+/// Planes: the FourCC, whether U and V share a plane, and their order.
+const PLANES: [(&[u8; 4], bool, [usize; 2]); 4] =
+    [(b"NV12", true, [0, 1]), (b"NV21", true, [1, 0]), (b"YU12", false, [0, 1]), (b"YV12", false, [1, 0])];
+
+/// Formats without loss: the FourCC, the colour that the format can represent, and its bytes in memory.
+type Exact = (&'static [u8; 4], fn([u8; 3]) -> [u8; 3], fn([u8; 3]) -> Vec<u8>);
+const EXACT: [Exact; 3] = [
+    (b"RGB3", |color| color, |color| color.to_vec()),
+    (b"BGR3", |color| color, |[r, g, b]| vec![b, g, r]),
+    (b"GREY", |[red, ..]| [red; 3], |[red, ..]| vec![red]),
+];
+
+#[test]
+fn each_raw_format_has_a_picture_with_known_colours() {
+    let tested =
+        PAIRS.iter().map(|row| row.0).chain(PLANES.iter().map(|row| row.0)).chain(EXACT.iter().map(|row| row.0));
+    let tested: Vec<[u8; 4]> = tested.copied().collect();
+    for format in FORMATS.iter().filter(|format| !format.jpeg) {
+        assert!(tested.contains(&format.fourcc), "add a row for {} to PAIRS, PLANES or EXACT", format.name());
+    }
+}
+
 #[test]
 fn packed_pairs_become_the_golden_picture_with_padded_lines_and_odd_sizes() {
-    for (fourcc, order) in [(b"YUYV", [0, 1, 2, 3]), (b"UYVY", [1, 0, 3, 2]), (b"YVYU", [0, 3, 2, 1])] {
+    for (fourcc, order) in PAIRS {
         let format = format(fourcc);
         for (width, height, stride) in shapes(format) {
             let golden = Golden { width, height };
@@ -125,10 +150,7 @@ fn packed_pairs_become_the_golden_picture_with_padded_lines_and_odd_sizes() {
 
 #[test]
 fn planes_become_the_golden_picture_with_padded_lines_and_odd_sizes() {
-    let (u_first, v_first) = ([0, 1], [1, 0]);
-    for (fourcc, interleaved, order) in
-        [(b"NV12", true, u_first), (b"NV21", true, v_first), (b"YU12", false, u_first), (b"YV12", false, v_first)]
-    {
+    for (fourcc, interleaved, order) in PLANES {
         let format = format(fourcc);
         for (width, height, stride) in shapes(format) {
             let golden = Golden { width, height };
@@ -139,16 +161,7 @@ fn planes_become_the_golden_picture_with_padded_lines_and_odd_sizes() {
 
 #[test]
 fn rgb_and_grey_are_exact_with_padded_lines_and_odd_sizes() {
-    let grey = |[red, ..]: [u8; 3]| [red; 3];
-    let same = |color: [u8; 3]| color;
-    // For each format: the colour that it can represent, and its bytes in memory.
-    type Row = (&'static [u8; 4], fn([u8; 3]) -> [u8; 3], fn([u8; 3]) -> Vec<u8>);
-    let table: [Row; 3] = [
-        (b"RGB3", same, |color| color.to_vec()),
-        (b"BGR3", same, |[r, g, b]| vec![b, g, r]),
-        (b"GREY", grey, |[red, ..]| vec![red]),
-    ];
-    for (fourcc, shown, sent) in table {
+    for (fourcc, shown, sent) in EXACT {
         for (width, height, stride) in shapes(format(fourcc)) {
             let mut picture = numbered(width, height);
             let mut bytes = vec![255; (stride * height) as usize];

@@ -24,7 +24,7 @@ use crate::stream::overlay::{Away, Painter};
 use crate::sync::{Latest, Stop, lock, wait};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
-use renderer::{Look, Renderer, Unrenderable};
+use renderer::{Appearance, Renderer, Unrenderable};
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
@@ -190,14 +190,14 @@ struct EncodedPicture {
     number: u64,
     /// The frame without its decoded picture, for comparison with later ones.
     frame: Frame,
-    look: Look,
+    look: Appearance,
     /// The picture. The first rendition that needs it encodes it; others wait for that.
     jpeg: OnceLock<Result<Arc<Jpeg>, Unrenderable>>,
 }
 
 impl Shared {
     /// The picture of the frame with this number and appearance, encoded or to be encoded.
-    fn picture(&self, number: u64, frame: &Frame, look: Look) -> Arc<EncodedPicture> {
+    fn picture(&self, number: u64, frame: &Frame, look: Appearance) -> Arc<EncodedPicture> {
         let mut pictures = lock(&self.pictures);
         pictures.retain(|picture| picture.strong_count() > 0);
         let mut known = pictures.iter().filter_map(Weak::upgrade);

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// Everything besides the frame that determines a picture.
 #[derive(Debug, Clone)]
-pub(super) struct Look {
+pub(super) struct Appearance {
     config: u64,
     /// The width in pixels; 0: as captured.
     width: u32,
@@ -29,22 +29,26 @@ pub(super) struct Look {
     faces: Vec<Sighting>,
 }
 
-impl PartialEq for Look {
-    fn eq(&self, other: &Look) -> bool {
-        let whole = |look: &Look| (look.config, look.width, look.blind, look.examined.as_ref().map(Arc::as_ptr));
+impl PartialEq for Appearance {
+    fn eq(&self, other: &Appearance) -> bool {
+        // Taken apart, so that a new field is not forgotten here.
+        let Appearance { config, width, blind, blurred, examined, named, faces } = self;
         let same = |one: &[Sighting], other: &[Sighting]| {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is_drawn_like(other))
         };
-        whole(self) == whole(other)
-            && self.blurred == other.blurred
-            && same(&self.named, &other.named)
-            && same(&self.faces, &other.faces)
+        (*config, *width, *blind) == (other.config, other.width, other.blind)
+            && examined.as_ref().map(Arc::as_ptr) == other.examined.as_ref().map(Arc::as_ptr)
+            && *blurred == other.blurred
+            && same(named, &other.named)
+            && same(faces, &other.faces)
     }
 }
 
-impl Look {
+impl Appearance {
+    /// True when nothing is drawn on the frame, so that a camera's JPEG can be passed on.
     fn is_plain(&self) -> bool {
-        self.width == 0 && !self.blind && self.blurred.is_empty() && self.examined.is_none() && self.faces.is_empty()
+        let Appearance { config: _, width, blind, blurred, examined, named: _, faces } = self;
+        *width == 0 && !blind && blurred.is_empty() && examined.is_none() && faces.is_empty()
     }
 }
 
@@ -74,11 +78,18 @@ impl Renderer {
     }
 
     /// The appearance of a frame in a rendition.
-    pub(super) fn look(&mut self, config: &Config, config_version: u64, frame: &Frame, spec: RenditionSpec) -> Look {
+    pub(super) fn look(
+        &mut self,
+        config: &Config,
+        config_version: u64,
+        frame: &Frame,
+        spec: RenditionSpec,
+    ) -> Appearance {
         let size = frame.upright_size();
         let width = shown_width(config, spec, size.0);
         let (blurred, named, faces) = (Vec::new(), Vec::new(), Vec::new());
-        let mut look = Look { config: config_version, width, blind: false, blurred, examined: None, named, faces };
+        let mut look =
+            Appearance { config: config_version, width, blind: false, blurred, examined: None, named, faces };
         let now = Instant::now();
         // Faces from a frame of another size (another camera) do not apply to this one.
         let applies = |seen: &Sightings| !seen.is_stale(now) && (seen.width, seen.height) == size;
@@ -103,7 +114,12 @@ impl Renderer {
     }
 
     /// Encodes the picture. A JPEG of the camera without an overlay is used unchanged.
-    pub(super) fn render(&mut self, config: &Config, frame: &Frame, look: &Look) -> Result<Arc<Vec<u8>>, Unrenderable> {
+    pub(super) fn render(
+        &mut self,
+        config: &Config,
+        frame: &Frame,
+        look: &Appearance,
+    ) -> Result<Arc<Vec<u8>>, Unrenderable> {
         let started = Instant::now();
         let private = config.overlay.unknown == UnknownFaces::Blur;
         if frame.format.jpeg && frame.turn.is_none() && !private && look.is_plain() {
@@ -128,7 +144,7 @@ impl Renderer {
     }
 
     /// Scales the frame onto the canvas and draws the overlay.
-    fn paint(&mut self, config: &Config, rgb: &Rgb, look: &Look) {
+    fn paint(&mut self, config: &Config, rgb: &Rgb, look: &Appearance) {
         rgb.shrink_into(look.width, &mut self.canvas);
         if look.blind {
             let everything = Rect { x: 0, y: 0, w: self.canvas.width, h: self.canvas.height };
