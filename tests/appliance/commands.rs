@@ -182,7 +182,10 @@ fn a_demo_of_nothing_ends_with_the_reason() {
     let mut command = Command::new("timeout");
     command.arg("60").arg(home.command().get_program()).arg("demo").current_dir(home.path(""));
     let (status, _, stderr) = output(&mut command);
-    assert!(status == 1 && stderr.contains("nothing to show") && stderr.contains("gallery has no .jpg"), "{stderr}");
+    assert!(
+        status == 1 && stderr.contains("nothing to show") && stderr.contains("gallery has no picture files"),
+        "{stderr}"
+    );
 }
 
 #[test]
