@@ -145,6 +145,11 @@ pub fn passwd(config: &Config, file: Option<&Path>, user: &str, admin: bool) -> 
     let password = if stdin().is_terminal() { ask_twice(user)? } else { first_line()? };
     let role = if admin { Role::Admin } else { Role::Viewer };
     write_account(file, user, role, &password)?;
+    if !(user.is_ascii() && password.is_ascii()) {
+        logging::tell(
+            "note: only letters, digits and signs of ASCII are sent alike by all programs; namecam reads UTF-8 and Latin-1",
+        );
+    }
     logging::tell(&format!("saved {user} in {}; {}", file.display(), when_it_counts(file, config)));
     Ok(())
 }

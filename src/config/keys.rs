@@ -65,7 +65,15 @@ impl ValueKind {
             ValueKind::Text => Value::Text(text.to_owned()),
             ValueKind::Path if text.is_empty() => return None,
             ValueKind::PathOrNone if text.is_empty() => Value::Path(None),
-            ValueKind::Path | ValueKind::PathOrNone => Value::Path(Some(base.join(text))),
+            ValueKind::Path | ValueKind::PathOrNone => {
+                let path = base.join(text);
+                // Quotes and a comment are part of the value, and there is hardly such a file.
+                let odd = text.starts_with(['"', '\'']) || text.contains(" ;") || text.contains(" #");
+                if odd && !path.exists() {
+                    return None;
+                }
+                Value::Path(Some(path))
+            }
             ValueKind::YesNo => match lower.as_str() {
                 "yes" | "true" | "on" => Value::YesNo(true),
                 "no" | "false" | "off" => Value::YesNo(false),

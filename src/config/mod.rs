@@ -344,7 +344,8 @@ fn wrong(key: &keys::Key, value: &str) -> String {
     }
     let comment = value.split_inclusive(char::is_whitespace).skip(1).any(|word| word.starts_with([';', '#']));
     let comment = if comment { "; put a comment on a line of its own" } else { "" };
-    format!("must be {}{comment}", allowed(key))
+    let quotes = if value.starts_with(['"', '\'']) { "; leave the quotes out" } else { "" };
+    format!("must be {}{comment}{quotes}", allowed(key))
 }
 
 fn allowed(key: &keys::Key) -> String {
@@ -355,7 +356,11 @@ fn allowed(key: &keys::Key) -> String {
         "stream.encoder" if !cfg!(feature = "turbojpeg") => {
             "auto or jpeg-encoder; this build has no turbojpeg".to_owned()
         }
-        "http.hosts" => "host names separated by commas".to_owned(),
+        "http.hosts" => {
+            "host names separated by commas, as a browser sends them: no *, no port, and a name in another script as \
+                         xn--... (python3 -c 'print(\"NAME\".encode(\"idna\").decode())')"
+                .to_owned()
+        }
         _ => key.kind.allowed(),
     }
 }

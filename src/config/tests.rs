@@ -117,6 +117,31 @@ fn no_value_changes_the_next_key_and_each_is_the_text_on_its_line() {
 }
 
 #[test]
+fn a_host_that_no_browser_sends_and_a_path_with_quotes_or_a_comment_are_problems() {
+    let told = |section: &str, line: &str| complaints(&format!("[{section}]\n{line}\n"));
+    for host in
+        ["\u{ce74}\u{ba54}\u{b77c}.example", "*", "*.example.org", "cam:5000", "http://cam", "cam, b\u{fc}ro.example"]
+    {
+        let told = told("http", &format!("hosts = {host}"));
+        assert!(told.len() == 1 && told[0].contains("xn--"), "{host}: {told:?}");
+    }
+    load("[http]\nhosts = cam.example.org, xn--9l4b4xi9r.example, My_Cam.\n").unwrap();
+    for (line, remedy) in [
+        ("path = \"/srv/gallery\"", "leave the quotes out"),
+        ("path = '/srv/gallery'", "leave the quotes out"),
+        ("path = /srv/gallery ; the family", "a line of its own"),
+        ("path = /srv/gallery # the family", "a line of its own"),
+    ] {
+        let told = told("gallery", line);
+        assert!(told.len() == 1 && told[0].contains(remedy), "{line}: {told:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let odd = folder.path().join("My #1 and ' friends");
+    std::fs::create_dir(&odd).unwrap();
+    load(&format!("[gallery]\npath = {}\n", odd.display())).unwrap();
+}
+
+#[test]
 fn a_colon_separates_as_an_equals_sign_does_and_a_line_without_either_is_a_problem() {
     let config = load("[camera]\nsource: pipe:cat a=b: c\n  fps : 3\n").unwrap().camera;
     assert_eq!(config.source, CameraSource::Pipe(["cat", "a=b:", "c"].map(str::to_owned).into()));

@@ -124,7 +124,9 @@ pub fn controls(text: String) -> Option<Vec<(String, i64)>> {
 pub fn hosts(text: String) -> Option<Vec<String>> {
     let names = text.split(',').map(|name| name.trim().trim_end_matches('.').to_lowercase());
     let names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
-    names.iter().all(|name| !name.contains(|c: char| c.is_whitespace() || c == '/' || c == ':')).then_some(names)
+    // What a browser sends: a name in another script as punycode, and never a pattern.
+    let is_sent = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    names.iter().all(|name| name.chars().all(is_sent)).then_some(names)
 }
 
 /// Reads `overlay.font`.

@@ -7,3 +7,8 @@ pub(crate) mod net;
 pub mod process;
 pub(crate) mod signals;
 pub(crate) mod systemd;
+
+#[cfg(test)]
+mod tests {
+    pub(super) mod child;
+}

@@ -97,26 +97,10 @@ pub fn simd() -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::{Command, Stdio};
+    use crate::os::tests::child::{again, is_child};
+    use std::process::Stdio;
     use std::thread;
     use std::time::Duration;
-
-    /// Set in the child process that a test starts from its own binary, because signals and the environment belong to a
-    /// process.
-    const CHILD: &str = "NAMECAM_TEST_CHILD";
-
-    /// The command that runs a test in a child process.
-    fn again(test: &str) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args([&format!("os::process::tests::{test}"), "--exact", "--nocapture", "--test-threads=1"]);
-        command.env(CHILD, "1").env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
-        command
-    }
-
-    fn is_child() -> bool {
-        std::env::var_os(CHILD).is_some()
-    }
 
     /// True when the terminal at stdin echoes its input.
     fn echoes() -> bool {
@@ -144,7 +128,7 @@ mod tests {
             assert_eq!(libc::openpty(&mut ours, &mut terminal, none, none.cast(), none.cast()), 0);
             (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(terminal))
         };
-        let mut command = again("a_password_is_not_echoed_and_the_terminal_is_restored_afterwards");
+        let mut command = again(module_path!(), "a_password_is_not_echoed_and_the_terminal_is_restored_afterwards");
         let output = command.stdin(Stdio::from(terminal)).output().unwrap();
         assert!(String::from_utf8_lossy(&output.stdout).contains("true false true"), "{output:?}");
     }
@@ -153,7 +137,7 @@ mod tests {
     fn only_the_thread_that_yields_gets_a_lower_priority_until_the_end() {
         const THIS: &str = "only_the_thread_that_yields_gets_a_lower_priority_until_the_end";
         if !is_child() {
-            assert!(again(THIS).status().unwrap().success());
+            assert!(again(module_path!(), THIS).status().unwrap().success());
             return;
         }
         let nice = |thread: &str| {

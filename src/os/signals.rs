@@ -72,26 +72,10 @@ impl Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::tests::child::{again, is_child};
     use std::io::Read;
-    use std::process::{Child, Command, Stdio};
+    use std::process::Child;
     use std::thread;
-
-    /// Set in the child process that a test starts from its own binary, because signals and the environment belong to a
-    /// process.
-    const CHILD: &str = "NAMECAM_TEST_CHILD";
-
-    /// The command that runs a test in a child process.
-    fn again(test: &str) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args([&format!("os::signals::tests::{test}"), "--exact", "--nocapture", "--test-threads=1"]);
-        command.env(CHILD, "1").env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
-        command
-    }
-
-    fn is_child() -> bool {
-        std::env::var_os(CHILD).is_some()
-    }
 
     /// Reads the output of the child up to the line `wanted`.
     fn expect(out: &mut impl Read, wanted: &str) {
@@ -119,7 +103,7 @@ mod tests {
             thread::sleep(Duration::from_secs(10));
             exit_now(1);
         }
-        let mut child = again("signals_become_events_and_the_second_stop_is_final").spawn().unwrap();
+        let mut child = again(module_path!(), "signals_become_events_and_the_second_stop_is_final").spawn().unwrap();
         let mut out = child.stdout.take().unwrap();
         expect(&mut out, "ready");
         kill(&child, SIGHUP);
@@ -142,7 +126,7 @@ mod tests {
             drop(signals);
         }
         let test = "a_stop_reaches_every_thread_and_ends_the_process_although_no_thread_waits_for_it";
-        let mut child = again(test).spawn().unwrap();
+        let mut child = again(module_path!(), test).spawn().unwrap();
         let mut out = child.stdout.take().unwrap();
         expect(&mut out, "ready");
         kill(&child, SIGTERM);

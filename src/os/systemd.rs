@@ -136,27 +136,10 @@ fn is_http_status(line: &[u8; 12]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::tests::child::{again, is_child};
     use std::net::TcpListener;
     use std::os::unix::net::UnixDatagram;
-    use std::process::{Command, Stdio};
     use std::thread;
-
-    /// Set in the child process that a test starts from its own binary, because signals and the environment belong to a
-    /// process.
-    const CHILD: &str = "NAMECAM_TEST_CHILD";
-
-    /// The command that runs a test in a child process.
-    fn again(test: &str) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args([&format!("os::systemd::tests::{test}"), "--exact", "--nocapture", "--test-threads=1"]);
-        command.env(CHILD, "1").env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
-        command
-    }
-
-    fn is_child() -> bool {
-        std::env::var_os(CHILD).is_some()
-    }
 
     #[test]
     fn systemd_is_told_ready_reloading_stopping_and_one_line_of_status() {
@@ -174,7 +157,7 @@ mod tests {
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        let mut command = again("systemd_is_told_ready_reloading_stopping_and_one_line_of_status");
+        let mut command = again(module_path!(), "systemd_is_told_ready_reloading_stopping_and_one_line_of_status");
         let output = command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "60000000").output().unwrap();
         assert!(String::from_utf8_lossy(&output.stdout).contains("Some(30s)"), "{output:?}");
         let heard = || {
@@ -197,7 +180,7 @@ mod tests {
             println!("{:?} {:?}", watchdog_interval(), notify.failed);
             return;
         }
-        let output = again("without_systemd_nothing_is_sent_and_nothing_is_due").output().unwrap();
+        let output = again(module_path!(), "without_systemd_nothing_is_sent_and_nothing_is_due").output().unwrap();
         assert!(String::from_utf8_lossy(&output.stdout).contains("None false"), "{output:?}");
     }
 
