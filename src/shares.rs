@@ -60,7 +60,7 @@ pub fn may_take<'a>(
 }
 
 /// A place of a client, which is free again when this is dropped.
-pub type Place = Arc<Client>;
+pub type TakenPlace = Arc<Client>;
 
 /// Places of one kind, with the client of each used one.
 #[derive(Default)]
@@ -71,10 +71,10 @@ impl Shares {
     ///
     /// # Errors
     /// As [`may_take`].
-    pub fn take(&self, client: &Client, total: usize) -> Result<Place, Refusal> {
+    pub fn take(&self, client: &Client, total: usize) -> Result<TakenPlace, Refusal> {
         let mut places = lock(&self.0);
         places.retain(|place| place.strong_count() > 0);
-        let holders: Vec<Place> = places.iter().filter_map(Weak::upgrade).collect();
+        let holders: Vec<TakenPlace> = places.iter().filter_map(Weak::upgrade).collect();
         may_take(client, holders.iter().map(|holder| &**holder), total)?;
         let place = Arc::new(client.clone());
         places.push(Arc::downgrade(&place));
@@ -96,7 +96,7 @@ pub(crate) mod tests {
     }
 
     /// Takes places for `client` until it is refused.
-    fn take_all(shares: &Shares, client: &Client, total: usize) -> Vec<Place> {
+    fn take_all(shares: &Shares, client: &Client, total: usize) -> Vec<TakenPlace> {
         std::iter::from_fn(|| shares.take(client, total).ok()).collect()
     }
 
@@ -109,7 +109,7 @@ pub(crate) mod tests {
             let others: Vec<usize> = (3..=255).map(|host| take_all(&shares, &at(host), total).len()).collect();
             // Each drops its places at once, so that the next one finds them free.
             assert!(others.iter().all(|taken| *taken == usize::from(total > 1)), "of {total}: {others:?}");
-            let others: Vec<Place> = (3..=255).filter_map(|host| shares.take(&at(host), total).ok()).collect();
+            let others: Vec<TakenPlace> = (3..=255).filter_map(|host| shares.take(&at(host), total).ok()).collect();
             assert_eq!((others.len(), shares.taken()), (total - own, total));
             assert_eq!(shares.take(&at(1), total).err(), Some(Refusal::Full));
             drop((greedy, others));
@@ -133,7 +133,7 @@ pub(crate) mod tests {
     fn in_every_order_of_steps_a_client_without_a_place_is_refused_only_when_all_are_in_use() {
         for total in 1..=5 {
             for sequence in 0..6_u32.pow(6) {
-                let (shares, mut places): (Shares, [Vec<Place>; 3]) = Default::default();
+                let (shares, mut places): (Shares, [Vec<TakenPlace>; 3]) = Default::default();
                 for step in 0..6 {
                     let (who, takes) =
                         ((sequence / 6_u32.pow(step) % 6 / 2) as usize, sequence / 6_u32.pow(step) % 2 == 0);

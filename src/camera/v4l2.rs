@@ -5,9 +5,9 @@
 //! space of a newer kernel, a step of 0), and a panic ends the program.
 
 mod controls;
+mod frame_pace;
 mod identity;
 mod nodes;
-mod pace;
 mod queue;
 mod survey;
 mod words;
@@ -24,7 +24,7 @@ use crate::config;
 use crate::frame::Moment;
 use crate::image::{Format, check_size};
 use anyhow::{Result, anyhow, bail};
-use pace::FramePace;
+use frame_pace::FramePace;
 use queue::{Queue, Take};
 use std::ffi::{c_int, c_void};
 use std::fs;

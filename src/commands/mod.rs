@@ -9,7 +9,7 @@ pub use check::check;
 
 use crate::config::Config;
 use crate::detection::Sighting;
-use crate::http::api::Face;
+use crate::http::api::FaceJson;
 use crate::http::auth::accounts::{Role, passwd as write_account};
 use crate::image::jpeg::Codec;
 use crate::image::still;
@@ -87,14 +87,14 @@ fn who_is_on(image: &Path, opened: &mut Opened, library: &Library, config: &Conf
 #[derive(Serialize)]
 struct Identified<'a> {
     file: &'a str,
-    faces: Vec<Face>,
+    faces: Vec<FaceJson>,
     error: Option<&'a str>,
 }
 
 fn json_line(file: &str, found: &Found) -> String {
     let line = match found {
         Ok((size, faces)) => {
-            Identified { file, faces: faces.iter().map(|face| Face::of_still(face, *size)).collect(), error: None }
+            Identified { file, faces: faces.iter().map(|face| FaceJson::of_still(face, *size)).collect(), error: None }
         }
         Err(error) => Identified { file, faces: Vec::new(), error: Some(error) },
     };

@@ -16,22 +16,22 @@ use std::time::Duration;
 
 /// `/api/state`.
 #[derive(Serialize)]
-pub struct State {
+pub struct StateJson {
     version: &'static str,
     role: &'static str,
     uptime_s: u64,
-    camera: Camera,
-    recognition: Recognition,
-    stream: Stream,
+    camera: CameraJson,
+    recognition: RecognitionJson,
+    stream: StreamJson,
     connections: Connections,
-    faces: Vec<Face>,
+    faces: Vec<FaceJson>,
     reloads: u64,
     reload_error: Option<String>,
-    faults: Vec<Fault>,
+    faults: Vec<FaultJson>,
 }
 
 #[derive(Serialize)]
-struct Camera {
+struct CameraJson {
     source: String,
     online: bool,
     format: String,
@@ -48,7 +48,7 @@ struct Camera {
 }
 
 #[derive(Serialize)]
-struct Recognition {
+struct RecognitionJson {
     interval_ms: u32,
     looks: u64,
     last_ms: Option<f64>,
@@ -63,7 +63,7 @@ struct Recognition {
     pace_ms: u64,
     pace_why: Option<String>,
     threshold_why: Option<String>,
-    expected: Option<Expected>,
+    expected: Option<ExpectedJson>,
     strangers_remembered: usize,
     rates: Option<String>,
     enabled: bool,
@@ -72,7 +72,7 @@ struct Recognition {
 }
 
 #[derive(Serialize)]
-struct Expected {
+struct ExpectedJson {
     #[serde(serialize_with = "decimals::<4, _>")]
     strangers_named: Option<f32>,
     #[serde(serialize_with = "decimals::<4, _>")]
@@ -83,7 +83,7 @@ struct Expected {
 }
 
 #[derive(Serialize)]
-struct Stream {
+struct StreamJson {
     viewers: usize,
     #[serde(serialize_with = "decimals::<1, _>")]
     fps: f32,
@@ -92,13 +92,13 @@ struct Stream {
     repeated: u64,
     encode_ms: Option<f64>,
     encoder: Option<&'static str>,
-    age_ms: Ages,
+    age_ms: AgesJson,
     tiers: Vec<Tier>,
     watching: Option<bool>,
 }
 
 #[derive(Serialize)]
-struct Ages {
+struct AgesJson {
     published: Percentiles,
     encoded: Percentiles,
     written: Percentiles,
@@ -113,7 +113,7 @@ struct Tier {
 }
 
 #[derive(Serialize)]
-struct Fault {
+struct FaultJson {
     cause: &'static str,
     count: u64,
     last_s: u64,
@@ -122,13 +122,13 @@ struct Fault {
 
 /// A face. The fields of a track are absent in `identify --json`, the evidence in `/api/state`.
 #[derive(Serialize)]
-pub struct Face {
+pub struct FaceJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     track: Option<u64>,
     name: Option<Arc<str>>,
     #[serde(serialize_with = "decimals::<3, _>")]
     distance: Option<f32>,
-    runner_up: Option<Person>,
+    runner_up: Option<PersonJson>,
     nearest: Option<Picture>,
     r#box: [i64; 4],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,11 +136,11 @@ pub struct Face {
     #[serde(skip_serializing_if = "Option::is_none")]
     age_ms: Option<u64>,
     #[serde(flatten)]
-    evidence: Option<Evidence>,
+    evidence: Option<EvidenceJson>,
 }
 
 #[derive(Serialize)]
-struct Person {
+struct PersonJson {
     name: Arc<str>,
     #[serde(serialize_with = "decimals::<3, _>")]
     distance: f32,
@@ -155,7 +155,7 @@ struct Picture {
 }
 
 #[derive(Serialize)]
-struct Evidence {
+struct EvidenceJson {
     #[serde(serialize_with = "decimals::<3, _>")]
     threshold: Option<f32>,
     #[serde(serialize_with = "decimals::<3, _>")]
@@ -185,7 +185,7 @@ pub struct CameraEvent<'a> {
 
 /// `/api/state`. `watching` tells whether the stream of the requesting page is being sent; `None` when the request has
 /// no key.
-pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> State {
+pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> StateJson {
     let health = &stage.health;
     let (camera, pace) = (health.camera(), health.pace());
     let (gallery_version, roster) = stage.roster.newest().unwrap_or_default();
@@ -196,11 +196,11 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> State {
     let opening = gallery_version == 0 && health.recognition_error().is_none();
     let [published, encoded, written, total] = health.ages.named().map(|(_, ages)| ages.lately());
     let tiers = stage.renditions.wanted().into_iter();
-    State {
+    StateJson {
         version: env!("CARGO_PKG_VERSION"),
         role: role.as_str(),
         uptime_s: health.started.elapsed().as_secs(),
-        camera: Camera {
+        camera: CameraJson {
             source: camera.source,
             online: camera.error.is_none(),
             format: camera.format,
@@ -214,7 +214,7 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> State {
             error: camera.error,
             hint: camera.hint,
         },
-        recognition: Recognition {
+        recognition: RecognitionJson {
             interval_ms: recognition.interval_ms,
             looks: health.looks.get(),
             last_ms: health.look_took.ms(),
@@ -228,7 +228,7 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> State {
             pace_ms: millis(pace.interval),
             pace_why: pace.slowed.map(|(_, why)| why),
             threshold_why: threshold.map(|threshold| threshold.why.clone()),
-            expected: threshold.map(|threshold| Expected {
+            expected: threshold.map(|threshold| ExpectedJson {
                 strangers_named: threshold.strangers_named,
                 strangers_named_at_most: threshold.strangers_named_at_most,
                 denser_than_cohort: threshold.denser_than_cohort,
@@ -240,7 +240,7 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> State {
             taking_in: recognition.enabled && (health.taking_in.load(Relaxed) || opening),
             gallery_version,
         },
-        stream: Stream {
+        stream: StreamJson {
             viewers: stage.renditions.viewers(),
             fps: health.stream_fps.per_second(),
             encoded: health.encoded.get(),
@@ -248,7 +248,7 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> State {
             repeated: health.repeated.get(),
             encode_ms: health.encode_took.ms(),
             encoder: config.map(|config| config.stream.encoder.as_str()),
-            age_ms: Ages { published, encoded, written, total },
+            age_ms: AgesJson { published, encoded, written, total },
             tiers: tiers.map(|(tier, wanted_by)| Tier { spec: tier.spec, wanted_by }).collect(),
             watching,
         },
@@ -256,13 +256,13 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> State {
         faces: faces(stage.faces_in_view().as_deref(), role),
         reloads: health.reloads.ended(),
         reload_error: health.reloads.error(),
-        faults: health.faults.all().into_iter().map(|fault| Fault::of(fault, role)).collect(),
+        faults: health.faults.all().into_iter().map(|fault| FaultJson::of(fault, role)).collect(),
     }
 }
 
-impl Fault {
-    fn of(fault: faults::Fault, role: Role) -> Fault {
-        Fault {
+impl FaultJson {
+    fn of(fault: faults::Fault, role: Role) -> FaultJson {
+        FaultJson {
             cause: fault.cause.as_str(),
             count: fault.count,
             last_s: fault.last.elapsed().as_secs(),
@@ -272,9 +272,9 @@ impl Fault {
 }
 
 /// The faces of `/api/state`, and of the event `faces`.
-pub fn faces(sightings: Option<&Sightings>, role: Role) -> Vec<Face> {
+pub fn faces(sightings: Option<&Sightings>, role: Role) -> Vec<FaceJson> {
     let Some(sightings) = sightings else { return Vec::new() };
-    let shown = sightings.faces.iter().map(|face| Face {
+    let shown = sightings.faces.iter().map(|face| FaceJson {
         track: Some(face.track),
         state: Some(match face.state {
             detection::State::Seen => "seen",
@@ -282,33 +282,36 @@ pub fn faces(sightings: Option<&Sightings>, role: Role) -> Vec<Face> {
             detection::State::Unknown => "unknown",
         }),
         age_ms: Some(millis(sightings.captured_at.elapsed())),
-        ..Face::of(face, (sightings.width, sightings.height), role)
+        ..FaceJson::of(face, (sightings.width, sightings.height), role)
     });
     shown.collect()
 }
 
 /// `/api/faces/TRACK`: the face of a track, with the evidence for its name; `None` when it is not in view.
-pub fn face(stage: &Stage, track: &str, role: Role) -> Option<Face> {
+pub fn face(stage: &Stage, track: &str, role: Role) -> Option<FaceJson> {
     let track: u64 = track.parse().ok()?;
     let sightings = stage.faces_in_view()?;
     let (face, shown) =
         sightings.faces.iter().zip(faces(Some(&sightings), role)).find(|(face, _)| face.track == track)?;
-    Some(Face { evidence: Some(Evidence::of(&face.evidence, role)), ..shown })
+    Some(FaceJson { evidence: Some(EvidenceJson::of(&face.evidence, role)), ..shown })
 }
 
-impl Face {
+impl FaceJson {
     /// A face of a still picture of `size`, with the evidence for its name.
-    pub fn of_still(face: &Sighting, size: (u32, u32)) -> Face {
-        Face { evidence: Some(Evidence::of(&face.evidence, Role::Admin)), ..Face::of(face, size, Role::Admin) }
+    pub fn of_still(face: &Sighting, size: (u32, u32)) -> FaceJson {
+        FaceJson {
+            evidence: Some(EvidenceJson::of(&face.evidence, Role::Admin)),
+            ..FaceJson::of(face, size, Role::Admin)
+        }
     }
 
-    fn of(face: &Sighting, (width, height): (u32, u32), role: Role) -> Face {
+    fn of(face: &Sighting, (width, height): (u32, u32), role: Role) -> FaceJson {
         let rect = face.rect.clipped(width, height);
-        Face {
+        FaceJson {
             track: None,
             name: face.name.clone(),
             distance: face.distance,
-            runner_up: face.runner_up.clone().map(|Near { what, distance }| Person { name: what, distance }),
+            runner_up: face.runner_up.clone().map(|Near { what, distance }| PersonJson { name: what, distance }),
             nearest: face.nearest.as_ref().map(|near| Picture::of(near, role)),
             r#box: [rect.x.into(), rect.y.into(), rect.w.into(), rect.h.into()],
             state: None,
@@ -324,9 +327,9 @@ impl Picture {
     }
 }
 
-impl Evidence {
-    fn of(evidence: &detection::Evidence, role: Role) -> Evidence {
-        Evidence {
+impl EvidenceJson {
+    fn of(evidence: &detection::Evidence, role: Role) -> EvidenceJson {
+        EvidenceJson {
             threshold: evidence.limit,
             score: evidence.score.map(|(score, _)| score),
             score_limit: evidence.score.map(|(_, limit)| limit),

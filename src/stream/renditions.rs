@@ -1,7 +1,7 @@
 //! [`Renditions`]: the subscriptions to renditions of the stream. Without subscriptions nothing is decoded or encoded;
 //! subscriptions to the same rendition share every picture.
 
-use crate::shares::{Client, Place, Refusal, Shares, may_take};
+use crate::shares::{Client, Refusal, Shares, TakenPlace, may_take};
 use crate::stream::encoder::{Rendition, Stage};
 use crate::sync::lock;
 use std::cmp::Reverse;
@@ -85,7 +85,7 @@ impl Renditions {
         self.sit(client, asked, Some(place))
     }
 
-    fn sit(&self, client: &Client, asked: RenditionSpec, viewer: Option<Place>) -> Result<Subscription<'_>, Full> {
+    fn sit(&self, client: &Client, asked: RenditionSpec, viewer: Option<TakenPlace>) -> Result<Subscription<'_>, Full> {
         let mut wanted = lock(&self.wanted);
         let special = wanted.iter().filter(|one| one.rendition.spec != RenditionSpec::USUAL);
         let holders = special.clone().filter_map(|one| one.clients.first());
@@ -146,7 +146,7 @@ pub struct Subscription<'a> {
     rendition: Arc<Rendition>,
     client: Client,
     /// The viewer's place, held until drop.
-    _viewer: Option<Place>,
+    _viewer: Option<TakenPlace>,
 }
 
 impl Deref for Subscription<'_> {
