@@ -144,6 +144,8 @@ struct Head {
     has_tables: bool,
     /// The position of the first SOS; 0 before it is reached.
     scan_header: usize,
+    /// The position of the EXIF data, if any.
+    exif: Option<usize>,
     layout: Layout,
 }
 
@@ -176,6 +178,7 @@ impl Walk {
         self.at -= by;
         self.retry -= by;
         self.head.scan_header = self.head.scan_header.saturating_sub(by);
+        self.head.exif = self.head.exif.map(|at| at - by);
     }
 
     /// Advances to the end of the picture or of the bytes. The bytes are those of the previous call, with more
@@ -244,6 +247,9 @@ impl Walk {
         let head = &mut self.head;
         match code {
             0xC4 => head.has_tables = true,
+            0xE1 if body.starts_with(exif::HEADER) => {
+                head.exif = head.exif.or(Some(self.at + 4 + exif::HEADER.len()));
+            }
             0xC8 | 0xCC => {}
             0xC0..=0xCF => {
                 let &[_, h1, h0, w1, w0, ..] = body else { return Some(Step::Broken("its frame header is truncated")) };
