@@ -297,13 +297,12 @@ impl Pipe {
             },
         };
         let how = self.why_nothing().map_or(how.clone(), |why| format!("{how}: {why}"));
-        let messages = self.messages.last_words(Instant::now());
-        // A program without a message may have written its reason where the pictures should be.
-        let last_words = if messages.is_empty() {
-            messages::shown(self.pictures.text_without_pictures())
-        } else {
-            messages.to_owned()
-        };
+        if self.messages.last_words(Instant::now()).is_empty() {
+            // A program without a message may have written its reason where the pictures should be.
+            self.messages.take(&self.program, self.pictures.text_without_pictures());
+            self.messages.finish(&self.program);
+        }
+        let last_words = self.messages.last_words(Instant::now()).to_owned();
         SourceEnd { how, last_words }.into()
     }
 }

@@ -19,11 +19,6 @@ const MAX_SAID: usize = 200;
 /// An older message is not taken as the reason why the program ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// Text of a program as it is shown: on one line, without control characters and secrets.
-pub(super) fn shown(text: &[u8]) -> String {
-    without_secrets(String::from_utf8_lossy(text).trim()).replace(char::is_control, "?")
-}
-
 /// The recent messages of all runs of the program, without digits.
 #[derive(Debug, Default)]
 pub struct Said {
@@ -85,7 +80,7 @@ impl Messages {
         if self.line.is_empty() {
             return;
         }
-        self.last = shown(&self.line);
+        self.last = without_secrets(String::from_utf8_lossy(&self.line).trim()).replace(char::is_control, "?");
         self.line.clear();
         if self.second.is_none_or(|since| since.elapsed() >= Duration::from_secs(1)) {
             self.sum_up(program);
