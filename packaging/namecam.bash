@@ -13,7 +13,7 @@ _namecam() {
         probe) options="--json --no-measure $options" ;;
         identify) options="--json $options" ;;
         demo) options=" $options" ;;
-        passwd) options="--file --admin $options" ;;
+        passwd) options="--file --admin --token --remove --list $options" ;;
     esac
     case $before in
         --config | --file) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;

@@ -7,10 +7,10 @@ use crate::detection::Sightings;
 use crate::frame::Frame;
 use crate::http::auth::accounts::Accounts;
 use crate::memory::{self, Machine};
-use crate::os::logging;
 use crate::os::process::{self, exit_now};
 use crate::os::signals::{self, Event};
 use crate::os::systemd::{self, Notify};
+use crate::os::{files, logging};
 use crate::roster::Roster;
 use crate::stream::encoder;
 use crate::stream::renditions::Renditions;
@@ -148,6 +148,7 @@ impl Wires {
             renditions: Arc::clone(&self.renditions),
             health: Arc::clone(health),
             stop: Arc::clone(stop),
+            state_folder: files::state_folder(),
         };
         let camera = camera::Stage {
             config: Arc::clone(config),

@@ -14,12 +14,22 @@ pub enum Command {
     Check { origin: Origin, json: bool },
     Probe { origin: Origin, device: Option<PathBuf>, measure: bool, json: bool },
     Identify { origin: Origin, images: Vec<PathBuf>, json: bool },
-    Passwd { origin: Origin, file: Option<PathBuf>, user: String, admin: bool },
+    Passwd { origin: Origin, file: Option<PathBuf>, action: PasswdAction },
     Help(&'static str),
     Completions,
     Manual,
     SampleIni,
     Version,
+}
+
+/// What `passwd` does with the password file.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // OWN_OPTIONS documents each variant
+pub enum PasswdAction {
+    Set { user: String, admin: bool },
+    Token { name: String, admin: bool },
+    Remove { name: String },
+    List,
 }
 
 /// Wrong usage, as in sysexits.h.
@@ -91,13 +101,13 @@ else the gallery.
     },
     Subcommand {
         name: "passwd",
-        what: "add a user, or change a password",
+        what: "add and remove users and tokens, change a password",
         help: "\
-namecam passwd [--config FILE] [--file FILE] [--admin] USER
+namecam passwd [--config FILE] [--file FILE] [--admin] USER | --token NAME | --remove NAME | --list
 
 Writes USER to the password file (--file, else http.password_file of the config). On a terminal it asks for the
 password; otherwise the password is the first line of its input. A viewer may watch; an admin (--admin) may also see
-the gallery.
+the gallery. A program logs in with a token in place of a password: Authorization: Bearer TOKEN.
 ",
     },
 ];
@@ -117,7 +127,10 @@ pub(crate) const OWN_OPTIONS: &[Own] = &[
         what: "the password file; default: http.password_file of the config",
         of: &["passwd"],
     },
-    Own { option: "--admin", what: "make the user an admin, who may also see the gallery", of: &["passwd"] },
+    Own { option: "--admin", what: "make the user or token an admin, who may also see the gallery", of: &["passwd"] },
+    Own { option: "--token NAME", what: "make a token for a program, and print it once", of: &["passwd"] },
+    Own { option: "--remove NAME", what: "remove a user or a token", of: &["passwd"] },
+    Own { option: "--list", what: "list the users and tokens", of: &["passwd"] },
 ];
 
 /// The options of every subcommand, with their descriptions.
@@ -180,6 +193,9 @@ fn read(words: impl IntoIterator<Item = OsString>, subcommand: &mut Option<&'sta
             Long("json") => given.json = true,
             Long("no-measure") => given.no_measure = true,
             Long("admin") => given.admin = true,
+            Long("token") => given.token = Some(text(value(&mut parser)?)?),
+            Long("remove") => given.remove = Some(text(value(&mut parser)?)?),
+            Long("list") => given.list = true,
             Long("file") => given.file = Some(value(&mut parser)?.into()),
             Value(word) if subcommand.is_none() => *subcommand = Some(named(&word)?),
             Value(word) => given.words.push(word),
@@ -216,15 +232,25 @@ struct Given {
     json: bool,
     no_measure: bool,
     admin: bool,
+    token: Option<String>,
+    remove: Option<String>,
+    list: bool,
     file: Option<PathBuf>,
     words: Vec<OsString>,
 }
 
 impl Given {
     fn command(self, subcommand: &str) -> Result<Command, String> {
-        let Given { origin, json, no_measure, admin, file, words } = self;
-        let options =
-            [(json, "--json"), (no_measure, "--no-measure"), (admin, "--admin"), (file.is_some(), "--file FILE")];
+        let Given { origin, json, no_measure, admin, token, remove, list, file, words } = self;
+        let options = [
+            (json, "--json"),
+            (no_measure, "--no-measure"),
+            (admin, "--admin"),
+            (token.is_some(), "--token NAME"),
+            (remove.is_some(), "--remove NAME"),
+            (list, "--list"),
+            (file.is_some(), "--file FILE"),
+        ];
         let takes = |option| OWN_OPTIONS.iter().any(|own| own.option == option && own.of.contains(&subcommand));
         if let Some((_, option)) = options.iter().find(|(given, option)| *given && !takes(*option)) {
             return Err(format!("{subcommand} does not take {option}"));
@@ -241,9 +267,18 @@ impl Given {
             "probe" => Command::Probe { origin, device: words.next().map(device), measure: !no_measure, json },
             "check" => Command::Check { origin, json },
             "passwd" => {
-                let user = words.next().ok_or("passwd needs a user name: namecam passwd USER")?;
-                let user = user.into_string().map_err(|_| "the user name is not UTF-8")?;
-                Command::Passwd { origin, file, user, admin }
+                let action = match (token, remove, list) {
+                    (Some(name), None, false) => PasswdAction::Token { name, admin },
+                    (None, Some(name), false) if !admin => PasswdAction::Remove { name },
+                    (None, None, true) if !admin => PasswdAction::List,
+                    (None, None, false) => {
+                        let user = words.next().ok_or("passwd needs a user name: namecam passwd USER")?;
+                        let user = user.into_string().map_err(|_| "the user name is not UTF-8")?;
+                        PasswdAction::Set { user, admin }
+                    }
+                    _ => return Err("passwd takes one of USER, --token NAME, --remove NAME and --list".to_owned()),
+                };
+                Command::Passwd { origin, file, action }
             }
             "demo" => Command::Demo(origin),
             _ => Command::Run(origin),
@@ -288,6 +323,12 @@ mod tests {
             ("run --admin", "--admin"),
             ("check --no-measure", "--no-measure"),
             ("check --file x", "--file"),
+            ("check --list", "--list"),
+            ("passwd", "needs a user name"),
+            ("passwd --list --remove x", "one of"),
+            ("passwd --list --admin", "one of"),
+            ("passwd --list anna", "anna"),
+            ("passwd --token x anna", "anna"),
             ("run --config", "--config"),
         ] {
             let error = parsed(line).unwrap_err();
@@ -311,7 +352,7 @@ mod tests {
     fn every_option_that_a_subcommand_takes_has_a_line_in_its_help_and_in_no_other() {
         for own in OWN_OPTIONS {
             for subcommand in SUBCOMMANDS {
-                let words = format!("{} {} x y", subcommand.name, own.option.replace("FILE", "f"));
+                let words = format!("{} {} x y", subcommand.name, own.option.replace("FILE", "f").replace("NAME", "n"));
                 let refused = format!("{} does not take {}", subcommand.name, own.option);
                 let takes = own.of.contains(&subcommand.name);
                 assert_eq!(!parsed(&words).is_err_and(|error| error.starts_with(&refused)), takes, "{words}");

@@ -72,7 +72,7 @@ fn carry_out(command: Command, origin: Origin, config: Config, accounts: Option<
             commands::print(&probe::probe(device.as_deref(), &config.camera, measure, json));
             Ok(())
         }
-        Command::Passwd { file, user, admin, .. } => commands::passwd(&config, file.as_deref(), &user, admin),
+        Command::Passwd { file, action, .. } => commands::passwd(&config, file.as_deref(), action),
         Command::Help(_) | Command::Version | Command::Completions | Command::Manual | Command::SampleIni => Ok(()),
     };
     match done {

@@ -4,8 +4,8 @@
 
 use namecam::config::Origin;
 use namecam::config::keys::KEYS;
-use namecam::http::ROUTES;
 use namecam::http::auth::access::Access;
+use namecam::http::{ROUTES, Route};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -284,22 +284,28 @@ fn config_table() -> String {
 
 /// The table of routes: those that do the same share a line.
 fn route_table() -> String {
-    let mut lines: Vec<(&str, String, &str)> = Vec::new();
+    let mut lines: Vec<(&Route, String)> = Vec::new();
     for route in ROUTES {
         let action = route.action.map(|action| format!("?action={action}")).unwrap_or_default();
-        let path = format!("`{}{action}`", route.path.replace('*', "TRACK"));
+        let (fixed, named) = route.path.split_once('{').unwrap_or((route.path, ""));
+        let path = format!("`{fixed}{}{action}`", named.trim_end_matches('}').to_uppercase());
+        match lines.iter_mut().find(|(first, _)| first.help == route.help) {
+            Some((_, paths)) => *paths = format!("{paths}, {path}"),
+            None => lines.push((route, path)),
+        }
+    }
+    let mut table = "| method | path | what it is | for | changes |\n| --- | --- | --- | --- | --- |\n".to_owned();
+    for (route, paths) in lines {
         let whom = match route.access {
             Access::Open => "anyone",
             Access::Viewer => "viewer",
+            Access::Picture => "viewer, `?token=` too",
             Access::Admin => "admin",
         };
-        match lines.iter_mut().find(|(help, _, _)| *help == route.help) {
-            Some((_, paths, _)) => *paths = format!("{paths}, {path}"),
-            None => lines.push((route.help, path, whom)),
-        }
+        let changes = if route.method.changes() { "yes" } else { "" };
+        let _ = writeln!(table, "| {} | {paths} | {} | {whom} | {changes} |", route.method.as_str(), route.help);
     }
-    let head = "| path | what it is | for |\n| --- | --- | --- |\n".to_owned();
-    lines.iter().fold(head, |table, (help, paths, whom)| format!("{table}| {paths} | {help} | {whom} |\n"))
+    table
 }
 
 #[test]

@@ -36,14 +36,18 @@ const FILES: &[(&str, &str)] = &[
         "/var/lib/namecam/gallery",
         "The gallery: one folder per person, named after them, with their pictures. Members of the group namecam may write to it.",
     ),
-    ("/var/lib/namecam", "The service's cache of face descriptors. It may be deleted at any time."),
+    (
+        "/var/lib/namecam",
+        "What the service keeps: the cache of face descriptors, and the sessions of the page, which may be deleted at any time.",
+    ),
     ("/usr/share/namecam/models", "dlib's models."),
     ("/usr/share/doc/namecam", "Documentation, a config with every key, and examples for CSI cameras."),
 ];
 
 const ENVIRONMENT: &[(&str, &str)] = &[(
-    "STATE_DIRECTORY, XDG_CACHE_HOME",
-    "Where the cache of face descriptors is kept: in the first, else in the folder namecam below the second.",
+    "STATE_DIRECTORY, XDG_STATE_HOME, XDG_CACHE_HOME",
+    "Where the sessions and the cache of face descriptors are kept: in the first, else in the folder namecam below the second and \
+     the third.",
 )];
 
 /// The page, in roff with man(7) macros.

@@ -7,16 +7,17 @@ pub mod probe;
 
 pub use check::check;
 
+use crate::cli::PasswdAction;
 use crate::config::Config;
 use crate::detection::Sighting;
 use crate::http::api::FaceJson;
-use crate::http::auth::accounts::{Role, passwd as write_account};
+use crate::http::auth::accounts::{self, Accounts, Role};
 use crate::image::jpeg::Codec;
 use crate::image::still;
 use crate::os::logging;
 use crate::recognition::gallery::enrol::Library;
 use crate::recognition::{self, Opened, dlib};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
@@ -132,7 +133,7 @@ pub fn is_anothers(file: &Path, opened: std::io::Result<std::fs::File>) -> bool 
 ///
 /// # Errors
 /// When there is no file to write to, no password, or the file cannot be written.
-pub fn passwd(config: &Config, file: Option<&Path>, user: &str, admin: bool) -> anyhow::Result<()> {
+pub fn passwd(config: &Config, file: Option<&Path>, action: PasswdAction) -> anyhow::Result<()> {
     let file = file.or(config.http.password_file.as_deref());
     let file = file.context("no password file is set; give --file FILE, or set http.password_file in the config")?;
     if is_credential(file) {
@@ -142,15 +143,40 @@ pub fn passwd(config: &Config, file: Option<&Path>, user: &str, admin: bool) -> 
             file.display()
         );
     }
-    let password = if stdin().is_terminal() { ask_twice(user)? } else { first_line()? };
-    let role = if admin { Role::Admin } else { Role::Viewer };
-    write_account(file, user, role, &password)?;
-    if !(user.is_ascii() && password.is_ascii()) {
-        logging::tell(
-            "note: only letters, digits and signs of ASCII are sent alike by all programs; namecam reads UTF-8 and Latin-1",
-        );
+    let (shown, when) = (file.display(), when_it_counts(file, config));
+    let role = |admin| if admin { Role::Admin } else { Role::Viewer };
+    match action {
+        PasswdAction::List => {
+            let accounts = Accounts::load(file).map_err(|problems| anyhow!(problems.join("\n")))?;
+            let kind = |is_token| if is_token { "token" } else { "password" };
+            let line = |(name, role, is_token): (&str, Role, bool)| {
+                format!("{:<8} {:<6} {name}\n", kind(is_token), role.as_str())
+            };
+            print(&accounts.list().map(line).collect::<String>());
+        }
+        PasswdAction::Remove { name } => {
+            accounts::remove(file, &name)?;
+            logging::tell(&format!("removed {name} from {shown}; {when}"));
+        }
+        PasswdAction::Token { name, admin } => {
+            let token = accounts::new_token(file, &name, role(admin))?;
+            print(&format!("{token}\n"));
+            logging::tell(&format!("saved the token {name} in {shown}, which does not hold it: keep it now; {when}"));
+        }
+        PasswdAction::Set { user, admin } => {
+            let password = if stdin().is_terminal() { ask_twice(&user)? } else { first_line()? };
+            accounts::passwd(file, &user, role(admin), &password)?;
+            if !(user.is_ascii() && password.is_ascii()) {
+                logging::tell(
+                    "note: only letters, digits and signs of ASCII are sent alike by all programs; namecam reads UTF-8 and Latin-1",
+                );
+            }
+            if let Some(why) = accounts::weakness(&user, &password) {
+                logging::tell(&format!("warning: this password is easy to guess: {why}"));
+            }
+            logging::tell(&format!("saved {user} in {shown}; {when}"));
+        }
     }
-    logging::tell(&format!("saved {user} in {}; {}", file.display(), when_it_counts(file, config)));
     Ok(())
 }
 

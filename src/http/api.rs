@@ -3,7 +3,9 @@
 
 use super::Stage;
 use crate::detection::{self, Near, Sighting, Sightings};
+use crate::http::auth::access::Who;
 use crate::http::auth::accounts::Role;
+use crate::http::auth::sessions::Session;
 use crate::rounding::decimals;
 use crate::stream::renditions::RenditionSpec;
 use crate::telemetry::faults;
@@ -12,13 +14,42 @@ use crate::telemetry::latency::Percentiles;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+/// A session of `/api/sessions`.
+#[derive(Serialize)]
+pub struct SessionJson {
+    id: String,
+    user: String,
+    from: String,
+    stays: bool,
+    begun_s: u64,
+    used_s: u64,
+    own: bool,
+}
+
+impl SessionJson {
+    /// `own` is true for the session of the request.
+    pub fn of(id: String, session: &Session, own: bool) -> SessionJson {
+        let age_s = |since| SystemTime::now().duration_since(since).unwrap_or_default().as_secs();
+        SessionJson {
+            id,
+            user: session.user.to_string(),
+            from: session.from.clone(),
+            stays: session.stays,
+            begun_s: age_s(session.begun),
+            used_s: age_s(session.used),
+            own,
+        }
+    }
+}
 
 /// `/api/state`.
 #[derive(Serialize)]
 pub struct StateJson {
     version: &'static str,
     role: &'static str,
+    user: Option<String>,
     uptime_s: u64,
     camera: CameraJson,
     recognition: RecognitionJson,
@@ -185,7 +216,8 @@ pub struct CameraEvent<'a> {
 
 /// `/api/state`. `watching` tells whether the stream of the requesting page is being sent; `None` when the request has
 /// no key.
-pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> StateJson {
+pub fn state(stage: &Stage, who: &Who, watching: Option<bool>) -> StateJson {
+    let role = who.role;
     let health = &stage.health;
     let (camera, pace) = (health.camera(), health.pace());
     let (gallery_version, roster) = stage.roster.newest().unwrap_or_default();
@@ -199,6 +231,7 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> StateJson {
     StateJson {
         version: env!("CARGO_PKG_VERSION"),
         role: role.as_str(),
+        user: who.user.clone(),
         uptime_s: health.started.elapsed().as_secs(),
         camera: CameraJson {
             source: camera.source,

@@ -5,7 +5,6 @@ use super::message::{Answer, Request, StreamAnswer, Wire};
 use super::{PLACE_WAIT, Site, api};
 use crate::detection::{Sightings, State};
 use crate::http::auth::access::Who;
-use crate::http::auth::accounts::Role;
 use crate::sync::POLL;
 use serde::Serialize;
 use std::io;
@@ -21,7 +20,7 @@ const _: () = assert!(PLACE_WAIT.as_millis() > 2 * KEEP_ALIVE.as_millis() + 2 * 
 
 /// The stream of events for one listener.
 pub fn events<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
-    let (role, client) = (who.role, holder(request, who.user.as_deref()));
+    let (who, client) = (who.clone(), holder(request, who.user.as_deref()));
     let place = match site.wait_for(|| site.listeners.take(&client, MAX_LISTENERS)) {
         Ok(place) => place,
         Err(refusal) => return site.no_place(&client, "listeners", MAX_LISTENERS, refusal).into(),
@@ -32,7 +31,7 @@ pub fn events<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
         first: b"retry: 2000\n\n",
         run: Box::new(move |wire| {
             let _place = place;
-            tell(site, role, wire)
+            tell(site, &who, wire)
         }),
     })
 }
@@ -48,11 +47,19 @@ fn scene(sightings: Option<&Sightings>) -> ShownFaces {
     scene
 }
 
-fn tell(site: &Site, role: Role, wire: &mut dyn Wire) -> io::Result<()> {
+/// Sends events until `who` is no longer admitted.
+fn tell(site: &Site, who: &Who, wire: &mut dyn Wire) -> io::Result<()> {
     let stage = &site.stage;
     let (mut seen, mut sent) = (0, Instant::now());
     let (mut told_scene, mut told_camera) = (None, None);
+    let mut checked = sent;
     while !stage.stop.is_set() {
+        if checked.elapsed() >= KEEP_ALIVE {
+            checked = Instant::now();
+            if !site.gate.is_still_admitted(who) {
+                break;
+            }
+        }
         let mut text = String::new();
         let camera = stage.health.camera().error;
         if told_camera.as_ref() != Some(&camera) {
@@ -62,7 +69,7 @@ fn tell(site: &Site, role: Role, wire: &mut dyn Wire) -> io::Result<()> {
         let sightings = stage.faces_in_view();
         let scene = scene(sightings.as_deref());
         if told_scene.as_ref() != Some(&scene) {
-            text += &event("faces", &api::faces(sightings.as_deref(), role))?;
+            text += &event("faces", &api::faces(sightings.as_deref(), who.role))?;
             told_scene = Some(scene);
         }
         if text.is_empty() && sent.elapsed() >= KEEP_ALIVE {

@@ -20,6 +20,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The address of the client.
     pub peer: Option<IpAddr>,
+    /// The body, once the request has been admitted; empty for a route that takes none.
+    pub body: Vec<u8>,
 }
 
 impl Request {
@@ -59,6 +61,35 @@ impl Request {
     }
 }
 
+/// The fields of an HTML form, or of a query, as `application/x-www-form-urlencoded`.
+pub fn form(text: &[u8]) -> Vec<(String, String)> {
+    let decoded = |text: &[u8]| {
+        let mut bytes = Vec::with_capacity(text.len());
+        let mut rest = text;
+        while let [first, after @ ..] = rest {
+            let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+            let byte = digits.filter(|digits| *first == b'%' && digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+            match byte.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+                Some(byte) => {
+                    bytes.push(byte);
+                    rest = &after[2..];
+                }
+                None => {
+                    bytes.push(if *first == b'+' { b' ' } else { *first });
+                    rest = after;
+                }
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+    let halves = pairs.map(|pair| {
+        let at = pair.iter().position(|byte| *byte == b'=');
+        at.map_or((pair, &b""[..]), |at| (&pair[..at], &pair[at + 1..]))
+    });
+    halves.map(|(name, value)| (decoded(name), decoded(value))).collect()
+}
+
 pub enum Answer<'a> {
     Whole(Whole),
     Stream(StreamAnswer<'a>),
@@ -71,6 +102,15 @@ impl Answer<'_> {
             Answer::Whole(whole) => whole.status,
             Answer::Stream(_) => 200,
         }
+    }
+}
+
+impl Answer<'_> {
+    /// Adds a header.
+    pub fn with(mut self, name: &'static str, value: String) -> Self {
+        let (Answer::Whole(Whole { headers, .. }) | Answer::Stream(StreamAnswer { headers, .. })) = &mut self;
+        headers.push((name, value));
+        self
     }
 }
 

@@ -65,14 +65,14 @@ pub fn stream<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
         Err(full) => return not_subscribed(site, &client, full, max).into(),
     };
     let fps = if is_faster(subscription.spec, spec) { spec.fps } else { subscription.spec.fps };
-    let watcher = site.watchers.enter(request);
+    let (watcher, who) = (site.watchers.enter(request), who.clone());
     Answer::Stream(StreamAnswer {
         content_type: "multipart/x-mixed-replace; boundary=frame",
         headers: rendition(asked, spec, RenditionSpec { fps, ..subscription.spec }),
         first: b"--frame\r\n",
         run: Box::new(move |wire| {
             let _watcher = watcher;
-            show(site, &subscription, asked, wire)
+            show(site, &subscription, (&who, asked), wire)
         }),
     })
 }
@@ -137,8 +137,13 @@ fn not_subscribed(site: &Site, client: &Client, full: Full, max: usize) -> Whole
 }
 
 /// Sends each picture in one write; pictures that are encoded during a write are skipped. Ends when a new config makes
-/// the pictures wider than requested: a client that reconnects gets narrower ones.
-fn show(site: &Site, subscription: &Subscription<'_>, asked: RenditionSpec, wire: &mut dyn Wire) -> io::Result<()> {
+/// the pictures wider than requested, where a client that reconnects gets narrower ones, and when `who` is no longer admitted.
+fn show(
+    site: &Site,
+    subscription: &Subscription<'_>,
+    (who, asked): (&Who, RenditionSpec),
+    wire: &mut dyn Wire,
+) -> io::Result<()> {
     let (stage, begun) = (&site.stage, Instant::now());
     let has_usual_width = asked.width > 0 && subscription.spec.width == 0;
     let pause = if is_faster(subscription.spec, asked) { Duration::from_secs(1) / asked.fps } else { Duration::ZERO };
@@ -147,7 +152,14 @@ fn show(site: &Site, subscription: &Subscription<'_>, asked: RenditionSpec, wire
     let stale = |(_, jpeg): &(u64, Arc<Jpeg>)| jpeg.captured_at.instant + FRESH < begun;
     let mut seen = subscription.newest().filter(stale).map_or(0, |(version, _)| version);
     let mut sent = begun;
+    let mut checked = begun;
     while !stage.stop.is_set() {
+        if checked.elapsed() >= REPEAT {
+            checked = Instant::now();
+            if !site.gate.is_still_admitted(who) {
+                break;
+            }
+        }
         if has_usual_width && resolved(asked, &site.config().stream).width > 0 {
             break;
         }

@@ -1,13 +1,16 @@
 //! HTTP: [`ROUTES`], access control, and the dispatch of requests.
 //!
-//! For each request, the host, the route, the access and the method are checked in this order. Handlers use only the
-//! types of [`message`]. [`server`] handles sockets, [`access`] passwords, [`mjpeg`] and [`events`] endless responses.
+//! For each request, the host, the route, the access, the method and the origin of a change are checked in this order, and
+//! then the body is read. Handlers use only the types of [`message`]. [`server`] handles sockets, [`auth`] credentials,
+//! [`mjpeg`] and [`events`] endless responses.
 
+mod account;
 pub(crate) mod api;
 pub mod auth;
 mod client;
 mod events;
 mod listener;
+mod login;
 mod message;
 mod metrics;
 mod mjpeg;
@@ -22,12 +25,13 @@ use crate::stream::renditions::Renditions;
 use crate::sync::{Latest, Stop};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
-use auth::access::{Access, AccessCheck, Who};
+use auth::access::{Access, AccessCheck, Credential, Who};
 use auth::accounts::Accounts;
 use message::{Answer, Body, Request, Whole};
 use page::Page;
 use server::Handler;
 pub(crate) use server::Server;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,6 +50,8 @@ pub(crate) struct Stage {
     pub renditions: Arc<Renditions>,
     pub health: Arc<Health>,
     pub stop: Arc<Stop>,
+    /// Where sessions are kept; `None`: they end with the program.
+    pub state_folder: Option<PathBuf>,
 }
 
 impl Stage {
@@ -82,9 +88,69 @@ pub(crate) struct Site {
     place_wait: Duration,
 }
 
-/// A route of [`ROUTES`], for GET and HEAD.
+/// The method of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// GET, and HEAD as GET without a body. It changes nothing.
+    Get,
+    /// Changes something; the body says how.
+    Post,
+    /// Removes what the path names.
+    Delete,
+}
+
+impl Method {
+    /// Its name in a request.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Delete => "DELETE",
+        }
+    }
+
+    fn is(self, name: &str) -> bool {
+        name == self.as_str() || (self == Method::Get && name == "HEAD")
+    }
+
+    /// True when it changes something.
+    pub fn changes(self) -> bool {
+        self != Method::Get
+    }
+}
+
+/// The body that a route takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// None; one that is sent is not read.
+    Nothing,
+    /// The fields of an HTML form.
+    Form,
+    /// JSON.
+    Json,
+}
+
+impl Takes {
+    /// The `Content-Type` of the body.
+    pub fn content_type(self) -> Option<&'static str> {
+        match self {
+            Takes::Nothing => None,
+            Takes::Form => Some("application/x-www-form-urlencoded"),
+            Takes::Json => Some("application/json"),
+        }
+    }
+}
+
+/// The largest body in bytes.
+const MAX_BODY: usize = 16 * 1024;
+
+/// A route of [`ROUTES`].
 pub struct Route {
-    /// The path; a final `*` matches any rest.
+    /// The method.
+    pub method: Method,
+    /// The body that it takes.
+    pub takes: Takes,
+    /// The path; a final `{name}` matches any rest.
     pub path: &'static str,
     /// The value of the parameter `action` that selects the route, as in mjpg-streamer's `/?action=stream`.
     pub action: Option<&'static str>,
@@ -97,8 +163,14 @@ pub struct Route {
 
 type RouteHandler = for<'a> fn(&'a Site, &'a Request, &Who) -> Answer<'a>;
 
+/// A route that reads.
 const fn route(path: &'static str, access: Access, help: &'static str, handler: RouteHandler) -> Route {
-    Route { path, action: None, access, help, handler }
+    Route { method: Method::Get, takes: Takes::Nothing, path, action: None, access, help, handler }
+}
+
+/// A route that changes something.
+const fn change(method: Method, takes: Takes, route: Route) -> Route {
+    Route { method, takes, ..route }
 }
 
 const STREAM: &str = "live stream, MJPEG; `?overlay=0`, `?width=PIXELS`, `?fps=N`";
@@ -110,16 +182,16 @@ const GALLERY: &str = "the people and pictures of the gallery, and why some pict
 
 /// Every route. The first one that matches is used.
 pub const ROUTES: &[Route] = &[
-    Route { action: Some("stream"), ..route("/", Access::Viewer, STREAM, mjpeg::stream) },
-    Route { action: Some("snapshot"), ..route("/", Access::Viewer, SNAPSHOT, mjpeg::snapshot) },
+    Route { action: Some("stream"), ..route("/", Access::Picture, STREAM, mjpeg::stream) },
+    Route { action: Some("snapshot"), ..route("/", Access::Picture, SNAPSHOT, mjpeg::snapshot) },
     route("/", Access::Viewer, "the page", |site, _, _| site.page.answer().into()),
-    route("/video_feed", Access::Viewer, STREAM, mjpeg::stream),
-    route("/stream.mjpg", Access::Viewer, STREAM, mjpeg::stream),
-    route("/snapshot.jpg", Access::Viewer, SNAPSHOT, mjpeg::snapshot),
+    route("/video_feed", Access::Picture, STREAM, mjpeg::stream),
+    route("/stream.mjpg", Access::Picture, STREAM, mjpeg::stream),
+    route("/snapshot.jpg", Access::Picture, SNAPSHOT, mjpeg::snapshot),
     route("/api/state", Access::Viewer, "camera, recognition, stream and faces, JSON", |site, request, who| {
-        Whole::json(&api::state(&site.stage, who.role, site.watchers.watching(request))).into()
+        Whole::json(&api::state(&site.stage, who, site.watchers.watching(request))).into()
     }),
-    route("/api/faces/*", Access::Viewer, FACE, |site, request, who| {
+    route("/api/faces/{track}", Access::Viewer, FACE, |site, request, who| {
         let track = request.path.trim_start_matches("/api/faces/");
         let face = api::face(&site.stage, track, who.role).map(|face| Whole::json(&face));
         face.unwrap_or_else(|| Whole::text(404, "No such face is in view. /api/state lists the current tracks.")).into()
@@ -133,6 +205,35 @@ pub const ROUTES: &[Route] = &[
         let text = metrics::metrics(&site.stage).into_bytes();
         Whole::new("text/plain; version=0.0.4; charset=utf-8", Body::Bytes(text)).into()
     }),
+    route("/login", Access::Open, "the login page", |site, request, _| login::show(site, request)),
+    change(
+        Method::Post,
+        Takes::Form,
+        route("/login", Access::Open, "log in: `user`, `password`, `stay=1`, `next=PATH`", |site, request, _| {
+            login::log_in(site, request)
+        }),
+    ),
+    change(
+        Method::Post,
+        Takes::Nothing,
+        route("/logout", Access::Open, "log out", |site, request, _| login::log_out(site, request)),
+    ),
+    route("/api/sessions", Access::Viewer, "the own sessions, for an admin everybody's, JSON", account::sessions),
+    change(
+        Method::Delete,
+        Takes::Nothing,
+        route("/api/sessions/{id}", Access::Viewer, "end an own session, for an admin anybody's", account::end_session),
+    ),
+    change(
+        Method::Post,
+        Takes::Json,
+        route(
+            "/api/password",
+            Access::Viewer,
+            "change the own password: `{\"old\": ..., \"new\": ...}`",
+            account::password,
+        ),
+    ),
     route("/healthz", Access::Open, "ok, or 503 with the reason", |site, _, _| match site.stage.health.trouble() {
         None => Whole::text(200, "ok").into(),
         Some(trouble) => Whole::text(503, trouble).into(),
@@ -141,7 +242,7 @@ pub const ROUTES: &[Route] = &[
 
 impl Site {
     fn new(stage: Stage, accounts: Option<Accounts>) -> anyhow::Result<Site> {
-        let gate = Arc::new(AccessCheck::new(Arc::clone(&stage.health), accounts)?);
+        let gate = Arc::new(AccessCheck::new(Arc::clone(&stage.health), accounts, stage.state_folder.as_deref())?);
         let (listeners, watchers) = (Shares::default(), mjpeg::Watchers::default());
         let (page, place_wait) = (Page::default(), PLACE_WAIT);
         let site = Site { stage, gate, page, listeners, watchers, place_wait };
@@ -188,37 +289,71 @@ impl Site {
         Whole::later(503, 10, &format!("Sorry, {why}; please {remedy}try again later."))
     }
 
-    fn dispatch<'a>(&'a self, request: &'a Request) -> Result<Answer<'a>, Whole> {
+    /// Checks all but the body of a request. The number is that of the bytes that the body may have.
+    fn admitted(&self, request: &Request) -> Result<(AdmittedRequest, Option<usize>), Whole> {
         self.refresh();
         let config = self.config();
         self.gate.check_host(request, &config)?;
         let action = request.param("action");
         let fits = |route: &&Route| {
-            let path = match route.path.strip_suffix('*') {
-                Some(folder) => request.path.starts_with(folder),
+            let path = match route.path.split_once('{') {
+                Some((folder, _)) => request.path.starts_with(folder),
                 None => route.path == request.path,
             };
             // The page has no action; other paths pass over a parameter of this name.
             path && if route.path == "/" { route.action == action } else { true }
         };
-        let Some(route) = ROUTES.iter().find(fits) else {
+        let routes: Vec<&'static Route> = ROUTES.iter().filter(fits).collect();
+        let by_method = routes.iter().find(|route| route.method.is(&request.method));
+        let Some(route) = by_method.or(routes.first()) else {
             let why = match action {
                 Some(_) if request.path == "/" => "No such action. There are /?action=stream and /?action=snapshot",
                 _ => "Not found. The page is at /",
             };
             return Err(Whole::text(404, why));
         };
-        let who = self.gate.admit(request, &config, route.access)?;
-        if !["GET", "HEAD"].contains(&request.method.as_str()) {
-            return Err(Whole::text(405, "This address only allows GET, HEAD.").with("Allow", "GET, HEAD"));
+        let who = self.gate.admit(request, &config, route.access).map_err(|refused| login::refuse(request, refused))?;
+        if by_method.is_none() {
+            let allowed =
+                |route: &&Route| if route.method == Method::Get { "GET, HEAD" } else { route.method.as_str() };
+            let allowed = routes.iter().map(allowed).collect::<Vec<_>>().join(", ");
+            return Err(Whole::text(405, &format!("This address only allows {allowed}.")).with("Allow", allowed));
         }
-        Ok((route.handler)(self, request, &who))
+        if route.method.changes() {
+            // The body of a login has a user name and a password, like a program's header.
+            let is_login = route.takes == Takes::Form;
+            AccessCheck::check_origin(request, if is_login { Credential::Password } else { who.credential })?;
+        }
+        let most = route.takes.content_type().map(|_| MAX_BODY);
+        if let Some(wanted) = route.takes.content_type() {
+            let sent = request.header("Content-Type").unwrap_or_default().split(';').next().unwrap_or_default();
+            if !sent.trim().eq_ignore_ascii_case(wanted) {
+                return Err(Whole::text(415, &format!("Please send the body with Content-Type: {wanted}.")));
+            }
+        }
+        Ok((AdmittedRequest { route, who }, most))
     }
 }
 
+/// A request that has been admitted.
+pub(crate) struct AdmittedRequest {
+    route: &'static Route,
+    who: Who,
+}
+
 impl Handler for Site {
-    fn answer<'a>(&'a self, request: &'a Request) -> Answer<'a> {
-        self.dispatch(request).unwrap_or_else(Answer::Whole)
+    type Admitted = AdmittedRequest;
+
+    fn admit(&self, request: &Request) -> Result<(AdmittedRequest, Option<usize>), Whole> {
+        self.admitted(request)
+    }
+
+    fn answer<'a>(&'a self, request: &'a Request, AdmittedRequest { route, who }: AdmittedRequest) -> Answer<'a> {
+        let answer = (route.handler)(self, request, &who);
+        match who.renewed_cookie {
+            Some(cookie) => answer.with("Set-Cookie", cookie),
+            None => answer,
+        }
     }
 }
 

@@ -14,15 +14,19 @@ pub struct Page {
 
 impl Default for Page {
     fn default() -> Page {
-        let hash = |tag: &str| STANDARD.encode(Sha256::digest(inside(HTML, tag).as_bytes()));
-        let policy = format!(
-            "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src 'self' data:; \
-             connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
-            hash("script"),
-            hash("style")
-        );
-        Page { policy }
+        Page { policy: policy(HTML, "'none'") }
     }
+}
+
+/// The content security policy of a page: its own script and style, and no others. `targets` are those of its forms.
+pub fn policy(html: &str, targets: &str) -> String {
+    let hash = |tag: &str| STANDARD.encode(Sha256::digest(inside(html, tag).as_bytes()));
+    format!(
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src 'self' data:; \
+         connect-src 'self'; base-uri 'none'; form-action {targets}; frame-ancestors 'self'",
+        hash("script"),
+        hash("style")
+    )
 }
 
 impl Page {

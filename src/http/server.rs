@@ -29,12 +29,23 @@ const PER_VIEWER: usize = 3;
 const FURTHER: usize = checks::MOST + 32;
 /// Connections that remain for other clients when one client has all of its own.
 const LEFT_TO_OTHERS: usize = 128;
+/// How long the body of a request may take.
+const BODY_WITHIN: Duration = Duration::from_secs(20);
 /// How long the server waits for unfinished responses when the program ends.
 const FAREWELL: Duration = Duration::from_millis(300);
 
 pub trait Handler: Send + Sync + 'static {
+    /// What is known of an admitted request.
+    type Admitted;
+
+    /// Checks the head of a request. The body is read afterwards, if it is not larger than the number of bytes returned.
+    ///
+    /// # Errors
+    /// The response that refuses the request.
+    fn admit(&self, request: &Request) -> Result<(Self::Admitted, Option<usize>), Whole>;
+
     /// The response to `request`. A slow one does not delay other requests.
-    fn answer<'a>(&'a self, request: &'a Request) -> Answer<'a>;
+    fn answer<'a>(&'a self, request: &'a Request, admitted: Self::Admitted) -> Answer<'a>;
 }
 
 /// A server that listens; requests wait until [`Server::serve`] runs.
@@ -135,14 +146,20 @@ fn limits(max_viewers: u32) -> tiny_http::Limits {
     tiny_http::Limits { max_connections, max_connections_per_client, client, ..tiny_http::Limits::default() }
 }
 
-fn respond(handler: &impl Handler, tiny: tiny_http::Request) {
+fn respond(handler: &impl Handler, mut tiny: tiny_http::Request) {
     let mut request = Request::new(tiny.method().as_str(), tiny.url());
     let headers = tiny.headers().iter();
     request.headers = headers.map(|h| (h.field.as_str().to_string(), h.value.to_string())).collect();
     request.peer = tiny.remote_addr().map(|address| address.ip().to_canonical());
     let head_only = request.method == "HEAD";
-    let keeps_alive = keeps_alive(&request, *tiny.http_version() >= (1, 1));
-    let answer = handler.answer(&request);
+    let admitted = handler.admit(&request).and_then(|(admitted, most)| {
+        if let Some(most) = most {
+            request.body = body(&mut tiny, most)?;
+        }
+        Ok(admitted)
+    });
+    let keeps_alive = tiny.may_go_on();
+    let answer = admitted.map_or_else(Answer::Whole, |admitted| handler.answer(&request, admitted));
     let mut wire = Outgoing(tiny.into_writer());
     let goes_on = match answer {
         Answer::Whole(whole) => send_whole(&mut wire, &whole, keeps_alive, head_only).is_ok() && keeps_alive,
@@ -158,13 +175,18 @@ fn respond(handler: &impl Handler, tiny: tiny_http::Request) {
     }
 }
 
-/// True when the connection stays open for another request. Request bodies are never read, so a request with a body
-/// closes it.
-fn keeps_alive(request: &Request, http_1_1: bool) -> bool {
-    let says = |word: &str| request.header("Connection").is_some_and(|v| v.to_ascii_lowercase().contains(word));
-    let body =
-        request.header("Transfer-Encoding").is_some() || request.header("Content-Length").is_some_and(|v| v != "0");
-    !body && !says("close") && !says("upgrade") && (http_1_1 || says("keep-alive"))
+/// The body of a request, of at most `most` bytes.
+fn body(tiny: &mut tiny_http::Request, most: usize) -> Result<Vec<u8>, Whole> {
+    match tiny.body_length() {
+        None => return Err(Whole::text(411, "Please send the body with a Content-Length, not in chunks.")),
+        Some(length) if length > most => {
+            return Err(Whole::text(413, &format!("The body has {length} bytes; at most {most} are taken here.")));
+        }
+        Some(_) => {}
+    }
+    tiny.read_body(Instant::now() + BODY_WITHIN).map_err(|error| {
+        Whole::text(408, &format!("The body did not arrive within {} s: {error}", BODY_WITHIN.as_secs()))
+    })
 }
 
 fn send_whole(wire: &mut impl Wire, whole: &Whole, keeps_alive: bool, head_only: bool) -> io::Result<()> {
@@ -290,7 +312,13 @@ mod tests {
     }
 
     impl Handler for Slow {
-        fn answer<'a>(&'a self, _: &'a Request) -> Answer<'a> {
+        type Admitted = ();
+
+        fn admit(&self, _: &Request) -> Result<((), Option<usize>), Whole> {
+            Ok(((), None))
+        }
+
+        fn answer<'a>(&'a self, _: &'a Request, (): ()) -> Answer<'a> {
             self.may_answer.wait(Duration::from_secs(10));
             self.answers.fetch_add(1, Relaxed);
             Whole::text(200, "an answer").into()

@@ -1,12 +1,34 @@
 //! Files: the one atomic replacement, and digests as text.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+/// The folder of what the program itself keeps: the unit's state directory, else the one of the user.
+pub fn state_folder() -> Option<PathBuf> {
+    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(state) = var("STATE_DIRECTORY") {
+        // systemd separates several directories by colons; the first one is used.
+        return state.to_string_lossy().split(':').next().map(PathBuf::from);
+    }
+    let of_user = var("XDG_STATE_HOME").map(PathBuf::from);
+    let folder = of_user.or_else(|| Some(PathBuf::from(var("HOME")?).join(".local/state")))?;
+    Some(folder.join("namecam"))
+}
+
+/// Makes the folder of a file, for its owner only, when it is missing.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder_of(file: &Path) -> io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    if folder.is_dir() { Ok(()) } else { DirBuilder::new().recursive(true).mode(0o700).create(folder) }
+}
 
 /// Replaces the content of a file, so that after a power cut it holds either the old bytes or the new ones. Owner and mode stay;
-/// a new file can be read by its owner only.
+/// a new file can be read by its owner only,
+/// who is the owner of the folder when root writes it.
 ///
 /// # Errors
 /// When the folder is missing, the disk is full, or the file cannot be written. The old file stays then.
@@ -22,6 +44,12 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
                 fchown(&new, Some(old.uid()), Some(old.gid()))?;
             }
             new.set_permissions(Permissions::from_mode(old.mode() & 0o777))?;
+        } else if let Some(folder) = file.parent().and_then(|folder| fs::metadata(folder).ok())
+            && new.metadata()?.uid() == 0
+            && folder.uid() != 0
+        {
+            // What root writes into a service's folder must be the service's.
+            fchown(&new, Some(folder.uid()), Some(folder.gid()))?;
         }
         new.write_all(bytes)?;
         new.sync_all()?;
@@ -36,6 +64,19 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
     Ok(())
+}
+
+/// The bytes of as many hexadecimal digits as they need.
+pub fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let pairs = digits.as_bytes().as_chunks::<2>().0;
+    if digits.len() != 2 * N || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 /// Bytes as hexadecimal digits.

@@ -28,6 +28,8 @@ pub enum Cause {
     FrameUndecodable,
     PictureUnencodable,
     PasswordFile,
+    /// The sessions cannot be read or written.
+    Sessions,
     WrongPassword,
     ConnectionsRefused,
     ConnectionsClosedEarly,
@@ -49,6 +51,7 @@ impl Cause {
             Cause::FrameUndecodable => "encoder: a frame cannot be decoded",
             Cause::PictureUnencodable => "encoder: a picture cannot be encoded",
             Cause::PasswordFile => "http: the password file cannot be used",
+            Cause::Sessions => "http: the file of sessions cannot be used",
             Cause::WrongPassword => "http: wrong user name or password",
             Cause::ConnectionsRefused => "http: connections refused, all are in use",
             Cause::ConnectionsClosedEarly => "http: connections closed for newer ones",

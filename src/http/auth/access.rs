@@ -1,9 +1,11 @@
-//! Access control: the Host check against DNS rebinding, and the passwords.
+//! Access control: the Host check against DNS rebinding, and by which credential a request comes.
 
 use crate::config::Config;
-use crate::http::auth::accounts::{Accounts, Role};
+use crate::http::auth::accounts::{self, Accounts, Role};
 use crate::http::auth::checks::{Checks, Mark, Unchecked};
 use crate::http::auth::penalties::Penalties;
+use crate::http::auth::sessions::{Fingerprint, FoundSession, LONGEST, STAYS_UNUSED, Sessions, fingerprint};
+use crate::http::auth::{cookies, origin, secret};
 use crate::http::client::{client, network};
 use crate::http::message::{Request, Whole};
 use crate::os::net::machine_name;
@@ -17,7 +19,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +28,24 @@ pub enum Access {
     Open,
     /// Viewers and admins.
     Viewer,
+    /// Like `Viewer`, and whoever has a viewer's token in the address: a dashboard shows a picture in an `<img>`, with which
+    /// no other credential comes.
+    Picture,
     /// Admins.
     Admin,
+}
+
+/// By what a request shows whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// Nothing: no password is needed.
+    None,
+    /// A user name and a password.
+    Password,
+    /// A token.
+    Token,
+    /// The cookie of the session with this key.
+    Session(Fingerprint),
 }
 
 /// The user of a request.
@@ -35,8 +53,29 @@ pub enum Access {
 pub struct Who {
     /// The role of the user.
     pub role: Role,
-    /// The name of the user who logged in; `None` when no password is needed.
+    /// The name of the user or token; `None` when no password is needed.
     pub user: Option<String>,
+    /// How the request shows it.
+    pub credential: Credential,
+    /// The fingerprint of the user's line in the password file.
+    account: Option<Fingerprint>,
+    /// The cookie that the response shall set, so that the browser keeps the session for longer.
+    pub renewed_cookie: Option<String>,
+}
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub enum Refused {
+    /// A credential is missing or wrong.
+    LogIn(&'static str),
+    /// The response that says why.
+    Because(Whole),
+}
+
+impl From<Whole> for Refused {
+    fn from(whole: Whole) -> Refused {
+        Refused::Because(whole)
+    }
 }
 
 /// How long a request may wait while the passwords of other requests are checked.
@@ -60,6 +99,7 @@ pub struct AccessCheck {
     proven: Mutex<HashMap<String, Mark>>,
     checks: Checks,
     penalties: Mutex<Penalties>,
+    sessions: Arc<Sessions>,
 }
 
 /// The accounts of a version of the config; `None` when no password is needed.
@@ -73,22 +113,21 @@ struct KnownLogin {
 
 impl AccessCheck {
     /// A gate with the `accounts` of the first config, when they have been read; [`AccessCheck::refresh`] reads others.
+    /// The sessions are kept in `folder`.
     ///
     /// # Errors
     /// When the system provides no random numbers.
-    pub fn new(health: Arc<Health>, accounts: Option<Accounts>) -> anyhow::Result<AccessCheck> {
+    pub fn new(health: Arc<Health>, accounts: Option<Accounts>, folder: Option<&Path>) -> anyhow::Result<AccessCheck> {
         let mut key = [0; 32];
         for half in key.chunks_exact_mut(16) {
-            let random = argon2::password_hash::try_generate_salt();
-            half.copy_from_slice(
-                &random.map_err(|error| anyhow::anyhow!("the system provides no random numbers: {error}"))?,
-            );
+            half.copy_from_slice(&secret::random_128()?);
         }
+        let sessions = Arc::new(Sessions::open(folder, Arc::clone(&health)));
         let machine = machine_name().to_lowercase();
         let first = |accounts| KnownLogin { version: 1, reading: None, accounts: Some(Arc::new(accounts)) };
         let known = Mutex::new(accounts.inspect(Accounts::warn).map(first).unwrap_or_default());
         let (read, proven, checks, penalties) = Default::default();
-        Ok(AccessCheck { health, machine, key, known, read, proven, checks, penalties })
+        Ok(AccessCheck { health, machine, key, known, read, proven, checks, penalties, sessions })
     }
 
     /// Reads the password file of a new config in a separate thread, so that neither the HTTP loop nor a request waits
@@ -131,12 +170,21 @@ impl AccessCheck {
             return;
         }
         known.reading = None;
-        if let Ok(accounts) = read {
+        let accounts = read.ok().map(Arc::new);
+        if let Some(accounts) = &accounts {
             lock(&self.proven).retain(|user, _| accounts.hash(user).is_some());
-            known.accounts = Some(Arc::new(accounts));
+            known.accounts = Some(Arc::clone(accounts));
         }
         drop(known);
         self.read.notify_all();
+        if let Some(accounts) = accounts {
+            self.end_sessions_of_other(&accounts);
+        }
+    }
+
+    /// Ends the sessions of users who have another password now, or are gone.
+    fn end_sessions_of_other(&self, accounts: &Accounts) {
+        self.sessions.end(|_, session| account_of(accounts, &session.user) != Some(session.account));
     }
 
     /// The accounts of the newest config, or the previous ones while its password file cannot be read; `None` when no
@@ -175,14 +223,14 @@ impl AccessCheck {
     /// The user of a request and their role.
     ///
     /// # Errors
-    /// The response that refuses the request.
-    pub fn admit(&self, request: &Request, config: &Config, access: Access) -> Result<Who, Whole> {
+    /// Why the request is refused.
+    pub fn admit(&self, request: &Request, config: &Config, access: Access) -> Result<Who, Refused> {
         if access == Access::Open {
-            return Ok(Who { role: Role::Viewer, user: None });
+            return Ok(nobody(Role::Viewer));
         }
         let who = match self.accounts() {
-            Some(accounts) => self.log_in(request, &accounts)?,
-            None => Who { role: without_password(request, config)?, user: None },
+            Some(accounts) => self.identify(request, &accounts, access)?,
+            None => nobody(without_password(request, config)?),
         };
         if access == Access::Admin && who.role != Role::Admin {
             let how = "This needs an admin: a user with that role in http.password_file";
@@ -191,28 +239,204 @@ impl AccessCheck {
             } else {
                 ""
             };
-            return Err(Whole::text(403, &format!("{how}{here}.")));
+            return Err(Whole::text(403, &format!("{how}{here}.")).into());
         }
         Ok(who)
     }
 
-    fn log_in(&self, request: &Request, accounts: &Accounts) -> Result<Who, Whole> {
-        let Some((user, password)) = request.header("Authorization").and_then(basic) else {
-            return Err(unauthorized("Please log in with a user name and a password."));
+    /// Whether `who` may still see what they were admitted to: their password has not changed, and their session has not ended.
+    pub fn is_still_admitted(&self, who: &Who) -> bool {
+        let accounts = lock(&self.known).accounts.clone();
+        let (accounts, user) = match (accounts, &who.user) {
+            (None, _) => return true,
+            (Some(_), None) => return false,
+            (Some(accounts), Some(user)) => (accounts, user),
         };
-        let mark = self.mark(accounts, &user, &password);
-        let proven = || accounts.role(&user).filter(|_| lock(&self.proven).get(&user) == Some(&mark));
-        if let Some(role) = proven() {
-            return Ok(Who { role, user: Some(user) });
+        let same = accounts.role(user) == Some(who.role) && account_of(&accounts, user) == who.account;
+        let lasts = |key| self.sessions.get(&key).is_some();
+        same && if let Credential::Session(key) = who.credential { lasts(key) } else { true }
+    }
+
+    /// Accepts a request that changes something when no page elsewhere can have sent it.
+    ///
+    /// # Errors
+    /// The response that says what is missing.
+    pub fn check_origin(request: &Request, credential: Credential) -> Result<(), Whole> {
+        // A browser does not send a token by itself, and a program that sends a password by itself is no browser.
+        let allowed = match (credential, origin::is_own(request)) {
+            (Credential::Token, _) | (_, Some(true)) => true,
+            (_, Some(false)) => false,
+            (credential, None) => credential == Credential::Password,
+        };
+        if allowed {
+            return Ok(());
         }
+        Err(Whole::text(
+            403,
+            "A change must come from namecam's own page. A program sends a token (Authorization: Bearer ...), or a user name \
+             and a password.",
+        ))
+    }
+
+    fn identify(&self, request: &Request, accounts: &Accounts, access: Access) -> Result<Who, Refused> {
+        let header = request.header("Authorization");
+        let is_bearer = |header: &&str| header.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer "));
+        if let Some(bearer) = header.filter(is_bearer) {
+            return self.of_token(request, accounts, bearer[7..].trim());
+        }
+        if let Some(token) = request.param("token").filter(|_| access == Access::Picture) {
+            let who = self.of_token(request, accounts, token)?;
+            if who.role == Role::Admin {
+                let what = "An admin's token must not be in an address, where others see it. Make a viewer's: namecam passwd --token NAME.";
+                return Err(Whole::text(403, what).into());
+            }
+            return Ok(who);
+        }
+        if let Some(found) = self.session(request) {
+            if let Some(who) = of_session(request, accounts, &found) {
+                return Ok(who);
+            }
+            self.sessions.end(|key, _| *key == found.key);
+        }
+        let Some((user, password)) = header.and_then(basic) else {
+            return Err(Refused::LogIn("Please log in with a user name and a password."));
+        };
+        let role = self.check_password(client(request), accounts, &user, &password)?;
+        let account = account_of(accounts, &user);
+        Ok(Who { role, user: Some(user), credential: Credential::Password, account, renewed_cookie: None })
+    }
+
+    fn of_token(&self, request: &Request, accounts: &Accounts, token: &str) -> Result<Who, Refused> {
+        let Some((name, role)) = accounts.of_token(token) else {
+            let from = client(request);
+            self.may_try(from)?;
+            self.failed(from, self.mark(accounts, "", token));
+            return Err(Refused::LogIn("The token is wrong, or has been replaced or removed."));
+        };
+        let account = account_of(accounts, name);
+        let user = Some(name.to_owned());
+        Ok(Who { role, user, credential: Credential::Token, account, renewed_cookie: None })
+    }
+
+    /// The session of the cookie of a request.
+    fn session(&self, request: &Request) -> Option<FoundSession> {
+        self.sessions.find(cookies::secret(request)?, SystemTime::now())
+    }
+
+    /// Begins a session for the user of a login page, and returns the cookie.
+    ///
+    /// # Errors
+    /// Why the user is refused.
+    pub fn log_in(&self, request: &Request, user: &str, password: &str, stays: bool) -> Result<String, Refused> {
+        let Some(accounts) = self.accounts() else {
+            return Err(Whole::text(409, "No password is needed here; http.password_file is not set.").into());
+        };
         let from = client(request);
+        let role = self.check_password(from, &accounts, user, password)?;
+        let from = from.map_or_else(String::new, |from| from.to_string());
+        log::info!("http: {user} has logged in from {from}");
+        let account = account_of(&accounts, user).unwrap_or_default();
+        self.begin_session(request, (user, account), stays && role == Role::Viewer, from)
+    }
+
+    fn begin_session(
+        &self,
+        request: &Request,
+        user: (&str, Fingerprint),
+        stays: bool,
+        from: String,
+    ) -> Result<String, Refused> {
+        // A browser has one session here.
+        if let Some(old) = self.session(request) {
+            self.sessions.end(|key, _| *key == old.key);
+        }
+        let secret = self.sessions.begin(user, stays, from).map_err(|error| Whole::text(500, &error.to_string()))?;
+        let longest = if stays { STAYS_UNUSED } else { LONGEST };
+        Ok(cookies::set(request, &secret, longest))
+    }
+
+    /// Ends the session of a request, and returns the cookie that removes its own.
+    pub fn log_out(&self, request: &Request) -> String {
+        if let Some(found) = self.session(request) {
+            self.sessions.end(|key, _| *key == found.key);
+        }
+        cookies::set(request, "", Duration::ZERO)
+    }
+
+    /// The sessions.
+    pub fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+
+    /// Changes the password of the user of a request, which ends all their sessions, and begins another one for a browser.
+    /// Returns its cookie.
+    ///
+    /// # Errors
+    /// Why nothing is changed.
+    pub fn change_password(
+        &self,
+        request: &Request,
+        config: &Config,
+        who: &Who,
+        old: &str,
+        new: &str,
+    ) -> Result<Option<String>, Refused> {
+        let (Some(accounts), Some(file)) = (self.accounts(), &config.http.password_file) else {
+            return Err(Whole::text(409, "There are no passwords here; http.password_file is not set.").into());
+        };
+        let Some(user) = who.user.as_deref().filter(|_| who.credential != Credential::Token) else {
+            return Err(Whole::text(403, "A token cannot change a password.").into());
+        };
+        let from = client(request);
+        let stays = self.session(request).is_some_and(|found| found.session.stays);
+        let role = match self.check_password(from, &accounts, user, old) {
+            Err(Refused::LogIn(_)) => return Err(Whole::text(403, "The old password is wrong.").into()),
+            role => role?,
+        };
+        accounts::passwd(file, user, role, new).map_err(|error| {
+            let remedy = format!("on the board, run: sudo namecam passwd {user}");
+            Whole::text(409, &format!("The password was not changed: {error:#}; {remedy}"))
+        })?;
+        match Accounts::load(file) {
+            Ok(accounts) => {
+                let accounts = Arc::new(accounts);
+                lock(&self.known).accounts = Some(Arc::clone(&accounts));
+                self.end_sessions_of_other(&accounts);
+                log::info!("http: {user} has changed their password");
+                let Credential::Session(_) = who.credential else { return Ok(None) };
+                let account = account_of(&accounts, user).unwrap_or_default();
+                let from = from.map_or_else(String::new, |from| from.to_string());
+                self.begin_session(request, (user, account), stays, from).map(Some)
+            }
+            Err(problems) => Err(Whole::text(500, &problems.join("; ")).into()),
+        }
+    }
+
+    /// The role of `user` when `password` is right.
+    fn check_password(
+        &self,
+        from: Option<IpAddr>,
+        accounts: &Accounts,
+        user: &str,
+        password: &str,
+    ) -> Result<Role, Refused> {
+        const WRONG: Refused = Refused::LogIn("The user name or the password is wrong.");
+        let mark = self.mark(accounts, user, password);
+        let proven = || accounts.role(user).filter(|_| lock(&self.proven).get(user) == Some(&mark));
+        if let Some(role) = proven() {
+            return Ok(role);
+        }
         self.may_try(from)?;
+        if from.is_some_and(|from| lock(&self.penalties).is_known(from, &mark)) {
+            self.failed(from, mark);
+            return Err(WRONG);
+        }
         let deadline = Instant::now() + PATIENCE;
         // While this request waits, another one may verify the same password, or others of this client may fail.
         let settled = || proven().is_some() || self.may_try(from).is_err();
         let turn = self.checks.wait(from.map(network), mark, deadline, settled);
         if let Some(role) = proven() {
-            return Ok(Who { role, user: Some(user) });
+            return Ok(role);
         }
         self.may_try(from)?;
         let turn = turn.map_err(|why| match why {
@@ -223,17 +447,17 @@ impl AccessCheck {
             ),
             _ => Whole::later(503, 5, "Too many passwords are being checked; please try again in a few seconds."),
         })?;
-        let Some(role) = accounts.verify(&user, &password) else {
-            self.failed(from);
+        let Some(role) = accounts.verify(user, password) else {
+            self.failed(from, mark);
             drop(turn);
             self.checks.hold_back(deadline);
-            return Err(unauthorized("The user name or the password is wrong."));
+            return Err(WRONG);
         };
         if let Some(from) = from {
             lock(&self.penalties).forgive(from);
         }
-        lock(&self.proven).insert(user.clone(), mark);
-        Ok(Who { role, user: Some(user) })
+        lock(&self.proven).insert(user.to_owned(), mark);
+        Ok(role)
     }
 
     /// The mark by which a verified password is remembered: a keyed hash over it and its line of the password file. The
@@ -254,11 +478,13 @@ impl AccessCheck {
         Err(Whole::later(429, left.as_secs() as u32 + 1, "Too many wrong passwords; please wait a few seconds."))
     }
 
-    fn failed(&self, from: Option<IpAddr>) {
+    fn failed(&self, from: Option<IpAddr>, mark: Mark) {
         self.health.faults.report(Cause::WrongPassword, "");
         let Some(from) = from else { return };
-        if lock(&self.penalties).note(from, Instant::now()) {
-            log::warn!("http: wrong user name or password from {from}; further ones from there are not logged");
+        match lock(&self.penalties).note(from, mark, Instant::now()) {
+            None => {}
+            Some(1) => log::warn!("http: a wrong user name, password or token from {from}"),
+            Some(count) => log::warn!("http: {count} wrong user names, passwords or tokens from {from} so far"),
         }
     }
 }
@@ -316,8 +542,34 @@ fn address_or_name(host: &str) -> Result<IpAddr, String> {
     name.parse().map_err(|_| name)
 }
 
-fn unauthorized(text: &str) -> Whole {
-    Whole::text(401, text).with("WWW-Authenticate", "Basic realm=\"namecam\", charset=\"UTF-8\"")
+/// A user without a name.
+fn nobody(role: Role) -> Who {
+    Who { role, user: None, credential: Credential::None, account: None, renewed_cookie: None }
+}
+
+/// The fingerprint of the line of `user` in the password file.
+fn account_of(accounts: &Accounts, user: &str) -> Option<Fingerprint> {
+    accounts.hash(user).map(fingerprint)
+}
+
+/// The user of a session; `None` when it has ended, because the account is another one.
+fn of_session(request: &Request, accounts: &Accounts, found: &FoundSession) -> Option<Who> {
+    let session = &found.session;
+    let role = accounts.role(&session.user)?;
+    let account = account_of(accounts, &session.user);
+    // Who has become an admin logs in again: only a viewer stays signed in.
+    if account != Some(session.account) || (session.stays && role == Role::Admin) {
+        return None;
+    }
+    let is_renewed = session.stays && found.is_renewed;
+    let renewed_cookie = cookies::secret(request).filter(|_| is_renewed);
+    Some(Who {
+        role,
+        user: Some(session.user.to_string()),
+        credential: Credential::Session(found.key),
+        account,
+        renewed_cookie: renewed_cookie.map(|secret| cookies::set(request, secret, STAYS_UNUSED)),
+    })
 }
 
 /// The user and the password of an `Authorization: Basic` header.

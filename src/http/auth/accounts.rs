@@ -1,5 +1,7 @@
-//! The password file: lines of `user:role:hash`. [`Accounts::load`] reads it, [`passwd`] writes it.
+//! The password file: a line `user:role:hash` for each user, and one `name:role:sha256:hash` for each token of a program.
+//! [`Accounts::load`] reads it; [`passwd`], [`new_token`] and [`remove`] write it.
 
+use crate::http::auth::secret;
 use crate::os::files;
 use anyhow::{Context, Result, bail};
 use argon2::password_hash::phc::PasswordHash;
@@ -40,14 +42,35 @@ const COST: (u32, u32) = (19_456, 2);
 /// The most memory (KiB) and rounds of a hash that is accepted; a check of a larger one would block a small board.
 const MAX_COST: (u32, u32) = (262_144, 16);
 
+/// Before the digest of a token. A token is 128 random bits, which a slow hash would not protect any better.
+const TOKEN: &str = "sha256:";
+/// Passwords with fewer characters are called weak: NIST SP 800-63B-4, 3.1.1.2, for a password without a second factor.
+const SHORT: usize = 15;
+
 struct Account {
     role: Role,
-    hash: PasswordHash,
+    proof: Proof,
     /// The hash as it is in the file.
     text: String,
 }
 
-/// The users who may log in.
+/// By what an account is recognised.
+enum Proof {
+    Password(PasswordHash),
+    /// The SHA-256 of a token.
+    Token([u8; 32]),
+}
+
+impl Account {
+    fn password(&self) -> Option<&PasswordHash> {
+        match &self.proof {
+            Proof::Password(hash) => Some(hash),
+            Proof::Token(_) => None,
+        }
+    }
+}
+
+/// The users and programs that may watch.
 #[derive(Default)]
 pub struct Accounts {
     users: BTreeMap<String, Account>,
@@ -108,11 +131,23 @@ impl Accounts {
         self.users.get(user).map(|account| account.text.as_str())
     }
 
+    /// Each name with its role, and whether it is a token.
+    pub fn list(&self) -> impl Iterator<Item = (&str, Role, bool)> {
+        self.users.iter().map(|(name, account)| (name.as_str(), account.role, account.password().is_none()))
+    }
+
+    /// The name and the role of `token`.
+    pub fn of_token(&self, token: &str) -> Option<(&str, Role)> {
+        let digest = <[u8; 32]>::from(Sha256::digest(token));
+        let is_it = |account: &Account| matches!(account.proof, Proof::Token(known) if known == digest);
+        self.users.iter().find(|(_, account)| is_it(account)).map(|(name, account)| (name.as_str(), account.role))
+    }
+
     /// The role of `user` when `password` is right. The time it takes does not show whether `user` exists.
     pub fn verify(&self, user: &str, password: &str) -> Option<Role> {
-        let known = self.users.get(user);
+        let known = self.users.get(user).filter(|account| account.password().is_some());
         let account = known.or_else(|| self.stand_in(user))?;
-        let right = Argon2::default().verify_password(password.as_bytes(), &account.hash).is_ok();
+        let right = Argon2::default().verify_password(password.as_bytes(), account.password()?).is_ok();
         (right && known.is_some()).then_some(account.role)
     }
 
@@ -125,7 +160,8 @@ impl Accounts {
         self.users.values().for_each(|account| hash.update(&account.text));
         hash.update(user);
         let number = hash.finalize().iter().take(8).fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
-        self.users.values().nth(number.checked_rem(self.users.len() as u64)? as usize)
+        let with_password = || self.users.values().filter(|account| account.password().is_some());
+        with_password().nth(number.checked_rem(with_password().count() as u64)? as usize)
     }
 }
 
@@ -137,6 +173,11 @@ fn read_line(line: &str) -> Result<(String, Account), String> {
     check_user(user)?;
     let role = Role::from_word(role).ok_or_else(|| format!("role {role}: must be viewer or admin"))?;
     let text = hash.to_owned();
+    if let Some(digest) = hash.strip_prefix(TOKEN) {
+        let digest =
+            files::from_hex(digest).ok_or("the token is damaged; make a new one with namecam passwd --token")?;
+        return Ok((user.to_owned(), Account { role, proof: Proof::Token(digest), text }));
+    }
     let hash =
         PasswordHash::new(hash).map_err(|_| "the hash is damaged; write a new one with namecam passwd".to_owned())?;
     let params = Params::try_from(&hash).ok().filter(|p| p.m_cost() <= MAX_COST.0 && p.t_cost() <= MAX_COST.1);
@@ -146,7 +187,7 @@ fn read_line(line: &str) -> Result<(String, Account), String> {
             "the hash must be argon2id with m <= {m} and t <= {t}; write a new one with namecam passwd"
         ));
     }
-    Ok((user.to_owned(), Account { role, hash, text }))
+    Ok((user.to_owned(), Account { role, proof: Proof::Password(hash), text }))
 }
 
 fn check_user(user: &str) -> Result<(), String> {
@@ -163,17 +204,66 @@ fn check_user(user: &str) -> Result<(), String> {
 /// # Errors
 /// When the name or the password is not allowed, or the file cannot be read or written.
 pub fn passwd(file: &Path, user: &str, role: Role, password: &str) -> Result<()> {
-    if let Err(what) = check_user(user) {
-        bail!(what);
-    }
     if password.is_empty() || password.len() > 256 || password.contains(char::is_control) {
         bail!("a password must have 1 to 256 bytes and no control characters");
     }
     let params = Params::new(COST.0, COST.1, 1, None).map_err(|error| anyhow::anyhow!("{error}"))?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let hash = argon2.hash_password(password.as_bytes()).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let new = format!("{user}:{}:{hash}", role.as_str());
+    write(file, user, Some(&format!("{user}:{}:{hash}", role.as_str())))
+}
 
+/// Makes a token for the program `name`, which replaces its old one. The file holds only a digest of it.
+///
+/// # Errors
+/// When `name` is not allowed or is a user's, or the file cannot be read or written.
+pub fn new_token(file: &Path, name: &str, role: Role) -> Result<String> {
+    if let Ok(accounts) = Accounts::load(file)
+        && accounts.list().any(|(known, _, is_token)| known == name && !is_token)
+    {
+        bail!("{name} is a user with a password; choose another name for the token");
+    }
+    let token = format!("namecam_{}", files::hex(&secret::random_128()?));
+    let digest = files::hex(&Sha256::digest(&token));
+    write(file, name, Some(&format!("{name}:{}:{TOKEN}{digest}", role.as_str())))?;
+    Ok(token)
+}
+
+/// Removes a user or a token.
+///
+/// # Errors
+/// When there is none of that name, or the file cannot be read or written.
+pub fn remove(file: &Path, name: &str) -> Result<()> {
+    write(file, name, None)
+}
+
+/// Why `password` is easy to guess; `None` for one that is not known to be.
+pub fn weakness(user: &str, password: &str) -> Option<&'static str> {
+    let lower = password.to_lowercase();
+    let letters: Vec<char> = lower.chars().collect();
+    let repeats = |length: &usize| letters.iter().zip(&letters[*length..]).all(|(a, b)| a == b);
+    if letters.len() < SHORT {
+        Some("it has fewer than 15 characters")
+    } else if (1..=letters.len() / 2).any(|length| repeats(&length)) {
+        Some("it repeats itself")
+    } else if ROWS.iter().any(|row| row.repeat(2).contains(&lower)) {
+        Some("it is a row of the keyboard, the alphabet or the digits")
+    } else if user.chars().count() > 2 && lower.replace(&user.to_lowercase(), "").chars().count() < SHORT / 2 {
+        Some("it is little more than the user name")
+    } else {
+        None
+    }
+}
+
+/// Rows that many passwords of 15 characters and more are part of.
+const ROWS: &[&str] =
+    &["1234567890", "0987654321", "qwertyuiopasdfghjklzxcvbnm", "1qaz2wsx3edc4rfv5tgb", "abcdefghijklmnopqrstuvwxyz"];
+
+/// Puts `new` in the place of the line of `name`, or at the end; `None` removes the line.
+fn write(file: &Path, name: &str, new: Option<&str>) -> Result<()> {
+    if let Err(what) = check_user(name) {
+        bail!(what);
+    }
     // The target of a link is replaced, so that the link stays a link.
     let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     let shown = file.display();
@@ -182,11 +272,13 @@ pub fn passwd(file: &Path, user: &str, role: Role, password: &str) -> Result<()>
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
     };
-    let is_theirs = |line: &&str| line.trim().split(':').next() == Some(user);
+    let is_theirs = |line: &&str| line.trim().split(':').next() == Some(name);
     let mut lines: Vec<&str> = old.lines().collect();
-    match lines.iter().position(is_theirs) {
-        Some(at) => lines[at] = &new,
-        None => lines.push(&new),
+    match (lines.iter().position(is_theirs), new) {
+        (Some(at), Some(new)) => lines[at] = new,
+        (Some(at), None) => drop(lines.remove(at)),
+        (None, Some(new)) => lines.push(new),
+        (None, None) => bail!("{shown} has no user or token {name}; namecam passwd --list shows them"),
     }
     files::replace(&file, (lines.join("\n") + "\n").as_bytes()).with_context(|| format!("cannot write {shown}"))
 }
@@ -224,7 +316,7 @@ mod tests {
         fs::write(&file, &text).unwrap();
         let costs = |accounts: &Accounts| -> Vec<u32> {
             let stand_ins = (0..300).map(|i| accounts.stand_in(&format!("nobody{i}")).unwrap());
-            stand_ins.map(|account| Params::try_from(&account.hash).unwrap().m_cost()).collect()
+            stand_ins.map(|account| Params::try_from(account.password().unwrap()).unwrap().m_cost()).collect()
         };
         let (accounts, again) = (Accounts::load(&file).ok().unwrap(), Accounts::load(&file).ok().unwrap());
         let first = costs(&accounts);
@@ -280,6 +372,54 @@ mod tests {
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         assert_eq!(Accounts::load(&file).ok().unwrap().warnings.len(), 2);
         assert!(Accounts::load(&folder.path().join("absent")).err().unwrap()[0].contains("cannot be read"));
+    }
+
+    #[test]
+    fn a_token_is_found_by_its_digest_and_a_damaged_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        let token = new_token(&file, "ha", Role::Viewer).unwrap();
+        passwd(&file, "anna", Role::Admin, "x").unwrap();
+        let accounts = Accounts::load(&file).ok().unwrap();
+        assert_eq!(accounts.list().collect::<Vec<_>>(), [("anna", Role::Admin, false), ("ha", Role::Viewer, true)]);
+        assert_eq!(accounts.of_token(&token), Some(("ha", Role::Viewer)));
+        let digest = accounts.hash("ha").unwrap().strip_prefix(TOKEN).unwrap();
+        for wrong in ["", "x", digest, &token[1..]] {
+            assert_eq!(accounts.of_token(wrong), None, "{wrong}");
+        }
+        assert_eq!(accounts.verify("ha", &token), None, "a token is no password");
+        let good = fs::read_to_string(&file).unwrap();
+        for damage in [&digest[1..], &digest.replace(|c: char| c.is_ascii_digit(), "g"), ""] {
+            fs::write(&file, good.replace(digest, damage)).unwrap();
+            assert!(Accounts::load(&file).err().unwrap()[0].contains("line 1: the token is damaged"), "{damage}");
+        }
+        fs::write(&file, good).unwrap();
+        remove(&file, "anna").unwrap();
+        assert_eq!(Accounts::load(&file).ok().unwrap().list().count(), 1);
+        assert!(remove(&file, "anna").unwrap_err().to_string().contains("no user or token anna"));
+        // Without any password, an unknown user has no hash to be compared with.
+        assert_eq!(Accounts::load(&file).ok().unwrap().verify("anna", "x"), None);
+    }
+
+    #[test]
+    fn short_and_common_passwords_are_called_weak() {
+        for weak in [
+            "",
+            "correct horse",
+            "비밀번호가깁니다",
+            "aaaaaaaaaaaaaaaaaaaa",
+            "passwordpassword",
+            "1234567890123456",
+            "qwertyuiopasdfg",
+            "Kim.Minho-Kim.Minho1",
+        ] {
+            assert!(weakness("kim.minho", weak).is_some(), "{weak}");
+        }
+        for good in
+            ["correct horse battery", "우리집카메라는현관문앞에있습니다", "k4wqmz8dpt2hx6ay", "abcabcabcabcabcx"]
+        {
+            assert_eq!(weakness("kim.minho", good), None, "{good}");
+        }
     }
 
     #[test]

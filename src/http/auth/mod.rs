@@ -3,4 +3,8 @@
 pub mod access;
 pub mod accounts;
 pub(super) mod checks;
+mod cookies;
+mod origin;
 pub(super) mod penalties;
+pub(super) mod secret;
+pub(super) mod sessions;

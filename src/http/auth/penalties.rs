@@ -1,12 +1,13 @@
 //! [`Penalties`]: the addresses that sent wrong passwords, and how long each must wait.
 
+use crate::http::auth::checks::Mark;
 use crate::http::client::network;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// How many wrong passwords an address may send before it must wait.
-const TRIES: u32 = 5;
+/// How many different wrong passwords an address may send before it must wait.
+const TRIES: usize = 5;
 /// How long it must wait.
 const PENALTY: Duration = Duration::from_secs(10);
 /// The most addresses that are remembered.
@@ -22,35 +23,51 @@ pub struct Penalties {
 }
 
 struct PenaltyRecord {
-    count: u32,
+    /// The different wrong passwords since the last penalty. The same one again is no further try: a program with an old
+    /// password must not lock out the people behind its address.
+    wrong: Vec<Mark>,
+    /// The time of the newest of them.
     last: Instant,
+    /// All wrong passwords, repeated ones too.
+    count: u64,
 }
 
 impl Penalties {
     /// How long `who` must still wait at `now`; `None` when it may try.
     pub fn left(&mut self, who: IpAddr, now: Instant) -> Option<Duration> {
-        let who = network(who);
-        let record = self.records.get(&who).filter(|record| record.count >= TRIES)?;
+        let record = self.records.get_mut(&network(who)).filter(|record| record.wrong.len() >= TRIES)?;
         let left = PENALTY.saturating_sub(now.duration_since(record.last));
         if left.is_zero() {
-            self.records.remove(&who);
+            record.wrong.clear();
             return None;
         }
         Some(left)
     }
 
-    /// Records a wrong password. True when the log should name `who`.
-    pub fn note(&mut self, who: IpAddr, now: Instant) -> bool {
+    /// True when `who` has sent this wrong password before, since its last penalty.
+    pub fn is_known(&self, who: IpAddr, mark: &Mark) -> bool {
+        self.records.get(&network(who)).is_some_and(|record| record.wrong.contains(mark))
+    }
+
+    /// Records a wrong password. Returns how many `who` has sent when the log should say so: the first, the tenth, the
+    /// hundredth and so on.
+    pub fn note(&mut self, who: IpAddr, mark: Mark, now: Instant) -> Option<u64> {
         let who = network(who);
         if self.records.len() >= REMEMBERED && !self.records.contains_key(&who) {
             // The oldest record is dropped, so that other addresses cannot shorten a recent penalty.
             let oldest = self.records.iter().min_by_key(|(_, record)| record.last).map(|(who, _)| *who);
             oldest.map(|oldest| self.records.remove(&oldest));
         }
-        let record = self.records.entry(who).or_insert(PenaltyRecord { count: 0, last: now });
+        let record =
+            self.records.entry(who).or_insert_with(|| PenaltyRecord { wrong: Vec::new(), last: now, count: 0 });
         record.count += 1;
-        record.last = now;
-        self.told.len() < TOLD && self.told.insert(who)
+        if !record.wrong.contains(&mark) && record.wrong.len() < TRIES {
+            record.wrong.push(mark);
+            record.last = now;
+        }
+        let is_told = self.told.contains(&who) || (self.told.len() < TOLD && self.told.insert(who));
+        let is_power = record.count.checked_ilog10().is_some_and(|digits| 10u64.pow(digits) == record.count);
+        (is_told && is_power).then_some(record.count)
     }
 
     /// Removes the record of `who` after a right password.
@@ -69,18 +86,31 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_sends_an_old_password_all_day_is_logged_once() {
+    fn a_program_that_sends_an_old_password_all_day_locks_nobody_out_and_is_logged_at_powers_of_ten() {
         let (mut penalties, begun) = (Penalties::default(), Instant::now());
-        let (mut lines, mut checks) = (0, 0);
+        let mut told = Vec::new();
         for second in (0..86_400).step_by(2) {
             let now = begun + Duration::from_secs(second);
-            if penalties.left(address(1), now).is_none() {
-                checks += 1;
-                lines += u32::from(penalties.note(address(1), now));
-            }
+            assert_eq!(penalties.left(address(1), now), None, "the others behind its address may try");
+            assert_eq!(penalties.is_known(address(1), &[1; 32]), second > 0);
+            told.extend(penalties.note(address(1), [1; 32], now));
         }
-        assert_eq!(lines, 1);
-        assert_eq!(checks, 86_400_u32.div_ceil(18) * TRIES, "five tries in 8 s, then 10 s without");
+        assert_eq!(told, [1, 10, 100, 1000, 10_000]);
+        assert!(!penalties.is_known(address(1), &[2; 32]) && !penalties.is_known(address(2), &[1; 32]));
+    }
+
+    #[test]
+    fn five_different_wrong_passwords_must_wait_ten_seconds_and_then_count_anew() {
+        let (mut penalties, now) = (Penalties::default(), Instant::now());
+        for number in 0..TRIES {
+            assert_eq!(penalties.left(address(1), now), None);
+            penalties.note(address(1), [number as u8; 32], now);
+        }
+        assert_eq!(penalties.left(address(1), now), Some(PENALTY));
+        penalties.note(address(1), [9; 32], now + PENALTY / 2);
+        assert_eq!(penalties.left(address(1), now + PENALTY / 2), Some(PENALTY / 2));
+        assert_eq!(penalties.left(address(1), now + PENALTY), None);
+        assert!(!penalties.is_known(address(1), &[0; 32]), "it is checked again, and counts again");
     }
 
     #[test]
@@ -90,8 +120,8 @@ mod tests {
         for number in 0..3 * REMEMBERED as u32 {
             let now = now + Duration::from_millis(number.into());
             let culprit = address(1 << 24 | number);
-            for _ in 0..TRIES {
-                lines += usize::from(penalties.note(culprit, now));
+            for wrong in 0..TRIES {
+                lines += usize::from(penalties.note(culprit, [wrong as u8; 32], now).is_some());
             }
             assert!(penalties.left(culprit, now).is_some());
             let earlier = address(1 << 24 | number.saturating_sub(REMEMBERED as u32 - 1));

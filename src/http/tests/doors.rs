@@ -44,12 +44,12 @@ fn guarded() -> (tempfile::TempDir, Site) {
 fn a_client_with_a_whole_ipv6_network_may_try_no_more_passwords_than_others() {
     let (_folder, site) = guarded();
     for host in 1..=5 {
-        assert_eq!(status(&site, &login("/", &format!("2001:db8::{host}"), "anna:x")), 401);
+        assert_eq!(status(&site, &login("/", &format!("2001:db8::{host}"), &format!("anna:x{host}"))), 401);
     }
     assert_eq!(status(&site, &login("/", "2001:db8::6", "anna:x")), 429);
     assert_eq!(status(&site, &login("/", "2001:db8:0:1::6", "anna:x")), 401, "another network");
-    for _ in 0..5 {
-        assert_eq!(status(&site, &login("/", "fe80::1", "anna:x")), 401);
+    for i in 0..5 {
+        assert_eq!(status(&site, &login("/", "fe80::1", &format!("anna:x{i}"))), 401);
     }
     assert_eq!(
         status(&site, &login("/", "fe80::2", "anna:x")),
@@ -66,12 +66,13 @@ fn behind_a_proxy_only_the_client_that_sent_wrong_passwords_must_wait() {
     };
     for i in 0..5 {
         // Addresses before the last one were sent by the client and are not trusted.
-        assert_eq!(behind("127.0.0.1", &format!("198.51.100.{i}, 203.0.113.9"), "anna:x"), 401);
+        let forwarded = format!("198.51.100.{i}, 203.0.113.9");
+        assert_eq!(behind("127.0.0.1", &forwarded, &format!("anna:x{i}")), 401);
     }
     assert_eq!(behind("127.0.0.1", "198.51.100.9, 203.0.113.9", "anna:x"), 429);
     assert_eq!(behind("127.0.0.1", "203.0.113.10", "anna:a"), 200);
     for i in 0..5 {
-        assert_eq!(behind(LAN, &format!("203.0.113.{i}"), "anna:x"), 401);
+        assert_eq!(behind(LAN, &format!("203.0.113.{i}"), &format!("anna:x{i}")), 401);
     }
     assert_eq!(behind(LAN, "203.0.113.77", "anna:x"), 429, "only a proxy on this machine is trusted");
 }
@@ -101,8 +102,11 @@ fn a_late_request_does_not_restore_an_old_config() {
     assert_eq!(status(&site, &request("GET", "/api/state", "127.0.0.1")), 200);
     site.gate.refresh(old.0, &old.1);
     assert_eq!(
-        site.gate.admit(&request("GET", "/", "127.0.0.1"), &site.config(), Access::Viewer).ok(),
-        Some(Who { role: Role::Admin, user: None })
+        site.gate
+            .admit(&request("GET", "/", "127.0.0.1"), &site.config(), Access::Viewer)
+            .ok()
+            .map(|who| (who.role, who.user)),
+        Some((Role::Admin, None))
     );
 }
 

@@ -1,5 +1,6 @@
 //! Tests of HTTP: the dispatcher without sockets here, the server with them in [`sockets`] and [`hostile`].
 
+mod credentials;
 mod doors;
 mod hostile;
 mod shares;
@@ -31,6 +32,17 @@ pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
         renditions: Arc::new(Renditions::idle()),
         health: Arc::default(),
         stop: Arc::default(),
+        state_folder: None,
+    }
+}
+
+impl Site {
+    /// The response to a request whose body, if any, has been read.
+    fn respond<'a>(&'a self, request: &'a Request) -> Answer<'a> {
+        match self.admit(request) {
+            Ok((admitted, _)) => self.answer(request, admitted),
+            Err(refusal) => refusal.into(),
+        }
     }
 }
 
@@ -50,14 +62,14 @@ fn with(mut request: Request, name: &str, value: &str) -> Request {
 }
 
 fn whole(site: &Site, request: &Request) -> Whole {
-    match site.answer(request) {
+    match site.respond(request) {
         Answer::Whole(whole) => whole,
         Answer::Stream(_) => panic!("{request:?} is a stream"),
     }
 }
 
 fn status(site: &Site, request: &Request) -> u16 {
-    site.answer(request).status()
+    site.respond(request).status()
 }
 
 fn body(whole: &Whole) -> String {
@@ -122,7 +134,10 @@ fn every_route_answers_get_and_refuses_other_methods_with_allow() {
     )));
     site.stage.sightings.publish(Arc::new(faces()));
     for route in ROUTES {
-        let path = route.path.replace('*', "7");
+        if route.method.changes() || route.path.starts_with("/login") {
+            continue;
+        }
+        let path = route.path.replace("{track}", "7");
         let target = route.action.map_or(path.clone(), |action| format!("{path}?x=1&action={action}"));
         let good = status(&site, &request("GET", &target, "127.0.0.1"));
         assert_eq!(good, 200, "GET {target}");
@@ -138,7 +153,7 @@ fn every_route_answers_get_and_refuses_other_methods_with_allow() {
     assert!(unknown.status == 404 && body(&unknown).contains("/?action=stream"), "{}", body(&unknown));
     // A dashboard has appended the time.
     let stream = request("GET", "/?action=stream?1699", "127.0.0.1");
-    assert!(matches!(site.answer(&stream), Answer::Stream(_)));
+    assert!(matches!(site.respond(&stream), Answer::Stream(_)));
     let page = whole(&site, &request("GET", "/?lang=ko", "127.0.0.1"));
     assert_eq!((page.status, page.content_type), (200, "text/html; charset=utf-8"));
 }
@@ -263,8 +278,8 @@ fn after_too_many_wrong_passwords_only_that_address_must_wait() {
     auth::accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
     let site = site(|config| config.http.password_file = Some(file.clone()));
     assert_eq!(status(&site, &login("/", LAN, "anna:a")), 200);
-    for _ in 0..5 {
-        assert_eq!(status(&site, &login("/", LAN, "nobody:a")), 401);
+    for i in 0..5 {
+        assert_eq!(status(&site, &login("/", LAN, &format!("nobody:a{i}"))), 401);
     }
     let refused = whole(&site, &login("/", LAN, "anna:x"));
     assert_eq!(refused.status, 429);
@@ -302,8 +317,8 @@ fn a_reload_forgets_a_right_password_only_when_its_line_has_changed_or_gone() {
     let ask = |user: &str| status(&site, &login("/api/gallery", LAN, &format!("{user}:a")));
     assert_eq!([ask("anna"), ask("boris"), ask("carla")], [403, 403, 200]);
     // From now on no password of this address is checked: users who get access were remembered.
-    for _ in 0..5 {
-        assert_eq!(status(&site, &login("/", LAN, "anna:x")), 401);
+    for i in 0..5 {
+        assert_eq!(status(&site, &login("/", LAN, &format!("anna:x{i}"))), 401);
     }
     let rewrite = |change: &dyn Fn(String) -> String| {
         std::fs::write(&file, change(std::fs::read_to_string(&file).unwrap())).unwrap();
@@ -334,8 +349,8 @@ fn right_passwords_of_a_hundred_users_are_all_remembered() {
     let site = site(|config| config.http.password_file = Some(file.clone()));
     let ask = |i: u32| status(&site, &login("/", LAN, &format!("u{i}:a")));
     assert!((0..100).all(|i| ask(i) == 200));
-    for _ in 0..5 {
-        assert_eq!(status(&site, &login("/", LAN, "u0:x")), 401);
+    for i in 0..5 {
+        assert_eq!(status(&site, &login("/", LAN, &format!("u0:x{i}"))), 401);
     }
     assert!((0..100).all(|i| ask(i) == 200), "each gets access without a check");
     assert_eq!(status(&site, &login("/", LAN, "u100:a")), 429);
@@ -365,6 +380,7 @@ fn state_has_the_shape_that_scripts_rely_on() {
         [
             "version",
             "role",
+            "user",
             "uptime_s",
             "camera",
             "recognition",

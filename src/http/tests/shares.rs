@@ -9,7 +9,7 @@ use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 
 fn answers<'a>(site: &'a Site, requests: &'a [Request]) -> Vec<Answer<'a>> {
-    requests.iter().map(|request| site.answer(request)).collect()
+    requests.iter().map(|request| site.respond(request)).collect()
 }
 
 fn refused(answers: &[Answer<'_>]) -> usize {
@@ -61,7 +61,7 @@ fn users_with_one_address_are_separate_clients_only_where_a_password_is_required
     let anna = answers(&guarded, &anna);
     assert_eq!(refused(&anna), 1);
     let bob = login("/video_feed", LAN, "bob:b");
-    assert_eq!(guarded.answer(&bob).status(), 200, "another user behind the same proxy");
+    assert_eq!(guarded.respond(&bob).status(), 200, "another user behind the same proxy");
     assert_eq!(status(&guarded, &login("/video_feed", "192.168.1.10", "anna:a")), 200, "the same user elsewhere");
     drop(anna);
     let open = site(|config| (config.http.open, config.stream.max_viewers) = (true, 4));
@@ -91,7 +91,7 @@ fn a_request_for_what_the_default_rendition_provides_takes_no_other() {
     let wanted = |width, max_fps, query: &str| {
         let site = site(|config| (config.stream.width, config.stream.max_fps) = (width, max_fps));
         let ask = request("GET", &format!("/video_feed?{query}"), "127.0.0.1");
-        let Answer::Stream(stream) = site.answer(&ask) else { panic!("refused") };
+        let Answer::Stream(stream) = site.respond(&ask) else { panic!("refused") };
         assert!(!stream.headers.iter().any(|(name, _)| *name == "X-Namecam-Instead-Of"), "{query}");
         let (rendition, _) = site.stage.renditions.wanted().remove(0);
         (rendition.spec.width, rendition.spec.fps, stream.headers[0].1.clone())
@@ -108,7 +108,7 @@ fn a_stream_ends_when_a_new_config_makes_it_wider_than_requested() {
     let site = site(|config| config.stream.width = 320);
     site.stage.renditions.usual().publish(&Arc::new(Jpeg::new(Arc::new(b"J".to_vec()), Moment::now(), true)));
     let ask = request("GET", "/video_feed?width=640", "127.0.0.1");
-    let Answer::Stream(stream) = site.answer(&ask) else { panic!("refused") };
+    let Answer::Stream(stream) = site.respond(&ask) else { panic!("refused") };
     let mut wider = Config::clone(&site.config());
     std::thread::scope(|scope| {
         let reloads = scope.spawn(|| {

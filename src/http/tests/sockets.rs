@@ -127,6 +127,7 @@ fn share(stage: &Stage) -> Stage {
         renditions: Arc::clone(&stage.renditions),
         health: Arc::clone(&stage.health),
         stop: Arc::clone(&stage.stop),
+        state_folder: stage.state_folder.clone(),
     }
 }
 

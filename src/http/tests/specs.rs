@@ -19,7 +19,7 @@ fn invalid_parameters_are_400_and_a_rendition_too_many_is_refused_when_no_other_
     }
     let streams: Vec<Request> =
         (1..=5).rev().map(|n| request("GET", &format!("/video_feed?width={n}00"), "127.0.0.1")).collect();
-    let answers: Vec<Answer<'_>> = streams.iter().map(|stream| site.answer(stream)).collect();
+    let answers: Vec<Answer<'_>> = streams.iter().map(|stream| site.respond(stream)).collect();
     assert_eq!(answers.iter().map(Answer::status).collect::<Vec<_>>(), [200, 200, 200, 503, 503]);
     let Some(Answer::Whole(refused)) = answers.last() else { panic!("a stream") };
     assert!(header(refused, "Retry-After").is_some() && body(refused).contains("stream.tiers"), "{}", body(refused));

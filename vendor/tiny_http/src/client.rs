@@ -2,7 +2,7 @@ use ascii::AsciiString;
 
 use std::io::Error as IoError;
 use std::io::Result as IoResult;
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::str::FromStr;
@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::common::{HTTPVersion, Header, StatusCode};
-use crate::request::{refuse, AnswerWriter, Progress};
+use crate::request::{refuse, AnswerWriter, Body, Progress};
 use crate::{Limits, Request};
 
-/// The largest body that is read, and dropped, before the request is handed on.
-const MAX_DRAINED: usize = 1024;
+/// The largest body that is read before the request is handed on.
+const MAX_READ_WITH_HEAD: usize = 1024;
 
 /// A ClientConnection is an object that will store a socket to a client
 /// and return Request objects.
@@ -197,20 +197,30 @@ impl ClientConnection {
             }
             _ => return Err(ReadError::WrongHeader),
         };
-        let is_drained = !is_chunked && (length == 0 || (length <= MAX_DRAINED && !expects_continue));
-        if is_drained && !says("upgrade") {
-            self.source.read_exact(&mut vec![0; length])?;
+        let is_whole = !is_chunked && (length == 0 || (length <= MAX_READ_WITH_HEAD && !expects_continue));
+        let mut body = Body { start: Vec::new(), left: if is_chunked { None } else { Some(length) }, expects_continue };
+        if is_whole && !says("upgrade") {
+            body.start = vec![0; length];
+            self.source.read_exact(&mut body.start)?;
+            body.left = Some(0);
+        } else {
+            // what came with the head; the program reads the rest, and the connection ends with this request
+            let come = self.source.buffer().len().min(length);
+            body.start = self.source.buffer()[..come].to_vec();
+            self.source.consume(come);
+            body.left = body.left.map(|left| left - come);
         }
-        self.no_more_requests = is_last || !is_drained;
+        self.no_more_requests = is_last || !is_whole;
 
         let writer = AnswerWriter {
             socket: self.socket.clone(),
             sender: sender.clone(),
             may_go_on: !self.no_more_requests,
+            has_unread_body: !is_whole,
             is_taken: false,
             is_whole: false,
         };
-        Ok(Request { remote_addr: self.remote_addr, method, path, http_version, headers, writer })
+        Ok(Request { remote_addr: self.remote_addr, method, path, headers, body, writer })
     }
 
     /// Blocks until the next Request is available.

@@ -1,9 +1,15 @@
-use std::io::{self, IoSlice, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::Sender;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::{HTTPVersion, Header, StatusCode};
+use crate::{Header, StatusCode};
+
+/// How long, and for how many bytes, what a refused client still sends is read: a connection that is closed with unread bytes
+/// is reset, and the client may lose the answer.
+const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_BYTES: usize = 1 << 20;
 
 /// Represents an HTTP request made by a client.
 ///
@@ -22,9 +28,18 @@ pub struct Request {
     pub(crate) remote_addr: SocketAddr,
     pub(crate) method: String,
     pub(crate) path: String,
-    pub(crate) http_version: HTTPVersion,
     pub(crate) headers: Vec<Header>,
+    pub(crate) body: Body,
     pub(crate) writer: AnswerWriter,
+}
+
+/// The body of a request.
+pub(crate) struct Body {
+    /// What has been read.
+    pub(crate) start: Vec<u8>,
+    /// How many bytes are still to come; None when the client does not say.
+    pub(crate) left: Option<usize>,
+    pub(crate) expects_continue: bool,
 }
 
 /// What happens to an answer.
@@ -41,6 +56,7 @@ pub struct AnswerWriter {
     pub(crate) sender: Sender<Progress>,
     // false when a body may be left unread: the start of a next request is unknown
     pub(crate) may_go_on: bool,
+    pub(crate) has_unread_body: bool,
     // false until the program takes it: a request that is dropped gets 500
     pub(crate) is_taken: bool,
     pub(crate) is_whole: bool,
@@ -76,8 +92,27 @@ impl Drop for AnswerWriter {
         if !self.is_taken {
             refuse(&self.socket, StatusCode(500));
         }
+        if self.has_unread_body {
+            dismiss(&self.socket);
+        }
         let goes_on = self.may_go_on && self.is_whole;
         self.sender.send(Progress::Ended { goes_on }).ok();
+    }
+}
+
+/// Reads what a client still sends to whom no more is said.
+fn dismiss(mut socket: &TcpStream) {
+    let (until, mut bytes) = (Instant::now() + FAREWELL, 0);
+    socket.shutdown(Shutdown::Write).ok();
+    while bytes < FAREWELL_BYTES {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || socket.set_read_timeout(Some(left)).is_err() {
+            return;
+        }
+        match socket.read(&mut [0; 4096]) {
+            Ok(count) if count > 0 => bytes += count,
+            _ => return,
+        }
     }
 }
 
@@ -104,9 +139,49 @@ impl Request {
         &self.headers
     }
 
-    /// Returns the HTTP version of the request.
-    pub fn http_version(&self) -> &HTTPVersion {
-        &self.http_version
+    /// The length of the body; None when the client does not say before it sends it.
+    pub fn body_length(&self) -> Option<usize> {
+        self.body.left.map(|left| left + self.body.start.len())
+    }
+
+    /// Reads the body, whose length the program has found good. Memory grows as it comes.
+    ///
+    /// It is an error when it has not come by `until`, or has no length.
+    pub fn read_body(&mut self, until: Instant) -> io::Result<Vec<u8>> {
+        let mut left = self.body.left.ok_or(io::ErrorKind::InvalidInput)?;
+        let mut body = std::mem::take(&mut self.body.start);
+        let mut socket = &*self.writer.socket;
+        if left > 0 && self.body.expects_continue {
+            socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        let mut piece = [0; 16 * 1024];
+        while left > 0 {
+            let time = until.saturating_duration_since(Instant::now());
+            if time.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            socket.set_read_timeout(Some(time))?;
+            let most = left.min(piece.len());
+            match socket.read(&mut piece[..most]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    body.extend_from_slice(&piece[..count]);
+                    left -= count;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // this is what a blocking socket says when SO_RCVTIMEO has passed
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(io::ErrorKind::TimedOut.into()),
+                Err(e) => return Err(e),
+            }
+        }
+        self.body.left = Some(0);
+        self.writer.has_unread_body = false;
+        Ok(body)
+    }
+
+    /// Says whether the client may ask again on this connection after a whole answer.
+    pub fn may_go_on(&self) -> bool {
+        self.writer.may_go_on
     }
 
     /// Returns the address of the client that sent this request.

@@ -1,0 +1,175 @@
+//! The login page, which works without JavaScript, and who gets it in place of a refusal.
+
+use super::Site;
+use super::message::{Answer, Body, Request, Whole, form};
+use super::page::policy;
+use crate::http::auth::access::Refused;
+
+const HTML: &str = include_str!("login.html");
+
+/// The longest path that a login returns to.
+const MAX_NEXT: usize = 1024;
+
+/// The words of the page in a language.
+struct LoginWords {
+    lang: &'static str,
+    title: &'static str,
+    user: &'static str,
+    password: &'static str,
+    stay: &'static str,
+    stay_more: &'static str,
+    plain: &'static str,
+    wrong: &'static str,
+    later: fn(u32) -> String,
+    busy: &'static str,
+}
+
+const ENGLISH: LoginWords = LoginWords {
+    lang: "en",
+    title: "Log in",
+    user: "User name",
+    password: "Password",
+    stay: "Stay signed in on this device",
+    stay_more: "For viewers, such as a tablet on the wall. An admin logs in again after 30 days.",
+    plain: "This connection is not encrypted: anybody on this network could read along. SECURITY.md says how to encrypt it.",
+    wrong: "The user name or the password is wrong.",
+    later: |seconds| format!("Too many wrong passwords. Please try again in {seconds} s."),
+    busy: "Too many people are logging in. Please try again in a few seconds.",
+};
+
+const KOREAN: LoginWords = LoginWords {
+    lang: "ko",
+    title: "로그인",
+    user: "사용자 이름",
+    password: "비밀번호",
+    stay: "이 기기에서 로그인 상태 유지",
+    stay_more: "벽걸이 태블릿 등 시청자 계정에만 적용됩니다. 관리자는 30일 후 다시 로그인해야 합니다.",
+    plain: "이 연결은 암호화되지 않아 같은 네트워크의 다른 사람이 내용을 볼 수 있습니다. 암호화 방법은 SECURITY.md에 있습니다.",
+    wrong: "사용자 이름 또는 비밀번호가 올바르지 않습니다.",
+    later: |seconds| format!("비밀번호를 여러 번 잘못 입력했습니다. {seconds}초 후에 다시 시도해 주세요."),
+    busy: "지금은 로그인 요청이 많습니다. 잠시 후 다시 시도해 주세요.",
+};
+
+fn words(request: &Request) -> &'static LoginWords {
+    let korean = request
+        .header("Accept-Language")
+        .is_some_and(|languages| languages.trim().to_ascii_lowercase().starts_with("ko"));
+    if korean { &KOREAN } else { &ENGLISH }
+}
+
+/// The response to a request without a right credential: the login page for a person who opens an address, a challenge for
+/// a program, and neither for the requests of the page, whose browser would ask for a password.
+pub fn refuse(request: &Request, refused: Refused) -> Whole {
+    let why = match refused {
+        Refused::Because(whole) => return whole,
+        Refused::LogIn(why) => why,
+    };
+    let accepts_html = request.header("Accept").is_some_and(|accepted| accepted.contains("text/html"));
+    let is_navigation =
+        ["GET", "HEAD"].contains(&&*request.method) && accepts_html && request.header("Authorization").is_none();
+    if request.header("X-Namecam").is_some() || request.param("t").is_some() {
+        Whole::text(401, why)
+    } else if is_navigation {
+        let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
+        page(request, 401, "", &format!("{}{query}", request.path), "")
+    } else {
+        Whole::text(401, why).with("WWW-Authenticate", "Basic realm=\"namecam\", charset=\"UTF-8\"")
+    }
+}
+
+/// GET `/login`.
+pub fn show<'a>(_: &'a Site, request: &'a Request) -> Answer<'a> {
+    page(request, 200, "", "/", "").into()
+}
+
+/// POST `/login`.
+pub fn log_in<'a>(site: &'a Site, request: &'a Request) -> Answer<'a> {
+    let fields = form(&request.body);
+    let field = |name: &str| fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
+    let (user, next) = (field("user"), own_path(field("next")));
+    match site.gate.log_in(request, user, field("password"), !field("stay").is_empty()) {
+        Ok(cookie) => to(next).with("Set-Cookie", cookie).into(),
+        Err(Refused::LogIn(_)) => page(request, 401, words(request).wrong, next, user).into(),
+        Err(Refused::Because(whole)) => {
+            let after = whole.headers.iter().find(|(name, _)| *name == "Retry-After").map(|(_, after)| after.clone());
+            let error = match (whole.status, after.as_deref().and_then(|after| after.parse().ok())) {
+                (429, Some(seconds)) => (words(request).later)(seconds),
+                (503, _) => words(request).busy.to_owned(),
+                _ => String::from_utf8_lossy(whole.body.bytes()).into_owned(),
+            };
+            let page = page(request, whole.status, &error, next, user);
+            after.into_iter().fold(page, |page, after| page.with("Retry-After", after)).into()
+        }
+    }
+}
+
+/// POST `/logout`.
+pub fn log_out<'a>(site: &'a Site, request: &'a Request) -> Answer<'a> {
+    to("/").with("Set-Cookie", site.gate.log_out(request)).into()
+}
+
+/// Sends the browser to `path` by a GET.
+fn to(path: &str) -> Whole {
+    Whole::text(303, "").with("Location", path)
+}
+
+/// `next`, when it is a path of this server; else that of the page.
+fn own_path(next: &str) -> &str {
+    let is_path = next.starts_with('/') && !next.starts_with("//") && next.len() <= MAX_NEXT;
+    // A browser reads a backslash as a slash, and passes over tabs and line ends.
+    let is_plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if is_path && is_plain { next } else { "/" }
+}
+
+fn page(request: &Request, status: u16, error: &str, next: &str, user: &str) -> Whole {
+    let words = words(request);
+    let values = [
+        ("lang", words.lang),
+        ("title", words.title),
+        ("user", words.user),
+        ("password", words.password),
+        ("stay_more", words.stay_more),
+        ("stay", words.stay),
+        ("plain", words.plain),
+        ("error", error),
+        ("next", own_path(next)),
+        ("name", user),
+    ];
+    // The style and the script have braces too; only these names are replaced, and values are not searched again.
+    let mut html = String::with_capacity(HTML.len() + 1024);
+    let mut rest = HTML;
+    while let Some((before, after)) = rest.split_once('{') {
+        html.push_str(before);
+        let value = values.iter().find_map(|(name, value)| Some((value, after.strip_prefix(name)?.strip_prefix('}')?)));
+        match value {
+            Some((value, behind)) => {
+                html.push_str(&escaped(value));
+                rest = behind;
+            }
+            None => {
+                html.push('{');
+                rest = after;
+            }
+        }
+    }
+    html.push_str(rest);
+    Whole { status, ..Whole::new("text/html; charset=utf-8", Body::Bytes(html.into_bytes())) }
+        .with("Content-Security-Policy", policy(HTML, "'self'"))
+        // With `no-referrer`, a browser sends `Origin: null` with the form.
+        .with("Referrer-Policy", "same-origin")
+}
+
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
