@@ -57,7 +57,7 @@ fn words(request: &Request) -> &'static LoginWords {
     if korean { &KOREAN } else { &ENGLISH }
 }
 
-/// The response to a request without a right credential: the login page for a person who opens an address, a challenge for
+/// The response to a request without a right credential: the way to the login page for a person who opens an address, a challenge for
 /// a program, and neither for the requests of the page, whose browser would ask for a password.
 pub fn refuse(request: &Request, refused: Refused) -> Whole {
     let why = match refused {
@@ -71,21 +71,30 @@ pub fn refuse(request: &Request, refused: Refused) -> Whole {
         Whole::text(401, why)
     } else if is_navigation {
         let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
-        page(request, 401, "", &format!("{}{query}", request.path), "")
+        let target = format!("{}{query}", request.path);
+        let next = if own_path(&target) == "/" { String::new() } else { format!("?next={}", encoded(&target)) };
+        to(&format!("/login{next}"))
     } else {
         Whole::text(401, why).with("WWW-Authenticate", "Basic realm=\"namecam\", charset=\"UTF-8\"")
     }
 }
 
-/// GET `/login`.
-pub fn show<'a>(_: &'a Site, request: &'a Request) -> Answer<'a> {
-    page(request, 200, "", "/", "").into()
+/// GET `/login`. A browser that has a session goes on: when it follows a link from another site, it sends the cookie only with
+/// the second request.
+pub fn show<'a>(site: &'a Site, request: &'a Request) -> Answer<'a> {
+    let fields = form(request.query.as_bytes());
+    let next = own_path(field(&fields, "next"));
+    if site.gate.has_session(request) { to(next).into() } else { page(request, 200, "", next, "").into() }
+}
+
+fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
+    fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str())
 }
 
 /// POST `/login`.
 pub fn log_in<'a>(site: &'a Site, request: &'a Request) -> Answer<'a> {
     let fields = form(&request.body);
-    let field = |name: &str| fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
+    let field = |name| field(&fields, name);
     let (user, next) = (field("user"), own_path(field("next")));
     match site.gate.log_in(request, user, field("password"), !field("stay").is_empty()) {
         Ok(cookie) => to(next).with("Set-Cookie", cookie).into(),
@@ -157,6 +166,18 @@ fn page(request: &Request, status: u16, error: &str, next: &str, user: &str) -> 
         .with("Content-Security-Policy", policy(HTML, "'self'"))
         // With `no-referrer`, a browser sends `Origin: null` with the form.
         .with("Referrer-Policy", "same-origin")
+}
+
+/// `text` as a value of a query.
+fn encoded(text: &str) -> String {
+    let mut coded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' => coded.push(char::from(byte)),
+            _ => coded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    coded
 }
 
 fn escaped(text: &str) -> String {

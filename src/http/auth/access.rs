@@ -323,6 +323,13 @@ impl AccessCheck {
         self.sessions.find(cookies::secret(request)?, SystemTime::now())
     }
 
+    /// True when a request has a session that lets it in.
+    pub fn has_session(&self, request: &Request) -> bool {
+        let accounts = self.accounts();
+        let found = accounts.as_ref().and_then(|accounts| Some((accounts, self.session(request)?)));
+        found.is_some_and(|(accounts, found)| of_session(request, accounts, &found).is_some())
+    }
+
     /// Begins a session for the user of a login page, and returns the cookie.
     ///
     /// # Errors

@@ -60,8 +60,13 @@ fn a_person_logs_in_on_the_page_returns_to_where_they_were_and_logs_out() {
     let site = &guarded.site;
     let navigation = |target| with(request("GET", target, LAN), "Accept", "text/html,application/xhtml+xml;q=0.9");
     let page = whole(site, &navigation("/?a=1&b=\"<"));
-    assert_eq!((page.status, page.content_type), (401, "text/html; charset=utf-8"));
+    let login = "/login?next=/%3Fa%3D1%26b%3D%22%3C";
+    assert_eq!((page.status, header(&page, "Location")), (303, Some(login)));
     assert_eq!(header(&page, "WWW-Authenticate"), None, "the browser would ask by itself");
+    assert_eq!(header(&whole(site, &navigation("/")), "Location"), Some("/login"));
+    assert_eq!(header(&whole(site, &navigation("//evil")), "Location"), None);
+    let page = whole(site, &navigation(login));
+    assert_eq!((page.status, page.content_type), (200, "text/html; charset=utf-8"));
     assert_eq!(header(&page, "Referrer-Policy"), Some("same-origin"));
     assert!(body(&page).contains("name=\"next\" value=\"/?a=1&amp;b=&quot;&lt;\""), "{}", body(&page));
     let (answer, cookie) = logged_in(site, "user=anna&password=a&next=%2F%3Fa%3D1");
@@ -69,6 +74,8 @@ fn a_person_logs_in_on_the_page_returns_to_where_they_were_and_logs_out() {
     let set = header(&answer, "Set-Cookie").unwrap();
     assert!(set.starts_with("namecam_5000=") && set.ends_with("; Max-Age=2592000; Path=/; HttpOnly; SameSite=Strict"));
     assert_eq!(status(site, &as_session(navigation("/"), &cookie)), 200);
+    let again = whole(site, &as_session(navigation(login), &cookie));
+    assert_eq!((again.status, header(&again, "Location")), (303, Some("/?a=1&b=\"<")));
     let state = parsed(&whole(site, &as_session(request("GET", "/api/state", LAN), &cookie)));
     assert_eq!((&state["user"], &state["role"]), (&json!("anna"), &json!("viewer")));
     let (_, other) = logged_in(site, "user=anna&password=a");
@@ -117,12 +124,12 @@ fn only_a_person_who_opens_an_address_gets_the_login_page() {
     let ask = |method, headers: &[(&str, &str)]| {
         let request = headers.iter().fold(request(method, "/api/state", LAN), |r, (name, value)| with(r, name, value));
         let answer = whole(&guarded.site, &request);
-        (answer.status, answer.content_type.starts_with("text/html"), header(&answer, "WWW-Authenticate").is_some())
+        (answer.status, header(&answer, "Location").is_some(), header(&answer, "WWW-Authenticate").is_some())
     };
     assert_eq!(ask("GET", &[]), (401, false, true));
     assert_eq!(ask("GET", &[("Accept", "*/*")]), (401, false, true));
     assert_eq!(ask("GET", &[("Accept", "image/avif,image/webp,*/*;q=0.8")]), (401, false, true));
-    assert_eq!(ask("GET", &[("Accept", "text/html")]), (401, true, false));
+    assert_eq!(ask("GET", &[("Accept", "text/html")]), (303, true, false));
     assert_eq!(ask("GET", &[("Accept", "text/html"), ("X-Namecam", "1")]), (401, false, false));
     assert_eq!(ask("GET", &[("X-Namecam", "1")]), (401, false, false));
     assert_eq!(ask("GET", &[("Accept", "text/html"), ("Authorization", "Basic YTpi")]), (401, false, true));

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_body_is_dropped_and_after_another_one_the_connection_ends() {
+    fn after_a_body_that_did_not_come_with_the_head_the_connection_ends() {
         let after = |headers: &str, body: &str| {
             let asked = format!("POST / HTTP/1.1\r\n{}\r\n\r\n{}GET / HTTP/1.1\r\n\r\n", headers, body);
             answers_to(&asked, whole)
@@ -266,6 +266,48 @@ mod tests {
         assert_eq!(after("Transfer-Encoding: chunked", "0\r\n\r\n").1, 1);
         assert_eq!(after("Connection: close", "").1, 1);
         assert_eq!(after("Connection: upgrade", "").1, 1);
+    }
+
+    #[test]
+    fn a_body_is_read_when_the_program_wants_it_and_has_a_time() {
+        let read = |headers: &str, body: &str, until: Duration| {
+            let mut bodies = Vec::new();
+            let asked = format!("POST / HTTP/1.1\r\n{}\r\n\r\n{}", headers, body);
+            let (text, _) = answers_to(&asked, |mut request| {
+                let length = request.body_length();
+                let body = request.read_body(Instant::now() + until).map_err(|e| e.kind());
+                bodies.push((length, body.map(|b| String::from_utf8(b).unwrap())));
+                whole(request);
+            });
+            (text, bodies.remove(0))
+        };
+        let long = "x".repeat(100_000);
+        for body in ["", "short", &long[..1024], &long[..1025], &long] {
+            let (text, read) = read(&format!("Content-Length: {}", body.len()), body, WAIT);
+            assert_eq!((text.as_str(), read), ("whole;", (Some(body.len()), Ok(body.to_owned()))));
+        }
+        let (text, (_, body)) = read("Content-Length: 5\r\nExpect: 100-continue", "short", WAIT);
+        assert_eq!((text.as_str(), body), ("HTTP/1.1 100 Continue\r\n\r\nwhole;", Ok("short".to_owned())));
+        let ends_early = read("Content-Length: 2000", "short", WAIT).1;
+        assert_eq!(ends_early, (Some(2000), Err(IoErrorKind::UnexpectedEof)));
+        let chunked = read("Transfer-Encoding: chunked", "0\r\n\r\n", WAIT).1;
+        assert_eq!(chunked, (None, Err(IoErrorKind::InvalidInput)));
+        assert_eq!(read("Content-Length: 2000", "short", Duration::default()).1 .1, Err(IoErrorKind::TimedOut));
+    }
+
+    #[test]
+    fn a_client_whose_body_is_not_wanted_gets_its_answer_though_it_still_sends() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = Server::from_listener(listener, Limits::default()).unwrap();
+        let mut client = TcpStream::connect(server.listening_addr).unwrap();
+        client.write_all(b"POST / HTTP/1.1\r\nContent-Length: 500000\r\n\r\n").unwrap();
+        client.write_all(&vec![b'x'; 100_000]).unwrap();
+        whole(server.recv_timeout(WAIT).unwrap().unwrap());
+        client.write_all(&vec![b'x'; 100_000]).unwrap();
+        client.set_read_timeout(Some(WAIT)).unwrap();
+        let mut text = String::new();
+        client.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "whole;");
     }
 
     #[test]
