@@ -1,6 +1,6 @@
 # Everything that can be done here. `make` prints the list.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo run test bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
+.PHONY: help setup data demo run test proxy-test bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
 
 CARGO ?= cargo
 # More arguments for `make demo`, `run`, `bench` and `board-test`: make run ARGS="--config my.ini"
@@ -34,6 +34,10 @@ test: setup ## format, lints, and every test
 	$(WITH_DLIB) $(CARGO) clippy --locked --all-targets -- -D warnings
 	$(WITH_DLIB) $(CARGO) test --locked
 	$(WITH_DLIB) $(CARGO) test --locked -p tiny_http --lib
+
+proxy-test: setup ## the recipes of SECURITY.md behind nginx and Caddy with TLS, which it fetches into target/
+	$(WITH_DLIB) $(CARGO) build --locked
+	@tools/proxies target/debug/namecam
 
 bench: setup release ## measure: the scan of descriptors, looks, CPU, memory; ARGS="--peer COMMAND ..." beside another program
 	$(WITH_DLIB) $(CARGO) bench --locked --bench matcher --bench frame

@@ -56,7 +56,7 @@ struct Account {
 
 /// By what an account is recognised.
 enum Proof {
-    Password(PasswordHash),
+    Password(Box<PasswordHash>),
     /// The SHA-256 of a token.
     Token([u8; 32]),
 }
@@ -187,7 +187,7 @@ fn read_line(line: &str) -> Result<(String, Account), String> {
             "the hash must be argon2id with m <= {m} and t <= {t}; write a new one with namecam passwd"
         ));
     }
-    Ok((user.to_owned(), Account { role, proof: Proof::Password(hash), text }))
+    Ok((user.to_owned(), Account { role, proof: Proof::Password(Box::new(hash)), text }))
 }
 
 fn check_user(user: &str) -> Result<(), String> {
