@@ -105,7 +105,8 @@ pub fn identify_faces(
 /// # Errors
 /// When the folder is missing or cannot be read.
 pub fn load(config: &Config, opened: &mut Opened) -> anyhow::Result<Library> {
-    let mut memory = EnrolmentMemory::for_once(Cache::open(cache::folder().as_deref(), &opened.tag));
+    let cache = Cache::open(cache::folder().as_deref(), &config.gallery.path, &opened.tag);
+    let mut memory = EnrolmentMemory::for_once(cache);
     let now = Moment::now();
     let mut enrolment = Enrolment::begin(config, opened.rates.clone(), &mut memory, EnrolmentCause::Reload, now)?;
     let mut shown = Progress::new();
@@ -113,8 +114,7 @@ pub fn load(config: &Config, opened: &mut Opened) -> anyhow::Result<Library> {
         shown.show(enrolment.progress());
     }
     shown.done();
-    // `write` rather than `save`, because a running namecam may need rows that this gallery does not use.
-    if let Err(error) = memory.cache.write() {
+    if let Err(error) = memory.settle() {
         log::warn!("cannot write the cache of descriptors: {error}");
     }
     Ok(enrolment.finish(1))
