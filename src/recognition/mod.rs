@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::detection::{Evidence, Sighting, State};
 use crate::frame::Moment;
 use crate::image::{Rect, Rgb};
-use crate::memory::{Machine, plan};
+use crate::memory::{Machine, check_opening, plan};
 use detect::quality::Quality;
 use engine::Engine;
 use gallery::cache::{self, Cache};
@@ -55,6 +55,7 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
     let plan = plan(config, &Machine::this()).map_err(anyhow::Error::msg)?;
     let files = models::check(config)?;
     let rates = models::rates(&files)?;
+    check_opening(config).map_err(anyhow::Error::msg)?;
     dlib::set_blas_threads(config.recognition.blas_threads);
     let detector = config.recognition.detector.as_str();
     let tag = format!("{ENROLMENT} {} {detector} {}", files.tag, config.recognition.num_jitters);

@@ -7,7 +7,8 @@ use crate::config::{Config, Recognition, UnknownFaces};
 use crate::detection::{Examined, Sightings};
 use crate::frame::{Frame, Moment};
 use crate::image::Turn;
-use crate::memory::{Machine, plan};
+use crate::memory::{Machine, plan, shortage};
+use crate::recognition::dlib;
 use crate::recognition::gallery::cache::{self, Cache};
 use crate::recognition::gallery::enrol::arrivals::EnrolmentCause;
 use crate::recognition::gallery::enrol::{COMING, Enrolment, EnrolmentMemory, Library};
@@ -183,9 +184,15 @@ impl<'a> Worker<'a> {
             engines.for_each(|(opened, _)| opened.engine.set_most_px(plan.most_px));
             return Ok(());
         }
+        if let Some(shortage) = shortage(&self.config, &Machine::this()) {
+            log::warn!("recognition: {shortage}");
+        }
+        let opening = self.stage.health.opening.begin();
         let mut opened = (self.open)(&self.config)?;
         opened.engine.beat(&self.stage.health);
-        log::info!("recognition: dlib {}, {}", crate::recognition::dlib::DLIB, crate::recognition::dlib::blas());
+        let (dlib, blas, took) = (dlib::DLIB, dlib::blas(), opening.elapsed().as_secs_f64());
+        log::info!("recognition: dlib {dlib}, {blas}; the models were opened in {took:.1} s");
+        drop(opening);
         self.save();
         self.memory = EnrolmentMemory::new(Cache::in_memory());
         if self.library.as_ref().is_some_and(|(tag, _)| *tag != opened.tag) && self.opened.is_none() {

@@ -468,7 +468,7 @@ mod tests {
         fs::remove_dir(&galleries[2]).unwrap();
         fs::write(&galleries[2], "").unwrap();
         let mut last = open(&root, &galleries[3]);
-        assert_eq!(files_in(&caches(&root)), [stays.clone()]);
+        assert_eq!(files_in(&caches(&root)), std::slice::from_ref(&stays));
         // A program that runs all the time does so with each gallery that it takes in.
         let (another, more) = scene(&["more"]);
         run(&root, &more[0], &[7]);
@@ -581,7 +581,7 @@ mod tests {
         // A folder instead of the file makes the rename fail.
         fs::create_dir(caches(&root).join(&name)).unwrap();
         cache.save().unwrap_err();
-        assert_eq!(files_in(&caches(&root)), [name.clone()]);
+        assert_eq!(files_in(&caches(&root)), std::slice::from_ref(&name));
         fs::remove_dir(caches(&root).join(name)).unwrap();
         assert!(cache.get(&[1; 32]).is_some());
         cache.save().unwrap();

@@ -288,6 +288,27 @@ fn a_reload_ends_however_it_goes_and_says_what_went_wrong() {
 }
 
 #[test]
+fn the_models_count_as_opening_for_as_long_as_that_takes_however_it_ends() {
+    thread_local! {
+        static STAGE: std::cell::OnceCell<Arc<Health>> = const { std::cell::OnceCell::new() };
+    }
+    fn is_opening() -> bool {
+        STAGE.with(|health| !health.get().unwrap().opening.age().is_zero())
+    }
+    let root = tempfile::tempdir().unwrap();
+    let stage = stage(root.path());
+    STAGE.with(|health| health.set(Arc::clone(&stage.health)).unwrap());
+    let mut worker = Worker::new(&stage, |config| {
+        assert!(is_opening());
+        five_only(config)
+    });
+    for landmarks in [Landmarks::Five, Landmarks::SixtyEight] {
+        reload(&mut worker, |config| config.recognition.landmarks = landmarks);
+        assert!(!is_opening());
+    }
+}
+
+#[test]
 fn a_reload_without_any_engine_ends_with_the_reason() {
     let root = tempfile::tempdir().unwrap();
     let stage = stage(root.path());
