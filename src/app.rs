@@ -15,7 +15,8 @@ use crate::roster::Roster;
 use crate::stream::encoder;
 use crate::stream::renditions::Renditions;
 use crate::sync::{Latest, Stop};
-use crate::telemetry::health::{CAPTURE_HANG, Health, RECOGNITION_HANG};
+use crate::telemetry::faults::Cause;
+use crate::telemetry::health::Health;
 use crate::{camera, http, recognition};
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -35,8 +36,6 @@ const STATUS_EVERY: Duration = Duration::from_secs(10);
 const PORT_PATIENCE: Duration = Duration::from_millis(700);
 /// How soon a failed watchdog check is repeated, so that a short overload does not cause a restart.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// How long a picture may take to encode; one of the largest size takes less than a second.
-const ENCODER_HANG: Duration = Duration::from_secs(30);
 
 /// All hand-offs between the stages.
 struct Wires {
@@ -78,7 +77,7 @@ pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>) -> anyho
     });
     logging::tell(&format!("listening on http://{address}/"));
     notify.ready(&wires.status());
-    let mut watchdog = Watchdog::new();
+    let (mut watchdog, mut reported) = (Watchdog::new(), None);
     let mut next_status = Instant::now() + STATUS_EVERY;
     loop {
         match signals.wait(Duration::from_millis(500)) {
@@ -87,6 +86,7 @@ pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>) -> anyho
             None => {}
         }
         leave_if_one_has_ended(&threads, &wires.stop, &notify);
+        wires.report_hangs(&mut reported);
         watchdog.feed_when_due(&wires.health, address, &own_question, &notify);
         if Instant::now() >= next_status {
             next_status = Instant::now() + STATUS_EVERY;
@@ -222,6 +222,30 @@ impl Wires {
         log::error!("nothing was reloaded; the previous config and gallery stay in use");
     }
 
+    /// Reports a part that hangs, and models that take too long to open, once for as long as that lasts. `reported` is
+    /// what was reported last.
+    fn report_hangs(&self, reported: &mut Option<Cause>) {
+        let late = self.health.models_late().map(|age| {
+            let (machine, config) = (Machine::this(), self.config.newest().map(|(_, config)| config));
+            let now = machine.available().map(|bytes| format!("; {} are available now", memory::mb(bytes)));
+            let plan = config.map(|config| match memory::plan(&config, &machine) {
+                Ok(plan) => format!("; recognition {plan}"),
+                Err(problem) => format!("; {problem}"),
+            });
+            let detail = [Some(format!("{} s so far", age.as_secs())), now, plan];
+            (Cause::ModelsLate, detail.into_iter().flatten().collect())
+        });
+        let hang = || {
+            self.health.hang().map(|(hang, age)| (Cause::Hang, format!("{} for {} s", hang.as_str(), age.as_secs())))
+        };
+        let found = late.or_else(hang);
+        let cause = found.as_ref().map(|(cause, _)| *cause);
+        if let Some((cause, detail)) = found.filter(|_| cause != *reported) {
+            self.health.faults.report(cause, &detail);
+        }
+        *reported = cause;
+    }
+
     /// A line for `systemctl status`.
     fn status(&self) -> String {
         let camera = self.health.camera();
@@ -268,16 +292,9 @@ impl Watchdog {
     ) {
         let Some(interval) = self.interval.filter(|_| Instant::now() >= self.next) else { return };
         self.next = Instant::now() + interval;
-        let hung = [
-            ("capture", health.capture_beat.age(), CAPTURE_HANG),
-            ("recognition", health.recognition_beat.age(), RECOGNITION_HANG),
-            ("encoder", health.encoding.age(), ENCODER_HANG),
-        ];
-        if let Some((stage, age, _)) = hung.into_iter().find(|(_, age, limit)| age > limit) {
-            log::error!(
-                "{stage} has not responded for {} s; systemd will restart namecam unless it recovers",
-                age.as_secs()
-            );
+        if let Some((hang, age)) = health.hang() {
+            let (what, seconds) = (hang.as_str(), age.as_secs());
+            log::error!("{what} for {seconds} s; systemd will restart namecam unless it recovers");
         } else if !systemd::probe_port(address, PORT_PATIENCE, own_question) {
             log::error!("http://{address}/ does not answer; systemd will restart namecam unless it recovers");
         } else {
@@ -294,6 +311,7 @@ mod blur_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::health::MODELS_LATE;
     use std::process::{Command, Stdio};
 
     /// Set in the child process that a test starts from its own binary; the value says how the child ends.
@@ -304,6 +322,33 @@ mod tests {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([&format!("app::tests::{test}"), "--exact", "--test-threads=1"]).env(CHILD, child);
         command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().code()
+    }
+
+    #[test]
+    fn what_hangs_is_reported_once_for_as_long_as_it_lasts_with_the_memory_that_opening_the_models_needs() {
+        let wires = Wires::new(Config::defaults("/".as_ref()), Arc::default());
+        let (faults, mut reported) = (&wires.health.faults, None);
+        let mut report = |times: usize| {
+            (0..times).for_each(|_| wires.report_hangs(&mut reported));
+            faults.all().into_iter().map(|fault| (fault.cause, fault.count)).collect::<Vec<_>>()
+        };
+        let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        let in_time = wires.health.opening.begin_at(ago(MODELS_LATE.as_secs() - 30));
+        assert_eq!(report(3), []);
+        drop(in_time);
+        for count in 1..3 {
+            let late = wires.health.opening.begin_at(ago(MODELS_LATE.as_secs() + 1));
+            assert_eq!(report(3), [(Cause::ModelsLate, count)]);
+            let detail = faults.all().remove(0).detail;
+            let (begins, need) =
+                (detail.starts_with("61 s so far; "), "MB are available now; recognition needs up to 267 MB");
+            assert!(begins && detail.contains(need), "{detail}");
+            drop(late);
+            assert_eq!(report(1), [(Cause::ModelsLate, count)]);
+        }
+        let _picture = wires.health.encoding.begin_at(ago(40));
+        assert_eq!(report(3), [(Cause::ModelsLate, 2), (Cause::Hang, 1)]);
+        assert!(faults.all()[1].detail.starts_with("the encoder does not respond for 4"), "{:?}", faults.all());
     }
 
     #[test]

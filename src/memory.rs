@@ -37,6 +37,14 @@ const STILL_BYTES: u64 = 3 * 3 * (KEPT_SIDE as u64).pow(2);
 /// Address space beyond the memory in use, which only RLIMIT_AS counts. 330 MB were measured (VmSize minus VmRSS)
 /// without viewers and 453 MB with 30, for libraries, stacks and OpenBLAS's buffer of 134 MB; one more buffer is added.
 const MAPPED_BYTES: u64 = 600 * MB;
+/// Private mappings beyond the memory in use, which only RLIMIT_DATA counts. 287 MB were measured (VmData minus RssAnon)
+/// without viewers and 412 MB with 30, most of it OpenBLAS's buffers and stacks; one more buffer is added.
+const PRIVATE_BYTES: u64 = 550 * MB;
+/// The largest buffer that OpenBLAS maps for a thread, on x86-64; on ARM it is smaller.
+const BLAS_BUFFER_BYTES: u64 = 135 * MB;
+/// What the program takes with the models of 5 landmarks open, before it has described 16 faces at once: 73 MB were
+/// measured.
+const OPEN_BYTES: u64 = 80 * MB;
 /// The memory of the model of 68 landmarks beyond that of 5.
 const LANDMARKS_68_BYTES: u64 = 100 * MB;
 
@@ -81,54 +89,154 @@ impl Machine {
             // A quarter is left to the kernel and other programs.
             limits.push(Limit { usable: self.ram / 4 * 3, what: format!("the machine has {}", mb(self.ram)) });
         }
-        let cgroup = std::fs::read_to_string(self.process.join("cgroup")).unwrap_or_default();
-        for line in cgroup.lines() {
-            let mut parts = line.splitn(3, ':');
-            let (Some(_), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else { continue };
-            if controllers.is_empty() {
-                self.group_limits(&self.groups, path, &["memory.max", "memory.high"], &mut limits);
-            } else if controllers.split(',').any(|controller| controller == "memory") {
-                self.group_limits(&self.groups.join("memory"), path, &["memory.limit_in_bytes"], &mut limits);
+        for group in self.groups() {
+            for (file, bytes) in group.limits() {
+                let what = format!("{file} of {} is {}", group.name, mb(bytes));
+                // The kernel also counts caches and socket buffers, which it cannot always free.
+                limits.push(Limit { usable: bytes / 10 * 9, what });
             }
         }
         self.process_limits(&mut limits);
         limits.into_iter().min_by_key(|limit| limit.usable)
     }
 
-    /// Adds the limits of the group at `path` below `root` and of its ancestors. A group that does not exist here
-    /// belongs to another container's view and is skipped.
-    fn group_limits(&self, root: &Path, path: &str, files: &[&str], limits: &mut Vec<Limit>) {
-        let path = Path::new(path.trim_start_matches('/'));
-        if path.components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
-            return;
-        }
-        for group in path.ancestors() {
-            for file in files {
-                let text = std::fs::read_to_string(root.join(group).join(file)).unwrap_or_default();
-                // "max" means no limit; version 1 uses a huge number.
-                let Some(bytes) = text.trim().parse::<u64>().ok().filter(|bytes| *bytes < 1 << 50) else { continue };
-                let whose = if group.as_os_str().is_empty() { "/".to_owned() } else { group.display().to_string() };
-                // The kernel also counts caches and socket buffers, which it cannot always free.
-                limits.push(Limit { usable: bytes / 10 * 9, what: format!("{file} of {whose} is {}", mb(bytes)) });
+    /// The memory that is free now or that the kernel can free, of the machine or of a group, whichever has less;
+    /// `None` when it is not known, as where the unit's ProcSubset=pid hides /proc/meminfo.
+    pub fn available(&self) -> Option<u64> {
+        let meminfo = std::fs::read_to_string(self.process.join("../meminfo")).unwrap_or_default();
+        let machine = number_after(&meminfo, "MemAvailable:").map(|kilobytes| kilobytes * 1024);
+        let groups = self.groups().into_iter().filter_map(|group| {
+            let limit = group.limits().map(|(_, bytes)| bytes).min()?;
+            let used = group.read(group.used).trim().parse::<u64>().ok()?;
+            // Files that nobody has read lately.
+            let spare = number_after(&group.read("memory.stat"), group.spare).unwrap_or(0);
+            Some(limit.saturating_sub(used.saturating_sub(spare)))
+        });
+        groups.chain(machine).min()
+    }
+
+    /// The memory control groups of the process and their ancestors. A group that does not exist here belongs to
+    /// another container's view; its files are empty.
+    fn groups(&self) -> Vec<Group> {
+        let cgroup = std::fs::read_to_string(self.process.join("cgroup")).unwrap_or_default();
+        let mut groups = Vec::new();
+        for line in cgroup.lines() {
+            let mut parts = line.splitn(3, ':');
+            let (Some(_), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else { continue };
+            let path = Path::new(path.trim_start_matches('/'));
+            if path.components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
+                continue;
             }
+            let is_unified = controllers.is_empty();
+            if !is_unified && controllers.split(',').all(|controller| controller != "memory") {
+                continue;
+            }
+            groups.extend(path.ancestors().map(|group| {
+                let name = if group.as_os_str().is_empty() { "/".to_owned() } else { group.display().to_string() };
+                if is_unified {
+                    let (maxima, used, spare) = (&["memory.max", "memory.high"][..], "memory.current", "inactive_file");
+                    Group { folder: self.groups.join(group), name, maxima, used, spare }
+                } else {
+                    let folder = self.groups.join("memory").join(group);
+                    let (maxima, used) = (&["memory.limit_in_bytes"][..], "memory.usage_in_bytes");
+                    Group { folder, name, maxima, used, spare: "total_inactive_file" }
+                }
+            }));
         }
+        groups
     }
 
     /// Adds the limits of `ulimit -d` and `-v`, or LimitDATA and LimitAS of a unit.
     fn process_limits(&self, limits: &mut Vec<Limit>) {
         let text = std::fs::read_to_string(self.process.join("limits")).unwrap_or_default();
         for (name, what, beyond) in
-            [("Max data size", "RLIMIT_DATA", 0), ("Max address space", "RLIMIT_AS", MAPPED_BYTES)]
+            [("Max data size", "RLIMIT_DATA", PRIVATE_BYTES), ("Max address space", "RLIMIT_AS", MAPPED_BYTES)]
         {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
             let soft = line.and_then(|line| line.split_whitespace().next()).and_then(|word| word.parse::<u64>().ok());
             let Some(bytes) = soft else { continue };
-            let less =
-                if beyond > 0 { format!(", less {} for libraries and stacks", mb(beyond)) } else { String::new() };
             let usable = (bytes / 10 * 9).saturating_sub(beyond);
-            limits.push(Limit { usable, what: format!("{what} is {}{less}", mb(bytes)) });
+            let what = format!("{what} is {}, less {} for libraries and stacks", mb(bytes), mb(beyond));
+            limits.push(Limit { usable, what });
         }
     }
+}
+
+/// A memory control group of either version.
+struct Group {
+    folder: PathBuf,
+    /// Its path, for messages.
+    name: String,
+    /// The files with limits.
+    maxima: &'static [&'static str],
+    /// The file with the memory in use.
+    used: &'static str,
+    /// The line of `memory.stat` with the part of it that is easily freed.
+    spare: &'static str,
+}
+
+impl Group {
+    fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(self.folder.join(file)).unwrap_or_default()
+    }
+
+    /// Its limits and their files. "max" means no limit; version 1 uses a huge number.
+    fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let number = |file: &&'static str| Some((*file, self.read(file).trim().parse::<u64>().ok()?));
+        self.maxima.iter().filter_map(number).filter(|(_, bytes)| *bytes < 1 << 50)
+    }
+}
+
+/// The number in the line that begins with the word `name`.
+fn number_after(text: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().map(str::split_whitespace);
+    lines.find_map(|mut words| (words.next() == Some(name)).then(|| words.next()?.parse().ok())?)
+}
+
+/// Checks that opening the models will get the memory that it asks for. When the system refuses OpenBLAS's buffer,
+/// OpenBLAS asks again without end.
+///
+/// # Errors
+/// The bytes that are refused, and what may refuse them.
+pub fn check_opening(config: &Config) -> Result<(), String> {
+    // One buffer a thread, and the size of another one for the models and dlib's network.
+    let blocks = u64::from(config.recognition.blas_threads) + 1;
+    if may_map(BLAS_BUFFER_BYTES, blocks) {
+        return Ok(());
+    }
+    Err(format!(
+        "opening the models asks for up to {} of address space, which the system refuses: raise ulimit -d and -v (LimitDATA \
+         and LimitAS of the unit), or free memory where vm.overcommit_memory is 2",
+        mb(blocks * BLAS_BUFFER_BYTES)
+    ))
+}
+
+/// A word about memory that is short now, although the config fits; `None` when it suffices or is not known.
+pub fn shortage(config: &Config, machine: &Machine) -> Option<String> {
+    let needed = OPEN_BYTES + landmark_bytes(config);
+    let available = machine.available().filter(|available| *available < needed)?;
+    Some(format!("the models need about {} of memory, but {} are available now", mb(needed), mb(available)))
+}
+
+/// True when the system grants `blocks` mappings of `bytes` at once. Nothing is written to them, so they take no memory.
+fn may_map(bytes: u64, blocks: u64) -> bool {
+    let length = bytes as usize;
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    let mut mapped = Vec::new();
+    for _ in 0..blocks {
+        // SAFETY: without an address or a file, mmap makes a new mapping that nothing else refers to.
+        let block = unsafe { libc::mmap(std::ptr::null_mut(), length, access, kind, -1, 0) };
+        if block == libc::MAP_FAILED {
+            break;
+        }
+        mapped.push(block);
+    }
+    let granted = mapped.len() as u64 == blocks;
+    for block in mapped {
+        // SAFETY: a mapping of this length from above, to which no reference exists.
+        unsafe { libc::munmap(block, length) };
+    }
+    granted
 }
 
 /// The memory plan of a config on a machine.
@@ -207,10 +315,14 @@ impl Plan {
 /// The peak memory of the program when the detector gets `px` pixels.
 fn takes(config: &Config, px: u64) -> u64 {
     let (fixed, a_pixel) = of_detector(config.recognition.detector);
-    let landmarks = if config.recognition.landmarks == Landmarks::SixtyEight { LANDMARKS_68_BYTES } else { 0 };
+    let landmarks = landmark_bytes(config);
     let frame = frame_px(config).saturating_mul(FRAME_BYTES_A_PIXEL);
     // The network of the descriptor keeps its memory while the detector runs.
     REST_BYTES + DESCRIBE_BYTES + STILL_BYTES + landmarks + frame + fixed + px.saturating_mul(a_pixel)
+}
+
+fn landmark_bytes(config: &Config) -> u64 {
+    if config.recognition.landmarks == Landmarks::SixtyEight { LANDMARKS_68_BYTES } else { 0 }
 }
 
 fn of_detector(detector: Detector) -> (u64, u64) {
@@ -313,7 +425,7 @@ fn what_fits(config: &Config, usable: u64) -> String {
 }
 
 /// Bytes as megabytes, rounded up; 1 MB is a million bytes.
-fn mb(bytes: u64) -> String {
+pub fn mb(bytes: u64) -> String {
     format!("{} MB", bytes.div_ceil(MB))
 }
 

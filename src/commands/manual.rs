@@ -38,7 +38,8 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "/var/lib/namecam",
-        "What the service keeps: the cache of face descriptors, and the sessions of the page, which may be deleted at any time.",
+        "What the service keeps: the caches of face descriptors (descriptors-HEX), one for each gallery, and the sessions of the page. \
+         All may be deleted at any time.",
     ),
     ("/usr/share/namecam/models", "dlib's models."),
     ("/usr/share/doc/namecam", "Documentation, a config with every key, and examples for CSI cameras."),
@@ -46,7 +47,7 @@ const FILES: &[(&str, &str)] = &[
 
 const ENVIRONMENT: &[(&str, &str)] = &[(
     "STATE_DIRECTORY, XDG_STATE_HOME, XDG_CACHE_HOME",
-    "Where the sessions and the cache of face descriptors are kept: in the first, else in the folder namecam below the second and \
+    "Where the sessions and the caches of face descriptors are kept: in the first, else in the folder namecam below the second and \
      the third.",
 )];
 

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::detection::{Evidence, Sighting, State};
 use crate::frame::Moment;
 use crate::image::{Rect, Rgb};
-use crate::memory::{Machine, plan};
+use crate::memory::{Machine, check_opening, plan};
 use detect::quality::Quality;
 use engine::Engine;
 use gallery::cache::{self, Cache};
@@ -55,6 +55,7 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
     let plan = plan(config, &Machine::this()).map_err(anyhow::Error::msg)?;
     let files = models::check(config)?;
     let rates = models::rates(&files)?;
+    check_opening(config).map_err(anyhow::Error::msg)?;
     dlib::set_blas_threads(config.recognition.blas_threads);
     let detector = config.recognition.detector.as_str();
     let tag = format!("{ENROLMENT} {} {detector} {}", files.tag, config.recognition.num_jitters);
@@ -105,7 +106,8 @@ pub fn identify_faces(
 /// # Errors
 /// When the folder is missing or cannot be read.
 pub fn load(config: &Config, opened: &mut Opened) -> anyhow::Result<Library> {
-    let mut memory = EnrolmentMemory::for_once(Cache::open(cache::folder().as_deref(), &opened.tag));
+    let cache = Cache::open(cache::folder().as_deref(), &config.gallery.path, &opened.tag);
+    let mut memory = EnrolmentMemory::for_once(cache);
     let now = Moment::now();
     let mut enrolment = Enrolment::begin(config, opened.rates.clone(), &mut memory, EnrolmentCause::Reload, now)?;
     let mut shown = Progress::new();
@@ -113,8 +115,7 @@ pub fn load(config: &Config, opened: &mut Opened) -> anyhow::Result<Library> {
         shown.show(enrolment.progress());
     }
     shown.done();
-    // `write` rather than `save`, because a running namecam may need rows that this gallery does not use.
-    if let Err(error) = memory.cache.write() {
+    if let Err(error) = memory.settle() {
         log::warn!("cannot write the cache of descriptors: {error}");
     }
     Ok(enrolment.finish(1))

@@ -71,7 +71,7 @@ fn enrol(config: &Config, fake: &mut Fake, memory: &mut EnrolmentMemory) -> Libr
 }
 
 fn memory() -> EnrolmentMemory {
-    EnrolmentMemory::new(Cache::open(None, ""))
+    EnrolmentMemory::new(Cache::in_memory())
 }
 
 fn reason(library: &Library, file: &str) -> String {
@@ -143,7 +143,7 @@ fn a_recently_written_file_is_waited_for_but_not_one_from_the_future() {
     let coming = enrol(&config(root.path()), &mut Fake { described: 0 }, &mut memory());
     assert_eq!(coming.roster.warnings, [""; 0], "they would soon be wrong");
     let once =
-        enrol(&config(root.path()), &mut Fake { described: 0 }, &mut EnrolmentMemory::for_once(Cache::open(None, "")));
+        enrol(&config(root.path()), &mut Fake { described: 0 }, &mut EnrolmentMemory::for_once(Cache::in_memory()));
     assert_eq!(reason(&once, "Alice/1.png"), "used", "check enrols only once");
     assert_eq!(touch(SystemTime::now() + Duration::from_secs(5000)), "used");
 }

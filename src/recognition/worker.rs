@@ -7,7 +7,8 @@ use crate::config::{Config, Recognition, UnknownFaces};
 use crate::detection::{Examined, Sightings};
 use crate::frame::{Frame, Moment};
 use crate::image::Turn;
-use crate::memory::{Machine, plan};
+use crate::memory::{Machine, plan, shortage};
+use crate::recognition::dlib;
 use crate::recognition::gallery::cache::{self, Cache};
 use crate::recognition::gallery::enrol::arrivals::EnrolmentCause;
 use crate::recognition::gallery::enrol::{COMING, Enrolment, EnrolmentMemory, Library};
@@ -20,6 +21,7 @@ use crate::sync::{Latest, POLL, Stop};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -58,6 +60,7 @@ const REMARKS: usize = 50;
 /// The body of the recognition thread: until [`Stop`].
 pub fn run(stage: &Stage) {
     let mut worker = Worker::new(stage, open);
+    worker.caches = cache::folder();
     while !stage.stop.is_set() {
         stage.health.recognition_beat.beat();
         worker.reload_if_asked(Moment::now());
@@ -78,6 +81,8 @@ struct Worker<'a> {
     /// engines make of a face must not be compared.
     coming: Option<(Opened, Recognition)>,
     memory: EnrolmentMemory,
+    /// The folder of the caches; `None` keeps descriptors in memory only.
+    caches: Option<PathBuf>,
     /// The gallery at work and the tag of the engine that took it in; `None` before the first.
     library: Option<(String, Matcher)>,
     generation: u64,
@@ -113,7 +118,8 @@ impl<'a> Worker<'a> {
             open,
             opened: None,
             coming: None,
-            memory: EnrolmentMemory::new(Cache::open(None, "")),
+            memory: EnrolmentMemory::new(Cache::in_memory()),
+            caches: None,
             library: None,
             generation: 0,
             enrolment: None,
@@ -178,11 +184,17 @@ impl<'a> Worker<'a> {
             engines.for_each(|(opened, _)| opened.engine.set_most_px(plan.most_px));
             return Ok(());
         }
+        if let Some(shortage) = shortage(&self.config, &Machine::this()) {
+            log::warn!("recognition: {shortage}");
+        }
+        let opening = self.stage.health.opening.begin();
         let mut opened = (self.open)(&self.config)?;
         opened.engine.beat(&self.stage.health);
-        log::info!("recognition: dlib {}, {}", crate::recognition::dlib::DLIB, crate::recognition::dlib::blas());
+        let (dlib, blas, took) = (dlib::DLIB, dlib::blas(), opening.elapsed().as_secs_f64());
+        log::info!("recognition: dlib {dlib}, {blas}; the models were opened in {took:.1} s");
+        drop(opening);
         self.save();
-        self.memory = EnrolmentMemory::new(Cache::open(cache::folder().as_deref(), &opened.tag));
+        self.memory = EnrolmentMemory::new(Cache::in_memory());
         if self.library.as_ref().is_some_and(|(tag, _)| *tag != opened.tag) && self.opened.is_none() {
             self.library = None;
         }
@@ -210,7 +222,19 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Opens the cache of the gallery of the config, unless it is open. A reload may name another gallery, and a path
+    /// may lead to another one than before.
+    fn open_cache(&mut self) {
+        let Some((opened, _)) = self.coming.as_ref().or(self.opened.as_ref()) else { return };
+        let tag = opened.tag.clone();
+        if !self.memory.cache.is_of(&self.config.gallery.path, &tag) {
+            self.save();
+            self.memory.cache = Cache::open(self.caches.as_deref(), &self.config.gallery.path, &tag);
+        }
+    }
+
     fn begin_enrolment(&mut self, cause: EnrolmentCause, now: Moment) {
+        self.open_cache();
         let opened = self.coming.as_ref().or(self.opened.as_ref());
         let rates = opened.and_then(|(opened, _)| opened.rates.clone());
         match Enrolment::begin(&self.config, rates, &mut self.memory, cause, now) {

@@ -24,9 +24,13 @@ pub enum Cause {
     LookUndecodable,
     RecognitionBehind,
     RecognitionHot,
+    /// The models take too long to open; the detail says how much memory there is.
+    ModelsLate,
     CacheUnwritable,
     FrameUndecodable,
     PictureUnencodable,
+    /// A loop makes no progress; the detail says which.
+    Hang,
     PasswordFile,
     /// The sessions cannot be read or written.
     Sessions,
@@ -47,9 +51,11 @@ impl Cause {
             Cause::LookUndecodable => "recognition: a frame cannot be decoded",
             Cause::RecognitionBehind => "recognition: slowed down, cannot keep up",
             Cause::RecognitionHot => "recognition: slowed down, the processor is hot",
+            Cause::ModelsLate => "recognition: opening the models takes too long",
             Cause::CacheUnwritable => "gallery: the cache of descriptors cannot be written",
             Cause::FrameUndecodable => "encoder: a frame cannot be decoded",
             Cause::PictureUnencodable => "encoder: a picture cannot be encoded",
+            Cause::Hang => "namecam: a part of it does not respond",
             Cause::PasswordFile => "http: the password file cannot be used",
             Cause::Sessions => "http: the file of sessions cannot be used",
             Cause::WrongPassword => "http: wrong user name or password",
@@ -137,16 +143,18 @@ fn kind(detail: &str) -> String {
 mod tests {
     use super::*;
 
-    const CAUSES: [Cause; 14] = [
+    const CAUSES: [Cause; 16] = [
         Cause::CameraAway,
         Cause::BrokenPicture,
         Cause::CameraHint,
         Cause::LookUndecodable,
         Cause::RecognitionBehind,
         Cause::RecognitionHot,
+        Cause::ModelsLate,
         Cause::CacheUnwritable,
         Cause::FrameUndecodable,
         Cause::PictureUnencodable,
+        Cause::Hang,
         Cause::PasswordFile,
         Cause::WrongPassword,
         Cause::ConnectionsRefused,
@@ -167,7 +175,7 @@ mod tests {
             assert!(line.is_some_and(|line| line.starts_with(&format!("{}: news", cause.as_str()))), "{cause:?}");
         }
         let all = faults.all();
-        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (14, 100_014));
+        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (16, 100_016));
     }
 
     #[test]

@@ -106,7 +106,12 @@ pub struct Ongoing(Mutex<Vec<Weak<Instant>>>);
 impl Ongoing {
     /// Begins an operation, which ends when the result is dropped.
     pub fn begin(&self) -> Arc<Instant> {
-        let begun = Arc::new(Instant::now());
+        self.begin_at(Instant::now())
+    }
+
+    /// Begins an operation that started at `at`.
+    pub fn begin_at(&self, at: Instant) -> Arc<Instant> {
+        let begun = Arc::new(at);
         let mut all = lock(&self.0);
         all.retain(|one| one.strong_count() > 0);
         all.push(Arc::downgrade(&begun));
@@ -237,8 +242,28 @@ pub struct Health {
     pub recognition_beat: Heartbeat,
     /// Pictures that are being encoded.
     pub encoding: Ongoing,
+    /// The models, while they are being opened.
+    pub opening: Ongoing,
     pub http_beat: Heartbeat,
     pub faults: Faults,
+}
+
+/// A loop that makes no progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hang {
+    Capture,
+    Recognition,
+    Encoder,
+}
+
+impl Hang {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Hang::Capture => "the camera thread does not respond",
+            Hang::Recognition => "recognition does not respond",
+            Hang::Encoder => "the encoder does not respond",
+        }
+    }
 }
 
 /// How long the capture loop may take for a round before it counts as hung. Opening some devices takes seconds.
@@ -246,6 +271,11 @@ pub const CAPTURE_HANG: Duration = Duration::from_secs(20);
 /// How long a step of recognition may take before it counts as hung. The CNN takes many seconds for a large picture on
 /// a small board.
 pub const RECOGNITION_HANG: Duration = Duration::from_secs(120);
+/// How long a picture may take to encode; one of the largest size takes less than a second.
+pub const ENCODER_HANG: Duration = Duration::from_secs(30);
+/// How long the models may take to open before that is a fault: 32 MB are read, hashed and decoded. 1.0 s were
+/// measured on x86-64, and 8.4 s with a tenth of that processor. An SD card of 5 MB a second adds 6 s.
+pub const MODELS_LATE: Duration = Duration::from_secs(60);
 
 impl Health {
     pub fn camera(&self) -> CameraStatus {
@@ -356,16 +386,30 @@ impl Health {
         lock(&self.recognition_error).clone()
     }
 
+    /// What hangs, and for how long; nothing of a healthy program does.
+    pub fn hang(&self) -> Option<(Hang, Duration)> {
+        let ages = [
+            (Hang::Capture, self.capture_beat.age(), CAPTURE_HANG),
+            (Hang::Recognition, self.recognition_beat.age(), RECOGNITION_HANG),
+            (Hang::Encoder, self.encoding.age(), ENCODER_HANG),
+        ];
+        ages.into_iter().find(|(_, age, limit)| age > limit).map(|(hang, age, _)| (hang, age))
+    }
+
+    /// For how long the models have been opening, when that is too long.
+    pub fn models_late(&self) -> Option<Duration> {
+        Some(self.opening.age()).filter(|age| *age > MODELS_LATE)
+    }
+
     /// Why the program is not healthy: a loop that hangs, or no usable model. A camera without frames does not count.
     /// Anybody may read it, so it names no file and no value; the log does.
     pub fn trouble(&self) -> Option<&'static str> {
-        if self.capture_beat.age() > CAPTURE_HANG {
-            Some("the camera thread does not respond")
-        } else if self.recognition_beat.age() > RECOGNITION_HANG {
-            Some("recognition does not respond")
-        } else {
-            self.recognition_error().map(|_| "recognition cannot run; the log and /api/state say why")
+        let hang = self.hang().map(|(hang, _)| hang);
+        if self.models_late().is_some() && hang.is_none_or(|hang| hang == Hang::Recognition) {
+            return Some("opening the models takes too long: too little memory, or a slow disk");
         }
+        let recognition = || self.recognition_error().map(|_| "recognition cannot run; the log and /api/state say why");
+        hang.map(Hang::as_str).or_else(recognition)
     }
 }
 

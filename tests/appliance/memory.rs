@@ -91,6 +91,33 @@ fn a_config_that_does_not_fit_is_78_at_the_start_and_in_check_and_names_what_fit
 }
 
 #[test]
+fn too_little_data_for_openblas_is_78_with_the_limit_and_not_a_program_that_never_opens_the_models() {
+    let home = Home::new("");
+    home.enrol("Barack Obama", "obama.jpg");
+    let limited = |kilobytes: u64, words: &str| {
+        let command = limited(&home, kilobytes, words);
+        let program = command.get_args().last().unwrap().to_str().unwrap().replace("ulimit -v", "ulimit -d");
+        let mut data = Command::new("timeout");
+        data.args(["60", "sh", "-c", &program]).current_dir(home.path(""));
+        data.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        // OpenBLAS takes a buffer for each further processor before `main`.
+        data.env("OPENBLAS_NUM_THREADS", "2");
+        data
+    };
+    for kilobytes in [280_000, 300_000, 320_000, 500_000, 800_000] {
+        for words in ["run", "check"] {
+            let output = limited(kilobytes, words).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(78), "{words} with {kilobytes} KB: {said}");
+            assert!(said.contains("RLIMIT_DATA is"), "{said}");
+        }
+    }
+    // What is asked for suffices.
+    let output = limited(900_000, "check").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
 fn a_reload_that_would_not_fit_changes_nothing_and_is_reported() {
     let home = Home::new("");
     home.enrol("Barack Obama", "obama.jpg");

@@ -143,10 +143,16 @@ fn descriptors_survive_a_restart_and_those_of_removed_pictures_are_deleted() {
     let home = seeing("obama2.jpg", "");
     home.enrol("Barack Obama", "obama.jpg");
     home.enrol("Joe Biden", "biden.jpg");
-    let cache = home.path("cache/namecam/descriptors");
+    // The cache of version 0.1.0 was one for all galleries.
+    let old = home.put("cache/namecam/descriptors", b"namecam descriptors 3\n");
+    let caches = || {
+        let files = std::fs::read_dir(home.path("cache/namecam")).into_iter().flatten();
+        files.map(|file| file.unwrap().path()).filter(|file| file.extension().is_none()).collect::<Vec<_>>()
+    };
     let running = home.run();
     running.until("the first gallery", |r| r.generation() == 1);
-    running.until("the cache is written", |_| cache.exists());
+    running.until("the cache is written", |_| caches().len() == 1 && !old.exists());
+    let cache = caches().remove(0);
     drop(running);
     let two = std::fs::metadata(&cache).unwrap().len();
     age(&cache);
@@ -154,6 +160,21 @@ fn descriptors_survive_a_restart_and_those_of_removed_pictures_are_deleted() {
     let running = home.run();
     running.until("he is named", |r| r.names() == ["Barack Obama"]);
     assert_eq!(std::fs::metadata(&cache).unwrap().modified().unwrap(), touched, "nothing was embedded again");
+    // Another gallery, in another program of the same user, has a file of its own.
+    std::fs::create_dir_all(home.path("theirs/Joe Biden")).unwrap();
+    std::fs::copy(home.path("gallery/Joe Biden/biden.jpg"), home.path("theirs/Joe Biden/1.jpg")).unwrap();
+    let check = |gallery: &str| {
+        let mut command = home.command();
+        command.args(["check", "--set", &format!("gallery.path={}", home.path(gallery).display())]).output().unwrap()
+    };
+    assert!(check("theirs").status.success());
+    std::fs::create_dir(home.path("nobody")).unwrap();
+    check("nobody");
+    assert_eq!((caches().len(), std::fs::metadata(&cache).unwrap().len()), (2, two));
+    assert_eq!(std::fs::metadata(&cache).unwrap().modified().unwrap(), touched);
+    std::fs::remove_dir_all(home.path("theirs")).unwrap();
+    check("gallery");
+    assert_eq!(caches(), std::slice::from_ref(&cache), "the other gallery is gone");
     std::fs::remove_dir_all(home.path("gallery/Joe Biden")).unwrap();
     running.reload();
     running.until("the row is gone", |_| std::fs::metadata(&cache).unwrap().len() < two);

@@ -520,6 +520,21 @@ fn healthz_says_what_hangs_and_an_unavailable_camera_is_healthy() {
     let sick = whole(&site, &request("GET", "/healthz", LAN));
     // Anybody may ask, so it names no file.
     assert_eq!((sick.status, body(&sick).as_str()), (503, "recognition cannot run; the log and /api/state say why\n"));
+    site.stage.health.set_recognition_error(None);
+    let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+    let answer = || {
+        let answer = whole(&site, &request("GET", "/healthz", LAN));
+        (answer.status, body(&answer))
+    };
+    let late = "opening the models takes too long: too little memory, or a slow disk\n".to_owned();
+    for (seconds, expected) in [(30, (200, "ok\n".to_owned())), (61, (503, late))] {
+        let opening = site.stage.health.opening.begin_at(ago(seconds));
+        assert_eq!(answer(), expected, "{seconds} s");
+        drop(opening);
+    }
+    assert_eq!(answer(), (200, "ok\n".to_owned()), "the models are open");
+    let _picture = site.stage.health.encoding.begin_at(ago(40));
+    assert_eq!(answer(), (503, "the encoder does not respond\n".to_owned()));
 }
 
 #[test]

@@ -20,6 +20,8 @@ struct Fake {
 std::thread_local! {
     /// What an engine of this thread was told last.
     static MOST_PX: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    /// How many faces an engine of this thread has described.
+    static DESCRIBED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 impl Engine for Fake {
@@ -33,6 +35,7 @@ impl Engine for Fake {
     }
 
     fn describe(&mut self, _: &Rgb, faces: &[Rect], _: u32) -> Vec<Descriptor> {
+        DESCRIBED.set(DESCRIBED.get() + faces.len());
         let value = if self.landmarks == Landmarks::Five { 0.0 } else { 1.0 };
         faces.iter().map(|_| [value; DESCRIPTOR_LEN]).collect()
     }
@@ -105,8 +108,6 @@ fn reload(worker: &mut Worker, set: impl Fn(&mut Config)) {
     set(&mut config);
     worker.stage.config.publish(Arc::new(config));
     worker.reload_if_asked(Moment::now());
-    // The tests of one machine share the user's cache: none of that here.
-    worker.memory.cache = Cache::open(None, "");
 }
 
 /// One look at one more frame: the name that it gives.
@@ -209,12 +210,50 @@ fn what_has_been_taken_in_is_saved_before_the_gallery_is_through() {
     }
     let stage = stage(&root.path().join("gallery"));
     let mut worker = Worker::new(&stage, |config| Ok(opened(config, 60)));
+    worker.caches = Some(root.path().join("caches"));
     reload(&mut worker, |_| ());
-    worker.memory.cache = Cache::open(Some(root.path()), "5");
     worker.next_save = Instant::now();
     worker.enrol(Moment::now());
     assert!(worker.enrolment.is_some());
-    assert!(std::fs::metadata(root.path().join("descriptors")).is_ok());
+    assert_eq!(std::fs::read_dir(root.path().join("caches")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_gallery_that_another_one_took_the_place_of_is_not_described_again_and_its_deleted_people_are_forgotten() {
+    use crate::recognition::gallery::cache::key_of;
+    let root = tempfile::tempdir().unwrap();
+    let galleries = ["ours", "theirs", "nobody"].map(|name| root.path().join(name));
+    let [ours, theirs, nobody] = &galleries;
+    put(ours, "Alice/1.png", 200);
+    put(ours, "Bob/1.png", 100);
+    put(theirs, "Eve/1.png", 50);
+    std::fs::create_dir(nobody).unwrap();
+    let bob = key_of(&std::fs::read(ours.join("Bob/1.png")).unwrap());
+    let stage = stage(ours);
+    let mut worker = Worker::new(&stage, quick);
+    worker.caches = Some(root.path().join("caches"));
+    let mut described = |gallery: &Path| {
+        let before = DESCRIBED.get();
+        reload(&mut worker, |config| config.gallery.path = gallery.to_owned());
+        take_all_in(&mut worker);
+        (DESCRIBED.get() - before, worker.memory.cache.get(&bob).is_some())
+    };
+    assert_eq!([ours, theirs, nobody].map(|gallery| described(gallery)), [(2, true), (1, false), (0, false)]);
+    assert_eq!([ours, theirs, nobody].map(|gallery| described(gallery)), [(0, true), (0, false), (0, false)]);
+    // A picture that another person gets is the same picture.
+    std::fs::rename(ours.join("Alice/1.png"), ours.join("Bob/2.png")).unwrap();
+    assert_eq!(described(ours), (0, true));
+    std::fs::remove_file(ours.join("Bob/1.png")).unwrap();
+    assert_eq!((described(ours), described(theirs), described(ours)), ((0, false), (0, false), (0, false)));
+    // A new worker reads the files: Bob's row is in none of them.
+    let mut another = Worker::new(&stage, quick);
+    another.caches = Some(root.path().join("caches"));
+    reload(&mut another, |config| config.gallery.path = ours.to_owned());
+    assert!(another.memory.cache.get(&bob).is_none());
+    // A gallery that is deleted as a whole leaves nothing.
+    std::fs::remove_dir_all(ours).unwrap();
+    assert_eq!(described(theirs), (0, false));
+    assert_eq!(std::fs::read_dir(root.path().join("caches")).unwrap().count(), 1);
 }
 
 #[test]
@@ -246,6 +285,27 @@ fn a_reload_ends_however_it_goes_and_says_what_went_wrong() {
     assert_eq!((version(), stage.roster.newest().unwrap().1.warnings.clone()), (before + 1, vec![error]));
     reload(&mut worker, |config| config.recognition.enabled = false);
     assert_eq!(so_far(), (5, String::new(), false));
+}
+
+#[test]
+fn the_models_count_as_opening_for_as_long_as_that_takes_however_it_ends() {
+    thread_local! {
+        static STAGE: std::cell::OnceCell<Arc<Health>> = const { std::cell::OnceCell::new() };
+    }
+    fn is_opening() -> bool {
+        STAGE.with(|health| !health.get().unwrap().opening.age().is_zero())
+    }
+    let root = tempfile::tempdir().unwrap();
+    let stage = stage(root.path());
+    STAGE.with(|health| health.set(Arc::clone(&stage.health)).unwrap());
+    let mut worker = Worker::new(&stage, |config| {
+        assert!(is_opening());
+        five_only(config)
+    });
+    for landmarks in [Landmarks::Five, Landmarks::SixtyEight] {
+        reload(&mut worker, |config| config.recognition.landmarks = landmarks);
+        assert!(!is_opening());
+    }
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn enrol(root: &Path, most: u32) -> (Library, usize) {
     let mut config = Config::defaults(root);
     config.gallery.path = root.to_owned();
     config.gallery.max_images_per_person = most;
-    let (mut plane, mut memory) = (Plane { described: 0 }, EnrolmentMemory::new(Cache::open(None, "")));
+    let (mut plane, mut memory) = (Plane { described: 0 }, EnrolmentMemory::new(Cache::in_memory()));
     let now = Moment::now();
     let mut enrolment =
         Enrolment::begin(&config, Some(Arc::default()), &mut memory, EnrolmentCause::Reload, now).unwrap();

@@ -29,10 +29,10 @@ impl Scene {
         fs::create_dir(&gallery).unwrap();
         let stage: &'static Stage = Box::leak(Box::new(stage(&gallery)));
         let mut worker = Worker::new(stage, quick);
-        // The first config opens the engine, and the user's cache with it.
+        worker.caches = Some(folder.path().join("caches"));
         reload(&mut worker, |_| ());
         worker.enrolment = None;
-        worker.memory = EnrolmentMemory::new(Cache::open(Some(folder.path()), "5"));
+        worker.memory.arrivals.stop();
         let start = Moment::now();
         Scene { gallery, folder, stage, worker, start, second: 0, swaps: Vec::new(), caches: HashSet::new() }
     }
@@ -53,8 +53,10 @@ impl Scene {
             self.worker.enrol(now);
             if self.worker.generation != before {
                 self.swaps.push(self.second);
-                let cache = fs::metadata(self.folder.path().join("descriptors")).ok();
-                self.caches.extend(cache.map(|cache| (cache.ino(), cache.mtime_nsec())));
+                let caches = fs::read_dir(self.folder.path().join("caches")).into_iter().flatten().flatten();
+                let stamps =
+                    caches.map(|cache| cache.metadata().unwrap()).map(|cache| (cache.ino(), cache.mtime_nsec()));
+                self.caches.extend(stamps);
             }
             if self.worker.enrolment.is_none() {
                 return;
