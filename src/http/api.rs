@@ -2,7 +2,7 @@
 //! `namecam identify --json` prints the same faces.
 
 use super::Stage;
-use crate::detection::{self, Near, Sighting, Sightings};
+use crate::detection::{self, Because, Flaw, Near, Sighting, Sightings};
 use crate::http::auth::accounts::Role;
 use crate::rounding::decimals;
 use crate::stream::renditions::RenditionSpec;
@@ -12,7 +12,7 @@ use crate::telemetry::latency::Percentiles;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// `/api/state`.
 #[derive(Serialize)]
@@ -20,6 +20,7 @@ pub struct StateJson {
     version: &'static str,
     role: &'static str,
     uptime_s: u64,
+    now: f64,
     camera: CameraJson,
     recognition: RecognitionJson,
     stream: StreamJson,
@@ -125,9 +126,13 @@ struct FaultJson {
 pub struct FaceJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     track: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<f64>,
     name: Option<Arc<str>>,
     #[serde(serialize_with = "decimals::<3, _>")]
     distance: Option<f32>,
+    #[serde(serialize_with = "decimals::<3, _>")]
+    threshold: Option<f32>,
     runner_up: Option<PersonJson>,
     nearest: Option<Picture>,
     r#box: [i64; 4],
@@ -156,8 +161,9 @@ struct Picture {
 
 #[derive(Serialize)]
 struct EvidenceJson {
-    #[serde(serialize_with = "decimals::<3, _>")]
-    threshold: Option<f32>,
+    because: Because,
+    person: Option<Arc<str>>,
+    flaw: Option<Flaw>,
     #[serde(serialize_with = "decimals::<3, _>")]
     score: Option<f32>,
     #[serde(serialize_with = "decimals::<3, _>")]
@@ -200,6 +206,7 @@ pub fn state(stage: &Stage, role: Role, watching: Option<bool>) -> StateJson {
         version: env!("CARGO_PKG_VERSION"),
         role: role.as_str(),
         uptime_s: health.started.elapsed().as_secs(),
+        now: unix_seconds(Instant::now()),
         camera: CameraJson {
             source: camera.source,
             online: camera.error.is_none(),
@@ -276,6 +283,7 @@ pub fn faces(sightings: Option<&Sightings>, role: Role) -> Vec<FaceJson> {
     let Some(sightings) = sightings else { return Vec::new() };
     let shown = sightings.faces.iter().map(|face| FaceJson {
         track: Some(face.track),
+        since: Some(unix_seconds(face.since)),
         state: Some(match face.state {
             detection::State::Seen => "seen",
             detection::State::Named => "named",
@@ -309,8 +317,10 @@ impl FaceJson {
         let rect = face.rect.clipped(width, height);
         FaceJson {
             track: None,
+            since: None,
             name: face.name.clone(),
             distance: face.distance,
+            threshold: face.evidence.reason.limit,
             runner_up: face.runner_up.clone().map(|Near { what, distance }| PersonJson { name: what, distance }),
             nearest: face.nearest.as_ref().map(|near| Picture::of(near, role)),
             r#box: [rect.x.into(), rect.y.into(), rect.w.into(), rect.h.into()],
@@ -330,7 +340,9 @@ impl Picture {
 impl EvidenceJson {
     fn of(evidence: &detection::Evidence, role: Role) -> EvidenceJson {
         EvidenceJson {
-            threshold: evidence.limit,
+            because: evidence.reason.because,
+            person: evidence.reason.person.clone(),
+            flaw: evidence.flaw,
             score: evidence.score.map(|(score, _)| score),
             score_limit: evidence.score.map(|(_, limit)| limit),
             margin: evidence.margin,
@@ -339,9 +351,17 @@ impl EvidenceJson {
             effective_looks: evidence.effective_looks,
             width_px: evidence.width_px,
             sharpness: evidence.sharpness,
-            why: evidence.reason.clone(),
+            why: evidence.reason.text.clone(),
         }
     }
+}
+
+/// The time of day of an instant, in seconds since 1970 with three decimals. It follows from the clock as it is now,
+/// because a board without a clock learns the time after the start.
+fn unix_seconds(at: Instant) -> f64 {
+    let now = SystemTime::now();
+    let at = now.checked_sub(at.elapsed()).unwrap_or(now);
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as f64 / 1000.0
 }
 
 fn millis(age: Duration) -> u64 {
