@@ -22,7 +22,7 @@ help: ## print this list
 setup: ## get what is missing: system packages, dlib, models, test pictures, the demo's gallery
 	@tools/setup
 
-demo: build ## people with their names in a browser, without a camera: moving pictures
+demo: build ## a person with their name and two strangers in a browser, without a camera: moving pictures
 	@echo 'The page is at the address that follows; Ctrl-C ends the demo.'
 	@target/release/namecam demo --config demo/namecam.ini $(ARGS)
 

@@ -40,6 +40,7 @@ fn bench() -> Bench {
     let yuyv = luma.flat_map(|luma| [luma, 120]).collect();
     let face = |x, name: &str| Sighting {
         track: 1,
+        since: Instant::now(),
         name: Some(name.into()),
         distance: Some(0.372),
         runner_up: None,

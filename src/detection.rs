@@ -6,6 +6,7 @@ pub mod view;
 
 use crate::image::{Rect, Rgb};
 use crate::rounding::rounded;
+use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use view::View;
@@ -33,11 +34,73 @@ pub struct Near {
     pub distance: f32,
 }
 
+/// Why a face has its name or none. In JSON in lower case with underscores.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Because {
+    /// There were too few looks so far.
+    #[default]
+    Deciding,
+    /// The person is close enough.
+    Named,
+    /// Earlier looks gave the name, and the person is still close enough to keep it.
+    Kept,
+    /// Earlier looks gave the name, and the last one speaks against it.
+    Doubted,
+    /// The closest person is too far, but so close that it may be them.
+    Near,
+    /// Nobody is close.
+    Far,
+    /// Two people are equally close.
+    Between,
+    /// The closest picture is one of `.not`.
+    Barred,
+    /// The looks speak against the name that the face had.
+    Withdrawn,
+    /// The person whose name the face had has left the gallery.
+    LeftGallery,
+    /// Another face has the name with better reason.
+    BorneByAnother,
+    /// There is nobody to compare with.
+    EmptyGallery,
+}
+
+/// What makes a face hard to recognise. In JSON in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flaw {
+    /// It has too few pixels.
+    Small,
+    /// The last look did not find it: it is turned away or covered.
+    Turned,
+    /// It is out of focus, or it moved.
+    Blurred,
+    /// There is too little light on it.
+    Dark,
+    /// There is too much light on it.
+    Bright,
+}
+
+/// The reason for a name or for none. All numbers of a face that people see are those of its reason.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reason {
+    /// The reason as a word.
+    pub because: Because,
+    /// The person to whom `distance` is; `None` for a picture of `.not`.
+    pub person: Option<Arc<str>>,
+    /// The distance that was compared with `limit`; `None` with an empty gallery.
+    pub distance: Option<f32>,
+    /// The distance up to which the face gets or keeps the name of the person.
+    pub limit: Option<f32>,
+    /// The reason as text.
+    pub text: String,
+}
+
 /// The evidence for or against a name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evidence {
-    /// The distance to the closest person up to which the face gets a name; `None` without people in the gallery.
-    pub limit: Option<f32>,
+    /// The reason.
+    pub reason: Reason,
     /// The normalised score of the closest person, and the score up to which the face gets a name; `None` without a
     /// budget.
     pub score: Option<(f32, f32)>,
@@ -54,8 +117,8 @@ pub struct Evidence {
     pub width_px: u32,
     /// The sharpness of the face at that comparison; see `recognition::quality`.
     pub sharpness: f32,
-    /// The reason as text.
-    pub reason: String,
+    /// What made it hard to recognise there.
+    pub flaw: Option<Flaw>,
 }
 
 /// A face on a frame.
@@ -65,7 +128,9 @@ pub struct Sighting {
     pub track: u64,
     /// The name, if it is close enough to a person.
     pub name: Option<Arc<str>>,
-    /// The distance that was compared with the threshold; `None` with an empty gallery.
+    /// When its track began.
+    pub since: Instant,
+    /// The distance of [`Reason`].
     pub distance: Option<f32>,
     /// The second closest person.
     pub runner_up: Option<Near>,

@@ -121,7 +121,7 @@ pub fn look_at_all(
             };
             if std::env::var_os("VERBOSE").is_some() {
                 for face in &sightings.faces {
-                    let (name, why) = (face.name.as_deref().unwrap_or("-"), &face.evidence.reason);
+                    let (name, why) = (face.name.as_deref().unwrap_or("-"), &face.evidence.reason.text);
                     tell!(
                         "{seq:4} track {} {name} {:?} {} px at {}: {why}",
                         face.track,

@@ -12,7 +12,7 @@ use crate::image::{Format, Raw, Turn, check_size, jpeg};
 use crate::memory::{self, Machine, Plan};
 use crate::sync::{Latest, POLL, Stop};
 use crate::telemetry::faults::Cause;
-use crate::telemetry::health::Health;
+use crate::telemetry::health::{Health, STARTING};
 use anyhow::{Result, bail};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -120,7 +120,7 @@ fn run_with(stage: &Stage, open: &mut Open) {
         let camera = &config.camera;
         if !named {
             named = true;
-            stage.health.camera_is_away(&camera.source.public(), "starting");
+            stage.health.camera_is_away(&camera.source.public(), STARTING);
         }
         // Taken before the attempt, so that a device that appears while the attempt fails is noticed.
         let before = devices(camera);
@@ -212,7 +212,7 @@ impl Thread<'_> {
             if let Some((newest, config)) = config.newest().filter(|(newest, _)| *newest != version) {
                 if !same_source(camera, &config.camera) {
                     // The old source's pictures must not be shown as those of the new one.
-                    health.camera_is_away(&config.camera.source.public(), "starting");
+                    health.camera_is_away(&config.camera.source.public(), STARTING);
                     return Ok(());
                 }
                 (version, turn) = (newest, config.camera.turn());

@@ -1,4 +1,5 @@
-//! `stills:FOLDER`: a camera that moves over the pictures of a folder, one after the other.
+//! `stills:FOLDER`: a camera that moves along the pictures of a folder, which hang side by side as on a wall. It never
+//! cuts from one to the next, so the faces of one are still in sight when those of the next come.
 
 use super::{Captured, Shot, Source};
 use crate::config::Camera;
@@ -6,13 +7,17 @@ use crate::frame::Moment;
 use crate::image::jpeg::{Codec, Compressor};
 use crate::image::{Format, Rect, Rgb, check_size, still};
 use anyhow::{Context, Result, anyhow, ensure};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The most pictures that are used.
 const MAX_FILES: usize = 10_000;
-/// How long each picture is shown, in seconds.
-const SCENE_S: u64 = 5;
+/// How long the camera takes from the middle of a picture to that of the next, in seconds.
+const SCENE_S: u64 = 8;
+/// The least distance between the middles of two pictures, as a share of the frame's width: two faces fit into the
+/// frame, and three do not.
+const APART: f64 = 0.7;
 /// The height of a picture, as a share of the frame's. What does not fit is the room in which the frame moves.
 const ENLARGED: f64 = 1.15;
 /// The largest ratio of height to width. Of a taller picture only the upper part is used, because it shows standing
@@ -22,7 +27,7 @@ const MAX_TALL: f64 = 1.25;
 const MARGIN: [u8; 3] = [28; 3];
 const JPEG_QUALITY: u32 = 85;
 
-/// Panned pictures, of which one is in memory. The frame of a tick is always the same.
+/// Panned pictures, of which a few are in memory. The frame of a tick is always the same.
 struct Stills {
     files: Vec<PathBuf>,
     format: &'static Format,
@@ -32,9 +37,15 @@ struct Stills {
     compressor: Compressor,
     started: Instant,
     tick: u64,
-    /// The number of the scene and its picture, which is larger than a frame.
-    scene: Option<(u64, Rgb)>,
+    /// The number of the scene, and the pictures in sight during it: the one before, its own, and the two after it.
+    scene: u64,
+    hung: VecDeque<Rgb>,
 }
+
+/// The pictures in sight during a scene.
+const HUNG: usize = 4;
+/// The scene's own one among them.
+const OWN: usize = 1;
 
 /// Opens `folder` with the size and the rate of `camera`.
 ///
@@ -55,7 +66,8 @@ fn some_pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The pictures of the folder and its subfolders, in name order.
+/// The pictures of the folder and its subfolders: the first of each subfolder in name order, then the second of each, and
+/// so on, because those of one folder may show one person, who cannot stand beside themselves.
 fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = |folder: &Path| -> std::io::Result<Vec<PathBuf>> {
         let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
@@ -65,10 +77,14 @@ fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
         Ok(paths)
     };
     let top = entries(folder).with_context(|| format!("stills: {} cannot be read", folder.display()))?;
-    let all =
-        top.into_iter().flat_map(|path| if path.is_dir() { entries(&path).unwrap_or_default() } else { vec![path] });
     let is_picture = |path: &PathBuf| still::may_be_a_picture(path) && path.is_file();
-    Ok(all.filter(is_picture).take(MAX_FILES).collect())
+    let mut all: Vec<(usize, PathBuf)> = Vec::new();
+    for path in top {
+        let of_one = if path.is_dir() { entries(&path).unwrap_or_default() } else { vec![path] };
+        all.extend(of_one.into_iter().filter(is_picture).enumerate().take(MAX_FILES - all.len()));
+    }
+    all.sort_by_key(|(round, _)| *round);
+    Ok(all.into_iter().map(|(_, path)| path).collect())
 }
 
 impl Stills {
@@ -79,40 +95,76 @@ impl Stills {
         let fourcc = if ["mjpg", "jpeg"].contains(&camera.format.as_str()) { b"MJPG" } else { b"RGB3" };
         let format = Format::by_fourcc(fourcc).context("stills: not a known format")?;
         let (fps, compressor) = (camera.fps.max(1), Compressor::new(Codec::default(), JPEG_QUALITY));
-        let (started, tick, scene) = (Instant::now(), 0, None);
-        let mut stills = Stills { files, format, width, height, fps, compressor, started, tick, scene };
+        let (started, tick, scene, hung) = (Instant::now(), 0, 0, VecDeque::new());
+        let mut stills = Stills { files, format, width, height, fps, compressor, started, tick, scene, hung };
         stills.frame(0).with_context(|| format!("stills: no picture in {} can be read", folder.display()))?;
         Ok(stills)
     }
 
     /// The frame of a tick. A picture that cannot be read is left out from then on.
     fn frame(&mut self, tick: u64) -> Result<Rgb> {
-        let scene = tick / (SCENE_S * u64::from(self.fps));
-        let picture = match self.scene.take().filter(|(number, _)| *number == scene) {
-            Some((_, picture)) => picture,
-            None => self.next_picture(scene)?,
-        };
-        let at = |room: u32| to_and_fro(tick, room) as i32;
-        let (x, y) = (at(picture.width - self.width), at(picture.height - self.height));
-        let frame = picture.cropped(Rect { x, y, w: self.width, h: self.height });
-        self.scene = Some((scene, picture));
+        let ticks = SCENE_S * u64::from(self.fps);
+        self.hang(tick / ticks)?;
+        let own = &self.hung[OWN.min(self.hung.len() - 1)];
+        let y = to_and_fro(tick, own.height - self.height) as i32;
+        let mut frame = Rgb::filled(self.width, self.height, MARGIN);
+        if self.hung.len() == 1 {
+            let x = to_and_fro(tick, own.width.saturating_sub(self.width)) as i32;
+            let margin = self.width.saturating_sub(own.width) / 2;
+            frame.put(&own.cropped(Rect { x, y, w: own.width.min(self.width), h: self.height }), margin, 0);
+            return Ok(frame);
+        }
+        let apart = |a: usize, b: usize| self.apart(&self.hung[a], &self.hung[b]);
+        // Of the middle of each picture, from that of the own one.
+        let middles = [-apart(0, 1), 0, apart(1, 2), apart(1, 2) + apart(2, 3)];
+        let way = (i128::from(tick % ticks) * i128::from(middles[2]) / i128::from(ticks)) as i64;
+        for (picture, middle) in self.hung.iter().zip(middles) {
+            let left = middle - way + i64::from(self.width / 2) - i64::from(picture.width / 2);
+            let [from, to] = [left, left + i64::from(picture.width)].map(|x| x.clamp(0, self.width.into()));
+            if from < to {
+                let part = Rect { x: (from - left) as i32, y, w: (to - from) as u32, h: self.height };
+                frame.put(&picture.cropped(part), from as u32, 0);
+            }
+        }
         Ok(frame)
     }
 
-    fn next_picture(&mut self, scene: u64) -> Result<Rgb> {
-        loop {
-            let file = (scene % self.files.len().max(1) as u64) as usize;
-            let path = self.files.get(file).context("no picture is left")?;
-            match still::read(path) {
-                Ok(still) => return Ok(enlarged(&still.rgb, self.width, self.height)),
-                Err(why) => log::warn!("stills: {}: {why}", path.display()),
-            }
-            self.files.remove(file);
+    /// How far the middles of two neighbours are from each other, in pixels.
+    fn apart(&self, a: &Rgb, b: &Rgb) -> i64 {
+        let least = (f64::from(self.width) * APART).ceil() as i64;
+        i64::from((a.width + b.width).div_ceil(2)).max(least)
+    }
+
+    /// Reads the pictures that are in sight during `scene` and were not during the last one. A single picture hangs alone.
+    fn hang(&mut self, scene: u64) -> Result<()> {
+        let wanted = |files: usize| if files == 1 { 1 } else { HUNG };
+        let passed = scene.wrapping_sub(self.scene);
+        if passed < HUNG as u64 && self.hung.len() == HUNG {
+            self.hung.drain(..passed as usize);
+        } else if passed != 0 {
+            self.hung.clear();
         }
+        self.scene = scene;
+        while self.hung.len() < wanted(self.files.len()) {
+            ensure!(!self.files.is_empty(), "no picture is left");
+            let files = self.files.len();
+            // The first one in sight is that of the scene before; counted from the end of a round, so that it is not negative.
+            let file = ((scene % files as u64) as usize + files - OWN + self.hung.len()) % files;
+            match still::read(&self.files[file]) {
+                Ok(still) => self.hung.push_back(enlarged(&still.rgb, self.width, self.height)),
+                Err(why) => {
+                    log::warn!("stills: {}: {why}", self.files[file].display());
+                    self.files.remove(file);
+                    // The others hang in other places now.
+                    self.hung.clear();
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-/// The picture with [`ENLARGED`] times the height of a frame and at least its width.
+/// The picture with [`ENLARGED`] times the height of a frame.
 fn enlarged(rgb: &Rgb, width: u32, height: u32) -> Rgb {
     let of = |side: u32, ratio: f64| (f64::from(side) * ratio).ceil() as u32;
     let h = rgb.height.min(of(rgb.width, MAX_TALL));
@@ -120,10 +172,7 @@ fn enlarged(rgb: &Rgb, width: u32, height: u32) -> Rgb {
     let w = rgb.width.min(of(h, f64::from(width) / f64::from(height)));
     let part = rgb.cropped(Rect { x: ((rgb.width - w) / 2) as i32, y: 0, w, h });
     let tall = of(height, ENLARGED);
-    let wide = of(tall, f64::from(w) / f64::from(h));
-    let mut picture = Rgb::filled(wide.max(width), tall, MARGIN);
-    picture.put(&part.resized(wide, tall), (picture.width - wide) / 2, 0);
-    picture
+    part.resized(of(tall, f64::from(w) / f64::from(h)).max(1), tall)
 }
 
 /// The place after `tick` steps of one pixel, which turn round at both ends of `room`.

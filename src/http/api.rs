@@ -2,7 +2,7 @@
 //! `namecam identify --json` prints the same faces.
 
 use super::Stage;
-use crate::detection::{self, Near, Sighting, Sightings};
+use crate::detection::{self, Because, Flaw, Near, Sighting, Sightings};
 use crate::http::auth::access::Who;
 use crate::http::auth::accounts::Role;
 use crate::http::auth::sessions::Session;
@@ -14,7 +14,7 @@ use crate::telemetry::latency::Percentiles;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A session of `/api/sessions`.
 #[derive(Serialize)]
@@ -51,6 +51,7 @@ pub struct StateJson {
     role: &'static str,
     user: Option<String>,
     uptime_s: u64,
+    now: f64,
     camera: CameraJson,
     recognition: RecognitionJson,
     stream: StreamJson,
@@ -156,9 +157,13 @@ struct FaultJson {
 pub struct FaceJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     track: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<f64>,
     name: Option<Arc<str>>,
     #[serde(serialize_with = "decimals::<3, _>")]
     distance: Option<f32>,
+    #[serde(serialize_with = "decimals::<3, _>")]
+    threshold: Option<f32>,
     runner_up: Option<PersonJson>,
     nearest: Option<Picture>,
     r#box: [i64; 4],
@@ -187,8 +192,9 @@ struct Picture {
 
 #[derive(Serialize)]
 struct EvidenceJson {
-    #[serde(serialize_with = "decimals::<3, _>")]
-    threshold: Option<f32>,
+    because: Because,
+    person: Option<Arc<str>>,
+    flaw: Option<Flaw>,
     #[serde(serialize_with = "decimals::<3, _>")]
     score: Option<f32>,
     #[serde(serialize_with = "decimals::<3, _>")]
@@ -233,6 +239,7 @@ pub fn state(stage: &Stage, who: &Who, watching: Option<bool>) -> StateJson {
         role: role.as_str(),
         user: who.user.clone(),
         uptime_s: health.started.elapsed().as_secs(),
+        now: unix_seconds(Instant::now()),
         camera: CameraJson {
             source: camera.source,
             online: camera.error.is_none(),
@@ -309,6 +316,7 @@ pub fn faces(sightings: Option<&Sightings>, role: Role) -> Vec<FaceJson> {
     let Some(sightings) = sightings else { return Vec::new() };
     let shown = sightings.faces.iter().map(|face| FaceJson {
         track: Some(face.track),
+        since: Some(unix_seconds(face.since)),
         state: Some(match face.state {
             detection::State::Seen => "seen",
             detection::State::Named => "named",
@@ -342,8 +350,10 @@ impl FaceJson {
         let rect = face.rect.clipped(width, height);
         FaceJson {
             track: None,
+            since: None,
             name: face.name.clone(),
             distance: face.distance,
+            threshold: face.evidence.reason.limit,
             runner_up: face.runner_up.clone().map(|Near { what, distance }| PersonJson { name: what, distance }),
             nearest: face.nearest.as_ref().map(|near| Picture::of(near, role)),
             r#box: [rect.x.into(), rect.y.into(), rect.w.into(), rect.h.into()],
@@ -363,7 +373,9 @@ impl Picture {
 impl EvidenceJson {
     fn of(evidence: &detection::Evidence, role: Role) -> EvidenceJson {
         EvidenceJson {
-            threshold: evidence.limit,
+            because: evidence.reason.because,
+            person: evidence.reason.person.clone(),
+            flaw: evidence.flaw,
             score: evidence.score.map(|(score, _)| score),
             score_limit: evidence.score.map(|(_, limit)| limit),
             margin: evidence.margin,
@@ -372,9 +384,17 @@ impl EvidenceJson {
             effective_looks: evidence.effective_looks,
             width_px: evidence.width_px,
             sharpness: evidence.sharpness,
-            why: evidence.reason.clone(),
+            why: evidence.reason.text.clone(),
         }
     }
+}
+
+/// The time of day of an instant, in seconds since 1970 with three decimals. It follows from the clock as it is now,
+/// because a board without a clock learns the time after the start.
+fn unix_seconds(at: Instant) -> f64 {
+    let now = SystemTime::now();
+    let at = now.checked_sub(at.elapsed()).unwrap_or(now);
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as f64 / 1000.0
 }
 
 fn millis(age: Duration) -> u64 {

@@ -19,10 +19,16 @@ const REPEAT: Duration = Duration::from_secs(1);
 const _: () = assert!(PLACE_WAIT.as_millis() > 2 * REPEAT.as_millis() + 2 * POLL.as_millis());
 /// The oldest picture that a snapshot or a new viewer gets at once.
 const FRESH: Duration = Duration::from_millis(250);
+/// How long a client waits for the first picture of a camera that is being opened before it gets the notice. The notice has
+/// the size in the config, and programs such as OpenCV and ffmpeg keep the size of the first picture.
+const FIRST_WAIT: Duration = Duration::from_secs(3);
 /// How long a snapshot waits for a new picture.
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(3);
 /// The oldest picture that a snapshot returns when no new one arrives in time.
 const SNAPSHOT_OLDEST: Duration = Duration::from_secs(10);
+
+/// How soon a client that waits for the first picture looks again.
+const TOO_EARLY: Duration = Duration::from_millis(20);
 
 /// The longest key in bytes. The page's keys are shorter; a request with a longer one is treated as having none.
 const MAX_KEY: usize = 32;
@@ -174,6 +180,14 @@ fn show(
         // A picture that was encoded before the viewer connected does not count as late.
         let fresh = newer.as_ref().is_some_and(|(_, jpeg)| jpeg.made_at >= begun);
         let next = newer.or_else(|| subscription.newest().filter(|_| sent.elapsed() >= REPEAT));
+        let is_too_early = |jpeg: &Jpeg| {
+            sent == begun && !jpeg.live && begun.elapsed() < FIRST_WAIT && stage.health.camera_is_starting()
+        };
+        if let Some((version, _)) = next.as_ref().filter(|(_, jpeg)| is_too_early(jpeg)) {
+            seen = *version;
+            stage.stop.wait(TOO_EARLY);
+            continue;
+        }
         if let Some((version, jpeg)) = next {
             (seen, sent) = (version, Instant::now());
             next_at = if next_at + pause > sent { next_at + pause } else { sent + pause };
@@ -214,7 +228,8 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
             let age = jpeg.captured_at.instant.elapsed();
             let fresh = jpeg.captured_at.instant + FRESH >= begun;
             // While the camera is unavailable, the one picture that says so stays valid.
-            let right = if online { fresh && (jpeg.live || !strict) } else { !jpeg.live };
+            let right =
+                if online { fresh && (jpeg.live || !strict) } else { !jpeg.live && !stage.health.camera_is_starting() };
             if right || (begun.elapsed() >= SNAPSHOT_WAIT && age < SNAPSHOT_OLDEST && (jpeg.live || !strict)) {
                 return picture(jpeg, rendition(asked, spec, RenditionSpec { fps: 0, ..subscription.spec })).into();
             }

@@ -33,6 +33,7 @@ use identify::matcher::Matcher;
 use identify::rates::Rates;
 use identify::rule::OF_A_PICTURE;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The version of the checks of still pictures; a cache of another version is rebuilt.
 const ENROLMENT: u32 = 6;
@@ -70,23 +71,25 @@ pub fn identify_faces(
     rgb: &Rgb,
     faces: &[Rect],
 ) -> Vec<Sighting> {
-    let descriptors = engine.describe(rgb, faces, jitters);
+    let (descriptors, since) = (engine.describe(rgb, faces, jitters), Instant::now());
     let sightings = faces.iter().zip(&descriptors).map(|(&rect, descriptor)| {
         let found = matcher.find(descriptor, 1.0, OF_A_PICTURE);
         let name = found.as_ref().and_then(|found| found.name()).cloned();
         let quality = Quality::of(rgb, rect);
+        let reason = identify::explain::of_match(found.as_ref(), 1);
         Sighting {
             track: 0,
+            since,
             state: if name.is_some() { State::Named } else { State::Unknown },
             name,
-            distance: found.as_ref().map(|found| found.best.distance),
+            distance: reason.distance,
             runner_up: found.as_ref().and_then(|found| found.runner_up.clone()),
             nearest: found.as_ref().and_then(|found| found.pictures.first().cloned()),
             rect,
             velocity: [0.0; 2],
             view: None,
             evidence: Arc::new(Evidence {
-                limit: found.as_ref().map(|found| found.limit),
+                reason,
                 score: found.as_ref().and_then(|found| found.score),
                 margin: found.as_ref().and_then(|found| found.margin),
                 pictures: found.as_ref().map(|found| found.pictures.clone()).unwrap_or_default(),
@@ -94,7 +97,7 @@ pub fn identify_faces(
                 effective_looks: 1.0,
                 width_px: quality.width_px,
                 sharpness: quality.sharpness,
-                reason: identify::explain::of_match(found.as_ref(), "1 look"),
+                flaw: quality.flaw(),
             }),
         }
     });

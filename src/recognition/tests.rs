@@ -166,11 +166,12 @@ fn a_face_gets_the_name_of_the_closest_person_within_the_threshold_of_the_budget
     let far = look(180);
     assert_eq!((far.name, far.state), (None, State::Unknown));
     assert!(far.distance.is_some_and(|d| d > 0.6));
-    let limit = far.evidence.limit.unwrap();
+    let limit = far.evidence.reason.limit.unwrap();
     assert!(limit > 0.55 && limit <= 0.6, "{limit} for a gallery of one");
-    let reason = &far.evidence.reason;
+    let reason = &far.evidence.reason.text;
     assert!(
-        reason.starts_with("No match. Closest: Alice 0.8") && reason.ends_with(&format!("needed {limit:.2} (1 look).")),
+        reason.starts_with("No match. Closest: Alice 0.8")
+            && reason.ends_with(&format!("{limit:.2} or less was needed (1 look).")),
         "{reason}"
     );
 }

@@ -13,7 +13,6 @@ use crate::recognition::descriptor::Descriptor;
 use crate::recognition::detect::quality::Quality;
 use crate::recognition::detect::scan::Expected;
 use crate::recognition::engine::Engine;
-use crate::recognition::identify::explain;
 use crate::recognition::identify::matcher::{Match, Matcher};
 use crate::recognition::identify::rule::{Decision, OF_A_VISIT};
 use crate::recognition::identify::strangers::Unnamed;
@@ -264,12 +263,9 @@ fn is_lost(track: &Track, at: Instant) -> bool {
 fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: bool) -> Sighting {
     let claim = track.naming.claim();
     let name = claim.filter(|_| track.naming.bears() && !withholds_name).cloned();
-    let distance = scene.matcher.and_then(|matcher| track.distance(matcher, name.as_ref()));
     let found = track.found.as_ref();
-    let reason = match (claim, bearer) {
-        (Some(claim), Some(other)) if !track.naming.bears() => explain::borne_by_another(claim, other),
-        _ => track.reason().to_owned(),
-    };
+    let state = track.state(name.as_ref(), scene.at, scene.interval);
+    let reason = track.reason(state, bearer);
     let runner_up = found.and_then(|found| match &name {
         // The second person is the one that it is not taken for.
         Some(name) if *name != found.best.what => Some(found.best.clone()),
@@ -279,16 +275,17 @@ fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: b
     let margin = found.filter(is_best).and_then(|found| found.margin);
     Sighting {
         track: track.number,
-        state: track.state(name.as_ref(), scene.at, scene.interval),
+        since: track.first_at,
+        state,
         name,
-        distance,
+        distance: reason.distance,
         runner_up,
         nearest: found.and_then(|found| found.pictures.first().cloned()),
         rect: track.path.rect_at(scene.at),
         velocity: track.path.velocity(),
         view: Some(Arc::clone(&track.view)),
         evidence: Arc::new(Evidence {
-            limit: found.map(|found| found.limit),
+            reason,
             score: found.and_then(|found| found.score),
             margin,
             pictures: found.map(|found| found.pictures.clone()).unwrap_or_default(),
@@ -296,7 +293,7 @@ fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: b
             effective_looks: scene.matcher.map_or(0.0, |matcher| track.effective_looks(matcher)),
             width_px: track.quality.width_px,
             sharpness: track.quality.sharpness,
-            reason,
+            flaw: track.flaw(),
         }),
     }
 }

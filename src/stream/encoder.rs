@@ -369,7 +369,7 @@ fn camera_is_away(stage: &Stage) -> bool {
 fn away_words(stage: &Stage) -> Away {
     let camera = stage.health.camera();
     let why = camera.error.unwrap_or_default();
-    let starting = stage.frames.newest().is_none() && why == "starting";
+    let starting = stage.frames.newest().is_none() && stage.health.camera_is_starting();
     Away { starting, why, since: localtime::clock_since(camera.since) }
 }
 

@@ -124,6 +124,9 @@ impl Ongoing {
     }
 }
 
+/// The error of a camera that is being opened.
+pub const STARTING: &str = "starting";
+
 #[derive(Debug, Clone)]
 pub struct CameraStatus {
     /// The source as in the config.
@@ -150,7 +153,7 @@ impl Default for CameraStatus {
             format: String::new(),
             width: 0,
             height: 0,
-            error: Some("starting".to_owned()),
+            error: Some(STARTING.to_owned()),
             hint: None,
             since: Instant::now(),
         }
@@ -285,6 +288,11 @@ impl Health {
     /// True while frames arrive.
     pub fn camera_online(&self) -> bool {
         lock(&self.camera).error.is_none()
+    }
+
+    /// True before the first frame of a source, while it may still open.
+    pub fn camera_is_starting(&self) -> bool {
+        lock(&self.camera).error.as_deref() == Some(STARTING)
     }
 
     /// Records that frames arrive, in this format and size.

@@ -28,6 +28,19 @@ fn ffmpeg_reads_sixty_frames_of_the_video_feed() {
     assert_eq!(frames, 60);
 }
 
+/// ffmpeg and OpenCV keep the size of the first picture. The camera gives 640x480, later than the notice comes otherwise.
+#[test]
+fn the_first_picture_of_a_slow_camera_has_the_size_of_the_camera_and_not_of_the_config() {
+    let home = Home::new("");
+    let camera = home.still_camera("obama.jpg").replace("sh -c '", "sh -c 'sleep 1.6; ");
+    home.write_config(&format!(
+        "[camera]\nsource = {camera}\nwidth = 1280\nheight = 720\n[recognition]\nenabled = no\n"
+    ));
+    let running = home.run();
+    let (jpeg, _) = read_part(&mut running.view());
+    assert_eq!(decode(&jpeg).dimensions(), (640, 480));
+}
+
 #[test]
 fn an_http_1_0_client_gets_frames_as_they_come() {
     let (_home, running) = streaming("");

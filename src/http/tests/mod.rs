@@ -10,7 +10,7 @@ mod sockets;
 mod specs;
 
 use super::*;
-use crate::detection::{Evidence, Near, Sighting, State};
+use crate::detection::{Because, Evidence, Flaw, Near, Reason, Sighting, State};
 use crate::frame::Jpeg;
 use crate::http::auth::accounts::Role;
 use crate::image::Rect;
@@ -19,7 +19,7 @@ use crate::telemetry::faults::Cause;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
     let mut config = Config::defaults(Path::new("/nowhere"));
@@ -89,6 +89,7 @@ fn faces() -> Sightings {
     let rect = Rect { x: -4, y: 10, w: 50, h: 60 };
     let alice = Sighting {
         track: 7,
+        since: Instant::now().checked_sub(Duration::from_secs(90)).unwrap(),
         name: Some("Alice".into()),
         distance: Some(0.4123),
         runner_up: Some(near("Bob", 0.81)),
@@ -382,6 +383,7 @@ fn state_has_the_shape_that_scripts_rely_on() {
             "role",
             "user",
             "uptime_s",
+            "now",
             "camera",
             "recognition",
             "stream",
@@ -442,7 +444,7 @@ fn state_has_the_shape_that_scripts_rely_on() {
     let ages = &state["stream"]["age_ms"];
     assert_eq!(keys(ages), ["published", "encoded", "written", "total"]);
     assert_eq!(ages["total"], json!({"p50": null, "p95": null, "p99": null, "max": null}));
-    let face = ["track", "name", "distance", "runner_up", "nearest", "box", "state", "age_ms"];
+    let face = ["track", "since", "name", "distance", "threshold", "runner_up", "nearest", "box", "state", "age_ms"];
     assert_eq!(keys(&state["faces"][0]), face);
     assert_eq!((&state["camera"]["age_ms"], &state["recognition"]["last_ms"]), (&Value::Null, &Value::Null));
     assert_eq!(state["recognition"]["threshold"], json!(0.6));
@@ -458,20 +460,48 @@ fn a_face_comes_with_its_evidence_and_only_an_admin_gets_file_names() {
     let site = site(|config| config.http.open = true);
     let mut seen = faces();
     let pictures = vec![Near { what: "Alice/1.jpg".into(), distance: 0.39 }];
-    let reason = "1 look at 0.412 from Alice".to_owned();
+    let reason = Reason {
+        because: Because::Kept,
+        person: Some("Alice".into()),
+        distance: Some(0.4123),
+        limit: Some(0.45),
+        text: "1 look at 0.412 from Alice".to_owned(),
+    };
+    let flaw = Some(Flaw::Small);
     seen.faces[0].evidence =
-        Arc::new(Evidence { limit: Some(0.45), margin: Some(3.25), pictures, looks: 1, reason, ..Evidence::default() });
+        Arc::new(Evidence { reason, flaw, margin: Some(3.25), pictures, looks: 1, ..Evidence::default() });
     site.stage.sightings.publish(Arc::new(seen));
     let ask = |track: &str, peer| whole(&site, &request("GET", &format!("/api/faces/{track}"), peer));
     let face: Value = serde_json::from_str(&body(&ask("7", LAN))).unwrap();
     assert_eq!((&face["name"], &face["threshold"], &face["margin"]), (&json!("Alice"), &json!(0.45), &json!(3.25)));
     assert_eq!(face["why"], json!("1 look at 0.412 from Alice"));
+    assert_eq!([&face["because"], &face["person"], &face["flaw"]], ["kept", "Alice", "small"]);
     assert_eq!(face["nearest_pictures"], json!([{"file": null, "distance": 0.39}]));
     let admin: Value = serde_json::from_str(&body(&ask("7", "127.0.0.1"))).unwrap();
     assert_eq!(admin["nearest_pictures"][0]["file"], json!("Alice/1.jpg"));
     for nobody in ["9", "", "-1", "7/x", "99999999999999999999999"] {
         assert_eq!(ask(nobody, LAN).status, 404, "{nobody}");
     }
+}
+
+/// The card and its explanation show one distance and one threshold, and both clocks are the server's.
+#[test]
+fn a_face_has_its_own_threshold_and_its_beginning_by_the_clock_of_the_server() {
+    let site = site(|_| {});
+    let mut seen = faces();
+    seen.faces[0].evidence =
+        Arc::new(Evidence { reason: Reason { limit: Some(0.4184), ..Reason::default() }, ..Evidence::default() });
+    site.stage.sightings.publish(Arc::new(seen));
+    let ask = |path: &str| parsed(&whole(&site, &request("GET", path, "127.0.0.1")));
+    let (state, face) = (ask("/api/state"), ask("/api/faces/7"));
+    let here = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let [now, since] = [&state["now"], &state["faces"][0]["since"]].map(|at| at.as_f64().unwrap());
+    assert!((here - now).abs() < 5.0, "{now} is not the time of day, {here}");
+    assert!((now - since - 90.0).abs() < 5.0, "the track began 90 s ago, at {since}, and it is {now}");
+    for shown in [&state["faces"][0], &face] {
+        assert_eq!((&shown["distance"], &shown["threshold"]), (&json!(0.412), &json!(0.418)));
+    }
+    assert_eq!(state["faces"][1]["threshold"], Value::Null);
 }
 
 #[test]

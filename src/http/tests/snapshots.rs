@@ -1,4 +1,4 @@
-//! Snapshots: how new a picture must be, and the response when there is none.
+//! Snapshots: how new a picture must be, and the response when there is none. And the first picture of a stream.
 
 use super::*;
 use crate::frame::Moment;
@@ -41,4 +41,54 @@ fn a_snapshot_waits_for_a_new_picture_and_then_ends_its_subscription() {
     assert_eq!(whole(&site, &request("GET", "/snapshot.jpg", "127.0.0.1")).body.bytes(), b"NEW");
     encoder.join().unwrap();
     assert!(site.stage.renditions.wanted().is_empty());
+}
+
+/// Collects what a viewer gets, until it has this many pictures.
+struct Parts(Vec<Vec<u8>>, usize);
+
+impl message::Wire for Parts {
+    fn send(&mut self, parts: &[&[u8]]) -> std::io::Result<()> {
+        self.0.push(parts.concat());
+        if self.0.len() < self.1 { Ok(()) } else { Err(std::io::ErrorKind::BrokenPipe.into()) }
+    }
+}
+
+/// The pictures that a viewer and a snapshot get who ask while there is only a notice, and 400 ms later a picture.
+fn first_pictures(error: &str) -> [String; 2] {
+    let site = Arc::new(site(|_| {}));
+    site.stage.health.camera_is_away("test", error);
+    let notice = || picture(b"NOTICE", Moment::now(), false);
+    site.stage.renditions.usual().publish(&notice());
+    let camera = {
+        let site = Arc::clone(&site);
+        std::thread::spawn(move || {
+            for _ in 0..4 {
+                std::thread::sleep(Duration::from_millis(100));
+                site.stage.renditions.usual().publish(&notice());
+            }
+            site.stage.health.camera_is_online("test", "MJPG", 4, 4);
+            site.stage.renditions.usual().publish(&picture(b"CAMERA", Moment::now(), true));
+        })
+    };
+    let viewer = {
+        let site = Arc::clone(&site);
+        std::thread::spawn(move || {
+            let request = request("GET", "/video_feed", "127.0.0.1");
+            let Answer::Stream(stream) = site.answer(&request) else { panic!("no stream") };
+            let mut parts = Parts(Vec::new(), 1);
+            let _ = (stream.run)(&mut parts);
+            String::from_utf8_lossy(&parts.0[0]).into_owned()
+        })
+    };
+    let snapshot = body(&whole(&site, &request("GET", "/snapshot.jpg", "127.0.0.1")));
+    camera.join().unwrap();
+    [viewer.join().unwrap(), snapshot]
+}
+
+/// Programs such as OpenCV keep the size of the first picture, and the notice has the size in the config.
+#[test]
+fn a_client_that_comes_before_the_first_picture_waits_for_it_and_one_of_a_camera_that_is_away_does_not() {
+    let got = |error, word: &str| first_pictures(error).map(|picture| picture.contains(word));
+    assert_eq!(got("starting", "CAMERA"), [true; 2]);
+    assert_eq!(got("no such device", "NOTICE"), [true; 2]);
 }

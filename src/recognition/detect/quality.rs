@@ -1,5 +1,6 @@
 //! How well a face can be seen: its size, how sharp it is, how light.
 
+use crate::detection::Flaw;
 use crate::image::{Rect, Rgb};
 
 /// Faces are measured at this width, pixels: as far as they are wider, sharpness does not depend on how near the camera
@@ -47,20 +48,28 @@ impl Quality {
         Quality { width_px: face.w, sharpness, brightness: mean(&luma) }
     }
 
-    /// Why a face is poor, with the number that says so; `None`: it is good.
+    /// What makes a face hard to recognise; `None` for a good one.
+    pub fn flaw(&self) -> Option<Flaw> {
+        let Quality { width_px, sharpness, brightness } = *self;
+        let flaws = [
+            (Flaw::Small, width_px < NARROW_PX),
+            (Flaw::Blurred, sharpness < BLURRED),
+            (Flaw::Dark, brightness < DARK),
+            (Flaw::Bright, brightness > LIGHT),
+        ];
+        flaws.into_iter().find_map(|(flaw, is)| is.then_some(flaw))
+    }
+
+    /// The flaw with the number that says so; `None` for a good face.
     pub fn poor(&self) -> Option<String> {
         let Quality { width_px, sharpness, brightness } = *self;
-        if width_px < NARROW_PX {
-            Some(format!("face is {width_px} px wide, {NARROW_PX} or more are good"))
-        } else if sharpness < BLURRED {
-            Some(format!("blurred: sharpness {sharpness:.3}, {BLURRED} or more is good"))
-        } else if brightness < DARK {
-            Some(format!("too dark: light {brightness:.0} of 255, {DARK} or more is good"))
-        } else if brightness > LIGHT {
-            Some(format!("too light: light {brightness:.0} of 255, {LIGHT} or less is good"))
-        } else {
-            None
-        }
+        Some(match self.flaw()? {
+            Flaw::Small => format!("face is {width_px} px wide, {NARROW_PX} or more are good"),
+            Flaw::Dark => format!("too dark: light {brightness:.0} of 255, {DARK} or more is good"),
+            Flaw::Bright => format!("too light: light {brightness:.0} of 255, {LIGHT} or less is good"),
+            Flaw::Blurred => format!("blurred: sharpness {sharpness:.3}, {BLURRED} or more is good"),
+            Flaw::Turned => return None,
+        })
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Match {
     /// Within which distance of that person a name is given: the distance that has the score `score_limit`, and the threshold
     /// at most.
     pub limit: f32,
+    /// True when it may well be that person, whether or not the distance is within the limit.
+    pub is_near: bool,
     /// The normalised score of that distance, and up to which score a name is given; `None` without a budget.
     pub score: Option<(f32, f32)>,
     /// The second nearest person.
@@ -226,6 +228,7 @@ impl Matcher {
         Some(Match {
             best: named(best),
             limit,
+            is_near: self.rule.is_near(best.distance),
             score: self.score_limit(variance_share, share).map(|limit| (best.rank, limit)),
             runner_up: runner_up.map(named),
             margin,

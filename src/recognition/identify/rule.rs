@@ -15,6 +15,8 @@ pub const TO_KEEP: f32 = 20.0 * OF_A_VISIT;
 
 /// A face whose score for a second person is greater by less than this gets neither name.
 const MARGIN: f32 = 0.7;
+/// A face may be of a person up to so many times the outermost distance: a camera's poor picture adds to it.
+const NEAR: f32 = 1.1;
 
 /// Whether a match gives a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,11 @@ impl Rule {
     pub fn distance_limit(&self, templates: usize, variance_share: f32, share: f32) -> f32 {
         let limit = || self.rates.distance_limit(self.metric, self.budget * share, templates, variance_share);
         if self.budget > 0.0 { self.outermost.min(limit()) } else { self.outermost }
+    }
+
+    /// True when a face at `distance` may well be of that person: two pictures of one person are seldom farther apart.
+    pub fn is_near(&self, distance: f32) -> bool {
+        distance <= self.outermost * NEAR
     }
 
     /// Whether the nearest person may be named: at `distance`, within `limit`, with a second person whose score is greater by

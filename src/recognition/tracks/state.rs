@@ -1,6 +1,5 @@
 //! The two states of a track, and each transition between them: [`Place`], what its place shows, and [`Naming`], whose it is.
 
-use crate::recognition::identify::explain;
 use crate::recognition::identify::matcher::Compared;
 use std::sync::Arc;
 
@@ -73,12 +72,12 @@ pub enum Naming {
 pub enum Outcome {
     /// The name, or that there is none, is what the looks say.
     Found,
-    /// The name stays, for this reason, although the looks alone would not give it.
-    Kept(String),
+    /// The name stays although the looks alone would not give it, because they still compare so with the person.
+    Kept(Arc<str>, Compared),
     /// The comparison spoke against the name, which stays for now.
-    Doubted,
-    /// The name went, for this reason.
-    Withdrawn(String),
+    Doubted(Arc<str>, Compared),
+    /// The name went; `None`: the person has left the gallery.
+    Withdrawn(Arc<str>, Option<Compared>),
 }
 
 impl Naming {
@@ -131,15 +130,15 @@ impl Naming {
         let own = own(name);
         if let Some(own) = own.filter(|own| wanted.is_none() && own.distance <= own.limit && !is_barred) {
             *doubts = 0;
-            return Outcome::Kept(explain::kept(name, own.distance, own.limit));
+            return Outcome::Kept(Arc::clone(name), own);
         }
         *doubts += u32::from(new_look);
-        if *doubts < DOUBTS && own.is_some() {
-            return Outcome::Doubted;
+        let name = Arc::clone(name);
+        if let Some(own) = own.filter(|_| *doubts < DOUBTS) {
+            return Outcome::Doubted(name, own);
         }
-        let why = explain::withdrawn(name, own);
         *self = wanted.map_or(Naming::NoLonger, Naming::claiming);
-        Outcome::Withdrawn(why)
+        Outcome::Withdrawn(name, own)
     }
 
     fn claiming(name: &Arc<str>) -> Naming {
@@ -179,14 +178,17 @@ mod tests {
         naming.settle(true);
         assert!(naming.bears() && naming.claim() == Some(&alice));
         // One doubt is taken back by a name that is kept; another gallery raises none.
-        assert_eq!(naming.compare(None, far, false, true), Outcome::Doubted);
-        assert!(matches!(naming.compare(None, near, false, true), Outcome::Kept(_)) && !naming.is_doubted());
-        assert_eq!(naming.compare(None, near, true, true), Outcome::Doubted, "it is barred");
-        assert_eq!(naming.compare(None, far, false, false), Outcome::Doubted, "no new look");
+        let doubted = |compare| Outcome::Doubted("Alice".into(), compare);
+        let [is_far, is_near] = [far("Alice"), near("Alice")].map(Option::unwrap);
+        assert_eq!(naming.compare(None, far, false, true), doubted(is_far));
+        assert_eq!(naming.compare(None, near, false, true), Outcome::Kept(alice.clone(), is_near));
+        assert!(!naming.is_doubted());
+        assert_eq!(naming.compare(None, near, true, true), doubted(is_near), "it is barred");
+        assert_eq!(naming.compare(None, far, false, false), doubted(is_far), "no new look");
         assert!(naming.bears() && naming.is_doubted());
-        assert!(matches!(naming.compare(Some(&bob), far, false, true), Outcome::Withdrawn(_)));
-        assert_eq!(naming, Naming::Claims { name: bob, doubts: 0, bears: false });
-        assert!(matches!(naming.compare(None, |_| None, false, true), Outcome::Withdrawn(_)), "Bob has left");
+        assert_eq!(naming.compare(Some(&bob), far, false, true), Outcome::Withdrawn(alice, Some(is_far)));
+        assert_eq!(naming, Naming::Claims { name: bob.clone(), doubts: 0, bears: false });
+        assert_eq!(naming.compare(None, |_| None, false, true), Outcome::Withdrawn(bob, None), "Bob has left");
         assert_eq!(naming, Naming::NoLonger);
         naming.compare(None, far, false, true);
         assert_eq!(naming, Naming::NoLonger, "it has had a name");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{Config, Recognition};
-use crate::detection::State;
+use crate::detection::{Because, Flaw, State};
 use crate::recognition::descriptor::Descriptor;
 use crate::recognition::identify::cohort::tests::center;
 use std::path::Path;
@@ -114,7 +114,7 @@ fn a_stranger_is_seen_first_and_called_unknown_only_after_some_looks() {
     let states: Vec<State> = (0..3).map(|look| room.look(look * 200, &[(STRANGER, 100)])[0].state).collect();
     assert_eq!(states, [State::Seen, State::Seen, State::Unknown]);
     let face = room.look(600, &[(STRANGER, 100)]).remove(0);
-    assert!(face.evidence.reason.starts_with("No match. Closest: "), "{}", face.evidence.reason);
+    assert!(face.evidence.reason.text.starts_with("No match. Closest: "), "{:?}", face.evidence.reason);
     assert_eq!(face.evidence.pictures.len(), 2);
 }
 
@@ -191,7 +191,7 @@ fn two_faces_never_bear_one_name() {
         assert_eq!(bearers, 1, "{:?}", names(&faces));
         let (other, bearer) = (&faces[0], &faces[1]);
         assert_eq!(bearer.name.as_deref(), Some("Alice"));
-        assert!(other.evidence.reason.contains(&format!("track {} looks more like", bearer.track)));
+        assert!(other.evidence.reason.text.contains(&format!("track {} looks more like", bearer.track)));
     }
 }
 
@@ -280,7 +280,7 @@ fn a_person_who_leaves_the_gallery_loses_the_name_at_once() {
     room.matcher.add("Bob", [("b".into(), of(BOB))]);
     room.is_new = true;
     let face = room.look(200, &[(ALICE, 100)]).remove(0);
-    assert_eq!((face.name, face.evidence.reason.as_str()), (None, "Alice is no longer in the gallery."));
+    assert_eq!((face.name, face.evidence.reason.text.as_str()), (None, "Alice is no longer in the gallery."));
 }
 
 #[test]
@@ -335,4 +335,64 @@ fn a_person_who_leaves_without_a_name_after_three_good_looks_is_told_once() {
         room.look(25_000 + look * 2000, &[]);
     }
     assert!(room.tracks.take_unnamed().is_empty());
+}
+
+#[test]
+fn a_face_says_since_when_it_is_there_and_what_speaks_for_or_against_a_name_in_one_set_of_numbers() {
+    let mut room = Room::new();
+    let began = room.start;
+    let mut said = Vec::new();
+    // A stranger as near to Alice as a poor picture of hers, then somebody who is near to nobody.
+    for (from_ms, color) in [(0, ALICE), (10_000, [150, 0, 200]), (20_000, [250, 255, 100])] {
+        if from_ms > 0 {
+            // The one before has left.
+            [3000, 2000].iter().for_each(|ago| drop(room.look(from_ms - ago, &[])));
+        }
+        for look in 0..4 {
+            let face = room.look(from_ms + look * 200, &[(color, 100)]).remove(0);
+            assert_eq!(face.since, began + Duration::from_millis(from_ms), "the track began with its first look");
+            let reason = &face.evidence.reason;
+            assert_eq!(face.distance, reason.distance);
+            let named = face.distance <= reason.limit && reason.because == Because::Named;
+            assert_eq!((face.name.is_some(), face.state == State::Seen), (named, reason.because == Because::Deciding));
+            if look == 3 {
+                said.push((reason.because, reason.person.clone().unwrap().to_string()));
+            }
+        }
+    }
+    let (alice, bob) = ("Alice".to_owned(), "Bob".to_owned());
+    assert_eq!(said, [(Because::Named, alice.clone()), (Because::Near, alice), (Because::Far, bob)]);
+}
+
+#[test]
+fn a_name_in_doubt_is_shown_with_the_numbers_of_that_person() {
+    let mut room = Room::new();
+    (0..3).for_each(|look| drop(room.look(look * 200, &[(ALICE, 100)])));
+    // The mean of the looks drifts away from Alice until the name goes.
+    let mut seen = Vec::new();
+    for look in 0..60 {
+        let red = (4 * look).min(200) as u8;
+        let Some(face) = room.look(1000 + look * 1000, &[([red, 0, 200], 100)]).pop() else { continue };
+        let reason = face.evidence.reason.clone();
+        if face.name.is_some() {
+            assert_eq!(reason.person.as_deref(), Some("Alice"), "{reason:?}");
+            let within = reason.distance <= reason.limit;
+            assert!(within || reason.because == Because::Doubted, "a name beyond its limit: {reason:?}");
+        }
+        if seen.last() != Some(&reason.because) {
+            seen.push(reason.because);
+        }
+    }
+    assert_eq!(seen, [Because::Named, Because::Doubted, Because::Withdrawn, Because::Far]);
+}
+
+#[test]
+fn a_face_that_the_last_look_missed_is_said_to_be_turned_away() {
+    let mut room = Room::new();
+    (0..3).for_each(|look| drop(room.look(look * 200, &[(ALICE, 100)])));
+    let at = room.start + Duration::from_millis(600);
+    let scene = Scene { matcher: Some(&room.matcher), is_new: false, jitters: 1, interval: Duration::ZERO, at };
+    let missed = room.tracks.look(&mut room.engine, &paint(&[(ALICE, 100)]), &[], &scene);
+    assert_eq!(missed[0].evidence.flaw, Some(Flaw::Turned));
+    assert_ne!(room.look(800, &[(ALICE, 100)])[0].evidence.flaw, Some(Flaw::Turned));
 }

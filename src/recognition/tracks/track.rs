@@ -2,8 +2,8 @@
 
 use super::path::Path;
 use super::state::{DOUBTS, Naming, Outcome, Place, Shows};
-use crate::detection::State;
 use crate::detection::view::View;
+use crate::detection::{Because, Flaw, Reason, State};
 use crate::image::{Rect, Rgb};
 use crate::recognition::descriptor::Descriptor;
 use crate::recognition::detect::quality::Quality;
@@ -57,7 +57,8 @@ pub struct Track {
     /// How well the face could be seen then.
     pub quality: Quality,
     pub(super) looks: Looks,
-    first_at: Instant,
+    /// When the track began.
+    pub first_at: Instant,
     /// What it looked like when it was detected last.
     pub view: Arc<View>,
     place: Place,
@@ -67,7 +68,7 @@ pub struct Track {
     good_looks: u32,
     /// The best look, by the weight of the look and the sharpness of the face.
     best_look: Option<((f32, f32), Descriptor)>,
-    reason: String,
+    reason: Reason,
 }
 
 impl Track {
@@ -91,7 +92,7 @@ impl Track {
             described_view: view,
             good_looks: 0,
             best_look: None,
-            reason: String::new(),
+            reason: Reason::default(),
         }
     }
 
@@ -221,19 +222,19 @@ impl Track {
         let is_barred = self.found.as_ref().is_some_and(|found| found.decision == Decision::Barred);
         let own = |name: &str| matcher.of_person(name, &mean, variance, TO_KEEP);
         match self.naming.compare(wanted, own, is_barred, new_look) {
-            Outcome::Found => self.reason = self.words(variance),
-            Outcome::Kept(reason) => self.reason = reason,
-            Outcome::Doubted => {}
-            Outcome::Withdrawn(reason) => {
+            Outcome::Found => self.reason = explain::of_match(self.found.as_ref(), self.looks.total()),
+            Outcome::Kept(name, own) => self.reason = explain::kept(&name, own),
+            Outcome::Doubted(name, own) => self.reason = explain::doubted(&name, own),
+            Outcome::Withdrawn(name, own) => {
+                self.reason = match self.naming.claim() {
+                    // Another name takes its place at once.
+                    Some(_) => explain::of_match(self.found.as_ref(), self.looks.total()),
+                    None => explain::withdrawn(&name, own),
+                };
                 // What spoke for the old name is not to speak against the new one.
                 self.looks.keep_newest(DOUBTS as usize);
-                self.reason = reason;
             }
         }
-    }
-
-    fn words(&self, variance: f32) -> String {
-        explain::of_match(self.found.as_ref(), &explain::looks(self.looks.total(), 1.0 / variance))
     }
 
     /// What it is called: nothing is said of a face before it has been looked at enough.
@@ -248,13 +249,6 @@ impl Track {
         }
     }
 
-    /// The distance that decided: to the person whose name it bears, else to the nearest.
-    pub fn distance(&self, matcher: &Matcher, name: Option<&Arc<str>>) -> Option<f32> {
-        let found = self.found.as_ref()?;
-        let own = name.filter(|name| **name != found.best.what).and_then(|name| self.compared(matcher, name));
-        Some(own.map_or(found.best.distance, |own| own.distance))
-    }
-
     /// How its looks compare with a person.
     pub fn compared(&self, matcher: &Matcher, name: &str) -> Option<Compared> {
         matcher.of_person(name, &self.looks.mean()?, 1.0, OF_A_VISIT)
@@ -265,8 +259,19 @@ impl Track {
         self.looks.mean().map_or(0.0, |mean| self.looks.effective(&mean, &matcher.rule().rates))
     }
 
-    pub fn reason(&self) -> &str {
-        &self.reason
+    /// Why it has its name or none in that state. `bearer` is the track that bears the name that this one claims.
+    pub fn reason(&self, state: State, bearer: Option<u64>) -> Reason {
+        let lost_its_name = matches!(self.reason.because, Because::Withdrawn | Because::LeftGallery);
+        match (self.naming.claim(), bearer) {
+            (Some(claim), Some(other)) if !self.naming.bears() => explain::borne_by_another(&self.reason, claim, other),
+            _ if state == State::Seen && !lost_its_name => explain::deciding(&self.reason, self.looks.total()),
+            _ => self.reason.clone(),
+        }
+    }
+
+    /// What makes it hard to recognise.
+    pub fn flaw(&self) -> Option<Flaw> {
+        if self.is_missed() { Some(Flaw::Turned) } else { self.described_at.and_then(|_| self.quality.flaw()) }
     }
 }
 

@@ -84,6 +84,7 @@ fn checkers() -> Rgb {
 fn seen(track: u64, name: Option<&str>, age: Duration) -> Arc<Sightings> {
     let face = Sighting {
         track,
+        since: Instant::now(),
         name: name.map(Arc::from),
         distance: Some(0.4),
         runner_up: None,

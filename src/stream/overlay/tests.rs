@@ -1,6 +1,7 @@
 use super::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 const GREY: [u8; 3] = [90, 90, 90];
 const GREEN: [u8; 3] = [0, 255, 0];
@@ -20,6 +21,7 @@ fn face(name: Option<&str>, rect: [i32; 4]) -> Sighting {
     let [x, y, w, h] = rect;
     Sighting {
         track: 1,
+        since: Instant::now(),
         name: name.map(Arc::from),
         distance: Some(0.412),
         runner_up: None,
