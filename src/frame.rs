@@ -128,6 +128,8 @@ pub struct Jpeg {
     pub frame_published_at: Option<Instant>,
     /// True for a picture of the camera, false for a notice that it is unavailable.
     pub live: bool,
+    /// True when it shows no face without a name: they are blurred, or it is a notice.
+    pub hides_strangers: bool,
 }
 
 impl Jpeg {
@@ -140,13 +142,14 @@ impl Jpeg {
             since.as_secs(),
             since.subsec_micros()
         );
-        Jpeg { head, picture, captured_at, made_at: Instant::now(), frame_published_at: None, live }
+        let (made_at, frame_published_at) = (Instant::now(), None);
+        Jpeg { head, picture, captured_at, made_at, frame_published_at, live, hides_strangers: !live }
     }
 
     /// The same for a picture of `frame`; its age counts when it `is_first`, that is, the first picture of the frame.
-    pub fn of_frame(picture: Arc<Vec<u8>>, frame: &Frame, is_first: bool) -> Jpeg {
+    pub fn of_frame(picture: Arc<Vec<u8>>, frame: &Frame, is_first: bool, hides_strangers: bool) -> Jpeg {
         let frame_published_at = is_first.then_some(frame.published_at);
-        Jpeg { frame_published_at, ..Jpeg::new(picture, frame.captured_at, true) }
+        Jpeg { frame_published_at, hides_strangers, ..Jpeg::new(picture, frame.captured_at, true) }
     }
 
     /// The bytes that are written to a viewer in one write: the header, the picture and the boundary of the next part,

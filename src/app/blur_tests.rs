@@ -1,7 +1,7 @@
-//! `overlay.unknown = blur` with dlib's models and photos of people: the detector is run on each picture that a viewer
+//! `overlay.unknown = blur` and `overlay.blur_for_viewers` with dlib's models and photos of people: the detector is run on each picture that a viewer
 //! got.
 
-use crate::config::UnknownFaces;
+use crate::config::{Overlay, UnknownFaces};
 use crate::frame::{Frame, Moment};
 use crate::image::jpeg::{Codec, Compressor};
 use crate::image::{Format, Raw, Rect, Rgb, Turn};
@@ -72,11 +72,15 @@ fn with(mut rgb: Rgb, over: &Rgb, [x, y]: [f64; 2], share: f64) -> Rgb {
 }
 
 fn private_stage(root: &Path) -> Stage {
+    stage_with(root, |overlay| overlay.unknown = UnknownFaces::Blur)
+}
+
+fn stage_with(root: &Path, change: impl FnOnce(&mut Overlay)) -> Stage {
     let stage = stage(root);
     let mut config = (*stage.config.newest().unwrap().1).clone();
     config.models.path = repo("models");
     config.recognition.detect_width = SIZE.0;
-    config.overlay.unknown = UnknownFaces::Blur;
+    change(&mut config.overlay);
     stage.config.publish(Arc::new(config));
     stage.health.camera_is_online("test", "MJPG", SIZE.0, SIZE.1);
     stage
@@ -213,6 +217,28 @@ fn a_stranger_in_flickering_light_is_in_no_picture_of_a_viewer() {
         rgb.data.iter_mut().for_each(|value| *value = (f64::from(*value) * light) as u8);
         rgb
     });
+}
+
+#[test]
+fn with_blur_for_viewers_a_stranger_is_in_no_picture_of_a_viewer_and_in_the_one_of_an_admin() {
+    let root = tempfile::tempdir().unwrap();
+    let stage = stage_with(root.path(), |overlay| overlay.blur_for_viewers = true);
+    let mut film = Film::new(&stage, RenditionSpec { blur: true, ..RenditionSpec::USUAL });
+    let (room, stranger) = (room(), stranger());
+    film.settle(&room);
+    film.pictures.clear();
+    // They fade in, and then stand in a still scene.
+    for number in 0..60 {
+        film.show(with(room.clone(), &stranger, PLACE, (f64::from(number) / 40.0).min(1.0)));
+    }
+    film.hides_the_stranger();
+    let face = film.last_face();
+    let admin = film.renditions.subscribe(RenditionSpec::USUAL).unwrap();
+    let (_, jpeg) = admin.next(0, Duration::from_secs(30)).expect("a picture");
+    let shown = crate::image::jpeg::decode(jpeg.picture()).unwrap();
+    let seen = film.worker.detect(&shown);
+    assert!(seen.len() == 1 && seen[0].iou(face) > 0.5, "{seen:?} is not {face:?}");
+    assert!(!jpeg.hides_strangers);
 }
 
 /// A gallery with a picture of the person in [`stranger`].

@@ -254,6 +254,12 @@ pub const KEYS: &[Key] = &[
     key!(overlay.enabled = "yes", ValueKind::YesNo, YesNo, "draw boxes and names on the picture"),
     key!(overlay.show_distance = "yes", ValueKind::YesNo, YesNo, "show the distance after the name"),
     key!(overlay.unknown = "show", ValueKind::OneOf(&["show", "hide", "blur"]), Text => UnknownFaces::from_word, "what to do with the faces of people who are not in the gallery; blur also blurs areas that have not been examined yet, and the whole picture while recognition does not run; a face that the detector misses is not blurred"),
+    key!(
+        overlay.blur_for_viewers = "no",
+        ValueKind::YesNo,
+        YesNo,
+        "yes: viewers see the faces of people who are not in the gallery blurred, as with unknown = blur; admins see them as unknown says"
+    ),
     key!(overlay.box_color = "00ff00", ValueKind::Color, Color, "the colour of boxes and labels, RRGGBB"),
     key!(overlay.text_color = "000000", ValueKind::Color, Color, "the colour of label text, RRGGBB"),
     key!(overlay.font = "auto", ValueKind::Text, Text => values::font, "the font for labels: a .ttf, .otf or .ttc file, or auto for the system's fonts"),

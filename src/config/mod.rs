@@ -127,10 +127,19 @@ pub struct Overlay {
     pub enabled: bool,
     pub show_distance: bool,
     pub unknown: UnknownFaces,
+    pub blur_for_viewers: bool,
     pub box_color: [u8; 3],
     pub text_color: [u8; 3],
     /// `None`: the fonts of the system.
     pub font: Option<PathBuf>,
+}
+
+impl Overlay {
+    /// True when faces without a name are blurred in the pictures for an admin, or for a viewer. What an admin must not
+    /// see, a viewer must not see either.
+    pub fn blurs_for(&self, is_admin: bool) -> bool {
+        self.unknown == UnknownFaces::Blur || (self.blur_for_viewers && !is_admin)
+    }
 }
 
 /// `[stream]`

@@ -3,9 +3,10 @@
 use super::client::holder;
 use super::message::{Answer, Body, Request, StreamAnswer, Whole, Wire};
 use super::{PLACE_WAIT, Site};
-use crate::config;
+use crate::config::Config;
 use crate::frame::Jpeg;
 use crate::http::auth::access::Who;
+use crate::http::auth::accounts::Role;
 use crate::shares::Client;
 use crate::stream::renditions::{Full, MAX_FPS, MAX_SPECIAL, MAX_WIDTH, MIN_WIDTH, RenditionSpec, Subscription};
 use crate::sync::{POLL, lock};
@@ -65,7 +66,7 @@ pub fn stream<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
         Err(refusal) => return refusal.into(),
     };
     let (config, client) = (site.config(), holder(request, who.user.as_deref()));
-    let (spec, max) = (resolved(asked, &config.stream), config.stream.max_viewers as usize);
+    let (spec, max) = (resolved(asked, &config, who.role), config.stream.max_viewers as usize);
     let subscription = match site.wait_for(|| site.stage.renditions.subscribe_viewer(&client, spec, max)) {
         Ok(subscription) => subscription,
         Err(full) => return not_subscribed(site, &client, full, max).into(),
@@ -78,7 +79,7 @@ pub fn stream<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
         first: b"--frame\r\n",
         run: Box::new(move |wire| {
             let _watcher = watcher;
-            show(site, &subscription, (&who, asked), wire)
+            show(site, &subscription, &who, (asked, spec), wire)
         }),
     })
 }
@@ -91,7 +92,8 @@ fn spec(request: &Request) -> Result<RenditionSpec, Whole> {
         number.ok_or_else(|| Whole::text(400, &format!("{name} must be a whole number from {least} to {most}.")))
     };
     let overlay = flag(request, "overlay", true)?;
-    Ok(RenditionSpec { overlay, width: number("width", MIN_WIDTH, MAX_WIDTH)?, fps: number("fps", 1, MAX_FPS)? })
+    let (width, fps) = (number("width", MIN_WIDTH, MAX_WIDTH)?, number("fps", 1, MAX_FPS)?);
+    Ok(RenditionSpec { overlay, width, fps, blur: false })
 }
 
 fn flag(request: &Request, name: &str, without: bool) -> Result<bool, Whole> {
@@ -104,11 +106,20 @@ fn flag(request: &Request, name: &str, without: bool) -> Result<bool, Whole> {
 }
 
 /// The rendition that a request results in. A limit that is not below the config's, or below the largest possible one,
-/// is dropped (0), so that requests for what the default rendition provides share it.
-fn resolved(asked: RenditionSpec, stream: &config::Stream) -> RenditionSpec {
+/// is dropped (0), so that requests for what the default rendition provides share it. The role decides on `blur`, which
+/// is not set when all pictures are blurred, so that admins and viewers share them.
+fn resolved(asked: RenditionSpec, config: &Config, role: Role) -> RenditionSpec {
+    let (stream, overlay) = (&config.stream, &config.overlay);
     let limit = |asked: u32, own: u32, most: u32| if asked >= if own == 0 { most } else { own } { 0 } else { asked };
     let (width, fps) = (limit(asked.width, stream.width, MAX_WIDTH), limit(asked.fps, stream.max_fps, MAX_FPS));
-    RenditionSpec { width, fps, ..asked }
+    let blur = overlay.blurs_for(role == Role::Admin) && !overlay.blurs_for(true);
+    RenditionSpec { overlay: asked.overlay, width, fps, blur }
+}
+
+/// True when the config allows that the role sees this picture: it is not one of the time before a reload, with the
+/// faces that must be blurred now.
+fn may_see(role: Role, jpeg: &Jpeg, config: &Config) -> bool {
+    jpeg.hides_strangers || !config.overlay.blurs_for(role == Role::Admin)
 }
 
 /// True when a rendition has more pictures a second than wanted, so that the viewer skips some.
@@ -118,11 +129,13 @@ fn is_faster(kind: RenditionSpec, wanted: RenditionSpec) -> bool {
 
 /// The headers that describe the rendition that is sent, and the one that was requested when it differs.
 fn rendition(asked: RenditionSpec, spec: RenditionSpec, sent: RenditionSpec) -> Vec<(&'static str, String)> {
-    let words =
-        |RenditionSpec { overlay, width, fps }| format!("overlay={}; width={width}; fps={fps}", u8::from(overlay));
+    let words = |RenditionSpec { overlay, width, fps, blur }| {
+        let blur = if blur { "; blur=1" } else { "" };
+        format!("overlay={}; width={width}; fps={fps}{blur}", u8::from(overlay))
+    };
     let mut headers = vec![("X-Namecam-Rendition", words(sent))];
     if sent != spec {
-        headers.push(("X-Namecam-Instead-Of", words(asked)));
+        headers.push(("X-Namecam-Instead-Of", words(RenditionSpec { blur: spec.blur, ..asked })));
     }
     headers
 }
@@ -142,12 +155,14 @@ fn not_subscribed(site: &Site, client: &Client, full: Full, max: usize) -> Whole
     }
 }
 
-/// Sends each picture in one write; pictures that are encoded during a write are skipped. Ends when a new config makes
-/// the pictures wider than requested, where a client that reconnects gets narrower ones, and when `who` is no longer admitted.
+/// Sends each picture in one write; pictures that are encoded during a write are skipped. Ends when a new config calls for
+/// another rendition than `spec`: it makes the pictures wider than `asked`, or strangers are to be blurred for `who`, or no
+/// longer. A client that reconnects gets that one. Ends when `who` is no longer admitted, too.
 fn show(
     site: &Site,
     subscription: &Subscription<'_>,
-    (who, asked): (&Who, RenditionSpec),
+    who: &Who,
+    (asked, spec): (RenditionSpec, RenditionSpec),
     wire: &mut dyn Wire,
 ) -> io::Result<()> {
     let (stage, begun) = (&site.stage, Instant::now());
@@ -165,9 +180,6 @@ fn show(
             if !site.gate.is_still_admitted(who) {
                 break;
             }
-        }
-        if has_usual_width && resolved(asked, &site.config().stream).width > 0 {
-            break;
         }
         let early = next_at.saturating_duration_since(Instant::now());
         if !early.is_zero() {
@@ -190,6 +202,15 @@ fn show(
         }
         if let Some((version, jpeg)) = next {
             (seen, sent) = (version, Instant::now());
+            // The config is read after the picture was made, so that no picture of before a reload is sent after it.
+            let config = site.config();
+            let now = resolved(asked, &config, who.role);
+            if now.blur != spec.blur || (has_usual_width && now.width > 0) {
+                break;
+            }
+            if !may_see(who.role, &jpeg, &config) {
+                continue;
+            }
             next_at = if next_at + pause > sent { next_at + pause } else { sent + pause };
             wire.send(&jpeg.part())?;
             if fresh {
@@ -212,7 +233,7 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
         Ok(spec) => RenditionSpec { fps: 0, ..spec },
         Err(refusal) => return refusal.into(),
     };
-    let (spec, client) = (resolved(asked, &site.config().stream), holder(request, who.user.as_deref()));
+    let (spec, client) = (resolved(asked, &site.config(), who.role), holder(request, who.user.as_deref()));
     let subscription = match stage.renditions.subscribe_for(&client, spec) {
         Ok(subscription) => subscription,
         Err(full) => return not_subscribed(site, &client, full, 0).into(),
@@ -224,7 +245,7 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
         }
         let newest = subscription.newest();
         let version = newest.as_ref().map_or(0, |(version, _)| *version);
-        if let Some((_, jpeg)) = newest {
+        if let Some((_, jpeg)) = newest.filter(|(_, jpeg)| may_see(who.role, jpeg, &site.config())) {
             let age = jpeg.captured_at.instant.elapsed();
             let fresh = jpeg.captured_at.instant + FRESH >= begun;
             // While the camera is unavailable, the one picture that says so stays valid.

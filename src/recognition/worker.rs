@@ -3,7 +3,7 @@
 use super::pace::Pacer;
 use super::pipeline::Pipeline;
 use super::{Opened, open};
-use crate::config::{Config, Recognition, UnknownFaces};
+use crate::config::{Config, Recognition};
 use crate::detection::{Examined, Sightings};
 use crate::frame::{Frame, Moment};
 use crate::image::Turn;
@@ -420,7 +420,8 @@ impl<'a> Worker<'a> {
         let captured_at = frame.captured_at.instant;
         let luma = frame.luma().ok();
         let motion = self.pipeline.motion(luma.as_ref(), frame.upright_size());
-        let private = self.config.overlay.unknown == UnknownFaces::Blur;
+        // A look serves every rendition, so it examines the whole frame when only viewers get blurred pictures, too.
+        let private = self.config.overlay.blurs_for(false);
         let before = self.stage.sightings.newest().map(|(_, before)| before);
         // Where strangers are blurred, a change that is too small to be motion is looked at as well.
         let picture: LookedAt = (Arc::clone(&frame.bytes), frame.upright_size(), frame.turn);

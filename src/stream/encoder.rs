@@ -8,7 +8,8 @@
 //! encoded in parallel. They share the decoded frame ([`Frame::rgb`]), the fonts, and the picture itself when two
 //! renditions come to the same.
 //!
-//! `overlay.unknown = blur` applies to every picture and guarantees: Without a recent look at the whole frame (at the
+//! `overlay.unknown = blur` applies to every picture, and `overlay.blur_for_viewers` to the renditions for viewers
+//! ([`RenditionSpec::blur`]). Both guarantee: Without a recent look at the whole frame (at the
 //! start, without models, with recognition off, before the first look after a reload) the whole picture is blurred.
 //! Areas that have changed since the last look are blurred, except faces with a name ([`crate::detection::Examined`]).
 //! A face without a name stays blurred where it was last seen until that look is stale. Areas in which the detector
@@ -55,10 +56,18 @@ pub struct RenditionSpec {
     pub width: u32,
     /// The most pictures per second; 0: as in the config.
     pub fps: u32,
+    /// True when faces without a name are blurred whatever the config says: a rendition for viewers, with
+    /// `overlay.blur_for_viewers`.
+    pub blur: bool,
 }
 
 impl RenditionSpec {
-    pub const USUAL: RenditionSpec = RenditionSpec { overlay: true, width: 0, fps: 0 };
+    pub const USUAL: RenditionSpec = RenditionSpec { overlay: true, width: 0, fps: 0, blur: false };
+
+    /// True for the default renditions: the one for everybody, and the one in which strangers are blurred.
+    pub fn is_usual(self) -> bool {
+        RenditionSpec { blur: false, ..self } == Self::USUAL
+    }
 }
 
 /// A form of the stream: its newest picture, and the encoder of the next one.
@@ -299,7 +308,7 @@ impl Encoder {
                 }
                 None => self.renderer.render(config, &frame, &picture.look)?,
             };
-            let jpeg = Jpeg::of_frame(bytes, &frame, is_new);
+            let jpeg = Jpeg::of_frame(bytes, &frame, is_new, picture.look.hides_strangers());
             shared.count(number, &jpeg);
             Ok(Arc::new(jpeg))
         });

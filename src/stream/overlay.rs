@@ -45,32 +45,20 @@ impl Painter {
         std::sync::Arc::ptr_eq(&self.fonts.files, &other.fonts.files)
     }
 
-    /// True when this face changes the picture.
+    /// True when this face gets a box.
     pub fn draws(&self, face: &Sighting) -> bool {
-        self.boxes(face) || self.blurs(face)
-    }
-
-    fn boxes(&self, face: &Sighting) -> bool {
         self.config.enabled && (face.name.is_some() || self.config.unknown == UnknownFaces::Show)
     }
 
-    /// True when this face is blurred. This does not depend on `enabled`, which applies to boxes and names.
-    pub fn blurs(&self, face: &Sighting) -> bool {
-        face.name.is_none() && self.config.unknown == UnknownFaces::Blur
-    }
-
-    /// Draws `faces` on the picture, which is `scale` times as large as the frame of the faces.
+    /// Draws the boxes and labels of `faces` on the picture, which is `scale` times as large as the frame of the faces.
     pub fn draw(&mut self, rgb: &mut Rgb, faces: &[Sighting], scale: f64) {
-        for face in faces.iter().filter(|face| self.blurs(face)) {
-            pixelate(rgb, face.rect.scaled(scale));
-        }
         let style = LabelStyle::for_height(rgb.height);
         let (width, height) = (rgb.width, rgb.height);
         let visible = |face: &&Sighting| {
             let rect = face.rect.scaled(scale).clipped(width, height);
             rect.w > 0 && rect.h > 0
         };
-        let faces: Vec<&Sighting> = faces.iter().filter(|face| self.boxes(face)).filter(visible).collect();
+        let faces: Vec<&Sighting> = faces.iter().filter(|face| self.draws(face)).filter(visible).collect();
         // All boxes are drawn before the first label, so that no line crosses a name.
         for face in &faces {
             for side in sides(face.rect.scaled(scale), style.line) {

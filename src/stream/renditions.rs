@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 pub use crate::stream::encoder::RenditionSpec;
 
-/// The most renditions at a time besides the default one; each is encoded separately.
+/// The most renditions at a time besides the default ones; each is encoded separately.
 pub const MAX_SPECIAL: usize = 4;
 /// The smallest width in pixels that can be requested.
 pub const MIN_WIDTH: u32 = 64;
@@ -30,7 +30,7 @@ pub struct Renditions {
 
 struct Wanted {
     rendition: Arc<Rendition>,
-    /// The client of each subscription, in order. A rendition besides the default one counts for the first one.
+    /// The client of each subscription, in order. A rendition besides the default ones counts for the first client.
     clients: Vec<Client>,
 }
 
@@ -39,7 +39,7 @@ struct Wanted {
 pub enum Full {
     /// There is no place for another viewer, or none for this client.
     Viewers(Refusal),
-    /// There is no place for another rendition, and every existing one is wider than requested.
+    /// There is no place for another rendition, and every existing one is wider than requested, or shows what must be blurred.
     Kinds,
 }
 
@@ -66,7 +66,7 @@ impl Renditions {
     /// `client` may not add another.
     ///
     /// # Errors
-    /// When all existing ones are wider.
+    /// When none of the existing ones will do.
     pub fn subscribe_for(&self, client: &Client, asked: RenditionSpec) -> Result<Subscription<'_>, Full> {
         self.sit(client, asked, None)
     }
@@ -87,7 +87,7 @@ impl Renditions {
 
     fn sit(&self, client: &Client, asked: RenditionSpec, viewer: Option<TakenPlace>) -> Result<Subscription<'_>, Full> {
         let mut wanted = lock(&self.wanted);
-        let special = wanted.iter().filter(|one| one.rendition.spec != RenditionSpec::USUAL);
+        let special = wanted.iter().filter(|one| !one.rendition.spec.is_usual());
         let holders = special.clone().filter_map(|one| one.clients.first());
         let may_add = may_take(client, holders, MAX_SPECIAL).is_ok();
         let made = special.map(|one| one.rendition.spec);
@@ -128,15 +128,24 @@ impl Renditions {
     }
 }
 
-/// The rendition closest to `asked` among those that are `made` and the default one, which is always available. None
-/// may be wider; one with the same overlay is preferred, then the widest, then the slowest that is fast enough. A
-/// faster one is closer than a slower one, because the stream can skip pictures.
+/// The rendition closest to `asked` among those that are `made` and the default one, which is always available, also
+/// with `blur`. None may be wider, or less blurred; one that is not more blurred is preferred, then one with the same
+/// overlay, then the widest, then the slowest that is fast enough. A faster one is closer than a slower one, because the
+/// stream can skip pictures.
 pub fn nearest(asked: RenditionSpec, made: impl Iterator<Item = RenditionSpec>) -> Option<RenditionSpec> {
     let most = |limit: u32| if limit == 0 { u32::MAX } else { limit };
     let (width, fps) = (most(asked.width), most(asked.fps));
-    made.chain([RenditionSpec::USUAL]).filter(|kind| most(kind.width) <= width).min_by_key(|kind| {
+    let usual = RenditionSpec { blur: asked.blur, ..RenditionSpec::USUAL };
+    let fits = |kind: &RenditionSpec| most(kind.width) <= width && (kind.blur || !asked.blur);
+    made.chain([usual]).filter(fits).min_by_key(|kind| {
         let pace = most(kind.fps);
-        (kind.overlay != asked.overlay, Reverse(most(kind.width)), pace < fps, pace.abs_diff(fps))
+        (
+            kind.blur != asked.blur,
+            kind.overlay != asked.overlay,
+            Reverse(most(kind.width)),
+            pace < fps,
+            pace.abs_diff(fps),
+        )
     })
 }
 

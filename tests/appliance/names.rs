@@ -1,6 +1,7 @@
 //! The names and the overlay of the picture.
 
-use crate::support::{Home, Running, age, decode, picture};
+use crate::support::{Home, Running, age, decode, picture, read_head, read_part};
+use std::io::{BufReader, Read, Write};
 use std::time::Duration;
 
 fn seeing(picture_name: &str, more: &str) -> Home {
@@ -136,6 +137,55 @@ fn a_reload_takes_a_new_threshold_and_unknown_faces_can_be_hidden() {
         let shown = decode(&r.get("/snapshot.jpg").body);
         shown.pixels().filter(|p| is_green(p)).count() > 500
     });
+}
+
+/// A client of a proxy on this machine, which is a viewer.
+const AS_VIEWER: &str = "Host: localhost\r\nX-Forwarded-For: 203.0.113.9\r\n";
+
+#[test]
+fn a_reload_hides_a_stranger_from_viewers_at_once_and_an_admin_goes_on_seeing_them() {
+    let home = seeing("biden.jpg", "");
+    home.enrol("Barack Obama", "obama.jpg");
+    let running = home.run();
+    running.until("a stranger is seen", |r| r.generation() == 1 && r.state()["faces"][0]["state"] == "unknown");
+    let viewers = |query: &str| {
+        running.ask(&format!("GET /snapshot.jpg{query} HTTP/1.1\r\n{AS_VIEWER}Connection: close\r\n\r\n"))
+    };
+    let is_seen = |jpeg: &[u8]| {
+        let file = home.put("shown.jpg", jpeg);
+        let said = home.command().args(["identify", "--json"]).arg(&file).output().unwrap();
+        let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+        !said["faces"].as_array().unwrap().is_empty()
+    };
+    assert!(is_seen(&viewers("").body), "the key is off");
+    let mut stream = BufReader::new(running.connect());
+    stream.get_mut().write_all(format!("GET /video_feed HTTP/1.1\r\n{AS_VIEWER}\r\n").as_bytes()).unwrap();
+    read_head(&mut stream);
+    read_part(&mut stream);
+    let camera = home.looping_camera(&home.path("camera.jpg"));
+    let blur = "[overlay]\nblur_for_viewers = yes\n";
+    home.write_config(&format!("[camera]\nsource = {camera}\n[recognition]\ninterval_ms = 100\n{blur}"));
+    running.signal(libc::SIGHUP);
+    // The clear stream ends, though the client takes every picture.
+    stream.read_to_end(&mut Vec::new()).unwrap();
+    let (clear, mut all) = (decode(&std::fs::read(home.path("camera.jpg")).unwrap()), Vec::new());
+    let share_of_clear = |jpeg: &[u8]| {
+        let shown = decode(jpeg);
+        let alike = clear.pixels().zip(shown.pixels()).filter(|(a, b)| (0..3).all(|i| a.0[i].abs_diff(b.0[i]) < 24));
+        alike.count() as f64 / f64::from(clear.width() * clear.height())
+    };
+    running.until("the room is clear", |_| {
+        let shown = viewers("");
+        assert!(shown.head.contains("X-Namecam-Rendition: overlay=1; width=0; fps=0; blur=1\r\n"), "{}", shown.head);
+        all.push(shown.body);
+        share_of_clear(&all[all.len() - 1]) > 0.8
+    });
+    all.extend(["?overlay=0", "?width=600", "?strict=1"].map(|query| viewers(query).body));
+    all.dedup();
+    let seen = all.iter().filter(|jpeg| is_seen(jpeg)).count();
+    assert_eq!(seen, 0, "of {} pictures", all.len());
+    let admins = running.get("/snapshot.jpg");
+    assert!(is_seen(&admins.body) && !admins.head.contains("blur"), "{}", admins.head);
 }
 
 #[test]

@@ -93,7 +93,10 @@ fn a_viewer_gets_the_requested_rendition_from_the_configured_encoder() {
     }
     assert!(started.elapsed() > Duration::from_millis(900), "four a second: {:?}", started.elapsed());
     let renditions = &running.state()["stream"]["tiers"];
-    assert_eq!(*renditions, serde_json::json!([{ "overlay": true, "width": 100, "fps": 4, "wanted_by": 1 }]));
+    assert_eq!(
+        *renditions,
+        serde_json::json!([{ "overlay": true, "width": 100, "fps": 4, "blur": false, "wanted_by": 1 }])
+    );
     assert_eq!(running.get("/video_feed?fps=none").status, 400);
 }
 

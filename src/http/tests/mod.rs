@@ -1,5 +1,6 @@
 //! Tests of HTTP: the dispatcher without sockets here, the server with them in [`sockets`] and [`hostile`].
 
+mod blurred;
 mod credentials;
 mod doors;
 mod hostile;

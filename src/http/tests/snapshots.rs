@@ -74,7 +74,7 @@ fn first_pictures(error: &str) -> [String; 2] {
         let site = Arc::clone(&site);
         std::thread::spawn(move || {
             let request = request("GET", "/video_feed", "127.0.0.1");
-            let Answer::Stream(stream) = site.answer(&request) else { panic!("no stream") };
+            let Answer::Stream(stream) = site.respond(&request) else { panic!("no stream") };
             let mut parts = Parts(Vec::new(), 1);
             let _ = (stream.run)(&mut parts);
             String::from_utf8_lossy(&parts.0[0]).into_owned()

@@ -25,7 +25,10 @@ fn invalid_parameters_are_400_and_a_rendition_too_many_is_refused_when_no_other_
     assert!(header(refused, "Retry-After").is_some() && body(refused).contains("stream.tiers"), "{}", body(refused));
     let state = parsed(&ask("/api/state"));
     assert_eq!(state["stream"]["viewers"], 3);
-    assert_eq!(state["stream"]["tiers"][2], json!({ "overlay": true, "width": 300, "fps": 0, "wanted_by": 1 }));
+    assert_eq!(
+        state["stream"]["tiers"][2],
+        json!({ "overlay": true, "width": 300, "fps": 0, "blur": false, "wanted_by": 1 })
+    );
     drop(answers);
     assert_eq!(parsed(&ask("/api/state"))["stream"]["tiers"], json!([]));
     assert_eq!(status(&site, &request("GET", "/video_feed?overlay=0&width=320&fps=5&other=1", "127.0.0.1")), 200);

@@ -4,7 +4,7 @@ mod arrivals;
 mod strangers;
 
 use super::*;
-use crate::config::Landmarks;
+use crate::config::{Landmarks, UnknownFaces};
 use crate::detection::State;
 use crate::image::{Format, Raw, Rect, Rgb, Turn};
 use crate::recognition::descriptor::{DESCRIPTOR_LEN, Descriptor};
@@ -342,18 +342,24 @@ fn with_blur_whatever_differs_from_the_last_look_is_looked_at_and_the_same_frame
         }
         stage.health.looks.get() - before
     };
-    reload(&mut worker, |config| config.overlay.unknown = UnknownFaces::Blur);
-    take_all_in(&mut worker);
-    // The face of the fake engine has been looked at often enough by then.
-    looks(&mut worker, &[100; 10]);
-    assert!(stage.sightings.newest().unwrap().1.examined.as_ref().is_some_and(|examined| examined.is_settled()));
-    assert_eq!(looks(&mut worker, &[100; 3]), 0);
-    assert_eq!(looks(&mut worker, &[101, 102]), 2);
-    reload(&mut worker, |config| config.overlay.unknown = UnknownFaces::Show);
-    take_all_in(&mut worker);
-    looks(&mut worker, &[100; 10]);
-    assert!(stage.sightings.newest().unwrap().1.examined.is_none());
-    assert_eq!(looks(&mut worker, &[101, 102]), 0, "that is no motion");
+    for mode in [(UnknownFaces::Blur, false), (UnknownFaces::Show, true), (UnknownFaces::Hide, true)] {
+        reload(&mut worker, |config| (config.overlay.unknown, config.overlay.blur_for_viewers) = mode);
+        take_all_in(&mut worker);
+        // The face of the fake engine has been looked at often enough by then.
+        looks(&mut worker, &[100; 10]);
+        let settled =
+            stage.sightings.newest().unwrap().1.examined.as_ref().is_some_and(|examined| examined.is_settled());
+        assert!(settled, "{mode:?}");
+        assert_eq!(looks(&mut worker, &[100; 3]), 0, "{mode:?}");
+        assert_eq!(looks(&mut worker, &[101, 102]), 2, "{mode:?}");
+        reload(&mut worker, |config| {
+            (config.overlay.unknown, config.overlay.blur_for_viewers) = (UnknownFaces::Show, false);
+        });
+        take_all_in(&mut worker);
+        looks(&mut worker, &[100; 10]);
+        assert!(stage.sightings.newest().unwrap().1.examined.is_none());
+        assert_eq!(looks(&mut worker, &[101, 102]), 0, "that is no motion");
+    }
 }
 
 #[test]

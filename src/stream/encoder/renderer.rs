@@ -1,7 +1,7 @@
 //! [`Renderer`]: renders and encodes the picture of a frame for one rendition. It keeps what is expensive to create:
 //! glyphs, a canvas, and the state of the JPEG library.
 
-use crate::config::{self, Config, UnknownFaces};
+use crate::config::{self, Config};
 use crate::detection::{Examined, Sighting, Sightings};
 use crate::frame::Frame;
 use crate::image::jpeg::Compressor;
@@ -17,26 +17,27 @@ pub(super) struct Appearance {
     config: u64,
     /// The width in pixels; 0: as captured.
     width: u32,
-    /// True when the whole picture must be blurred, because the positions of faces are unknown.
-    blind: bool,
-    /// The recent positions of faces without a name, which must be blurred.
+    /// True when faces without a name must be blurred. The next three fields are empty otherwise.
+    private: bool,
+    /// The current and recent positions of faces without a name.
     blurred: Vec<Rect>,
-    /// The areas that the last look examined, when all others must be blurred.
+    /// The areas that the last look examined; all others are blurred. `None`: the whole picture is blurred, because the
+    /// positions of faces are unknown.
     examined: Option<Arc<Examined>>,
     /// The faces with names, which are exempt from that.
     named: Vec<Sighting>,
-    /// The faces to draw or blur, moved since the look that found them.
+    /// The faces with boxes, moved since the look that found them.
     faces: Vec<Sighting>,
 }
 
 impl PartialEq for Appearance {
     fn eq(&self, other: &Appearance) -> bool {
         // Taken apart, so that a new field is not forgotten here.
-        let Appearance { config, width, blind, blurred, examined, named, faces } = self;
+        let Appearance { config, width, private, blurred, examined, named, faces } = self;
         let same = |one: &[Sighting], other: &[Sighting]| {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is_drawn_like(other))
         };
-        (*config, *width, *blind) == (other.config, other.width, other.blind)
+        (*config, *width, *private) == (other.config, other.width, other.private)
             && examined.as_ref().map(Arc::as_ptr) == other.examined.as_ref().map(Arc::as_ptr)
             && *blurred == other.blurred
             && same(named, &other.named)
@@ -45,10 +46,14 @@ impl PartialEq for Appearance {
 }
 
 impl Appearance {
+    /// True when strangers are blurred.
+    pub(super) fn hides_strangers(&self) -> bool {
+        self.private
+    }
+
     /// True when nothing is drawn on the frame, so that a camera's JPEG can be passed on.
     fn is_plain(&self) -> bool {
-        let Appearance { config: _, width, blind, blurred, examined, named: _, faces } = self;
-        *width == 0 && !blind && blurred.is_empty() && examined.is_none() && faces.is_empty()
+        self.width == 0 && !self.private && self.faces.is_empty()
     }
 }
 
@@ -87,29 +92,28 @@ impl Renderer {
     ) -> Appearance {
         let size = frame.upright_size();
         let width = shown_width(config, spec, size.0);
+        let private = spec.blur || config.overlay.blurs_for(true);
         let (blurred, named, faces) = (Vec::new(), Vec::new(), Vec::new());
-        let mut look =
-            Appearance { config: config_version, width, blind: false, blurred, examined: None, named, faces };
+        let mut look = Appearance { config: config_version, width, private, blurred, examined: None, named, faces };
         let now = Instant::now();
         // Faces from a frame of another size (another camera) do not apply to this one.
         let applies = |seen: &Sightings| !seen.is_stale(now) && (seen.width, seen.height) == size;
         let sightings = self.shared.stage.sightings.newest().map(|(_, seen)| seen).filter(|seen| applies(seen));
         let sightings = sightings.as_deref();
-        if config.overlay.unknown == UnknownFaces::Blur {
-            look.examined = sightings.and_then(|seen| seen.examined.clone());
-            look.blind = look.examined.is_none();
-            look.blurred.extend(sightings.iter().flat_map(|seen| seen.blurred_at(now)));
+        let Some(sightings) = sightings else { return look };
+        look.faces = sightings.faces_at(frame.captured_at.instant);
+        if private {
+            look.examined.clone_from(&sightings.examined);
+            look.blurred.extend(sightings.blurred_at(now));
             look.blurred.extend(look.examined.iter().flat_map(|examined| examined.hidden()));
+            let (named, strangers): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut look.faces).into_iter().partition(|face| face.name.is_some());
+            look.blurred.extend(strangers.iter().map(|face| face.rect));
+            look.named.clone_from(&named);
+            look.faces = named;
         }
-        if let Some(sightings) = sightings {
-            let painter = painter(&mut self.painter, &self.shared, &config.overlay);
-            let drawn = |face: &Sighting| if spec.overlay { painter.draws(face) } else { painter.blurs(face) };
-            look.faces = sightings.faces_at(frame.captured_at.instant);
-            if look.examined.is_some() {
-                look.named = look.faces.iter().filter(|face| face.name.is_some()).cloned().collect();
-            }
-            look.faces.retain(drawn);
-        }
+        let painter = painter(&mut self.painter, &self.shared, &config.overlay);
+        look.faces.retain(|face| spec.overlay && painter.draws(face));
         look
     }
 
@@ -121,8 +125,7 @@ impl Renderer {
         look: &Appearance,
     ) -> Result<Arc<Vec<u8>>, Unrenderable> {
         let started = Instant::now();
-        let private = config.overlay.unknown == UnknownFaces::Blur;
-        if frame.format.jpeg && frame.turn.is_none() && !private && look.is_plain() {
+        if frame.format.jpeg && frame.turn.is_none() && look.is_plain() {
             self.shared.stage.health.passed_through.add();
             return Ok(Arc::clone(&frame.bytes));
         }
@@ -146,7 +149,7 @@ impl Renderer {
     /// Scales the frame onto the canvas and draws the overlay.
     fn paint(&mut self, config: &Config, rgb: &Rgb, look: &Appearance) {
         rgb.shrink_into(look.width, &mut self.canvas);
-        if look.blind {
+        if look.private && look.examined.is_none() {
             let everything = Rect { x: 0, y: 0, w: self.canvas.width, h: self.canvas.height };
             return pixelate(&mut self.canvas, everything);
         }
@@ -162,8 +165,8 @@ impl Renderer {
             pixelate(&mut self.canvas, place.scaled(scale));
         }
         let painter = painter(&mut self.painter, &self.shared, &config.overlay);
-        // After a change of scene, names are left out until the next look; blurred faces stay blurred.
-        let there = look.faces.iter().filter(|face| painter.blurs(face) || face.is_there(rgb));
+        // After a change of scene, boxes and names are left out until the next look.
+        let there = look.faces.iter().filter(|face| face.is_there(rgb));
         let there: Vec<Sighting> = there.cloned().collect();
         painter.draw(&mut self.canvas, &there, scale);
     }

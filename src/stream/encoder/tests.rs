@@ -341,12 +341,12 @@ fn with_blur_changed_areas_are_blurred_at_once_except_a_face_with_a_name() {
     // A known person, whose face the look has found, moves a little.
     let mut alice = (*seen(1, Some("Alice"), Duration::ZERO)).clone();
     alice.faces[0].rect = Rect { x: 30, y: 80, w: 80, h: 80 };
-    for spec in [
-        RenditionSpec::USUAL,
-        RenditionSpec { overlay: false, ..RenditionSpec::USUAL },
-        RenditionSpec { width: 160, ..RenditionSpec::USUAL },
-    ] {
-        let stage = rig(|config| config.overlay.unknown = UnknownFaces::Blur);
+    let usual = RenditionSpec::USUAL;
+    let specs = [usual, RenditionSpec { overlay: false, ..usual }, RenditionSpec { width: 160, ..usual }];
+    let for_all = specs.map(|spec| (spec, UnknownFaces::Blur));
+    let for_viewers = specs.map(|spec| (RenditionSpec { blur: true, ..spec }, UnknownFaces::Show));
+    for (spec, unknown) in for_all.into_iter().chain(for_viewers) {
+        let stage = rig(|config| (config.overlay.unknown, config.overlay.blur_for_viewers) = (unknown, spec.blur));
         let _subscription = stage.renditions.subscribe(spec).unwrap();
         let show = |seq: u64, rgb: &Rgb, sightings: Sightings| {
             stage.frames.publish(Arc::new(frame(seq, rgb, Turn::default())));

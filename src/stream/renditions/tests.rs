@@ -104,7 +104,8 @@ fn a_rendition_counts_for_its_oldest_client_until_that_one_leaves() {
 
 #[test]
 fn a_refused_rendition_is_replaced_by_the_closest_existing_one_and_never_by_a_wider_one() {
-    let spec = |overlay: u32, width, fps| RenditionSpec { overlay: overlay == 1, width, fps };
+    let spec = |overlay: u32, width, fps| RenditionSpec { overlay: overlay == 1, width, fps, blur: false };
+    let blur = |spec| RenditionSpec { blur: true, ..spec };
     // The request, the existing renditions besides the default one, and the result.
     let usual = Some(RenditionSpec::USUAL);
     let table = [
@@ -122,11 +123,34 @@ fn a_refused_rendition_is_replaced_by_the_closest_existing_one_and_never_by_a_wi
         (spec(1, 640, 10), vec![spec(1, 640, 9), spec(1, 640, 0), spec(1, 640, 60)], Some(spec(1, 640, 60))),
         (spec(1, 320, 0), vec![spec(1, 640, 0), spec(0, 321, 1)], None),
         (spec(1, 320, 0), vec![], None),
+        // None is less blurred than the request, and one that is more blurred is the last choice.
+        (blur(spec(1, 0, 5)), vec![], Some(blur(RenditionSpec::USUAL))),
+        (blur(spec(1, 0, 5)), vec![spec(1, 0, 5), blur(spec(0, 100, 1))], Some(blur(RenditionSpec::USUAL))),
+        (blur(spec(1, 640, 5)), vec![spec(1, 640, 5), blur(spec(0, 100, 1))], Some(blur(spec(0, 100, 1)))),
+        (blur(spec(1, 640, 5)), vec![spec(1, 640, 5), spec(1, 320, 5)], None),
+        (spec(1, 640, 5), vec![blur(spec(1, 640, 5)), spec(0, 100, 1)], Some(spec(0, 100, 1))),
+        (spec(1, 640, 5), vec![blur(spec(1, 640, 5))], Some(blur(spec(1, 640, 5)))),
+        (spec(0, 0, 5), vec![blur(spec(0, 0, 5))], usual),
     ];
     for (asked, made, comes) in table {
         assert_eq!(nearest(asked, made.iter().copied()), comes, "{asked:?} of {made:?}");
         assert_eq!(nearest(asked, made.iter().rev().copied()), comes, "in reverse order: {asked:?} of {made:?}");
     }
+}
+
+#[test]
+fn both_default_renditions_are_always_available_and_take_no_place_of_another_one() {
+    let renditions = Renditions::idle();
+    let blurred = RenditionSpec { blur: true, ..RenditionSpec::USUAL };
+    let usual = [RenditionSpec::USUAL, blurred].map(|spec| renditions.subscribe(spec).unwrap());
+    let small = |fps| RenditionSpec { fps, ..SMALL };
+    let all: Vec<_> = (1..=4).map(|fps| renditions.subscribe_for(&at(fps as u8), small(fps)).unwrap()).collect();
+    assert_eq!(all.iter().map(|one| one.spec.fps).collect::<Vec<_>>(), [1, 2, 3, 4], "{MAX_SPECIAL} have room");
+    drop(usual);
+    let got = |spec| renditions.subscribe_for(&at(9), spec).map(|subscription| subscription.spec);
+    assert_eq!((got(blurred), got(RenditionSpec::USUAL)), (Ok(blurred), Ok(RenditionSpec::USUAL)));
+    assert_eq!(got(RenditionSpec { overlay: false, ..blurred }), Ok(blurred));
+    assert_eq!(got(RenditionSpec { blur: true, ..SMALL }), Err(Full::Kinds), "only clear ones are narrow enough");
 }
 
 #[test]

@@ -82,17 +82,105 @@ fn a_viewer_with_a_lower_fps_gets_fewer_pictures_and_the_others_all() {
     assert!((3..=8).contains(&count(&seldom)), "{} of {seq} in 0.6 s", count(&seldom));
 }
 
+/// True when the checkers of a line of the newest picture can be told apart: the line `y` of 240, in the columns of the
+/// face of [`seen`].
+fn is_clear(rendition: &Rendition, y: u32) -> bool {
+    let rgb = crate::image::jpeg::decode(rendition.newest().expect("a picture").1.picture()).unwrap();
+    let at = |x: u32| rgb.pixel(x * rgb.width / SIZE.0, y * rgb.height / SIZE.1)[2];
+    let line: Vec<u8> = (110..170).map(at).collect();
+    line.iter().max().unwrap() - line.iter().min().unwrap() > 150
+}
+
+/// The lines of the face of [`seen`], and of a place without a face.
+const FACE: u32 = 120;
+const ELSEWHERE: u32 = 220;
+
 #[test]
 fn without_an_overlay_blurred_faces_stay_blurred() {
-    let stage = rig(|config| config.overlay.unknown = UnknownFaces::Blur);
-    let subscription = stage.renditions.subscribe(RenditionSpec { overlay: false, ..RenditionSpec::USUAL }).unwrap();
-    stage.sightings.publish(Arc::new(examined(&seen(1, None, Duration::ZERO), &checkers())));
-    stage.frames.publish(Arc::new(frame(1, &checkers(), Turn::default())));
-    stage.round();
-    let rgb = crate::image::jpeg::decode(subscription.newest().unwrap().1.picture()).unwrap();
-    let contrast = |y: u32| {
-        let line: Vec<u8> = (110..170).map(|x| rgb.pixel(x, y)[0]).collect();
-        line.iter().max().unwrap() - line.iter().min().unwrap()
+    let plain = RenditionSpec { overlay: false, ..RenditionSpec::USUAL };
+    for (unknown, blur) in [(UnknownFaces::Blur, false), (UnknownFaces::Show, true)] {
+        let stage = rig(|config| config.overlay.unknown = unknown);
+        let subscription = stage.renditions.subscribe(RenditionSpec { blur, ..plain }).unwrap();
+        stage.sightings.publish(Arc::new(examined(&seen(1, None, Duration::ZERO), &checkers())));
+        stage.frames.publish(Arc::new(frame(1, &checkers(), Turn::default())));
+        stage.round();
+        assert!(!is_clear(&subscription, FACE) && is_clear(&subscription, ELSEWHERE), "{unknown:?}");
+    }
+}
+
+#[test]
+fn viewers_see_strangers_blurred_and_admins_see_them_and_each_kind_is_encoded_once() {
+    let mut seq = 0;
+    let blurred = RenditionSpec { blur: true, ..RenditionSpec::USUAL };
+    let small = RenditionSpec { width: 160, ..blurred };
+    // The renditions that are watched; how many pictures are encoded, and passed through, of a frame with nobody and of one
+    // with a stranger.
+    let table = [
+        (vec![RenditionSpec::USUAL], (0, 1), (1, 0)),
+        (vec![blurred], (1, 0), (1, 0)),
+        (vec![blurred, blurred, RenditionSpec { fps: 200, ..blurred }], (1, 0), (1, 0)),
+        (vec![RenditionSpec::USUAL, blurred], (1, 1), (2, 0)),
+        (vec![RenditionSpec::USUAL, blurred, small], (2, 1), (3, 0)),
+    ];
+    for (unknown, enabled) in [(UnknownFaces::Show, true), (UnknownFaces::Hide, true), (UnknownFaces::Show, false)] {
+        for (specs, nobodys, strangers) in &table {
+            let stage = rig(|config| {
+                let overlay = &mut config.overlay;
+                (overlay.unknown, overlay.enabled, overlay.blur_for_viewers) = (unknown, enabled, true);
+            });
+            let watched: Vec<_> = specs.iter().map(|spec| stage.renditions.subscribe(*spec).unwrap()).collect();
+            let mut show = |sightings: &Sightings| {
+                let before = [stage.health.encoded.get(), stage.health.passed_through.get()];
+                seq += 1;
+                // Another frame than the last one, so that no picture is repeated.
+                let mut rgb = checkers();
+                rgb.data[..30].fill(seq as u8 * 5);
+                stage.sightings.publish(Arc::new(examined(sightings, &rgb)));
+                stage.frames.publish(Arc::new(frame(seq, &rgb, Turn::default())));
+                stage.round();
+                (stage.health.encoded.get() - before[0], stage.health.passed_through.get() - before[1])
+            };
+            let what = format!("{unknown:?}, boxes: {enabled}, {specs:?}");
+            assert_eq!(show(&nobody()), *nobodys, "{what}");
+            assert!(watched.iter().all(|one| is_clear(one, FACE)), "{what}: nobody is there");
+            let boxed = enabled && unknown == UnknownFaces::Show;
+            // Without a box, the camera's JPEG is an admin's picture.
+            let clear = specs.iter().filter(|spec| !spec.blur).count() as u64;
+            let (encoded, passed) = *strangers;
+            let without_box = (encoded - clear, passed + clear);
+            let counts = show(&seen(1, None, Duration::ZERO));
+            assert_eq!(counts, if boxed { *strangers } else { without_box }, "{what}");
+            for one in &watched {
+                let jpeg = one.newest().unwrap().1;
+                let shows = (is_clear(one, FACE), is_clear(one, ELSEWHERE), size_of(one).1, jpeg.hides_strangers);
+                let expected = if one.spec.blur { (false, true, false, true) } else { (true, true, boxed, false) };
+                assert_eq!(shows, expected, "{what}: {:?}", one.spec);
+            }
+            show(&seen(2, Some("Alice"), Duration::ZERO));
+            for one in &watched {
+                assert_eq!((is_clear(one, FACE), size_of(one).1), (true, enabled), "{what}: Alice, {:?}", one.spec);
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_look_at_the_whole_frame_all_is_blurred_for_viewers_and_nothing_for_admins() {
+    let stage = rig(|config| config.overlay.blur_for_viewers = true);
+    let blurred = RenditionSpec { blur: true, ..RenditionSpec::USUAL };
+    let (admin, viewer) =
+        (stage.renditions.subscribe(RenditionSpec::USUAL).unwrap(), stage.renditions.subscribe(blurred).unwrap());
+    let shows = |seq, sightings: Option<Sightings>| {
+        sightings.into_iter().for_each(|sightings| stage.sightings.publish(Arc::new(sightings)));
+        stage.frames.publish(Arc::new(frame(seq, &checkers(), Turn::default())));
+        stage.round();
+        [&admin, &viewer].map(|one| is_clear(one, FACE) && is_clear(one, ELSEWHERE))
     };
-    assert!(contrast(120) < 100 && contrast(220) > 150);
+    let known = || (*seen(1, Some("Alice"), Duration::ZERO)).clone();
+    assert_eq!(shows(1, None), [true, false], "before the first look");
+    assert_eq!(shows(2, Some(known())), [true, false], "a look of before the reload");
+    assert_eq!(shows(3, Some(examined(&known(), &checkers()))), [true, true]);
+    let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+    let old = Sightings { captured_at: long_ago, ..examined(&known(), &checkers()) };
+    assert_eq!(shows(4, Some(old)), [true, false], "recognition has stopped");
 }
