@@ -8,6 +8,8 @@ use crate::http::auth::accounts::{new_token, passwd};
 use crate::http::message::Wire;
 use crate::stream::encoder::Rendition;
 use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A picture whose bytes are `text`.
 fn picture(text: &str, hides_strangers: bool) -> Arc<Jpeg> {
@@ -158,12 +160,23 @@ fn watch(
     let Answer::Stream(stream) = site.respond(&asked) else { panic!("no stream") };
     let rendition = watched(site);
     rendition.publish(&picture("first", rendition.spec.blur));
-    let (mut got, goes_on) = (Vec::new(), std::cell::Cell::new(false));
+    let (mut got, goes_on) = (Vec::new(), AtomicBool::new(false));
     std::thread::scope(|scope| {
+        // A stream that should end and does not ends with the site.
+        scope.spawn(|| {
+            let begun = Instant::now();
+            while site.stage.renditions.viewers() > 0 && begun.elapsed() < Duration::from_secs(10) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            if site.stage.renditions.viewers() > 0 {
+                goes_on.store(true, Relaxed);
+                site.stage.stop.set();
+            }
+        });
         let mut client = Client(|text: &str| {
             got.push(text.to_owned());
             if got.len() > 1 {
-                goes_on.set(true);
+                goes_on.store(true, Relaxed);
                 return site.stage.stop.set();
             }
             let mut config = (*site.config()).clone();
@@ -180,7 +193,7 @@ fn watch(
         });
         (stream.run)(&mut client).unwrap();
     });
-    (got, goes_on.get())
+    (got, goes_on.load(Relaxed))
 }
 
 #[test]
