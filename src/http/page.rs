@@ -14,7 +14,7 @@ pub struct Page {
 
 impl Default for Page {
     fn default() -> Page {
-        Page { policy: policy(HTML, "'none'") }
+        Page { policy: policy(HTML, "'self'") }
     }
 }
 
@@ -33,6 +33,8 @@ impl Page {
     pub fn answer(&self) -> Whole {
         Whole::new("text/html; charset=utf-8", Body::Static(HTML.as_bytes()))
             .with("Content-Security-Policy", self.policy.as_str())
+            // With `no-referrer`, a browser sends `Origin: null` with the form that logs out.
+            .with("Referrer-Policy", "same-origin")
     }
 }
 

@@ -3,6 +3,7 @@
 mod blurred;
 mod credentials;
 mod doors;
+mod fuzz;
 mod hostile;
 mod shares;
 mod slow;
@@ -134,6 +135,7 @@ fn every_route_answers_get_and_refuses_other_methods_with_allow() {
         crate::frame::Moment::now(),
         false,
     )));
+    site.stage.health.camera_is_away("test", "unplugged");
     site.stage.sightings.publish(Arc::new(faces()));
     for route in ROUTES {
         if route.method.changes() || route.path.starts_with("/login") {
