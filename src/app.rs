@@ -63,6 +63,7 @@ pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>) -> anyho
     let notify = Notify::new();
     let server = http::Server::bind(&config)?;
     let (address, own_question) = (server.local_addr(), server.own_question());
+    config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     log::info!("encoder: {}", config.stream.encoder.as_str());
     if config.recognition.enabled
         && let Ok(plan) = memory::plan(&config, &Machine::this())
@@ -181,6 +182,7 @@ impl Wires {
         notify.reloading();
         match origin.load() {
             Ok(mut new) => {
+                new.warnings.iter().for_each(|warning| log::warn!("{warning}"));
                 if let Some((_, old)) = self.config.newest() {
                     for key in new.keep_what_needs_a_restart(&old) {
                         log::warn!("{key} has changed; to apply it, restart namecam (sudo systemctl restart namecam)");

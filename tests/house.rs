@@ -428,14 +428,15 @@ fn the_package_and_its_unit_agree() {
     let file = Some(root().join("packaging/namecam.ini"));
     let config = Origin { file, ..Origin::default() }.load().expect("the package's config is good");
     assert!(config.http.bind.ends_with(":5000") && !config.http.open, "the network, with a password");
-    assert_eq!(config.http.password_file.as_deref(), Some(Path::new("/run/credentials/namecam.service/users")));
+    assert_eq!(config.http.password_file.as_deref(), Some(Path::new("/var/lib/namecam/users")));
     let places = [config.gallery.path.as_path(), config.models.path.as_path()];
     assert_eq!(places, [Path::new("/var/lib/namecam/gallery"), Path::new("/usr/share/namecam/models")]);
     let agreed = [
-        ("systemd/namecam.service", "LoadCredential=users:/etc/namecam/users"),
+        ("systemd/namecam.service", "\nStateDirectory=namecam\n"),
+        ("systemd/namecam.tmpfiles.conf", "f  /var/lib/namecam/users   0600 namecam namecam"),
         ("systemd/namecam.service", "--config /etc/namecam/namecam.ini"),
         ("systemd/namecam.tmpfiles.conf", "/var/lib/namecam/gallery"),
-        ("packaging/namecam/postinst", "users=/etc/namecam/users"),
+        ("packaging/namecam/postinst", "users=/var/lib/namecam/users"),
         ("packaging/build", "/usr/share/namecam/models"),
     ];
     let missing = agreed.iter().filter(|(file, words)| !read(file).contains(words));

@@ -41,9 +41,9 @@ pub fn check(config: &Config, json: bool) -> u8 {
     status
 }
 
-/// Warnings about files that the config names and that cannot be read, although `run` works without them.
+/// Warnings about the config, and about files that it names and that cannot be read, although `run` works without them.
 fn warnings_of(config: &Config) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings = config.warnings.clone();
     if let Some(Err(error)) = config.overlay.font.as_ref().map(std::fs::File::open) {
         warnings.push(format!("[overlay] font cannot be read ({error}); the system's fonts are used instead"));
     }

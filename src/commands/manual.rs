@@ -27,7 +27,6 @@ const SIGNALS: &[(&str, &str)] = &[
 
 const FILES: &[(&str, &str)] = &[
     ("./namecam.ini, /etc/namecam/namecam.ini", "The config: the first of the two that exists."),
-    ("/etc/namecam/users", "The users who may watch, with password hashes; namecam passwd writes it."),
     (
         "/etc/namecam/password",
         "The random password that the installation generated for the user admin. namecam does not read this file.",
@@ -35,6 +34,10 @@ const FILES: &[(&str, &str)] = &[
     (
         "/var/lib/namecam/gallery",
         "The gallery: one folder per person, named after them, with their pictures. Members of the group namecam may write to it.",
+    ),
+    (
+        "/var/lib/namecam/users",
+        "The users who may watch, with password hashes; namecam passwd and POST /api/password write it.",
     ),
     (
         "/var/lib/namecam",

@@ -14,7 +14,7 @@ use crate::http::api::FaceJson;
 use crate::http::auth::accounts::{self, Accounts, Role};
 use crate::image::jpeg::Codec;
 use crate::image::still;
-use crate::os::logging;
+use crate::os::{logging, process};
 use crate::recognition::gallery::enrol::Library;
 use crate::recognition::{self, Opened, dlib};
 use anyhow::{Context, anyhow, bail};
@@ -138,11 +138,12 @@ pub fn passwd(config: &Config, file: Option<&Path>, action: PasswdAction) -> any
     let file = file.context("no password file is set; give --file FILE, or set http.password_file in the config")?;
     if is_credential(file) {
         bail!(
-            "{} is a copy that systemd makes for the service; use --file with the original that the unit names, such as \
-             /etc/namecam/users",
+            "{} is a copy that systemd makes for the service; use --file with the original, which LoadCredential of the unit \
+             names",
             file.display()
         );
     }
+    process::act_as_owner_of_folder(file).with_context(|| format!("cannot use the folder of {}", file.display()))?;
     let (shown, when) = (file.display(), when_it_counts(file, config));
     let role = |admin| if admin { Role::Admin } else { Role::Viewer };
     match action {
@@ -181,14 +182,20 @@ pub fn passwd(config: &Config, file: Option<&Path>, action: PasswdAction) -> any
 }
 
 /// What makes a running namecam with this config use the changed password file.
-fn when_it_counts(file: &Path, config: &Config) -> &'static str {
+fn when_it_counts(file: &Path, config: &Config) -> String {
     let same = |named: &Path| std::path::absolute(file).is_ok_and(|file| file == named);
     match config.http.password_file.as_deref() {
-        Some(named) if same(named) => "to apply it to a running namecam, send SIGHUP (sudo systemctl reload namecam)",
-        Some(named) if is_credential(named) => {
-            "to apply it to a running namecam, restart the service (sudo systemctl restart namecam)"
+        Some(named) if same(named) => {
+            "to apply it to a running namecam, send SIGHUP (sudo systemctl reload namecam)".to_owned()
         }
-        _ => "to use it, set http.password_file to this file, then restart or reload namecam",
+        Some(named) if is_credential(named) => {
+            "if it is the original of the credential, restart the service (sudo systemctl restart namecam)".to_owned()
+        }
+        Some(named) => format!(
+            "but http.password_file is {}, and only that file counts: leave out --file, or change the key and reload",
+            named.display()
+        ),
+        None => "to use it, set http.password_file to this file, then restart or reload namecam".to_owned(),
     }
 }
 
@@ -201,7 +208,7 @@ fn first_line() -> anyhow::Result<String> {
 fn ask_twice(user: &str) -> anyhow::Result<String> {
     let ask = |prompt: &str| -> anyhow::Result<String> {
         let _ = write!(stderr(), "{prompt}");
-        let line = crate::os::process::without_echo(first_line);
+        let line = process::without_echo(first_line);
         logging::tell("");
         line
     };
@@ -214,7 +221,7 @@ fn ask_twice(user: &str) -> anyhow::Result<String> {
 
 /// `namecam --version`.
 pub fn version() -> String {
-    let simd = crate::os::process::simd();
+    let simd = process::simd();
     let encoder = Codec::default().as_str();
     format!(
         "namecam {}\ndlib {}, {}\nJPEG: {encoder}\nSIMD: {simd}\n",
@@ -231,12 +238,14 @@ mod tests {
     #[test]
     fn the_advice_after_passwd_depends_on_how_the_service_reads_the_file() {
         let mut config = Config::defaults(Path::new("/srv"));
-        let when = |config: &Config| when_it_counts(Path::new("/etc/namecam/users"), config);
+        let when = |config: &Config| when_it_counts(Path::new("/srv/users"), config);
         assert!(when(&config).contains("set http.password_file to this file"));
         config.http.password_file = Some("/run/credentials/namecam.service/users".into());
         assert!(when(&config).contains("systemctl restart namecam"));
-        config.http.password_file = Some("/etc/namecam/users".into());
+        config.http.password_file = Some("/srv/users".into());
         assert!(when(&config).contains("send SIGHUP (sudo systemctl reload namecam)"));
+        config.http.password_file = Some("/var/lib/namecam/users".into());
+        assert!(when(&config).contains("but http.password_file is /var/lib/namecam/users, and only that file counts"));
     }
 
     #[test]

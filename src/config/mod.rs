@@ -184,11 +184,18 @@ pub struct Config {
     pub log: Log,
     /// The file that it was read from; `None` when there is no file and every key has its default.
     pub file: Option<PathBuf>,
+    /// What is not as its owner may think, as sentences for the log and for `check`.
+    pub warnings: Vec<String>,
 }
 
 /// Words of `camera.format`: `auto` and every format that namecam reads.
 pub(crate) const FORMAT_WORDS: &[&str] =
     &["auto", "mjpg", "jpeg", "nv12", "nv21", "yu12", "yv12", "rgb3", "bgr3", "yuyv", "uyvy", "yvyu", "grey"];
+
+/// Where the package keeps the accounts.
+const ACCOUNTS: &str = "/var/lib/namecam/users";
+/// The name by which the config of its first version has them: a credential that the unit made from a file in /etc/namecam.
+const FORMER_ACCOUNTS: &str = "/run/credentials/namecam.service/users";
 
 /// Where the config comes from. A reload reads the same file and `--set` options again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -276,6 +283,7 @@ impl Config {
             http: Http::default(),
             log: Log { level: log::LevelFilter::Info },
             file: None,
+            warnings: Vec::new(),
         };
         for key in keys::KEYS {
             let put = key.kind.parse(key.default, base).and_then(|value| key.put(&mut config, value));
@@ -294,6 +302,15 @@ impl Config {
                 problems.add(&setting.place, what);
             }
             self.resolve(&setting.base);
+        }
+        if self.http.password_file.as_deref() == Some(Path::new(FORMER_ACCOUNTS))
+            && matches!(Path::new(FORMER_ACCOUNTS).try_exists(), Ok(false))
+        {
+            self.http.password_file = Some(ACCOUNTS.into());
+            self.warnings.push(format!(
+                "[http] password_file = {FORMER_ACCOUNTS}: the unit has no such credential any more, and {ACCOUNTS} is used; \
+                 write password_file = {ACCOUNTS}"
+            ));
         }
         let place_of = |section: &str, name: &str| {
             let found = settings.iter().rev().find(|s| (s.key.section, s.key.name) == (section, name));

@@ -327,6 +327,17 @@ fn relative_paths_start_at_the_files_folder() {
 }
 
 #[test]
+fn the_credential_of_the_first_package_means_the_accounts_in_the_state_folder() {
+    let config = load("[http]\nbind = 0.0.0.0:5000\npassword_file = /run/credentials/namecam.service/users\n").unwrap();
+    assert_eq!(config.http.password_file.as_deref(), Some(Path::new("/var/lib/namecam/users")));
+    assert!(config.warnings.len() == 1 && config.warnings[0].contains("write password_file = /var/lib/namecam/users"));
+    // Another credential is what its owner made it.
+    let own = "/run/credentials/camera.service/users";
+    let config = load(&format!("[http]\npassword_file = {own}\n")).unwrap();
+    assert_eq!((config.http.password_file.as_deref(), config.warnings.len()), (Some(Path::new(own)), 0));
+}
+
+#[test]
 fn a_missing_file_is_a_problem_that_names_it() {
     let origin = Origin { file: Some("/nowhere/namecam.ini".into()), sets: Vec::new() };
     assert!(origin.load().unwrap_err().to_string().starts_with("/nowhere/namecam.ini: cannot be read"));

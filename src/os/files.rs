@@ -27,8 +27,7 @@ pub fn make_folder_of(file: &Path) -> io::Result<()> {
 }
 
 /// Replaces the content of a file, so that after a power cut it holds either the old bytes or the new ones. Owner and mode stay;
-/// a new file can be read by its owner only,
-/// who is the owner of the folder when root writes it.
+/// a new file can be read by its owner only.
 ///
 /// # Errors
 /// When the folder is missing, the disk is full, or the file cannot be written. The old file stays then.
@@ -44,12 +43,6 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
                 fchown(&new, Some(old.uid()), Some(old.gid()))?;
             }
             new.set_permissions(Permissions::from_mode(old.mode() & 0o777))?;
-        } else if let Some(folder) = file.parent().and_then(|folder| fs::metadata(folder).ok())
-            && new.metadata()?.uid() == 0
-            && folder.uid() != 0
-        {
-            // What root writes into a service's folder must be the service's.
-            fchown(&new, Some(folder.uid()), Some(folder.gid()))?;
         }
         new.write_all(bytes)?;
         new.sync_all()?;

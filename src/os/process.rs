@@ -1,5 +1,8 @@
-//! The process: its heap, the priority of its threads, its end, its terminal, its processor.
+//! The process: its heap, the priority of its threads, its end, its terminal, its user, its processor.
 
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 /// The nice value of the recognition thread: small, because the encoder may wait for a frame that this thread decodes.
@@ -82,6 +85,45 @@ pub fn without_echo<T>(ask: impl FnOnce() -> T) -> T {
     // SAFETY: as above.
     unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSAFLUSH, &asked) };
     answer
+}
+
+/// The most links from the name of a file to its folder that are followed.
+const MAX_LINKS: usize = 16;
+
+/// The user and group of the first folder that is not root's on the way from `file` to the file behind its links; `None` when
+/// every folder is root's.
+fn folders_owner(file: &Path) -> io::Result<Option<(u32, u32)>> {
+    let mut file = file.to_owned();
+    for _ in 0..MAX_LINKS {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let meta = std::fs::metadata(folder)?;
+        if meta.uid() != 0 {
+            return Ok(Some((meta.uid(), meta.gid())));
+        }
+        let Ok(target) = std::fs::read_link(&file) else { return Ok(None) };
+        file = folder.join(target);
+    }
+    Err(io::Error::from_raw_os_error(libc::ELOOP))
+}
+
+/// Makes a process of root a process of the user to whom the folder of `file` belongs. That user may put a link to any file in
+/// its place; what the process then reads and writes is only what the user may read and write too. A new file is the user's.
+///
+/// # Errors
+/// When there is no such folder, or the kernel refuses.
+pub fn act_as_owner_of_folder(file: &Path) -> io::Result<()> {
+    // SAFETY: no pointers.
+    if unsafe { libc::geteuid() } != 0 {
+        return Ok(());
+    }
+    let Some((user, group)) = folders_owner(file)? else { return Ok(()) };
+    // SAFETY: a list of no groups is not read. The groups go before the user, who may not change them.
+    let refused = unsafe {
+        libc::setgroups(0, std::ptr::null()) != 0
+            || libc::setresgid(group, group, group) != 0
+            || libc::setresuid(user, user, user) != 0
+    };
+    if refused { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// The vector instructions of this processor that namecam's libraries use.

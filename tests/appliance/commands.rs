@@ -2,6 +2,10 @@
 
 use crate::support::{Home, picture, repo};
 use serde_json::Value;
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 fn text(bytes: &[u8]) -> String {
@@ -192,11 +196,127 @@ fn a_demo_of_nothing_ends_with_the_reason() {
 fn a_credential_of_the_service_is_not_required_of_other_users() {
     let home = Home::new("");
     home.put("gallery/Barack Obama/1.jpg", &std::fs::read(picture("obama.jpg")).unwrap());
-    let set = "http.password_file=/run/credentials/namecam.service/users";
+    let set = "http.password_file=/run/credentials/camera.service/users";
     let (status, stdout, stderr) = output(home.command().args(["check", "--set", set]));
     assert_eq!(status, 0, "{stdout}{stderr}");
     let (status, _, stderr) = output(home.command().args(["passwd", "--set", set, "anna"]));
-    assert!(status == 1 && stderr.contains("/etc/namecam/users"), "{status} {stderr}");
+    assert!(status == 1 && stderr.contains("LoadCredential"), "{status} {stderr}");
+}
+
+/// The uid of the folder's owner: nobody when the tests run as root, who alone can give a folder away.
+fn as_nobodys(folder: &Path) -> u32 {
+    let me = std::fs::metadata(folder).unwrap().uid();
+    if me != 0 {
+        return me;
+    }
+    std::os::unix::fs::chown(folder, Some(65534), Some(65534)).unwrap();
+    65534
+}
+
+fn passwd(home: &Home, file: &Path, password: &str) -> (i32, String) {
+    let mut command = home.command();
+    command.args(["passwd", "--admin", "anna", "--file"]).arg(file).stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+    let done = child.wait_with_output().unwrap();
+    (done.status.code().unwrap(), text(&done.stderr))
+}
+
+#[test]
+fn passwd_as_root_writes_with_the_rights_of_the_folders_owner() {
+    let home = Home::new("");
+    let state = home.path("state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::set_permissions(home.path(""), Permissions::from_mode(0o755)).unwrap();
+    let owner = as_nobodys(&state);
+    let users = state.join("users");
+    for password in ["a first long password\n", "another long password\n"] {
+        let (status, stderr) = passwd(&home, &users, password);
+        assert_eq!(status, 0, "{stderr}");
+        let meta = std::fs::metadata(&users).unwrap();
+        assert_eq!((meta.uid(), meta.mode() & 0o777), (owner, 0o600));
+    }
+    assert_eq!(std::fs::read_to_string(&users).unwrap().lines().count(), 1);
+    // A link of root's to the file of the service is followed as that user too.
+    std::os::unix::fs::symlink(&users, home.path("link")).unwrap();
+    assert_eq!(passwd(&home, &home.path("link"), "a third long password\n").0, 0);
+    assert_eq!(std::fs::metadata(&users).unwrap().uid(), owner);
+    // What the owner of the folder may not read, root does not read or write for them.
+    let secret = home.put("secret", b"root:admin:x\n");
+    std::fs::set_permissions(&secret, Permissions::from_mode(0)).unwrap();
+    std::fs::remove_file(&users).unwrap();
+    std::os::unix::fs::symlink(&secret, &users).unwrap();
+    let (status, stderr) = passwd(&home, &users, "a first long password\n");
+    assert!(status == 1 && stderr.contains("permission denied"), "{status} {stderr}");
+    std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(std::fs::read(&secret).unwrap(), b"root:admin:x\n");
+}
+
+/// Runs the package's postinst in `root` without changing this machine; `previous` is the version before an upgrade.
+fn configured(root: &Path, previous: &str) {
+    let bin = root.join("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    for folder in ["var/lib/namecam", "etc/namecam"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    // systemd-tmpfiles makes an empty file of users.
+    std::fs::OpenOptions::new().create(true).append(true).open(root.join("var/lib/namecam/users")).unwrap();
+    let program = format!("#!/bin/sh\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_namecam"));
+    let setpriv = "#!/bin/sh\n[ \"$1 $2\" = '--reuid=namecam --regid=namecam' ] || exit 1\nshift 3\nexec \"$@\"\n";
+    let nothing = "#!/bin/sh\n";
+    for (name, script) in [
+        ("namecam", program.as_str()),
+        ("setpriv", setpriv),
+        ("systemd-sysusers", nothing),
+        ("systemd-tmpfiles", nothing),
+        ("deb-systemd-helper", nothing),
+        ("deb-systemd-invoke", nothing),
+        ("systemctl", nothing),
+    ] {
+        std::fs::write(bin.join(name), script).unwrap();
+        std::fs::set_permissions(bin.join(name), Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    command.arg(repo().join("packaging/namecam/postinst")).args(["configure", previous]);
+    let (status, stdout, stderr) = output(command.env("DPKG_ROOT", root).env("PATH", path));
+    assert_eq!(status, 0, "{stdout}{stderr}");
+}
+
+#[test]
+fn the_package_makes_the_user_admin_once_and_moves_the_accounts_of_its_first_version_once() {
+    let home = Home::new("");
+    let fresh = home.path("fresh");
+    configured(&fresh, "");
+    let users = |root: &Path| std::fs::read_to_string(root.join("var/lib/namecam/users")).unwrap();
+    let first = users(&fresh);
+    assert!(first.starts_with("admin:admin:$argon2id$") && first.lines().count() == 1, "{first}");
+    assert!(!fresh.join("etc/namecam/users").exists());
+    configured(&fresh, "0.1.0");
+    assert_eq!(users(&fresh), first);
+
+    let upgraded = home.path("upgraded");
+    std::fs::create_dir_all(upgraded.join("etc/namecam")).unwrap();
+    let old = upgraded.join("etc/namecam/users");
+    std::fs::write(&old, &first).unwrap();
+    std::fs::set_permissions(&old, Permissions::from_mode(0o640)).unwrap();
+    configured(&upgraded, "0.1.0");
+    assert_eq!(users(&upgraded), first);
+    let kept = std::fs::read_to_string(&old).unwrap();
+    let (note, lines) = kept.split_once('\n').unwrap();
+    assert!(note.starts_with("# Copied to /var/lib/namecam/users") && lines == first, "{kept}");
+    assert_eq!(std::fs::metadata(&old).unwrap().mode() & 0o777, 0o640);
+    // A user who was removed since does not come back with the next upgrade, even when nobody is left.
+    for now in ["", "anna:viewer:x\n"] {
+        std::fs::write(upgraded.join("var/lib/namecam/users"), now).unwrap();
+        configured(&upgraded, "0.1.1");
+        assert_eq!(users(&upgraded), now);
+        assert_eq!(std::fs::read_to_string(&old).unwrap(), kept);
+    }
+    // An upgrade that stopped between the copy and the note is finished.
+    std::fs::write(&old, &first).unwrap();
+    configured(&upgraded, "0.1.1");
+    assert_eq!((users(&upgraded).as_str(), std::fs::read_to_string(&old).unwrap()), ("anna:viewer:x\n", kept));
 }
 
 #[test]

@@ -26,7 +26,7 @@ def install(board: Board) -> str:
     said = machine.sh(f"dpkg -i {package} {models} 2>&1", limit_s=180)
     took = time.monotonic() - begun
     password = machine.sh("cat /etc/namecam/password")
-    machine.login = (machine.sh("cut -d: -f1 /etc/namecam/users").split()[0], password)
+    machine.login = (machine.sh("cut -d: -f1 /var/lib/namecam/users").split()[0], password)
     if not password or password in said + machine.sh("cat /var/log/dpkg.log; journalctl -q -b -o cat"):
         raise Failed("the password was printed or logged" if password else "there is no password")
     wait("a picture of the camera", machine.fresh_picture)
@@ -44,6 +44,8 @@ def password(board: Board) -> str:
         raise Failed(f"the page answers {asked.status} without the password and {answered.status} with it")
     if (owner := machine.sh("stat -c '%U %a' /etc/namecam/password")) != "root 600":
         raise Failed(f"/etc/namecam/password is {owner}")
+    if (owner := machine.sh("stat -c '%U %a' /var/lib/namecam/users")) != "namecam 600":
+        raise Failed(f"/var/lib/namecam/users is {owner}")
     return "the page answers 401 without the generated password and 200 with it; its file is root's alone"
 
 
@@ -178,7 +180,8 @@ def upgraded(board: Board) -> str:
     machine.sh(f"install -D {picture} '{GALLERY}/{PERSON}/obama2.jpg'")
     machine.sh(f"{KEEP} {machine.hand_in(previous(board.package, machine.folder))}", limit_s=180)
     machine.sh(f"echo '; edited by hand' >>{INI}")
-    kept = f"md5sum {INI} /etc/namecam/password /etc/namecam/users; find {GALLERY} -type f -exec md5sum {{}} +; dpkg-query -W -f '${{Status}}' {UNIT}"
+    # The accounts wherever that version has them, without comments.
+    kept = f"md5sum {INI} /etc/namecam/password; cat /var/lib/namecam/users /etc/namecam/users 2>/dev/null | grep -v '^#' | sort -u; find {GALLERY} -type f -exec md5sum {{}} +; dpkg-query -W -f '${{Status}}' {UNIT}"
     before, gone, old = machine.sh(kept), board.process(), machine.sh(version := f"dpkg-query -W -f '${{Version}}' {UNIT}")
     machine.sh(f"{KEEP} {machine.hand_in(board.package)}", limit_s=180)
     back(board, gone)

@@ -270,6 +270,10 @@ fn write(file: &Path, name: &str, new: Option<&str>) -> Result<()> {
     let old = match fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => bail!(
+            "cannot read {shown}: permission denied; run this with sudo, and if that does not help, give the file to the \
+             owner of its folder (chown)"
+        ),
         Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
     };
     let is_theirs = |line: &&str| line.trim().split(':').next() == Some(name);
