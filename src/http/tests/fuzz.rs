@@ -186,7 +186,7 @@ fn random_bodies_log_nobody_in_and_change_nothing() {
         if number % 4 == 1 {
             peer = std::net::Ipv4Addr::from_bits(10 << 24 | number).to_string();
         }
-        let mut post = |target: &str, kind: &str, body: Vec<u8>| {
+        let post = |target: &str, kind: &str, body: Vec<u8>| {
             let request = with(request("POST", target, &peer), "Content-Type", kind);
             Request { body, ..with(request, "Origin", "http://127.0.0.1:5000") }
         };
