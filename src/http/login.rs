@@ -79,12 +79,12 @@ pub fn refuse(request: &Request, refused: Refused) -> Whole {
     }
 }
 
-/// GET `/login`. A browser that has a session goes on: when it follows a link from another site, it sends the cookie only with
+/// GET `/login`. A browser that needs no login goes on: when it follows a link from another site, it sends the cookie only with
 /// the second request.
 pub fn show<'a>(site: &'a Site, request: &'a Request) -> Answer<'a> {
     let fields = form(request.query.as_bytes());
     let next = own_path(field(&fields, "next"));
-    if site.gate.has_session(request) { to(next).into() } else { page(request, 200, "", next, "").into() }
+    if site.gate.needs_no_login(request) { to(next).into() } else { page(request, 200, "", next, "").into() }
 }
 
 fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {

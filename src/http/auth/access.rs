@@ -323,11 +323,10 @@ impl AccessCheck {
         self.sessions.find(cookies::secret(request)?, SystemTime::now())
     }
 
-    /// True when a request has a session that lets it in.
-    pub fn has_session(&self, request: &Request) -> bool {
-        let accounts = self.accounts();
-        let found = accounts.as_ref().and_then(|accounts| Some((accounts, self.session(request)?)));
-        found.is_some_and(|(accounts, found)| of_session(request, accounts, &found).is_some())
+    /// True when a browser needs no login: no password is needed, or it has a session.
+    pub fn needs_no_login(&self, request: &Request) -> bool {
+        let Some(accounts) = self.accounts() else { return true };
+        self.session(request).is_some_and(|found| of_session(request, &accounts, &found).is_some())
     }
 
     /// Begins a session for the user of a login page, and returns the cookie.

@@ -301,6 +301,7 @@ fn login_of(request: &Request, credentials: &str) -> Request {
 #[test]
 fn without_passwords_a_change_of_the_admin_at_the_machine_needs_the_own_page() {
     let site = super::site(|_| {});
+    assert_eq!(header(&whole(&site, &request("GET", "/login?next=/api", LAN)), "Location"), Some("/api"));
     let change = || request("DELETE", "/api/sessions/0", "127.0.0.1");
     assert_eq!(status(&site, &change()), 403, "no page and no credential");
     assert_eq!(status(&site, &with(change(), "Origin", "http://evil.example")), 403);
