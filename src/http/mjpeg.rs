@@ -186,16 +186,16 @@ fn show(
             stage.stop.wait(early.min(POLL));
             continue;
         }
+        // A camera that has begun to deliver has the notice as its newest picture until one of its own is encoded.
+        let comes = stage.health.camera_is_starting() || stage.health.camera_online();
+        let awaits_first = sent == begun && begun.elapsed() < FIRST_WAIT && comes;
         // Before the first picture of this rendition there is none to repeat.
-        let due = if seen == 0 { POLL } else { REPEAT.saturating_sub(sent.elapsed()) };
+        let due = if seen == 0 || awaits_first { POLL } else { REPEAT.saturating_sub(sent.elapsed()) };
         let newer = subscription.next(seen, due.min(POLL));
         // A picture that was encoded before the viewer connected does not count as late.
         let fresh = newer.as_ref().is_some_and(|(_, jpeg)| jpeg.made_at >= begun);
         let next = newer.or_else(|| subscription.newest().filter(|_| sent.elapsed() >= REPEAT));
-        let is_too_early = |jpeg: &Jpeg| {
-            sent == begun && !jpeg.live && begun.elapsed() < FIRST_WAIT && stage.health.camera_is_starting()
-        };
-        if let Some((version, _)) = next.as_ref().filter(|(_, jpeg)| is_too_early(jpeg)) {
+        if let Some((version, _)) = next.as_ref().filter(|(_, jpeg)| awaits_first && !jpeg.live) {
             seen = *version;
             stage.stop.wait(TOO_EARLY);
             continue;
@@ -249,8 +249,7 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
             let age = jpeg.captured_at.instant.elapsed();
             let fresh = jpeg.captured_at.instant + FRESH >= begun;
             // While the camera is unavailable, the one picture that says so stays valid.
-            let right =
-                if online { fresh && (jpeg.live || !strict) } else { !jpeg.live && !stage.health.camera_is_starting() };
+            let right = if online { fresh && jpeg.live } else { !jpeg.live && !stage.health.camera_is_starting() };
             if right || (begun.elapsed() >= SNAPSHOT_WAIT && age < SNAPSHOT_OLDEST && (jpeg.live || !strict)) {
                 return picture(jpeg, rendition(asked, spec, RenditionSpec { fps: 0, ..subscription.spec })).into();
             }

@@ -67,9 +67,11 @@ fn identify_as_json_has_the_shape_of_the_contract() {
     assert_eq!(value["error"], Value::Null);
     let face = &value["faces"][0];
     let keys: Vec<&String> = face.as_object().unwrap().keys().collect();
-    assert_eq!(keys[..5], ["name", "distance", "runner_up", "nearest", "box"]);
+    assert_eq!(keys[..6], ["name", "distance", "threshold", "runner_up", "nearest", "box"]);
     let evidence = [
-        "threshold",
+        "because",
+        "person",
+        "flaw",
         "score",
         "score_limit",
         "margin",
@@ -80,7 +82,7 @@ fn identify_as_json_has_the_shape_of_the_contract() {
         "sharpness",
         "why",
     ];
-    assert_eq!(keys[5..], evidence);
+    assert_eq!(keys[6..], evidence);
     assert_eq!(face["nearest"]["file"], "Barack Obama/obama.jpg");
     assert_eq!(face["nearest_pictures"][0]["file"], "Barack Obama/obama.jpg");
     assert!(face["why"].as_str().unwrap().starts_with("Barack Obama 0."), "{}", face["why"]);
