@@ -245,7 +245,7 @@ fn passwd_as_root_writes_with_the_rights_of_the_folders_owner() {
     assert_eq!(std::fs::metadata(&users).unwrap().uid(), owner);
     // What the owner of the folder may not read, root does not read or write for them.
     let secret = home.put("secret", b"root:admin:x\n");
-    std::fs::set_permissions(&secret, Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&secret, Permissions::from_mode(0o000)).unwrap();
     std::fs::remove_file(&users).unwrap();
     std::os::unix::fs::symlink(&secret, &users).unwrap();
     let (status, stderr) = passwd(&home, &users, "a first long password\n");
