@@ -28,7 +28,7 @@ pub enum Access {
     Open,
     /// Viewers and admins.
     Viewer,
-    /// Like `Viewer`, and whoever has a viewer's token in the address: a dashboard shows a picture in an `<img>`, with which
+    /// Like `Viewer`, and also with a viewer's token in the address: a dashboard shows a picture in an `<img>`, with which
     /// no other credential comes.
     Picture,
     /// Admins.
