@@ -53,6 +53,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("signal_hook", &["os/signals.rs"]),
     ("tiny_http", &["http/server"]),
     ("turbojpeg", &["image/jpeg/turbo.rs"]),
+    ("unicode_bidi", &["stream/overlay/fonts/line.rs"]),
     ("v4l", &["camera/v4l2"]),
     ("yuv", &["image/convert.rs"]),
     ("zune_jpeg", &["image/jpeg/forgiving.rs"]),

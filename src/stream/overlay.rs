@@ -1,7 +1,7 @@
 //! [`Painter`]: draws boxes and labels on an RGB picture, with names in any script.
 //!
-//! Text is drawn from left to right, one glyph per character: names in scripts that join or reorder letters (Arabic,
-//! Devanagari) can be distinguished, but are not shaped correctly.
+//! A label has the name on its left and the distance on its right, whatever the script. The name is a line of its own, which
+//! runs in the direction of its first letter, so that nothing in a name can reorder the distance.
 
 mod away;
 mod fonts;
@@ -11,10 +11,10 @@ pub use away::Away;
 use crate::config::{self, UnknownFaces};
 use crate::detection::{Sighting, State};
 use crate::image::{Rect, Rgb};
-use fonts::{Fonts, Glyph};
+use fonts::{Fonts, Glyph, Line, joiner, shown};
 
-/// The most characters of a name that are used; no picture is wide enough for more.
-const MAX_NAME: usize = 512;
+/// The most characters of a line that are used; no picture is wide enough for more.
+const MAX_LINE: usize = 512;
 /// The cells per side of the mosaic of a blurred face.
 const MOSAIC: i64 = 8;
 /// How far the mosaic extends beyond the box on each side, as a share of it: the box leaves out chin, brow and ears.
@@ -68,16 +68,19 @@ impl Painter {
         // Faces with a name get the better places, and are on top when labels overlap.
         let (named, others): (Vec<&Sighting>, _) =
             faces.iter().filter(|face| face.state != State::Seen).partition(|face| face.name.is_some());
-        let mut labels: Vec<(Area, String)> = Vec::new();
+        let mut labels: Vec<(Area, Caption)> = Vec::new();
         for face in named.into_iter().chain(others) {
             let label = self.label(rgb, face, face.rect.scaled(scale), &style, &labels);
             labels.push(label);
         }
-        for (area, text) in labels.iter().rev() {
+        for (area, caption) in labels.iter().rev() {
             area.fill(rgb, self.config.box_color);
             let base = area.top + (style.label - i64::from(style.px)) / 2 + base_line(style.px);
             let color = self.config.text_color;
-            self.put(rgb, *area, Pen { x: area.left + style.padding, base, px: style.px, color }, text);
+            let mut pen = Pen { x: area.left + style.padding, base, color };
+            for part in caption {
+                pen.x += put(rgb, *area, pen, &self.fonts.line(part, style.px));
+            }
         }
     }
 
@@ -89,11 +92,11 @@ impl Painter {
         face: &Sighting,
         rect: Rect,
         style: &LabelStyle,
-        others: &[(Area, String)],
-    ) -> (Area, String) {
+        others: &[(Area, Caption)],
+    ) -> (Area, Caption) {
         let (width, height) = (i64::from(rgb.width), i64::from(rgb.height));
-        let text = self.caption(face, style.px, width - 2 * style.padding);
-        let long = self.text_width(style.px, &text) + 2 * style.padding;
+        let caption = self.caption(face, style.px, width - 2 * style.padding);
+        let long = self.caption_width(style.px, &caption) + 2 * style.padding;
         let left = i64::from(rect.x).min(width - long).max(0);
         let bx = Area::of_rect(rect).within(Area::of(rgb));
         let tops = [bx.top - style.label, bx.top, bx.bottom, bx.bottom - style.label];
@@ -102,63 +105,81 @@ impl Painter {
         let is_free = |place: &&Area| others.iter().all(|(other, _)| !place.meets(*other));
         let inside = || places.iter().find(fits);
         let place = places.iter().filter(fits).find(is_free).or_else(inside).unwrap_or(&places[1]);
-        (*place, text)
+        (*place, caption)
     }
 
     /// The text of a label that fits into `room` pixels; a name that is too long is cut at its end.
-    fn caption(&mut self, face: &Sighting, px: u16, room: i64) -> String {
-        let name = face.name.as_deref().unwrap_or("Unknown");
-        let mut text: String = name.chars().filter_map(printable).take(MAX_NAME).collect();
-        if text.trim().is_empty() {
-            text = char::REPLACEMENT_CHARACTER.to_string();
+    fn caption(&mut self, face: &Sighting, px: u16, room: i64) -> Caption {
+        let mut name = shown(face.name.as_deref().unwrap_or("Unknown"), MAX_LINE);
+        if name.chars().all(|c| c == ' ' || joiner(c)) {
+            name = char::REPLACEMENT_CHARACTER.to_string();
         }
         let mut distance = match face.distance.filter(|_| self.config.show_distance) {
             Some(distance) => format!(" dist:{distance:.3}"),
             None => String::new(),
         };
-        if self.text_width(px, &text) + self.text_width(px, &distance) > room {
-            if self.text_width(px, &distance) > room / 2 {
+        let mut long = self.fonts.line(&distance, px).width;
+        if self.fonts.line(&name, px).width + long > room {
+            if long > room / 2 {
                 distance.clear();
+                long = 0;
             }
-            let room = (room - self.text_width(px, "…") - self.text_width(px, &distance)) as f32;
-            let mut width = 0.0;
-            let fits = text.char_indices().find(|(_, c)| {
-                width += self.fonts.glyph(*c, px).advance;
-                width > room
-            });
-            text.truncate(fits.map_or(text.len(), |(end, _)| end));
-            text.push('…');
+            name = self.cut(&name, px, room - long);
         }
-        text + &distance
+        [name, distance]
+    }
+
+    /// The width of a caption in pixels.
+    fn caption_width(&mut self, px: u16, caption: &Caption) -> i64 {
+        caption.iter().map(|part| self.fonts.line(part, px).width).sum()
+    }
+
+    /// As much of the beginning of `text` as fits into `room` pixels with an ellipsis, which is all that is left of a text
+    /// without room for more.
+    fn cut(&mut self, text: &str, px: u16, room: i64) -> String {
+        let line = self.fonts.line(text, px);
+        let room_for_text = (room - self.fonts.line("…", px).width) as f32;
+        let mut count = line.cuts.partition_point(|(_, width)| *width <= room_for_text);
+        let mut step = 1;
+        while let Some((end, _)) = count.checked_sub(1).and_then(|at| line.cuts.get(at)) {
+            let short = format!("{}…", &text[..*end]);
+            // A letter may be wider where its word is cut. The steps grow, so that there are few.
+            if self.fonts.line(&short, px).width <= room {
+                return short;
+            }
+            count = count.saturating_sub(step);
+            step *= 2;
+        }
+        "…".to_owned()
     }
 
     /// Draws a line of text of `px` pixels per em with its top left corner at `x`, `y`. Returns its width in pixels.
     pub fn text(&mut self, rgb: &mut Rgb, x: i32, y: i32, px: u16, color: [u8; 3], text: &str) -> i64 {
-        let pen = Pen { x: x.into(), base: i64::from(y) + base_line(px), px, color };
-        self.put(rgb, Area::of(rgb), pen, text)
+        let pen = Pen { x: x.into(), base: i64::from(y) + base_line(px), color };
+        put(rgb, Area::of(rgb), pen, &self.fonts.line(&shown(text, MAX_LINE), px))
     }
 
     /// The width of a line of text in pixels.
     pub fn text_width(&mut self, px: u16, text: &str) -> i64 {
-        let advances = text.chars().filter_map(printable).map(|c| self.fonts.glyph(c, px).advance);
-        advances.sum::<f32>().ceil() as i64
+        self.fonts.line(&shown(text, MAX_LINE), px).width
     }
 
     /// True when no font has one of the characters, which would be drawn as a box.
     pub fn lacks(&mut self, px: u16, text: &str) -> bool {
-        text.chars().filter_map(printable).any(|c| self.fonts.glyph(c, px).missing)
+        self.fonts.line(&shown(text, MAX_LINE), px).lacks
     }
+}
 
-    fn put(&mut self, rgb: &mut Rgb, clip: Area, pen: Pen, text: &str) -> i64 {
-        let mut advance = 0.0_f32;
-        for c in text.chars().filter_map(printable) {
-            let glyph = self.fonts.glyph(c, pen.px);
-            let x = pen.x + advance.round() as i64 + i64::from(glyph.left);
-            clip.blend(rgb, x, pen.base + i64::from(glyph.top), &glyph, pen.color);
-            advance += glyph.advance;
-        }
-        advance.ceil() as i64
+/// The name and the distance of a label, as [`shown`] returns them.
+type Caption = [String; 2];
+
+/// Draws a line and returns its width in pixels.
+fn put(rgb: &mut Rgb, clip: Area, pen: Pen, line: &Line) -> i64 {
+    for (right, down, glyph) in &line.glyphs {
+        let (x, y) = (pen.x + right + i64::from(glyph.left), pen.base + down + i64::from(glyph.top));
+        clip.blend(rgb, x, y, glyph, pen.color);
     }
+    line.width
 }
 
 /// The position and style of a line of text.
@@ -166,7 +187,6 @@ impl Painter {
 struct Pen {
     x: i64,
     base: i64,
-    px: u16,
     color: [u8; 3],
 }
 
@@ -192,21 +212,6 @@ impl LabelStyle {
         let px = (10 + height / 72).min(96);
         let line = ((height + 180) / 360).max(2);
         LabelStyle { line: line.into(), px: px as u16, label: (px + px / 3).into(), padding: (px / 3).into() }
-    }
-}
-
-/// The character that is drawn for a character of a name: none for those that hide, reorder or join others, a space for
-/// every kind of space, and the replacement character for those without a shape.
-fn printable(c: char) -> Option<char> {
-    match c {
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' => None,
-        '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => None,
-        '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' => None,
-        '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' => None,
-        c if c.is_control() => Some(char::REPLACEMENT_CHARACTER),
-        '\u{e000}'..='\u{f8ff}' | '\u{f0000}'.. => Some(char::REPLACEMENT_CHARACTER),
-        c if c.is_whitespace() || c == '\u{2800}' => Some(' '),
-        c => Some(c),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The notice that viewers see while the camera is unavailable.
 
 use crate::image::Rgb;
-use crate::stream::overlay::Painter;
+use crate::stream::overlay::{MAX_LINE, Painter, shown};
 
 const BACKGROUND: [u8; 3] = [0x17, 0x1a, 0x1f];
 const BRIGHT: [u8; 3] = [0xe6, 0xe8, 0xea];
@@ -63,25 +63,25 @@ impl Painter {
 
     /// The text in lines of at most `room` pixels, cut with an ellipsis after the last allowed line.
     pub(super) fn wrapped(&mut self, text: &str, px: u16, room: i64) -> Vec<String> {
-        let mut lines = vec![String::new()];
-        for c in text.chars() {
-            let Some(line) = lines.last_mut() else { break };
-            line.push(c);
-            if self.text_width(px, line) <= room {
-                continue;
+        let mut rest = shown(text, MAX_REASON_LINES * MAX_LINE);
+        let mut lines = Vec::new();
+        while lines.len() < MAX_REASON_LINES {
+            let whole = self.fonts.line(&rest, px);
+            if whole.width <= room {
+                break;
             }
+            if lines.len() + 1 == MAX_REASON_LINES {
+                rest = self.cut(&rest, px, room);
+                break;
+            }
+            let fitting = whole.cuts.partition_point(|(_, width)| *width <= room as f32);
+            let full = fitting.checked_sub(1).and_then(|at| whole.cuts.get(at)).map_or(rest.len(), |(end, _)| *end);
             // A line breaks at its last space, or where it is full when it has none.
-            let at = line.rfind(' ').filter(|at| *at > 0).unwrap_or(line.len() - c.len_utf8());
-            let rest = line.split_off(at).trim_start().to_owned();
-            if lines.len() == MAX_REASON_LINES {
-                if let Some(last) = lines.last_mut() {
-                    last.pop();
-                    last.push('…');
-                }
-                return lines;
-            }
-            lines.push(rest);
+            let at = rest[..full].rfind(' ').filter(|at| *at > 0).unwrap_or(full);
+            let next = rest.split_off(at).trim_start().to_owned();
+            lines.push(std::mem::replace(&mut rest, next));
         }
+        lines.push(rest);
         lines
     }
 }

@@ -1,6 +1,10 @@
-//! Glyphs for any script from the system's fonts; only this file uses ab_glyph and memmap2.
+//! Lines of text in any script with the system's fonts; only this file uses ab_glyph and memmap2.
 
 mod bitmap;
+mod line;
+mod shape;
+
+pub(super) use line::{Line, joiner, shown};
 
 use ab_glyph::{Font, FontRef, Glyph as AtPoint, GlyphId, OutlinedGlyph, PxScaleFactor, point};
 use memmap2::Mmap;
@@ -21,10 +25,14 @@ const MAX_FILES: usize = 256;
 const MAX_FACES: u32 = 64;
 /// The most drawn glyphs that are kept, which take a few hundred KB.
 const MAX_GLYPHS: usize = 1024;
+/// The most lines that are kept, and the most characters whose font is.
+const MAX_LINES: usize = 128;
+const MAX_CHARS: usize = 4096;
 
 /// The preferred file names without extension, the best first: sans-serif fonts with many characters before those with
 /// few, and fonts with Hangul first, because one font for the whole label looks better than two. Nanum's regular weight
-/// is too thin for small text on a picture.
+/// is too thin for small text on a picture. FreeSans is late, because it lacks conjuncts and places marks badly in Thai and
+/// Devanagari.
 const PREFERRED: &[&str] = &[
     "NanumGothicBold",
     "NanumGothic",
@@ -36,6 +44,8 @@ const PREFERRED: &[&str] = &[
     "DejaVuSans",
     "NotoSans-Regular",
     "LiberationSans-Regular",
+    "Loma",
+    "Garuda",
     "FreeSans",
     "DroidSansFallbackFull",
     "wqy-microhei",
@@ -48,7 +58,7 @@ const SPECIAL: &[&str] =
 /// A drawn glyph: how much of each pixel it covers.
 #[derive(Debug, Default)]
 pub(super) struct Glyph {
-    /// The distance to the next glyph in pixels.
+    /// The distance to the next glyph in pixels, of a glyph that is not of a font.
     pub(super) advance: f32,
     /// The pixels from the pen to the left edge.
     pub(super) left: i32,
@@ -62,11 +72,23 @@ pub(super) struct Glyph {
     pub(super) missing: bool,
 }
 
-/// The fonts in the order of preference, and recently drawn glyphs. Clones share the files.
+/// The fonts in the order of preference, and the lines and glyphs that were drawn recently. Clones share the files.
 #[derive(Clone)]
 pub(super) struct Fonts {
     pub(super) files: Arc<[FontFile]>,
-    glyphs: HashMap<(char, u16), Arc<Glyph>>,
+    /// The lines by their size and their text.
+    pub(super) lines: HashMap<u16, HashMap<String, Arc<Line>>>,
+    /// The glyphs by their font, their number in it, and the size.
+    glyphs: HashMap<(FaceAt, u16, u16), Arc<Glyph>>,
+    /// The first font that has a character, if any.
+    faces: HashMap<char, Option<FaceAt>>,
+}
+
+/// Where a font is: the index of its file, and its number in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct FaceAt {
+    file: usize,
+    face: u32,
 }
 
 pub(super) struct FontFile {
@@ -105,20 +127,56 @@ impl Fonts {
                 );
             }
         }
-        Fonts { files: files.into(), glyphs: HashMap::new() }
+        Fonts { files: files.into(), lines: HashMap::new(), glyphs: HashMap::new(), faces: HashMap::new() }
     }
 
-    /// The glyph of `c` for text of `px` pixels an em.
-    pub(super) fn glyph(&mut self, c: char, px: u16) -> Arc<Glyph> {
-        if let Some(glyph) = self.glyphs.get(&(c, px)) {
+    /// The line of `text`, which is as [`shown`] returns it, with `px` pixels per em.
+    pub(super) fn line(&mut self, text: &str, px: u16) -> Arc<Line> {
+        if let Some(line) = self.lines.get(&px).and_then(|lines| lines.get(text)) {
+            return Arc::clone(line);
+        }
+        let line = Arc::new(Line::of(self, text, px));
+        if self.lines.values().map(HashMap::len).sum::<usize>() >= MAX_LINES {
+            self.lines.clear();
+        }
+        self.lines.entry(px).or_default().insert(text.to_owned(), Arc::clone(&line));
+        line
+    }
+
+    /// The first font that has `c` and can draw it.
+    fn face_of(&mut self, c: char) -> Option<FaceAt> {
+        if let Some(found) = self.faces.get(&c) {
+            return *found;
+        }
+        let faces = self
+            .files
+            .iter()
+            .enumerate()
+            .flat_map(|(file, fonts)| fonts.faces().map(move |(face, font)| (FaceAt { file, face }, font)));
+        let found = faces.into_iter().find(|(_, font)| has(font, c)).map(|(at, _)| at);
+        if self.faces.len() >= MAX_CHARS {
+            self.faces.clear();
+        }
+        self.faces.insert(c, found);
+        found
+    }
+
+    /// The font at `at`, and its file.
+    fn font(&self, at: FaceAt) -> Option<(FontRef<'_>, &[u8])> {
+        let bytes = self.files.get(at.file)?.bytes();
+        Some((FontRef::try_from_slice_and_index(bytes, at.face).ok()?, bytes))
+    }
+
+    /// A glyph of a font for text of `px` pixels per em, empty when it has no outline.
+    fn glyph(&mut self, at: FaceAt, id: u16, px: u16) -> Arc<Glyph> {
+        if let Some(glyph) = self.glyphs.get(&(at, id, px)) {
             return Arc::clone(glyph);
         }
-        let glyph = self.files.iter().flat_map(FontFile::faces).find_map(|font| draw(&font, c, px));
-        let glyph = Arc::new(glyph.unwrap_or_else(|| bitmap::glyph(c, px)));
+        let glyph = Arc::new(self.font(at).and_then(|(font, _)| draw(&font, GlyphId(id), px)).unwrap_or_default());
         if self.glyphs.len() >= MAX_GLYPHS {
             self.glyphs.clear();
         }
-        self.glyphs.insert((c, px), Arc::clone(&glyph));
+        self.glyphs.insert((at, id, px), Arc::clone(&glyph));
         glyph
     }
 }
@@ -128,16 +186,21 @@ impl FontFile {
         FontFile { path, map: OnceLock::new() }
     }
 
-    /// Every font in the file. Parsing reads only the table of contents, so it is repeated each time.
-    fn faces(&self) -> impl Iterator<Item = FontRef<'_>> {
-        let bytes = self.map.get_or_init(|| map(&self.path)).as_deref().unwrap_or_default();
+    /// What the file contains, nothing when it cannot be read.
+    fn bytes(&self) -> &[u8] {
+        self.map.get_or_init(|| map(&self.path)).as_deref().unwrap_or_default()
+    }
+
+    /// Every font in the file and its number. Parsing reads only the table of contents, so it is repeated each time.
+    fn faces(&self) -> impl Iterator<Item = (u32, FontRef<'_>)> {
+        let bytes = self.bytes();
         let number = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
         // A collection begins with a tag, a version, the number of its fonts, and their offsets.
         let collection = bytes.starts_with(b"ttcf");
         let count = if collection { number(8).unwrap_or(0).min(MAX_FACES) } else { 1 };
         // ttf-parser assumes that a font begins within its file.
         let begins_inside = move |i: &u32| !collection || number(12 + 4 * *i as usize) < Some(bytes.len() as u32);
-        (0..count).filter(begins_inside).filter_map(|i| FontRef::try_from_slice_and_index(bytes, i).ok())
+        (0..count).filter(begins_inside).filter_map(|i| Some((i, FontRef::try_from_slice_and_index(bytes, i).ok()?)))
     }
 }
 
@@ -178,25 +241,26 @@ fn is_font(ending: &str) -> bool {
 /// The rank of a font; a smaller one is searched earlier.
 fn rank(path: &Path) -> (usize, bool) {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let place = PREFERRED.iter().position(|name| stem == *name).unwrap_or(PREFERRED.len());
+    // Noto Sans and Lohit have a font for each script.
+    let of_script = stem.starts_with("NotoSans") && stem.ends_with("-Regular") || stem.starts_with("Lohit-");
+    let known = |name: &&str| stem == **name || of_script && *name == "NotoSans-Regular";
+    let place = PREFERRED.iter().position(known).unwrap_or(PREFERRED.len());
     let lower = stem.to_lowercase();
     (place, SPECIAL.iter().any(|part| lower.contains(part)))
 }
 
-/// Draws `c` with `font`; `None` when the font does not have it, or has invalid data for it.
-fn draw(font: &FontRef<'_>, c: char, px: u16) -> Option<Glyph> {
+/// True when `font` has `c` and can draw it.
+fn has(font: &FontRef<'_>, c: char) -> bool {
     let id = font.glyph_id(c);
-    if id == GlyphId(0) {
-        return None;
-    }
+    // A letter without an outline is a coloured bitmap; another font may have it as an outline.
+    id != GlyphId(0) && (c.is_whitespace() || line::joiner(c) || draw(font, id, 16).is_some())
+}
+
+/// The pixels of a glyph of `font`; `None` when it has no outline, or invalid data.
+fn draw(font: &FontRef<'_>, id: GlyphId, px: u16) -> Option<Glyph> {
+    let scale = scale(font, px)?;
     let px = f32::from(px);
-    // Scaled by the em rather than by ascent and descent as in ab_glyph, so that the sizes of different fonts match.
-    let scale = px / font.units_per_em().filter(|units| *units >= 1.0)?;
-    let advance = (font.h_advance_unscaled(id) * scale).clamp(0.0, 4.0 * px);
-    let Some(outline) = font.outline(id) else {
-        // A letter without an outline is a coloured bitmap; another font may have it as an outline.
-        return c.is_whitespace().then(|| Glyph { advance, ..Glyph::default() });
-    };
+    let outline = font.outline(id)?;
     let factor = PxScaleFactor { horizontal: scale, vertical: scale };
     let outlined = OutlinedGlyph::new(AtPoint { id, scale: px.into(), position: point(0.0, 0.0) }, outline, factor);
     let bounds = outlined.px_bounds();
@@ -210,5 +274,11 @@ fn draw(font: &FontRef<'_>, c: char, px: u16) -> Option<Glyph> {
             *pixel = (share * 255.0 + 0.5) as u8;
         }
     });
-    Some(Glyph { advance, left: bounds.min.x as i32, top: bounds.min.y as i32, width, coverage, missing: false })
+    Some(Glyph { left: bounds.min.x as i32, top: bounds.min.y as i32, width, coverage, ..Glyph::default() })
+}
+
+/// The pixels of a unit of `font`. Scaled by the em rather than by ascent and descent as in ab_glyph, so that the sizes of
+/// different fonts match.
+fn scale(font: &FontRef<'_>, px: u16) -> Option<f32> {
+    font.units_per_em().filter(|units| *units >= 1.0).map(|units| f32::from(px) / units)
 }

@@ -107,7 +107,7 @@ fn the_label_is_moved_so_that_it_stays_in_the_picture() {
         painter.draw(&mut rgb, std::slice::from_ref(&face), 1.0);
         let style = LabelStyle::for_height(480);
         let text = painter.caption(&face, style.px, 600);
-        let width = (painter.text_width(style.px, &text) + 2 * style.padding) as u32;
+        let width = (painter.caption_width(style.px, &text) + 2 * style.padding) as u32;
         let line: Vec<bool> = (0..640).map(|x| rgb.pixel(x, 100 - style.label as u32) == GREEN).collect();
         assert_eq!(line.iter().filter(|green| **green).count(), width as usize);
         assert!(line[if x > 0 { 639 } else { 0 }]);
@@ -149,11 +149,11 @@ fn labels_of_neighbouring_faces_do_not_overlap_and_a_name_gets_the_better_place(
 #[test]
 fn labels_have_the_text_of_the_seed() {
     let mut p = painter(|_| ());
-    assert_eq!(p.caption(&face(Some("Alice"), [0; 4]), 16, 600), "Alice dist:0.412");
-    assert_eq!(p.caption(&face(None, [0; 4]), 16, 600), "Unknown dist:0.412");
-    assert_eq!(p.caption(&Sighting { distance: None, ..face(None, [0; 4]) }, 16, 600), "Unknown");
+    assert_eq!(p.caption(&face(Some("Alice"), [0; 4]), 16, 600).concat(), "Alice dist:0.412");
+    assert_eq!(p.caption(&face(None, [0; 4]), 16, 600).concat(), "Unknown dist:0.412");
+    assert_eq!(p.caption(&Sighting { distance: None, ..face(None, [0; 4]) }, 16, 600).concat(), "Unknown");
     let mut p = painter(|overlay| overlay.show_distance = false);
-    assert_eq!(p.caption(&face(Some("Alice"), [0; 4]), 16, 600), "Alice");
+    assert_eq!(p.caption(&face(Some("Alice"), [0; 4]), 16, 600).concat(), "Alice");
 }
 
 #[test]
@@ -179,15 +179,16 @@ fn a_face_that_is_not_yet_identified_has_a_box_and_no_label() {
 #[test]
 fn names_in_every_script_have_all_their_glyphs_in_the_fonts_of_the_system() {
     let mut painter = painter(|_| ());
-    for name in ["민호", "たなか", "田中", "Иван", "Ωμ", "Zoë Łukasz dist:0.412…"] {
-        assert!(
-            !painter.lacks(20, name),
-            "{name} has a glyph that no font has; install fonts-nanum and fonts-dejavu-core"
-        );
+    for name in ["민호", "たなか", "田中", "Иван", "Ωμ", "Zoë Łukasz dist:0.412…"].into_iter().chain(NAMES)
+    {
+        assert!(!painter.lacks(20, name), "{name} has a glyph that no font has; {TESTED}");
         let mut rgb = grey();
         let width = painter.text(&mut rgb, 10, 10, 40, [255; 3], name);
         let (left, top, right, bottom) = changed(&rgb).expect("something is drawn");
-        assert!(left >= 8 && right <= 12 + width as u32 && top >= 8 && bottom <= 56, "{name}");
+        assert!(
+            left >= 8 && right <= 12 + width as u32 && top >= 4 && bottom <= 56,
+            "{name}: {left} {top} {right} {bottom}"
+        );
     }
     assert!(painter.lacks(20, "\u{5ffff}"), "a character that no font has is detected");
 }
@@ -198,7 +199,7 @@ fn without_fonts_ascii_is_legible_and_other_characters_are_boxes() {
     assert!(!painter.lacks(16, "Alice dist:0.412…~!"));
     assert!(painter.lacks(16, "민"));
     let shapes: std::collections::HashSet<Vec<u8>> =
-        (' '..='~').map(|c| painter.fonts.glyph(c, 18).coverage.clone()).collect();
+        (' '..='~').map(|c| painter.fonts.line(&c.to_string(), 18).glyphs[0].2.coverage.clone()).collect();
     assert_eq!(shapes.len(), 95, "every character has a shape of its own");
     let mut rgb = grey();
     painter.draw(&mut rgb, &[face(Some("Alice"), [200, 150, 100, 120])], 1.0);
@@ -221,10 +222,10 @@ fn an_invalid_or_truncated_font_is_skipped() {
         std::fs::write(folder.path().join(format!("c{seed}.ttf")), bytes).unwrap();
     }
     let mut fonts = Fonts::in_folders(Some(Path::new("/nowhere.ttf")), &[folder.path().to_owned()]);
-    ('!'..'\u{500}').for_each(|c| drop(fonts.glyph(c, 33)));
+    ('!'..'\u{e80}').for_each(|c| drop(fonts.line(&c.to_string(), 33)));
     std::fs::write(folder.path().join("z.ttf"), &whole).unwrap();
     let mut fonts = Fonts::in_folders(None, &[folder.path().to_owned()]);
-    assert!(!fonts.glyph('Ж', 20).missing);
+    assert!(!fonts.line("Ж", 20).lacks);
 }
 
 #[test]
@@ -236,7 +237,7 @@ fn a_configured_font_is_used_first() {
 }
 
 #[test]
-fn hostile_names_stay_in_the_picture_and_are_never_reordered() {
+fn hostile_names_stay_in_the_picture() {
     let hostile = [
         "W".repeat(5000),
         "\u{202e}ecilA".to_owned(),
@@ -255,21 +256,22 @@ fn hostile_names_stay_in_the_picture_and_are_never_reordered() {
                 let face = face(Some(name), [(width / 4) as i32, (height / 2) as i32, 10, 10]);
                 painter.draw(&mut rgb, std::slice::from_ref(&face), 1.0);
                 let style = LabelStyle::for_height(height);
-                let text = painter.caption(&face, style.px, i64::from(width));
+                let text = painter.caption(&face, style.px, i64::from(width)).concat();
                 assert!(!text.trim().is_empty());
-                assert!(!text.chars().any(|c| c.is_control() || ('\u{200b}'..='\u{206f}').contains(&c) && c != '…'));
+                let hidden = |c| ('\u{200b}'..='\u{206f}').contains(&c) && c != '…' && !joiner(c);
+                assert!(!text.chars().any(|c| c.is_control() || hidden(c)));
                 if width == 640 {
                     assert!(painter.text_width(style.px, &text) <= 640, "{name:?} is too wide");
                 }
             }
         }
     }
-    assert_eq!(painter(|_| ()).caption(&face(Some("\u{202e}ecilA"), [0; 4]), 16, 600), "ecilA dist:0.412");
+    assert_eq!(painter(|_| ()).caption(&face(Some("\u{202e}ecilA"), [0; 4]), 16, 600).concat(), "ecilA dist:0.412");
 }
 
 #[test]
 fn a_long_name_is_cut_and_keeps_its_distance() {
-    let text = painter(|_| ()).caption(&face(Some(&"Wolfeschlegel".repeat(9)), [0; 4]), 16, 620);
+    let text = painter(|_| ()).caption(&face(Some(&"Wolfeschlegel".repeat(9)), [0; 4]), 16, 620).concat();
     assert!(text.starts_with("Wolfeschlegel") && text.ends_with("… dist:0.412"), "{text}");
 }
 
@@ -326,4 +328,198 @@ fn the_away_picture_fits_every_size_and_a_long_reason_is_wrapped() {
     assert!(lines.len() == 3 && lines[2].ends_with('…'));
     assert!(lines.iter().all(|line| painter.text_width(16, line) <= 516));
     assert_eq!(painter.wrapped("a b", 16, 500), ["a b"]);
+}
+
+const TESTED: &str =
+    "install fonts-nanum, fonts-dejavu-core, fonts-lohit-deva, fonts-tlwg-loma-ttf and libharfbuzz0b (make setup does)";
+/// Names in scripts that are shaped, and in some that are not.
+const NAMES: [&str; 12] = [
+    "אליס",
+    "שָׁלוֹם",
+    "محمد",
+    "عبد الله",
+    "علی\u{200c}رضا",
+    "สมชาย",
+    "กิ่งแก้ว",
+    "प्रिया",
+    "शर्मा",
+    "민호",
+    "Zoe\u{308}",
+    "Alice אליס (2)",
+];
+
+/// A painter with a font of the system before the others.
+fn with_font(path: &str) -> Painter {
+    painter(|overlay| overlay.font = Some(Path::new("/usr/share/fonts/truetype").join(path)))
+}
+
+/// The line of `text`, and the place of each glyph's pen.
+fn line(painter: &mut Painter, text: &str) -> (Arc<Line>, Vec<i64>) {
+    let line = painter.fonts.line(&shown(text, MAX_LINE), 40);
+    assert!(!line.lacks, "{text}: {TESTED}");
+    let pens = line.glyphs.iter().map(|(x, ..)| *x).collect();
+    (line, pens)
+}
+
+/// The place in `text` of the pen of `letter`, as it is by itself.
+fn place(painter: &mut Painter, text: &str, letter: &str) -> i64 {
+    let alone = Arc::clone(&line(painter, letter).0.glyphs[0].2);
+    let whole = line(painter, text).0;
+    let found: Vec<i64> =
+        whole.glyphs.iter().filter(|(.., glyph)| Arc::ptr_eq(glyph, &alone)).map(|(x, ..)| *x).collect();
+    assert_eq!(found.len(), 1, "{letter} in {text}");
+    found[0]
+}
+
+/// The places of the letters of `order` in `text` ascend.
+#[track_caller]
+fn assert_order(painter: &mut Painter, text: &str, order: &[&str]) {
+    let places: Vec<i64> = order.iter().map(|letter| place(painter, text, letter)).collect();
+    assert!(places.is_sorted_by(|a, b| a < b), "{text}: {places:?}");
+}
+
+#[test]
+fn hebrew_is_drawn_from_right_to_left() {
+    let mut p = with_font("dejavu/DejaVuSans.ttf");
+    assert_order(&mut p, "אבג", &["ג", "ב", "א"]);
+    assert_order(&mut p, "ABג", &["A", "B", "ג"]);
+    // The first letter decides the direction, brackets are turned, and a number keeps its digits in order.
+    assert_order(&mut p, "אבC", &["C", "ב", "א"]);
+    assert_order(&mut p, "Aבג 12D", &["A", "1", "2", "ג", "ב", "D"]);
+    assert_order(&mut p, "אב (12)", &["(", "1", "2", ")", "ב", "א"]);
+    assert_order(&mut p, "…ABג", &["…", "A", "B", "ג"]);
+}
+
+#[test]
+fn arabic_letters_are_joined() {
+    let mut p = painter(|_| ());
+    let alone = line(&mut p, "ب").0;
+    let (joined, pens) = line(&mut p, "ببب");
+    assert_eq!(pens.len(), 3);
+    for (.., glyph) in &joined.glyphs {
+        assert!(!Arc::ptr_eq(glyph, &alone.glyphs[0].2), "a form for the beginning, the middle and the end");
+    }
+    assert!(joined.width < 3 * alone.width);
+    // No column without ink is between joined letters.
+    let mut rgb = grey();
+    p.text(&mut rgb, 10, 10, 40, [255; 3], "ببب");
+    let (left, _, right, _) = changed(&rgb).unwrap();
+    assert!((left..right).all(|x| (0..480).any(|y| rgb.pixel(x, y) != GREY)));
+    // Persian parts two letters of a name with a character of no shape.
+    assert!(line(&mut p, "علی\u{200c}رضا").1 != line(&mut p, "علیرضا").1);
+}
+
+#[test]
+fn marks_are_placed_at_their_letter() {
+    let mut p = with_font("tlwg/Loma.ttf");
+    // Thai: the vowel and the tone are above the letter, and above each other, and take no room.
+    let (letter, whole) = (line(&mut p, "ท").0, line(&mut p, "ที่").0);
+    assert_eq!((whole.width, whole.glyphs.len()), (letter.width, 3));
+    let bounds = |at: usize| {
+        let (_, down, glyph) = &whole.glyphs[at];
+        let top = down + i64::from(glyph.top);
+        (top, top + (glyph.coverage.len() / glyph.width) as i64)
+    };
+    assert!(bounds(1).1 <= bounds(0).0 && bounds(2).1 <= bounds(1).0 + 1, "{:?}", [0, 1, 2].map(bounds));
+    // Devanagari: the vowel i is before its letter, and the r of a conjunct is above the letter after it.
+    let mut p = with_font("lohit-devanagari/Lohit-Devanagari.ttf");
+    assert!(place(&mut p, "कि", "क") > 0);
+    assert_eq!(line(&mut p, "र्म").0.width, line(&mut p, "म").0.width);
+    // Hebrew points are within the letter.
+    assert_eq!(line(&mut p, "שָׁ").0.width, line(&mut p, "ש").0.width);
+}
+
+#[test]
+fn decomposed_letters_are_drawn_as_composed_ones() {
+    let mut p = painter(|_| ());
+    let pairs = [
+        ("Zoe\u{308}", "Zoë"),
+        ("и\u{306}", "й"),
+        ("\u{1106}\u{1175}\u{11ab}\u{1112}\u{1169}", "민호"),
+        ("か\u{3099}", "が"),
+    ];
+    for (decomposed, composed) in pairs {
+        assert!(Arc::ptr_eq(&line(&mut p, decomposed).0, &line(&mut p, composed).0), "{composed}");
+    }
+}
+
+#[test]
+fn the_distance_stays_on_the_right_of_a_name_in_any_script() {
+    for name in NAMES.into_iter().chain(["אב 12", "123", "(א", "א\u{202e}", "\u{2067}א", "א -"]) {
+        let mut p = painter(|_| ());
+        let caption = p.caption(&face(Some(name), [0; 4]), 16, 600);
+        assert_eq!(caption[1], " dist:0.412", "{name}");
+        let (mut whole, mut apart) = (grey(), grey());
+        p.draw(&mut whole, &[face(Some(name), [20, 100, 200, 200])], 1.0);
+        let style = LabelStyle::for_height(480);
+        let area = Area { left: 20, top: 100 - style.label, right: 20, bottom: 100 };
+        let width = p.caption_width(style.px, &caption) + 2 * style.padding;
+        Area { right: 20 + width, ..area }.fill(&mut apart, GREEN);
+        let x = 20 + style.padding as i32;
+        let y = (area.top + (style.label - i64::from(style.px)) / 2) as i32;
+        let color = p.config.text_color;
+        let end = p.text(&mut apart, x, y, style.px, color, &caption[0]);
+        p.text(&mut apart, x + end as i32, y, style.px, color, " dist:0.412");
+        for y in area.top as u32..100 {
+            assert!((0..640).all(|x| whole.pixel(x, y) == apart.pixel(x, y)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_label_is_as_wide_as_its_text() {
+    let mut p = painter(|_| ());
+    for name in NAMES {
+        line(&mut p, name);
+        let mut rgb = grey();
+        let width = p.text(&mut rgb, 100, 100, 40, [255; 3], name);
+        assert_eq!(width, p.text_width(40, name));
+        let (left, _, right, _) = changed(&rgb).unwrap();
+        let (left, right) = (i64::from(left) - 100, i64::from(right) - 100);
+        assert!(left >= -4 && right <= width + 4 && right - left >= width - 12, "{name}: {left} to {right} of {width}");
+    }
+}
+
+#[test]
+fn a_name_is_cut_between_letters_and_its_end_is_shaped_anew() {
+    let mut p = painter(|_| ());
+    let long = NAMES.map(|name| format!("{name} ").repeat(40));
+    for name in long.iter().map(String::as_str).chain([&*"x\u{301}\u{302}".repeat(300), &*"ب".repeat(600)]) {
+        for room in [0, 1, 20, 60, 150, 333, 600] {
+            p.fonts.lines.clear();
+            let [cut, _] = p.caption(&Sighting { distance: None, ..face(Some(name), [0; 4]) }, 16, room);
+            let start = cut.strip_suffix('…').expect("an ellipsis");
+            let whole = shown(name, MAX_LINE);
+            let rest = whole.strip_prefix(start).expect("the beginning of the name");
+            assert!(!rest.starts_with(|c| unicode_normalization::char::is_combining_mark(c) || joiner(c)), "{cut}");
+            let width = p.text_width(16, &cut);
+            assert!(width <= room || start.is_empty(), "{cut}: {width} of {room}");
+            assert!(room < 150 || width > room - 60, "{cut} leaves too much room: {width} of {room}");
+            assert!(p.fonts.lines.values().map(|lines| lines.len()).sum::<usize>() <= 16, "few lines are laid out");
+        }
+    }
+    // The last letter before the ellipsis has the form of the end of a word.
+    let (cut, word) = (line(&mut p, "ببب…").0, line(&mut p, "ببب").0);
+    assert!(word.glyphs.iter().all(|(.., form)| cut.glyphs.iter().any(|(.., glyph)| Arc::ptr_eq(form, glyph))));
+    assert!(cut.glyphs[0].0 < cut.glyphs[1].0, "the ellipsis is on the left, where the name ends");
+}
+
+#[test]
+fn characters_that_reorder_or_hide_do_not_change_the_picture() {
+    let mut p = painter(|_| ());
+    for hidden in
+        ["\u{202e}", "\u{202d}", "\u{2067}", "\u{2068}", "\u{2069}", "\u{200f}", "\u{200e}", "\u{61c}", "\u{202c}"]
+    {
+        for name in ["Alice", "אב", "محمد"] {
+            let line = line(&mut p, name).0;
+            let mut chars = name.chars();
+            let within = format!("{}{hidden}{}{hidden}", chars.next().unwrap(), chars.as_str());
+            for name in [format!("{hidden}{name}"), format!("{name}{hidden}"), within] {
+                assert!(Arc::ptr_eq(&line, &p.fonts.line(&shown(&name, MAX_LINE), 40)), "{name:?}");
+            }
+        }
+    }
+    for name in ["\u{200c}", "\u{200d}\u{200d}", " \u{200c}\u{202e}"] {
+        assert_eq!(p.caption(&face(Some(name), [0; 4]), 16, 600)[0], "\u{fffd}");
+    }
 }
