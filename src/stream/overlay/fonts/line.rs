@@ -72,12 +72,10 @@ fn follows(c: char) -> bool {
 /// True for characters whose glyphs are drawn one after the other as they are in the font: Latin, Greek, Cyrillic,
 /// punctuation, kana, Han and Hangul.
 fn is_simple(c: char) -> bool {
-    match c {
-        ..'\u{300}' | '\u{370}'..'\u{483}' | '\u{48a}'..'\u{530}' | '\u{1e00}'..'\u{2000}' => true,
-        '\u{3000}'..'\u{302a}' | '\u{3030}'..'\u{3099}' | '\u{309b}'..'\u{a000}' | '\u{ac00}'..'\u{d7b0}' => true,
-        '\u{2010}'..'\u{2028}' | '\u{2030}'..'\u{2060}' | '\u{20a0}'..'\u{20d0}' | '\u{ff00}'..'\u{fff0}' => true,
-        _ => false,
-    }
+    matches!(c,
+        ..'\u{300}' | '\u{370}'..'\u{483}' | '\u{48a}'..'\u{530}' | '\u{1e00}'..'\u{2000}'
+        | '\u{3000}'..'\u{302a}' | '\u{3030}'..'\u{3099}' | '\u{309b}'..'\u{a000}' | '\u{ac00}'..'\u{d7b0}'
+        | '\u{2010}'..'\u{2028}' | '\u{2030}'..'\u{2060}' | '\u{20a0}'..'\u{20d0}' | '\u{ff00}'..'\u{fff0}')
 }
 
 impl Line {

@@ -103,38 +103,43 @@ impl HarfBuzz {
         if library.is_null() {
             return None;
         }
-        let symbol = |name: &CStr| {
-            // SAFETY: the library is loaded, and the name is a C string.
-            let address = unsafe { libc::dlsym(library, name.as_ptr()) };
-            (!address.is_null()).then_some(address)
-        };
-        // SAFETY: each function of the library is given the type that hb.h declares for its name; a pointer to a function has
-        // the size of an address.
+        // SAFETY: each function is given the type that hb.h declares for its name.
         unsafe {
-            use std::mem::transmute as of;
-            let unicode_default: unsafe extern "C" fn() -> Object = of(symbol(c"hb_unicode_funcs_get_default")?);
+            let unicode_default: unsafe extern "C" fn() -> Object = function(library, c"hb_unicode_funcs_get_default")?;
             Some(HarfBuzz {
                 unicode: unicode_default(),
-                unicode_script: of::<Object, _>(symbol(c"hb_unicode_script")?),
-                blob_create: of::<Object, _>(symbol(c"hb_blob_create")?),
-                face_create: of::<Object, _>(symbol(c"hb_face_create")?),
-                font_create: of::<Object, _>(symbol(c"hb_font_create")?),
-                font_set_funcs: of::<Object, _>(symbol(c"hb_ot_font_set_funcs")?),
-                buffer_create: of::<Object, _>(symbol(c"hb_buffer_create")?),
-                buffer_add: of::<Object, _>(symbol(c"hb_buffer_add_codepoints")?),
-                buffer_set_direction: of::<Object, _>(symbol(c"hb_buffer_set_direction")?),
-                buffer_set_script: of::<Object, _>(symbol(c"hb_buffer_set_script")?),
-                buffer_set_flags: of::<Object, _>(symbol(c"hb_buffer_set_flags")?),
-                shape: of::<Object, _>(symbol(c"hb_shape")?),
-                glyph_infos: of::<Object, _>(symbol(c"hb_buffer_get_glyph_infos")?),
-                glyph_positions: of::<Object, _>(symbol(c"hb_buffer_get_glyph_positions")?),
-                buffer_destroy: of::<Object, _>(symbol(c"hb_buffer_destroy")?),
-                font_destroy: of::<Object, _>(symbol(c"hb_font_destroy")?),
-                face_destroy: of::<Object, _>(symbol(c"hb_face_destroy")?),
-                blob_destroy: of::<Object, _>(symbol(c"hb_blob_destroy")?),
+                unicode_script: function(library, c"hb_unicode_script")?,
+                blob_create: function(library, c"hb_blob_create")?,
+                face_create: function(library, c"hb_face_create")?,
+                font_create: function(library, c"hb_font_create")?,
+                font_set_funcs: function(library, c"hb_ot_font_set_funcs")?,
+                buffer_create: function(library, c"hb_buffer_create")?,
+                buffer_add: function(library, c"hb_buffer_add_codepoints")?,
+                buffer_set_direction: function(library, c"hb_buffer_set_direction")?,
+                buffer_set_script: function(library, c"hb_buffer_set_script")?,
+                buffer_set_flags: function(library, c"hb_buffer_set_flags")?,
+                shape: function(library, c"hb_shape")?,
+                glyph_infos: function(library, c"hb_buffer_get_glyph_infos")?,
+                glyph_positions: function(library, c"hb_buffer_get_glyph_positions")?,
+                buffer_destroy: function(library, c"hb_buffer_destroy")?,
+                font_destroy: function(library, c"hb_font_destroy")?,
+                face_destroy: function(library, c"hb_face_destroy")?,
+                blob_destroy: function(library, c"hb_blob_destroy")?,
             })
         }
     }
+}
+
+/// A function of a loaded library; `None` when it has none of that name.
+///
+/// # Safety
+/// `library` is a handle of `dlopen`, and `F` is the type of the function.
+unsafe fn function<F: Copy>(library: Object, name: &CStr) -> Option<F> {
+    const { assert!(size_of::<F>() == size_of::<Object>()) };
+    // SAFETY: the library is loaded, and the name is a C string.
+    let address = unsafe { libc::dlsym(library, name.as_ptr()) };
+    // SAFETY: an address that is not null is that of the function, of whose type it has the size.
+    (!address.is_null()).then(|| unsafe { std::mem::transmute_copy(&address) })
 }
 
 /// The script of a character; `None` for those that take the script of the text around them, and without the library.
