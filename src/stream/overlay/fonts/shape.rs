@@ -1,6 +1,6 @@
 //! Turns a piece of text into the glyphs of a font, joined, reordered and placed as its script asks, with the HarfBuzz of the
-//! system; only this file uses it. It is loaded when the first text needs it: built in, it takes 0.8 MB, for names that most
-//! boards never show. Without it, letters are drawn one by one.
+//! system; only this file uses it. It is loaded when the first text needs it, so that boards that never show such a name carry
+//! nothing: built in as it is, it takes 0.8 MB. Without it, letters are drawn one by one.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::ops::Range;
