@@ -288,9 +288,18 @@ impl Site {
         self.stage.health.faults.report(Cause::NoPlace, &why);
         Whole::later(503, 10, &format!("Sorry, {why}; please {remedy}try again later."))
     }
+}
 
-    /// Checks all but the body of a request. The number is that of the bytes that the body may have.
-    fn admitted(&self, request: &Request) -> Result<(AdmittedRequest, Option<usize>), Whole> {
+/// A request that has been admitted.
+pub(crate) struct AdmittedRequest {
+    route: &'static Route,
+    who: Who,
+}
+
+impl Handler for Site {
+    type Admitted = AdmittedRequest;
+
+    fn admit(&self, request: &Request) -> Result<(AdmittedRequest, Option<usize>), Whole> {
         self.refresh();
         let config = self.config();
         self.gate.check_host(request, &config)?;
@@ -332,20 +341,6 @@ impl Site {
             }
         }
         Ok((AdmittedRequest { route, who }, most))
-    }
-}
-
-/// A request that has been admitted.
-pub(crate) struct AdmittedRequest {
-    route: &'static Route,
-    who: Who,
-}
-
-impl Handler for Site {
-    type Admitted = AdmittedRequest;
-
-    fn admit(&self, request: &Request) -> Result<(AdmittedRequest, Option<usize>), Whole> {
-        self.admitted(request)
     }
 
     fn answer<'a>(&'a self, request: &'a Request, AdmittedRequest { route, who }: AdmittedRequest) -> Answer<'a> {

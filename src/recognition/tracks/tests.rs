@@ -342,7 +342,7 @@ fn a_face_says_since_when_it_is_there_and_what_speaks_for_or_against_a_name_in_o
     let mut room = Room::new();
     let began = room.start;
     let mut said = Vec::new();
-    // A stranger as near to Alice as a poor picture of hers, then somebody who is near to nobody.
+    // A stranger as near to Alice as a poor picture of Alice, then somebody who is near to nobody.
     for (from_ms, color) in [(0, ALICE), (10_000, [150, 0, 200]), (20_000, [250, 255, 100])] {
         if from_ms > 0 {
             // The one before has left.
