@@ -7,10 +7,10 @@ use crate::detection::Sightings;
 use crate::frame::Frame;
 use crate::http::auth::accounts::Accounts;
 use crate::memory::{self, Machine};
+use crate::os::logging;
 use crate::os::process::{self, exit_now};
 use crate::os::signals::{self, Event};
 use crate::os::systemd::{self, Notify};
-use crate::os::{files, logging};
 use crate::roster::Roster;
 use crate::stream::encoder;
 use crate::stream::renditions::Renditions;
@@ -56,7 +56,7 @@ struct Wires {
 pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>) -> anyhow::Result<()> {
     // A reload reads the file that was found at the start. Searching again could fall back to the defaults while an
     // editor replaces the file.
-    let origin = &Origin { file: config.file.clone(), ..origin.clone() };
+    let origin = &Origin { file: config.file.clone(), state_folder: config.state_folder.clone(), ..origin.clone() };
     process::share_one_heap();
     let stop = Arc::<Stop>::default();
     let signals = signals::handle_signals(Arc::clone(&stop), STOP_WITHIN)?;
@@ -149,7 +149,7 @@ impl Wires {
             renditions: Arc::clone(&self.renditions),
             health: Arc::clone(health),
             stop: Arc::clone(stop),
-            state_folder: files::state_folder(),
+            state_folder: self.config.newest().and_then(|(_, config)| config.state_folder.clone()),
         };
         let camera = camera::Stage {
             config: Arc::clone(config),

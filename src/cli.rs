@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn options_may_come_before_and_after_the_arguments() {
-        let origin = Origin { file: Some("a.ini".into()), sets: vec!["camera.fps=5".into()] };
+        let origin = Origin { file: Some("a.ini".into()), sets: vec!["camera.fps=5".into()], ..Origin::default() };
         let expected = Command::Identify { origin, images: vec!["x.jpg".into(), "y.jpg".into()], json: true };
         assert_eq!(parsed("identify --config a.ini x.jpg --json --set camera.fps=5 y.jpg").unwrap(), expected);
     }

@@ -277,8 +277,9 @@ fn config_table() -> String {
     for key in KEYS {
         let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
         let restart = if key.restart { " Needs a restart." } else { "" };
+        let settings = if key.in_settings { " `settings`" } else { "" };
         let allowed = key.kind.allowed();
-        let _ = writeln!(table, "| `{}` | {default} | {} ({allowed}).{restart} |", key.path(), key.help);
+        let _ = writeln!(table, "| `{}` | {default} | {} ({allowed}).{restart}{settings} |", key.path(), key.help);
     }
     table
 }

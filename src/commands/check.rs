@@ -4,7 +4,7 @@ mod table;
 
 use super::{GOOD, UNUSABLE, WARNINGS, is_anothers, print};
 use crate::commands::probe;
-use crate::config::{Camera, CameraSource, Config, keys};
+use crate::config::{Camera, CameraSource, Config, InUse, keys};
 use crate::memory::{self, Machine, Plan};
 use crate::recognition::gallery::enrol::Library;
 use crate::recognition::{self, dlib};
@@ -84,6 +84,7 @@ impl Report<'_> {
         json!({
             "verdict": verdict,
             "config": self.config.file,
+            "values": self.config.in_use(),
             "camera": {"source": self.config.camera.source.public(), "problem": self.camera},
             "models": {"path": self.config.models.path, "error": self.models_error},
             "memory": self.plan.as_ref().map(|plan| json!({
@@ -104,6 +105,12 @@ impl Report<'_> {
             .as_ref()
             .map_or("no config file; every key has its default".to_owned(), |f| f.display().to_string());
         let mut out = paragraph("config     ", &format!("{file}: good"));
+        let given = config.in_use().into_iter().filter(|value| value.source != "default");
+        // A line of the config file need not be told; what counts more than it is easily overlooked.
+        let elsewhere = given.filter(|value| !value.source.starts_with(&file));
+        for InUse { key, value, source, .. } in elsewhere {
+            out.push_str(&paragraph("           ", &format!("{key} = {value} ({source})")));
+        }
         let camera = config.camera.source.public();
         let state = match &self.camera {
             Some(_) if self.waits => "no camera is plugged in; namecam run waits for one",

@@ -42,7 +42,7 @@ const FILES: &[(&str, &str)] = &[
     (
         "/var/lib/namecam",
         "What the service keeps: the caches of face descriptors (descriptors-HEX), one for each gallery, and the sessions of the page. \
-         All may be deleted at any time.",
+         They may be deleted at any time. Also settings.ini, which counts more than the config file.",
     ),
     ("/usr/share/namecam/models", "dlib's models."),
     ("/usr/share/doc/namecam", "Documentation, a config with every key, and examples for CSI cameras."),
@@ -50,8 +50,8 @@ const FILES: &[(&str, &str)] = &[
 
 const ENVIRONMENT: &[(&str, &str)] = &[(
     "STATE_DIRECTORY, XDG_STATE_HOME, XDG_CACHE_HOME",
-    "Where the sessions and the caches of face descriptors are kept: in the first, else in the folder namecam below the second and \
-     the third.",
+    "Where settings.ini and the sessions, unless state.path names a folder, and the caches of face descriptors are kept: in the first, \
+     else in the folder namecam below the second and the third.",
 )];
 
 /// The page, in roff with man(7) macros.

@@ -110,6 +110,8 @@ pub struct Key {
     pub help: &'static str,
     /// True when a change needs a restart.
     pub restart: bool,
+    /// True when the settings file may hold it, which the page may change: neither a path nor a command, an address or a password.
+    pub in_settings: bool,
     put: Put,
 }
 
@@ -127,16 +129,17 @@ impl Key {
     }
 }
 
-/// Makes a [`Key`] from its path, default, kind, form, conversion and help.
+/// Makes a [`Key`] from its path, default, kind, form, conversion, help and marks: `restart`, `settings`.
 macro_rules! key {
-    ($section:ident.$name:ident = $default:literal, $kind:expr, $form:ident $(=> $make:expr)?, $help:literal $(, $restart:ident)?) => {
+    ($section:ident.$name:ident = $default:literal, $kind:expr, $form:ident $(=> $make:expr)?, $help:literal $(, $mark:ident)*) => {
         Key {
             section: stringify!($section),
             name: stringify!($name),
             default: $default,
             kind: $kind,
             help: $help,
-            restart: key!(@restart $($restart)?),
+            restart: false $(|| key!(@is_restart $mark))*,
+            in_settings: false $(|| key!(@is_settings $mark))*,
             put: |config, value| {
                 let Value::$form(value) = value else { return None };
                 config.$section.$name = key!(@make value $($make)?);
@@ -144,8 +147,10 @@ macro_rules! key {
             },
         }
     };
-    (@restart) => { false };
-    (@restart restart) => { true };
+    (@is_restart restart) => { true };
+    (@is_restart settings) => { false };
+    (@is_settings restart) => { false };
+    (@is_settings settings) => { true };
     (@make $value:ident) => { $value };
     (@make $value:ident $make:expr) => { $make($value)? };
 }
@@ -157,44 +162,62 @@ pub const KEYS: &[Key] = &[
         camera.format = "auto",
         ValueKind::OneOf(super::FORMAT_WORDS),
         Text,
-        "the pixel format to request from the camera"
+        "the pixel format to request from the camera",
+        settings
     ),
     key!(
         camera.width = "1280",
         ValueKind::Whole(16, 16384),
         Whole,
-        "the width to request from the camera, in pixels; the nearest supported size is used"
+        "the width to request from the camera, in pixels; the nearest supported size is used",
+        settings
     ),
-    key!(camera.height = "720", ValueKind::Whole(16, 16384), Whole, "the height to request from the camera, in pixels"),
-    key!(camera.fps = "30", ValueKind::Whole(1, 240), Whole, "the frames per second to request from the camera"),
-    key!(camera.rotate = "0", ValueKind::OneOf(&["0", "90", "180", "270"]), Text => |text: String| text.parse().ok(), "rotate the picture clockwise, in degrees"),
-    key!(camera.mirror = "no", ValueKind::YesNo, YesNo, "mirror the picture left to right"),
-    key!(camera.controls = "", ValueKind::Text, Text => values::controls, "camera controls to set: name=value pairs separated by commas, with the names that v4l2-ctl shows"),
+    key!(
+        camera.height = "720",
+        ValueKind::Whole(16, 16384),
+        Whole,
+        "the height to request from the camera, in pixels",
+        settings
+    ),
+    key!(
+        camera.fps = "30",
+        ValueKind::Whole(1, 240),
+        Whole,
+        "the frames per second to request from the camera",
+        settings
+    ),
+    key!(camera.rotate = "0", ValueKind::OneOf(&["0", "90", "180", "270"]), Text => |text: String| text.parse().ok(), "rotate the picture clockwise, in degrees", settings),
+    key!(camera.mirror = "no", ValueKind::YesNo, YesNo, "mirror the picture left to right", settings),
+    key!(camera.controls = "", ValueKind::Text, Text => values::controls, "camera controls to set: name=value pairs separated by commas, with the names that v4l2-ctl shows", settings),
     key!(
         camera.away_after_s = "15",
         ValueKind::Whole(5, 3600),
         Whole,
-        "the seconds that the camera may take for its first two pictures before it is opened again, or its program is started again; later, three times its longest pause counts, and 5 s at least"
+        "the seconds that the camera may take for its first two pictures before it is opened again, or its program is started again; later, three times its longest pause counts, and 5 s at least",
+        settings
     ),
-    key!(recognition.enabled = "yes", ValueKind::YesNo, YesNo, "detect and name faces"),
+    key!(recognition.enabled = "yes", ValueKind::YesNo, YesNo, "detect and name faces", settings),
     key!(
         recognition.interval_ms = "200",
         ValueKind::Whole(0, 60_000),
         Whole,
-        "the time from the start of one look for faces to the start of the next, in milliseconds; 0: as often as possible; slows down while the board is hot or cannot keep up"
+        "the time from the start of one look for faces to the start of the next, in milliseconds; 0: as often as possible; slows down while the board is hot or cannot keep up",
+        settings
     ),
-    key!(recognition.detector = "hog", ValueKind::OneOf(&["hog", "cnn"]), Text => Detector::from_word, "hog is fast and finds frontal faces; cnn finds more faces and is many times slower"),
+    key!(recognition.detector = "hog", ValueKind::OneOf(&["hog", "cnn"]), Text => Detector::from_word, "hog is fast and finds frontal faces; cnn finds more faces and is many times slower", settings),
     key!(
         recognition.detect_width = "640",
         ValueKind::Whole(80, 4096),
         Whole,
-        "the width to which a frame is scaled before faces are detected, in pixels; with upsample 1 and a 60-degree lens, 640 reaches 2 metres and 1280 reaches 4; smaller is faster"
+        "the width to which a frame is scaled before faces are detected, in pixels; with upsample 1 and a 60-degree lens, 640 reaches 2 metres and 1280 reaches 4; smaller is faster",
+        settings
     ),
     key!(
         recognition.upsample = "1",
         ValueKind::Whole(0, 2),
         Whole,
-        "how many times that frame is doubled in size: 0 finds faces from 80 pixels, 1 from 40, 2 from 20; only where something moves or a face was found before"
+        "how many times that frame is doubled in size: 0 finds faces from 80 pixels, 1 from 40, 2 from 20; only where something moves or a face was found before",
+        settings
     ),
     key!(
         recognition.blas_threads = "1",
@@ -203,45 +226,51 @@ pub const KEYS: &[Key] = &[
         "the number of OpenBLAS threads; more than 1 helps only on an idle machine",
         restart
     ),
-    key!(recognition.landmarks = "5", ValueKind::OneOf(&["5", "68"]), Text => Landmarks::from_word, "the landmarks that align a face: 5, or 68 (its model is not licensed for commercial use)"),
+    key!(recognition.landmarks = "5", ValueKind::OneOf(&["5", "68"]), Text => Landmarks::from_word, "the landmarks that align a face: 5, or 68 (its model is not licensed for commercial use)", settings),
     key!(
         recognition.num_jitters = "1",
         ValueKind::Whole(1, 100),
         Whole,
-        "how many slightly shifted copies of a face are averaged into one descriptor; 100 takes 100 times as long"
+        "how many slightly shifted copies of a face are averaged into one descriptor; 100 takes 100 times as long",
+        settings
     ),
-    key!(recognition.metric = "euclidean", ValueKind::OneOf(&["euclidean", "cosine"]), Text => Metric::from_word, "how the distance between two faces is measured"),
+    key!(recognition.metric = "euclidean", ValueKind::OneOf(&["euclidean", "cosine"]), Text => Metric::from_word, "how the distance between two faces is measured", settings),
     key!(
         recognition.threshold = "0.6",
         ValueKind::Number(0.0, 2.0),
         Number,
-        "the largest euclidean distance at which a face gets a name"
+        "the largest euclidean distance at which a face gets a name",
+        settings
     ),
     key!(
         recognition.cosine_threshold = "0.07",
         ValueKind::Number(0.0, 2.0),
         Number,
-        "the largest cosine distance at which a face gets a name"
+        "the largest cosine distance at which a face gets a name",
+        settings
     ),
     key!(
         recognition.false_name_budget = "0.005",
         ValueKind::Number(0.0, 0.5),
         Number,
-        "the share of strangers who may wrongly get a name, per visit (identify: per picture); the more people the gallery has, the closer a match must be; 0: only the threshold decides"
+        "the share of strangers who may wrongly get a name, per visit (identify: per picture); the more people the gallery has, the closer a match must be; 0: only the threshold decides",
+        settings
     ),
-    key!(recognition.templates = "means", ValueKind::OneOf(&["means", "exemplars"]), Text => Templates::from_word, "what a face is compared with: the mean of a person's pictures, or each picture (exemplars); false_name_budget = 0 implies exemplars"),
+    key!(recognition.templates = "means", ValueKind::OneOf(&["means", "exemplars"]), Text => Templates::from_word, "what a face is compared with: the mean of a person's pictures, or each picture (exemplars); false_name_budget = 0 implies exemplars", settings),
     key!(
         recognition.remember_strangers_h = "0",
         ValueKind::Whole(0, 720),
         Whole,
-        "hours; a descriptor of each unknown person who is seen well is kept in memory for so long, so that strangers who look like each other get fewer wrong names; 0: nothing is kept"
+        "hours; a descriptor of each unknown person who is seen well is kept in memory for so long, so that strangers who look like each other get fewer wrong names; 0: nothing is kept",
+        settings
     ),
     key!(gallery.path = "gallery", ValueKind::Path, Path => std::convert::identity, "the gallery: one folder per person, named after them, with their pictures in it"),
     key!(
         gallery.max_images_per_person = "5",
         ValueKind::Whole(1, 1000),
         Whole,
-        "the most pictures to use per person; the first good ones in name order are used"
+        "the most pictures to use per person; the first good ones in name order are used",
+        settings
     ),
     key!(models.path = "models", ValueKind::Path, Path => std::convert::identity, "the folder that holds dlib's models", restart),
     key!(
@@ -251,36 +280,40 @@ pub const KEYS: &[Key] = &[
         "the recognition model in that folder; a model other than dlib's needs its checksum in FILE.sha256 and, for a false_name_budget, its cohort in FILE.cohort and its rates in FILE.rates",
         restart
     ),
-    key!(overlay.enabled = "yes", ValueKind::YesNo, YesNo, "draw boxes and names on the picture"),
-    key!(overlay.show_distance = "yes", ValueKind::YesNo, YesNo, "show the distance after the name"),
-    key!(overlay.unknown = "show", ValueKind::OneOf(&["show", "hide", "blur"]), Text => UnknownFaces::from_word, "what to do with the faces of people who are not in the gallery; blur also blurs areas that have not been examined yet, and the whole picture while recognition does not run; a face that the detector misses is not blurred"),
+    key!(overlay.enabled = "yes", ValueKind::YesNo, YesNo, "draw boxes and names on the picture", settings),
+    key!(overlay.show_distance = "yes", ValueKind::YesNo, YesNo, "show the distance after the name", settings),
+    key!(overlay.unknown = "show", ValueKind::OneOf(&["show", "hide", "blur"]), Text => UnknownFaces::from_word, "what to do with the faces of people who are not in the gallery; blur also blurs areas that have not been examined yet, and the whole picture while recognition does not run; a face that the detector misses is not blurred", settings),
     key!(
         overlay.blur_for_viewers = "no",
         ValueKind::YesNo,
         YesNo,
-        "yes: viewers see the faces of people who are not in the gallery blurred, as with unknown = blur; admins see them as unknown says"
+        "yes: viewers see the faces of people who are not in the gallery blurred, as with unknown = blur; admins see them as unknown says",
+        settings
     ),
-    key!(overlay.box_color = "00ff00", ValueKind::Color, Color, "the colour of boxes and labels, RRGGBB"),
-    key!(overlay.text_color = "000000", ValueKind::Color, Color, "the colour of label text, RRGGBB"),
+    key!(overlay.box_color = "00ff00", ValueKind::Color, Color, "the colour of boxes and labels, RRGGBB", settings),
+    key!(overlay.text_color = "000000", ValueKind::Color, Color, "the colour of label text, RRGGBB", settings),
     key!(overlay.font = "auto", ValueKind::Text, Text => values::font, "the font for labels: a .ttf, .otf or .ttc file, or auto for the system's fonts"),
     key!(
         stream.width = "0",
         ValueKind::Whole(0, 8192),
         Whole,
-        "the width to which the picture is scaled down, in pixels; 0: as captured"
+        "the width to which the picture is scaled down, in pixels; 0: as captured",
+        settings
     ),
-    key!(stream.quality = "80", ValueKind::Whole(1, 100), Whole, "the JPEG quality"),
+    key!(stream.quality = "80", ValueKind::Whole(1, 100), Whole, "the JPEG quality", settings),
     key!(
         stream.max_fps = "0",
         ValueKind::Whole(0, 240),
         Whole,
-        "the most frames per second that a viewer gets; 0: every frame of the camera"
+        "the most frames per second that a viewer gets; 0: every frame of the camera",
+        settings
     ),
     key!(
         stream.max_viewers = "32",
         ValueKind::Whole(1, 250),
         Whole,
-        "the most viewers at a time; the last quarter of the places is reserved for clients that do not watch yet"
+        "the most viewers at a time; the last quarter of the places is reserved for clients that do not watch yet",
+        settings
     ),
     key!(stream.encoder = "auto", ValueKind::OneOf(Codec::WORDS), Text => |text: String| Codec::from_word(&text), "the JPEG encoder; auto: turbojpeg, or jpeg-encoder in a build without it"),
     key!(
@@ -293,7 +326,8 @@ pub const KEYS: &[Key] = &[
     key!(http.password_file = "", ValueKind::PathOrNone, Path => Some, "the file of users who may watch, one user:role:hash line per user; namecam passwd writes it"),
     key!(http.open = "no", ValueKind::YesNo, YesNo, "yes: anyone on the network may watch without a password"),
     key!(http.hosts = "", ValueKind::Text, Text => values::hosts, "further host names at which the page may be reached, separated by commas"),
-    key!(log.level = "info", ValueKind::OneOf(&["error", "warn", "info", "debug", "trace"]), Text => |text: String| text.parse().ok(), "how much to log"),
+    key!(state.path = "", ValueKind::PathOrNone, Path => Some, "the folder where namecam keeps what it writes: the sessions of the page and settings.ini, which counts more than this file; empty: the one that systemd makes for the service, else /var/lib/namecam with the config of the package, else ~/.local/state/namecam", restart),
+    key!(log.level = "info", ValueKind::OneOf(&["error", "warn", "info", "debug", "trace"]), Text => |text: String| text.parse().ok(), "how much to log", settings),
 ];
 
 /// The key with this section and name.

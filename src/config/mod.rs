@@ -1,13 +1,16 @@
 //! The config: sections of typed values, read from an ini file and `--set`. All problems are reported together.
 
 pub mod keys;
+mod origin;
 mod text;
 mod values;
 
+pub use origin::Origin;
 pub use values::{CameraSource, without_secrets};
 
 use crate::image::Turn;
 use crate::image::jpeg::Codec;
+use serde::Serialize;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -163,6 +166,14 @@ pub struct Http {
     pub hosts: Vec<String>,
 }
 
+/// `[state]`
+#[derive(Debug, Clone, PartialEq, Default)]
+#[allow(missing_docs)]
+pub struct State {
+    /// `None`: see [`Config::state_folder`].
+    pub path: Option<PathBuf>,
+}
+
 /// `[log]`
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
@@ -181,30 +192,59 @@ pub struct Config {
     pub overlay: Overlay,
     pub stream: Stream,
     pub http: Http,
+    pub state: State,
     pub log: Log,
     /// The file that it was read from; `None` when there is no file and every key has its default.
     pub file: Option<PathBuf>,
+    /// The folder of what namecam keeps: `state.path`, else the one that systemd made for the unit, else that of the package or of
+    /// the user.
+    pub state_folder: Option<PathBuf>,
+    /// The values that were given, those that count last.
+    pub given: Vec<Given>,
     /// What is not as its owner may think, as sentences for the log and for `check`.
     pub warnings: Vec<String>,
+}
+
+/// A value that was given for a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// The key, as `--set` takes it.
+    pub key: String,
+    /// The value, without secrets.
+    pub value: String,
+    /// File and line, or `--set`.
+    pub place: String,
+}
+
+/// The value of a key, where it was given, and what may be given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InUse {
+    /// The key, as `--set` takes it.
+    pub key: String,
+    /// The value, without secrets.
+    pub value: String,
+    /// File and line, `--set` or `default`.
+    pub source: String,
+    /// The default.
+    pub default: &'static str,
+    /// The allowed values, as text.
+    pub allowed: String,
+    /// True when a change needs a restart.
+    pub restart: bool,
+    /// True when the settings file may hold it.
+    pub in_settings: bool,
 }
 
 /// Words of `camera.format`: `auto` and every format that namecam reads.
 pub(crate) const FORMAT_WORDS: &[&str] =
     &["auto", "mjpg", "jpeg", "nv12", "nv21", "yu12", "yv12", "rgb3", "bgr3", "yuyv", "uyvy", "yvyu", "grey"];
 
+/// The config of the package, and where it keeps what changes.
+const OF_PACKAGE: (&str, &str) = ("/etc/namecam/namecam.ini", "/var/lib/namecam");
 /// Where the package keeps the accounts.
 const ACCOUNTS: &str = "/var/lib/namecam/users";
 /// The name by which the config of its first version has them: a credential that the unit made from a file in /etc/namecam.
 const FORMER_ACCOUNTS: &str = "/run/credentials/namecam.service/users";
-
-/// Where the config comes from. A reload reads the same file and `--set` options again.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// `--config FILE`.
-    pub file: Option<PathBuf>,
-    /// `--set section.key=value`, in order; they outlive a reload.
-    pub sets: Vec<String>,
-}
 
 /// An error in the config, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,6 +259,12 @@ impl Problem {
     /// The line of the file; `u32::MAX` for a problem without one, which sorts it last.
     fn line(&self) -> u32 {
         self.place.rsplit_once(':').and_then(|(_, line)| line.parse().ok()).unwrap_or(u32::MAX)
+    }
+
+    /// File by file, line by line, and then what is in no file.
+    fn order(&self) -> (bool, String, u32) {
+        let (line, file) = (self.line(), self.place.rsplit_once(':').map_or("", |(file, _)| file));
+        (line == u32::MAX, file.to_owned(), line)
     }
 }
 
@@ -241,35 +287,6 @@ impl Problems {
     }
 }
 
-impl Origin {
-    /// Reads the config.
-    ///
-    /// # Errors
-    /// Every problem, each with file, line, key and the allowed values.
-    pub fn load(&self) -> Result<Config, Problems> {
-        let mut problems = Problems::default();
-        let file = self.file.clone().or_else(|| {
-            let usual = ["namecam.ini", "/etc/namecam/namecam.ini"];
-            usual.iter().map(PathBuf::from).find(|path| path.exists())
-        });
-        let mut settings = Vec::new();
-        if let Some(file) = &file {
-            match std::fs::read(file) {
-                Ok(bytes) => settings = text::read(file, &bytes, &mut problems),
-                Err(error) => problems.add(&file.display().to_string(), format!("cannot be read: {error}")),
-            }
-        }
-        settings.extend(self.sets.iter().filter_map(|set| text::read_set(set, &mut problems)));
-        let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        let base = std::path::absolute(if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
-        let mut config = Config::defaults(&base.unwrap_or_default());
-        config.file = file;
-        config.apply(&settings, &mut problems);
-        problems.0.sort_by_key(Problem::line);
-        if problems.0.is_empty() { Ok(config) } else { Err(problems) }
-    }
-}
-
 impl Config {
     /// Every key at its default; relative paths start at `base`.
     pub fn defaults(base: &Path) -> Config {
@@ -281,8 +298,11 @@ impl Config {
             overlay: Overlay::default(),
             stream: Stream::default(),
             http: Http::default(),
+            state: State::default(),
             log: Log { level: log::LevelFilter::Info },
             file: None,
+            state_folder: None,
+            given: Vec::new(),
             warnings: Vec::new(),
         };
         for key in keys::KEYS {
@@ -295,6 +315,12 @@ impl Config {
     fn apply(&mut self, settings: &[text::Setting], problems: &mut Problems) {
         for setting in settings {
             let key = setting.key;
+            let value = if key.path() == "camera.source" {
+                values::source(setting.value.clone()).map_or_else(String::new, |source| source.public())
+            } else {
+                without_secrets(&setting.value)
+            };
+            self.given.push(Given { key: key.path(), value, place: setting.place.clone() });
             let value = key.kind.parse(&setting.value, &setting.base);
             if value.and_then(|value| key.put(self, value)).is_none() {
                 let (given, wrong) = (without_secrets(&setting.value), wrong(key, &setting.value));
@@ -337,6 +363,24 @@ impl Config {
         }
     }
 
+    /// The value of each key, and where it was given.
+    pub fn in_use(&self) -> Vec<InUse> {
+        let all = keys::KEYS.iter().map(|key| {
+            let path = key.path();
+            let given = self.given.iter().rev().find(|given| given.key == path);
+            InUse {
+                value: given.map_or(key.default, |given| &given.value).to_owned(),
+                source: given.map_or("default", |given| &given.place).to_owned(),
+                default: key.default,
+                allowed: allowed(key),
+                restart: key.restart,
+                in_settings: key.in_settings,
+                key: path,
+            }
+        });
+        all.collect()
+    }
+
     /// `http.bind` as an address.
     pub fn bind_address(&self) -> Option<SocketAddr> {
         self.http.bind.parse().ok()
@@ -352,10 +396,12 @@ impl Config {
             }
         };
         keep(self.http.bind != old.http.bind, "http.bind");
+        keep(self.state.path != old.state.path, "state.path");
         keep(self.models.path != old.models.path, "models.path");
         keep(self.models.recognizer != old.models.recognizer, "models.recognizer");
         keep(self.recognition.blas_threads != old.recognition.blas_threads, "recognition.blas_threads");
         self.http.bind.clone_from(&old.http.bind);
+        self.state.clone_from(&old.state);
         self.models.clone_from(&old.models);
         self.recognition.blas_threads = old.recognition.blas_threads;
         kept

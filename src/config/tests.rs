@@ -1,11 +1,16 @@
-use super::keys::{KEYS, sample};
+use super::keys::{KEYS, ValueKind, sample};
 use super::*;
 
 fn load(text: &str) -> Result<Config, Problems> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("namecam.ini");
     std::fs::write(&file, text).unwrap();
-    Origin { file: Some(file), sets: Vec::new() }.load()
+    Origin { file: Some(file), state_folder: Some(folder.path().join("state")), ..Origin::default() }.load()
+}
+
+/// An origin whose state folder is not that of the user who runs the tests.
+fn nothing_kept() -> Origin {
+    Origin { state_folder: Some("/nowhere".into()), ..Origin::default() }
 }
 
 fn complaints(text: &str) -> Vec<String> {
@@ -48,7 +53,8 @@ fn the_sample_ini_is_generated_from_the_table_and_loads_as_the_defaults() {
     assert!(example == printed, "namecam.ini.example is old: make sample-ini");
     let mut config = load(&example).unwrap();
     let folder = config.gallery.path.parent().unwrap().to_owned();
-    config.file = None;
+    (config.file, config.state_folder) = (None, None);
+    config.given.clear();
     assert_eq!(config, Config::defaults(&folder));
 }
 
@@ -215,7 +221,7 @@ fn a_word_that_is_nearly_a_key_is_asked_about_and_another_is_not() {
         let asked = told.split_once("did you mean ").and_then(|(_, rest)| rest.split_once('?'));
         assert_eq!(asked.map(|(name, _)| name), meant, "{told}");
     }
-    let set = Origin { file: None, sets: vec!["camera.widht=640".to_owned()] }.load().unwrap_err().to_string();
+    let set = Origin { sets: vec!["camera.widht=640".to_owned()], ..nothing_kept() }.load().unwrap_err().to_string();
     assert!(set.contains("did you mean camera.width?"), "{set}");
     // A very long name is answered too.
     assert!(complaints(&format!("[camera]\n{} = 1\n", "x".repeat(100_000)))[0].contains("no such key; the keys are"));
@@ -312,7 +318,7 @@ fn an_encoder_that_this_build_lacks_is_a_problem_that_says_so() {
 
 #[test]
 fn set_on_the_command_line_overrides_the_file_and_is_checked_like_it() {
-    let with = |set: &str| Origin { file: None, sets: vec![set.to_owned()] }.load();
+    let with = |set: &str| Origin { sets: vec![set.to_owned()], ..nothing_kept() }.load();
     assert_eq!(with("camera.fps=15").unwrap().camera.fps, 15);
     assert_eq!(with("camera.fps=0").unwrap_err().0[0].place, "--set");
     assert!(with("camera.zoom=1").is_err() && with("fps").is_err());
@@ -339,7 +345,7 @@ fn the_credential_of_the_first_package_means_the_accounts_in_the_state_folder() 
 
 #[test]
 fn a_missing_file_is_a_problem_that_names_it() {
-    let origin = Origin { file: Some("/nowhere/namecam.ini".into()), sets: Vec::new() };
+    let origin = Origin { file: Some("/nowhere/namecam.ini".into()), ..nothing_kept() };
     assert!(origin.load().unwrap_err().to_string().starts_with("/nowhere/namecam.ini: cannot be read"));
 }
 
@@ -351,4 +357,95 @@ fn keys_that_need_a_restart_keep_their_values_and_are_named() {
     new.camera.fps = 5;
     assert_eq!(new.keep_what_needs_a_restart(&old), ["http.bind"]);
     assert_eq!((new.http.bind.as_str(), new.camera.fps), ("127.0.0.1:5000", 5));
+}
+
+/// Loads a config and a settings file, and gives the folder of both as FOLDER in what is returned.
+fn load_with_settings(config: &str, settings: &str, sets: &[&str]) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, state) = (folder.path().join("namecam.ini"), folder.path().join("kept"));
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(state.join("settings.ini"), settings).unwrap();
+    std::fs::write(&file, config).unwrap();
+    let sets = sets.iter().map(|set| (*set).to_owned()).collect();
+    let shown = |text: &str| text.replace(folder.path().to_str().unwrap(), "FOLDER");
+    let loaded = Origin { file: Some(file), sets, state_folder: None }.load();
+    let shown_given = |mut config: Config| {
+        config.given.iter_mut().for_each(|given| given.place = shown(&given.place));
+        config
+    };
+    loaded.map(shown_given).map_err(|problems| shown(&problems.to_string()))
+}
+
+#[test]
+fn settings_count_more_than_the_config_file_and_less_than_set_and_each_value_has_its_source() {
+    let config =
+        "[state]\npath = kept\n[camera]\nsource = pipe:ffmpeg -i rtsp://me:secret@cam/ -\nfps = 5\nwidth = 640\n";
+    let settings = "[camera]\nwidth = 800\nheight = 600\n[overlay]\nunknown = blur\n";
+    let config = load_with_settings(config, settings, &["camera.height=480"]).unwrap();
+    let camera = &config.camera;
+    assert_eq!((camera.fps, camera.width, camera.height), (5, 800, 480));
+    assert_eq!(config.overlay.unknown, UnknownFaces::Blur);
+    assert!(config.state_folder.as_ref().unwrap().ends_with("kept"));
+    let values = config.in_use();
+    let source = |key: &str| {
+        let value = values.iter().find(|value| value.key == key).unwrap();
+        (value.value.clone(), value.source.clone())
+    };
+    for (key, value, from) in [
+        ("camera.source", "pipe:ffmpeg", "FOLDER/namecam.ini:4"),
+        ("camera.fps", "5", "FOLDER/namecam.ini:5"),
+        ("camera.width", "800", "FOLDER/kept/settings.ini:2"),
+        ("camera.height", "480", "--set"),
+        ("overlay.unknown", "blur", "FOLDER/kept/settings.ini:5"),
+        ("camera.mirror", "no", "default"),
+    ] {
+        assert_eq!(source(key), (value.to_owned(), from.to_owned()), "{key}");
+    }
+    assert_eq!(values.len(), KEYS.len());
+    assert!(!format!("{values:?}").contains("secret"));
+}
+
+#[test]
+fn a_settings_file_that_cannot_be_used_is_a_problem_and_never_passed_over() {
+    let config = "[state]\npath = kept\n";
+    for (settings, told) in [
+        (
+            "[overlay]\nunknown = blurr\n",
+            "FOLDER/kept/settings.ini:2: [overlay] unknown = blurr: must be show, hide or blur",
+        ),
+        ("[overlay]\nunknown = bl\0r\n", "FOLDER/kept/settings.ini:2: contains the control character"),
+        ("unknown = blur\n", "FOLDER/kept/settings.ini:1: unknown: is before the first [section]"),
+    ] {
+        let problems = load_with_settings(config, settings, &[]).unwrap_err();
+        assert!(problems.starts_with(told), "{problems}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("settings.ini")).unwrap();
+    let origin = Origin { state_folder: Some(folder.path().to_owned()), ..Origin::default() };
+    assert!(origin.load().unwrap_err().to_string().contains("settings.ini: cannot be read"));
+    // Both files with their lines, and what is in no file last.
+    let all = load_with_settings(
+        "[camera]\nfps = 0\n[state]\npath = kept\n[log]\nlevel = x\n",
+        "[log]\nlevel = y\n",
+        &["log.level=z"],
+    );
+    let all = all.unwrap_err();
+    let places: Vec<&str> = all.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(places, ["FOLDER/kept/settings.ini:2", "FOLDER/namecam.ini:2", "FOLDER/namecam.ini:6", "--set"]);
+}
+
+#[test]
+fn no_path_command_address_or_password_can_come_from_the_settings_file() {
+    for key in KEYS {
+        let settings = format!("[{}]\n{} = {}\n", key.section, key.name, key.default);
+        let loaded = load_with_settings("[state]\npath = kept\n", &settings, &[]);
+        match key.in_settings {
+            true => assert!(loaded.is_ok(), "{}", key.path()),
+            false => assert!(loaded.unwrap_err().contains("may only be in the config file"), "{}", key.path()),
+        }
+        let is_path = matches!(key.kind, ValueKind::Path | ValueKind::PathOrNone | ValueKind::Address);
+        let is_outside = is_path || ["http", "models", "state"].contains(&key.section);
+        let is_outside = is_outside || ["camera.source", "overlay.font"].contains(&key.path().as_str());
+        assert!(!(key.in_settings && (is_outside || key.restart)), "{}", key.path());
+    }
 }

@@ -29,6 +29,7 @@ use auth::access::{Access, AccessCheck, Credential, Who};
 use auth::accounts::Accounts;
 use message::{Answer, Body, Request, Whole};
 use page::Page;
+use serde_json::json;
 use server::Handler;
 pub(crate) use server::Server;
 use std::path::PathBuf;
@@ -200,6 +201,9 @@ pub const ROUTES: &[Route] = &[
     route("/api/gallery", Access::Admin, GALLERY, |site, _, _| {
         let (_, roster) = site.stage.roster.newest().unwrap_or_default();
         Whole::json(&*roster).into()
+    }),
+    route("/api/config", Access::Admin, "the value of each key, and where it was given, JSON", |site, _, _| {
+        Whole::json(&json!({ "values": site.config().in_use() })).into()
     }),
     route("/metrics", Access::Viewer, "metrics for Prometheus", |site, _, _| {
         let text = metrics::metrics(&site.stage).into_bytes();

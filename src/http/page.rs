@@ -1,11 +1,30 @@
-//! The page, and a content security policy that allows its own script and style only.
+//! The page, joined from the files of `page/`, and a content security policy that allows its own script and style only.
 
 use super::message::{Body, Whole};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
+use std::sync::LazyLock;
 
-const HTML: &str = include_str!("page.html");
+/// The style and the scripts, in the order in which the page has them. All scripts share one scope.
+const STYLE: &str = include_str!("page/page.css");
+const SCRIPTS: &[&str] = &[
+    "\"use strict\";\n",
+    include_str!("page/words.js"),
+    include_str!("page/tools.js"),
+    include_str!("page/picture.js"),
+    include_str!("page/people.js"),
+    include_str!("page/status.js"),
+    include_str!("page/gallery.js"),
+    include_str!("page/account.js"),
+    include_str!("page/main.js"),
+];
+
+/// The page as it is sent.
+static HTML: LazyLock<String> = LazyLock::new(|| {
+    let page = include_str!("page/page.html").replace("/* page.css */\n", STYLE);
+    page.replace("/* the scripts of page.rs */\n", &SCRIPTS.concat())
+});
 
 /// The page with its policy.
 pub struct Page {
@@ -14,7 +33,7 @@ pub struct Page {
 
 impl Default for Page {
     fn default() -> Page {
-        Page { policy: policy(HTML, "'self'") }
+        Page { policy: policy(&HTML, "'self'") }
     }
 }
 
@@ -52,14 +71,15 @@ mod tests {
     fn the_page_has_one_script_and_one_style_and_nothing_that_the_policy_forbids() {
         for tag in ["script", "style"] {
             assert_eq!(HTML.matches(&format!("<{tag}")).count(), 1);
-            assert!(inside(HTML, tag).len() > 100);
+            assert!(inside(&HTML, tag).len() > 100);
         }
         for forbidden in
             [" style=", " onclick=", " onload=", " onerror=", "innerHTML", "http://", "https://", "//cdn", "@import"]
         {
             let allowed = HTML.replace("http://www.w3.org/2000/svg", "");
-            assert!(!allowed.contains(forbidden), "{forbidden} in page.html");
+            assert!(!allowed.contains(forbidden), "{forbidden} in page/");
         }
         assert!(!HTML.contains('\r'), "a browser would hash other line ends than we do");
+        assert!(HTML.len() < 100_000, "the page has {} bytes", HTML.len());
     }
 }

@@ -1,19 +1,25 @@
 //! Files: the one atomic replacement, and digests as text.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-/// The folder of what the program itself keeps: the unit's state directory, else the one of the user.
-pub fn state_folder() -> Option<PathBuf> {
-    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(state) = var("STATE_DIRECTORY") {
-        // systemd separates several directories by colons; the first one is used.
-        return state.to_string_lossy().split(':').next().map(PathBuf::from);
-    }
-    let of_user = var("XDG_STATE_HOME").map(PathBuf::from);
-    let folder = of_user.or_else(|| Some(PathBuf::from(var("HOME")?).join(".local/state")))?;
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The state directory that systemd made for the unit.
+pub fn state_folder_of_unit() -> Option<PathBuf> {
+    // systemd separates several directories by colons; the first one is used.
+    variable("STATE_DIRECTORY")?.to_string_lossy().split(':').next().map(PathBuf::from)
+}
+
+/// The folder of what the program keeps for a user.
+pub fn state_folder_of_user() -> Option<PathBuf> {
+    let of_user = variable("XDG_STATE_HOME").map(PathBuf::from);
+    let folder = of_user.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/state")))?;
     Some(folder.join("namecam"))
 }
 

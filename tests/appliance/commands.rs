@@ -1,6 +1,6 @@
 //! The subcommands that end by themselves, and the errors for a wrong command line or config.
 
-use crate::support::{Home, picture, repo};
+use crate::support::{Home, Running, picture, repo};
 use serde_json::Value;
 use std::fs::Permissions;
 use std::io::Write;
@@ -180,6 +180,40 @@ fn check_finds_the_problems_that_run_would_have() {
     let identify = ["identify", "--set", "http.password_file=nobody"];
     let (status, _, stderr) = output(home.command().args(identify).arg(picture("obama.jpg")));
     assert_eq!(status, 0, "{stderr}");
+}
+
+#[test]
+fn settings_count_more_than_the_config_and_a_damaged_one_changes_nothing() {
+    let home = Home::new("[overlay]\nunknown = show\n[stream]\nquality = 70\n");
+    home.enrol("Barack Obama", "obama.jpg");
+    let camera = home.still_camera("astronaut.png");
+    let settings = home.put("state/namecam/settings.ini", b"[overlay]\nunknown = blur\n");
+    let running = Running::start(home.command().args(["run", "--set", &format!("camera.source={camera}")]));
+    let value = |name: &str| {
+        let answer: Value = serde_json::from_slice(&running.get("/api/config").body).expect("JSON");
+        let values = answer["values"].as_array().expect("values");
+        let value = values.iter().find(|value| value["key"] == name).expect("the key");
+        (value["value"].clone(), value["source"].as_str().expect("a source").to_owned())
+    };
+    let (unknown, source) = value("overlay.unknown");
+    assert_eq!((unknown, source), ("blur".into(), format!("{}:2", settings.display())));
+    assert!(value("stream.quality").1.ends_with("namecam.ini:4"));
+    assert_eq!(value("camera.source"), ("pipe:sh".into(), "--set".to_owned()));
+    // A reload with a damaged line changes nothing, and a start is refused.
+    std::fs::write(&settings, "[overlay]\nunknown = bl\n[stream]\nquality = 50\n").expect("settings");
+    running.signal(libc::SIGHUP);
+    running.until("the refusal", |running| running.state()["reload_error"].is_string());
+    assert_eq!((value("overlay.unknown").0, value("stream.quality").0), ("blur".into(), "70".into()));
+    let (status, _, told) = output(home.command().arg("run"));
+    assert_eq!(status, 78);
+    let place = format!("{}:2: [overlay] unknown = bl: must be show, hide or blur", settings.display());
+    assert!(told.starts_with(&place), "{told}");
+    // What the config file does not give is told by `check`.
+    std::fs::write(&settings, "[stream]\nquality = 50\n").expect("settings");
+    running.reload();
+    assert_eq!((value("overlay.unknown").0, value("stream.quality").0), ("show".into(), "50".into()));
+    let (_, told, _) = output(home.command().arg("check"));
+    assert!(told.contains("stream.quality = 50 (") && !told.contains("overlay.unknown"), "{told}");
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub fn picture(name: &str) -> PathBuf {
 pub fn namecam(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_namecam"));
     command.current_dir(folder).env("XDG_CACHE_HOME", folder.join("cache")).env_remove("STATE_DIRECTORY");
+    command.env("XDG_STATE_HOME", folder.join("state"));
     command.env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
     command
 }

@@ -141,7 +141,10 @@ fn the_lines_for_the_config_are_a_config() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("namecam.ini");
     fs::write(&file, ini).unwrap();
-    let config = config::Origin { file: Some(file), sets: vec![] }.load().unwrap();
+    let config =
+        config::Origin { file: Some(file), state_folder: Some("/nowhere".into()), ..config::Origin::default() }
+            .load()
+            .unwrap();
     assert_eq!(config.camera.source, config::CameraSource::Device("/dev/v4l/by-id/usb-C920".into()));
     assert_eq!((config.camera.format.as_str(), config.camera.width), ("mjpg", 1280));
 }

@@ -1,0 +1,83 @@
+//! Where the values of the config come from: the defaults, the config file, the settings file, `--set`, in this order.
+
+use super::{Config, OF_PACKAGE, Problem, Problems, text};
+use crate::os::files;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The file in the state folder whose values count more than those of the config file.
+const SETTINGS: &str = "settings.ini";
+
+/// Where the config comes from. A reload reads the same file and `--set` options again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// `--config FILE`.
+    pub file: Option<PathBuf>,
+    /// `--set section.key=value`, in order; they outlive a reload.
+    pub sets: Vec<String>,
+    /// The state folder, once namecam runs: it stays the same until a restart.
+    pub state_folder: Option<PathBuf>,
+}
+
+impl Origin {
+    /// Reads the config.
+    ///
+    /// # Errors
+    /// Every problem, each with file, line, key and the allowed values.
+    pub fn load(&self) -> Result<Config, Problems> {
+        let mut problems = Problems::default();
+        let file = self.file.clone().or_else(|| {
+            let usual = ["namecam.ini", OF_PACKAGE.0];
+            usual.iter().map(PathBuf::from).find(|path| path.exists())
+        });
+        let mut given = Vec::new();
+        if let Some(file) = &file {
+            match std::fs::read(file) {
+                Ok(bytes) => given = text::read(file, &bytes, &mut problems),
+                Err(error) => problems.add(&file.display().to_string(), format!("cannot be read: {error}")),
+            }
+        }
+        let sets: Vec<text::Setting> = self.sets.iter().filter_map(|set| text::read_set(set, &mut problems)).collect();
+        let path = given.iter().chain(&sets).rfind(|setting| setting.key.path() == "state.path");
+        let path = path.filter(|setting| !setting.value.is_empty()).map(|setting| setting.base.join(&setting.value));
+        let state_folder = self.state_folder.clone().or(path).or_else(|| usual_state_folder(file.as_deref()));
+        given.extend(state_folder.as_deref().map(|folder| settings(folder, &mut problems)).unwrap_or_default());
+        given.extend(sets);
+        let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let base = std::path::absolute(if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+        let mut config = Config::defaults(&base.unwrap_or_default());
+        (config.file, config.state_folder) = (file, state_folder);
+        config.apply(&given, &mut problems);
+        problems.0.sort_by_key(Problem::order);
+        if problems.0.is_empty() { Ok(config) } else { Err(problems) }
+    }
+}
+
+/// The state folder of a config that names none. A command of the shell has no STATE_DIRECTORY, and means that of the service
+/// when it has the config of the service.
+fn usual_state_folder(file: Option<&Path>) -> Option<PathBuf> {
+    let of_package = file.filter(|file| *file == Path::new(OF_PACKAGE.0)).map(|_| PathBuf::from(OF_PACKAGE.1));
+    files::state_folder_of_unit().or(of_package).or_else(files::state_folder_of_user)
+}
+
+/// What the settings file gives. A file that cannot be used is a problem like one in the config file: it may hold what
+/// protects people, such as `overlay.unknown = blur`.
+fn settings(folder: &Path, problems: &mut Problems) -> Vec<text::Setting> {
+    let file = folder.join(SETTINGS);
+    let bytes = match std::fs::read(&file) {
+        Ok(bytes) => bytes,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Vec::new(),
+        Err(error) => {
+            let remedy = if error.kind() == ErrorKind::PermissionDenied { "; run this with sudo" } else { "" };
+            problems.add(&file.display().to_string(), format!("cannot be read: {error}{remedy}"));
+            return Vec::new();
+        }
+    };
+    let given = text::read(&file, &bytes, problems);
+    for setting in given.iter().filter(|setting| !setting.key.in_settings) {
+        let (section, name) = (setting.key.section, setting.key.name);
+        let what = format!("[{section}] {name}: may only be in the config file; move it there");
+        problems.add(&setting.place, what);
+    }
+    given
+}

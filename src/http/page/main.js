@@ -1,0 +1,62 @@
+// The state is requested once a second. The stream restarts after missed answers or a restart of namecam.
+let misses = 0, lastAnswer = 0, uptime = 0, round = 0, pauseMs = 1000;
+// The title and text for a refused request; null for any other answer.
+function refusal(answer) {
+  if (answer.status === 401) return [say.login, say.loginMore];
+  if ([403, 421, 429].includes(answer.status)) return [say.refused, answer.text.trim().slice(0, 300)];
+  return null;
+}
+async function beat() {
+  if (document.hidden) return;
+  const ofKey = key;
+  let refused = null;
+  try {
+    const answer = await ask("api/state?t=" + ofKey, 4000);
+    refused = refusal(answer);
+    const state = answer.json;
+    if (!state) throw new Error(String(answer.status));
+    if (misses > 1 || state.uptime_s < uptime || (lastAnswer && Date.now() - lastAnswer > 15000)) { galleryMark = null; replay(); }
+    if (misses && shown) notice();
+    misses = 0; pauseMs = 1000; uptime = state.uptime_s; lastAnswer = Date.now();
+    live(state.stream.watching, ofKey);
+    if (round++ % 5 === 0) {
+      const sick = await ask("healthz", 4000).catch(() => null);
+      trouble = sick && sick.status === 503 ? sick.text.trim() : null;
+    }
+    const names = state.recognition;
+    people(state.faces, !names.enabled ? say.disabled : !state.camera.online ? say.resting : names.age_ms === null ? say.off : say.nobody, state.now);
+    health(state);
+    gallery(state);
+    account(state);
+  } catch {
+    misses += 1;
+    if (misses < 2 && !refused) return;
+    const words = refused || [say.lost, say.lostMore];
+    // After a refusal the page asks less often; frequent requests with an old password would lock the client out.
+    pauseMs = refused ? 5000 : 1000;
+    notice(...words);
+    people([], "\u2014");
+    put("said", told = refused ? words.join(": ") : say.lost);
+    for (const id of ["live-dot", "camera-dot", "names-dot"]) dot(id, "bad");
+    put("live-text", say.away); put("camera", "\u2014"); put("names", "\u2014"); put("reload", "");
+  }
+}
+let pulse = 0;
+async function go() {
+  clearTimeout(pulse);
+  await beat();
+  clearTimeout(pulse);
+  if (!document.hidden) pulse = setTimeout(go, pauseMs);
+}
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) { stop(); clearTimeout(pulse); put("live-text", say.paused); dot("live-dot", ""); }
+  else { lastAnswer = 0; play(); go(); }
+});
+$("full").addEventListener("click", () => {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else if ($("frame").requestFullscreen) $("frame").requestFullscreen().catch(() => {});
+});
+$("full").hidden = !document.fullscreenEnabled;
+notice(say.wait);
+play();
+go();
