@@ -4,7 +4,9 @@
 use crate::cli::FAULT;
 use crate::config::{Config, Origin};
 use crate::detection::Sightings;
+use crate::detection::chips::Chips;
 use crate::frame::Frame;
+use crate::gallery::desk::Desk;
 use crate::http::auth::accounts::Accounts;
 use crate::memory::{self, Machine};
 use crate::os::logging;
@@ -43,6 +45,8 @@ struct Wires {
     frames: Arc<Latest<Frame>>,
     sightings: Arc<Latest<Sightings>>,
     roster: Arc<Latest<Roster>>,
+    chips: Arc<Latest<Chips>>,
+    desk: Arc<Desk>,
     renditions: Arc<Renditions>,
     health: Arc<Health>,
     stop: Arc<Stop>,
@@ -134,6 +138,8 @@ impl Wires {
             frames: Arc::clone(&encoder.frames),
             sightings: Arc::clone(&encoder.sightings),
             roster: Arc::default(),
+            chips: Arc::default(),
+            desk: Arc::default(),
             health: Arc::clone(&encoder.health),
             stop: Arc::clone(&encoder.stop),
             renditions: Arc::new(Renditions::new(encoder)),
@@ -146,6 +152,8 @@ impl Wires {
             config: Arc::clone(config),
             sightings: Arc::clone(&self.sightings),
             roster: Arc::clone(&self.roster),
+            chips: Arc::clone(&self.chips),
+            desk: Arc::clone(&self.desk),
             renditions: Arc::clone(&self.renditions),
             health: Arc::clone(health),
             stop: Arc::clone(stop),
@@ -162,6 +170,8 @@ impl Wires {
             frames: Arc::clone(&self.frames),
             sightings: Arc::clone(&self.sightings),
             roster: Arc::clone(&self.roster),
+            chips: Arc::clone(&self.chips),
+            desk: Arc::clone(&self.desk),
             health: Arc::clone(health),
             stop: Arc::clone(stop),
         };

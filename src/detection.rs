@@ -1,6 +1,7 @@
 //! What recognition says of a frame, as plain data: [`Sightings`], with a [`Sighting`] per face.
 
 mod blurred_areas;
+pub mod chips;
 mod examined;
 pub mod view;
 

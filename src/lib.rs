@@ -9,6 +9,7 @@ pub mod commands;
 pub mod config;
 pub mod detection;
 pub mod frame;
+mod gallery;
 pub mod http;
 pub mod image;
 pub mod memory;

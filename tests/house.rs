@@ -25,6 +25,7 @@ const ROOMS: &[&str] = &[
     "memory",
     "telemetry",
     "shares",
+    "gallery",
     "roster",
     "detection",
     "frame",

@@ -2,10 +2,12 @@
 //! `namecam identify --json` prints the same faces.
 
 use super::Stage;
+use crate::detection::chips::Chip;
 use crate::detection::{self, Because, Flaw, Near, Sighting, Sightings};
 use crate::http::auth::access::Who;
 use crate::http::auth::accounts::Role;
 use crate::http::auth::sessions::Session;
+use crate::roster::PictureReport;
 use crate::rounding::decimals;
 use crate::stream::renditions::RenditionSpec;
 use crate::telemetry::faults;
@@ -42,6 +44,39 @@ impl SessionJson {
             own,
         }
     }
+}
+
+/// A chip of `/api/chips/TRACK`.
+#[derive(Serialize)]
+pub struct ChipJson {
+    captured_at: f64,
+    width_px: u32,
+    #[serde(serialize_with = "decimals::<3, _>")]
+    sharpness: f32,
+    #[serde(serialize_with = "decimals::<1, _>")]
+    brightness: f32,
+}
+
+impl ChipJson {
+    pub fn of(chip: &Chip) -> ChipJson {
+        let Chip { captured_at, width_px, sharpness, brightness, .. } = *chip;
+        ChipJson { captured_at: unix_seconds(captured_at.instant), width_px, sharpness, brightness }
+    }
+}
+
+/// The answer to what is taught.
+#[derive(Serialize)]
+pub struct TaughtJson {
+    /// The files that were written.
+    pub files: Vec<String>,
+    /// What became of each of them; empty while it is not at work.
+    pub pictures: Vec<PictureReport>,
+    /// The pictures that are no longer used because of them.
+    pub displaced: Vec<String>,
+    /// True when recognition uses the change.
+    pub at_work: bool,
+    /// The face that was taught, as it is seen then.
+    pub face: Option<FaceJson>,
 }
 
 /// `/api/state`.
@@ -330,10 +365,13 @@ pub fn faces(sightings: Option<&Sightings>, role: Role) -> Vec<FaceJson> {
 
 /// `/api/faces/TRACK`: the face of a track, with the evidence for its name; `None` when it is not in view.
 pub fn face(stage: &Stage, track: &str, role: Role) -> Option<FaceJson> {
-    let track: u64 = track.parse().ok()?;
-    let sightings = stage.faces_in_view()?;
+    face_in(&*stage.faces_in_view()?, track.parse().ok()?, role)
+}
+
+/// The face of a track, with the evidence for its name; `None` when it is not among those.
+pub fn face_in(sightings: &Sightings, track: u64, role: Role) -> Option<FaceJson> {
     let (face, shown) =
-        sightings.faces.iter().zip(faces(Some(&sightings), role)).find(|(face, _)| face.track == track)?;
+        sightings.faces.iter().zip(faces(Some(sightings), role)).find(|(face, _)| face.track == track)?;
     Some(FaceJson { evidence: Some(EvidenceJson::of(&face.evidence, role)), ..shown })
 }
 

@@ -139,6 +139,11 @@ impl Whole {
         Whole { status, ..Whole::new("text/plain; charset=utf-8", body) }
     }
 
+    /// The same with another status.
+    pub fn with_status(self, status: u16) -> Whole {
+        Whole { status, ..self }
+    }
+
     /// A refusal; the client may retry after `seconds`.
     pub fn later(status: u16, seconds: u32, text: &str) -> Whole {
         Whole::text(status, text).with("Retry-After", seconds.to_string())

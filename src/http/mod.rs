@@ -16,17 +16,21 @@ mod metrics;
 mod mjpeg;
 mod page;
 mod server;
+mod teach;
 
 use crate::config::Config;
 use crate::detection::Sightings;
+use crate::detection::chips::Chips;
+use crate::gallery::desk::Desk;
 use crate::roster::Roster;
-use crate::shares::{Client, Refusal, Shares, kept};
+use crate::shares::{Client, Refusal, Shares, TakenPlace, kept};
 use crate::stream::renditions::Renditions;
 use crate::sync::{Latest, Stop};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
 use auth::access::{Access, AccessCheck, Credential, Who};
 use auth::accounts::Accounts;
+use client::holder;
 use message::{Answer, Body, Request, Whole};
 use page::Page;
 use serde_json::json;
@@ -48,6 +52,10 @@ pub(crate) struct Stage {
     pub config: Arc<Latest<Config>>,
     pub sightings: Arc<Latest<Sightings>>,
     pub roster: Arc<Latest<Roster>>,
+    /// The chips of faces that were followed lately.
+    pub chips: Arc<Latest<Chips>>,
+    /// Where recognition learns that the gallery's files have changed.
+    pub desk: Arc<Desk>,
     pub renditions: Arc<Renditions>,
     pub health: Arc<Health>,
     pub stop: Arc<Stop>,
@@ -84,6 +92,9 @@ pub(crate) struct Site {
     gate: Arc<AccessCheck>,
     page: Page,
     listeners: Shares,
+    uploads: Shares,
+    thumbnails: Shares,
+    lessons: teach::Lessons,
     watchers: mjpeg::Watchers,
     /// How long a viewer waits for a place.
     place_wait: Duration,
@@ -129,6 +140,8 @@ pub enum Takes {
     Form,
     /// JSON.
     Json,
+    /// A picture.
+    Picture,
 }
 
 impl Takes {
@@ -138,12 +151,28 @@ impl Takes {
             Takes::Nothing => None,
             Takes::Form => Some("application/x-www-form-urlencoded"),
             Takes::Json => Some("application/json"),
+            Takes::Picture => Some("image/jpeg"),
+        }
+    }
+
+    /// True when a body of this type is taken.
+    fn accepts(self, content_type: &str) -> bool {
+        self.content_type().is_some_and(|own| own.eq_ignore_ascii_case(content_type))
+            || (self == Takes::Picture && content_type.eq_ignore_ascii_case("image/png"))
+    }
+
+    /// The largest body in bytes.
+    fn most_bytes(self) -> Option<usize> {
+        match self {
+            Takes::Nothing => None,
+            Takes::Form | Takes::Json => Some(16 << 10),
+            Takes::Picture => Some(20 << 20),
         }
     }
 }
 
-/// The largest body in bytes.
-const MAX_BODY: usize = 16 * 1024;
+/// The most pictures that are sent at a time, each of which takes memory while it arrives and is judged.
+const MAX_UPLOADS: usize = 4;
 
 /// A route of [`ROUTES`].
 pub struct Route {
@@ -205,6 +234,64 @@ pub const ROUTES: &[Route] = &[
     route("/api/config", Access::Admin, "the value of each key, and where it was given, JSON", |site, _, _| {
         Whole::json(&json!({ "values": site.config().in_use() })).into()
     }),
+    route("/api/chips/{track}", Access::Admin, "the pictures of a face that is or was in view, JSON", teach::chips),
+    route("/chip.jpg", Access::Admin, "such a picture, JPEG; `?track=TRACK&number=NUMBER`", teach::chip),
+    route("/picture.jpg", Access::Admin, "a picture of the gallery, JPEG; `?file=FILE&width=PIXELS`", teach::thumbnail),
+    change(
+        Method::Post,
+        Takes::Json,
+        route("/api/faces/name", Access::Admin, "say who a face is: `{\"track\": NUMBER, \"name\": ...}`", teach::name),
+    ),
+    change(
+        Method::Post,
+        Takes::Json,
+        route(
+            "/api/faces/not",
+            Access::Admin,
+            "say that a face is nobody who may be named: `{\"track\": NUMBER}`",
+            teach::not,
+        ),
+    ),
+    change(
+        Method::Post,
+        Takes::Picture,
+        route("/api/gallery/picture", Access::Admin, "add a picture; `?person=NAME`", teach::add_picture),
+    ),
+    change(
+        Method::Post,
+        Takes::Json,
+        route(
+            "/api/gallery/move",
+            Access::Admin,
+            "give a picture to somebody else: `{\"file\": ..., \"person\": ... or null}`",
+            teach::move_picture,
+        ),
+    ),
+    change(
+        Method::Post,
+        Takes::Json,
+        route("/api/gallery/delete", Access::Admin, "delete a picture: `{\"file\": ...}`", teach::delete_picture),
+    ),
+    change(
+        Method::Post,
+        Takes::Json,
+        route(
+            "/api/gallery/rename",
+            Access::Admin,
+            "rename a person: `{\"person\": ..., \"to\": ..., \"merge\": false}`",
+            teach::rename,
+        ),
+    ),
+    change(
+        Method::Post,
+        Takes::Json,
+        route(
+            "/api/gallery/forget",
+            Access::Admin,
+            "delete a person and all that is known of them: `{\"person\": ...}`",
+            teach::forget,
+        ),
+    ),
     route("/metrics", Access::Viewer, "metrics for Prometheus", |site, _, _| {
         let text = metrics::metrics(&site.stage).into_bytes();
         Whole::new("text/plain; version=0.0.4; charset=utf-8", Body::Bytes(text)).into()
@@ -247,9 +334,10 @@ pub const ROUTES: &[Route] = &[
 impl Site {
     fn new(stage: Stage, accounts: Option<Accounts>) -> anyhow::Result<Site> {
         let gate = Arc::new(AccessCheck::new(Arc::clone(&stage.health), accounts, stage.state_folder.as_deref())?);
-        let (listeners, watchers) = (Shares::default(), mjpeg::Watchers::default());
+        let (listeners, uploads, thumbnails, lessons) = Default::default();
+        let watchers = mjpeg::Watchers::default();
         let (page, place_wait) = (Page::default(), PLACE_WAIT);
-        let site = Site { stage, gate, page, listeners, watchers, place_wait };
+        let site = Site { stage, gate, page, listeners, uploads, thumbnails, lessons, watchers, place_wait };
         site.refresh();
         Ok(site)
     }
@@ -277,6 +365,12 @@ impl Site {
         }
     }
 
+    fn upload_place(&self, request: &Request, who: &Who) -> Result<TakenPlace, Whole> {
+        let client = holder(request, who.user.as_deref());
+        let place = self.wait_for(|| self.uploads.take(&client, MAX_UPLOADS));
+        place.map_err(|refusal| self.no_place(&client, "pictures that are sent", MAX_UPLOADS, refusal))
+    }
+
     /// Refuses `client` one of the `total` places for `what`.
     fn no_place(&self, client: &Client, what: &str, total: usize, refusal: Refusal) -> Whole {
         let (why, remedy) = match refusal {
@@ -298,6 +392,8 @@ impl Site {
 pub(crate) struct AdmittedRequest {
     route: &'static Route,
     who: Who,
+    /// Of a picture that is sent.
+    _place: Option<TakenPlace>,
 }
 
 impl Handler for Site {
@@ -337,17 +433,25 @@ impl Handler for Site {
             let is_login = route.takes == Takes::Form;
             AccessCheck::check_origin(request, if is_login { Credential::Password } else { who.credential })?;
         }
-        let most = route.takes.content_type().map(|_| MAX_BODY);
         if let Some(wanted) = route.takes.content_type() {
             let sent = request.header("Content-Type").unwrap_or_default().split(';').next().unwrap_or_default();
-            if !sent.trim().eq_ignore_ascii_case(wanted) {
+            if !route.takes.accepts(sent.trim()) {
+                let wanted = if route.takes == Takes::Picture { "image/jpeg or image/png" } else { wanted };
                 return Err(Whole::text(415, &format!("Please send the body with Content-Type: {wanted}.")));
             }
         }
-        Ok((AdmittedRequest { route, who }, most))
+        let place = match route.takes {
+            Takes::Picture => Some(self.upload_place(request, &who)?),
+            _ => None,
+        };
+        Ok((AdmittedRequest { route, who, _place: place }, route.takes.most_bytes()))
     }
 
-    fn answer<'a>(&'a self, request: &'a Request, AdmittedRequest { route, who }: AdmittedRequest) -> Answer<'a> {
+    fn answer<'a>(
+        &'a self,
+        request: &'a Request,
+        AdmittedRequest { route, who, _place }: AdmittedRequest,
+    ) -> Answer<'a> {
         let answer = (route.handler)(self, request, &who);
         match who.renewed_cookie {
             Some(cookie) => answer.with("Set-Cookie", cookie),

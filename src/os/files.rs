@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -58,11 +58,37 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
         // On a full disk, the incomplete file is removed.
         let _ = fs::remove_file(beside);
     })?;
-    // Syncing the folder makes the rename durable. A file system that cannot sync folders is no error.
-    if let Some(folder) = file.parent() {
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    }
+    file.parent().into_iter().for_each(sync_folder);
     Ok(())
+}
+
+/// The beginning of the name of a file that [`write_new`] has not finished.
+pub const UNFINISHED: &str = ".namecam-";
+
+/// Writes a file that nobody reads before it is complete. Who may read it is what the umask and the folder say.
+///
+/// # Errors
+/// When there is such a file, the folder is missing, the disk is full, or the file cannot be written. Nothing is left then.
+pub fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    if file.symlink_metadata().is_ok() {
+        return Err(ErrorKind::AlreadyExists.into());
+    }
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let beside = file.with_file_name(format!("{UNFINISHED}{}-{name}", std::process::id()));
+    let write = || {
+        let mut new = OpenOptions::new().write(true).create_new(true).open(&beside)?;
+        new.write_all(bytes)?;
+        new.sync_all()?;
+        fs::rename(&beside, file)
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&beside)))?;
+    file.parent().into_iter().for_each(sync_folder);
+    Ok(())
+}
+
+/// Makes what was renamed, made or deleted in a folder durable. A file system that cannot sync folders is no error.
+pub fn sync_folder(folder: &Path) {
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
 /// The bytes of as many hexadecimal digits as they need.

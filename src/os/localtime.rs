@@ -24,6 +24,13 @@ pub fn time_of_day(at: SystemTime) -> [i32; 3] {
     [at.tm_hour, at.tm_min, at.tm_sec]
 }
 
+/// `at` in local time as `20231114-140503`, for the names of files.
+pub fn stamp(at: SystemTime) -> String {
+    let at = broken_down(at);
+    let date = (at.tm_year + 1900) * 10_000 + (at.tm_mon + 1) * 100 + at.tm_mday;
+    format!("{date:08}-{:02}{:02}{:02}", at.tm_hour, at.tm_min, at.tm_sec)
+}
+
 fn broken_down(at: SystemTime) -> libc::tm {
     let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let seconds = libc::time_t::try_from(seconds).unwrap_or_default();
@@ -57,6 +64,11 @@ mod tests {
         let today = clock(noon, noon + Duration::from_secs(60));
         assert!(today.len() == 5 && today.as_bytes()[2] == b':', "{today}");
         let earlier = clock(noon, noon + Duration::from_secs(3 * 86_400));
+        let stamped = stamp(noon);
+        assert!(
+            stamped.starts_with("2023111") && stamped.len() == 15 && stamped.contains(&today.replace(':', "")),
+            "{stamped}"
+        );
         assert!(earlier.starts_with("2023-11-1") && earlier.ends_with(&today), "{earlier}");
     }
 }

@@ -3,6 +3,7 @@
 use super::tracks::{Scene, Tracks};
 use crate::config::Recognition;
 use crate::detection::Sighting;
+use crate::detection::chips::Chips;
 use crate::image::{Luma, Rect, Rgb};
 use crate::recognition::detect::motion::{Motion, MotionGate};
 use crate::recognition::detect::scan::Scanner;
@@ -78,6 +79,16 @@ impl Pipeline {
         self.tracks.take_unnamed()
     }
 
+    /// The chips, when they have changed since the last call.
+    pub fn chips(&mut self, now: Instant) -> Option<Chips> {
+        self.tracks.chips(now)
+    }
+
+    /// Forgets the chips.
+    pub fn forget_chips(&mut self) {
+        self.tracks.forget_chips();
+    }
+
     /// Forgets everybody who was followed, and all frames: the whole of the next one is looked at.
     pub fn forget_all(&mut self) {
         self.tracks.forget_all();
@@ -92,6 +103,7 @@ impl Pipeline {
     /// Another gallery is at work: faces are looked at again, whether they move or not.
     pub fn look_again(&mut self) {
         self.looked_at = None;
+        self.tracks.describe_again();
     }
 
     /// Another engine looks from now on: what two engines make of a face must not be compared.

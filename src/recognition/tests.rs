@@ -192,6 +192,8 @@ fn without_models_the_stage_says_why_and_ends_at_a_stop() {
         frames: Arc::default(),
         sightings: Arc::default(),
         roster: Arc::<Latest<Roster>>::default(),
+        chips: Arc::default(),
+        desk: Arc::default(),
         health: Arc::<Health>::default(),
         stop: Arc::default(),
     });

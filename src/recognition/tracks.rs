@@ -3,10 +3,12 @@
 //!
 //! No neural tracker: faces a fifth of a second apart overlap, and the descriptors tell who is who after all.
 
+mod album;
 mod path;
 mod state;
 mod track;
 
+use crate::detection::chips::Chips;
 use crate::detection::{Evidence, Sighting};
 use crate::image::{Rect, Rgb};
 use crate::recognition::descriptor::Descriptor;
@@ -16,6 +18,7 @@ use crate::recognition::engine::Engine;
 use crate::recognition::identify::matcher::{Match, Matcher};
 use crate::recognition::identify::rule::{Decision, OF_A_VISIT};
 use crate::recognition::identify::strangers::Unnamed;
+use album::Album;
 use state::Shows;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,6 +62,7 @@ pub struct Tracks {
     tracks: Vec<Track>,
     /// Of tracks that have ended, the newest last.
     unnamed: Vec<Unnamed>,
+    album: Album,
 }
 
 impl Tracks {
@@ -113,8 +117,25 @@ impl Tracks {
         std::mem::take(&mut self.unnamed)
     }
 
+    /// The chips, when they have changed since the last call.
+    pub fn chips(&mut self, now: Instant) -> Option<Chips> {
+        self.album.keep(|number| self.tracks.iter().any(|track| track.number == number), now);
+        self.album.changed()
+    }
+
+    /// Forgets the chips.
+    pub fn forget_chips(&mut self) {
+        self.album.clear();
+    }
+
+    /// Another gallery is at work: the faces are looked at anew, so that a name that it speaks against goes soon.
+    pub fn describe_again(&mut self) {
+        self.tracks.iter_mut().for_each(Track::describe_again);
+    }
+
     /// Forgets everybody. Later tracks have other numbers.
     pub fn forget_all(&mut self) {
+        self.album.clear();
         (self.tracks, self.unnamed) = (Vec::new(), Vec::new());
     }
 
@@ -195,8 +216,10 @@ impl Tracks {
                     self.begin(rgb, rect, scene.at)
                 }
             };
-            track.describe(descriptor, Quality::of(rgb, rect), scene.at);
-            described.push(track.number);
+            let (number, quality) = (track.number, Quality::of(rgb, rect));
+            track.describe(descriptor, quality, scene.at);
+            self.album.take(number, rgb, rect, descriptor, quality, scene.at);
+            described.push(number);
         }
         self.end(|track| over.contains(&track.number) || is_lost(track, scene.at));
         described

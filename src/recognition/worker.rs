@@ -4,14 +4,16 @@ use super::pace::Pacer;
 use super::pipeline::Pipeline;
 use super::{Opened, open};
 use crate::config::{Config, Recognition};
+use crate::detection::chips::Chips;
 use crate::detection::{Examined, Sightings};
 use crate::frame::{Frame, Moment};
+use crate::gallery::desk::{Change, Desk};
 use crate::image::Turn;
 use crate::memory::{Machine, plan, shortage};
 use crate::recognition::dlib;
 use crate::recognition::gallery::cache::{self, Cache};
 use crate::recognition::gallery::enrol::arrivals::EnrolmentCause;
-use crate::recognition::gallery::enrol::{COMING, Enrolment, EnrolmentMemory, Library};
+use crate::recognition::gallery::enrol::{self, COMING, Enrolment, EnrolmentMemory, Library};
 use crate::recognition::gallery::progress::Progress;
 use crate::recognition::identify::expected;
 use crate::recognition::identify::matcher::Matcher;
@@ -36,6 +38,10 @@ pub struct Stage {
     pub sightings: Arc<Latest<Sightings>>,
     /// Where the state of the gallery goes.
     pub roster: Arc<Latest<Roster>>,
+    /// Where the chips go.
+    pub chips: Arc<Latest<Chips>>,
+    /// Where changes of the gallery come from.
+    pub desk: Arc<Desk>,
     /// Counters and heartbeat.
     pub health: Arc<Health>,
     /// When to end.
@@ -64,9 +70,12 @@ pub fn run(stage: &Stage) {
     while !stage.stop.is_set() {
         stage.health.recognition_beat.beat();
         worker.reload_if_asked(Moment::now());
+        worker.take_change(Moment::now());
+        worker.answer_one();
         worker.enrol(Moment::now());
         worker.look_if_due();
         worker.keep_strangers(Instant::now());
+        worker.show_chips(Instant::now());
     }
 }
 
@@ -90,6 +99,8 @@ struct Worker<'a> {
     enrolment: Option<(Enrolment, EnrolmentCause, Option<Progress>)>,
     /// What the log has been told since the reload.
     told: HashSet<String>,
+    /// The last change of the gallery's files that was begun.
+    change: Change,
     /// What of the newest config could not be done, told when its gallery is at work.
     undone: Option<String>,
     next_retry: Instant,
@@ -124,6 +135,7 @@ impl<'a> Worker<'a> {
             generation: 0,
             enrolment: None,
             told: HashSet::new(),
+            change: stage.desk.none(),
             undone: None,
             next_retry: Instant::now(),
             next_save: Instant::now(),
@@ -172,6 +184,40 @@ impl<'a> Worker<'a> {
     fn at_work(&mut self) {
         self.stage.health.taking_in.store(self.enrolment.is_some(), Relaxed);
         self.stage.health.reloads.at_work(self.config_seen, self.undone.take());
+        self.stage.desk.at_work(self.change);
+    }
+
+    /// The files of the gallery were changed over HTTP.
+    fn take_change(&mut self, now: Moment) {
+        let Some((change, news)) = self.stage.desk.take_change(self.change) else { return };
+        self.change = change;
+        if news.forgets {
+            self.pipeline.forget_chips();
+            self.show_chips(now.instant);
+        }
+        if self.opened.is_none() {
+            // Whoever opens the models reads the gallery.
+            return self.stage.desk.at_work(change);
+        }
+        self.memory.arrivals.vouch_for(news.written);
+        self.begin_enrolment(EnrolmentCause::Reload, now);
+    }
+
+    /// Judges a picture that somebody would like to add, one between two looks.
+    fn answer_one(&mut self) {
+        let Some(mut question) = self.stage.desk.next_question() else { return };
+        let jitters = self.config.recognition.num_jitters;
+        let worth = match &mut self.opened {
+            Some((opened, _)) => enrol::worth(question.take_bytes(), jitters, opened.engine.as_mut()),
+            None => Err("recognition does not run, so no one can say what it is worth".to_owned()),
+        };
+        self.stage.desk.answer(&question, worth);
+    }
+
+    fn show_chips(&mut self, now: Instant) {
+        if let Some(chips) = self.pipeline.chips(now) {
+            self.stage.chips.publish(Arc::new(chips));
+        }
     }
 
     /// Opens another engine when the options are others than those of the one that takes the gallery in.

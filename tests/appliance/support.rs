@@ -260,7 +260,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn from(bytes: Vec<u8>) -> Answer {
+    pub fn from(bytes: Vec<u8>) -> Answer {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
         let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);

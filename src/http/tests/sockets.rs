@@ -124,6 +124,8 @@ fn share(stage: &Stage) -> Stage {
         config: Arc::clone(&stage.config),
         sightings: Arc::clone(&stage.sightings),
         roster: Arc::clone(&stage.roster),
+        chips: Arc::clone(&stage.chips),
+        desk: Arc::clone(&stage.desk),
         renditions: Arc::clone(&stage.renditions),
         health: Arc::clone(&stage.health),
         stop: Arc::clone(&stage.stop),

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 /// Pictures of one person that are nearer are the same photograph; two different ones of LFW hardly ever are.
 const COPY: f32 = 0.10;
+/// Pictures that are nearer show one face at one time.
+const SAME_LOOK: f32 = 0.15;
 /// Two pictures that are further apart are doubted. Of 1474 pairs of LFW that are of one person 0.8 % are, of others 99 %.
 const TWO_UNLIKE: f32 = 0.61;
 /// So many pictures are named where a folder is doubted.
@@ -77,6 +79,18 @@ fn beside_each_other(pictures: &[Usable], mut fates: Vec<Fate>) -> Vec<Fate> {
         }
     }
     fates
+}
+
+/// Leaves out pictures that show a face of `.not`: an admin said that it is not this person. Two looks at one face in one video are
+/// as near; two photographs of one person hardly ever are.
+pub fn leave_out_never(pictures: &[Usable], never: &[Usable], fates: &mut [Fate]) {
+    for (picture, fate) in pictures.iter().zip(fates) {
+        let near = never.iter().map(|never| (picture.distance(never), never)).min_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((distance, never)) = near.filter(|(distance, _)| *distance < SAME_LOOK) {
+            let why = format!("the same face as {} ({distance:.2} apart), which never gets a name", never.file);
+            *fate = Fate::Skipped(why);
+        }
+    }
 }
 
 /// True when a picture is good and a copy of none of the others: it will be used, unless it is somebody else's.

@@ -6,6 +6,8 @@ mod draft;
 
 use crate::config::Config;
 use crate::frame::Moment;
+use crate::gallery::desk::Worth;
+use crate::gallery::list::{self, Listing};
 use crate::image::{Rect, Rgb, still};
 use crate::recognition::detect::quality::Quality;
 use crate::recognition::detect::tilt::tilted;
@@ -13,7 +15,6 @@ use crate::recognition::detect::verify::{faces_on_still, is_found_again};
 use crate::recognition::engine::Engine;
 use crate::recognition::gallery::cache::{Cache, Face, PictureKey, Verdict, key_of};
 use crate::recognition::gallery::curate::{self, Fate, Usable};
-use crate::recognition::gallery::list::{self, Listing};
 use crate::recognition::identify::expected;
 use crate::recognition::identify::matcher::Matcher;
 use crate::recognition::identify::rates::Rates;
@@ -178,7 +179,11 @@ impl Enrolment {
         let never = self.drafts.pop();
         let people: Vec<_> = self.drafts.iter().map(|draft| (draft.name.as_str(), &draft.usable[..])).collect();
         let mut fates = curate::judge(&people);
-        fates.iter_mut().for_each(|fates| keep_at_most(most, fates));
+        for (draft, fates) in self.drafts.iter().zip(&mut fates) {
+            let never = never.as_ref().map_or(&[][..], |never| &never.usable);
+            curate::leave_out_never(&draft.usable, never, fates);
+            keep_at_most(most, fates);
+        }
         let (mut warnings, mut people, mut somebody_comes) = (Vec::new(), Vec::new(), false);
         for (mut draft, fates) in self.drafts.into_iter().zip(fates) {
             draft.leave_the_rest(fates.iter().filter(|fate| fate.is_used()).count());
@@ -340,6 +345,12 @@ fn describe_the_one_face(bytes: Vec<u8>, jitters: u32, engine: &mut dyn Engine) 
         face.quality.width_px = still.on_whole(Rect { w: width_px, ..Rect::default() }).w;
         face
     })
+}
+
+/// What the bytes of a file would be worth as a picture of a person; the descriptor is thrown away.
+pub(in crate::recognition) fn worth(bytes: Vec<u8>, jitters: u32, engine: &mut dyn Engine) -> Worth {
+    let face = describe_the_one_face(bytes, jitters, engine)?;
+    face.quality.poor().map_or(Ok(face.quality.width_px), Err)
 }
 
 fn describe(rgb: &Rgb, face: Rect, jitters: u32, engine: &mut dyn Engine) -> Verdict {

@@ -3,5 +3,4 @@
 pub(super) mod cache;
 pub(super) mod curate;
 pub mod enrol;
-pub(super) mod list;
 pub(super) mod progress;

@@ -199,6 +199,11 @@ impl Track {
         self.place = Place::AsDescribed;
     }
 
+    /// The next look describes it again.
+    pub fn describe_again(&mut self) {
+        self.described_at = None;
+    }
+
     /// Forgets whose descriptors it has: another engine makes others.
     pub fn forget_looks(&mut self) {
         (self.looks, self.described_at) = (Looks::default(), None);

@@ -74,6 +74,8 @@ pub(crate) fn stage(root: &Path) -> Stage {
         frames: Arc::default(),
         sightings: Arc::default(),
         roster: Arc::default(),
+        chips: Arc::default(),
+        desk: Arc::default(),
         health: Arc::default(),
         stop: Arc::default(),
     }

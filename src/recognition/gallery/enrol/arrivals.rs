@@ -9,7 +9,7 @@
 //! is used only at a reload, for files that were not waited for before, because their age is not known otherwise.
 
 use crate::frame::Moment;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -72,6 +72,8 @@ pub struct Arrivals {
     /// A digest of the result of the last scan, and of the applied one.
     found: Option<u64>,
     at_work: Option<u64>,
+    /// Files that are complete, whatever their age.
+    complete_files: HashSet<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -167,6 +169,7 @@ impl Default for Arrivals {
             reloaded: now,
             found: None,
             at_work: None,
+            complete_files: HashSet::new(),
         }
     }
 }
@@ -214,6 +217,11 @@ impl Arrivals {
         now.saturating_duration_since(self.complete) >= AT_MOST
     }
 
+    /// These files are complete: the next scan reads them, however young they are.
+    pub fn vouch_for(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        self.complete_files.extend(files);
+    }
+
     /// Stops waiting for files.
     pub fn stop(&mut self) {
         self.following = false;
@@ -230,6 +238,9 @@ impl Arrivals {
 
     /// Called by a scan for each file; true when its version is old enough to be read.
     pub fn meet(&mut self, path: &Path, metadata: &Metadata, now: Moment) -> bool {
+        if self.complete_files.contains(path) {
+            return true;
+        }
         let (stamp, reload) = (stamp(metadata), self.cause == EnrolmentCause::Reload);
         let file = self.files.entry(path.to_owned()).or_insert_with(|| {
             // A file that a later scan finds arrived after the one before. A time stamp in the future only shows that a
@@ -283,6 +294,7 @@ impl Arrivals {
     /// Ends a scan; `found` is the digest of its result. True when the result must be applied now.
     pub fn put_to_work(&mut self, found: u64, now: Instant) -> bool {
         self.files.retain(|_, file| file.listed);
+        self.complete_files.clear();
         self.pause = if self.found == Some(found) { (self.pause * 2).min(PATIENCE) } else { QUIET };
         self.found = Some(found);
         let news = self.cause == EnrolmentCause::Reload || self.found != self.at_work;

@@ -1,8 +1,8 @@
 //! The enrolment of a person's folder: the pictures in name order, up to the limit.
 
+use crate::gallery::list::{Candidate, Folder};
 use crate::recognition::gallery::cache::Verdict;
 use crate::recognition::gallery::curate::{self, Usable};
-use crate::recognition::gallery::list::{Candidate, Folder};
 use crate::roster::PictureReport;
 use std::collections::VecDeque;
 

@@ -2,6 +2,7 @@
 //! names and kinds of files are examined here; `enrol.rs` reads their content.
 
 use crate::image::still::may_be_a_picture;
+use crate::os::files;
 use crate::roster::PictureReport;
 use anyhow::Context;
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ pub struct Candidate {
 /// The folder of a person (or several, when their names have the same NFC form).
 #[derive(Debug, Default)]
 pub struct Folder {
+    /// Where it is.
+    pub paths: Vec<PathBuf>,
     /// The pictures in name order.
     pub candidates: Vec<Candidate>,
     /// Files that are no pictures, with the reason.
@@ -77,9 +80,10 @@ const LEFT_BEHIND: [&str; 29] = [
     ".stignore",
     ".stversions",
 ];
-/// Beginnings of such names: of resource forks, trash folders, files that a program keeps open, of git.
-const LEFT_BEHIND_BEGINNINGS: [&str; 8] =
-    ["._", ".trash", ".fuse_hidden", ".nfs", ".~lock.", ".goutputstream-", ".sync", ".git"];
+/// Beginnings of such names: of files that namecam has not finished to write, of resource forks, trash folders, files that a
+/// program keeps open, of git.
+const LEFT_BEHIND_BEGINNINGS: [&str; 9] =
+    [files::UNFINISHED, "._", ".trash", ".fuse_hidden", ".nfs", ".~lock.", ".goutputstream-", ".sync", ".git"];
 
 /// Lists the gallery.
 ///
@@ -99,6 +103,7 @@ pub fn list(root: &Path) -> anyhow::Result<Listing> {
         match folder_name(&entry) {
             Ok(Some(name)) => {
                 let folder = listing.people.entry(name).or_default();
+                folder.paths.push(entry.path());
                 read_folder(&entry.path(), &shown, folder);
             }
             Ok(None) => {}
@@ -130,7 +135,7 @@ fn not_a_folder(entry: &DirEntry) -> Option<String> {
 }
 
 /// True for what systems leave behind, which is passed over in silence.
-fn is_left_behind(name: &OsStr) -> bool {
+pub(super) fn is_left_behind(name: &OsStr) -> bool {
     let name = name.to_string_lossy().to_lowercase();
     LEFT_BEHIND.contains(&name.as_str()) || LEFT_BEHIND_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
@@ -206,7 +211,7 @@ fn picture_file(entry: &DirEntry) -> Result<(), String> {
 }
 
 /// The name in NFC, or why it is invalid. Characters that hide or reverse the surrounding text are refused.
-fn checked_name(name: &OsStr) -> Result<String, String> {
+pub(super) fn checked_name(name: &OsStr) -> Result<String, String> {
     let Some(name) = name.to_str() else { return Err("its name is not UTF-8: rename it".to_owned()) };
     let name: String = name.nfc().collect();
     if name.starts_with('.') {
@@ -231,7 +236,7 @@ fn deceives(c: char) -> bool {
 }
 
 /// The name for display, with unprintable and misleading characters replaced.
-fn printable(name: &OsStr) -> String {
+pub(super) fn printable(name: &OsStr) -> String {
     name.to_string_lossy().nfc().map(|c| if deceives(c) { '\u{fffd}' } else { c }).collect()
 }
 

@@ -1,0 +1,180 @@
+//! [`Desk`]: where those who change the gallery leave word for recognition, and wait until it has taken the change in.
+
+use crate::sync::{lock, wait_while};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// The most pictures that wait to be judged.
+const MAX_QUESTIONS: usize = 8;
+
+/// What a picture is worth, before it is kept: `Ok` with the width of its only face in pixels, or why it cannot be used.
+pub type Worth = Result<u32, String>;
+
+/// A picture that somebody would like to add.
+#[derive(Debug)]
+pub struct Question {
+    number: u64,
+    /// The bytes of the file.
+    bytes: Vec<u8>,
+}
+
+/// A change that was made, by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change(u64);
+
+/// What changes mean for recognition.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// Files that are complete, because namecam wrote them.
+    pub written: Vec<PathBuf>,
+    /// True when somebody was forgotten: no chip is to stay.
+    pub forgets: bool,
+}
+
+#[derive(Debug, Default)]
+struct Left {
+    /// The last change that was made, and the last one that is at work.
+    made: u64,
+    at_work: u64,
+    /// What has been made since recognition asked last.
+    news: News,
+    asked: u64,
+    questions: VecDeque<Question>,
+    answers: VecDeque<(u64, Worth)>,
+}
+
+/// Shared by HTTP and recognition.
+#[derive(Debug, Default)]
+pub struct Desk {
+    edits: Mutex<()>,
+    left: Mutex<Left>,
+    changed: Condvar,
+}
+
+impl Question {
+    /// The bytes, which are judged once.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+impl Desk {
+    /// Changes to the files are made one after the other, by whoever holds this.
+    pub fn edit(&self) -> MutexGuard<'_, ()> {
+        lock(&self.edits)
+    }
+
+    /// The files of the gallery have changed. `written` are complete; of others recognition waits whether they still grow.
+    pub fn changed(&self, written: impl IntoIterator<Item = PathBuf>, forgets: bool) -> Change {
+        let mut left = lock(&self.left);
+        left.made += 1;
+        left.news.written.extend(written);
+        left.news.forgets |= forgets;
+        Change(left.made)
+    }
+
+    /// Waits until a change is at work; false when it is not within `patience`.
+    pub fn wait(&self, change: Change, patience: Duration) -> bool {
+        wait_while(&self.changed, lock(&self.left), patience, |left| left.at_work < change.0).at_work >= change.0
+    }
+
+    /// For recognition: the last change, when it is another one than `before`, and what all since then mean.
+    pub fn take_change(&self, before: Change) -> Option<(Change, News)> {
+        let mut left = lock(&self.left);
+        (left.made > before.0).then(|| (Change(left.made), std::mem::take(&mut left.news)))
+    }
+
+    /// For recognition: no change yet.
+    pub fn none(&self) -> Change {
+        Change(0)
+    }
+
+    /// For recognition: that change, and those before it, are at work.
+    pub fn at_work(&self, change: Change) {
+        lock(&self.left).at_work = change.0;
+        self.changed.notify_all();
+    }
+
+    /// What a picture would be worth; `None` when recognition does not say within `patience`, or too many ask.
+    pub fn ask(&self, bytes: Vec<u8>, patience: Duration) -> Option<Worth> {
+        let mut left = lock(&self.left);
+        if left.questions.len() >= MAX_QUESTIONS {
+            return None;
+        }
+        left.asked += 1;
+        let number = left.asked;
+        left.questions.push_back(Question { number, bytes });
+        let is_answered = |left: &Left| left.answers.iter().position(|(answered, _)| *answered == number);
+        let mut left = wait_while(&self.changed, left, patience, |left| is_answered(left).is_none());
+        left.questions.retain(|question| question.number != number);
+        let at = is_answered(&left)?;
+        left.answers.remove(at).map(|(_, worth)| worth)
+    }
+
+    /// For recognition: the next picture to judge.
+    pub fn next_question(&self) -> Option<Question> {
+        lock(&self.left).questions.pop_front()
+    }
+
+    /// For recognition: what it is worth.
+    pub fn answer(&self, question: &Question, worth: Worth) {
+        let mut left = lock(&self.left);
+        // Of those who no longer wait, the answers go.
+        while left.answers.len() >= 2 * MAX_QUESTIONS {
+            left.answers.pop_front();
+        }
+        left.answers.push_back((question.number, worth));
+        drop(left);
+        self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn who_changes_the_gallery_waits_until_that_change_is_at_work() {
+        let desk = Arc::new(Desk::default());
+        assert_eq!(desk.take_change(desk.none()), None);
+        let first = desk.changed([PathBuf::from("a")], true);
+        let second = desk.changed([PathBuf::from("b")], false);
+        assert!(!desk.wait(first, Duration::ZERO));
+        let waiter = {
+            let desk = Arc::clone(&desk);
+            std::thread::spawn(move || desk.wait(second, Duration::from_secs(10)))
+        };
+        let (newest, news) = desk.take_change(desk.none()).unwrap();
+        assert_eq!((newest, news), (second, News { written: vec!["a".into(), "b".into()], forgets: true }));
+        assert_eq!(desk.take_change(newest), None, "it has been taken");
+        desk.at_work(newest);
+        assert!(waiter.join().unwrap() && desk.wait(first, Duration::ZERO));
+    }
+
+    #[test]
+    fn a_picture_is_judged_by_recognition_or_not_at_all() {
+        let desk = Arc::new(Desk::default());
+        assert_eq!(desk.ask(vec![1], Duration::from_millis(5)), None, "nobody answers");
+        assert!(desk.next_question().is_none(), "who no longer waits asks no longer");
+        let asker = {
+            let desk = Arc::clone(&desk);
+            std::thread::spawn(move || desk.ask(vec![2], Duration::from_secs(10)))
+        };
+        let question = loop {
+            if let Some(question) = desk.next_question() {
+                break question;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        assert_eq!(question.bytes, [2]);
+        desk.answer(&question, Err("no face".to_owned()));
+        assert_eq!(asker.join().unwrap(), Some(Err("no face".to_owned())));
+        for _ in 0..100 {
+            desk.answer(&Question { number: 0, bytes: Vec::new() }, Ok(1));
+        }
+        assert!(lock(&desk.left).answers.len() <= 2 * MAX_QUESTIONS);
+    }
+}

@@ -1,0 +1,300 @@
+//! Changes to the files of the gallery. Each is on disk before it is acknowledged, or it has changed nothing. Who may ask for
+//! one is decided in `http`; people with a shell make the same changes with `cp`, `mv` and `rm`.
+
+use super::list::{self, Candidate, Listing, NEVER};
+use crate::os::files;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Error, ErrorKind};
+use std::path::{Path, PathBuf};
+use unicode_normalization::UnicodeNormalization;
+
+/// The most files in a folder that the page adds to, and the most people. More is a mistake rather than a gallery.
+const MAX_FILES: usize = 500;
+const MAX_PEOPLE: usize = 2000;
+/// The most bytes in the name of a person, as on most file systems.
+const MAX_NAME: usize = 255;
+/// Device names of Windows. A folder with such a name cannot be copied there.
+const RESERVED: [&str; 22] = [
+    "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2",
+    "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
+];
+
+/// Why a change was not made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The name is not one that a folder may have.
+    BadName(String),
+    /// There is no such person or picture.
+    NotFound(String),
+    /// There is one of that name already, or there are too many.
+    Conflict(String),
+    /// The file system refused it.
+    Failed(String),
+}
+
+/// Whose pictures are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// Those of a person.
+    Person(String),
+    /// Those of people who never get a name.
+    Never,
+}
+
+/// A picture to be written: the beginning of its file name, its ending, its bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPicture<'a> {
+    /// The name of the file without the ending.
+    pub stem: &'a str,
+    /// `jpg` or `png`.
+    pub ending: &'a str,
+    /// The file.
+    pub bytes: &'a [u8],
+}
+
+/// A file that was written: its name for display, and its path.
+pub type Written = Candidate;
+
+/// The name of a person in the form in which it is stored: NFC, without spaces around it.
+///
+/// # Errors
+/// Why no folder may have it.
+pub fn person_name(text: &str) -> Result<String, Refusal> {
+    let name: String = text.trim().nfc().collect();
+    let bad = |why: &str| Err(Refusal::BadName(format!("{why}; choose another name")));
+    let stem = name.split('.').next().unwrap_or_default().trim().to_lowercase();
+    if name.is_empty() {
+        return bad("the name is empty");
+    }
+    if name.len() > MAX_NAME {
+        return bad("the name is longer than 255 bytes");
+    }
+    if let Some(sign) = name.chars().find(|c| matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|')) {
+        return bad(&format!("the name contains {sign}"));
+    }
+    if name.ends_with('.') {
+        return bad("the name ends with a dot");
+    }
+    if RESERVED.contains(&stem.as_str()) || list::is_left_behind(OsStr::new(&name)) {
+        return bad("systems use this name for something else");
+    }
+    list::checked_name(OsStr::new(&name)).map_err(|why| {
+        let why = why.split(':').next().unwrap_or_default().replacen("its", "the", 1);
+        Refusal::BadName(format!("{why}; choose another name"))
+    })
+}
+
+/// Writes pictures of a person, all of them or none.
+///
+/// # Errors
+/// See [`Refusal`]. A full disk leaves what was there.
+pub fn add(root: &Path, whose: &Whose, pictures: &[NewPicture]) -> Result<Vec<Written>, Refusal> {
+    let listing = listing(root)?;
+    let (folder, shown, is_new) = folder_for(root, &listing, whose)?;
+    let there = if is_new { 0 } else { fs::read_dir(&folder).map_or(0, Iterator::count) };
+    if there + pictures.len() > MAX_FILES {
+        return Err(Refusal::Conflict(format!("{shown} has {there} files, and {MAX_FILES} are the most; delete some")));
+    }
+    if is_new {
+        if listing.people.len() >= MAX_PEOPLE {
+            return Err(Refusal::Conflict(format!("the gallery has {MAX_PEOPLE} people, the most; delete some")));
+        }
+        fs::create_dir(&folder).map_err(|error| failed(&shown, &error))?;
+        files::sync_folder(root);
+    }
+    let mut written: Vec<Written> = Vec::new();
+    for picture in pictures {
+        let path = free_path(&folder, picture.stem, picture.ending);
+        match files::write_new(&path, picture.bytes) {
+            Ok(()) => written.push(candidate(&shown, path)),
+            Err(error) => {
+                written.iter().for_each(|file| drop(fs::remove_file(&file.path)));
+                if is_new {
+                    let _ = fs::remove_dir(&folder);
+                }
+                return Err(failed(&shown, &error));
+            }
+        }
+    }
+    Ok(written)
+}
+
+/// Deletes a picture; `file` is its name in [`crate::roster::Roster`].
+///
+/// # Errors
+/// See [`Refusal`].
+pub fn remove_picture(root: &Path, file: &str) -> Result<(), Refusal> {
+    let path = find(&listing(root)?, file)?;
+    fs::remove_file(&path).map_err(|error| failed(file, &error))?;
+    sync_parent(&path);
+    Ok(())
+}
+
+/// Moves a picture to somebody else, or to those who never get a name.
+///
+/// # Errors
+/// See [`Refusal`].
+pub fn move_picture(root: &Path, file: &str, to: &Whose) -> Result<Written, Refusal> {
+    let listing = listing(root)?;
+    let path = find(&listing, file)?;
+    let (folder, shown, is_new) = folder_for(root, &listing, to)?;
+    if is_new {
+        fs::create_dir(&folder).map_err(|error| failed(&shown, &error))?;
+        files::sync_folder(root);
+    }
+    if path.parent() == Some(&folder) {
+        return Ok(candidate(&shown, path));
+    }
+    move_into(&path, &folder).map_err(|error| failed(file, &error)).map(|path| candidate(&shown, path))
+}
+
+/// Gives a person another name. With `merge`, the name may be that of another person, who then has the pictures of both.
+///
+/// # Errors
+/// See [`Refusal`].
+pub fn rename(root: &Path, name: &str, to: &str, merge: bool) -> Result<(), Refusal> {
+    let listing = listing(root)?;
+    let to = person_name(to)?;
+    let folders = folders_of(&listing, name)?;
+    let others = listing.people.get(&to).map(|folder| folder.paths.clone()).unwrap_or_default();
+    let is_same = others == folders;
+    if !others.is_empty() && !is_same && !merge {
+        return Err(Refusal::Conflict(format!("{to} is in the gallery already")));
+    }
+    let target = others.first().filter(|_| !is_same).cloned().unwrap_or_else(|| root.join(&to));
+    for folder in &folders {
+        // A folder of that name that is no person's, such as a link, stays what it is.
+        if *folder == target {
+            continue;
+        }
+        if target.is_dir() {
+            for entry in fs::read_dir(folder).map_err(|error| failed(name, &error))? {
+                let path = entry.map_err(|error| failed(name, &error))?.path();
+                move_into(&path, &target).map_err(|error| failed(name, &error))?;
+            }
+            fs::remove_dir(folder).map_err(|error| failed(name, &error))?;
+        } else if target.symlink_metadata().is_ok() {
+            return Err(Refusal::Conflict(format!("{to} is a file in the gallery; remove it first")));
+        } else {
+            fs::rename(folder, &target).map_err(|error| failed(name, &error))?;
+        }
+    }
+    files::sync_folder(root);
+    Ok(())
+}
+
+/// Deletes a person with all their files; returns how many there were.
+///
+/// # Errors
+/// See [`Refusal`]; some files may be gone then.
+pub fn remove_person(root: &Path, name: &str) -> Result<usize, Refusal> {
+    let listing = listing(root)?;
+    let mut count = 0;
+    for folder in folders_of(&listing, name)? {
+        count += files_below(&folder);
+        // It links nowhere: `remove_dir_all` deletes a link and not where it leads.
+        fs::remove_dir_all(&folder).map_err(|error| failed(name, &error))?;
+    }
+    files::sync_folder(root);
+    Ok(count)
+}
+
+/// The path of a picture; `file` is its name in [`crate::roster::Roster`]. Only pictures of people are found, so that no name leads
+/// out of the gallery.
+///
+/// # Errors
+/// When there is none.
+pub fn picture(root: &Path, file: &str) -> Result<PathBuf, Refusal> {
+    find(&listing(root)?, file)
+}
+
+fn listing(root: &Path) -> Result<Listing, Refusal> {
+    list::list(root).map_err(|error| Refusal::Failed(format!("{error:#}")))
+}
+
+fn find(listing: &Listing, file: &str) -> Result<PathBuf, Refusal> {
+    let all = listing.people.values().chain([&listing.never]).flat_map(|folder| &folder.candidates);
+    let found = all.into_iter().find(|candidate| &*candidate.shown == file);
+    found
+        .map(|candidate| candidate.path.clone())
+        .ok_or_else(|| Refusal::NotFound(format!("{file} is not in the gallery")))
+}
+
+fn folders_of(listing: &Listing, name: &str) -> Result<Vec<PathBuf>, Refusal> {
+    let name: String = name.nfc().collect();
+    let folder = listing.people.get(&name);
+    folder.map(|folder| folder.paths.clone()).ok_or_else(|| Refusal::NotFound(format!("{name} is not in the gallery")))
+}
+
+/// The folder that new pictures go to, its name for display, and whether it has to be made. A name that is stored decomposed
+/// (macOS) means the folder that is there.
+fn folder_for(root: &Path, listing: &Listing, whose: &Whose) -> Result<(PathBuf, String, bool), Refusal> {
+    let name = match whose {
+        Whose::Person(name) => person_name(name)?,
+        Whose::Never => NEVER.to_owned(),
+    };
+    let there = listing.people.get(&name).and_then(|folder| folder.paths.first());
+    let path = there.cloned().unwrap_or_else(|| root.join(&name));
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => Ok((path, name, false)),
+        Ok(_) => Err(Refusal::Conflict(format!("{name} is not a folder in the gallery; remove it first"))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok((path, name, true)),
+        Err(error) => Err(failed(&name, &error)),
+    }
+}
+
+fn candidate(folder: &str, path: PathBuf) -> Written {
+    let file = path.file_name().map(list::printable).unwrap_or_default();
+    Candidate { shown: format!("{folder}/{file}").into(), path }
+}
+
+/// A path in the folder that no file has.
+fn free_path(folder: &Path, stem: &str, ending: &str) -> PathBuf {
+    let numbered = |number: usize| match number {
+        1 => folder.join(format!("{stem}.{ending}")),
+        _ => folder.join(format!("{stem}-{number}.{ending}")),
+    };
+    (1..=MAX_FILES + 1).map(numbered).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| numbered(1))
+}
+
+/// Moves a file into a folder, under a name that is free there.
+fn move_into(file: &Path, folder: &Path) -> std::io::Result<PathBuf> {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let target = match file.extension() {
+        Some(ending) => free_path(folder, &stem, &ending.to_string_lossy()),
+        None => folder.join(file.file_name().unwrap_or_default()),
+    };
+    fs::rename(file, &target)?;
+    sync_parent(file);
+    files::sync_folder(folder);
+    Ok(target)
+}
+
+fn sync_parent(file: &Path) {
+    file.parent().into_iter().for_each(files::sync_folder);
+}
+
+fn files_below(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| if entry.file_type().is_ok_and(|kind| kind.is_dir()) { files_below(&entry.path()) } else { 1 })
+        .sum()
+}
+
+fn failed(what: &str, error: &Error) -> Refusal {
+    let remedy = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "the disk is full; delete something there first".to_owned()
+        }
+        ErrorKind::PermissionDenied => {
+            "namecam may not write there; give its user or group the right (chmod g+w)".to_owned()
+        }
+        ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
+        _ => error.to_string(),
+    };
+    Refusal::Failed(format!("{what}: {remedy}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+use super::*;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+fn gallery(files: &[&str]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for file in files {
+        let path = root.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file).unwrap();
+    }
+    root
+}
+
+/// Every file below a folder, with its content.
+fn files_of(root: &Path) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.symlink_metadata().unwrap().is_dir() {
+                true => folders.push(path),
+                false => all.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()),
+            }
+        }
+    }
+    all.sort();
+    all
+}
+
+fn new(stem: &'static str, bytes: &'static [u8]) -> NewPicture<'static> {
+    NewPicture { stem, ending: "jpg", bytes }
+}
+
+fn person(name: &str) -> Whose {
+    Whose::Person(name.to_owned())
+}
+
+#[test]
+fn a_name_is_kept_composed_and_one_that_no_folder_may_have_is_refused_with_the_reason() {
+    for (text, name) in [
+        ("Alice", "Alice"),
+        ("  민호 ", "민호"),
+        ("\u{1106}\u{1175}\u{11ab}\u{1112}\u{1169}", "민호"),
+        ("Ann-Marie O'Neil Jr", "Ann-Marie O'Neil Jr"),
+        ("console", "console"),
+    ] {
+        assert_eq!(person_name(text).unwrap(), name);
+    }
+    for (text, why) in [
+        ("", "empty"),
+        ("  ", "empty"),
+        ("..", "dot"),
+        (".not", "dot"),
+        ("a/b", "contains /"),
+        ("a\\b", "contains \\"),
+        ("a:b", "contains :"),
+        ("a\u{0}b", "control"),
+        ("a\nb", "control"),
+        ("ab\u{202e}c", "direction"),
+        ("Alice.", "ends with a dot"),
+        ("NUL", "something else"),
+        ("com1.txt", "something else"),
+        ("lost+found", "something else"),
+        ("$RECYCLE.BIN", "something else"),
+        (&"a".repeat(256), "255 bytes"),
+        (&"민".repeat(86), "255 bytes"),
+    ] {
+        let Err(Refusal::BadName(told)) = person_name(text) else { panic!("{text:?}") };
+        assert!(told.contains(why) && told.ends_with("choose another name"), "{text:?}: {told}");
+    }
+}
+
+#[test]
+fn pictures_of_a_person_are_added_all_or_none_and_nothing_is_overwritten() {
+    let root = gallery(&["Alice/1.jpg"]);
+    let root = root.path();
+    let written = add(root, &person("Alice"), &[new("1", b"new"), new("2", b"2")]).unwrap();
+    let shown: Vec<&str> = written.iter().map(|file| &*file.shown).collect();
+    assert_eq!(shown, ["Alice/1-2.jpg", "Alice/2.jpg"]);
+    assert_eq!(fs::read(root.join("Alice/1.jpg")).unwrap(), b"Alice/1.jpg");
+    assert_eq!(fs::read(root.join("Alice/1-2.jpg")).unwrap(), b"new");
+    add(root, &person(" Bob"), &[new("1", b"b")]).unwrap();
+    add(root, &Whose::Never, &[new("x", b"n")]).unwrap();
+    assert_eq!(files_of(root), [".not/x.jpg", "Alice/1-2.jpg", "Alice/1.jpg", "Alice/2.jpg", "Bob/1.jpg"]);
+    // The second file cannot be written, so the first goes again, and so does the new folder.
+    let long: &'static str = Box::leak("x".repeat(255).into_boxed_str());
+    let refused = add(root, &person("Carol"), &[new("1", b"c"), new(long, b"c")]);
+    assert!(matches!(refused, Err(Refusal::Failed(_))), "{refused:?}");
+    assert!(!root.join("Carol").exists());
+    assert!(add(root, &person("Alice"), &[new("3", b"c"), new(long, b"c")]).is_err());
+    assert!(!root.join("Alice/3.jpg").exists());
+    let many = vec![new("y", b"c"); MAX_FILES];
+    assert!(matches!(add(root, &person("Alice"), &many), Err(Refusal::Conflict(_))));
+}
+
+#[test]
+fn a_folder_whose_name_is_stored_decomposed_gets_the_new_pictures() {
+    let decomposed: String = "민호".nfd().collect();
+    let root = gallery(&[&format!("{decomposed}/1.jpg")]);
+    let written = add(root.path(), &person("민호"), &[new("2", b"2")]).unwrap();
+    assert_eq!(&*written[0].shown, "민호/2.jpg");
+    assert_eq!(files_of(root.path()).len(), 2);
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    rename(root.path(), "민호", "민호", false).unwrap();
+    assert!(root.path().join("민호/2.jpg").exists(), "the name is composed now");
+}
+
+#[test]
+fn a_picture_is_deleted_or_moved_by_the_name_that_the_roster_has_and_nothing_else_can_be_named() {
+    let root = gallery(&["Alice/1.jpg", "Alice/2.jpg", "Bob/1.jpg", ".not/x.jpg", "secret.txt"]);
+    let root = root.path();
+    symlink("/etc/passwd", root.join("Alice/link.jpg")).unwrap();
+    for file in
+        ["../secret", "/etc/passwd", "Alice/../secret.txt", "secret.txt", "Alice/link.jpg", "Alice", "", "Alice/3.jpg"]
+    {
+        assert!(matches!(remove_picture(root, file), Err(Refusal::NotFound(_))), "{file}");
+        assert!(matches!(picture(root, file), Err(Refusal::NotFound(_))), "{file}");
+        assert!(matches!(move_picture(root, file, &person("Bob")), Err(Refusal::NotFound(_))), "{file}");
+    }
+    assert_eq!(&*move_picture(root, "Alice/1.jpg", &person("Bob")).unwrap().shown, "Bob/1-2.jpg");
+    assert_eq!(&*move_picture(root, "Alice/2.jpg", &Whose::Never).unwrap().shown, ".not/2.jpg");
+    assert_eq!(&*move_picture(root, ".not/x.jpg", &person("Carol")).unwrap().shown, "Carol/x.jpg");
+    remove_picture(root, "Bob/1.jpg").unwrap();
+    assert_eq!(files_of(root), [".not/2.jpg", "Alice/link.jpg", "Bob/1-2.jpg", "Carol/x.jpg", "secret.txt"]);
+    assert_eq!(fs::read(root.join("Bob/1-2.jpg")).unwrap(), b"Alice/1.jpg");
+}
+
+#[test]
+fn a_person_is_renamed_or_merged_with_another_one_when_that_is_meant() {
+    let root = gallery(&["Alice/1.jpg", "Alice/notes.txt", "Bob/1.jpg"]);
+    let root = root.path();
+    assert!(matches!(rename(root, "Carol", "Dan", false), Err(Refusal::NotFound(_))));
+    assert!(matches!(rename(root, "Alice", "a/b", false), Err(Refusal::BadName(_))));
+    assert!(matches!(rename(root, "Alice", "Bob", false), Err(Refusal::Conflict(_))));
+    rename(root, "Alice", "Alicia", false).unwrap();
+    assert_eq!(files_of(root), ["Alicia/1.jpg", "Alicia/notes.txt", "Bob/1.jpg"]);
+    rename(root, "Alicia", "Bob", true).unwrap();
+    assert_eq!(files_of(root), ["Bob/1-2.jpg", "Bob/1.jpg", "Bob/notes.txt"]);
+    fs::write(root.join("Eve"), "a file").unwrap();
+    assert!(matches!(rename(root, "Bob", "Eve", true), Err(Refusal::Conflict(_))));
+}
+
+#[test]
+fn a_person_who_is_removed_leaves_no_file_and_a_link_leads_nowhere() {
+    let root = gallery(&["Alice/1.jpg", "Alice/deep/2.jpg", "Bob/1.jpg"]);
+    let root = root.path();
+    symlink(root.join("Bob"), root.join("Alice/bob")).unwrap();
+    assert_eq!(remove_person(root, "Alice").unwrap(), 3);
+    assert_eq!(files_of(root), ["Bob/1.jpg"]);
+    assert!(matches!(remove_person(root, "Alice"), Err(Refusal::NotFound(_))));
+    assert!(matches!(remove_person(root, ".not"), Err(Refusal::NotFound(_))));
+    assert!(matches!(remove_person(root, "../x"), Err(Refusal::NotFound(_))));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_told_with_the_remedy() {
+    // Root may write anywhere.
+    // SAFETY: geteuid has no arguments and cannot fail.
+    if unsafe { libc::geteuid() } == 0 {
+        let refused = failed("Alice", &ErrorKind::PermissionDenied.into());
+        assert_eq!(
+            refused,
+            Refusal::Failed("Alice: namecam may not write there; give its user or group the right (chmod g+w)".into())
+        );
+        return;
+    }
+    let root = gallery(&["Alice/1.jpg"]);
+    fs::set_permissions(root.path().join("Alice"), fs::Permissions::from_mode(0o500)).unwrap();
+    let Err(Refusal::Failed(why)) = add(root.path(), &person("Alice"), &[new("2", b"2")]) else { panic!("written") };
+    assert!(why.contains("chmod g+w"), "{why}");
+}

@@ -1,0 +1,373 @@
+//! What an admin teaches on the page: who a face is, who it is not, which pictures a person has. All of it ends as files in
+//! the gallery, so that a shell and the page see the same.
+
+use super::Site;
+use super::api::{self, ChipJson, TaughtJson};
+use super::message::{Answer, Body, Request, Whole, form};
+use crate::detection::Sightings;
+use crate::gallery::desk::Change;
+use crate::gallery::edit::{self, NewPicture, Refusal, Whose, Written};
+use crate::http::auth::access::Who;
+use crate::http::auth::accounts::Role;
+use crate::image::jpeg::{Codec, Compressor};
+use crate::image::still;
+use crate::os::localtime;
+use crate::roster::{PictureReport, Roster};
+use crate::sync::{POLL, lock};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long a change may take until recognition uses it, before it is answered that it will.
+const AT_WORK_WITHIN: Duration = Duration::from_secs(10);
+/// How long a face may take to show what a change does to it: two looks and what they wait for.
+const SHOWN_WITHIN: Duration = Duration::from_secs(3);
+/// How long a picture waits to be judged: dlib may be in a look, and looks at up to three rotations of it.
+const JUDGED_WITHIN: Duration = Duration::from_secs(20);
+/// The widths of a thumbnail in pixels.
+const THUMBNAIL_PX: std::ops::RangeInclusive<u32> = 32..=1280;
+const USUAL_THUMBNAIL_PX: u32 = 160;
+const THUMBNAIL_QUALITY: u32 = 85;
+/// The most thumbnails that are made at a time, each of which may decode a large picture.
+const MAX_THUMBNAILS: usize = 6;
+
+/// The body of a request as JSON, or the answer that says what it must be.
+fn body<T: DeserializeOwned>(request: &Request, shape: &str) -> Result<T, Whole> {
+    let wrong = |error| Whole::text(400, &format!("The body must be {shape}: {error}"));
+    serde_json::from_slice(&request.body).map_err(wrong)
+}
+
+fn refused(refusal: Refusal) -> Whole {
+    let (status, why) = match refusal {
+        Refusal::BadName(why) => (400, why),
+        Refusal::NotFound(why) => (404, why),
+        Refusal::Conflict(why) => (409, why),
+        Refusal::Failed(why) => (500, why),
+    };
+    Whole::text(status, &why)
+}
+
+fn answered<'a>(done: Result<Whole, Whole>) -> Answer<'a> {
+    done.unwrap_or_else(|refusal| refusal).into()
+}
+
+/// `?NAME=...` of a request, decoded.
+fn param(request: &Request, name: &str) -> Option<String> {
+    form(request.query.as_bytes()).into_iter().find(|(given, _)| given == name).map(|(_, value)| value)
+}
+
+/// The body of POST `/api/faces/name` and `/api/faces/not`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FaceIs {
+    track: u64,
+    name: Option<String>,
+}
+
+/// POST `/api/faces/name`: the face of a track is that of a person.
+pub fn name<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
+    let named = || -> Result<Whole, Whole> {
+        let shape = "{\"track\": NUMBER, \"name\": \"...\"}";
+        let FaceIs { track, name: Some(name) } = body(request, shape)? else {
+            return Err(Whole::text(400, &format!("The body must be {shape}.")));
+        };
+        let name = edit::person_name(&name).map_err(refused)?;
+        teach(site, track, &Whose::Person(name.clone()), Some(&name))
+    };
+    answered(named())
+}
+
+/// POST `/api/faces/not`: the face of a track is nobody's who may be named.
+pub fn not<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
+    let barred = || -> Result<Whole, Whole> {
+        let shape = "{\"track\": NUMBER}";
+        let FaceIs { track, name: None } = body(request, shape)? else {
+            return Err(Whole::text(400, &format!("The body must be {shape}.")));
+        };
+        teach(site, track, &Whose::Never, None)
+    };
+    answered(barred())
+}
+
+/// Writes the chips of a track into the gallery, and waits for what that makes of its name.
+fn teach(site: &Site, track: u64, whose: &Whose, name: Option<&str>) -> Result<Whole, Whole> {
+    let chips = site.stage.chips.newest().map(|(_, chips)| chips).unwrap_or_default();
+    let chips = chips.of(track);
+    if chips.is_empty() {
+        let why = "There are no pictures of this face any more, or not yet. Wait until the person is in view again.";
+        return Err(Whole::text(404, why));
+    }
+    let beginning = if name.is_some() { "camera" } else { "never" };
+    let stem = format!("{beginning}-{}", localtime::stamp(SystemTime::now()));
+    let picture = |jpeg| NewPicture { stem: &stem, ending: "jpg", bytes: jpeg };
+    let pictures: Vec<NewPicture> = chips.iter().map(|chip| picture(&chip.jpeg)).collect();
+    let before = roster(site);
+    let (written, change) = edit(site, false, |root| {
+        // What was written for this face under another name goes to the new one.
+        let earlier: Vec<String> = if name.is_some() { site.lessons.take(track) } else { Vec::new() };
+        let moved: Vec<Written> =
+            earlier.iter().filter_map(|file| edit::move_picture(root, file, whose).ok()).collect();
+        if moved.is_empty() { edit::add(root, whose, &pictures) } else { Ok(moved) }
+    })?;
+    if name.is_some() {
+        site.lessons.keep(track, written.iter().map(|file| file.shown.to_string()).collect());
+    }
+    let taught = taken_in(site, &before, &written, change);
+    let face = taught.at_work.then(|| shown(site, track, name)).flatten();
+    let face = face.and_then(|sightings| api::face_in(&sightings, track, Role::Admin));
+    Ok(Whole::json(&TaughtJson { face, ..taught }))
+}
+
+/// Which files were written for the face of a track, of the last tracks that were named.
+#[derive(Default)]
+pub struct Lessons(Mutex<VecDeque<(u64, Vec<String>)>>);
+
+/// The most tracks in [`Lessons`].
+const MAX_LESSONS: usize = 32;
+
+impl Lessons {
+    fn take(&self, track: u64) -> Vec<String> {
+        let mut lessons = lock(&self.0);
+        let at = lessons.iter().position(|(of, _)| *of == track);
+        at.and_then(|at| lessons.remove(at)).map(|(_, files)| files).unwrap_or_default()
+    }
+
+    fn keep(&self, track: u64, files: Vec<String>) {
+        let mut lessons = lock(&self.0);
+        lessons.push_back((track, files));
+        while lessons.len() > MAX_LESSONS {
+            lessons.pop_front();
+        }
+    }
+}
+
+/// Changes the files of the gallery, and leaves word for recognition. `forgets`: no chip is to stay, either.
+fn edit(
+    site: &Site,
+    forgets: bool,
+    how: impl FnOnce(&std::path::Path) -> Result<Vec<Written>, Refusal>,
+) -> Result<(Vec<Written>, Change), Whole> {
+    let root = site.config().gallery.path.clone();
+    let edits = site.stage.desk.edit();
+    let written = how(&root);
+    drop(edits);
+    if let Err(refusal) = &written {
+        log::info!("gallery: a change from the page was refused: {refusal:?}");
+    }
+    // A change that failed half way has changed something, too.
+    let paths = written.iter().flatten().map(|file| file.path.clone()).collect::<Vec<_>>();
+    let change = site.stage.desk.changed(paths, forgets);
+    written.map_err(refused).map(|written| (written, change))
+}
+
+fn roster(site: &Site) -> Arc<Roster> {
+    site.stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default()
+}
+
+/// Waits until a change is at work, and says what became of the files that it wrote, and of others.
+fn taken_in(site: &Site, before: &Roster, written: &[Written], change: Change) -> TaughtJson {
+    let at_work = site.config().recognition.enabled && site.stage.desk.wait(change, AT_WORK_WITHIN);
+    let after = roster(site);
+    let is_written = |picture: &PictureReport| written.iter().any(|file| *file.shown == picture.file);
+    let pictures =
+        if at_work { after.files().filter(|picture| is_written(picture)).cloned().collect() } else { Vec::new() };
+    let used = |roster: &Roster, file: &str| roster.files().any(|p| p.file == file && p.skipped.is_none());
+    let displaced = before.files().filter(|picture| picture.skipped.is_none() && !used(&after, &picture.file));
+    // What was deleted or moved is not displaced.
+    let displaced = displaced.filter(|picture| after.files().any(|there| there.file == picture.file));
+    TaughtJson {
+        files: written.iter().map(|file| file.shown.to_string()).collect(),
+        displaced: if at_work { displaced.map(|picture| picture.file.clone()).collect() } else { Vec::new() },
+        pictures,
+        at_work,
+        face: None,
+    }
+}
+
+/// Waits until the face of a track has the name, or none for `None`, or is gone; the sightings then, or the newest.
+fn shown(site: &Site, track: u64, name: Option<&str>) -> Option<Arc<Sightings>> {
+    let (deadline, mut seen, mut newest) = (Instant::now() + SHOWN_WITHIN, 0, None);
+    while Instant::now() < deadline && !site.stage.stop.is_set() {
+        let Some((version, sightings)) = site.stage.sightings.wait_newer(seen, POLL) else { continue };
+        // The first ones may be of before the change.
+        let is_first = std::mem::replace(&mut seen, version) == 0;
+        let is_so =
+            sightings.faces.iter().find(|face| face.track == track).is_none_or(|face| face.name.as_deref() == name);
+        newest = Some(sightings);
+        if is_so && !is_first {
+            break;
+        }
+    }
+    newest
+}
+
+/// The body of POST `/api/gallery/move`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Move {
+    file: String,
+    /// `None`: to those who never get a name.
+    person: Option<String>,
+}
+
+/// POST `/api/gallery/move`.
+pub fn move_picture<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
+    let moved = || {
+        let Move { file, person } = body(request, "{\"file\": \"...\", \"person\": \"...\" or null}")?;
+        let to = person.map_or(Whose::Never, Whose::Person);
+        changed(site, |root| edit::move_picture(root, &file, &to).map(|written| vec![written]))
+    };
+    answered(moved())
+}
+
+/// The body of POST `/api/gallery/delete`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Delete {
+    file: String,
+}
+
+/// POST `/api/gallery/delete`.
+pub fn delete_picture<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
+    let deleted = || {
+        let Delete { file } = body(request, "{\"file\": \"...\"}")?;
+        changed(site, |root| edit::remove_picture(root, &file).map(|()| Vec::new()))
+    };
+    answered(deleted())
+}
+
+/// The body of POST `/api/gallery/rename`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rename {
+    person: String,
+    to: String,
+    #[serde(default)]
+    merge: bool,
+}
+
+/// POST `/api/gallery/rename`.
+pub fn rename<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
+    let renamed = || {
+        let Rename { person, to, merge } = body(request, "{\"person\": \"...\", \"to\": \"...\", \"merge\": false}")?;
+        changed(site, |root| edit::rename(root, &person, &to, merge).map(|()| Vec::new()))
+    };
+    answered(renamed())
+}
+
+fn changed(site: &Site, how: impl FnOnce(&std::path::Path) -> Result<Vec<Written>, Refusal>) -> Result<Whole, Whole> {
+    let before = roster(site);
+    let (written, change) = edit(site, false, how)?;
+    Ok(Whole::json(&taken_in(site, &before, &written, change)))
+}
+
+/// The body of POST `/api/gallery/forget`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Forget {
+    person: String,
+}
+
+/// POST `/api/gallery/forget`: everything that is known of a person goes; the answer is the receipt.
+pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
+    let forgotten = || -> Result<Whole, Whole> {
+        let Forget { person } = body(request, "{\"person\": \"...\"}")?;
+        let before = roster(site);
+        let described = before.people.iter().filter(|known| known.name == person).flat_map(|known| &known.pictures);
+        let descriptors = described.filter(|picture| picture.face.is_some()).count();
+        let chips = site.stage.chips.newest().map_or(0, |(_, chips)| chips.count());
+        let mut files = 0;
+        let (_, change) = edit(site, true, |root| {
+            files = edit::remove_person(root, &person)?;
+            Ok(Vec::new())
+        })?;
+        let taught = taken_in(site, &before, &[], change);
+        log::info!("gallery: a person was forgotten: {files} files, {descriptors} descriptors, {chips} chips");
+        Ok(Whole::json(&json!({
+            "person": person,
+            "files": files,
+            "descriptors": descriptors,
+            "chips": chips,
+            "at_work": taught.at_work,
+        })))
+    };
+    answered(forgotten())
+}
+
+/// POST `/api/gallery/picture?person=NAME`: a picture is judged, and kept when it is good.
+pub fn add_picture<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
+    let added = || -> Result<Whole, Whole> {
+        let person = param(request, "person").unwrap_or_default();
+        let whose = Whose::Person(edit::person_name(&person).map_err(refused)?);
+        let ending = if request.body.starts_with(b"\x89PNG") { "png" } else { "jpg" };
+        if !site.config().recognition.enabled {
+            return Err(Whole::text(409, "Recognition is turned off, so no one can say whether the picture is good."));
+        }
+        match site.stage.desk.ask(request.body.clone(), JUDGED_WITHIN) {
+            None => return Err(Whole::later(503, 10, "The picture was not judged in time; please try again.")),
+            Some(Err(why)) => return Err(Whole::json(&json!({ "skipped": why })).with_status(422)),
+            Some(Ok(_)) => {}
+        }
+        let stem = format!("upload-{}", localtime::stamp(SystemTime::now()));
+        let picture = NewPicture { stem: &stem, ending, bytes: &request.body };
+        changed(site, |root| edit::add(root, &whose, &[picture]))
+    };
+    answered(added())
+}
+
+/// GET `/api/chips/TRACK`: the pictures of the face of a track.
+pub fn chips<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
+    let track = request.path.trim_start_matches("/api/chips/").parse().unwrap_or_default();
+    let chips = site.stage.chips.newest().map(|(_, chips)| chips).unwrap_or_default();
+    let chips: Vec<ChipJson> = chips.of(track).iter().map(|chip| ChipJson::of(chip)).collect();
+    Whole::json(&json!({ "chips": chips })).into()
+}
+
+/// GET `/chip.jpg?track=TRACK&number=NUMBER`.
+pub fn chip<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
+    let number = |name: &str| param(request, name).and_then(|text| text.parse::<u64>().ok());
+    let (Some(track), Some(at)) = (number("track"), number("number")) else {
+        return Whole::text(400, "Please name a picture: ?track=TRACK&number=NUMBER, from 0.").into();
+    };
+    // Where nobody may see strangers, an admin does not see them here either.
+    let is_named = || {
+        let sightings = site.stage.faces_in_view();
+        sightings.is_some_and(|seen| seen.faces.iter().any(|face| face.track == track && face.name.is_some()))
+    };
+    if site.config().overlay.blurs_for(true) && !is_named() {
+        return Whole::text(403, "People without a name are blurred for everybody (overlay.unknown = blur).").into();
+    }
+    let chips = site.stage.chips.newest().map(|(_, chips)| chips).unwrap_or_default();
+    match chips.of(track).get(usize::try_from(at).unwrap_or(usize::MAX)) {
+        Some(chip) => Whole::new("image/jpeg", Body::Bytes(chip.jpeg.clone())).into(),
+        None => Whole::text(404, "There is no such picture any more.").into(),
+    }
+}
+
+/// GET `/picture.jpg?file=FILE&width=PIXELS`: a picture of the gallery, scaled down.
+pub fn thumbnail<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
+    let made = || -> Result<Whole, Whole> {
+        let file = param(request, "file").unwrap_or_default();
+        let width = match param(request, "width") {
+            None => USUAL_THUMBNAIL_PX,
+            Some(text) => text.parse().ok().filter(|width| THUMBNAIL_PX.contains(width)).ok_or_else(|| {
+                let (least, most) = (THUMBNAIL_PX.start(), THUMBNAIL_PX.end());
+                Whole::text(400, &format!("width must be a whole number from {least} to {most}."))
+            })?,
+        };
+        let client = super::client::holder(request, None);
+        let place = site.wait_for(|| site.thumbnails.take(&client, MAX_THUMBNAILS));
+        let _place = place.map_err(|_| Whole::later(503, 2, "Too many pictures at a time; please try again."))?;
+        let path = edit::picture(&site.config().gallery.path, &file).map_err(refused)?;
+        let rgb = still::read(&path).map_err(|why| Whole::text(422, &why))?.rgb;
+        let rgb = if rgb.width > width { rgb.shrunk(width) } else { rgb };
+        let mut jpeg = Vec::new();
+        let compressed = Compressor::new(Codec::default(), THUMBNAIL_QUALITY).compress(&rgb, &mut jpeg);
+        compressed.map_err(|why| Whole::text(500, &why))?;
+        Ok(Whole::new("image/jpeg", Body::Bytes(jpeg)))
+    };
+    answered(made())
+}
