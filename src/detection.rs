@@ -5,6 +5,7 @@ pub mod chips;
 mod examined;
 pub mod view;
 
+use crate::frame::Moment;
 use crate::image::{Rect, Rgb};
 use crate::rounding::rounded;
 use serde::Serialize;
@@ -197,7 +198,7 @@ pub struct Sightings {
     /// The number of the frame.
     pub frame: u64,
     /// The time of capture of the frame.
-    pub captured_at: Instant,
+    pub captured_at: Moment,
     /// The duration of the look.
     pub took: Duration,
     /// The interval between looks.
@@ -222,20 +223,20 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(3);
 impl Sightings {
     /// The faces with their expected boxes on a frame captured at `captured_at`.
     pub fn faces_at(&self, captured_at: Instant) -> Vec<Sighting> {
-        let age = captured_at.saturating_duration_since(self.captured_at);
+        let age = captured_at.saturating_duration_since(self.captured_at.instant);
         self.faces.iter().map(|face| Sighting { rect: face.rect_after(age), ..face.clone() }).collect()
     }
 
     /// True when the frame is so old at `now` that boxes and names are no longer shown. When looks are rare or slow,
     /// they are shown until the end of the look after the next one.
     pub fn is_stale(&self, now: Instant) -> bool {
-        now > self.stale_at()
+        now > self.stale_at().instant
     }
 
     /// The time from which they are stale.
-    pub fn stale_at(&self) -> Instant {
+    pub fn stale_at(&self) -> Moment {
         let next = self.interval.min(LONGEST_INTERVAL).max(self.took) + self.took * 2 + Duration::from_secs(1);
-        self.captured_at + STALE.max(next)
+        self.captured_at.after(STALE.max(next))
     }
 }
 
@@ -253,7 +254,7 @@ mod tests {
     #[test]
     fn boxes_disappear_after_a_while_and_later_when_looks_are_rare_or_slow() {
         let stale_after = |took_ms, interval_ms, age_ms| {
-            let captured_at = Instant::now();
+            let captured_at = Moment::now();
             let (took, interval) = (Duration::from_millis(took_ms), Duration::from_millis(interval_ms));
             let seen = Sightings {
                 frame: 1,
@@ -266,7 +267,7 @@ mod tests {
                 blurred_areas: Vec::new(),
                 examined: None,
             };
-            seen.is_stale(captured_at + Duration::from_millis(age_ms))
+            seen.is_stale(captured_at.instant + Duration::from_millis(age_ms))
         };
         assert!(!stale_after(50, 200, 1400) && stale_after(50, 200, 1600));
         assert!(!stale_after(2000, 0, 6900) && stale_after(2000, 0, 7100));

@@ -19,6 +19,11 @@ impl Moment {
         Moment { instant: Instant::now(), wall: SystemTime::now() }
     }
 
+    /// The time `later` than this one.
+    pub fn after(self, later: Duration) -> Moment {
+        Moment { instant: self.instant + later, wall: self.wall + later }
+    }
+
     /// The time `age` ago.
     pub fn ago(age: Duration) -> Moment {
         let now = Moment::now();

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures namecam on a clip with two faces, optionally beside another program: make bench [ARGS="--peer COMMAND ..."]
 
-usage: bench.py NAMECAM [--seconds S] [--clip CLIP.mjpeg] [--looks L] [--only looks|rooms|stream|attack|logins] [--people GALLERY] [--peer COMMAND ...]
+usage: bench.py NAMECAM [--seconds S] [--clip CLIP.mjpeg] [--looks L] [--only looks|rooms|stream|page|attack|logins] [--people GALLERY] [--peer COMMAND ...]
 
 The clip (640x480, 30 fps, two drifting faces; made with ffmpeg from the test pictures unless one is given) is the camera
 of namecam. Everything runs on this machine in one run, with one OpenBLAS thread per program: compare the rows with each
@@ -10,7 +10,7 @@ loops_per_s, stream_fps, cpu, rss_mb, load_s. Only the standard library and ffmp
 """
 import argparse, json, os, re, shutil, socket, subprocess, sys, tempfile, threading, time, urllib.request
 
-import bench_attack, bench_logins, bench_rooms, bench_stream
+import bench_attack, bench_logins, bench_page, bench_rooms, bench_stream
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PICTURES = os.path.join(HERE, "target", "pictures")
@@ -169,7 +169,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--clip")
     parser.add_argument("--looks", type=float, default=4.5, help="looks a second of the rows that are compared with the peer")
-    parser.add_argument("--only", choices=["looks", "rooms", "stream", "attack", "logins"], help="these rows alone; else all")
+    parser.add_argument("--only", choices=["looks", "rooms", "stream", "page", "attack", "logins"], help="these rows alone; else all")
     parser.add_argument("--frames", type=int, default=100_000, help="how many pictures are fed at full speed")
     parser.add_argument("--people", help="a gallery to measure memory with")
     parser.add_argument("--peer", nargs=argparse.REMAINDER, default=[])
@@ -199,11 +199,15 @@ def main():
             what = f"{bench_logins.ADDRESSES} addresses with {bench_logins.EACH} wrong passwords each"
             show("namecam", what, bench_logins.row(args.namecam, start, folder, clip))
         clips = [clip]
-        if wanted("stream"):
+        if wanted("stream") or wanted("page"):
             clips.append(os.path.join(folder, "large.mjpeg"))
             make_clip(clips[1], width=1280, height=720)
-            start = lambda clip, settings, player=None: Namecam(args.namecam, folder, clip, settings, player)
-            sizes = dict(zip(bench_stream.SIZES, clips))
+        start = lambda clip, settings, player=None: Namecam(args.namecam, folder, clip, settings, player)
+        sizes = dict(zip(bench_stream.SIZES, clips))
+        if wanted("page"):
+            for what, row in bench_page.rows(start, sizes, args.seconds):
+                show("namecam", what, row)
+        if wanted("stream"):
             as_often = f"recognition.interval_ms={1000 / args.looks:.0f}"
             show("namecam", f"large.mjpeg, {args.looks} looks a second, 1 viewer", measure(args.namecam, folder, clips[1], args.seconds, 1, [as_often]))
             for what, row in bench_stream.rows(start, sizes, args.seconds, args.frames, args.people):

@@ -76,13 +76,13 @@ pub fn look_at_all(
     engine: &mut dyn Engine,
     library: &Library,
 ) -> anyhow::Result<Watched> {
-    let start = Instant::now();
+    let start = Moment::now();
     let mut pipeline = Pipeline::default();
     let (mut next_look, mut coming, mut current) = (Duration::ZERO, None, None::<Sightings>);
     let mut watched = Watched { shown: Vec::new(), looks: Vec::new() };
     for (seq, bytes) in clip.frames.iter().enumerate() {
         let now = Duration::from_secs_f64(seq as f64 / clip.fps);
-        let captured_at = start + now;
+        let captured_at = start.after(now);
         if coming.as_ref().is_some_and(|(ready, _)| *ready <= now) {
             current = coming.take().map(|(_, sightings)| sightings);
         }
@@ -95,14 +95,14 @@ pub fn look_at_all(
             let luma = frame.luma().ok();
             let motion = pipeline.motion(luma.as_ref(), (width, height));
             next_look = now + Duration::from_millis(u64::from(config.recognition.interval_ms));
-            if !pipeline.need(&motion, captured_at) {
+            if !pipeline.need(&motion, captured_at.instant) {
                 current = current.map(|seen| Sightings { captured_at, ..seen });
                 watched.shown.push(current.as_ref().map(|seen| seen.faces.clone()).unwrap_or_default());
                 continue;
             }
             let rgb = frame.rgb().map_err(|error| anyhow::anyhow!(error))?;
             let matcher = Some(&library.matcher);
-            let faces = pipeline.look(engine, &rgb, &motion, matcher, &config.recognition, captured_at);
+            let faces = pipeline.look(engine, &rgb, &motion, matcher, &config.recognition, captured_at.instant);
             pipeline.remember(luma);
             let took = clip.look.unwrap_or_else(|| began.elapsed());
             let interval = Duration::from_millis(u64::from(config.recognition.interval_ms));
@@ -134,8 +134,8 @@ pub fn look_at_all(
             watched.looks.push((seq, sightings.faces.clone()));
             coming = Some((now + took, sightings));
         }
-        let faces = current.as_ref().filter(|seen| !seen.is_stale(captured_at));
-        let mut shown = faces.map(|seen| seen.faces_at(captured_at)).unwrap_or_default();
+        let faces = current.as_ref().filter(|seen| !seen.is_stale(captured_at.instant));
+        let mut shown = faces.map(|seen| seen.faces_at(captured_at.instant)).unwrap_or_default();
         if !shown.is_empty() {
             // As the encoder does, which has the frame decoded when there is something to draw.
             let rgb = namecam::image::jpeg::decode(bytes).map_err(|error| anyhow::anyhow!(error))?;

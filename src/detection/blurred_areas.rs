@@ -27,7 +27,7 @@ impl Sightings {
         if (before.width, before.height) != (self.width, self.height) {
             return;
         }
-        let until = before.stale_at();
+        let until = before.stale_at().instant;
         let nameless = before.faces.iter().filter(|face| face.name.is_none());
         let lately = nameless.map(|face| BlurredArea { track: face.track, rect: face.rect, until });
         let hidden = before.examined.iter().flat_map(|examined| examined.hidden());
@@ -39,7 +39,7 @@ impl Sightings {
         };
         let kept = before.blurred_areas.iter().copied().chain(lately).chain(hidden);
         let mut blurred_areas: Vec<BlurredArea> =
-            kept.filter(|area| area.until > self.captured_at && !found(area)).collect();
+            kept.filter(|area| area.until > self.captured_at.instant && !found(area)).collect();
         blurred_areas.drain(..blurred_areas.len().saturating_sub(MAX_AREAS));
         self.blurred_areas = blurred_areas;
     }

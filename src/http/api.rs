@@ -2,13 +2,15 @@
 //! `namecam identify --json` prints the same faces.
 
 use super::Stage;
+use crate::config::{Overlay, UnknownFaces};
 use crate::detection::chips::Chip;
 use crate::detection::{self, Because, Flaw, Near, Sighting, Sightings};
+use crate::frame::Moment;
 use crate::http::auth::access::Who;
 use crate::http::auth::accounts::Role;
 use crate::http::auth::sessions::Session;
 use crate::roster::PictureReport;
-use crate::rounding::decimals;
+use crate::rounding::{decimals, rounded};
 use crate::stream::renditions::RenditionSpec;
 use crate::telemetry::faults;
 use crate::telemetry::health::Connections;
@@ -89,6 +91,7 @@ pub struct StateJson {
     now: f64,
     camera: CameraJson,
     recognition: RecognitionJson,
+    overlay: OverlayJson,
     stream: StreamJson,
     connections: Connections,
     faces: Vec<FaceJson>,
@@ -147,6 +150,16 @@ struct ExpectedJson {
     denser_than_cohort: Option<bool>,
     #[serde(serialize_with = "decimals::<4, _>")]
     known_named: Option<f32>,
+}
+
+/// What a client that draws boxes itself draws, as `[overlay]` says it for its role.
+#[derive(Serialize)]
+struct OverlayJson {
+    enabled: bool,
+    show_distance: bool,
+    unknown: &'static str,
+    box_color: String,
+    text_color: String,
 }
 
 #[derive(Serialize)]
@@ -255,6 +268,59 @@ pub struct CameraEvent<'a> {
     pub error: Option<&'a str>,
 }
 
+/// The event `boxes`: what a client needs to draw the boxes of a look on later frames. All is null and empty without
+/// recent sightings.
+#[derive(Serialize, Default)]
+pub struct BoxesEvent {
+    width: Option<u32>,
+    height: Option<u32>,
+    captured_at: Option<f64>,
+    stale_at: Option<f64>,
+    faces: Vec<BoxJson>,
+}
+
+#[derive(Serialize)]
+struct BoxJson {
+    track: u64,
+    name: Option<Arc<str>>,
+    state: &'static str,
+    #[serde(serialize_with = "decimals::<3, _>")]
+    distance: Option<f32>,
+    /// Not clipped: it moves on from there.
+    r#box: [i64; 4],
+    velocity: [f64; 2],
+}
+
+impl BoxesEvent {
+    /// The faces of these sightings. `hidden`: the whole picture is blurred, and there are no boxes on it.
+    pub fn of(seen: &Sightings, hidden: bool) -> BoxesEvent {
+        let stamp = |at: Moment| at.wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as f64 / 1e6;
+        let faces = seen.faces.iter().filter(|_| !hidden).map(|face| BoxJson {
+            track: face.track,
+            name: face.name.clone(),
+            state: state_word(face.state),
+            distance: face.distance,
+            r#box: [face.rect.x.into(), face.rect.y.into(), face.rect.w.into(), face.rect.h.into()],
+            velocity: face.velocity.map(|pixels| rounded(pixels, 1)),
+        });
+        BoxesEvent {
+            width: Some(seen.width),
+            height: Some(seen.height),
+            captured_at: Some(stamp(seen.captured_at)),
+            stale_at: Some(stamp(seen.stale_at())),
+            faces: faces.collect(),
+        }
+    }
+}
+
+fn state_word(state: detection::State) -> &'static str {
+    match state {
+        detection::State::Seen => "seen",
+        detection::State::Named => "named",
+        detection::State::Unknown => "unknown",
+    }
+}
+
 /// `/api/state`. `watching` tells whether the stream of the requesting page is being sent; `None` when the request has
 /// no key.
 pub fn state(stage: &Stage, who: &Who, watching: Option<bool>) -> StateJson {
@@ -315,6 +381,7 @@ pub fn state(stage: &Stage, who: &Who, watching: Option<bool>) -> StateJson {
             taking_in: recognition.enabled && (health.taking_in.load(Relaxed) || opening),
             gallery_version,
         },
+        overlay: OverlayJson::of(&config.as_ref().map(|config| config.overlay.clone()).unwrap_or_default(), role),
         stream: StreamJson {
             viewers: stage.renditions.viewers(),
             fps: health.stream_fps.per_second(),
@@ -335,6 +402,20 @@ pub fn state(stage: &Stage, who: &Who, watching: Option<bool>) -> StateJson {
     }
 }
 
+impl OverlayJson {
+    fn of(overlay: &Overlay, role: Role) -> OverlayJson {
+        let color = |[red, green, blue]: [u8; 3]| format!("#{red:02x}{green:02x}{blue:02x}");
+        let unknown = if overlay.blurs_for(role == Role::Admin) { UnknownFaces::Blur } else { overlay.unknown };
+        OverlayJson {
+            enabled: overlay.enabled,
+            show_distance: overlay.show_distance,
+            unknown: unknown.as_str(),
+            box_color: color(overlay.box_color),
+            text_color: color(overlay.text_color),
+        }
+    }
+}
+
 impl FaultJson {
     fn of(fault: faults::Fault, role: Role) -> FaultJson {
         FaultJson {
@@ -352,12 +433,8 @@ pub fn faces(sightings: Option<&Sightings>, role: Role) -> Vec<FaceJson> {
     let shown = sightings.faces.iter().map(|face| FaceJson {
         track: Some(face.track),
         since: Some(unix_seconds(face.since)),
-        state: Some(match face.state {
-            detection::State::Seen => "seen",
-            detection::State::Named => "named",
-            detection::State::Unknown => "unknown",
-        }),
-        age_ms: Some(millis(sightings.captured_at.elapsed())),
+        state: Some(state_word(face.state)),
+        age_ms: Some(millis(sightings.captured_at.instant.elapsed())),
         ..FaceJson::of(face, (sightings.width, sightings.height), role)
     });
     shown.collect()

@@ -1,10 +1,11 @@
-//! Server-sent events: faces that appear or leave, and the state of the camera.
+//! Server-sent events: faces that appear or leave, and the state of the camera; with `?boxes=1` the boxes of each look.
 
 use super::client::holder;
 use super::message::{Answer, Request, StreamAnswer, Wire};
 use super::{PLACE_WAIT, Site, api};
 use crate::detection::{Sightings, State};
 use crate::http::auth::access::Who;
+use crate::http::auth::accounts::Role;
 use crate::sync::POLL;
 use serde::Serialize;
 use std::io;
@@ -20,6 +21,10 @@ const _: () = assert!(PLACE_WAIT.as_millis() > 2 * KEEP_ALIVE.as_millis() + 2 * 
 
 /// The stream of events for one listener.
 pub fn events<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
+    let boxes = match request.flag("boxes", false) {
+        Ok(boxes) => boxes,
+        Err(refusal) => return refusal.into(),
+    };
     let (who, client) = (who.clone(), holder(request, who.user.as_deref()));
     let place = match site.wait_for(|| site.listeners.take(&client, MAX_LISTENERS)) {
         Ok(place) => place,
@@ -31,7 +36,7 @@ pub fn events<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
         first: b"retry: 2000\n\n",
         run: Box::new(move |wire| {
             let _place = place;
-            tell(site, &who, wire)
+            tell(site, &who, boxes, wire)
         }),
     })
 }
@@ -48,10 +53,10 @@ fn scene(sightings: Option<&Sightings>) -> ShownFaces {
 }
 
 /// Sends events until `who` is no longer admitted.
-fn tell(site: &Site, who: &Who, wire: &mut dyn Wire) -> io::Result<()> {
+fn tell(site: &Site, who: &Who, boxes: bool, wire: &mut dyn Wire) -> io::Result<()> {
     let stage = &site.stage;
     let (mut seen, mut sent) = (0, Instant::now());
-    let (mut told_scene, mut told_camera) = (None, None);
+    let (mut told_scene, mut told_camera, mut told_look) = (None, None, None);
     let mut checked = sent;
     while !stage.stop.is_set() {
         if checked.elapsed() >= KEEP_ALIVE {
@@ -72,6 +77,12 @@ fn tell(site: &Site, who: &Who, wire: &mut dyn Wire) -> io::Result<()> {
             text += &event("faces", &api::faces(sightings.as_deref(), who.role))?;
             told_scene = Some(scene);
         }
+        let look = stage.look_in_view();
+        let number = look.as_ref().map(|(number, _)| *number);
+        if boxes && told_look != Some(number) {
+            text += &event("boxes", &look.map(|(_, seen)| boxes_of(site, &seen, who)).unwrap_or_default())?;
+            told_look = Some(number);
+        }
         if text.is_empty() && sent.elapsed() >= KEEP_ALIVE {
             text += ": still here\n\n";
         }
@@ -84,6 +95,12 @@ fn tell(site: &Site, who: &Who, wire: &mut dyn Wire) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The boxes of a look; none where the whole picture is blurred for `who`.
+fn boxes_of(site: &Site, seen: &Sightings, who: &Who) -> api::BoxesEvent {
+    let blurs = site.config().overlay.blurs_for(who.role == Role::Admin);
+    api::BoxesEvent::of(seen, blurs && seen.examined.is_none())
 }
 
 fn event(name: &str, data: &impl Serialize) -> io::Result<String> {

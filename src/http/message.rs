@@ -59,6 +59,16 @@ impl Request {
             .find(|(n, _)| *n == name)
             .map(|(_, value)| value)
     }
+
+    /// The value of a parameter that is 0 or 1; `without` when it is absent.
+    pub fn flag(&self, name: &str, without: bool) -> Result<bool, Whole> {
+        match self.param(name) {
+            None => Ok(without),
+            Some("1") => Ok(true),
+            Some("0") => Ok(false),
+            Some(_) => Err(Whole::text(400, &format!("{name} must be 0 or 1."))),
+        }
+    }
 }
 
 /// The fields of an HTML form, or of a query, as `application/x-www-form-urlencoded`.

@@ -61,8 +61,8 @@ fn key(request: &Request) -> Option<&str> {
 
 /// The MJPEG stream of one viewer.
 pub fn stream<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
-    let asked = match spec(request) {
-        Ok(spec) => spec,
+    let (asked, raw) = match spec(request).and_then(|spec| Ok((spec, request.flag("raw", false)?))) {
+        Ok(wishes) => wishes,
         Err(refusal) => return refusal.into(),
     };
     let (config, client) = (site.config(), holder(request, who.user.as_deref()));
@@ -74,7 +74,8 @@ pub fn stream<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
     let fps = if is_faster(subscription.spec, spec) { spec.fps } else { subscription.spec.fps };
     let (watcher, who) = (site.watchers.enter(request), who.clone());
     Answer::Stream(StreamAnswer {
-        content_type: "multipart/x-mixed-replace; boundary=frame",
+        // Safari is reported to hand no multipart stream to a script.
+        content_type: if raw { "application/octet-stream" } else { "multipart/x-mixed-replace; boundary=frame" },
         headers: rendition(asked, spec, RenditionSpec { fps, ..subscription.spec }),
         first: b"--frame\r\n",
         run: Box::new(move |wire| {
@@ -91,18 +92,9 @@ fn spec(request: &Request) -> Result<RenditionSpec, Whole> {
         let number = text.parse().ok().filter(|number| (least..=most).contains(number));
         number.ok_or_else(|| Whole::text(400, &format!("{name} must be a whole number from {least} to {most}.")))
     };
-    let overlay = flag(request, "overlay", true)?;
+    let overlay = request.flag("overlay", true)?;
     let (width, fps) = (number("width", MIN_WIDTH, MAX_WIDTH)?, number("fps", 1, MAX_FPS)?);
     Ok(RenditionSpec { overlay, width, fps, blur: false })
-}
-
-fn flag(request: &Request, name: &str, without: bool) -> Result<bool, Whole> {
-    match request.param(name) {
-        None => Ok(without),
-        Some("1") => Ok(true),
-        Some("0") => Ok(false),
-        Some(_) => Err(Whole::text(400, &format!("{name} must be 0 or 1."))),
-    }
 }
 
 /// The rendition that a request results in. A limit that is not below the config's, or below the largest possible one,
@@ -224,7 +216,7 @@ fn show(
 /// The newest picture; waits when the last one is old.
 pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'a> {
     let (stage, begun) = (&site.stage, Instant::now());
-    let strict = match flag(request, "strict", false) {
+    let strict = match request.flag("strict", false) {
         Ok(strict) => strict,
         Err(refusal) => return refusal.into(),
     };

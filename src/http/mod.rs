@@ -66,7 +66,12 @@ pub(crate) struct Stage {
 impl Stage {
     /// The newest sightings, unless they are stale.
     fn faces_in_view(&self) -> Option<Arc<Sightings>> {
-        self.sightings.newest().map(|(_, sightings)| sightings).filter(|sightings| !sightings.is_stale(Instant::now()))
+        self.look_in_view().map(|(_, sightings)| sightings)
+    }
+
+    /// The same with their number.
+    fn look_in_view(&self) -> Option<(u64, Arc<Sightings>)> {
+        self.sightings.newest().filter(|(_, sightings)| !sightings.is_stale(Instant::now()))
     }
 }
 
@@ -203,11 +208,11 @@ const fn change(method: Method, takes: Takes, route: Route) -> Route {
     Route { method, takes, ..route }
 }
 
-const STREAM: &str = "live stream, MJPEG; `?overlay=0`, `?width=PIXELS`, `?fps=N`";
+const STREAM: &str = "live stream, MJPEG; `?overlay=0`, `?width=PIXELS`, `?fps=N`, `?raw=1`";
 const SNAPSHOT: &str =
     "newest picture, JPEG; `?strict=1`: 503 while the camera is not available; `?overlay=0`, `?width=PIXELS`";
 const FACE: &str = "why the face of a track has its name or none, JSON";
-const EVENTS: &str = "people who appear or leave, and the state of the camera, server-sent events";
+const EVENTS: &str = "people who appear or leave, and the state of the camera, server-sent events; `?boxes=1`";
 const GALLERY: &str = "the people and pictures of the gallery, and why some pictures are not used, JSON";
 
 /// Every route. The first one that matches is used.

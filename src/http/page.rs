@@ -12,6 +12,8 @@ const SCRIPTS: &[&str] = &[
     "\"use strict\";\n",
     include_str!("page/words.js"),
     include_str!("page/tools.js"),
+    include_str!("page/stream.js"),
+    include_str!("page/boxes.js"),
     include_str!("page/picture.js"),
     include_str!("page/people.js"),
     include_str!("page/status.js"),

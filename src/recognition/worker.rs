@@ -456,8 +456,8 @@ impl<'a> Worker<'a> {
     fn say_again(&self, frame: &Frame) {
         self.stage.health.nothing_moved();
         if let Some((_, seen)) = self.stage.sightings.newest() {
-            let captured_at = frame.captured_at.instant;
-            self.stage.sightings.publish(Arc::new(Sightings { frame: frame.seq, captured_at, ..(*seen).clone() }));
+            let (frame, captured_at) = (frame.seq, frame.captured_at);
+            self.stage.sightings.publish(Arc::new(Sightings { frame, captured_at, ..(*seen).clone() }));
         }
     }
 
@@ -503,6 +503,7 @@ impl<'a> Worker<'a> {
         self.stage.health.look_done(took);
         let (width, height) = (rgb.width, rgb.height);
         let blurred_areas = Vec::new();
+        let captured_at = frame.captured_at;
         let mut sightings =
             Sightings { frame: frame.seq, captured_at, took, interval, width, height, faces, blurred_areas, examined };
         if let Some(before) = before {

@@ -24,6 +24,7 @@ async function beat() {
       trouble = sick && sick.status === 503 ? sick.text.trim() : null;
     }
     const names = state.recognition;
+    overlay = state.overlay;
     people(state.faces, !names.enabled ? say.disabled : !state.camera.online ? say.resting : names.age_ms === null ? say.off : say.nobody, state.now);
     health(state);
     gallery(state);

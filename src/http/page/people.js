@@ -69,3 +69,13 @@ async function explain(track, row) {
   write(row.because, say.reason(face)); write(row.next, nextStep(face)); write(row.files, pictures.join(", "));
 }
 
+// What a tap on a face in the picture does: the row of the person says why.
+function tapFace(track) {
+  const row = rows.get(track);
+  if (!row) return;
+  if (document.fullscreenElement) document.exitFullscreen();
+  if (row.reason.hidden) row.ask.click();
+  row.ask.focus({ preventScroll: true });
+  row.li.scrollIntoView({ block: "nearest" });
+}
+

@@ -2,7 +2,8 @@
 const WORDS = {
   en: {
     here: "Here now", status: "Status", camera: "Camera", names: "Recognition", nobody: "No one in view.",
-    picture: "Live camera picture", full: "Full screen", save: "Save picture", unknown: "Unknown", seen: "Identifying\u2026",
+    picture: "Live camera picture", faces: "Faces in the picture", dist: d => " dist:" + d,
+    drawn: "Overlay by namecam", drawnMore: "Shows the picture as other programs get it: namecam draws boxes and names into it", full: "Full screen", save: "Save picture", unknown: "Unknown", seen: "Identifying\u2026",
     since: t => "since " + t, distance: (d, most) => "distance " + d + (most ? `, needs ${most} or less` : ""),
     reason: face => face.why,
     next: {
@@ -53,7 +54,8 @@ const WORDS = {
   },
   ko: {
     here: "지금 보이는 사람", status: "상태", camera: "카메라", names: "얼굴 인식", nobody: "아무도 보이지 않습니다.",
-    picture: "카메라 실시간 화면", full: "전체 화면", save: "사진 저장", unknown: "미등록 인물", seen: "확인 중\u2026",
+    picture: "카메라 실시간 화면", faces: "화면 속 얼굴", dist: d => " 거리 " + d,
+    drawn: "서버에서 그린 표시", drawnMore: "다른 프로그램에서 보이는 그대로, namecam이 영상에 직접 그린 상자와 이름을 표시합니다", full: "전체 화면", save: "사진 저장", unknown: "미등록 인물", seen: "확인 중\u2026",
     since: t => t + "부터", distance: (d, most) => "거리 " + d + (most ? ` (기준 ${most} 이하)` : ""),
     reason: face => {
       const [d, most] = apart(face), p = face.person, times = `, ${face.looks}회 확인`;

@@ -1,6 +1,7 @@
 //! Tests of HTTP: the dispatcher without sockets here, the server with them in [`sockets`] and [`hostile`].
 
 mod blurred;
+mod boxes;
 mod credentials;
 mod doors;
 mod fuzz;
@@ -113,7 +114,7 @@ fn faces() -> Sightings {
         state: State::Seen,
         ..alice.clone()
     };
-    let captured_at = Instant::now();
+    let captured_at = crate::frame::Moment::now();
     Sightings {
         frame: 1,
         captured_at,
@@ -391,6 +392,7 @@ fn state_has_the_shape_that_scripts_rely_on() {
             "now",
             "camera",
             "recognition",
+            "overlay",
             "stream",
             "connections",
             "faces",
@@ -512,7 +514,7 @@ fn a_face_has_its_own_threshold_and_its_beginning_by_the_clock_of_the_server() {
 #[test]
 fn faces_of_long_ago_are_left_out() {
     let site = site(|_| {});
-    let old = Sightings { captured_at: Instant::now().checked_sub(Duration::from_secs(2)).unwrap(), ..faces() };
+    let old = Sightings { captured_at: crate::frame::Moment::ago(Duration::from_secs(2)), ..faces() };
     site.stage.sightings.publish(Arc::new(old));
     assert_eq!(parsed(&whole(&site, &request("GET", "/api/state", "127.0.0.1")))["faces"], json!([]));
 }

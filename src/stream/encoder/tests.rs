@@ -95,7 +95,7 @@ fn seen(track: u64, name: Option<&str>, age: Duration) -> Arc<Sightings> {
         evidence: Default::default(),
         view: None,
     };
-    let captured_at = Instant::now().checked_sub(age).unwrap();
+    let captured_at = Moment::ago(age);
     let took = Duration::from_millis(50);
     Arc::new(Sightings {
         frame: 1,
@@ -243,7 +243,7 @@ fn after_a_change_of_scene_names_are_left_out_and_blurred_faces_stay_blurred() {
 
     let stage = rig(|config| config.overlay.unknown = UnknownFaces::Blur);
     let _subscription = stage.renditions.subscribe(RenditionSpec::USUAL).unwrap();
-    (sightings.faces[0].name, sightings.captured_at) = (None, Instant::now());
+    (sightings.faces[0].name, sightings.captured_at) = (None, Moment::now());
     sightings.faces[0].view = Some(Arc::new(View::of(&Rgb::filled(SIZE.0, SIZE.1, GREY), sightings.faces[0].rect)));
     stage.sightings.publish(Arc::new(examined(&sightings, &checkers())));
     stage.frames.publish(Arc::new(frame(1, &checkers(), Turn::default())));
@@ -271,7 +271,7 @@ fn with_blur_and_no_recent_look_the_whole_picture_is_blurred() {
     assert!(shows_sharply(2, Some(Arc::new(nobody.clone()))), "no one is there");
     let of_another_size = Sightings { width: 64, ..nobody.clone() };
     assert!(!shows_sharply(3, Some(Arc::new(of_another_size))), "another camera");
-    let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+    let long_ago = Moment::ago(Duration::from_secs(9));
     let old = Sightings { captured_at: long_ago, ..nobody };
     assert!(!shows_sharply(4, Some(Arc::new(old))), "recognition has stopped");
 }

@@ -180,7 +180,7 @@ fn without_a_look_at_the_whole_frame_all_is_blurred_for_viewers_and_nothing_for_
     assert_eq!(shows(1, None), [true, false], "before the first look");
     assert_eq!(shows(2, Some(known())), [true, false], "a look of before the reload");
     assert_eq!(shows(3, Some(examined(&known(), &checkers()))), [true, true]);
-    let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+    let long_ago = Moment::ago(Duration::from_secs(9));
     let old = Sightings { captured_at: long_ago, ..examined(&known(), &checkers()) };
     assert_eq!(shows(4, Some(old)), [true, false], "recognition has stopped");
 }

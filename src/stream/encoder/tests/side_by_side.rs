@@ -17,7 +17,7 @@ fn large_frame(seq: u64) -> Arc<Frame> {
 
 /// Sightings on it, which do not become stale during encoding.
 fn seen_on_large(name: &str) -> Arc<Sightings> {
-    let captured_at = Instant::now() + LONG;
+    let captured_at = Moment::now().after(LONG);
     Arc::new(Sightings {
         width: LARGE.0,
         height: LARGE.1,
