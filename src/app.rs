@@ -11,6 +11,7 @@ use crate::os::logging;
 use crate::os::process::{self, exit_now};
 use crate::os::signals::{self, Event};
 use crate::os::systemd::{self, Notify};
+use crate::presence::{self, Bus};
 use crate::roster::Roster;
 use crate::stream::encoder;
 use crate::stream::renditions::Renditions;
@@ -43,6 +44,7 @@ struct Wires {
     frames: Arc<Latest<Frame>>,
     sightings: Arc<Latest<Sightings>>,
     roster: Arc<Latest<Roster>>,
+    events: Arc<Bus>,
     renditions: Arc<Renditions>,
     health: Arc<Health>,
     stop: Arc<Stop>,
@@ -134,6 +136,7 @@ impl Wires {
             frames: Arc::clone(&encoder.frames),
             sightings: Arc::clone(&encoder.sightings),
             roster: Arc::default(),
+            events: Arc::default(),
             health: Arc::clone(&encoder.health),
             stop: Arc::clone(&encoder.stop),
             renditions: Arc::new(Renditions::new(encoder)),
@@ -146,6 +149,7 @@ impl Wires {
             config: Arc::clone(config),
             sightings: Arc::clone(&self.sightings),
             roster: Arc::clone(&self.roster),
+            events: Arc::clone(&self.events),
             renditions: Arc::clone(&self.renditions),
             health: Arc::clone(health),
             stop: Arc::clone(stop),
@@ -165,9 +169,18 @@ impl Wires {
             health: Arc::clone(health),
             stop: Arc::clone(stop),
         };
+        let presence = presence::Stage {
+            config: Arc::clone(config),
+            sightings: Arc::clone(&self.sightings),
+            roster: Arc::clone(&self.roster),
+            health: Arc::clone(health),
+            bus: Arc::clone(&self.events),
+            stop: Arc::clone(stop),
+        };
         // HTTP starts first, so that the page is served while the camera or the models are still opening.
         Ok(vec![
             thread("http", move || http::run(server, http, accounts))?,
+            thread("presence", move || presence::run(&presence))?,
             thread("camera", move || camera::run(&camera))?,
             thread(RECOGNITION, move || {
                 process::yield_to_others();

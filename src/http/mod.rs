@@ -16,9 +16,11 @@ mod metrics;
 mod mjpeg;
 mod page;
 mod server;
+mod typed;
 
 use crate::config::Config;
 use crate::detection::Sightings;
+use crate::presence::Bus;
 use crate::roster::Roster;
 use crate::shares::{Client, Refusal, Shares, kept};
 use crate::stream::renditions::Renditions;
@@ -48,6 +50,7 @@ pub(crate) struct Stage {
     pub config: Arc<Latest<Config>>,
     pub sightings: Arc<Latest<Sightings>>,
     pub roster: Arc<Latest<Roster>>,
+    pub events: Arc<Bus>,
     pub renditions: Arc<Renditions>,
     pub health: Arc<Health>,
     pub stop: Arc<Stop>,
@@ -178,7 +181,7 @@ const STREAM: &str = "live stream, MJPEG; `?overlay=0`, `?width=PIXELS`, `?fps=N
 const SNAPSHOT: &str =
     "newest picture, JPEG; `?strict=1`: 503 while the camera is not available; `?overlay=0`, `?width=PIXELS`";
 const FACE: &str = "why the face of a track has its name or none, JSON";
-const EVENTS: &str = "people who appear or leave, and the state of the camera, server-sent events";
+const EVENTS: &str = "people who appear or leave, and the state of the camera, server-sent events; `?typed=1`: visits, one event a change";
 const GALLERY: &str = "the people and pictures of the gallery, and why some pictures are not used, JSON";
 
 /// Every route. The first one that matches is used.

@@ -31,6 +31,7 @@ pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
         config: Arc::new(Latest::with(config)),
         sightings: Arc::default(),
         roster: Arc::default(),
+        events: Arc::default(),
         renditions: Arc::new(Renditions::idle()),
         health: Arc::default(),
         stop: Arc::default(),

@@ -124,6 +124,7 @@ fn share(stage: &Stage) -> Stage {
         config: Arc::clone(&stage.config),
         sightings: Arc::clone(&stage.sightings),
         roster: Arc::clone(&stage.roster),
+        events: Arc::clone(&stage.events),
         renditions: Arc::clone(&stage.renditions),
         health: Arc::clone(&stage.health),
         stop: Arc::clone(&stage.stop),
