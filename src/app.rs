@@ -11,7 +11,7 @@ use crate::os::logging;
 use crate::os::process::{self, exit_now};
 use crate::os::signals::{self, Event};
 use crate::os::systemd::{self, Notify};
-use crate::presence::{self, Bus};
+use crate::presence::{self, bus::Bus};
 use crate::roster::Roster;
 use crate::stream::encoder;
 use crate::stream::renditions::Renditions;

@@ -1,14 +1,10 @@
-//! Who is there: [`Presence`] makes visits of what each look says, and [`Event`]s of what changes; the [`Bus`] passes them on.
+//! Who is there: [`Presence`] makes visits of what each look says, and [`event::Event`]s of what changes; the [`Bus`] passes them on.
 //!
 //! A thread of its own drives it. Recognition may be in one look for seconds or be off, and a visit ends in time all the same.
 
-mod bus;
-mod event;
-mod visits;
-
-pub use bus::{Batch, Bus};
-pub use event::{Event, Kind};
-pub use visits::{Presence, Surroundings};
+pub mod bus;
+pub mod event;
+pub mod visits;
 
 use crate::config::Config;
 use crate::detection::Sightings;
@@ -16,7 +12,9 @@ use crate::frame::Moment;
 use crate::roster::Roster;
 use crate::sync::{Latest, POLL, Stop};
 use crate::telemetry::health::Health;
+use bus::Bus;
 use std::sync::Arc;
+use visits::{Presence, Surroundings};
 
 /// What the thread reads, and where events go.
 pub struct Stage {

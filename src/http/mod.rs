@@ -20,7 +20,7 @@ mod typed;
 
 use crate::config::Config;
 use crate::detection::Sightings;
-use crate::presence::Bus;
+use crate::presence::bus::Bus;
 use crate::roster::Roster;
 use crate::shares::{Client, Refusal, Shares, kept};
 use crate::stream::renditions::Renditions;

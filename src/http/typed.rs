@@ -1,4 +1,4 @@
-//! `/api/events?typed=1`: each [`crate::presence::Event`], once, with its id.
+//! `/api/events?typed=1`: each [`crate::presence::event::Event`], once, with its id.
 
 use super::Site;
 use super::events::KEEP_ALIVE;

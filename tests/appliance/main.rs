@@ -6,6 +6,7 @@ mod support;
 
 mod camera;
 mod commands;
+mod events;
 mod gallery;
 mod memory;
 mod names;

@@ -10,6 +10,7 @@ mod slow;
 mod snapshots;
 mod sockets;
 mod specs;
+mod typed;
 
 use super::*;
 use crate::detection::{Because, Evidence, Flaw, Near, Reason, Sighting, State};
