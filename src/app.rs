@@ -13,6 +13,7 @@ use crate::os::logging;
 use crate::os::process::{self, exit_now};
 use crate::os::signals::{self, Event};
 use crate::os::systemd::{self, Notify};
+use crate::presence::{self, bus::Bus};
 use crate::roster::Roster;
 use crate::stream::encoder;
 use crate::stream::renditions::Renditions;
@@ -47,6 +48,7 @@ struct Wires {
     roster: Arc<Latest<Roster>>,
     chips: Arc<Latest<Chips>>,
     desk: Arc<Desk>,
+    events: Arc<Bus>,
     renditions: Arc<Renditions>,
     health: Arc<Health>,
     stop: Arc<Stop>,
@@ -140,6 +142,7 @@ impl Wires {
             roster: Arc::default(),
             chips: Arc::default(),
             desk: Arc::default(),
+            events: Arc::default(),
             health: Arc::clone(&encoder.health),
             stop: Arc::clone(&encoder.stop),
             renditions: Arc::new(Renditions::new(encoder)),
@@ -154,6 +157,7 @@ impl Wires {
             roster: Arc::clone(&self.roster),
             chips: Arc::clone(&self.chips),
             desk: Arc::clone(&self.desk),
+            events: Arc::clone(&self.events),
             renditions: Arc::clone(&self.renditions),
             health: Arc::clone(health),
             stop: Arc::clone(stop),
@@ -175,9 +179,18 @@ impl Wires {
             health: Arc::clone(health),
             stop: Arc::clone(stop),
         };
+        let presence = presence::Stage {
+            config: Arc::clone(config),
+            sightings: Arc::clone(&self.sightings),
+            roster: Arc::clone(&self.roster),
+            health: Arc::clone(health),
+            bus: Arc::clone(&self.events),
+            stop: Arc::clone(stop),
+        };
         // HTTP starts first, so that the page is served while the camera or the models are still opening.
         Ok(vec![
             thread("http", move || http::run(server, http, accounts))?,
+            thread("presence", move || presence::run(&presence))?,
             thread("camera", move || camera::run(&camera))?,
             thread(RECOGNITION, move || {
                 process::yield_to_others();

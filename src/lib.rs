@@ -14,6 +14,7 @@ pub mod http;
 pub mod image;
 pub mod memory;
 pub mod os;
+mod presence;
 pub mod recognition;
 mod roster;
 mod rounding;

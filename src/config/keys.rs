@@ -272,6 +272,20 @@ pub const KEYS: &[Key] = &[
         "the most pictures to use per person; the first good ones in name order are used",
         settings
     ),
+    key!(
+        events.presence_s = "10",
+        ValueKind::Whole(3, 3600),
+        Whole,
+        "the seconds that a person who is no longer seen still counts as present: a turned head is no leaving; at least the time of two looks",
+        settings
+    ),
+    key!(
+        events.stranger_looks = "10",
+        ValueKind::Whole(1, 1000),
+        Whole,
+        "how many comparisons with the gallery must leave a person unknown before the event stranger is sent; 10 take about 4 seconds at the default interval",
+        settings
+    ),
     key!(models.path = "models", ValueKind::Path, Path => std::convert::identity, "the folder that holds dlib's models", restart),
     key!(
         models.recognizer = "dlib_face_recognition_resnet_model_v1.dat",

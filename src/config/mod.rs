@@ -107,6 +107,14 @@ impl Recognition {
     }
 }
 
+/// `[events]`
+#[derive(Debug, Clone, PartialEq, Default)]
+#[allow(missing_docs)]
+pub struct Events {
+    pub presence_s: u32,
+    pub stranger_looks: u32,
+}
+
 /// `[gallery]`
 #[derive(Debug, Clone, PartialEq, Default)]
 #[allow(missing_docs)]
@@ -188,6 +196,7 @@ pub struct Config {
     pub camera: Camera,
     pub recognition: Recognition,
     pub gallery: Gallery,
+    pub events: Events,
     pub models: Models,
     pub overlay: Overlay,
     pub stream: Stream,
@@ -294,6 +303,7 @@ impl Config {
             camera: Camera::default(),
             recognition: Recognition::default(),
             gallery: Gallery::default(),
+            events: Events::default(),
             models: Models::default(),
             overlay: Overlay::default(),
             stream: Stream::default(),

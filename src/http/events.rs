@@ -2,7 +2,7 @@
 
 use super::client::holder;
 use super::message::{Answer, Request, StreamAnswer, Wire};
-use super::{PLACE_WAIT, Site, api};
+use super::{PLACE_WAIT, Site, api, typed};
 use crate::detection::{Sightings, State};
 use crate::http::auth::access::Who;
 use crate::http::auth::accounts::Role;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const MAX_LISTENERS: usize = 32;
 /// The longest time between two writes, so that both ends notice a broken connection. The server notices it at the
 /// second write.
-const KEEP_ALIVE: Duration = Duration::from_secs(1);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(1);
 const _: () = assert!(PLACE_WAIT.as_millis() > 2 * KEEP_ALIVE.as_millis() + 2 * POLL.as_millis());
 
 /// The stream of events for one listener.
@@ -26,6 +26,7 @@ pub fn events<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
         Err(refusal) => return refusal.into(),
     };
     let (who, client) = (who.clone(), holder(request, who.user.as_deref()));
+    let typed = typed::begin(site, request);
     let place = match site.wait_for(|| site.listeners.take(&client, MAX_LISTENERS)) {
         Ok(place) => place,
         Err(refusal) => return site.no_place(&client, "listeners", MAX_LISTENERS, refusal).into(),
@@ -36,7 +37,10 @@ pub fn events<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
         first: b"retry: 2000\n\n",
         run: Box::new(move |wire| {
             let _place = place;
-            tell(site, &who, boxes, wire)
+            match typed {
+                Some(seen) => typed::tell(site, &who, seen, wire),
+                None => tell(site, &who, boxes, wire),
+            }
         }),
     })
 }

@@ -22,6 +22,9 @@ use crate::config::Config;
 use crate::detection::Sightings;
 use crate::detection::chips::Chips;
 use crate::gallery::desk::Desk;
+mod typed;
+
+use crate::presence::bus::Bus;
 use crate::roster::Roster;
 use crate::shares::{Client, Refusal, Shares, TakenPlace, kept};
 use crate::stream::renditions::Renditions;
@@ -56,6 +59,7 @@ pub(crate) struct Stage {
     pub chips: Arc<Latest<Chips>>,
     /// Where recognition learns that the gallery's files have changed.
     pub desk: Arc<Desk>,
+    pub events: Arc<Bus>,
     pub renditions: Arc<Renditions>,
     pub health: Arc<Health>,
     pub stop: Arc<Stop>,
@@ -212,7 +216,7 @@ const STREAM: &str = "live stream, MJPEG; `?overlay=0`, `?width=PIXELS`, `?fps=N
 const SNAPSHOT: &str =
     "newest picture, JPEG; `?strict=1`: 503 while the camera is not available; `?overlay=0`, `?width=PIXELS`";
 const FACE: &str = "why the face of a track has its name or none, JSON";
-const EVENTS: &str = "people who appear or leave, and the state of the camera, server-sent events; `?boxes=1`";
+const EVENTS: &str = "people who appear or leave, and the state of the camera, server-sent events; `?boxes=1`; `?typed=1`: visits, one event a change";
 const GALLERY: &str = "the people and pictures of the gallery, and why some pictures are not used, JSON";
 
 /// Every route. The first one that matches is used.

@@ -7,6 +7,7 @@ mod teach;
 
 mod camera;
 mod commands;
+mod events;
 mod gallery;
 mod memory;
 mod names;

@@ -11,6 +11,7 @@ mod slow;
 mod snapshots;
 mod sockets;
 mod specs;
+mod typed;
 
 use super::*;
 use crate::detection::{Because, Evidence, Flaw, Near, Reason, Sighting, State};
@@ -34,6 +35,7 @@ pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
         roster: Arc::default(),
         chips: Arc::default(),
         desk: Arc::default(),
+        events: Arc::default(),
         renditions: Arc::new(Renditions::idle()),
         health: Arc::default(),
         stop: Arc::default(),

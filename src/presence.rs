@@ -1,0 +1,66 @@
+//! Who is there: [`Presence`] makes visits of what each look says, and [`event::Event`]s of what changes; the [`Bus`] passes them on.
+//!
+//! A thread of its own drives it. Recognition may be in one look for seconds or be off, and a visit ends in time all the same.
+
+pub mod bus;
+pub mod event;
+pub mod visits;
+
+use crate::config::Config;
+use crate::detection::Sightings;
+use crate::frame::Moment;
+use crate::roster::Roster;
+use crate::sync::{Latest, POLL, Stop};
+use crate::telemetry::health::Health;
+use bus::Bus;
+use std::sync::Arc;
+use visits::{Presence, Surroundings};
+
+/// What the thread reads, and where events go.
+pub struct Stage {
+    /// The config; a newer one takes effect at once.
+    pub config: Arc<Latest<Config>>,
+    /// What recognition says.
+    pub sightings: Arc<Latest<Sightings>>,
+    /// The gallery at work.
+    pub roster: Arc<Latest<Roster>>,
+    /// The state of the camera and of recognition.
+    pub health: Arc<Health>,
+    /// Where events go.
+    pub bus: Arc<Bus>,
+    /// When to end.
+    pub stop: Arc<Stop>,
+}
+
+/// The body of the thread: until [`Stop`].
+pub fn run(stage: &Stage) {
+    let (mut presence, mut seen, mut generation) = (Presence::default(), 0, 0);
+    while !stage.stop.is_set() {
+        let newer = stage.sightings.wait_newer(seen, POLL);
+        let sightings = newer.map(|(version, sightings)| {
+            seen = version;
+            sightings
+        });
+        // Read after the sightings, so that the gallery is not older than the names that they have.
+        let Some(around) = surroundings(stage) else { continue };
+        let events = presence.update(sightings.as_deref(), &around, Moment::now());
+        if around.roster.generation != generation {
+            generation = around.roster.generation;
+            stage.bus.forget(|name| !around.has(name));
+        }
+        stage.bus.publish(events);
+    }
+}
+
+fn surroundings(stage: &Stage) -> Option<Surroundings> {
+    let (_, config) = stage.config.newest()?;
+    Some(Surroundings {
+        camera: stage.health.camera(),
+        roster: stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default(),
+        recognizes: config.recognition.enabled && stage.health.recognition_error().is_none(),
+        config: config.events.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

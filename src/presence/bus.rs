@@ -1,0 +1,79 @@
+//! [`Bus`]: the newest events, for any number of readers.
+
+use super::event::Event;
+use crate::sync::{lock, wait_while};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+/// So many events are kept.
+const KEPT: usize = 256;
+
+/// The newest events. The writer never waits; a reader that is too slow misses the oldest events and learns how many.
+#[derive(Debug, Default)]
+pub struct Bus {
+    kept: Mutex<Kept>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// The id of the newest event ever; 0 before the first.
+    last: u64,
+    /// The newest events, without a gap in their ids.
+    events: VecDeque<Arc<Event>>,
+}
+
+/// What a reader gets.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// How many events came before these that are no longer kept.
+    pub missed: u64,
+    /// The events after the one that the reader had last.
+    pub events: Vec<Arc<Event>>,
+}
+
+impl Bus {
+    /// Numbers the events and wakes the waiting readers.
+    pub fn publish(&self, events: Vec<Event>) {
+        if events.is_empty() {
+            return;
+        }
+        let mut kept = lock(&self.kept);
+        for mut event in events {
+            kept.last += 1;
+            event.id = kept.last;
+            kept.events.push_back(Arc::new(event));
+        }
+        let surplus = kept.events.len().saturating_sub(KEPT);
+        let old: Vec<_> = kept.events.drain(..surplus).collect();
+        drop(kept);
+        self.changed.notify_all();
+        drop(old);
+    }
+
+    /// After which event a reader begins that had `last` at last: after the newest one if there is none. An id that has not been given
+    /// yet is from before a restart; then it begins with all that is kept.
+    pub fn begin_after(&self, last: Option<u64>) -> u64 {
+        let newest = lock(&self.kept).last;
+        last.map_or(newest, |last| if last <= newest { last } else { 0 })
+    }
+
+    /// Waits for events after `seen`, at most `timeout`.
+    pub fn wait_after(&self, seen: u64, timeout: Duration) -> Batch {
+        let kept = wait_while(&self.changed, lock(&self.kept), timeout, |kept| kept.last <= seen);
+        let events: Vec<_> = kept.events.iter().filter(|event| event.id > seen).cloned().collect();
+        Batch { missed: kept.last.saturating_sub(seen) - events.len() as u64, events }
+    }
+
+    /// Takes the names of people away from the events that are kept: of those for whom `is_meant`.
+    pub fn forget(&self, is_meant: impl Fn(&str) -> bool) {
+        for event in &mut lock(&self.kept).events {
+            if event.names(&is_meant) {
+                let hide = |name: &Option<Arc<str>>| name.clone().filter(|name| !is_meant(name));
+                let (name, former) = (hide(&event.name), hide(&event.former));
+                *event = Arc::new(Event { name, former, ..(**event).clone() });
+            }
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! [`Presence`]: which faces belong to one visit, and what is worth an event. It has no clock, no thread and no lock.
+
+use super::event::{Event, Kind};
+use crate::config::Events;
+use crate::detection::{Because, Flaw, Sighting, Sightings, State};
+use crate::frame::Moment;
+use crate::image::Rect;
+use crate::roster::Roster;
+use crate::telemetry::health::{CameraStatus, STARTING};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// While somebody is missed, a face without a name waits for so long before it is a visit of its own: it may be them, under a new track.
+const MAY_BE_KNOWN: Duration = Duration::from_secs(2);
+/// Somebody without a name who comes back within this time, where they were, is taken for the same person.
+const SAME_PLACE_WITHIN: Duration = Duration::from_secs(10);
+/// Boxes that overlap so much are at the same place, as with tracks.
+const SAME_PLACE: f32 = 0.25;
+/// The most visits at a time. Beyond it, the one that was not seen for longest ends.
+const MAX_VISITS: usize = 256;
+
+/// What counts beside what recognition says.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The state of the camera.
+    pub camera: CameraStatus,
+    /// The gallery at work.
+    pub roster: Arc<Roster>,
+    /// False while recognition is off or cannot run.
+    pub recognizes: bool,
+    /// `[events]`
+    pub config: Events,
+}
+
+impl Surroundings {
+    /// True when a person of this name can be recognised.
+    pub fn has(&self, name: &str) -> bool {
+        self.roster.people.iter().any(|person| person.name == name && person.used() > 0)
+    }
+}
+
+/// Who is present.
+#[derive(Debug, Default)]
+pub struct Presence {
+    visits: Vec<Visit>,
+    /// The number of the newest visit.
+    last: u64,
+    /// Until when the newest look holds, and how long a person is not missed between two looks.
+    looks: Option<(Instant, Duration)>,
+    /// Whether frames arrived when that was told last; `None` before the first time.
+    online: Option<bool>,
+    generation: u64,
+}
+
+/// A person's stay.
+#[derive(Debug)]
+struct Visit {
+    number: u64,
+    /// The track that shows the person, or did so last.
+    track: u64,
+    name: Option<Arc<str>>,
+    since: Instant,
+    seen_at: Instant,
+    rect: Rect,
+    distance: Option<f32>,
+    score: Option<f32>,
+    /// Which face of the newest look it is; `None`: that look does not show the person.
+    face: Option<usize>,
+    /// The count of the track's looks at the last comparison with the gallery.
+    compared: u32,
+    /// How many comparisons have left the person unknown.
+    unknown: u32,
+    is_stranger: bool,
+}
+
+impl Presence {
+    /// Takes in what the newest look says, if there is one, and what time and surroundings have changed: the events of that, in order.
+    pub fn update(&mut self, seen: Option<&Sightings>, around: &Surroundings, now: Moment) -> Vec<Event> {
+        let mut told = Vec::new();
+        self.tell_surroundings(around, now, &mut told);
+        if !around.recognizes {
+            while !self.visits.is_empty() {
+                self.end(0, "recognition", now, &mut told);
+            }
+            return told;
+        }
+        self.end_old(around, now, &mut told);
+        if let Some(seen) = seen {
+            self.look(seen, around, now, &mut told);
+        }
+        self.forget(around, now, &mut told);
+        told
+    }
+
+    fn tell_surroundings(&mut self, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
+        let (camera, roster) = (&around.camera, &around.roster);
+        let online = camera.error.is_none();
+        // A camera that is being opened is no news.
+        if self.online != Some(online) && camera.error.as_deref() != Some(STARTING) {
+            self.online = Some(online);
+            let reason = camera.error.as_deref().map(Into::into);
+            let event = Event::new(Kind::Camera, at(camera.since, now), now, self.visits.len());
+            told.push(Event { online: Some(online), reason, ..event });
+        }
+        if self.generation != roster.generation {
+            self.generation = roster.generation;
+            let (generation, people) = (Some(roster.generation), Some(roster.known()));
+            told.push(Event { generation, people, ..Event::new(Kind::Gallery, now, now, self.visits.len()) });
+        }
+    }
+
+    /// Ends the visits of those who were not seen for too long.
+    fn end_old(&mut self, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
+        let (stale_at, between_looks) = self.looks.unwrap_or((now.instant, Duration::ZERO));
+        let hold = Duration::from_secs(u64::from(around.config.presence_s)).max(between_looks);
+        let reason = match &around.camera.error {
+            Some(_) => "camera",
+            None if now.instant > stale_at => "no_look",
+            None => "unseen",
+        };
+        let is_over = |visit: &Visit| now.instant.saturating_duration_since(visit.seen_at) > hold;
+        while let Some(which) = self.visits.iter().position(is_over) {
+            self.end(which, reason, now, told);
+        }
+    }
+
+    /// Withdraws the names of people who are no longer in the gallery, and whom the newest look does not show. Of the others,
+    /// the next look says who they are.
+    fn forget(&mut self, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
+        let is_stale = self.looks.is_none_or(|(stale_at, _)| now.instant > stale_at);
+        for which in 0..self.visits.len() {
+            let visit = &mut self.visits[which];
+            let is_gone = visit.name.as_deref().is_some_and(|name| !around.has(name));
+            if is_gone && (visit.face.is_none() || is_stale) {
+                let former = visit.name.take();
+                (visit.distance, visit.score) = (None, None);
+                told.push(Event { former, ..self.event(Kind::Withdrawn, which, now) });
+            }
+        }
+    }
+
+    fn look(&mut self, seen: &Sightings, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
+        let captured_at = seen.captured_at.instant;
+        self.looks = Some((seen.stale_at().instant, seen.interval.max(seen.took) * 2 + seen.took));
+        let newcomers = self.assign(&seen.faces, captured_at);
+        for visit in &mut self.visits {
+            let face = visit.face.and_then(|face| seen.faces.get(face));
+            if let Some(face) = face {
+                visit.see(face, captured_at);
+            }
+        }
+        self.change_names(&seen.faces, now, told);
+        for face in newcomers {
+            self.begin(face, &seen.faces[face], captured_at, now, told);
+        }
+        for which in 0..self.visits.len() {
+            let visit = &mut self.visits[which];
+            let face = visit.face.and_then(|face| seen.faces.get(face));
+            if face.is_some_and(|face| visit.is_now_a_stranger(face, around.config.stranger_looks)) {
+                told.push(self.event(Kind::Stranger, which, now));
+            }
+        }
+    }
+
+    /// Says of each visit which face it is, and returns the faces that begin another one.
+    fn assign(&mut self, faces: &[Sighting], captured_at: Instant) -> Vec<usize> {
+        self.visits.iter_mut().for_each(|visit| visit.face = None);
+        let mut others = Vec::new();
+        for (index, face) in faces.iter().enumerate() {
+            match self.visits.iter_mut().find(|visit| visit.track == face.track) {
+                Some(visit) => visit.face = Some(index),
+                None => others.push(index),
+            }
+        }
+        // First those with a name: they go on with the visit of that name, under another track.
+        let (named, unnamed): (Vec<_>, Vec<_>) = others.into_iter().partition(|&index| faces[index].name.is_some());
+        let mut newcomers: Vec<usize> = Vec::new();
+        for index in named {
+            let face = &faces[index];
+            let has_the_name = |other: usize| faces[other].name == face.name;
+            match self.visits.iter_mut().find(|visit| visit.name == face.name) {
+                Some(visit) if visit.face.is_none() => visit.go_on(index, face),
+                // Two tracks with one name are one person.
+                Some(visit) if visit.face.is_some_and(has_the_name) => {}
+                _ if newcomers.iter().any(|&other| has_the_name(other)) => {}
+                _ => newcomers.push(index),
+            }
+        }
+        for index in unnamed {
+            let face = &faces[index];
+            let is_new = captured_at.saturating_duration_since(face.since) < MAY_BE_KNOWN;
+            let missed = || self.visits.iter().filter(|visit| visit.face.is_none_or(|face| !is_found(&faces[face])));
+            if is_new
+                && (missed().any(|visit| visit.name.is_some()) || (face.state == State::Seen && missed().count() > 0))
+            {
+                continue;
+            }
+            let is_back = |visit: &&mut Visit| {
+                let absence = captured_at.saturating_duration_since(visit.seen_at);
+                let was_here = absence <= SAME_PLACE_WITHIN && visit.rect.iou(face.rect) >= SAME_PLACE;
+                visit.face.is_none() && visit.name.is_none() && was_here
+            };
+            match self.visits.iter_mut().find(is_back) {
+                Some(visit) => visit.go_on(index, face),
+                None => newcomers.push(index),
+            }
+        }
+        newcomers
+    }
+
+    /// Gives the visits the names that their faces have now. Those that go are told first.
+    fn change_names(&mut self, faces: &[Sighting], now: Moment, told: &mut Vec<Event>) {
+        let mut changes: Vec<(u64, Option<Arc<str>>)> = Vec::new();
+        for visit in &self.visits {
+            let Some(face) = visit.face.and_then(|face| faces.get(face)) else { continue };
+            let name = face.name.clone().or_else(|| visit.name.clone().filter(|name| is_withheld(face, name)));
+            if name != visit.name {
+                changes.push((visit.number, name));
+            }
+        }
+        changes.sort_by_key(|(_, name)| name.is_some());
+        for (number, name) in changes {
+            // Somebody who was missed, and whose name another visit gets, is there.
+            let had_it = |visit: &Visit| visit.number != number && name.is_some() && visit.name == name;
+            if let Some(which) = self.visits.iter().position(|visit| had_it(visit) && visit.face.is_none()) {
+                let at = told.len();
+                self.end(which, "elsewhere", now, told);
+                told[at].still_present = Some(true);
+            }
+            let Some(which) = self.visits.iter().position(|visit| visit.number == number) else { continue };
+            let former = std::mem::replace(&mut self.visits[which].name, name.clone());
+            let kind = match (&former, name) {
+                (_, None) => Kind::Withdrawn,
+                (None, Some(_)) => Kind::Named,
+                (Some(_), Some(_)) => Kind::Renamed,
+            };
+            told.push(Event { former, ..self.event(kind, which, now) });
+        }
+    }
+
+    fn begin(&mut self, index: usize, face: &Sighting, captured_at: Instant, now: Moment, told: &mut Vec<Event>) {
+        if self.visits.len() >= MAX_VISITS {
+            let missed = (0..self.visits.len()).filter(|&which| self.visits[which].face.is_none());
+            let Some(oldest) = missed.min_by_key(|&which| self.visits[which].seen_at) else { return };
+            self.end(oldest, "unseen", now, told);
+        }
+        self.last += 1;
+        let mut visit = Visit {
+            number: self.last,
+            track: face.track,
+            name: None,
+            since: face.since,
+            seen_at: captured_at,
+            rect: face.rect,
+            distance: None,
+            score: None,
+            face: Some(index),
+            compared: 0,
+            unknown: 0,
+            is_stranger: false,
+        };
+        visit.see(face, captured_at);
+        let which = self.visits.len();
+        self.visits.push(visit);
+        told.push(self.event(Kind::Appeared, which, now));
+        if face.name.is_some() {
+            self.visits[which].name.clone_from(&face.name);
+            told.push(self.event(Kind::Named, which, now));
+        }
+    }
+
+    fn end(&mut self, which: usize, reason: &str, now: Moment, told: &mut Vec<Event>) {
+        let left = Event { distance: None, score: None, ..self.event(Kind::Left, which, now) };
+        self.visits.remove(which);
+        let (still_present, reason) = (Some(false), Some(reason.into()));
+        told.push(Event { still_present, present: self.visits.len(), reason, ..left });
+    }
+
+    fn event(&self, kind: Kind, which: usize, now: Moment) -> Event {
+        let visit = &self.visits[which];
+        Event {
+            visit: Some(visit.number),
+            track: Some(visit.track),
+            name: visit.name.clone(),
+            distance: visit.distance,
+            score: visit.score,
+            since: Some(at(visit.since, now)),
+            still_present: Some(true),
+            ..Event::new(kind, at(visit.seen_at, now), now, self.visits.len())
+        }
+    }
+}
+
+impl Visit {
+    /// The person is back, under another track.
+    fn go_on(&mut self, index: usize, face: &Sighting) {
+        (self.face, self.track, self.compared) = (Some(index), face.track, 0);
+    }
+
+    fn see(&mut self, face: &Sighting, captured_at: Instant) {
+        if is_found(face) {
+            (self.seen_at, self.rect) = (captured_at, face.rect);
+        }
+        (self.distance, self.score) = (face.distance, face.evidence.score.map(|(score, _)| score));
+    }
+
+    /// Counts comparisons that leave the person unknown. True once, when there are enough of them.
+    fn is_now_a_stranger(&mut self, face: &Sighting, enough: u32) -> bool {
+        let is_compared = std::mem::replace(&mut self.compared, face.evidence.looks) != face.evidence.looks;
+        if self.name.is_some() {
+            self.unknown = 0;
+        } else if is_compared && face.state == State::Unknown {
+            self.unknown += 1;
+        }
+        self.unknown >= enough && !std::mem::replace(&mut self.is_stranger, true)
+    }
+}
+
+/// False for a face that is shown where it was, although the detector missed it.
+fn is_found(face: &Sighting) -> bool {
+    face.evidence.flaw != Some(Flaw::Turned)
+}
+
+/// True when a face still is the person, and its name is not shown only because the last look speaks against it.
+fn is_withheld(face: &Sighting, name: &Arc<str>) -> bool {
+    let reason = &face.evidence.reason;
+    matches!(reason.because, Because::Named | Because::Kept | Because::Doubted) && reason.person.as_ref() == Some(name)
+}
+
+/// An instant on both clocks, as they are now.
+fn at(instant: Instant, now: Moment) -> Moment {
+    let age = now.instant.saturating_duration_since(instant);
+    Moment { instant, wall: now.wall.checked_sub(age).unwrap_or(now.wall) }
+}

@@ -1,0 +1,96 @@
+//! Events of visits: what a client of `/api/events?typed=1` gets.
+
+use crate::support::{Home, PATIENCE, Running, picture, read_head};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Instant;
+
+/// The events since the start, and then as they come.
+struct Listener(BufReader<TcpStream>);
+
+impl Listener {
+    fn of(running: &Running) -> Listener {
+        let mut stream = BufReader::new(running.connect());
+        let request = "GET /api/events?typed=1 HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 0\r\n\r\n";
+        stream.get_mut().write_all(request.as_bytes()).unwrap();
+        read_head(&mut stream);
+        Listener(stream)
+    }
+
+    /// The next event that is about somebody, after a check that its id is the next one.
+    fn next(&mut self, id: &mut u64) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < deadline, "no event came after {id}");
+            let lines = self.0.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty());
+            let event: Vec<String> = lines.collect();
+            let Some(data) = event.iter().find_map(|line| line.strip_prefix("data: ")) else { continue };
+            let data: Value = serde_json::from_str(data).unwrap();
+            *id += 1;
+            let head = [format!("id: {id}"), format!("event: {}", data["kind"].as_str().unwrap())];
+            assert_eq!((&event[..2], &data["id"]), (&head[..], &Value::from(*id)));
+            if !data["visit"].is_null() {
+                return data;
+            }
+        }
+    }
+}
+
+/// Lets the camera show another picture from now on.
+fn show(home: &Home, input: &[&str]) {
+    let next = home.path("next.jpg");
+    let size = "scale=640:480:force_original_aspect_ratio=decrease,pad=640:480:-1:-1";
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-loglevel", "error", "-y"]).args(input).args(["-frames:v", "1", "-vf", size]);
+    assert!(ffmpeg.args(["-q:v", "2", "-pix_fmt", "yuvj420p"]).arg(&next).status().unwrap().success());
+    std::fs::rename(next, home.path("camera.jpg")).unwrap();
+}
+
+#[test]
+fn somebody_comes_is_named_and_leaves_and_a_stranger_is_told_once() {
+    let home = Home::new("");
+    let nobody: &[&str] = &["-f", "lavfi", "-i", "color=gray:s=640x480"];
+    show(&home, nobody);
+    let camera = home.looping_camera(&home.path("camera.jpg"));
+    let events = "[events]\npresence_s = 3\nstranger_looks = 5\n";
+    home.write_config(&format!("[camera]\nsource = {camera}\n[recognition]\ninterval_ms = 100\n{events}"));
+    home.enrol("Barack Obama", "obama.jpg");
+    let running = home.run();
+    running.until("the first gallery", |r| r.generation() == 1);
+    let (mut listener, mut id) = (Listener::of(&running), 0);
+    let [obama, biden] = ["obama2.jpg", "biden.jpg"].map(|name| picture(name).display().to_string());
+    show(&home, &["-i", &obama]);
+    let mut events = vec![listener.next(&mut id), listener.next(&mut id)];
+    show(&home, nobody);
+    events.push(listener.next(&mut id));
+    show(&home, &["-i", &biden]);
+    events.extend([listener.next(&mut id), listener.next(&mut id)]);
+    show(&home, nobody);
+    events.push(listener.next(&mut id));
+    let told: Vec<_> = events
+        .iter()
+        .map(|e| (e["kind"].as_str().unwrap(), e["visit"].as_u64().unwrap(), e["name"].as_str()))
+        .collect();
+    let he = Some("Barack Obama");
+    let expected = [
+        ("appeared", 1, None),
+        ("named", 1, he),
+        ("left", 1, he),
+        ("appeared", 2, None),
+        ("stranger", 2, None),
+        ("left", 2, None),
+    ];
+    assert_eq!(told, expected, "{events:#?}");
+    let number = |at: usize, field: &str| events[at][field].as_f64().unwrap();
+    let present: Vec<_> = (0..6).map(|at| number(at, "present")).collect();
+    assert_eq!(present, [1.0, 1.0, 0.0, 1.0, 1.0, 0.0]);
+    assert!(number(1, "distance") < 0.6 && number(1, "score") < 0.0, "{}", events[1]);
+    for at in [2, 5] {
+        // The visit holds for 3 s, and its end says when the face was last seen.
+        let (after, since) = (number(at, "decided_at") - number(at, "captured_at"), number(at, "since"));
+        assert!(after > 3.0 && after < 5.0 && since < number(at, "captured_at"), "{}", events[at]);
+        assert_eq!((&events[at]["reason"], &events[at]["still_present"]), (&"unseen".into(), &false.into()));
+    }
+}
