@@ -9,8 +9,17 @@ use std::time::Duration;
 /// The most pictures that wait to be judged.
 const MAX_QUESTIONS: usize = 8;
 
-/// What a picture is worth, before it is kept: `Ok` with the width of its only face in pixels, or why it cannot be used.
-pub type Worth = Result<u32, String>;
+/// What a picture is worth, before it is kept: `Ok` when it would be used.
+pub type Worth = Result<(), Unfit>;
+
+/// Why a picture cannot be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unfit {
+    /// The reason, as text.
+    pub why: String,
+    /// The faces of a group picture: left, top, width and height as parts of the upright picture's width and height.
+    pub faces: Vec<[f32; 4]>,
+}
 
 /// A picture that somebody would like to add.
 #[derive(Debug)]
@@ -170,10 +179,11 @@ mod tests {
             std::thread::sleep(Duration::from_millis(1));
         };
         assert_eq!(question.bytes, [2]);
-        desk.answer(&question, Err("no face".to_owned()));
-        assert_eq!(asker.join().unwrap(), Some(Err("no face".to_owned())));
+        let unfit = Unfit { why: "no face".to_owned(), faces: Vec::new() };
+        desk.answer(&question, Err(unfit.clone()));
+        assert_eq!(asker.join().unwrap(), Some(Err(unfit)));
         for _ in 0..100 {
-            desk.answer(&Question { number: 0, bytes: Vec::new() }, Ok(1));
+            desk.answer(&Question { number: 0, bytes: Vec::new() }, Ok(()));
         }
         assert!(lock(&desk.left).answers.len() <= 2 * MAX_QUESTIONS);
     }

@@ -16,6 +16,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/boxes.js"),
     include_str!("page/picture.js"),
     include_str!("page/people.js"),
+    include_str!("page/face.js"),
     include_str!("page/status.js"),
     include_str!("page/gallery.js"),
     include_str!("page/account.js"),

@@ -5,7 +5,7 @@ use super::Site;
 use super::api::{self, ChipJson, TaughtJson};
 use super::message::{Answer, Body, Request, Whole, form};
 use crate::detection::Sightings;
-use crate::gallery::desk::Change;
+use crate::gallery::desk::{Change, Unfit};
 use crate::gallery::edit::{self, NewPicture, Refusal, Whose, Written};
 use crate::http::auth::access::Who;
 use crate::http::auth::accounts::Role;
@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long a change may take until recognition uses it, before it is answered that it will.
-const AT_WORK_WITHIN: Duration = Duration::from_secs(10);
+const AT_WORK_WITHIN: Duration = Duration::from_secs(20);
 /// How long a face may take to show what a change does to it: two looks and what they wait for.
 const SHOWN_WITHIN: Duration = Duration::from_secs(3);
 /// How long a picture waits to be judged: dlib may be in a look, and looks at up to three rotations of it.
@@ -308,8 +308,10 @@ pub fn add_picture<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<
         }
         match site.stage.desk.ask(request.body.clone(), JUDGED_WITHIN) {
             None => return Err(Whole::later(503, 10, "The picture was not judged in time; please try again.")),
-            Some(Err(why)) => return Err(Whole::json(&json!({ "skipped": why })).with_status(422)),
-            Some(Ok(_)) => {}
+            Some(Err(Unfit { why, faces })) => {
+                return Err(Whole::json(&json!({ "skipped": why, "faces": faces })).with_status(422));
+            }
+            Some(Ok(())) => {}
         }
         let stem = format!("upload-{}", localtime::stamp(SystemTime::now()));
         let picture = NewPicture { stem: &stem, ending, bytes: &request.body };

@@ -7,7 +7,7 @@ use crate::config::{Config, Recognition};
 use crate::detection::chips::Chips;
 use crate::detection::{Examined, Sightings};
 use crate::frame::{Frame, Moment};
-use crate::gallery::desk::{Change, Desk};
+use crate::gallery::desk::{Change, Desk, Unfit};
 use crate::image::Turn;
 use crate::memory::{Machine, plan, shortage};
 use crate::recognition::dlib;
@@ -209,7 +209,10 @@ impl<'a> Worker<'a> {
         let jitters = self.config.recognition.num_jitters;
         let worth = match &mut self.opened {
             Some((opened, _)) => enrol::worth(question.take_bytes(), jitters, opened.engine.as_mut()),
-            None => Err("recognition does not run, so no one can say what it is worth".to_owned()),
+            None => {
+                let why = "recognition does not run, so no one can say what it is worth".to_owned();
+                Err(Unfit { why, faces: Vec::new() })
+            }
         };
         self.stage.desk.answer(&question, worth);
     }

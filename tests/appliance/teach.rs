@@ -131,18 +131,24 @@ fn a_picture_that_is_sent_is_judged_before_it_is_kept() {
     image::imageops::replace(&mut two, &both[1], both[0].width().into(), 0);
     let mut group = std::io::Cursor::new(Vec::new());
     two.write_to(&mut group, image::ImageFormat::Png).unwrap();
+    let group = group.into_inner();
     for (person, kind, bytes, status, why) in [
         ("Nobody", "image/jpeg", &b"no picture"[..], 422, "skipped"),
         ("Nobody", "image/jpeg", &read("biden.jpg")[..5000], 422, "incomplete"),
         ("a%2Fb", "image/jpeg", &read("biden.jpg"), 400, "contains /"),
         ("", "image/jpeg", &read("biden.jpg"), 400, "empty"),
-        ("Nobody", "image/png", &group.into_inner(), 422, "2 faces"),
+        ("Nobody", "image/png", &group[..], 422, "2 faces"),
         ("Nobody", "image/heic", &read("biden.jpg"), 415, "image/jpeg or image/png"),
     ] {
         let (is, told) = send(person, kind, bytes);
         assert_eq!(is, status, "{told}");
         assert!(told.contains(why), "{told}");
     }
+    // Of a group picture, the faces are told, to choose one of them.
+    let (_, told) = send("Nobody", "image/png", &group);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["faces"].as_array().unwrap().len(), 2, "{told}");
+    assert!(told["faces"][1][0].as_f64().unwrap() > told["faces"][0][0].as_f64().unwrap());
     assert!(!home.path("gallery/Nobody").exists());
     let thumbnail = running.get("/picture.jpg?file=Barack%20Obama/obama.jpg&width=64");
     assert_eq!((thumbnail.status, image::load_from_memory(&thumbnail.body).unwrap().width()), (200, 64));

@@ -1,52 +1,236 @@
-// The gallery, requested when it has changed. A viewer sees only how many pictures are not used.
+// The people of the gallery. A viewer sees only how many pictures are not used; an admin sees each person, and changes them.
 const FIRST = 3;
-let galleryMark = null;
+let galleryMark = null, knownPeople = [], roster = null;
 async function gallery(state) {
   const { gallery_version: mark, skipped } = state.recognition;
+  sheetAdmin = state.role === "admin";
+  put("sheet-rate", rate(state.recognition));
   if (mark === galleryMark) return;
   galleryMark = mark;
-  const denied = state.role !== "admin";
-  const answer = denied ? null : await ask("api/gallery", 20000).catch(() => null);
+  const answer = sheetAdmin ? await ask("api/gallery", 20000).catch(() => null) : null;
   if (mark !== galleryMark) return;
-  // After a failure the request is repeated.
-  const roster = answer && answer.json;
-  if (!denied && !roster) { galleryMark = null; return; }
-  $("gallery-hint").hidden = !denied;
-  if (denied) {
+  $("gallery-hint").hidden = $("gallery-admin").hidden = false;
+  if (!sheetAdmin) {
     $("gallery").hidden = !skipped;
-    $("folders").hidden = true;
+    $("gallery-admin").hidden = true;
     put("gallery-hint", say.skipped(skipped) + ". " + say.hint);
-    for (const id of ["warnings", "more-warnings", "roster"]) $(id).replaceChildren();
     return;
   }
+  // After a failure the request is repeated.
+  if (!answer || !answer.json) { galleryMark = null; return; }
+  roster = answer.json;
+  knownPeople = roster.people.map(person => person.name);
+  $("gallery").hidden = false;
+  const doubtful = folders().flatMap(folder => folder.pictures).filter(isDoubtful).length;
+  put("gallery-hint", doubtful ? say.doubtful(doubtful) : "");
   const warnings = roster.warnings.filter(warning => warning !== state.reload_error).map(warning => make("li", "", warning));
-  const others = [{ name: say.never, pictures: roster.never }, { name: say.nobodys, pictures: roster.ignored }];
-  const folders = roster.people.concat(others.filter(other => other.pictures.length));
-  $("gallery").hidden = !(folders.length || warnings.length);
-  $("folders").hidden = !(folders.length || warnings.length > FIRST);
-  put("gallery-title", say.gallery(folders.flatMap(folder => folder.pictures).filter(isDoubtful).length));
   $("warnings").replaceChildren(...warnings.slice(0, FIRST));
   $("more-warnings").replaceChildren(...warnings.slice(FIRST));
-  $("roster").replaceChildren(...folders.map(folderDetails));
+  $("roster").replaceChildren(...folders().map(personCard));
+  $("known").replaceChildren(...knownPeople.map(name => new Option(name)));
+  if ($("person").open && personName !== null) drawPerson();
+}
+// People, and under other titles the pictures of .not and what is nobody's. `key` names one of them.
+function folders() {
+  const others = [{ key: ".not", name: say.never, pictures: roster.never }, { key: "", name: say.nobodys, pictures: roster.ignored }];
+  return roster.people.map(person => ({ key: "/" + person.name, ...person })).concat(others.filter(other => other.pictures.length));
 }
 function isDoubtful(picture) { return picture.skipped !== null || picture.note !== null; }
-function folderDetails(folder) {
-  const details = document.createElement("details"), summary = make("summary", "", folder.name + " "), list = make("ul", "", "");
-  const used = [say.ofThem(folder.pictures.filter(p => p.skipped === null).length, folder.pictures.length)];
-  if (folder.spread) used.push(say.spread(folder.spread.toFixed(2)));
-  summary.append(make("span", "", used.join(" \u00b7 ")));
-  details.open = folder.pictures.some(isDoubtful);
-  list.append(...folder.pictures.map(picture => {
-    const li = make("li", "", ""), face = picture.face;
-    li.append(make("b", isDoubtful(picture) ? "doubtful" : "", picture.file), make("span", "", picture.skipped || picture.note || say.good));
-    if (face) {
-      const seen = say.seenAs(face.width_px, face.sharpness.toFixed(3), Math.round(face.brightness));
-      li.append(" \u00b7 ", make("span", "", seen + (face.nearest_own === null ? "" : say.own(face.nearest_own.toFixed(2)))));
-    }
-    return li;
-  }));
-  details.append(summary, list);
-  if (folder.hint) details.append(make("p", "hint", folder.hint));
-  return details;
+function personCard(folder) {
+  const card = action("", () => openPerson(folder.key), "card"), used = folder.pictures.filter(picture => picture.skipped === null);
+  const shown = used[0] || folder.pictures.find(picture => picture.face);
+  card.append(shown && folder.key ? thumbnail(shown.file, 64) : make("span", "badge", [...folder.name][0]));
+  const text = make("span", "", "");
+  text.append(make("b", folder.pictures.some(isDoubtful) ? "doubtful" : "", folder.name), make("span", "soft", say.ofThem(used.length, folder.pictures.length)));
+  card.append(text);
+  return card;
 }
 
+// The sheet of a person. `personName` is a key of `folders()`; null: somebody new.
+const person = $("person");
+let personName = null, forgetting = false, watching = 0;
+function openPerson(name) {
+  personName = name;
+  for (const id of ["person-done", "person-chips"]) $(id).replaceChildren();
+  for (const id of ["new-name", "agrees", "files", "to-name"]) { $(id).value = ""; $(id).checked = false; }
+  if (!person.open) person.showModal();
+  drawPerson();
+}
+function drawPerson() {
+  const folder = folders().find(folder => folder.key === personName), isNew = personName === null;
+  if (!isNew && !folder) { $("person-pictures").replaceChildren(); put("person-more", ""); $("person-admin").hidden = $("rename").hidden = $("forget").hidden = true; return; }
+  const isPerson = !isNew && personName.startsWith("/");
+  put("person-title", isNew ? say.add : folder.name);
+  const more = folder && [folder.spread ? say.spread(folder.spread.toFixed(2)) : "", folder.hint || ""].filter(Boolean).join(" \u00b7 ");
+  put("person-more", more || (personName === ".not" ? say.neverMore : isNew ? say.addMore : ""));
+  $("person-admin").hidden = !(isNew || isPerson);
+  $("person-new").hidden = !isNew;
+  $("rename").hidden = $("forget").hidden = !isPerson;
+  [forgetting, $("forget").textContent] = [false, say.forget];
+  $("person-pictures").replaceChildren(...(folder ? folder.pictures.map(pictureItem) : []));
+  ready();
+}
+function pictureItem(picture) {
+  const item = make("figure", isDoubtful(picture) ? "doubtful" : "", ""), face = picture.face, done = $("person-done");
+  const text = make("figcaption", "", ""), seen = face && say.seenAs(face.width_px, face.sharpness.toFixed(2), Math.round(face.brightness));
+  text.append(make("b", "", picture.file), make("span", "verdict", picture.skipped || picture.note || say.good));
+  if (seen) text.append(make("span", "soft", seen + (face.nearest_own === null ? "" : say.own(face.nearest_own.toFixed(2)))));
+  const isOurs = personName !== "";
+  if (isOurs) {
+    const act = async (path, body) => {
+      done.replaceChildren(make("p", "", say.working));
+      const told = await change(path, body, done);
+      if (told) done.replaceChildren(...(told.displaced.length ? [make("p", "soft", say.displaced(told.displaced))] : []));
+      galleryMark = null;
+    };
+    const to = document.createElement("select");
+    to.setAttribute("aria-label", say.moveOf(picture.file));
+    to.append(new Option(say.move, ""), ...knownPeople.filter(name => "/" + name !== personName).map(name => new Option(name, "/" + name)));
+    if (personName !== ".not") to.append(new Option(say.never, ".not"));
+    to.onchange = () => to.value && act("api/gallery/move", { file: picture.file, person: to.value === ".not" ? null : to.value.slice(1) });
+    const remove = action(say.remove, () => act("api/gallery/delete", { file: picture.file }));
+    remove.setAttribute("aria-label", say.removeOf(picture.file));
+    const tools = make("div", "tools", "");
+    tools.append(to, remove);
+    text.append(tools);
+  }
+  item.append(...(face || isOurs ? [thumbnail(picture.file, 120)] : []), text);
+  for (const img of item.querySelectorAll("img")) img.addEventListener("error", () => img.remove());
+  return item;
+}
+// Whom new pictures are of: nobody, until a new person has a name and agrees.
+function whom() {
+  if (personName !== null) return personName.slice(1);
+  return $("agrees").checked ? $("new-name").value.trim() : "";
+}
+function ready() { $("files").disabled = $("walk").disabled = !whom(); }
+for (const id of ["new-name", "agrees"]) $(id).addEventListener("input", ready);
+$("add").addEventListener("click", () => openPerson(null));
+
+// Pictures from a phone or a computer. What namecam does not read is turned into JPEG here, if this browser can read it.
+const MOST_FILE_BYTES = 20 << 20, LONGEST_SIDE = 2400;
+async function asJpeg(bitmap, x = 0, y = 0, w = bitmap.width, h = bitmap.height) {
+  const scale = Math.min(LONGEST_SIDE / Math.max(w, h), 1), part = document.createElement("canvas");
+  [part.width, part.height] = [Math.round(w * scale), Math.round(h * scale)];
+  part.getContext("2d").drawImage(bitmap, x, y, w, h, 0, 0, part.width, part.height);
+  return new Promise(done => part.toBlob(done, "image/jpeg", 0.95));
+}
+async function sendPicture(name, file, line) {
+  let blob = file;
+  if (!["image/jpeg", "image/png"].includes(file.type) || file.size > MOST_FILE_BYTES) {
+    const bitmap = await createImageBitmap(file).catch(() => null);
+    if (!bitmap) return write(line, say.notRead(file.name, /hei[cf]$/i.test(file.name)));
+    blob = await asJpeg(bitmap);
+  }
+  const answer = await send("api/gallery/picture?person=" + encodeURIComponent(name), blob).catch(() => null);
+  if (!answer) return write(line, `${file.name}: ${say.lost}`);
+  const told = answer.told, kept = told && told.files;
+  if (kept) {
+    const verdict = told.pictures[0];
+    write(line, `${file.name}: ${verdict ? verdict.skipped || verdict.note || say.good : say.kept}` + (told.displaced.length ? " " + say.displaced(told.displaced) : ""));
+    return;
+  }
+  write(line, `${file.name}: ${say.refusedPicture(told ? told.skipped : answer.text.trim().slice(0, 300))}`);
+  if (told && told.faces && told.faces.length) await chooseFace(name, file, told.faces, line);
+}
+async function chooseFace(name, file, faces, line) {
+  const bitmap = await createImageBitmap(file).catch(() => null);
+  if (!bitmap) return;
+  const choices = make("span", "choices", "");
+  for (const [left, top, wide, high] of faces) {
+    const [x, y, w, h] = [left * bitmap.width, top * bitmap.height, wide * bitmap.width, high * bitmap.height];
+    const [from, above] = [Math.max(x - w / 2, 0), Math.max(y - h / 2, 0)];
+    const [to, below] = [Math.min(x + w * 1.5, bitmap.width), Math.min(y + h * 1.5, bitmap.height)];
+    const face = document.createElement("canvas");
+    face.width = face.height = 96;
+    face.getContext("2d").drawImage(bitmap, x, y, w, h, 0, 0, 96, 96);
+    const choice = action("", async () => {
+      choices.remove();
+      const part = await asJpeg(bitmap, from, above, to - from, below - above);
+      await sendPicture(name, new File([part], file.name, { type: "image/jpeg" }), line);
+      galleryMark = null;
+    });
+    choice.setAttribute("aria-label", say.choose);
+    choice.append(face);
+    choices.append(choice);
+  }
+  line.append(choices);
+}
+async function send(path, blob) {
+  const patience = new AbortController(), timer = setTimeout(() => patience.abort(), 90000);
+  try {
+    const headers = { "X-Namecam": "1", "Content-Type": blob.type };
+    const answer = await fetch(new URL(path, location.origin + location.pathname), { method: "POST", headers, body: blob, signal: patience.signal });
+    const text = await answer.text();
+    let told = null;
+    try { told = JSON.parse(text); } catch { /* It is a sentence. */ }
+    return { text, told };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+$("files").addEventListener("change", async () => {
+  const name = whom(), files = [...$("files").files];
+  if (!name) return;
+  const lines = files.map(file => make("p", "", `${file.name}: ${say.working}`));
+  $("person-done").replaceChildren(...lines);
+  for (let at = 0; at < files.length; at++) await sendPicture(name, files[at], lines[at]);
+  $("files").value = "";
+  galleryMark = null;
+  if (personName === null) personName = "/" + name;
+});
+
+// Pictures from this camera: the person turns before it until there are five that differ.
+const ENOUGH = 5, WALK_MS = 20000, STEP_MS = 500;
+async function walkUp() {
+  const name = whom(), mine = ++watching, done = $("person-done"), begun = Date.now();
+  let track = null, chips = [];
+  while (mine === watching && person.open && chips.length < ENOUGH && Date.now() - begun < WALK_MS) {
+    const answer = await ask("api/state", 4000).catch(() => null), faces = answer && answer.json ? answer.json.faces : [];
+    if (mine !== watching) return;
+    if (faces.length > 1) { done.replaceChildren(make("p", "bad", say.onlyOne)); return; }
+    if (faces.length === 1) {
+      track = faces[0].track;
+      const [told, seen] = await Promise.all([ask("api/chips/" + track, 4000), ask("api/faces/" + track, 4000)]).catch(() => [null, null]);
+      chips = told && told.json ? told.json.chips : [];
+      const face = seen && seen.json, flaw = face && face.flaw !== null ? say.flaw[face.flaw](face.width_px) : "";
+      done.replaceChildren(make("p", "", flaw || say.turn[Math.min(chips.length, say.turn.length - 1)]), make("p", "soft", say.soFar(chips.length, ENOUGH)));
+    } else done.replaceChildren(make("p", "", say.standThere));
+    await new Promise(go => setTimeout(go, STEP_MS));
+  }
+  if (mine !== watching || !person.open) return;
+  if (!chips.length) { done.replaceChildren(make("p", "bad", say.noChips)); return; }
+  done.replaceChildren(make("p", "", say.working));
+  const told = await change("api/faces/name", { track, name }, done);
+  galleryMark = null;
+  if (!told) return;
+  const used = told.pictures.filter(picture => picture.skipped === null).length;
+  done.replaceChildren(make("p", "", say.taught(name, used, told.files.length, told.at_work)));
+  if (personName === null) personName = "/" + name;
+}
+$("walk").addEventListener("click", walkUp);
+person.addEventListener("close", () => { watching++; personName = null; });
+$("rename").addEventListener("submit", async event => {
+  event.preventDefault();
+  const to = $("to-name").value.trim(), done = $("person-done"), from = personName.slice(1);
+  if (!to || to === from) return;
+  const merge = knownPeople.includes(to) && $("rename").dataset.merge === to;
+  if (knownPeople.includes(to) && !merge) {
+    $("rename").dataset.merge = to;
+    done.replaceChildren(make("p", "", say.mergeAsk(from, to)));
+    return;
+  }
+  done.replaceChildren(make("p", "", say.working));
+  if (!await change("api/gallery/rename", { person: from, to, merge }, done)) return;
+  done.replaceChildren(make("p", "", say.renamed(from, to)));
+  [personName, galleryMark, $("rename").dataset.merge] = ["/" + to, null, ""];
+});
+$("forget").addEventListener("click", async () => {
+  const name = personName.slice(1), done = $("person-done");
+  if (!forgetting) { [forgetting, $("forget").textContent] = [true, say.forgetAsk(name)]; return; }
+  done.replaceChildren(make("p", "", say.working));
+  const receipt = await change("api/gallery/forget", { person: name }, done);
+  galleryMark = null;
+  if (receipt) done.replaceChildren(make("p", "", say.receipt(receipt)), make("p", "soft", say.notReached));
+  else drawPerson();
+});

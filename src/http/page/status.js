@@ -1,5 +1,10 @@
 // The status section.
 let trouble = null;
+// How many strangers may get a name; empty where nothing is known of that.
+function rate(names) {
+  const strangers = names.expected && names.expected.strangers_named;
+  return names.people && typeof strangers === "number" ? say.judges(Math.round(strangers * 1000), Math.round(names.expected.strangers_named_at_most * 1000)) : "";
+}
 function health(state) {
   const camera = state.camera, names = state.recognition;
   dot("camera-dot", camera.online ? "good" : "bad");
@@ -15,9 +20,7 @@ function health(state) {
   dot("names-dot", trouble ? "bad" : pace || !names.people ? "" : "good");
   // A gallery that was never read is not an empty one; the reload message says why it was not read.
   const known = names.generation ? say.knows(names.people, names.pictures) : names.taking_in ? say.takingIn : say.unread;
-  const strangers = names.expected && names.expected.strangers_named;
-  const judges = names.people && strangers !== null && strangers !== undefined ? say.judges(Math.round(strangers * 1000), Math.round(names.expected.strangers_named_at_most * 1000)) : "";
-  put("names", trouble || !names.enabled ? pace : [known, judges, pace].filter(Boolean).join(" "));
+  put("names", trouble || !names.enabled ? pace : [known, rate(names), pace].filter(Boolean).join(" "));
   const undone = state.reload_error !== trouble && state.reload_error;
   put("reload", undone ? say.reload(state.reloads, undone) : "");
   dot("live-dot", camera.online ? "good" : "bad");

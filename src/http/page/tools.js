@@ -1,6 +1,7 @@
 // What all parts use: elements, requests, times and numbers.
 const $ = id => document.getElementById(id);
 const put = (id, text) => { const e = $(id); if (e.textContent !== text) e.textContent = text; };
+const write = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 const dot = (id, mood) => { $(id).className = "dot " + mood; };
 const make = (tag, kind, text) => { const e = document.createElement(tag); e.className = kind; e.textContent = text; return e; };
 // Each request has a time-out, so that one that hangs does not block the next.
@@ -35,6 +36,7 @@ function particle(word, closed, open) {
 
 document.documentElement.lang = lang;
 for (const element of document.querySelectorAll("[data-say]")) element.textContent = say[element.dataset.say];
+for (const element of document.querySelectorAll("[data-hint]")) element.placeholder = say[element.dataset.hint];
 for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say[element.dataset.label]);
 $("picture").alt = say.picture;
 

@@ -6,9 +6,10 @@ mod draft;
 
 use crate::config::Config;
 use crate::frame::Moment;
-use crate::gallery::desk::Worth;
+use crate::gallery::desk::{Unfit, Worth};
 use crate::gallery::list::{self, Listing};
-use crate::image::{Rect, Rgb, still};
+use crate::image::still::{self, Still};
+use crate::image::{Rect, Rgb};
 use crate::recognition::detect::quality::Quality;
 use crate::recognition::detect::tilt::tilted;
 use crate::recognition::detect::verify::{faces_on_still, is_found_again};
@@ -324,8 +325,12 @@ fn describe_the_one_face(bytes: Vec<u8>, jitters: u32, engine: &mut dyn Engine) 
     let still = still::decode_still(&bytes)?;
     // Frees up to 64 MB before the detector allocates its memory.
     drop(bytes);
+    let faces = faces_on_still(engine, &still.rgb);
+    describe_one_of(&still, &faces, jitters, engine)
+}
+
+fn describe_one_of(still: &Still, faces: &[Rect], jitters: u32, engine: &mut dyn Engine) -> Verdict {
     let rgb = &still.rgb;
-    let faces = faces_on_still(engine, rgb);
     let verdict = match faces[..] {
         [face] => describe(rgb, face, jitters, engine),
         [] => TILTS_DEGREES
@@ -349,9 +354,22 @@ fn describe_the_one_face(bytes: Vec<u8>, jitters: u32, engine: &mut dyn Engine) 
 
 /// What the bytes of a file would be worth as a picture of a person; the descriptor is thrown away.
 pub(in crate::recognition) fn worth(bytes: Vec<u8>, jitters: u32, engine: &mut dyn Engine) -> Worth {
-    let face = describe_the_one_face(bytes, jitters, engine)?;
-    face.quality.poor().map_or(Ok(face.quality.width_px), Err)
+    let alone = |why| Unfit { why, faces: Vec::new() };
+    let still = still::decode_still(&bytes).map_err(alone)?;
+    drop(bytes);
+    let faces = faces_on_still(engine, &still.rgb);
+    let (width, height) = (still.rgb.width as f32, still.rgb.height as f32);
+    let part = |face: &Rect| {
+        let [x, y, w, h] = [face.x as f32, face.y as f32, face.w as f32, face.h as f32];
+        [x / width, y / height, w / width, h / height]
+    };
+    let several = if faces.len() > 1 { faces.iter().take(MAX_CHOICES).map(part).collect() } else { Vec::new() };
+    let face = describe_one_of(&still, &faces, jitters, engine).map_err(|why| Unfit { why, faces: several })?;
+    face.quality.poor().map_or(Ok(()), |why| Err(alone(why)))
 }
+
+/// The most faces of a group picture that somebody may choose from.
+const MAX_CHOICES: usize = 32;
 
 fn describe(rgb: &Rgb, face: Rect, jitters: u32, engine: &mut dyn Engine) -> Verdict {
     let described = engine.describe(rgb, &[face], jitters).into_iter().next();

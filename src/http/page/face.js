@@ -1,0 +1,129 @@
+// The sheet of a face: why it has its name or none, and for an admin who it is, or who it is not.
+const sheet = $("sheet");
+let sheetTrack = null, sheetFace = null, sheetAdmin = false, sheetBusy = false;
+// What to do about a face.
+const BARELY = 0.85;
+function nextStep(face) {
+  if (face.name === null && face.flaw !== null && face.because !== "empty_gallery") return say.flaw[face.flaw](face.width_px);
+  const barely = ["kept", "doubted"].includes(face.because) || (face.because === "named" && face.distance > BARELY * face.threshold);
+  const what = barely ? "barely" : face.because === "withdrawn" ? "near" : face.because;
+  return say.next[what](face.person, face.runner_up && face.runner_up.name);
+}
+// A tap on a face in the picture, or on its row.
+function tapFace(track) {
+  if (document.fullscreenElement) document.exitFullscreen();
+  [sheetTrack, sheetFace] = [track, null];
+  for (const id of ["sheet-chips", "sheet-likely", "sheet-nearest", "sheet-done"]) $(id).replaceChildren();
+  for (const id of ["sheet-why", "sheet-next"]) put(id, "");
+  put("sheet-title", say.seen);
+  $("who").name.value = "";
+  $("sheet-admin").hidden = !sheetAdmin;
+  if (!sheet.open) sheet.showModal();
+  showFace();
+}
+// Asked for while the sheet is open. A face that has left keeps what was last known of it; its pictures stay for a minute.
+async function showFace() {
+  const track = sheetTrack;
+  if (!sheet.open || track === null) return;
+  const answer = await ask("api/faces/" + track, 4000).catch(() => null);
+  if (track !== sheetTrack || !sheet.open) return;
+  if (answer && answer.json) drawFace(answer.json);
+  else if (answer && answer.status === 404) put("sheet-next", sheetFace ? say.hasLeft : say.leftUnseen);
+  if (sheetAdmin) showChips(track);
+}
+function drawFace(face) {
+  const isAnother = !sheetFace || sheetFace.name !== face.name;
+  sheetFace = face;
+  put("sheet-title", nameOf(face));
+  put("sheet-why", say.reason(face));
+  put("sheet-next", nextStep(face));
+  showNearest(face);
+  if (!sheetAdmin || !isAnother) return;
+  const likely = [face.name, face.person, face.runner_up && face.runner_up.name].filter(Boolean);
+  const all = [...new Set(likely.concat(knownPeople))].filter(name => name !== face.name).slice(0, 8);
+  $("sheet-likely").replaceChildren(...all.map(name => action(say.is(name), () => teach(name))));
+  write($("sheet-not"), face.name === null ? say.never1 : say.notThis(face.name));
+}
+function showNearest(face) {
+  const files = face.nearest_pictures.filter(picture => picture.file !== null);
+  const mark = files.map(picture => picture.file).join("\n");
+  if ($("sheet-nearest").dataset.mark === mark && $("sheet-nearest").childElementCount) return;
+  $("sheet-nearest").dataset.mark = mark;
+  $("sheet-nearest").replaceChildren(...files.map(picture => {
+    const item = make("figure", "", "");
+    item.append(thumbnail(picture.file, 96), make("figcaption", "", `${picture.distance.toFixed(2)} ${picture.file}`));
+    return item;
+  }));
+}
+// The pictures of the face that would be kept. They are asked for again only when there are others.
+async function showChips(track) {
+  const answer = await ask("api/chips/" + track, 4000).catch(() => null);
+  if (track !== sheetTrack || !answer || !answer.json) return;
+  const chips = answer.json.chips, mark = track + ":" + chips.map(chip => chip.captured_at).join(",");
+  $("sheet-save").disabled = $("sheet-not").disabled = !chips.length || sheetBusy;
+  put("sheet-none", chips.length ? "" : say.noChips);
+  if ($("sheet-chips").dataset.mark === mark && $("sheet-chips").childElementCount) return;
+  $("sheet-chips").dataset.mark = mark;
+  $("sheet-chips").replaceChildren(...chips.map((chip, number) => {
+    const img = document.createElement("img");
+    img.src = `chip.jpg?track=${track}&number=${number}&at=${chip.captured_at}`;
+    img.alt = say.chip(number + 1, chip.width_px);
+    img.addEventListener("error", () => img.remove());
+    return img;
+  }));
+}
+function thumbnail(file, width) {
+  const img = document.createElement("img");
+  img.loading = "lazy";
+  img.alt = file;
+  img.src = `picture.jpg?file=${encodeURIComponent(file)}&width=${width * 2}`;
+  return img;
+}
+function action(text, act, kind = "") {
+  const button = make("button", kind, text);
+  button.type = "button";
+  button.onclick = act;
+  return button;
+}
+// Sends a change, and returns the answer's JSON, or shows why it was refused.
+async function change(path, body, where) {
+  const answer = await ask(path, 40000, "POST", body).catch(() => null);
+  if (answer && answer.json) return answer.json;
+  where.replaceChildren(make("p", "bad", say.notDone(answer ? answer.text.trim().slice(0, 300) : say.lost)));
+  return null;
+}
+async function teach(name) {
+  const track = sheetTrack, done = $("sheet-done");
+  if (sheetBusy) return;
+  sheetBusy = true;
+  done.replaceChildren(make("p", "", say.working));
+  const told = name === null ? await change("api/faces/not", { track }, done) : await change("api/faces/name", { track, name }, done);
+  sheetBusy = false;
+  galleryMark = null;
+  if (!told || track !== sheetTrack) return;
+  $("who").name.value = "";
+  if (told.face) drawFace(told.face);
+  const used = told.pictures.filter(picture => picture.skipped === null).length;
+  const lines = [make("p", "", name === null ? say.barredNow(told.files.length) : say.taught(name, used, told.files.length, told.at_work))];
+  for (const picture of told.pictures) if (picture.skipped !== null) lines.push(make("p", "soft", `${picture.file}: ${picture.skipped}`));
+  if (told.displaced.length) lines.push(make("p", "soft", say.displaced(told.displaced)));
+  lines.push(action(say.undo, async () => {
+    done.replaceChildren(make("p", "", say.working));
+    for (const file of told.files) if (!await change("api/gallery/delete", { file }, done)) return;
+    done.replaceChildren(make("p", "", say.undone));
+    galleryMark = null;
+    showFace();
+  }));
+  done.replaceChildren(...lines);
+}
+$("who").addEventListener("submit", event => {
+  event.preventDefault();
+  if ($("who").name.value.trim()) teach($("who").name.value.trim());
+});
+$("sheet-not").addEventListener("click", () => teach(null));
+for (const dialog of document.querySelectorAll("dialog")) {
+  dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+  // A click beside the sheet closes it.
+  dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
+}
+sheet.addEventListener("close", () => { sheetTrack = null; });
