@@ -159,7 +159,8 @@ const STILL_ALIKE: f32 = 0.6;
 /// of 64 cases, and in a fourth one, in which a head turns fast, in 4 of 4.
 const SURELY_ALIKE: f32 = 0.78;
 
-/// The longest time for which the motion of a face is extrapolated; after that its box stays in place.
+/// The longest time for which the motion of a face is extrapolated; after that its box stays in place. page/boxes.js and
+/// docs/API.md have it too.
 const LONGEST_WAY: Duration = Duration::from_millis(400);
 
 impl Sighting {

@@ -269,7 +269,7 @@ pub const KEYS: &[Key] = &[
         gallery.max_images_per_person = "5",
         ValueKind::Whole(1, 1000),
         Whole,
-        "the most pictures to use per person; the first good ones in name order are used",
+        "the most pictures to use per person; of more, those that differ most are used, out of the first good ones in name order, three times as many",
         settings
     ),
     key!(

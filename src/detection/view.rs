@@ -29,6 +29,12 @@ impl View {
         most_alike(rect, enough, |rect| self.around.likeness(&Cells::around(rgb, rect)))
     }
 
+    /// The colours of the face and its surroundings, for clients that compare them themselves: red, green and blue of each
+    /// cell, line by line.
+    pub fn colors(&self) -> Vec<u8> {
+        self.around.0.iter().flatten().map(|color| color.round() as u8).collect()
+    }
+
     /// Like [`View::likeness_at`], of the face alone.
     pub fn likeness_of_face_at(&self, rgb: &Rgb, rect: Rect, enough: f32) -> f32 {
         most_alike(rect, enough, |rect| self.face.likeness(&Cells::of(rgb, rect)))

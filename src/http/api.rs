@@ -15,6 +15,8 @@ use crate::stream::renditions::RenditionSpec;
 use crate::telemetry::faults;
 use crate::telemetry::health::Connections;
 use crate::telemetry::latency::Percentiles;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -289,11 +291,15 @@ struct BoxJson {
     /// Not clipped: it moves on from there.
     r#box: [i64; 4],
     velocity: [f64; 2],
+    /// The [`detection::view::View`] as base64.
+    view: Option<String>,
 }
 
 impl BoxesEvent {
-    /// The faces of these sightings. `hidden`: the whole picture is blurred, and there are no boxes on it.
-    pub fn of(seen: &Sightings, hidden: bool) -> BoxesEvent {
+    /// The faces of these sightings. `blurs`: people without a name are blurred; before the whole frame has been examined,
+    /// the whole picture is blurred, and there are no boxes on it.
+    pub fn of(seen: &Sightings, blurs: bool) -> BoxesEvent {
+        let hidden = blurs && seen.examined.is_none();
         let stamp = |at: Moment| at.wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as f64 / 1e6;
         let faces = seen.faces.iter().filter(|_| !hidden).map(|face| BoxJson {
             track: face.track,
@@ -302,6 +308,11 @@ impl BoxesEvent {
             distance: face.distance,
             r#box: [face.rect.x.into(), face.rect.y.into(), face.rect.w.into(), face.rect.h.into()],
             velocity: face.velocity.map(|pixels| rounded(pixels, 1)),
+            view: face
+                .view
+                .as_ref()
+                .filter(|_| face.name.is_some() || !blurs)
+                .map(|view| STANDARD.encode(view.colors())),
         });
         BoxesEvent {
             width: Some(seen.width),

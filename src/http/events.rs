@@ -101,10 +101,9 @@ fn tell(site: &Site, who: &Who, boxes: bool, wire: &mut dyn Wire) -> io::Result<
     Ok(())
 }
 
-/// The boxes of a look; none where the whole picture is blurred for `who`.
+/// The boxes of a look for `who`.
 fn boxes_of(site: &Site, seen: &Sightings, who: &Who) -> api::BoxesEvent {
-    let blurs = site.config().overlay.blurs_for(who.role == Role::Admin);
-    api::BoxesEvent::of(seen, blurs && seen.examined.is_none())
+    api::BoxesEvent::of(seen, site.config().overlay.blurs_for(who.role == Role::Admin))
 }
 
 fn event(name: &str, data: &impl Serialize) -> io::Result<String> {

@@ -14,6 +14,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/tools.js"),
     include_str!("page/stream.js"),
     include_str!("page/boxes.js"),
+    include_str!("page/views.js"),
     include_str!("page/picture.js"),
     include_str!("page/people.js"),
     include_str!("page/face.js"),

@@ -6,7 +6,7 @@ const canDraw = Boolean(context && window.createImageBitmap && window.AbortContr
 let retry = 0, retryMs = 1000, shown = false, key = "", begunAt = 0, graceMs = 3000;
 // The stream that is being read, its newest part, the frame that is shown, and what went wrong in a row.
 let reading = null, part = null, frame = null, decoding = false, undecoded = 0, failures = 0;
-const MOST_FAILURES = 3;
+const MOST_FAILURES = 3, MOST_UNDECODED = 10;
 let drawn = !canDraw || storedOverlay() === "drawn";
 function storedOverlay() { try { return localStorage.getItem("overlay"); } catch { return null; } }
 function play() {
@@ -40,7 +40,7 @@ async function decode() {
     const bitmap = await createImageBitmap(jpeg).catch(() => null);
     if (of !== reading || !bitmap) {
       if (bitmap) bitmap.close();
-      else if (++undecoded >= MOST_FAILURES) useImage();
+      else if (++undecoded >= MOST_UNDECODED) useImage();
       continue;
     }
     if (frame) frame.bitmap.close();
@@ -98,7 +98,7 @@ function fit() {
 // Draws the frame and its boxes, in pixels of the screen, and puts the buttons over the faces.
 function paint() {
   const [width, height] = size(), bounds = $("frame").getBoundingClientRect(), sharp = window.devicePixelRatio || 1;
-  const faces = width ? facesAt(width, height, drawn ? undefined : frame.at) : [];
+  const faces = !width ? [] : drawn ? facesAt(width, height) : facesAt(width, height, frame.at).filter(face => isThere(frame.bitmap, face));
   const scale = width ? Math.min(bounds.width / width, bounds.height / height) : 1;
   const place = { x: (bounds.width - width * scale) / 2, y: (bounds.height - height * scale) / 2, w: width * scale, h: height * scale };
   if (!drawn) {

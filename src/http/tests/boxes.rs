@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::config::UnknownFaces;
+use crate::detection::view::View;
 use crate::frame::Moment;
 use crate::http::message::Wire;
+use base64::Engine;
 use std::io;
 
 /// A client that takes a further step each time that something comes.
@@ -66,9 +68,9 @@ fn boxes_come_after_each_look_and_go_when_it_is_stale_and_other_clients_hear_not
     let [captured, stale] = ["captured_at", "stale_at"].map(|field| boxes[field].as_f64().unwrap());
     assert!((stale - captured - 1.5).abs() < 1e-5, "{boxes}");
     let alice = json!({"track": 7, "name": "Alice", "state": "named", "distance": 0.412, "box": [-4, 10, 50, 60],
-                       "velocity": [-312.3, 47.9]});
+                       "velocity": [-312.3, 47.9], "view": null});
     let stranger = json!({"track": 8, "name": null, "state": "seen", "distance": null, "box": [-4, 10, 50, 60],
-                          "velocity": [900.1, 0.0]});
+                          "velocity": [900.1, 0.0], "view": null});
     assert_eq!(boxes["faces"], json!([alice, stranger]));
 
     let told = events("/api/events");
@@ -117,6 +119,19 @@ fn no_boxes_come_where_the_whole_picture_is_blurred() {
         let told = heard(&site, "/api/events?boxes=1", vec![Box::new(|| site.stage.stop.set())]);
         assert_eq!(told[2].1["faces"].as_array().map(Vec::len), Some(expected), "{unknown:?}");
     }
+}
+
+/// The views of strangers whom a viewer must not see stay here.
+#[test]
+fn a_view_comes_with_each_face_but_those_that_are_blurred() {
+    let mut seen = moving(Duration::ZERO);
+    let rgb = crate::image::Rgb::filled(640, 360, [10, 200, 30]);
+    seen.faces.iter_mut().for_each(|face| face.view = Some(Arc::new(View::of(&rgb, face.rect))));
+    seen.examined = Some(Arc::new(crate::detection::Examined::new(&rgb, Vec::new(), None)));
+    let views = |blurs| serde_json::to_value(api::BoxesEvent::of(&seen, blurs)).unwrap()["faces"].clone();
+    let colors = base64::engine::general_purpose::STANDARD.encode([10, 200, 30].repeat(256));
+    assert_eq!([&views(false)[0]["view"], &views(false)[1]["view"]], [&json!(colors), &json!(colors)]);
+    assert_eq!([&views(true)[0]["view"], &views(true)[1]["view"]], [&json!(colors), &Value::Null]);
 }
 
 #[test]

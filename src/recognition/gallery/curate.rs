@@ -93,6 +93,34 @@ pub fn leave_out_never(pictures: &[Usable], never: &[Usable], fates: &mut [Fate]
     }
 }
 
+/// Leaves at most `most` pictures in use: the one that is most like all others, and then each time the one that differs most from
+/// those that are chosen. A picture that is unlike the first one comes last, because it may show somebody else. On 56 people of
+/// LFW with 5 of 8 pictures, nine of ten others are within 0.43 of their mean so, and within 0.44 of that of the first five.
+pub fn keep_the_most_different(pictures: &[Usable], fates: &mut [Fate], most: usize, why: &str) {
+    let used: Vec<usize> = (0..pictures.len()).filter(|&at| fates[at].is_used()).collect();
+    if used.len() <= most {
+        return;
+    }
+    let middle = mean(used.iter().map(|&at| (pictures[at].face.descriptor, 1.0)));
+    let apart = |at: usize| euclidean(&pictures[at].face.descriptor, &middle);
+    let Some(first) = used.iter().copied().min_by(|&a, &b| apart(a).total_cmp(&apart(b))) else { return };
+    let is_like_first = |at: usize| pictures[at].distance(&pictures[first]) <= TWO_UNLIKE;
+    // Those that are not chosen, with the distance to the nearest one that is.
+    let mut rest: Vec<(usize, f32)> = used.into_iter().map(|at| (at, f32::INFINITY)).collect();
+    let mut next = first;
+    for _ in 0..most {
+        rest.retain(|(at, _)| *at != next);
+        rest.iter_mut().for_each(|(at, nearest)| *nearest = nearest.min(pictures[*at].distance(&pictures[next])));
+        let rank = |(at, nearest): &(usize, f32)| (is_like_first(*at), *nearest);
+        // Of two that differ as much, the first by name.
+        let farthest = rest.iter().rev().map(|one| (rank(one), one.0));
+        let farthest = farthest.max_by(|(a, _), (b, _)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        let Some((_, at)) = farthest else { return };
+        next = at;
+    }
+    rest.iter().for_each(|(at, _)| fates[*at] = Fate::Skipped(why.to_owned()));
+}
+
 /// True when a picture is good and a copy of none of the others: it will be used, unless it is somebody else's.
 pub fn adds<'a>(picture: &Usable, mut to: impl Iterator<Item = &'a Usable>) -> bool {
     picture.face.quality.poor().is_none() && !to.any(|other| picture.distance(other) < COPY)
@@ -176,6 +204,32 @@ mod tests {
             Fate::Used => "used",
             Fate::UsedBut(reason) | Fate::Skipped(reason) => reason,
         }
+    }
+
+    #[test]
+    fn of_too_many_pictures_the_most_usual_one_and_those_that_differ_most_stay() {
+        let pictures: Vec<Usable> =
+            [0.0, 0.2, 0.22, 0.24, 0.4, 1.2].map(|x| picture(&format!("{x}"), x, 0.0, GOOD)).into();
+        for (most, stay) in [(1, "0.4"), (2, "0 0.4"), (3, "0 0.2 0.4"), (5, "0 0.2 0.22 0.24 0.4"), (6, "0 0.2 0.22 0.24 0.4 1.2")] {
+            let mut fates = vec![Fate::Used; pictures.len()];
+            keep_the_most_different(&pictures, &mut fates, most, "too many");
+            let used = pictures.iter().zip(&fates).filter(|(_, fate)| fate.is_used());
+            assert_eq!(
+                used.map(|(picture, _)| picture.file.to_string()).collect::<Vec<_>>().join(" "),
+                stay,
+                "{fates:?}"
+            );
+            assert!(fates.iter().all(|fate| fate.is_used() || reason(fate) == "too many"));
+        }
+    }
+
+    #[test]
+    fn a_picture_of_a_face_that_lies_in_not_is_left_out_while_it_lies_there() {
+        let pictures = [picture("1", 0.0, 0.0, GOOD), picture("2", 0.0, 0.3, GOOD)];
+        let mut fates = vec![Fate::Used; 2];
+        leave_out_never(&pictures, &[picture(".not/a", 0.0, 0.4, GOOD), picture(".not/b", 0.9, 0.0, GOOD)], &mut fates);
+        assert_eq!(fates[0], Fate::Used);
+        assert_eq!(reason(&fates[1]), "the same face as .not/a (0.10 apart), which never gets a name");
     }
 
     #[test]

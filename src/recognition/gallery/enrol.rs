@@ -183,7 +183,7 @@ impl Enrolment {
         for (draft, fates) in self.drafts.iter().zip(&mut fates) {
             let never = never.as_ref().map_or(&[][..], |never| &never.usable);
             curate::leave_out_never(&draft.usable, never, fates);
-            keep_at_most(most, fates);
+            curate::keep_the_most_different(&draft.usable, fates, most, &too_many(most));
         }
         let (mut warnings, mut people, mut somebody_comes) = (Vec::new(), Vec::new(), false);
         for (mut draft, fates) in self.drafts.into_iter().zip(fates) {
@@ -237,14 +237,6 @@ fn digest_of(listing: &Listing) -> DefaultHasher {
     let passed_over = folders().flat_map(|folder| &folder.passed_over).chain(&listing.ignored);
     passed_over.for_each(|picture| (&picture.file, &picture.skipped).hash(&mut digest));
     digest
-}
-
-/// Limits the used pictures. Poor pictures did not count during enrolment, but do when they are used for lack of better
-/// ones.
-fn keep_at_most(max_images: usize, fates: &mut [Fate]) {
-    for fate in fates.iter_mut().filter(|fate| fate.is_used()).skip(max_images) {
-        *fate = Fate::Skipped(too_many(max_images));
-    }
 }
 
 fn used<'a>(usable: &'a [Usable], fates: &'a [Fate]) -> impl Iterator<Item = &'a Usable> {

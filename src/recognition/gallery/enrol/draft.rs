@@ -1,4 +1,4 @@
-//! The enrolment of a person's folder: the pictures in name order, up to the limit.
+//! The enrolment of a person's folder: the pictures in name order, until there are enough to choose from.
 
 use crate::gallery::list::{Candidate, Folder};
 use crate::recognition::gallery::cache::Verdict;
@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 
 /// The pictures that are examined per allowed picture, so that a large folder without faces is not read completely.
 const LOOKED_AT: usize = 10;
+/// The good pictures per allowed picture from which those that differ most are chosen.
+const CHOICE: usize = 3;
 
 #[derive(Debug)]
 pub struct Draft {
@@ -38,7 +40,9 @@ impl Draft {
 
     /// The next picture to examine; `None` when there are enough. Poor ones and copies do not count.
     pub fn next_picture(&mut self) -> Option<Candidate> {
-        let is_enough = |most: usize| self.counted.len() >= most || self.looked_at >= most.saturating_mul(LOOKED_AT);
+        let is_enough = |most: usize| {
+            self.counted.len() >= most.saturating_mul(CHOICE) || self.looked_at >= most.saturating_mul(LOOKED_AT)
+        };
         if self.most.is_some_and(is_enough) {
             return None;
         }
@@ -78,5 +82,5 @@ impl Draft {
 
 /// Why a good picture is not used.
 pub fn too_many(most: usize) -> String {
-    format!("more than {most} pictures (gallery.max_images_per_person)")
+    format!("more than {most} pictures (gallery.max_images_per_person); those that differ most are used")
 }

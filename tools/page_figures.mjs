@@ -1,0 +1,101 @@
+// Measures the page in Chromium: node tools/page_figures.mjs NAMECAM [SECONDS]
+// Prints one JSON line: the time to the first picture (median of five loads), how far the boxes that the page draws are
+// from those that namecam draws into the picture of the same X-Timestamp, and the memory of the tab. The camera is a clip
+// of one face that goes to and fro, 640x480 at 30 frames a second. Needs ffmpeg, Debian's chromium and playwright-core, of
+// which NODE_MODULES names the folder; without it, Node.js looks where it always does.
+import { spawn, spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+const { chromium } = createRequire(process.env.NODE_MODULES ? `${process.env.NODE_MODULES}/` : import.meta.url)("playwright-core");
+const [namecam, seconds = "20"] = process.argv.slice(2);
+const root = dirname(dirname(fileURLToPath(import.meta.url))), pictures = join(root, "target/pictures"), folder = mkdtempSync(join(tmpdir(), "namecam-page-"));
+const ended = [];
+process.on("exit", () => { for (const end of ended) end(); rmSync(folder, { recursive: true, force: true }); });
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
+
+// Six seconds: it reaches 190 pixels a second.
+const clip = join(folder, "clip.mjpeg"), graph = "color=c=gray:s=640x480:r=30,noise=alls=40:all_seed=7,gblur=3[bg];"
+  + "[0]crop=iw*0.62:ih*0.62:iw*0.19:ih*0.06,scale=-1:260[a];[bg][a]overlay=x='320-w/2+180*sin(2*PI*n/180)':y=110[v]";
+const made = spawnSync("ffmpeg", ["-v", "error", "-loop", "1", "-framerate", "30", "-i", join(pictures, "obama2.jpg"), "-filter_complex", graph, "-map", "[v]",
+  "-frames:v", "180", "-q:v", "4", "-pix_fmt", "yuvj422p", "-f", "mjpeg", clip], { stdio: "inherit" });
+if (made.status !== 0) throw new Error("ffmpeg makes no clip");
+mkdirSync(join(folder, "gallery/Barack Obama"), { recursive: true });
+cpSync(join(pictures, "obama.jpg"), join(folder, "gallery/Barack Obama/1.jpg"));
+writeFileSync(join(folder, "namecam.ini"), `[camera]\nsource = pipe:ffmpeg -loglevel error -re -stream_loop -1 -f mjpeg -framerate 30 -i ${clip} -c copy -f mjpeg -
+[gallery]\npath = gallery\n[models]\npath = ${root}/models\n[http]\nbind = 127.0.0.1:${0}\n[overlay]\nbox_color = ff00ff\nshow_distance = no\n[state]\npath = state\n`);
+const camera = spawn(namecam, ["run", "--config", join(folder, "namecam.ini")], { env: { ...process.env, XDG_CACHE_HOME: folder } });
+ended.push(() => camera.kill());
+const address = await new Promise((found, failed) => {
+  let log = "";
+  camera.stderr.on("data", text => { log += text; const at = /listening on (http:\S+)/.exec(log); if (at) found(at[1]); });
+  camera.on("exit", () => failed(new Error(`namecam ends: ${log}`)));
+});
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--enable-precise-memory-info"] });
+const at = (numbers, share) => [...numbers].sort((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(numbers.length * share))];
+
+async function firstPicture() {
+  const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
+  await page.goto(address);
+  // `shown` is a variable of the page: the first picture is on the canvas.
+  const ms = await page.evaluate(async () => { while (!shown) await new Promise(requestAnimationFrame); return performance.now(); });
+  await page.close();
+  return Math.round(ms);
+}
+const firsts = [];
+for (let i = 0; i < 5; i += 1) firsts.push(await firstPicture());
+
+const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+const complaints = [];
+page.on("console", told => { if (["error", "warning"].includes(told.type())) complaints.push(told.text()); });
+page.on("pageerror", error => complaints.push(String(error)));
+await page.goto(address);
+await page.evaluate(async () => { while (!boxes.faces.some(face => face.name !== null)) await new Promise(requestAnimationFrame); });
+const memory = () => page.evaluate(() => Math.round(performance.memory.usedJSHeapSize / 1e4) / 100);
+const before = await memory();
+const pairs = await page.evaluate(async ms => {
+  // Where the page draws the box on the picture of each time stamp, in pixels of the picture.
+  const own = new Map(), theirs = new Map(), place = placeButtons;
+  placeButtons = (faces, ...rest) => {
+    if (frame) own.set(frame.at, faces.length === 1 ? { x: faces[0].x, w: faces[0].w, v: faces[0].face.velocity[0] } : null);
+    place(faces, ...rest);
+  };
+  // Where namecam draws it: the columns of the box's left and right side.
+  const sheet = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const control = new AbortController();
+  setTimeout(() => control.abort(), ms);
+  let next = Promise.resolve();
+  const measure = async ({ jpeg, at }) => {
+    const bitmap = await createImageBitmap(jpeg), [width, height] = [bitmap.width, bitmap.height];
+    [sheet.canvas.width, sheet.canvas.height] = [width, height];
+    sheet.drawImage(bitmap, 0, 0);
+    bitmap.close();
+    const { data } = sheet.getImageData(0, 0, width, height), columns = [];
+    for (let x = 0; x < width; x += 1) {
+      let count = 0;
+      for (let y = 0; y < height; y += 2) { const i = 4 * (y * width + x); if ((data[i] + data[i + 2]) / 2 - data[i + 1] > 50) count += 1; }
+      columns.push(count);
+    }
+    const most = Math.max(...columns), sides = columns.flatMap((count, x) => count > 16 && count > most * 0.7 ? [x] : []);
+    theirs.set(at, sides.length ? { left: sides[0], right: sides[sides.length - 1] + 1 } : null);
+  };
+  await readEndless("video_feed?raw=1", control, partReader(part => { next = next.then(() => measure(part)); })).catch(() => 0);
+  await next;
+  placeButtons = place;
+  return [...own].filter(([at]) => theirs.has(at)).map(([at, box]) => ({ at, own: box, theirs: theirs.get(at) }));
+}, Number(seconds) * 1000);
+const both = pairs.filter(({ own, theirs }) => own && theirs);
+// The middle of the box, because JPEG blurs both sides alike. A box that stands has no time of its own.
+const off = both.map(({ own, theirs }) => ({ px: Math.abs(own.x + own.w / 2 - (theirs.left + theirs.right) / 2), v: Math.abs(own.v) }));
+const ms = off.filter(({ v }) => v >= 40).map(({ px, v }) => 1000 * px / v);
+console.log(JSON.stringify({
+  first_picture_ms: { median: at(firsts, 0.5), all: firsts }, frames_compared: both.length, only_page: pairs.filter(({ own, theirs }) => own && !theirs).length,
+  only_drawn: pairs.filter(({ own, theirs }) => !own && theirs).length,
+  apart_px: off.length ? { p50: at(off.map(o => o.px), 0.5), p95: at(off.map(o => o.px), 0.95), max: Math.max(...off.map(o => o.px)) } : null,
+  moving_frames: ms.length, apart_ms: ms.length ? { p50: Math.round(at(ms, 0.5)), p95: Math.round(at(ms, 0.95)), max: Math.round(Math.max(...ms)) } : null,
+  heap_mb: [before, await memory()], complaints,
+}));
+await browser.close();
+process.exit(0);
