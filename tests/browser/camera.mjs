@@ -1,14 +1,25 @@
-// A namecam of its own for each test: one known person and two strangers on moving stills, an admin and a viewer.
+// A namecam of its own for each test: before its camera are one known person and two strangers; it has an admin and a viewer.
 import { spawn, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ROOT, until } from "./tools.mjs";
+import { OUT, ROOT, until } from "./tools.mjs";
 
 const PICTURES = join(ROOT, "target/pictures");
 export const KNOWN = "Barack Obama";
 export const ADMIN = { user: "anna", password: "seven green bottles on a wall" };
 export const VIEWER = { user: "bert", password: "nine small boats at the quay" };
+
+// Four seconds of three people beside each other, who sway, so that namecam keeps looking: nobody leaves the picture.
+const SCENE = join(OUT, "scene.avi");
+export function makeScene() {
+  const cut = ["crop=iw:iw*1.5:0:0", "crop=ih/1.5:ih:60:0", "crop=800:1200:120:60"].map((crop, i) => `[${i}]${crop},scale=440:660[p${i}];`).join("");
+  const sway = "loop=40:1:0,setpts=N/10/TB,crop=1280:640:20+20*sin(2*PI*n/40):10+10*cos(2*PI*n/40)";
+  const inputs = ["obama2.jpg", "astronaut.png", "biden.jpg"].flatMap(picture => ["-framerate", "10", "-i", join(PICTURES, picture)]);
+  const words = ["-v", "error", "-y", ...inputs, "-filter_complex", `${cut}[p0][p1][p2]hstack=3,${sway}`, "-r", "10", "-frames:v", "40"];
+  const { status, stderr } = spawnSync("ffmpeg", [...words, "-c:v", "mjpeg", "-q:v", "3", SCENE], { encoding: "utf8", timeout: 60000 });
+  if (status !== 0) throw new Error(`ffmpeg makes no ${SCENE}: ${stderr}`);
+}
 
 const running = new Set();
 process.on("exit", () => { for (const camera of running) camera.kill(); });
@@ -23,12 +34,10 @@ export class Camera {
     camera.log = "";
     running.add(camera);
     camera.put("obama.jpg", "gallery", KNOWN, "obama.jpg");
-    // No two neighbours show one person, as in the demo.
-    ["obama2.jpg", "astronaut.png", "obama3.jpg", "biden.jpg"].forEach((picture, i) => camera.put(picture, "stills", i + picture));
     camera.addUser(ADMIN, "--admin");
     camera.addUser(VIEWER);
     const sections = {
-      camera: `source = stills:${camera.folder}/stills`, gallery: `path = ${camera.gallery}`, models: `path = ${ROOT}/models`,
+      camera: `source = pipe:ffmpeg -v error -re -stream_loop -1 -i ${SCENE} -c copy -f mjpeg -`, gallery: `path = ${camera.gallery}`, models: `path = ${ROOT}/models`,
       http: `password_file = ${camera.folder}/users`, state: `path = ${camera.folder}/state`,
     };
     for (const [section, lines] of Object.entries(settings)) sections[section] = [sections[section] || "", lines].join("\n");
@@ -48,7 +57,7 @@ export class Camera {
   }
   // Runs namecam and waits until it listens.
   async run(bind) {
-    const words = ["demo", "--config", join(this.folder, "namecam.ini"), "--set", `http.bind=${bind}`];
+    const words = ["run", "--config", join(this.folder, "namecam.ini"), "--set", `http.bind=${bind}`];
     const folders = { XDG_CACHE_HOME: join(this.folder, "cache"), XDG_STATE_HOME: join(this.folder, "state"), XDG_DATA_HOME: join(this.folder, "data") };
     const process_ = spawn(this.namecam, words, { cwd: this.folder, env: { ...process.env, ...folders }, stdio: ["ignore", "ignore", "pipe"] });
     this.process = process_;

@@ -2,7 +2,7 @@
 // A failed test leaves a picture of each of its pages in target/browser. `make browser-test` runs this.
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { Camera } from "./camera.mjs";
+import { Camera, makeScene } from "./camera.mjs";
 import { BROWSERS, launch, open } from "./browsers.mjs";
 import { TESTS } from "./tests.mjs";
 import { OUT } from "./tools.mjs";
@@ -46,6 +46,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => p
 setTimeout(() => { console.error(`browser-test: not done within ${ALL_MS / 1000} s`); process.exit(1); }, ALL_MS).unref();
 mkdirSync(OUT, { recursive: true });
 for (const file of readdirSync(OUT)) if (file.startsWith("failed-")) rmSync(join(OUT, file));
+makeScene();
 
 const browsers = BROWSERS.includes(words[0]) ? [words.shift()] : BROWSERS;
 const [begun, failures] = [Date.now(), []];

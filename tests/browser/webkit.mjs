@@ -29,6 +29,7 @@ export class WebKit {
     await until("Xvfb has a display", () => display.endsWith("\n"));
     const port = await freePort();
     webkit.address = `http://127.0.0.1:${port}`;
+    // Without a language, as on a board that shows the page on its own screen, navigator.language is "C".
     const env = { ...process.env, DISPLAY: `:${display.trim()}`, LANG: "C.UTF-8", LC_ALL: "C.UTF-8", LIBGL_ALWAYS_SOFTWARE: "1" };
     webkit.processes.push(spawn("WebKitWebDriver", [`--port=${port}`, "--host=127.0.0.1"], { env, stdio: "ignore" }));
     await until("WebKitWebDriver answers", () => webkit.ask("GET", "/status").catch(() => null));
