@@ -7,7 +7,7 @@ import { BROWSERS, launch, open } from "./browsers.mjs";
 import { TESTS } from "./tests.mjs";
 import { OUT } from "./tools.mjs";
 
-const TEST_MS = 120000;
+const TEST_MS = 180000;
 const ALL_MS = 900000;
 
 // Ends with an error when `promise` takes too long. What goes on is ended by the caller.

@@ -19,6 +19,7 @@ const VIEWS = [
       await person(page, KNOWN);
       await seen(page, page.say.unknown);
       await until("there is a picture", () => pixels(page));
+      await page.waitForTimeout(400); // until it is no longer dimmed
     },
   },
   { name: "why", show: page => openWhy(page) },

@@ -9,7 +9,7 @@ export const OUT = join(ROOT, "target/browser");
 // The packages that tools/browsers fetched.
 export const peer = createRequire(join(OUT, "peers/"));
 // How long something may take on a machine with other work.
-export const WAIT_MS = 30000;
+export const WAIT_MS = 60000;
 
 export const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
 // Waits until `reached` returns something true, and returns it.
