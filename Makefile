@@ -1,9 +1,9 @@
 # Everything that can be done here. `make` prints the list.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo run test proxy-test bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
+.PHONY: help setup data demo run test proxy-test browser-test screenshots bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
 
 CARGO ?= cargo
-# More arguments for `make demo`, `run`, `bench` and `board-test`: make run ARGS="--config my.ini"
+# More arguments for `make demo`, `run`, `browser-test`, `bench` and `board-test`: make run ARGS="--config my.ini"
 ARGS ?=
 # For which processors `make deb` makes packages, and which board `make board-test` emulates: arm64 or amd64.
 DEBS ?= arm64 amd64
@@ -38,6 +38,16 @@ test: setup ## format, lints, and every test
 proxy-test: setup ## the recipes of SECURITY.md behind nginx and Caddy with TLS, which it fetches into target/
 	$(WITH_DLIB) $(CARGO) build --locked
 	@tools/proxies target/debug/namecam
+
+browser-test: setup ## the page in Chromium, Firefox and WebKitGTK, which it installs; ARGS="firefox login" for some of it
+	@tools/browsers
+	$(WITH_DLIB) $(CARGO) build --locked
+	@node tests/browser/run.mjs target/debug/namecam $(ARGS)
+
+screenshots: setup ## pictures of the page for phone and desktop, light and dark, English and Korean: target/browser/screenshots
+	@tools/browsers
+	$(WITH_DLIB) $(CARGO) build --locked
+	@node tests/browser/screenshots.mjs target/debug/namecam
 
 bench: setup release ## measure: the scan of descriptors, looks, CPU, memory; ARGS="--peer COMMAND ..." beside another program
 	$(WITH_DLIB) $(CARGO) bench --locked --bench matcher --bench frame

@@ -20,7 +20,9 @@ async function ask(path, patienceMs, method = "GET", body = null) {
   }
 }
 const hour = { hour: "numeric", minute: "2-digit" };
-const [clock, calendar] = [hour, { ...hour, month: "short", day: "numeric" }].map(form => new Intl.DateTimeFormat(navigator.language, form));
+// Where the system has no language, WebKitGTK says "C", which Intl does not know.
+const locale = (() => { try { return Intl.getCanonicalLocales(navigator.language)[0]; } catch { return lang; } })();
+const [clock, calendar] = [hour, { ...hour, month: "short", day: "numeric" }].map(form => new Intl.DateTimeFormat(locale, form));
 // The time of day; with the date when it is not today's.
 function timeOfDay(at) { return (at.toDateString() === new Date().toDateString() ? clock : calendar).format(at); }
 // The distance and the threshold of a face, with as many digits as tell one from the other.

@@ -1,0 +1,30 @@
+// The browsers. Each opens pages with one interface, that of playwright-core; webkit.mjs has the part of it that the tests there use.
+import { peer, WORDS } from "./tools.mjs";
+import { WebKit } from "./webkit.mjs";
+
+const playwright = (type, options) => async () => {
+  const browser = await peer("playwright-core")[type].launch({ timeout: 60000, ...options });
+  return { version: browser.version(), close: () => browser.close(), newPage: async options => (await browser.newContext(options)).newPage() };
+};
+// Firefox as Debian has it is driven by WebDriver BiDi, which playwright-core calls by this channel.
+const LAUNCH = {
+  chromium: playwright("chromium", { executablePath: "/usr/bin/chromium" }),
+  firefox: playwright("firefox", { executablePath: "/usr/bin/firefox-esr", channel: "moz-firefox" }),
+  webkit: () => WebKit.launch(),
+};
+export const BROWSERS = Object.keys(LAUNCH);
+export const launch = name => LAUNCH[name]();
+
+// A page of a new browser profile. `page.complaints` has the errors of its console.
+export async function open(browser, { lang = "en", dark = false, size = [1280, 800], still = false } = {}) {
+  const page = await browser.newPage({
+    locale: lang === "ko" ? "ko-KR" : "en-GB", colorScheme: dark ? "dark" : "light", reducedMotion: still ? "reduce" : "no-preference",
+    viewport: { width: size[0], height: size[1] },
+  });
+  page.lang = lang;
+  page.say = WORDS[lang];
+  page.complaints = [];
+  page.on("console", message => { if (message.type() === "error") page.complaints.push(`${message.text()} (${message.location().url})`); });
+  page.on("pageerror", error => page.complaints.push(error.stack || String(error)));
+  return page;
+}

@@ -1,0 +1,225 @@
+// The tests. Each gets a namecam of its own as `camera`, and `open`, which opens a page in a new profile of the browser. Elements are
+// found by what is read of them, in the language of the page. An error in the console fails a test, but for those in `allows`.
+import { readFileSync } from "node:fs";
+import { ADMIN, KNOWN, VIEWER } from "./camera.mjs";
+import { BROWSERS } from "./browsers.mjs";
+import { expect, logIn, LOGIN, peer, person, pixels, seen, submitLogin, unseen, until, WAIT_MS } from "./tools.mjs";
+
+const SMALL = [360, 740];
+// What a browser says of a refusal that a test asks for.
+const REFUSED = /status of 40[13]/;
+
+const wrongThenRight = async (page, camera) => {
+  const words = LOGIN[page.lang];
+  await page.goto(camera.address + "/");
+  expect("the address asks for a login", new URL(await page.url()).pathname, "/login");
+  await submitLogin(page, { user: ADMIN.user, password: "not the password" });
+  await seen(page, words.wrong);
+  await submitLogin(page, ADMIN);
+  await seen(page, page.say.here);
+  expect("the login leads back to the page", new URL(await page.url()).pathname, "/");
+};
+
+export const openAccount = async (page, { user }) => {
+  await page.getByText(page.say.account(user)).click();
+  await seen(page, page.say.change);
+};
+export const openGallery = async page => {
+  await page.getByText(page.say.gallery(0), { exact: true }).click();
+  await page.getByText(page.say.ofThem(1, 1), { exact: true }).click();
+};
+export const openWhy = async page => {
+  await person(page, KNOWN);
+  await page.getByRole("listitem").filter({ hasText: KNOWN }).getByRole("button", { name: page.say.why }).click();
+  await seen(page, page.say.next.named());
+};
+
+// What axe-core finds. A script of the page cannot be added, because of its policy; the debugger may run one.
+const hasNoViolations = async (page, what) => {
+  const AXE = readFileSync(peer.resolve("axe-core/axe.min.js"), "utf8");
+  await page.evaluate(AXE);
+  // axe-core leaves the size of what is tapped out unless it is asked for.
+  const { violations, passes } = await page.evaluate(() => axe.run({ rules: { "target-size": { enabled: true } } }));
+  const told = violations.map(({ id, help, nodes }) => `${id}: ${help}\n` + nodes.map(node => `    ${node.html}\n    ${node.failureSummary}`).join("\n"));
+  if (told.length) throw new Error(`axe-core, ${what}:\n  ${told.join("\n  ")}`);
+  expect(`axe-core has checked something, ${what}`, passes.length > 10);
+};
+
+// What is to have the focus, in the order of the page, as [number, text]. An element keeps its number.
+const FOCUSABLE = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]:not([tabindex='-1'])";
+const focusable = page => page.evaluate(css => {
+  const all = [...document.querySelectorAll(css)].filter(e => !e.disabled && !e.closest("[aria-hidden=true]") && e.checkVisibility({ visibilityProperty: true }));
+  for (const e of all) e.numberOfTest ||= window.numbersOfTest = (window.numbersOfTest || 0) + 1;
+  return all.map(e => [e.numberOfTest, `${e.tagName} ${e.getAttribute("aria-label") || e.textContent || e.name}`]);
+}, FOCUSABLE);
+const tabReachesAll = async (page, what) => {
+  const before = await focusable(page);
+  const reached = [];
+  for (let presses = 0; presses < 80; presses += 1) {
+    await page.keyboard.press("Tab");
+    const now = await page.evaluate(() => {
+      const e = document.activeElement, { outlineStyle, outlineWidth } = getComputedStyle(e);
+      return e === document.body ? null : { number: e.numberOfTest, text: e.outerHTML.slice(0, 120), marked: outlineStyle !== "none" && parseFloat(outlineWidth) >= 1 };
+    });
+    if (!now) continue;
+    if (reached.includes(now.number)) break;
+    expect(`${what}: the focus shows on ${now.text}`, now.marked);
+    reached.push(now.number);
+  }
+  // People come and go meanwhile: what was there before and after counts.
+  const after = await focusable(page);
+  const stayed = before.filter(([number]) => after.some(([other]) => other === number));
+  expect(`${what}: Tab misses`, stayed.filter(([number]) => !reached.includes(number)).map(([, text]) => text), []);
+  const order = reached.filter(number => stayed.some(([other]) => other === number));
+  const first = order.indexOf(stayed[0][0]);
+  expect(`${what}: the order of Tab`, order.slice(first).concat(order.slice(0, first)), stayed.map(([number]) => number));
+};
+
+export const TESTS = [
+  { name: "login", in: BROWSERS, allows: [REFUSED], async run({ open, camera }) { await wrongThenRight(await open(), camera); } },
+  { name: "login in Korean", in: ["chromium"], allows: [REFUSED], async run({ open, camera }) { await wrongThenRight(await open({ lang: "ko" }), camera); } },
+  {
+    name: "live picture", in: BROWSERS, async run({ open, camera }) {
+      const page = await open();
+      await logIn(page, camera, VIEWER);
+      const first = await until("there is a picture", () => pixels(page).then(grey => grey && Math.max(...grey) - Math.min(...grey) > 50 && grey));
+      await until("the picture moves", async () => (await pixels(page)).filter((value, i) => Math.abs(value - first[i]) > 20).length > 30);
+    },
+  },
+  {
+    name: "a known person has a name", in: BROWSERS, async run({ open, camera }) {
+      const page = await open();
+      await logIn(page, camera, VIEWER);
+      await person(page, KNOWN);
+      await until("the title has the name", async () => (await page.title()).includes(KNOWN));
+      await seen(page, page.say.unknown);
+    },
+  },
+  ...["en", "ko"].map(lang => ({
+    name: `why, ${lang}`, in: ["chromium"], async run({ open, camera }) {
+      const page = await open({ lang });
+      await logIn(page, camera, ADMIN);
+      await openWhy(page);
+      const told = await page.getByRole("listitem").filter({ hasText: KNOWN }).innerText();
+      for (const part of [lang === "ko" ? `일치: ${KNOWN}, 거리 0` : `${KNOWN} 0`, `${KNOWN}/obama.jpg 0`])
+        expect(`the explanation has "${part}": ${told}`, told.includes(part));
+    },
+  })),
+  {
+    name: "password", in: ["chromium"], allows: [REFUSED], async run({ open, camera }) {
+      const [page, other, fresh] = [await open(), await open(), await open()];
+      await logIn(page, camera, VIEWER);
+      await logIn(other, camera, VIEWER);
+      await openAccount(page, VIEWER);
+      const change = async (old, new_) => {
+        await page.getByLabel(page.say.old).fill(old);
+        await page.getByLabel(page.say.new).fill(new_);
+        await page.getByRole("button", { name: page.say.change }).click();
+      };
+      const changed = { user: VIEWER.user, password: "eleven grey geese over the sea" };
+      await change("not the old one", changed.password);
+      await seen(page, page.say.wrongOld);
+      await change(VIEWER.password, changed.password);
+      await seen(page, page.say.changed(null));
+      await seen(other, other.say.login);
+      await fresh.goto(camera.address + "/");
+      await submitLogin(fresh, VIEWER);
+      await seen(fresh, LOGIN.en.wrong);
+      await logIn(fresh, camera, changed);
+    },
+  },
+  {
+    name: "sessions", in: ["chromium"], allows: [REFUSED], async run({ open, camera }) {
+      const [page, other] = [await open(), await open()];
+      await logIn(other, camera, VIEWER);
+      await logIn(page, camera, VIEWER);
+      await openAccount(page, VIEWER);
+      await seen(page, `${VIEWER.user} \u00b7 ${page.say.here2}`);
+      const ends = page.getByRole("button", { name: page.say.end, exact: true });
+      await until("the other session is listed", async () => await ends.count() === 1);
+      await ends.click();
+      await until("it is gone from the list", async () => await ends.count() === 0);
+      await seen(other, other.say.login);
+      await page.getByRole("button", { name: page.say.logout }).click();
+      await page.getByLabel(LOGIN.en.user).waitFor({ timeout: WAIT_MS });
+      await page.goto(camera.address + "/");
+      expect("the session is over", new URL(page.url()).pathname, "/login");
+    },
+  },
+  {
+    name: "a viewer sees nothing of the gallery", in: ["chromium"], allows: [REFUSED], async run({ open, camera }) {
+      const [admin, viewer] = [await open(), await open()];
+      for (const [page, user] of [[admin, ADMIN], [viewer, VIEWER]]) { await logIn(page, camera, user); await person(page, KNOWN); }
+      await openGallery(admin);
+      await seen(admin, `${KNOWN}/obama.jpg`);
+      await unseen(viewer, viewer.say.gallery(0));
+      await openWhy(viewer);
+      await seen(viewer, `${KNOWN} 0`, false);
+      expect("no file is named to a viewer", (await viewer.evaluate(() => document.body.textContent)).includes("obama.jpg"), false);
+      expect("a viewer is refused the gallery", await viewer.evaluate(() => fetch("api/gallery").then(answer => answer.status)), 403);
+    },
+  },
+  ...[["light", "en"], ["dark", "ko"]].map(([scheme, lang]) => ({
+    name: `accessibility, ${scheme}, ${lang}`, in: ["chromium"], async run({ open, camera }) {
+      const page = await open({ lang, dark: scheme === "dark" });
+      await page.goto(camera.address + "/");
+      await hasNoViolations(page, "login page");
+      await logIn(page, camera, ADMIN);
+      await openWhy(page);
+      await hasNoViolations(page, "page");
+      await openGallery(page);
+      await openAccount(page, ADMIN);
+      await hasNoViolations(page, "page with all sections open");
+    },
+  })),
+  {
+    name: "keyboard", in: ["chromium"], async run({ open, camera }) {
+      const page = await open();
+      await page.goto(camera.address + "/");
+      await tabReachesAll(page, "login page");
+      await logIn(page, camera, ADMIN);
+      await person(page, KNOWN);
+      await openGallery(page);
+      await openAccount(page, ADMIN);
+      await tabReachesAll(page, "page");
+    },
+  },
+  {
+    name: "reduced motion", in: ["chromium"], async run({ open, camera }) {
+      const moves = page => page.evaluate(() => [...document.querySelectorAll("body, body *")].filter(e =>
+        ["transitionDuration", "animationDuration"].some(key => getComputedStyle(e)[key].split(", ").some(time => parseFloat(time) > 0)))
+        .map(e => e.outerHTML.slice(0, 80)));
+      const page = await open({ still: true });
+      await logIn(page, camera, ADMIN);
+      await person(page, KNOWN);
+      expect("what moves where reduced motion is asked for", await moves(page), []);
+    },
+  },
+  ...["en", "ko"].map(lang => ({
+    name: `360 pixels, ${lang}`, in: ["chromium"], async run({ open, camera }) {
+      const page = await open({ lang, size: SMALL });
+      const width = () => page.evaluate(() => document.documentElement.scrollWidth);
+      await page.goto(camera.address + "/");
+      expect("the width of the login page", await width(), SMALL[0]);
+      await logIn(page, camera, ADMIN);
+      await openWhy(page);
+      await openGallery(page);
+      await openAccount(page, ADMIN);
+      expect("the width of the page", await width(), SMALL[0]);
+    },
+  })),
+  {
+    name: "namecam goes and comes back", in: ["chromium"], allows: [/ERR_/], async run({ open, camera }) {
+      const page = await open();
+      await logIn(page, camera, VIEWER);
+      await person(page, KNOWN);
+      await camera.end();
+      await seen(page, page.say.lost);
+      await camera.run(camera.host);
+      await unseen(page, page.say.lost);
+      await person(page, KNOWN);
+      const first = await until("there is a picture", () => pixels(page));
+      await until("the picture moves", async () => (await pixels(page)).filter((value, i) => Math.abs(value - first[i]) > 20).length > 30);
+    },
+  },
+];

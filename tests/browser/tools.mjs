@@ -1,0 +1,76 @@
+// What all tests in a browser use: what is expected, waiting, and the page as somebody sees it.
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
+export const OUT = join(ROOT, "target/browser");
+// The packages that tools/browsers fetched.
+export const peer = createRequire(join(OUT, "peers/"));
+// How long something may take on a machine with other work.
+export const WAIT_MS = 60000;
+
+export const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
+// Waits until `reached` returns something true, and returns it.
+export async function until(what, reached, waitMs = WAIT_MS) {
+  const end = Date.now() + waitMs;
+  for (;;) {
+    const value = await reached();
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`not within ${waitMs / 1000} s: ${what}`);
+    await sleep(100);
+  }
+}
+export function expect(what, found, wanted = true) {
+  const [is, should] = [found, wanted].map(value => JSON.stringify(value));
+  if (is !== should) throw new Error(`${what}: expected ${should}, found ${is}`);
+}
+
+// The words of the page, from its own table, and those of the login page.
+const source = readFileSync(join(ROOT, "src/http/page/words.js"), "utf8");
+export const WORDS = new Function("navigator", `${source}; return WORDS`)({});
+export const LOGIN = {
+  en: { title: "Log in", user: "User name", password: "Password", wrong: "The user name or the password is wrong." },
+  ko: { title: "로그인", user: "사용자 이름", password: "비밀번호", wrong: "사용자 이름 또는 비밀번호가 올바르지 않습니다." },
+};
+
+// Text that can be seen. Of several places the first counts.
+export const seen = (page, text, exact = true) =>
+  page.getByText(text, { exact }).first().waitFor({ state: "visible", timeout: WAIT_MS });
+export const unseen = (page, text, exact = true) =>
+  page.getByText(text, { exact }).first().waitFor({ state: "hidden", timeout: WAIT_MS });
+
+// Fills the login page in, which is open.
+export async function submitLogin(page, { user, password }) {
+  const words = LOGIN[page.lang];
+  await page.getByLabel(words.user).fill(user);
+  await page.getByLabel(words.password).fill(password);
+  await page.getByRole("button", { name: words.title }).click();
+}
+// Opens the page as a user and waits for the state.
+export async function logIn(page, camera, user) {
+  await page.goto(camera.address + "/");
+  await submitLogin(page, user);
+  await page.getByText(page.say.account(user.user)).waitFor({ state: "visible", timeout: WAIT_MS });
+}
+// Waits until the list of people has this name.
+export async function person(page, name) {
+  await seen(page, name);
+}
+
+// The live picture, an <img> or a <canvas>, as 32 x 18 grey values; null before there is one. Nothing of the page that lies over
+// the picture counts.
+export const pixels = (page, label = page.say.picture) => page.evaluate(label => {
+  const all = [...document.querySelectorAll("img, canvas")];
+  const picture = all.find(e => [e.getAttribute("alt"), e.getAttribute("aria-label")].includes(label) && e.checkVisibility());
+  if (!picture || !(picture.naturalWidth || picture.width)) return null;
+  const small = document.createElement("canvas");
+  [small.width, small.height] = [32, 18];
+  const context = small.getContext("2d");
+  context.drawImage(picture, 0, 0, 32, 18);
+  const { data } = context.getImageData(0, 0, 32, 18);
+  const grey = [];
+  for (let i = 0; i < data.length; i += 4) grey.push(Math.round((data[i] + data[i + 1] + data[i + 2]) / 3));
+  return grey;
+}, label);
