@@ -210,7 +210,9 @@ mod tests {
     fn of_too_many_pictures_the_most_usual_one_and_those_that_differ_most_stay() {
         let pictures: Vec<Usable> =
             [0.0, 0.2, 0.22, 0.24, 0.4, 1.2].map(|x| picture(&format!("{x}"), x, 0.0, GOOD)).into();
-        for (most, stay) in [(1, "0.4"), (2, "0 0.4"), (3, "0 0.2 0.4"), (5, "0 0.2 0.22 0.24 0.4"), (6, "0 0.2 0.22 0.24 0.4 1.2")] {
+        for (most, stay) in
+            [(1, "0.4"), (2, "0 0.4"), (3, "0 0.2 0.4"), (5, "0 0.2 0.22 0.24 0.4"), (6, "0 0.2 0.22 0.24 0.4 1.2")]
+        {
             let mut fates = vec![Fate::Used; pictures.len()];
             keep_the_most_different(&pictures, &mut fates, most, "too many");
             let used = pictures.iter().zip(&fates).filter(|(_, fate)| fate.is_used());
