@@ -352,7 +352,8 @@ pub fn chip<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
 /// GET `/picture.jpg?file=FILE&width=PIXELS`: a picture of the gallery, scaled down.
 pub fn thumbnail<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     let made = || -> Result<Whole, Whole> {
-        let file = param(request, "file").unwrap_or_default();
+        let named = param(request, "file");
+        let file = named.ok_or_else(|| Whole::text(400, "Please name a picture: ?file=FILE, as in /api/gallery."))?;
         let width = match param(request, "width") {
             None => USUAL_THUMBNAIL_PX,
             Some(text) => text.parse().ok().filter(|width| THUMBNAIL_PX.contains(width)).ok_or_else(|| {
