@@ -14,7 +14,11 @@ use crate::sync::{Latest, POLL, Stop};
 use crate::telemetry::health::Health;
 use bus::Bus;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use visits::{Presence, Surroundings};
+
+/// How long a listener may take to be told that a name is withdrawn, before the name goes from the kept event.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the thread reads, and where events go.
 pub struct Stage {
@@ -35,6 +39,9 @@ pub struct Stage {
 /// The body of the thread: until [`Stop`].
 pub fn run(stage: &Stage) {
     let (mut presence, mut seen, mut generation) = (Presence::default(), 0, 0);
+    // When names that have left the gallery go from the kept events: once at once, and once more after the listeners have been
+    // told that such a name is withdrawn.
+    let mut forget_again: Option<Instant> = None;
     while !stage.stop.is_set() {
         let newer = stage.sightings.wait_newer(seen, POLL);
         let sightings = newer.map(|(version, sightings)| {
@@ -47,8 +54,13 @@ pub fn run(stage: &Stage) {
         if around.roster.generation != generation {
             generation = around.roster.generation;
             stage.bus.forget(|name| !around.has(name));
+            forget_again = Some(Instant::now() + TOLD_WITHIN);
         }
         stage.bus.publish(events);
+        if forget_again.is_some_and(|at| Instant::now() >= at) {
+            stage.bus.forget(|name| !around.has(name));
+            forget_again = None;
+        }
     }
 }
 

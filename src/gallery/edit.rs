@@ -128,6 +128,7 @@ pub fn remove_picture(root: &Path, file: &str) -> Result<(), Refusal> {
     let path = find(&listing(root)?, file)?;
     fs::remove_file(&path).map_err(|error| failed(file, &error))?;
     sync_parent(&path);
+    leave_no_empty_folder(root, &path);
     Ok(())
 }
 
@@ -146,7 +147,9 @@ pub fn move_picture(root: &Path, file: &str, to: &Whose) -> Result<Written, Refu
     if path.parent() == Some(&folder) {
         return Ok(candidate(&shown, path));
     }
-    move_into(&path, &folder).map_err(|error| failed(file, &error)).map(|path| candidate(&shown, path))
+    let moved = move_into(&path, &folder).map_err(|error| failed(file, &error))?;
+    leave_no_empty_folder(root, &path);
+    Ok(candidate(&shown, moved))
 }
 
 /// Gives a person another name. With `merge`, the name may be that of another person, who then has the pictures of both.
@@ -269,6 +272,15 @@ fn move_into(file: &Path, folder: &Path) -> std::io::Result<PathBuf> {
     sync_parent(file);
     files::sync_folder(folder);
     Ok(target)
+}
+
+/// Removes the folder of a picture that is gone, if that was the last file in it.
+fn leave_no_empty_folder(root: &Path, picture: &Path) {
+    if let Some(folder) = picture.parent().filter(|folder| *folder != root)
+        && fs::remove_dir(folder).is_ok()
+    {
+        sync_parent(folder);
+    }
 }
 
 fn sync_parent(file: &Path) {

@@ -204,6 +204,20 @@ fn shown(site: &Site, track: u64, name: Option<&str>) -> Option<Arc<Sightings>> 
     newest
 }
 
+/// Waits until no face that is in view has the name: what was forgotten is not shown after the receipt.
+fn wait_until_unnamed(site: &Site, name: &str) {
+    let (deadline, mut seen) = (Instant::now() + SHOWN_WITHIN, 0);
+    let is_named = |sightings: &Sightings| sightings.faces.iter().any(|face| face.name.as_deref() == Some(name));
+    while site.stage.faces_in_view().is_some_and(|sightings| is_named(&sightings))
+        && Instant::now() < deadline
+        && !site.stage.stop.is_set()
+    {
+        if let Some((version, _)) = site.stage.sightings.wait_newer(seen, POLL) {
+            seen = version;
+        }
+    }
+}
+
 /// The body of POST `/api/gallery/move`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -285,6 +299,7 @@ pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
             Ok(Vec::new())
         })?;
         let taught = taken_in(site, &before, &[], change);
+        wait_until_unnamed(site, &person);
         log::info!("gallery: a person was forgotten: {files} files, {descriptors} descriptors, {chips} chips");
         Ok(Whole::json(&json!({
             "person": person,

@@ -1,6 +1,6 @@
 // A namecam of its own for each test: before its camera are one known person and two strangers; it has an admin and a viewer.
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { OUT, ROOT, until } from "./tools.mjs";
@@ -21,12 +21,22 @@ export function makeScene() {
   if (status !== 0) throw new Error(`ffmpeg makes no ${SCENE}: ${stderr}`);
 }
 
+// One of the strangers alone, whose head sways and tilts.
+const ALONE = join(OUT, "alone.avi");
+export function makeAlone() {
+  const sway = "rotate=0.2*sin(2*PI*n/60):c=gray,crop=1280:720:60+50*sin(2*PI*n/60):40+40*cos(2*PI*n/30)";
+  const zoom = `crop=800:1200:120:60,scale=560:840,pad=1400:840:420:0:gray,loop=60:1:0,setpts=N/10/TB,${sway}`;
+  const words = ["-v", "error", "-y", "-framerate", "10", "-i", join(PICTURES, "biden.jpg"), "-vf", zoom, "-r", "10", "-frames:v", "60", "-c:v", "mjpeg", "-q:v", "3", ALONE];
+  const { status, stderr } = spawnSync("ffmpeg", words, { encoding: "utf8", timeout: 60000 });
+  if (status !== 0) throw new Error(`ffmpeg makes no ${ALONE}: ${stderr}`);
+}
+
 const running = new Set();
 process.on("exit", () => { for (const camera of running) camera.kill(); });
 
 export class Camera {
   // `settings` are more lines of the config, by section: { http: "hosts = cam.lan" }.
-  static async start(namecam, settings = {}) {
+  static async start(namecam, settings = {}, alone = false) {
     const camera = new Camera();
     camera.namecam = namecam;
     camera.folder = mkdtempSync(join(tmpdir(), "namecam-browser-"));
@@ -37,7 +47,7 @@ export class Camera {
     camera.addUser(ADMIN, "--admin");
     camera.addUser(VIEWER);
     const sections = {
-      camera: `source = pipe:ffmpeg -v error -re -stream_loop -1 -i ${SCENE} -c copy -f mjpeg -`, gallery: `path = ${camera.gallery}`, models: `path = ${ROOT}/models`,
+      camera: `source = pipe:ffmpeg -v error -re -stream_loop -1 -i ${alone ? ALONE : SCENE} -c copy -f mjpeg -`, gallery: `path = ${camera.gallery}`, models: `path = ${ROOT}/models`,
       http: `password_file = ${camera.folder}/users`, state: `path = ${camera.folder}/state`,
     };
     for (const [section, lines] of Object.entries(settings)) sections[section] = [sections[section] || "", lines].join("\n");
@@ -50,6 +60,17 @@ export class Camera {
     mkdirSync(join(to, ".."), { recursive: true });
     cpSync(join(PICTURES, picture), to);
   }
+  picture(name) { return join(PICTURES, name); }
+  // A picture with two people, of which a test chooses the left one.
+  group() {
+    const file = join(this.folder, "group.png");
+    const words = ["-v", "error", "-y", ...["obama2.jpg", "biden.jpg"].flatMap(name => ["-i", join(PICTURES, name)]), "-filter_complex", "[0]scale=-2:800[a];[1]scale=-2:800[b];[a][b]hstack", file];
+    const { status, stderr } = spawnSync("ffmpeg", words, { encoding: "utf8", timeout: 60000 });
+    if (status !== 0) throw new Error(`ffmpeg makes no ${file}: ${stderr}`);
+    return file;
+  }
+  // Who has a folder in the gallery.
+  people() { return readdirSync(this.gallery).sort(); }
   addUser({ user, password }, ...more) {
     const words = ["passwd", "--config", "/dev/null", "--file", join(this.folder, "users"), ...more, user];
     const { status, stderr } = spawnSync(this.namecam, words, { input: password, encoding: "utf8", timeout: 30000 });

@@ -2,7 +2,7 @@
 // A failed test leaves a picture of each of its pages in target/browser. `make browser-test` runs this.
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { Camera, makeScene } from "./camera.mjs";
+import { Camera, makeAlone, makeScene } from "./camera.mjs";
 import { BROWSERS, launch, open } from "./browsers.mjs";
 import { TESTS } from "./tests.mjs";
 import { OUT } from "./tools.mjs";
@@ -22,7 +22,7 @@ async function tried(browser, name, test, namecam) {
   let camera = null;
   try {
     await within(TEST_MS, (async () => {
-      camera = await Camera.start(namecam, test.settings);
+      camera = await Camera.start(namecam, test.settings, test.alone);
       await test.run({ camera, open: async options => { const page = await open(browser, options); pages.push(page); return page; } });
     })());
     const complaints = pages.flatMap(page => page.complaints).filter(told => !(test.allows || []).some(allowed => allowed.test(told)));
@@ -47,6 +47,7 @@ setTimeout(() => { console.error(`browser-test: not done within ${ALL_MS / 1000}
 mkdirSync(OUT, { recursive: true });
 for (const file of readdirSync(OUT)) if (file.startsWith("failed-")) rmSync(join(OUT, file));
 makeScene();
+makeAlone();
 
 const browsers = BROWSERS.includes(words[0]) ? [words.shift()] : BROWSERS;
 const [begun, failures] = [Date.now(), []];

@@ -54,10 +54,8 @@ export async function logIn(page, camera, user) {
   await submitLogin(page, user);
   await page.getByText(page.say.account(user.user)).waitFor({ state: "visible", timeout: WAIT_MS });
 }
-// Waits until the list of people has this name.
-export async function person(page, name) {
-  await seen(page, name);
-}
+// Waits until a face in view has this name: the title of the page lists them.
+export const person = (page, name) => until(`${name} is in view`, async () => (await page.title()).split(" \u00b7 ")[0].split(", ").includes(name));
 
 // The live picture, an <img> or a <canvas>, as 32 x 18 grey values; null before there is one. Nothing of the page that lies over
 // the picture counts.

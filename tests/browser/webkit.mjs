@@ -103,7 +103,8 @@ class Page {
     const find = async () => {
       const found = await this.evaluate(css => [...document.querySelectorAll(css)].filter(e => e.checkVisibility()), OF_ROLE[role]);
       const labels = await Promise.all(found.map(element => this.ask("GET", `/element/${element[ELEMENT]}/computedlabel`)));
-      return found.filter((_, i) => exact ? labels[i] === name : labels[i].toLowerCase().includes(name.toLowerCase()));
+      const fits = label => name instanceof RegExp ? name.test(label) : exact ? label === name : label.toLowerCase().includes(name.toLowerCase());
+      return found.filter((_, i) => fits(labels[i]));
     };
     return new Locator(this, `the ${role} ${name}`, find);
   }
@@ -143,6 +144,10 @@ class Locator {
   click() { return this.act("POST", "/click", {}); }
   innerText() { return this.act("GET", "/text"); }
   getAttribute(name) { return this.act("GET", `/attribute/${name}`); }
+  async isEnabled() {
+    const [element] = await this.find();
+    return Boolean(element) && this.page.ask("GET", `/element/${element[ELEMENT]}/enabled`);
+  }
   async fill(text) {
     await this.act("POST", "/clear", {});
     await this.act("POST", "/value", { text });

@@ -124,6 +124,11 @@ fn a_picture_is_deleted_or_moved_by_the_name_that_the_roster_has_and_nothing_els
     remove_picture(root, "Bob/1.jpg").unwrap();
     assert_eq!(files_of(root), [".not/2.jpg", "Alice/link.jpg", "Bob/1-2.jpg", "Carol/x.jpg", "secret.txt"]);
     assert_eq!(fs::read(root.join("Bob/1-2.jpg")).unwrap(), b"Alice/1.jpg");
+    // Whose last picture goes has no folder any more, and the gallery stays.
+    move_picture(root, "Carol/x.jpg", &person("Bob")).unwrap();
+    remove_picture(root, ".not/2.jpg").unwrap();
+    assert_eq!(files_of(root), ["Alice/link.jpg", "Bob/1-2.jpg", "Bob/x.jpg", "secret.txt"]);
+    assert!(!root.join("Carol").exists() && !root.join(".not").exists() && root.join("Alice").exists());
 }
 
 #[test]

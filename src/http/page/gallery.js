@@ -39,7 +39,10 @@ function isDoubtful(picture) { return picture.skipped !== null || picture.note !
 function personCard(folder) {
   const card = action("", () => openPerson(folder.key), "card"), used = folder.pictures.filter(picture => picture.skipped === null);
   const shown = used[0] || folder.pictures.find(picture => picture.face);
-  card.append(shown && folder.key ? thumbnail(shown.file, 64) : make("span", "badge", [...folder.name][0]));
+  const picture = shown && folder.key ? thumbnail(shown.file, 64) : make("span", "badge", [...folder.name][0]);
+  if (picture.alt) picture.alt = "";
+  else picture.setAttribute("aria-hidden", "true");
+  card.append(picture);
   const text = make("span", "", "");
   text.append(make("b", folder.pictures.some(isDoubtful) ? "doubtful" : "", folder.name), make("span", "soft", say.ofThem(used.length, folder.pictures.length)));
   card.append(text);
@@ -50,7 +53,7 @@ function personCard(folder) {
 const person = $("person");
 let personName = null, forgetting = false, watching = 0;
 function openPerson(name) {
-  personName = name;
+  [personName, forgetting] = [name, false];
   for (const id of ["person-done", "person-chips"]) $(id).replaceChildren();
   for (const id of ["new-name", "agrees", "files", "to-name"]) { $(id).value = ""; $(id).checked = false; }
   if (!person.open) person.showModal();
@@ -66,7 +69,7 @@ function drawPerson() {
   $("person-admin").hidden = !(isNew || isPerson);
   $("person-new").hidden = !isNew;
   $("rename").hidden = $("forget").hidden = !isPerson;
-  [forgetting, $("forget").textContent] = [false, say.forget];
+  write($("forget"), forgetting ? say.forgetAsk(folder.name) : say.forget);
   $("person-pictures").replaceChildren(...(folder ? folder.pictures.map(pictureItem) : []));
   ready();
 }
@@ -227,7 +230,8 @@ $("rename").addEventListener("submit", async event => {
 });
 $("forget").addEventListener("click", async () => {
   const name = personName.slice(1), done = $("person-done");
-  if (!forgetting) { [forgetting, $("forget").textContent] = [true, say.forgetAsk(name)]; return; }
+  if (!forgetting) { forgetting = true; write($("forget"), say.forgetAsk(name)); return; }
+  forgetting = false;
   done.replaceChildren(make("p", "", say.working));
   const receipt = await change("api/gallery/forget", { person: name }, done);
   galleryMark = null;

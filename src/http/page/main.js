@@ -28,6 +28,7 @@ async function beat() {
     people(state.faces, !names.enabled ? say.disabled : !state.camera.online ? say.resting : names.age_ms === null ? say.off : say.nobody, state.now);
     health(state);
     gallery(state);
+    showFace();
     account(state);
   } catch {
     misses += 1;
