@@ -123,7 +123,7 @@ export const TESTS = [
       const page = await open();
       await logIn(page, camera, VIEWER);
       await person(page, KNOWN);
-      await until("the title has the name", async () => (await page.title()).includes(KNOWN));
+      await seen(page, KNOWN);
       await seen(page, page.say.unknown);
     },
   },
