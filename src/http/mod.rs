@@ -365,7 +365,11 @@ impl Site {
 
     /// Takes a place as soon as there is one, for up to `place_wait`.
     fn wait_for<T, E>(&self, take: impl Fn() -> Result<T, E>) -> Result<T, E> {
-        let deadline = Instant::now() + self.place_wait;
+        self.wait_up_to(self.place_wait, take)
+    }
+
+    fn wait_up_to<T, E>(&self, patience: Duration, take: impl Fn() -> Result<T, E>) -> Result<T, E> {
+        let deadline = Instant::now() + patience;
         loop {
             match take() {
                 Err(_) if Instant::now() < deadline && !self.stage.stop.wait(PLACE_POLL) => {}

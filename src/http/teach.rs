@@ -31,8 +31,10 @@ const JUDGED_WITHIN: Duration = Duration::from_secs(20);
 const THUMBNAIL_PX: std::ops::RangeInclusive<u32> = 32..=1280;
 const USUAL_THUMBNAIL_PX: u32 = 160;
 const THUMBNAIL_QUALITY: u32 = 85;
-/// The most thumbnails that are made at a time, each of which may decode a large picture.
-const MAX_THUMBNAILS: usize = 6;
+/// The most thumbnails that are made at a time: each may decode a picture of 64 megapixels.
+const MAX_THUMBNAILS: usize = 1;
+/// How long a thumbnail waits for those before it.
+const THUMBNAIL_WITHIN: Duration = Duration::from_secs(20);
 
 /// The body of a request as JSON, or the answer that says what it must be.
 fn body<T: DeserializeOwned>(request: &Request, shape: &str) -> Result<T, Whole> {
@@ -133,6 +135,12 @@ impl Lessons {
         let mut lessons = lock(&self.0);
         let at = lessons.iter().position(|(of, _)| *of == track);
         at.and_then(|at| lessons.remove(at)).map(|(_, files)| files).unwrap_or_default()
+    }
+
+    /// Forgets the files of a person.
+    fn forget(&self, person: &str) {
+        let is_theirs = |file: &String| file.split_once('/').is_some_and(|(folder, _)| folder == person);
+        lock(&self.0).iter_mut().for_each(|(_, files)| files.retain(|file| !is_theirs(file)));
     }
 
     fn keep(&self, track: u64, files: Vec<String>) {
@@ -299,6 +307,7 @@ pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
             Ok(Vec::new())
         })?;
         let taught = taken_in(site, &before, &[], change);
+        site.lessons.forget(&person);
         wait_until_unnamed(site, &person);
         log::info!("gallery: a person was forgotten: {files} files, {descriptors} descriptors, {chips} chips");
         Ok(Whole::json(&json!({
@@ -377,7 +386,7 @@ pub fn thumbnail<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a
             })?,
         };
         let client = super::client::holder(request, None);
-        let place = site.wait_for(|| site.thumbnails.take(&client, MAX_THUMBNAILS));
+        let place = site.wait_up_to(THUMBNAIL_WITHIN, || site.thumbnails.take(&client, MAX_THUMBNAILS));
         let _place = place.map_err(|_| Whole::later(503, 2, "Too many pictures at a time; please try again."))?;
         let path = edit::picture(&site.config().gallery.path, &file).map_err(refused)?;
         let rgb = still::read(&path).map_err(|why| Whole::text(422, &why))?.rgb;

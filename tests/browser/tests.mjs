@@ -33,7 +33,7 @@ export const openPerson = async (page, name = KNOWN, used = 1, all = 1) => {
 export const openWhy = async page => {
   await person(page, KNOWN);
   await page.getByRole("button", { name: page.say.whyOf(KNOWN), exact: true }).click();
-  await seen(page, page.say.next.named());
+  await page.getByRole("heading", { name: KNOWN, exact: true }).waitFor({ timeout: WAIT_MS });
 };
 export const close = async page => {
   await page.getByRole("button", { name: page.say.close, exact: true }).click();

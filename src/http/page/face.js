@@ -7,7 +7,8 @@ function nextStep(face) {
   if (face.name === null && face.flaw !== null && face.because !== "empty_gallery") return say.flaw[face.flaw](face.width_px);
   const barely = ["kept", "doubted"].includes(face.because) || (face.because === "named" && face.distance > BARELY * face.threshold);
   const what = barely ? "barely" : face.because === "withdrawn" ? "near" : face.because;
-  return say.next[what](face.person, face.runner_up && face.runner_up.name);
+  // An admin does it here, a viewer asks for it.
+  return ((sheetAdmin && say.nextHere[what]) || say.next[what])(face.person, face.runner_up && face.runner_up.name);
 }
 // A tap on a face in the picture, or on its row.
 function tapFace(track) {

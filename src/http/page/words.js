@@ -42,6 +42,11 @@ const WORDS = {
     good: "good", never: "Never named", nobodys: "Not in a person's folder", spread: s => "spread " + s,
     seenAs: (px, sharp, light) => `face ${px} px, sharpness ${sharp}, brightness ${light}`, own: d => `, distance ${d} to the closest other picture`,
     // Naming a face, and the people of the gallery.
+    nextHere: {
+      named: () => "If this is somebody else, say so below.", borne_by_another: () => "If this is somebody else, say so below.",
+      near: p => `If this is ${p}, say so below.`, far: () => "To see a name, say below who this is.", empty_gallery: () => "To see a name, say below who this is.",
+      left_gallery: () => "To see the name again, say below who this is.",
+    },
     close: "Close", whyOf: name => "Why? " + name, people: "People", nearest: "The nearest pictures",
     pictures: "Pictures of this face", whoTitle: "Who is this?", whoName: "Another name", is: name => "This is " + name, saveName: "Save name",
     notThis: name => "Not " + name, never1: "Never a name", hasLeft: "This face has left. Its pictures stay for a minute.", leftUnseen: "This face has left.",
@@ -133,6 +138,11 @@ const WORDS = {
     ofThem: (u, n) => `사진 ${n}장 중 ${u}장 사용`,
     good: "양호", never: "이름 표시 제외", nobodys: "사람 폴더에 속하지 않은 파일", spread: s => "사진 간 편차 " + s,
     seenAs: (px, sharp, light) => `얼굴 ${px}px, 선명도 ${sharp}, 밝기 ${light}`, own: d => `, 가장 비슷한 다른 사진과의 거리 ${d}`,
+    nextHere: {
+      named: () => "다른 사람이라면 아래에서 알려 주세요.", borne_by_another: () => "다른 사람이라면 아래에서 알려 주세요.",
+      near: p => `${p}${particle(p, "이", "가")} 맞다면 아래에서 선택해 주세요.`, far: () => "이름을 표시하려면 아래에 누구인지 입력해 주세요.",
+      empty_gallery: () => "이름을 표시하려면 아래에 누구인지 입력해 주세요.", left_gallery: () => "이름을 다시 표시하려면 아래에 누구인지 입력해 주세요.",
+    },
     close: "닫기", whyOf: name => name + " 이유 보기", people: "등록된 사람", nearest: "가장 비슷한 사진",
     pictures: "이 얼굴의 사진", whoTitle: "누구인가요?", whoName: "다른 이름", is: name => name, saveName: "이름 저장",
     notThis: name => `${name} 아님`, never1: "이름 표시 안 함", hasLeft: "화면에서 사라진 얼굴입니다. 사진은 1분 동안 남아 있습니다.", leftUnseen: "화면에서 사라진 얼굴입니다.",

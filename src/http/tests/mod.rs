@@ -149,7 +149,9 @@ fn every_route_answers_get_and_refuses_other_methods_with_allow() {
         let path = route.path.replace("{track}", "7");
         let target = route.action.map_or(path.clone(), |action| format!("{path}?x=1&action={action}"));
         let good = status(&site, &request("GET", &target, "127.0.0.1"));
-        assert_eq!(good, 200, "GET {target}");
+        // Of these, the address has to name a picture.
+        let wanted = if ["/chip.jpg", "/picture.jpg"].contains(&route.path) { 400 } else { 200 };
+        assert_eq!(good, wanted, "GET {target}");
         for method in ["POST", "DELETE", "OPTIONS", "get", "BREW"] {
             let refused = whole(&site, &request(method, &target, "127.0.0.1"));
             assert_eq!((refused.status, header(&refused, "Allow")), (405, Some("GET, HEAD")), "{method} {target}");

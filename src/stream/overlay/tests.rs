@@ -186,7 +186,8 @@ fn names_in_every_script_have_all_their_glyphs_in_the_fonts_of_the_system() {
         let width = painter.text(&mut rgb, 10, 10, 40, [255; 3], name);
         let (left, top, right, bottom) = changed(&rgb).expect("something is drawn");
         assert!(
-            left >= 8 && right <= 12 + width as u32 && top >= 4 && bottom <= 56,
+            // Two marks above a letter of Thai stand a pixel higher with HarfBuzz than without.
+            left >= 8 && right <= 12 + width as u32 && top >= 3 && bottom <= 56,
             "{name}: {left} {top} {right} {bottom}"
         );
     }
