@@ -70,7 +70,7 @@ impl Question {
 }
 
 impl Desk {
-    /// Changes to the files are made one after the other, by whoever holds this.
+    /// Changes to the files are made one after the other, by the thread that holds this.
     pub fn edit(&self) -> MutexGuard<'_, ()> {
         lock(&self.edits)
     }

@@ -232,7 +232,7 @@ fn a_newcomer_waits_while_somebody_is_missed_who_they_may_be_and_then_is_somebod
         (4000, Look(vec![f(2, "?")]), "appeared 2/2"),
         // Another name does not wait.
         (4200, Look(vec![f(2, "?"), f(3, "Bob")]), "appeared 3/3, named 3/3 Bob"),
-        // It was Alice after all: her old visit ends, and her name is on one visit at a time.
+        // It was Alice after all: the old visit ends, and the name is on one visit at a time.
         (4400, Look(vec![f(2, "Alice"), f(3, "Bob")]), "left 1/1 Alice elsewhere, named 2/2 Alice"),
     ]);
     // While nobody is missed, a newcomer is told at once.
@@ -322,7 +322,7 @@ fn when_the_camera_goes_away_visits_end_in_their_time_and_when_recognition_stops
         (1000, Look(vec![f(1, "Alice")]), "appeared 1/1, named 1/1 Alice"),
         (1100, Camera(Some("unplugged")), "camera away: unplugged"),
         (1200, Camera(Some("still unplugged")), ""),
-        // It is opened again, and she is still there.
+        // It is opened again, and Alice is still there.
         (6000, Camera(None), "camera online"),
         (6200, Look(vec![f(2, "Alice")]), ""),
         (7000, Camera(Some("starting")), ""),

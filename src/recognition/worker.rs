@@ -196,7 +196,7 @@ impl<'a> Worker<'a> {
             self.show_chips(now.instant);
         }
         if self.opened.is_none() {
-            // Whoever opens the models reads the gallery.
+            // The gallery is read when the models are opened.
             return self.stage.desk.at_work(change);
         }
         self.memory.arrivals.vouch_for(news.written);
