@@ -100,7 +100,7 @@ pub fn add(root: &Path, whose: &Whose, pictures: &[NewPicture]) -> Result<Vec<Wr
         if listing.people.len() >= MAX_PEOPLE {
             return Err(Refusal::Conflict(format!("the gallery has {MAX_PEOPLE} people, the most; delete some")));
         }
-        fs::create_dir(&folder).map_err(|error| failed(&shown, &error))?;
+        fs::create_dir(&folder).map_err(|error| failed(root, &shown, &error))?;
         files::sync_folder(root);
     }
     let mut written: Vec<Written> = Vec::new();
@@ -113,7 +113,7 @@ pub fn add(root: &Path, whose: &Whose, pictures: &[NewPicture]) -> Result<Vec<Wr
                 if is_new {
                     let _ = fs::remove_dir(&folder);
                 }
-                return Err(failed(&shown, &error));
+                return Err(failed(root, &shown, &error));
             }
         }
     }
@@ -126,7 +126,7 @@ pub fn add(root: &Path, whose: &Whose, pictures: &[NewPicture]) -> Result<Vec<Wr
 /// See [`Refusal`].
 pub fn remove_picture(root: &Path, file: &str) -> Result<(), Refusal> {
     let path = find(&listing(root)?, file)?;
-    fs::remove_file(&path).map_err(|error| failed(file, &error))?;
+    fs::remove_file(&path).map_err(|error| failed(root, file, &error))?;
     sync_parent(&path);
     leave_no_empty_folder(root, &path);
     Ok(())
@@ -141,13 +141,13 @@ pub fn move_picture(root: &Path, file: &str, to: &Whose) -> Result<Written, Refu
     let path = find(&listing, file)?;
     let (folder, shown, is_new) = folder_for(root, &listing, to)?;
     if is_new {
-        fs::create_dir(&folder).map_err(|error| failed(&shown, &error))?;
+        fs::create_dir(&folder).map_err(|error| failed(root, &shown, &error))?;
         files::sync_folder(root);
     }
     if path.parent() == Some(&folder) {
         return Ok(candidate(&shown, path));
     }
-    let moved = move_into(&path, &folder).map_err(|error| failed(file, &error))?;
+    let moved = move_into(&path, &folder).map_err(|error| failed(root, file, &error))?;
     leave_no_empty_folder(root, &path);
     Ok(candidate(&shown, moved))
 }
@@ -172,15 +172,15 @@ pub fn rename(root: &Path, name: &str, to: &str, merge: bool) -> Result<(), Refu
             continue;
         }
         if target.is_dir() {
-            for entry in fs::read_dir(folder).map_err(|error| failed(name, &error))? {
-                let path = entry.map_err(|error| failed(name, &error))?.path();
-                move_into(&path, &target).map_err(|error| failed(name, &error))?;
+            for entry in fs::read_dir(folder).map_err(|error| failed(root, name, &error))? {
+                let path = entry.map_err(|error| failed(root, name, &error))?.path();
+                move_into(&path, &target).map_err(|error| failed(root, name, &error))?;
             }
-            fs::remove_dir(folder).map_err(|error| failed(name, &error))?;
+            fs::remove_dir(folder).map_err(|error| failed(root, name, &error))?;
         } else if target.symlink_metadata().is_ok() {
             return Err(Refusal::Conflict(format!("{to} is a file in the gallery; remove it first")));
         } else {
-            fs::rename(folder, &target).map_err(|error| failed(name, &error))?;
+            fs::rename(folder, &target).map_err(|error| failed(root, name, &error))?;
         }
     }
     files::sync_folder(root);
@@ -197,7 +197,7 @@ pub fn remove_person(root: &Path, name: &str) -> Result<usize, Refusal> {
     for folder in folders_of(&listing, name)? {
         count += files_below(&folder);
         // It links nowhere: `remove_dir_all` deletes a link and not where it leads.
-        fs::remove_dir_all(&folder).map_err(|error| failed(name, &error))?;
+        fs::remove_dir_all(&folder).map_err(|error| failed(root, name, &error))?;
     }
     files::sync_folder(root);
     Ok(count)
@@ -243,7 +243,7 @@ fn folder_for(root: &Path, listing: &Listing, whose: &Whose) -> Result<(PathBuf,
         Ok(metadata) if metadata.is_dir() => Ok((path, name, false)),
         Ok(_) => Err(Refusal::Conflict(format!("{name} is not a folder in the gallery; remove it first"))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok((path, name, true)),
-        Err(error) => Err(failed(&name, &error)),
+        Err(error) => Err(failed(root, &name, &error)),
     }
 }
 
@@ -294,13 +294,16 @@ fn files_below(folder: &Path) -> usize {
         .sum()
 }
 
-fn failed(what: &str, error: &Error) -> Refusal {
+fn failed(root: &Path, what: &str, error: &Error) -> Refusal {
     let remedy = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             "the disk is full; delete something there first".to_owned()
         }
         ErrorKind::PermissionDenied => {
-            "namecam may not write there; give its user or group the right (chmod g+w)".to_owned()
+            // Folders that were copied with scp may be written to by their owner only.
+            let folder = root.join(what.split('/').next().unwrap_or_default());
+            let folder = shell_words::quote(&folder.to_string_lossy()).into_owned();
+            format!("namecam may not write there; this allows it: sudo chmod -R g+w {folder}")
         }
         ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
         _ => error.to_string(),

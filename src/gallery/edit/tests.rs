@@ -163,15 +163,14 @@ fn a_folder_that_cannot_be_written_to_is_told_with_the_remedy() {
     // Root may write anywhere.
     // SAFETY: geteuid has no arguments and cannot fail.
     if unsafe { libc::geteuid() } == 0 {
-        let refused = failed("Alice", &ErrorKind::PermissionDenied.into());
-        assert_eq!(
-            refused,
-            Refusal::Failed("Alice: namecam may not write there; give its user or group the right (chmod g+w)".into())
-        );
+        let refused = failed(Path::new("/srv/gallery"), "Alice B/1.jpg", &ErrorKind::PermissionDenied.into());
+        let told =
+            "Alice B/1.jpg: namecam may not write there; this allows it: sudo chmod -R g+w '/srv/gallery/Alice B'";
+        assert_eq!(refused, Refusal::Failed(told.into()));
         return;
     }
     let root = gallery(&["Alice/1.jpg"]);
     fs::set_permissions(root.path().join("Alice"), fs::Permissions::from_mode(0o500)).unwrap();
     let Err(Refusal::Failed(why)) = add(root.path(), &person("Alice"), &[new("2", b"2")]) else { panic!("written") };
-    assert!(why.contains("chmod g+w"), "{why}");
+    assert!(why.contains("sudo chmod -R g+w "), "{why}");
 }
