@@ -29,8 +29,8 @@ pub struct Question {
     bytes: Vec<u8>,
 }
 
-/// A change that was made, by number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A change that was made, by number; by default, none yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Change(u64);
 
 /// What changes mean for recognition.
@@ -95,11 +95,6 @@ impl Desk {
         (left.made > before.0).then(|| (Change(left.made), std::mem::take(&mut left.news)))
     }
 
-    /// For recognition: no change yet.
-    pub fn none(&self) -> Change {
-        Change(0)
-    }
-
     /// For recognition: that change, and those before it, are at work.
     pub fn at_work(&self, change: Change) {
         lock(&self.left).at_work = change.0;
@@ -148,7 +143,7 @@ mod tests {
     #[test]
     fn who_changes_the_gallery_waits_until_that_change_is_at_work() {
         let desk = Arc::new(Desk::default());
-        assert_eq!(desk.take_change(desk.none()), None);
+        assert_eq!(desk.take_change(Change::default()), None);
         let first = desk.changed([PathBuf::from("a")], true);
         let second = desk.changed([PathBuf::from("b")], false);
         assert!(!desk.wait(first, Duration::ZERO));
@@ -156,7 +151,7 @@ mod tests {
             let desk = Arc::clone(&desk);
             std::thread::spawn(move || desk.wait(second, Duration::from_secs(10)))
         };
-        let (newest, news) = desk.take_change(desk.none()).unwrap();
+        let (newest, news) = desk.take_change(Change::default()).unwrap();
         assert_eq!((newest, news), (second, News { written: vec!["a".into(), "b".into()], forgets: true }));
         assert_eq!(desk.take_change(newest), None, "it has been taken");
         desk.at_work(newest);

@@ -17,13 +17,12 @@ mod mjpeg;
 mod page;
 mod server;
 mod teach;
+mod typed;
 
 use crate::config::Config;
 use crate::detection::Sightings;
 use crate::detection::chips::Chips;
 use crate::gallery::desk::Desk;
-mod typed;
-
 use crate::presence::bus::Bus;
 use crate::roster::Roster;
 use crate::shares::{Client, Refusal, Shares, TakenPlace, kept};

@@ -12,12 +12,12 @@ use crate::http::auth::accounts::Role;
 use crate::image::jpeg::{Codec, Compressor};
 use crate::image::still;
 use crate::os::localtime;
-use crate::roster::{PictureReport, Roster};
+use crate::roster::Roster;
 use crate::sync::{POLL, lock};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -118,8 +118,14 @@ fn teach(site: &Site, track: u64, whose: &Whose, name: Option<&str>) -> Result<W
         site.lessons.keep(track, written.iter().map(|file| file.shown.to_string()).collect());
     }
     let taught = taken_in(site, &before, &written, change);
-    let face = taught.at_work.then(|| shown(site, track, name)).flatten();
-    let face = face.and_then(|sightings| api::face_in(&sightings, track, Role::Admin));
+    let mut face = None;
+    if taught.at_work {
+        let is_so = |sightings: &Sightings| {
+            let face = sightings.faces.iter().find(|face| face.track == track);
+            face.is_none_or(|face| face.name.as_deref() == name)
+        };
+        face = wait_for_look(site, is_so).and_then(|sightings| api::face_in(&sightings, track, Role::Admin));
+    }
     Ok(Whole::json(&TaughtJson { face, ..taught }))
 }
 
@@ -177,53 +183,44 @@ fn roster(site: &Site) -> Arc<Roster> {
 
 /// Waits until a change is at work, and says what became of the files that it wrote, and of others.
 fn taken_in(site: &Site, before: &Roster, written: &[Written], change: Change) -> TaughtJson {
-    let at_work = site.config().recognition.enabled && site.stage.desk.wait(change, AT_WORK_WITHIN);
-    let after = roster(site);
-    let is_written = |picture: &PictureReport| written.iter().any(|file| *file.shown == picture.file);
-    let pictures =
-        if at_work { after.files().filter(|picture| is_written(picture)).cloned().collect() } else { Vec::new() };
-    let used = |roster: &Roster, file: &str| roster.files().any(|p| p.file == file && p.skipped.is_none());
-    let displaced = before.files().filter(|picture| picture.skipped.is_none() && !used(&after, &picture.file));
-    // What was deleted or moved is not displaced.
-    let displaced = displaced.filter(|picture| after.files().any(|there| there.file == picture.file));
-    TaughtJson {
+    let runs = site.config().recognition.enabled && site.stage.health.recognition_error().is_none();
+    let at_work = runs && site.stage.desk.wait(change, AT_WORK_WITHIN);
+    let mut taught = TaughtJson {
         files: written.iter().map(|file| file.shown.to_string()).collect(),
-        displaced: if at_work { displaced.map(|picture| picture.file.clone()).collect() } else { Vec::new() },
-        pictures,
+        displaced: Vec::new(),
+        pictures: Vec::new(),
         at_work,
         face: None,
+    };
+    if at_work {
+        let after = roster(site);
+        let was_used: HashSet<&str> =
+            before.files().filter(|picture| picture.skipped.is_none()).map(|picture| picture.file.as_str()).collect();
+        for picture in after.files() {
+            if written.iter().any(|file| *file.shown == picture.file) {
+                taught.pictures.push(picture.clone());
+            } else if picture.skipped.is_some() && was_used.contains(picture.file.as_str()) {
+                taught.displaced.push(picture.file.clone());
+            }
+        }
     }
+    taught
 }
 
-/// Waits until the face of a track has the name, or none for `None`, or is gone; the sightings then, or the newest.
-fn shown(site: &Site, track: u64, name: Option<&str>) -> Option<Arc<Sightings>> {
+/// Waits until a look after a change shows what `is_so` says; the newest sightings then. Without a camera no look comes.
+fn wait_for_look(site: &Site, is_so: impl Fn(&Sightings) -> bool) -> Option<Arc<Sightings>> {
     let (deadline, mut seen, mut newest) = (Instant::now() + SHOWN_WITHIN, 0, None);
-    while Instant::now() < deadline && !site.stage.stop.is_set() {
+    while Instant::now() < deadline && !site.stage.stop.is_set() && site.stage.health.camera_online() {
         let Some((version, sightings)) = site.stage.sightings.wait_newer(seen, POLL) else { continue };
         // The first ones may be of before the change.
         let is_first = std::mem::replace(&mut seen, version) == 0;
-        let is_so =
-            sightings.faces.iter().find(|face| face.track == track).is_none_or(|face| face.name.as_deref() == name);
+        let is_done = !is_first && is_so(&sightings);
         newest = Some(sightings);
-        if is_so && !is_first {
+        if is_done {
             break;
         }
     }
     newest
-}
-
-/// Waits until no face that is in view has the name: what was forgotten is not shown after the receipt.
-fn wait_until_unnamed(site: &Site, name: &str) {
-    let (deadline, mut seen) = (Instant::now() + SHOWN_WITHIN, 0);
-    let is_named = |sightings: &Sightings| sightings.faces.iter().any(|face| face.name.as_deref() == Some(name));
-    while site.stage.faces_in_view().is_some_and(|sightings| is_named(&sightings))
-        && Instant::now() < deadline
-        && !site.stage.stop.is_set()
-    {
-        if let Some((version, _)) = site.stage.sightings.wait_newer(seen, POLL) {
-            seen = version;
-        }
-    }
 }
 
 /// The body of POST `/api/gallery/move`.
@@ -308,7 +305,8 @@ pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
         })?;
         let taught = taken_in(site, &before, &[], change);
         site.lessons.forget(&person);
-        wait_until_unnamed(site, &person);
+        // What was forgotten is not shown after the receipt.
+        wait_for_look(site, |seen| seen.faces.iter().all(|face| face.name.as_deref() != Some(&*person)));
         log::info!("gallery: a person was forgotten: {files} files, {descriptors} descriptors, {chips} chips");
         Ok(Whole::json(&json!({
             "person": person,

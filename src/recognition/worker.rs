@@ -135,7 +135,7 @@ impl<'a> Worker<'a> {
             generation: 0,
             enrolment: None,
             told: HashSet::new(),
-            change: stage.desk.none(),
+            change: Change::default(),
             undone: None,
             next_retry: Instant::now(),
             next_save: Instant::now(),
@@ -196,8 +196,8 @@ impl<'a> Worker<'a> {
             self.show_chips(now.instant);
         }
         if self.opened.is_none() {
-            // The gallery is read when the models are opened.
-            return self.stage.desk.at_work(change);
+            // The gallery is read when the models are opened; until then the change is not at work.
+            return;
         }
         self.memory.arrivals.vouch_for(news.written);
         self.begin_enrolment(EnrolmentCause::Reload, now);

@@ -54,7 +54,7 @@ const person = $("person");
 let personName = null, forgetting = false, watching = 0;
 function openPerson(name) {
   [personName, forgetting] = [name, false];
-  for (const id of ["person-done", "person-chips"]) $(id).replaceChildren();
+  $("person-done").replaceChildren();
   for (const id of ["new-name", "agrees", "files", "to-name"]) { $(id).value = ""; $(id).checked = false; }
   if (!person.open) person.showModal();
   drawPerson();
