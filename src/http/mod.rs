@@ -262,6 +262,16 @@ pub const ROUTES: &[Route] = &[
     ),
     change(
         Method::Post,
+        Takes::Json,
+        route(
+            "/api/faces/enrol",
+            Access::Admin,
+            "say that the only person in view enrols before the camera: `{}`",
+            teach::enrol,
+        ),
+    ),
+    change(
+        Method::Post,
         Takes::Picture,
         route("/api/gallery/picture", Access::Admin, "add a picture; `?person=NAME`", teach::add_picture),
     ),

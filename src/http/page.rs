@@ -11,6 +11,7 @@ const STYLE: &str = include_str!("page/page.css");
 const SCRIPTS: &[&str] = &[
     "\"use strict\";\n",
     include_str!("page/words.js"),
+    include_str!("page/verdicts.js"),
     include_str!("page/tools.js"),
     include_str!("page/stream.js"),
     include_str!("page/boxes.js"),
@@ -24,10 +25,12 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/main.js"),
 ];
 
-/// The page as it is sent.
+/// The page as it is sent: without the comments and the indentation of its files.
 static HTML: LazyLock<String> = LazyLock::new(|| {
     let page = include_str!("page/page.html").replace("/* page.css */\n", STYLE);
-    page.replace("/* the scripts of page.rs */\n", &SCRIPTS.concat())
+    let page = page.replace("/* the scripts of page.rs */\n", &SCRIPTS.concat());
+    let lines = page.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines.fold(String::with_capacity(page.len()), |sent, line| sent + line + "\n")
 });
 
 /// The page with its policy.
@@ -83,6 +86,8 @@ mod tests {
             let allowed = HTML.replace("http://www.w3.org/2000/svg", "");
             assert!(!allowed.contains(forbidden), "{forbidden} in page/");
         }
+        let is_whole = |line: &&str| line.matches('`').count() % 2 == 0;
+        assert_eq!(HTML.lines().find(|line| !is_whole(line)), None, "a text over two lines would lose its indentation");
         assert!(!HTML.contains('\r'), "a browser would hash other line ends than we do");
         assert!(HTML.len() < 100_000, "the page has {} bytes", HTML.len());
     }

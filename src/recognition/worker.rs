@@ -498,6 +498,7 @@ impl<'a> Worker<'a> {
             None => self.enrolment.is_none().then_some(&nobody),
         };
         self.pipeline.keep_private(private);
+        self.pipeline.set_posing(self.stage.desk.posing(Instant::now()));
         let faces = self.pipeline.look(engine, &rgb, &motion, matcher, &config, captured_at);
         self.pipeline.remember(luma);
         self.looked_at = private.then_some(picture);
