@@ -16,6 +16,7 @@ mod metrics;
 mod mjpeg;
 mod page;
 mod server;
+mod settings;
 mod teach;
 mod typed;
 
@@ -25,6 +26,7 @@ use crate::detection::chips::Chips;
 use crate::gallery::desk::Desk;
 use crate::presence::bus::Bus;
 use crate::roster::Roster;
+use crate::settings::Settings;
 use crate::shares::{Client, Refusal, Shares, TakenPlace, kept};
 use crate::stream::renditions::Renditions;
 use crate::sync::{Latest, Stop};
@@ -52,6 +54,8 @@ const PLACE_POLL: Duration = Duration::from_millis(50);
 pub(crate) struct Stage {
     /// The config; a newer one takes effect at once.
     pub config: Arc<Latest<Config>>,
+    /// How an admin changes it.
+    pub settings: Arc<Settings>,
     pub sightings: Arc<Latest<Sightings>>,
     pub roster: Arc<Latest<Roster>>,
     /// The chips of faces that were followed lately.
@@ -242,6 +246,16 @@ pub const ROUTES: &[Route] = &[
     route("/api/config", Access::Admin, "the value of each key, and where it was given, JSON", |site, _, _| {
         Whole::json(&json!({ "values": site.config().in_use() })).into()
     }),
+    change(
+        Method::Post,
+        Takes::Json,
+        route(
+            "/api/settings",
+            Access::Admin,
+            "change keys of the config: `{\"set\": {KEY: VALUE}, \"unset\": [KEY]}`",
+            settings::change,
+        ),
+    ),
     route("/api/chips/{track}", Access::Admin, "the pictures of a face that is or was in view, JSON", teach::chips),
     route("/chip.jpg", Access::Admin, "such a picture, JPEG; `?track=TRACK&number=NUMBER`", teach::chip),
     route("/picture.jpg", Access::Admin, "a picture of the gallery, JPEG; `?file=FILE&width=PIXELS`", teach::thumbnail),

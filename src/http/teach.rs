@@ -37,7 +37,7 @@ const MAX_THUMBNAILS: usize = 1;
 const THUMBNAIL_WITHIN: Duration = Duration::from_secs(20);
 
 /// The body of a request as JSON, or the answer that says what it must be.
-fn body<T: DeserializeOwned>(request: &Request, shape: &str) -> Result<T, Whole> {
+pub(super) fn body<T: DeserializeOwned>(request: &Request, shape: &str) -> Result<T, Whole> {
     let wrong = |error| Whole::text(400, &format!("The body must be {shape}: {error}"));
     serde_json::from_slice(&request.body).map_err(wrong)
 }
