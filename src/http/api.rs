@@ -139,6 +139,7 @@ struct RecognitionJson {
     strangers_remembered: usize,
     rates: Option<String>,
     enabled: bool,
+    off_until: Option<String>,
     taking_in: bool,
     gallery_version: u64,
 }
@@ -389,7 +390,8 @@ pub fn state(stage: &Stage, who: &Who, watching: Option<bool>) -> StateJson {
             strangers_remembered: health.strangers_remembered.load(Relaxed),
             rates: threshold.and_then(|threshold| threshold.rates.clone()),
             enabled: recognition.enabled,
-            taking_in: recognition.enabled && (health.taking_in.load(Relaxed) || opening),
+            off_until: recognition.off_until(SystemTime::now()),
+            taking_in: recognition.is_on(SystemTime::now()) && (health.taking_in.load(Relaxed) || opening),
             gallery_version,
         },
         overlay: OverlayJson::of(&config.as_ref().map(|config| config.overlay.clone()).unwrap_or_default(), role),

@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::detection::Sightings;
 use crate::detection::chips::Chips;
 use crate::gallery::desk::Desk;
+use crate::image::Mask;
 use crate::presence::bus::Bus;
 use crate::roster::Roster;
 use crate::settings::Settings;
@@ -78,7 +79,19 @@ impl Stage {
 
     /// The same with their number.
     fn look_in_view(&self) -> Option<(u64, Arc<Sightings>)> {
-        self.sightings.newest().filter(|(_, sightings)| !sightings.is_stale(Instant::now()))
+        let newest = self.sightings.newest().filter(|(_, sightings)| !sightings.is_stale(Instant::now()));
+        newest.filter(|(_, sightings)| sightings.mask == self.mask())
+    }
+
+    /// The newest chips.
+    fn chips(&self) -> Arc<Chips> {
+        let newest = self.chips.newest().map(|(_, chips)| chips).filter(|chips| chips.mask == self.mask());
+        newest.unwrap_or_default()
+    }
+
+    /// What nobody is to see: what was made of a frame of which something else was hidden is not sent any more.
+    fn mask(&self) -> Mask {
+        self.config.newest().map(|(_, config)| config.camera.mask()).unwrap_or_default()
     }
 }
 
