@@ -62,6 +62,35 @@ impl ValueKind {
         }
     }
 
+    /// Its name in `/api/config`.
+    pub fn word(self) -> &'static str {
+        match self {
+            ValueKind::Text => "text",
+            ValueKind::Path | ValueKind::PathOrNone => "path",
+            ValueKind::YesNo => "yes_no",
+            ValueKind::Whole(..) => "whole",
+            ValueKind::Number(..) => "number",
+            ValueKind::OneOf(_) => "word",
+            ValueKind::Color => "color",
+            ValueKind::Address => "address",
+            ValueKind::Hours => "hours",
+        }
+    }
+
+    /// The least and the largest number.
+    pub fn range(self) -> Option<(f64, f64)> {
+        match self {
+            ValueKind::Whole(from, to) => Some((from.into(), to.into())),
+            ValueKind::Number(from, to) => Some((from.into(), to.into())),
+            _ => None,
+        }
+    }
+
+    /// The allowed words, where there are only some.
+    pub fn words(self) -> &'static [&'static str] {
+        if let ValueKind::OneOf(words) = self { words } else { &[] }
+    }
+
     /// Parses `text` as a value of this kind; `None` when it has another form.
     pub(crate) fn parse(self, text: &str, base: &std::path::Path) -> Option<Value> {
         let lower = text.to_lowercase();

@@ -249,7 +249,7 @@ pub struct Given {
 }
 
 /// The value of a key, where it was given, and what may be given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InUse {
     /// The key, as `--set` takes it.
     pub key: String,
@@ -261,6 +261,16 @@ pub struct InUse {
     pub default: &'static str,
     /// The allowed values, as text.
     pub allowed: String,
+    /// The form of the value, as a word.
+    pub kind: &'static str,
+    /// The least number, and the largest one.
+    pub least: Option<f64>,
+    /// See `least`.
+    pub most: Option<f64>,
+    /// The allowed words, where there are only some.
+    pub words: &'static [&'static str],
+    /// What the key does.
+    pub help: &'static str,
     /// True when a change needs a restart.
     pub restart: bool,
     /// True when the settings file may hold it.
@@ -406,6 +416,11 @@ impl Config {
                 source: given.map_or("default", |given| &given.place).to_owned(),
                 default: key.default,
                 allowed: allowed(key),
+                kind: key.kind.word(),
+                least: key.kind.range().map(|(least, _)| least),
+                most: key.kind.range().map(|(_, most)| most),
+                words: key.kind.words(),
+                help: key.help,
                 restart: key.restart,
                 in_settings: key.in_settings,
                 key: path,

@@ -259,6 +259,9 @@ pub const ROUTES: &[Route] = &[
     route("/api/config", Access::Admin, "the value of each key, and where it was given, JSON", |site, _, _| {
         Whole::json(&json!({ "values": site.config().in_use() })).into()
     }),
+    route("/api/health", Access::Admin, "temperature, throttling, disk and memory, JSON", |site, _, _| {
+        Whole::json(&api::HealthJson::now(site.stage.state_folder.as_deref())).into()
+    }),
     change(
         Method::Post,
         Takes::Json,
@@ -360,6 +363,18 @@ pub const ROUTES: &[Route] = &[
             account::password,
         ),
     ),
+    route(
+        "/manifest.webmanifest",
+        Access::Open,
+        "the name and the icon of the page on a home screen, JSON",
+        |_, _, _| Whole::new("application/manifest+json", Body::Static(include_bytes!("page/manifest.json"))).into(),
+    ),
+    route("/icon.svg", Access::Open, "the icon, SVG", |_, _, _| {
+        Whole::new("image/svg+xml", Body::Static(include_bytes!("page/icon.svg"))).into()
+    }),
+    route("/icon.png", Access::Open, "the icon, PNG, 512 x 512", |_, _, _| {
+        Whole::new("image/png", Body::Static(include_bytes!("page/icon.png"))).into()
+    }),
     route("/healthz", Access::Open, "ok, or 503 with the reason", |site, _, _| match site.stage.health.trouble() {
         None => Whole::text(200, "ok").into(),
         Some(trouble) => Whole::text(503, trouble).into(),
