@@ -23,6 +23,7 @@ const ROOMS: &[&str] = &[
     "recognition",
     "camera",
     "presence",
+    "settings",
     "memory",
     "telemetry",
     "shares",
@@ -65,6 +66,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 const UNSAFE: &[&str] = &[
     "camera/pipe",
     "camera/v4l2",
+    "os/board.rs",
     "os/localtime.rs",
     "os/logging.rs",
     "memory.rs",

@@ -2,6 +2,7 @@
 
 use super::Flaw;
 use crate::frame::Moment;
+use crate::image::Mask;
 use std::sync::Arc;
 
 /// A part of a frame with one face and half its width around it.
@@ -46,12 +47,17 @@ pub struct TrackChips {
 
 /// The chips of all tracks that have some.
 #[derive(Debug, Clone, Default)]
-pub struct Chips(pub Vec<TrackChips>);
+pub struct Chips {
+    /// Those of each track.
+    pub tracks: Vec<TrackChips>,
+    /// What of the camera's picture they hide.
+    pub mask: Mask,
+}
 
 impl Chips {
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.0.iter().map(|of| of.chips.len()).sum()
+        self.tracks.iter().map(|of| of.chips.len()).sum()
     }
 
     /// Those of a track.
@@ -65,6 +71,6 @@ impl Chips {
     }
 
     fn of_track(&self, track: u64) -> Option<&TrackChips> {
-        self.0.iter().find(|of| of.track == track)
+        self.tracks.iter().find(|of| of.track == track)
     }
 }

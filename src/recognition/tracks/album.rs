@@ -136,7 +136,7 @@ impl Album {
         std::mem::take(&mut self.is_changed).then(|| {
             let chips = |page: &Page| page.looks.iter().map(|look| Arc::clone(&look.chip)).collect();
             let of = |page: &Page| TrackChips { track: page.track, chips: chips(page), pose: page.pose };
-            Chips(self.pages.iter().map(of).collect())
+            Chips { tracks: self.pages.iter().map(of).collect(), ..Chips::default() }
         })
     }
 }
@@ -259,7 +259,7 @@ mod tests {
             album.take(&mut Sure(true), track, &rgb, FACE, (descriptor(0.0), good(40)), now);
         }
         let tracks =
-            |album: &mut Album| album.changed().map(|chips| chips.0.iter().map(|of| of.track).collect::<Vec<_>>());
+            |album: &mut Album| album.changed().map(|chips| chips.tracks.iter().map(|of| of.track).collect::<Vec<_>>());
         assert_eq!(tracks(&mut album), Some((4..20).collect()));
         album.keep(|track| track != 10, now);
         album.take(&mut Sure(true), 20, &rgb, FACE, (descriptor(0.0), good(40)), now);
