@@ -151,6 +151,7 @@ impl Wires {
 
     fn start(&self, server: http::Server, accounts: Option<Accounts>) -> anyhow::Result<Vec<JoinHandle<()>>> {
         let (config, health, stop) = (&self.config, &self.health, &self.stop);
+        let state_folder = config.newest().and_then(|(_, config)| config.state_folder.clone());
         let http = http::Stage {
             config: Arc::clone(config),
             sightings: Arc::clone(&self.sightings),
@@ -161,7 +162,7 @@ impl Wires {
             renditions: Arc::clone(&self.renditions),
             health: Arc::clone(health),
             stop: Arc::clone(stop),
-            state_folder: self.config.newest().and_then(|(_, config)| config.state_folder.clone()),
+            state_folder: state_folder.clone(),
         };
         let camera = camera::Stage {
             config: Arc::clone(config),
@@ -186,6 +187,7 @@ impl Wires {
             health: Arc::clone(health),
             bus: Arc::clone(&self.events),
             stop: Arc::clone(stop),
+            state_folder,
         };
         // HTTP starts first, so that the page is served while the camera or the models are still opening.
         Ok(vec![

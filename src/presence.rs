@@ -4,6 +4,7 @@
 
 pub mod bus;
 pub mod event;
+mod ids;
 pub mod visits;
 
 use crate::config::Config;
@@ -13,8 +14,10 @@ use crate::roster::Roster;
 use crate::sync::{Latest, POLL, Stop};
 use crate::telemetry::health::Health;
 use bus::Bus;
+use ids::Ids;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use visits::{Presence, Surroundings};
 
 /// How long a listener may take to be told that a name is withdrawn, before the name goes from the kept event.
@@ -34,10 +37,15 @@ pub struct Stage {
     pub bus: Arc<Bus>,
     /// When to end.
     pub stop: Arc<Stop>,
+    /// Where it is kept which ids are given away.
+    pub state_folder: Option<PathBuf>,
 }
 
 /// The body of the thread: until [`Stop`].
 pub fn run(stage: &Stage) {
+    let faults = &stage.health.faults;
+    let mut ids = Ids::take(stage.state_folder.as_deref(), SystemTime::now(), faults);
+    stage.bus.begin_at(ids.begin);
     let (mut presence, mut seen, mut generation) = (Presence::default(), 0, 0);
     // When names that have left the gallery go from the kept events: once at once, and once more after the listeners have been
     // told that such a name is withdrawn.
@@ -57,6 +65,7 @@ pub fn run(stage: &Stage) {
             forget_again = Some(Instant::now() + TOLD_WITHIN);
         }
         stage.bus.publish(events);
+        ids.take_more(stage.bus.newest(), faults);
         if forget_again.is_some_and(|at| Instant::now() >= at) {
             stage.bus.forget(|name| !around.has(name));
             forget_again = None;

@@ -402,6 +402,16 @@ fn the_bus_keeps_256_events_and_a_slow_reader_learns_how_many_it_missed() {
     assert!(bus.wait_after(302, Duration::ZERO).events.is_empty());
     // An id of before a restart is no reason to miss what came since.
     assert_eq!([None, Some(300), Some(0), Some(9000)].map(|last| bus.begin_after(last)), [302, 300, 0, 0]);
+    let bus = Bus::default();
+    bus.begin_at(1_000_000);
+    bus.publish(vec![event(None), event(None)]);
+    let batch = bus.wait_after(302, Duration::ZERO);
+    assert_eq!((ids(&batch), batch.missed), (vec![1_000_001, 1_000_002], 0), "nothing was missed since the restart");
+    let (newest, begin) = (1_000_002, 1_000_000);
+    assert_eq!(
+        [None, Some(302), Some(newest), Some(9 * begin)].map(|last| bus.begin_after(last)),
+        [newest, begin, newest, begin]
+    );
 }
 
 #[test]
@@ -441,6 +451,7 @@ fn the_json_has_every_field_and_rounded_numbers() {
 
 #[test]
 fn the_thread_tells_what_looks_camera_and_reloads_change_and_takes_forgotten_names_away() {
+    let folder = tempfile::tempdir().unwrap();
     let stage = Arc::new(Stage {
         config: Arc::new(Latest::with(Config::defaults("/".as_ref()))),
         sightings: Arc::default(),
@@ -448,6 +459,7 @@ fn the_thread_tells_what_looks_camera_and_reloads_change_and_takes_forgotten_nam
         health: Arc::default(),
         bus: Arc::default(),
         stop: Arc::default(),
+        state_folder: Some(folder.path().to_owned()),
     });
     let running = {
         let stage = Arc::clone(&stage);

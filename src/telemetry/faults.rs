@@ -39,6 +39,8 @@ pub enum Cause {
     ConnectionsClosedEarly,
     /// A client gets no place as a viewer or listener, or no rendition; the detail names the client and the reason.
     NoPlace,
+    /// The ids of events cannot be kept.
+    EventIds,
 }
 
 impl Cause {
@@ -62,6 +64,7 @@ impl Cause {
             Cause::ConnectionsRefused => "http: connections refused, all are in use",
             Cause::ConnectionsClosedEarly => "http: connections closed for newer ones",
             Cause::NoPlace => "http: no free place for a client",
+            Cause::EventIds => "events: their ids cannot be kept",
         }
     }
 }
@@ -143,7 +146,7 @@ fn kind(detail: &str) -> String {
 mod tests {
     use super::*;
 
-    const CAUSES: [Cause; 16] = [
+    const CAUSES: [Cause; 17] = [
         Cause::CameraAway,
         Cause::BrokenPicture,
         Cause::CameraHint,
@@ -160,6 +163,7 @@ mod tests {
         Cause::ConnectionsRefused,
         Cause::ConnectionsClosedEarly,
         Cause::NoPlace,
+        Cause::EventIds,
     ];
 
     #[test]
@@ -175,7 +179,7 @@ mod tests {
             assert!(line.is_some_and(|line| line.starts_with(&format!("{}: news", cause.as_str()))), "{cause:?}");
         }
         let all = faults.all();
-        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (16, 100_016));
+        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (17, 100_017));
     }
 
     #[test]
