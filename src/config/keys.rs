@@ -1,6 +1,7 @@
 //! [`KEYS`]: the table of the config's keys. The parser, the sample ini, the man page and docs/CONFIG.md are made
 //! from it.
 
+use super::values::Hours;
 use super::{Config, Detector, Landmarks, Metric, Templates, UnknownFaces, values};
 use crate::image::jpeg::Codec;
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ pub enum ValueKind {
     Color,
     /// ADDRESS:PORT.
     Address,
+    /// HH:MM-HH:MM, local time; may be empty.
+    Hours,
 }
 
 /// A parsed value.
@@ -39,6 +42,8 @@ pub(crate) enum Value {
     Whole(u32),
     Number(f32),
     Color([u8; 3]),
+    /// Of `Hours`; `None` for an empty one.
+    Hours(Option<Hours>),
 }
 
 impl ValueKind {
@@ -55,6 +60,7 @@ impl ValueKind {
             ValueKind::OneOf(words) => words.concat(),
             ValueKind::Color => "six hexadecimal digits, red green blue".to_owned(),
             ValueKind::Address => "ADDRESS:PORT, such as 127.0.0.1:5000 or [::1]:5000".to_owned(),
+            ValueKind::Hours => "HH:MM-HH:MM, such as 22:00-06:00, or empty".to_owned(),
         }
     }
 
@@ -92,6 +98,8 @@ impl ValueKind {
                 text.parse::<std::net::SocketAddr>().ok()?;
                 Value::Text(text.to_owned())
             }
+            ValueKind::Hours if text.is_empty() => Value::Hours(None),
+            ValueKind::Hours => Value::Hours(Some(Hours::parse(text)?)),
         })
     }
 }
@@ -284,6 +292,27 @@ pub const KEYS: &[Key] = &[
         ValueKind::Whole(1, 1000),
         Whole,
         "how many comparisons with the gallery must leave a person unknown before the event stranger is sent; 10 take about 4 seconds at the default interval",
+        settings
+    ),
+    key!(
+        events.stranger_s = "0",
+        ValueKind::Whole(0, 3600),
+        Whole,
+        "the seconds that an unknown person must have been present before the event stranger is sent",
+        settings
+    ),
+    key!(
+        events.stranger_hours = "",
+        ValueKind::Hours,
+        Hours,
+        "from when to when the event stranger is sent, in local time, over midnight too; empty: always",
+        settings
+    ),
+    key!(
+        events.visits_h = "24",
+        ValueKind::Whole(0, 24),
+        Whole,
+        "hours; who was here in this time is listed on the page, unknown people too, without pictures and in memory only, at most 500 visits; 0: nothing is kept",
         settings
     ),
     key!(models.path = "models", ValueKind::Path, Path => std::convert::identity, "the folder that holds dlib's models", restart),

@@ -6,7 +6,7 @@ mod text;
 mod values;
 
 pub use origin::Origin;
-pub use values::{CameraSource, without_secrets};
+pub use values::{CameraSource, Hours, without_secrets};
 
 use crate::image::Turn;
 use crate::image::jpeg::Codec;
@@ -113,6 +113,10 @@ impl Recognition {
 pub struct Events {
     pub presence_s: u32,
     pub stranger_looks: u32,
+    pub stranger_s: u32,
+    /// `None`: always.
+    pub stranger_hours: Option<Hours>,
+    pub visits_h: u32,
 }
 
 /// `[gallery]`

@@ -38,6 +38,44 @@ impl CameraSource {
     }
 }
 
+/// A part of each day in local time, from a minute on until another one, over midnight too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hours {
+    from: i32,
+    until: i32,
+}
+
+impl Hours {
+    /// Reads `HH:MM-HH:MM`; `None` when it is none, or has no length.
+    pub fn parse(text: &str) -> Option<Hours> {
+        let number = |text: &str, most: i32| {
+            let is_number = (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+            text.parse::<i32>().ok().filter(|number| is_number && *number <= most)
+        };
+        let minutes = |time: &str| {
+            let (hour, minute) = time.trim().split_once(':').filter(|(_, minute)| minute.len() == 2)?;
+            Some(number(hour, 24)? * 60 + number(minute, 59)?).filter(|minutes| *minutes <= 24 * 60)
+        };
+        let (from, until) = text.split_once('-')?;
+        let (from, until) = (minutes(from)?, minutes(until)?);
+        (from != until && from < 24 * 60).then_some(Hours { from, until })
+    }
+
+    /// True at this hour and minute.
+    pub fn contains(self, [hour, minute, _]: [i32; 3]) -> bool {
+        let at = hour * 60 + minute;
+        let (begun, goes_on) = (at >= self.from, at < self.until);
+        if self.from < self.until { begun && goes_on } else { begun || goes_on }
+    }
+}
+
+impl fmt::Display for Hours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [from, until] = [self.from, self.until].map(|at| format!("{:02}:{:02}", at / 60, at % 60));
+        write!(f, "{from}-{until}")
+    }
+}
+
 /// `text` without the user, password and query of each URL in it, for logs and viewers.
 pub fn without_secrets(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

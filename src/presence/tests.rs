@@ -3,9 +3,10 @@
 use super::bus::Batch;
 use super::event::{Event, Kind};
 use super::*;
-use crate::config::Events;
+use crate::config::{Events, Hours};
 use crate::detection::{Because, Evidence, Flaw, Reason, Sighting, State};
 use crate::image::Rect;
+use crate::os::localtime;
 use crate::roster::{Person, PictureReport, Roster};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -48,7 +49,7 @@ struct Play {
 impl Play {
     fn new() -> Play {
         let camera = crate::telemetry::health::CameraStatus { error: None, ..Default::default() };
-        let config = Events { presence_s: 10, stranger_looks: 4 };
+        let config = Events { presence_s: 10, stranger_looks: 4, ..Events::default() };
         let around = Surroundings { camera, roster: Arc::default(), recognizes: true, config };
         let mut play = Play {
             start: Moment::now(),
@@ -282,6 +283,36 @@ fn a_stranger_is_told_once_a_visit_and_only_comparisons_count() {
         (6800, Look(vec![(2, "?", 120)]), ""),
         (7000, Look(vec![(2, "?", 120)]), ""),
     ]);
+}
+
+#[test]
+fn a_stranger_is_told_once_they_have_stayed_and_at_the_hours_that_are_wanted() {
+    let mut play = Play::new();
+    play.around.config = Events { stranger_looks: 2, stranger_s: 3, ..play.around.config };
+    play = play.table(vec![
+        (1000, Look(vec![f(1, "?")]), "appeared 1/1"),
+        (1200, Look(vec![f(1, "?")]), ""),
+        (3900, Look(vec![f(1, "?")]), ""),
+        (4000, Still, "stranger 1/1"),
+        (4200, Still, ""),
+    ]);
+    // From a minute ago until an hour ago is now; from in two hours until in three is not.
+    let at = |hours: u64, minutes: u64| {
+        let [hour, minute, _] =
+            localtime::time_of_day(play.start.wall + Duration::from_secs(hours * 3600 + minutes * 60));
+        format!("{hour:02}:{minute:02}")
+    };
+    let [now, later] = [(23, 59, 23, 0), (2, 0, 3, 0)]
+        .map(|(h, m, until_h, until_m)| Hours::parse(&format!("{}-{}", at(h, m), at(until_h, until_m))));
+    assert!(now.is_some() && later.is_some());
+    play.around.config.stranger_hours = later;
+    play = play.table(vec![
+        (5000, Look(vec![f(1, "?"), f(2, "?")]), "appeared 2/2"),
+        (9000, Look(vec![f(1, "?"), f(2, "?")]), ""),
+    ]);
+    // Who is there when the time begins is told then.
+    play.around.config.stranger_hours = now;
+    play.table(vec![(9200, Still, "stranger 2/2")]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::config::Events;
 use crate::detection::{Because, Flaw, Sighting, Sightings, State};
 use crate::frame::Moment;
 use crate::image::Rect;
+use crate::os::localtime;
 use crate::roster::Roster;
 use crate::telemetry::health::{CameraStatus, STARTING};
 use std::sync::Arc;
@@ -68,7 +69,9 @@ struct Visit {
     face: Option<usize>,
     /// The count of the track's looks at the last comparison with the gallery.
     compared: u32,
-    /// How many comparisons have left the person unknown.
+    /// How many comparisons there were.
+    looks: u32,
+    /// How many of them in a row have left the person unknown.
     unknown: u32,
     is_stranger: bool,
 }
@@ -112,7 +115,7 @@ impl Presence {
     /// Ends the visits of those who were not seen for too long.
     fn end_old(&mut self, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
         let (stale_at, between_looks) = self.looks.unwrap_or((now.instant, Duration::ZERO));
-        let hold = Duration::from_secs(u64::from(around.config.presence_s)).max(between_looks);
+        let hold = seconds(around.config.presence_s).max(between_looks);
         let reason = match &around.camera.error {
             Some(_) => "camera",
             None if now.instant > stale_at => "no_look",
@@ -156,8 +159,11 @@ impl Presence {
         for which in 0..self.visits.len() {
             let visit = &mut self.visits[which];
             let face = visit.face.and_then(|face| seen.faces.get(face));
-            if face.is_some_and(|face| visit.is_now_a_stranger(face, around.config.stranger_looks)) {
-                told.push(self.event(Kind::Stranger, which, now));
+            if let Some(face) = face {
+                visit.compare(face);
+                if visit.is_now_a_stranger(&around.config, captured_at, now) {
+                    told.push(self.event(Kind::Stranger, which, now));
+                }
             }
         }
     }
@@ -256,6 +262,7 @@ impl Presence {
             score: None,
             face: Some(index),
             compared: 0,
+            looks: 0,
             unknown: 0,
             is_stranger: false,
         };
@@ -304,16 +311,28 @@ impl Visit {
         (self.distance, self.score) = (face.distance, face.evidence.score.map(|(score, _)| score));
     }
 
-    /// Counts comparisons that leave the person unknown. True once, when there are enough of them.
-    fn is_now_a_stranger(&mut self, face: &Sighting, enough: u32) -> bool {
+    /// Counts comparisons with the gallery, and those that leave the person unknown.
+    fn compare(&mut self, face: &Sighting) {
         let is_compared = std::mem::replace(&mut self.compared, face.evidence.looks) != face.evidence.looks;
+        self.looks += u32::from(is_compared);
         if self.name.is_some() {
             self.unknown = 0;
         } else if is_compared && face.state == State::Unknown {
             self.unknown += 1;
         }
-        self.unknown >= enough && !std::mem::replace(&mut self.is_stranger, true)
     }
+
+    /// True once, when the person has been unknown at enough comparisons, has been there long enough, and it is the time for it.
+    fn is_now_a_stranger(&mut self, config: &Events, captured_at: Instant, now: Moment) -> bool {
+        let has_stayed = captured_at.saturating_duration_since(self.since) >= seconds(config.stranger_s);
+        let is_unknown = self.name.is_none() && self.unknown >= config.stranger_looks && has_stayed;
+        let is_time = || config.stranger_hours.is_none_or(|hours| hours.contains(localtime::time_of_day(now.wall)));
+        is_unknown && !self.is_stranger && is_time() && !std::mem::replace(&mut self.is_stranger, true)
+    }
+}
+
+fn seconds(count: u32) -> Duration {
+    Duration::from_secs(count.into())
 }
 
 /// False for a face that is shown where it was, although the detector missed it.
