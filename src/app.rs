@@ -13,7 +13,7 @@ use crate::os::logging;
 use crate::os::process::{self, exit_now};
 use crate::os::signals::{self, Event};
 use crate::os::systemd::{self, Notify};
-use crate::presence::{self, bus::Bus};
+use crate::presence::{self, bus::Bus, day::Day};
 use crate::roster::Roster;
 use crate::stream::encoder;
 use crate::stream::renditions::Renditions;
@@ -49,6 +49,7 @@ struct Wires {
     chips: Arc<Latest<Chips>>,
     desk: Arc<Desk>,
     events: Arc<Bus>,
+    day: Arc<Day>,
     renditions: Arc<Renditions>,
     health: Arc<Health>,
     stop: Arc<Stop>,
@@ -143,6 +144,7 @@ impl Wires {
             chips: Arc::default(),
             desk: Arc::default(),
             events: Arc::default(),
+            day: Arc::default(),
             health: Arc::clone(&encoder.health),
             stop: Arc::clone(&encoder.stop),
             renditions: Arc::new(Renditions::new(encoder)),
@@ -159,6 +161,7 @@ impl Wires {
             chips: Arc::clone(&self.chips),
             desk: Arc::clone(&self.desk),
             events: Arc::clone(&self.events),
+            day: Arc::clone(&self.day),
             renditions: Arc::clone(&self.renditions),
             health: Arc::clone(health),
             stop: Arc::clone(stop),
@@ -186,6 +189,7 @@ impl Wires {
             roster: Arc::clone(&self.roster),
             health: Arc::clone(health),
             bus: Arc::clone(&self.events),
+            day: Arc::clone(&self.day),
             stop: Arc::clone(stop),
             state_folder,
         };

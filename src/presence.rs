@@ -3,6 +3,7 @@
 //! A thread of its own drives it. Recognition may be in one look for seconds or be off, and a visit ends in time all the same.
 
 pub mod bus;
+pub mod day;
 pub mod event;
 mod ids;
 pub mod visits;
@@ -14,6 +15,7 @@ use crate::roster::Roster;
 use crate::sync::{Latest, POLL, Stop};
 use crate::telemetry::health::Health;
 use bus::Bus;
+use day::Day;
 use ids::Ids;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +37,8 @@ pub struct Stage {
     pub health: Arc<Health>,
     /// Where events go.
     pub bus: Arc<Bus>,
+    /// Where it goes who was here.
+    pub day: Arc<Day>,
     /// When to end.
     pub stop: Arc<Stop>,
     /// Where it is kept which ids are given away.
@@ -58,13 +62,18 @@ pub fn run(stage: &Stage) {
         });
         // Read after the sightings, so that the gallery is not older than the names that they have.
         let Some(around) = surroundings(stage) else { continue };
-        let events = presence.update(sightings.as_deref(), &around, Moment::now());
+        let now = Moment::now();
+        let events = presence.update(sightings.as_deref(), &around, now);
         if around.roster.generation != generation {
             generation = around.roster.generation;
             stage.bus.forget(|name| !around.has(name));
+            stage.day.gallery_is(|name| around.called(name));
             forget_again = Some(Instant::now() + TOLD_WITHIN);
         }
         stage.bus.publish(events);
+        // After the events, so that a listener who begins with who is present misses none, and gets none twice.
+        let (left, newest, hours) = (presence.take_left(), stage.bus.newest(), around.config.visits_h);
+        stage.day.take(left, presence.stays(), newest, hours, now.instant);
         ids.take_more(stage.bus.newest(), faults);
         if forget_again.is_some_and(|at| Instant::now() >= at) {
             stage.bus.forget(|name| !around.has(name));
@@ -80,6 +89,7 @@ fn surroundings(stage: &Stage) -> Option<Surroundings> {
         roster: stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default(),
         recognizes: config.recognition.enabled && stage.health.recognition_error().is_none(),
         config: config.events.clone(),
+        renames: stage.day.renames(),
     })
 }
 

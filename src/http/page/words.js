@@ -41,6 +41,10 @@ const WORDS = {
     ofThem: (u, n) => `${u} of ${n} used`,
     good: "good", never: "Never named", nobodys: "Not in a person's folder", spread: s => "spread " + s,
     seenAs: (px, sharp, light) => `face ${px} px, sharpness ${sharp}, brightness ${light}`, own: d => `, distance ${d} to the closest other picture`,
+    // Who was here, and the alert.
+    today: "Today", noVisits: "No one yet.", now: "now", fromTo: (from, until) => `${from}\u2013${until}`, numbered: n => "Unknown " + n, times: n => n + " times",
+    strangerHere: (name, at) => `${name} is here, since ${at}.`, alarms: "Alert", alarmSound: "Also with a sound in this browser", touch: "Touch the page once to allow the sound.",
+    alarmWhen: a => `When somebody is unknown at ${a.looks} comparisons${a.after_s ? ` and has been here for ${a.after_s} s` : ""}${a.hours ? `, ${a.hours}` : ""}.`,
     // Naming a face, and the people of the gallery.
     nextHere: {
       named: () => "If this is somebody else, say so below.", borne_by_another: () => "If this is somebody else, say so below.",
@@ -138,6 +142,9 @@ const WORDS = {
     ofThem: (u, n) => `사진 ${n}장 중 ${u}장 사용`,
     good: "양호", never: "이름 표시 제외", nobodys: "사람 폴더에 속하지 않은 파일", spread: s => "사진 간 편차 " + s,
     seenAs: (px, sharp, light) => `얼굴 ${px}px, 선명도 ${sharp}, 밝기 ${light}`, own: d => `, 가장 비슷한 다른 사진과의 거리 ${d}`,
+    today: "오늘", noVisits: "아직 아무도 없습니다.", now: "현재", fromTo: (from, until) => `${from}~${until}`, numbered: n => "미등록 인물 " + n, times: n => n + "번",
+    strangerHere: (name, at) => `${name}: ${at}부터 화면에 있습니다.`, alarms: "알림", alarmSound: "이 브라우저에서 소리로도 알림", touch: "소리를 켜려면 페이지를 한 번 눌러 주세요.",
+    alarmWhen: a => `${a.looks}회 확인해도 등록되지 않은 사람이 ${a.after_s ? `${a.after_s}초 이상 머물면` : "있으면"} 알립니다${a.hours ? ` (${a.hours})` : ""}.`,
     nextHere: {
       named: () => "다른 사람이라면 아래에서 알려 주세요.", borne_by_another: () => "다른 사람이라면 아래에서 알려 주세요.",
       near: p => `${p}${particle(p, "이", "가")} 맞다면 아래에서 선택해 주세요.`, far: () => "이름을 표시하려면 아래에 누구인지 입력해 주세요.",

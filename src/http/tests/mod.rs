@@ -12,6 +12,7 @@ mod snapshots;
 mod sockets;
 mod specs;
 mod typed;
+mod visits;
 
 use super::*;
 use crate::detection::{Because, Evidence, Flaw, Near, Reason, Sighting, State};
@@ -36,6 +37,7 @@ pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
         chips: Arc::default(),
         desk: Arc::default(),
         events: Arc::default(),
+        day: Arc::default(),
         renditions: Arc::new(Renditions::idle()),
         health: Arc::default(),
         stop: Arc::default(),
@@ -106,6 +108,7 @@ fn faces() -> Sightings {
         velocity: [0.0; 2],
         evidence: Default::default(),
         view: None,
+        stranger: None,
     };
     let stranger = Sighting {
         track: 8,

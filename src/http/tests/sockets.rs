@@ -127,6 +127,7 @@ fn share(stage: &Stage) -> Stage {
         chips: Arc::clone(&stage.chips),
         desk: Arc::clone(&stage.desk),
         events: Arc::clone(&stage.events),
+        day: Arc::clone(&stage.day),
         renditions: Arc::clone(&stage.renditions),
         health: Arc::clone(&stage.health),
         stop: Arc::clone(&stage.stop),
