@@ -18,7 +18,7 @@ use ids::Ids;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use visits::{Presence, Surroundings};
+use visits::{Presence, Present, Surroundings};
 
 /// How long a listener may take to be told that a name is withdrawn, before the name goes from the kept event.
 const TOLD_WITHIN: Duration = Duration::from_secs(2);
@@ -35,6 +35,8 @@ pub struct Stage {
     pub health: Arc<Health>,
     /// Where events go.
     pub bus: Arc<Bus>,
+    /// Who is present; it is not older than the events.
+    pub present: Arc<Latest<Present>>,
     /// When to end.
     pub stop: Arc<Stop>,
     /// Where it is kept which ids are given away.
@@ -63,6 +65,10 @@ pub fn run(stage: &Stage) {
             generation = around.roster.generation;
             stage.bus.forget(|name| !around.has(name));
             forget_again = Some(Instant::now() + TOLD_WITHIN);
+        }
+        let present = presence.present(&events, &around);
+        if stage.present.newest().is_none_or(|(_, told)| *told != present) {
+            stage.present.publish(Arc::new(present));
         }
         stage.bus.publish(events);
         ids.take_more(stage.bus.newest(), faults);

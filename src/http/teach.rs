@@ -272,7 +272,11 @@ struct Rename {
 pub fn rename<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     let renamed = || {
         let Rename { person, to, merge } = body(request, "{\"person\": \"...\", \"to\": \"...\", \"merge\": false}")?;
-        changed(site, |root| edit::rename(root, &person, &to, merge).map(|()| Vec::new()))
+        changed(site, |root| {
+            edit::rename(root, &person, &to, merge)?;
+            site.stage.slugs.rename(&person, &edit::person_name(&to)?);
+            Ok(Vec::new())
+        })
     };
     answered(renamed())
 }
@@ -301,6 +305,7 @@ pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
         let mut files = 0;
         let (_, change) = edit(site, true, |root| {
             files = edit::remove_person(root, &person)?;
+            site.stage.slugs.forget(&person);
             Ok(Vec::new())
         })?;
         let taught = taken_in(site, &before, &[], change);
@@ -314,6 +319,7 @@ pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
             "descriptors": descriptors,
             "chips": chips,
             "at_work": taught.at_work,
+            "told_by_mqtt": !site.config().mqtt.host.is_empty(),
         })))
     };
     answered(forgotten())

@@ -7,8 +7,9 @@ use crate::frame::Moment;
 use crate::image::Rect;
 use crate::roster::Roster;
 use crate::telemetry::health::{CameraStatus, STARTING};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// While somebody is missed, a face without a name waits for so long before it is a visit of its own: it may be them, under a new track.
 const MAY_BE_KNOWN: Duration = Duration::from_secs(2);
@@ -39,6 +40,19 @@ impl Surroundings {
     }
 }
 
+/// Who is present, for those who tell states rather than events.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Present {
+    /// True while frames arrive and recognition runs: nobody who is not here is here.
+    pub is_watching: bool,
+    /// Of each visit the name.
+    pub visits: Vec<Option<Arc<str>>>,
+    /// How many of them are strangers: the event `stranger` was told, and no name since.
+    pub strangers: usize,
+    /// When each of those who are in the gallery came last, or was last seen before they left, since the start.
+    pub seen: BTreeMap<Arc<str>, SystemTime>,
+}
+
 /// Who is present.
 #[derive(Debug, Default)]
 pub struct Presence {
@@ -50,6 +64,7 @@ pub struct Presence {
     /// Whether frames arrived when that was told last; `None` before the first time.
     online: Option<bool>,
     generation: u64,
+    seen: BTreeMap<Arc<str>, SystemTime>,
 }
 
 /// A person's stay.
@@ -90,6 +105,25 @@ impl Presence {
         }
         self.forget(around, now, &mut told);
         told
+    }
+
+    /// Who is present after the events.
+    pub fn present(&mut self, events: &[Event], around: &Surroundings) -> Present {
+        for event in events {
+            match (event.kind, &event.name) {
+                (Kind::Named | Kind::Renamed | Kind::Left, Some(name)) => {
+                    self.seen.insert(Arc::clone(name), event.captured_at.wall);
+                }
+                (Kind::Gallery, _) => self.seen.retain(|name, _| around.has(name)),
+                _ => {}
+            }
+        }
+        Present {
+            is_watching: around.camera.error.is_none() && around.recognizes,
+            visits: self.visits.iter().map(|visit| visit.name.clone()).collect(),
+            strangers: self.visits.iter().filter(|visit| visit.is_stranger && visit.name.is_none()).count(),
+            seen: self.seen.clone(),
+        }
     }
 
     fn tell_surroundings(&mut self, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
