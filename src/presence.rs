@@ -20,7 +20,7 @@ use ids::Ids;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use visits::{Presence, Surroundings};
+use visits::{Presence, Present, Surroundings};
 
 /// How long a listener may take to be told that a name is withdrawn, before the name goes from the kept event.
 const TOLD_WITHIN: Duration = Duration::from_secs(2);
@@ -39,6 +39,8 @@ pub struct Stage {
     pub bus: Arc<Bus>,
     /// Where it goes who was here.
     pub day: Arc<Day>,
+    /// Who is present; it is not older than the events.
+    pub present: Arc<Latest<Present>>,
     /// When to end.
     pub stop: Arc<Stop>,
     /// Where it is kept which ids are given away.
@@ -69,6 +71,10 @@ pub fn run(stage: &Stage) {
             stage.bus.forget(|name| !around.has(name));
             stage.day.gallery_is(|name| around.called(name));
             forget_again = Some(Instant::now() + TOLD_WITHIN);
+        }
+        let present = presence.present(&events, &around);
+        if stage.present.newest().is_none_or(|(_, told)| *told != present) {
+            stage.present.publish(Arc::new(present));
         }
         stage.bus.publish(events);
         // After the events, so that a listener who begins with who is present misses none, and gets none twice.

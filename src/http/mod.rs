@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::detection::Sightings;
 use crate::detection::chips::Chips;
 use crate::gallery::desk::Desk;
+use crate::gallery::slugs::Slugs;
 use crate::presence::bus::Bus;
 use crate::presence::day::Day;
 use crate::roster::Roster;
@@ -59,6 +60,8 @@ pub(crate) struct Stage {
     pub chips: Arc<Latest<Chips>>,
     /// Where recognition learns that the gallery's files have changed.
     pub desk: Arc<Desk>,
+    /// Where it is learnt outside that people were renamed or forgotten.
+    pub slugs: Arc<Slugs>,
     pub events: Arc<Bus>,
     /// Who was here and who is.
     pub day: Arc<Day>,

@@ -279,6 +279,7 @@ pub fn rename<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
             edit::rename(root, &person, &to, merge)?;
             // Before recognition learns of it, so that no one takes it for a person who has left.
             site.stage.day.rename(&person, &edit::person_name(&to)?);
+            site.stage.slugs.rename(&person, &edit::person_name(&to)?);
             Ok(Vec::new())
         })
     };
@@ -310,6 +311,7 @@ pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
         let (_, change) = edit(site, true, |root| {
             files = edit::remove_person(root, &person)?;
             site.stage.day.forget(&person);
+            site.stage.slugs.forget(&person);
             Ok(Vec::new())
         })?;
         let taught = taken_in(site, &before, &[], change);
@@ -323,6 +325,7 @@ pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
             "descriptors": descriptors,
             "chips": chips,
             "at_work": taught.at_work,
+            "told_by_mqtt": !site.config().mqtt.host.is_empty(),
         })))
     };
     answered(forgotten())

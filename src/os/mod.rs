@@ -7,6 +7,7 @@ pub(crate) mod net;
 pub mod process;
 pub(crate) mod signals;
 pub(crate) mod systemd;
+pub(crate) mod thermal;
 
 #[cfg(test)]
 mod tests {

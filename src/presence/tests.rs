@@ -653,6 +653,7 @@ fn the_thread_tells_what_looks_camera_and_reloads_change_and_takes_forgotten_nam
         health: Arc::default(),
         bus: Arc::default(),
         day: Arc::default(),
+        present: Arc::default(),
         stop: Arc::default(),
         state_folder: Some(folder.path().to_owned()),
     });

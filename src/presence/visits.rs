@@ -9,8 +9,9 @@ use crate::image::Rect;
 use crate::os::localtime;
 use crate::roster::Roster;
 use crate::telemetry::health::{CameraStatus, STARTING};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// While somebody is missed, a face without a name waits for so long before it is a visit of its own: it may be them, under a new track.
 const MAY_BE_KNOWN: Duration = Duration::from_secs(2);
@@ -52,6 +53,19 @@ impl Surroundings {
     }
 }
 
+/// Who is present, for those who tell states rather than events.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Present {
+    /// True while frames arrive and recognition runs: nobody who is not here is here.
+    pub is_watching: bool,
+    /// Of each visit the name.
+    pub visits: Vec<Option<Arc<str>>>,
+    /// How many of them are strangers: the event `stranger` was told, and no name since.
+    pub strangers: usize,
+    /// When each of those who are in the gallery came last, or was last seen before they left, since the start.
+    pub seen: BTreeMap<Arc<str>, SystemTime>,
+}
+
 /// Who is present.
 #[derive(Debug, Default)]
 pub struct Presence {
@@ -65,6 +79,7 @@ pub struct Presence {
     generation: u64,
     /// Those whose visits have ended since the last [`Presence::take_left`].
     left: Vec<Stay>,
+    seen: BTreeMap<Arc<str>, SystemTime>,
 }
 
 /// A person's stay.
@@ -125,6 +140,25 @@ impl Presence {
     /// Those whose visits have ended since the last call.
     pub fn take_left(&mut self) -> Vec<Stay> {
         std::mem::take(&mut self.left)
+    }
+
+    /// Who is present after the events.
+    pub fn present(&mut self, events: &[Event], around: &Surroundings) -> Present {
+        for event in events {
+            match (event.kind, &event.name) {
+                (Kind::Named | Kind::Renamed | Kind::Left, Some(name)) => {
+                    self.seen.insert(Arc::clone(name), event.captured_at.wall);
+                }
+                (Kind::Gallery, _) => self.seen.retain(|name, _| around.has(name)),
+                _ => {}
+            }
+        }
+        Present {
+            is_watching: around.camera.error.is_none() && around.recognizes,
+            visits: self.visits.iter().map(|visit| visit.name.clone()).collect(),
+            strangers: self.visits.iter().filter(|visit| visit.stranger_at.is_some() && visit.name.is_none()).count(),
+            seen: self.seen.clone(),
+        }
     }
 
     fn tell_surroundings(&mut self, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {

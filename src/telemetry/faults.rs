@@ -41,6 +41,10 @@ pub enum Cause {
     NoPlace,
     /// The ids of events cannot be kept.
     EventIds,
+    /// The MQTT broker does not do what it should; the detail says what.
+    Broker,
+    /// The ASCII names of people cannot be kept.
+    Slugs,
 }
 
 impl Cause {
@@ -65,6 +69,8 @@ impl Cause {
             Cause::ConnectionsClosedEarly => "http: connections closed for newer ones",
             Cause::NoPlace => "http: no free place for a client",
             Cause::EventIds => "events: their ids cannot be kept",
+            Cause::Broker => "mqtt: the broker cannot be used",
+            Cause::Slugs => "mqtt: the names of topics cannot be kept",
         }
     }
 }
@@ -146,7 +152,7 @@ fn kind(detail: &str) -> String {
 mod tests {
     use super::*;
 
-    const CAUSES: [Cause; 17] = [
+    const CAUSES: [Cause; 19] = [
         Cause::CameraAway,
         Cause::BrokenPicture,
         Cause::CameraHint,
@@ -164,6 +170,8 @@ mod tests {
         Cause::ConnectionsClosedEarly,
         Cause::NoPlace,
         Cause::EventIds,
+        Cause::Broker,
+        Cause::Slugs,
     ];
 
     #[test]
@@ -179,7 +187,7 @@ mod tests {
             assert!(line.is_some_and(|line| line.starts_with(&format!("{}: news", cause.as_str()))), "{cause:?}");
         }
         let all = faults.all();
-        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (17, 100_017));
+        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (19, 100_019));
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
         roster: Arc::default(),
         chips: Arc::default(),
         desk: Arc::default(),
+        slugs: Arc::default(),
         events: Arc::default(),
         day: Arc::default(),
         renditions: Arc::new(Renditions::idle()),

@@ -126,6 +126,7 @@ fn share(stage: &Stage) -> Stage {
         roster: Arc::clone(&stage.roster),
         chips: Arc::clone(&stage.chips),
         desk: Arc::clone(&stage.desk),
+        slugs: Arc::clone(&stage.slugs),
         events: Arc::clone(&stage.events),
         day: Arc::clone(&stage.day),
         renditions: Arc::clone(&stage.renditions),
