@@ -19,6 +19,7 @@ mod presence;
 pub mod recognition;
 mod roster;
 mod rounding;
+pub mod settings;
 mod shares;
 pub mod stream;
 pub mod sync;

@@ -93,7 +93,7 @@ fn surroundings(stage: &Stage) -> Option<Surroundings> {
     Some(Surroundings {
         camera: stage.health.camera(),
         roster: stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default(),
-        recognizes: config.recognition.enabled && stage.health.recognition_error().is_none(),
+        recognizes: config.recognition.is_on(SystemTime::now()) && stage.health.recognition_error().is_none(),
         config: config.events.clone(),
         renames: stage.day.renames(),
     })

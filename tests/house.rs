@@ -24,6 +24,7 @@ const ROOMS: &[&str] = &[
     "camera",
     "events",
     "presence",
+    "settings",
     "memory",
     "telemetry",
     "shares",
@@ -66,6 +67,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 const UNSAFE: &[&str] = &[
     "camera/pipe",
     "camera/v4l2",
+    "os/board.rs",
     "os/localtime.rs",
     "os/logging.rs",
     "memory.rs",

@@ -38,40 +38,6 @@ fn every_default_is_allowed_by_its_own_key() {
 }
 
 #[test]
-fn hours_are_a_part_of_the_day_over_midnight_too() {
-    let holds = |text: &str, hour, minute| Hours::parse(text).map(|hours| hours.contains([hour, minute, 0]));
-    for (text, inside, outside) in [
-        ("07:00-22:00", [(7, 0), (21, 59)], [(22, 0), (6, 59)]),
-        ("22:00-06:00", [(22, 0), (5, 59)], [(6, 0), (21, 59)]),
-        ("0:05 - 24:00", [(0, 5), (23, 59)], [(0, 4), (0, 0)]),
-    ] {
-        assert!(inside.iter().all(|&(hour, minute)| holds(text, hour, minute) == Some(true)), "{text}");
-        assert!(outside.iter().all(|&(hour, minute)| holds(text, hour, minute) == Some(false)), "{text}");
-    }
-    for wrong in [
-        "",
-        "22-6",
-        "22:00",
-        "22:00-",
-        "22:00-22:00",
-        "24:00-06:00",
-        "24:01-06:00",
-        "25:00-06:00",
-        "22:60-06:00",
-        "22:0-06:00",
-        "-1:00-06:00",
-        "22:00-06:00-07:00",
-        "222:00-06:00",
-    ] {
-        assert_eq!(Hours::parse(wrong), None, "{wrong}");
-    }
-    assert_eq!(Hours::parse("7:00-22:00").unwrap().to_string(), "07:00-22:00");
-    let config = load("[events]\nstranger_hours = 22:00-06:00\n").unwrap();
-    assert_eq!(config.events.stranger_hours, Hours::parse("22:00-06:00"));
-    assert!(complaints("[events]\nstranger_hours = at night\n")[0].contains("must be HH:MM-HH:MM"));
-}
-
-#[test]
 fn the_words_of_camera_format_are_the_formats_in_small_letters() {
     let formats = crate::image::FORMATS.iter().map(|format| format.name().to_lowercase());
     let words: Vec<String> = std::iter::once("auto".to_owned()).chain(formats).collect();

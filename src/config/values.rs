@@ -1,5 +1,6 @@
 //! Values of the config that have a syntax of their own.
 
+use crate::image::Zone;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -35,44 +36,6 @@ impl CameraSource {
             CameraSource::Pipe(words) => format!("pipe:{}", words.first().map_or("", String::as_str)),
             other => other.to_string(),
         }
-    }
-}
-
-/// A part of each day in local time, from a minute on until another one, over midnight too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hours {
-    from: i32,
-    until: i32,
-}
-
-impl Hours {
-    /// Reads `HH:MM-HH:MM`; `None` when it is none, or has no length.
-    pub fn parse(text: &str) -> Option<Hours> {
-        let number = |text: &str, most: i32| {
-            let is_number = (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-            text.parse::<i32>().ok().filter(|number| is_number && *number <= most)
-        };
-        let minutes = |time: &str| {
-            let (hour, minute) = time.trim().split_once(':').filter(|(_, minute)| minute.len() == 2)?;
-            Some(number(hour, 24)? * 60 + number(minute, 59)?).filter(|minutes| *minutes <= 24 * 60)
-        };
-        let (from, until) = text.split_once('-')?;
-        let (from, until) = (minutes(from)?, minutes(until)?);
-        (from != until && from < 24 * 60).then_some(Hours { from, until })
-    }
-
-    /// True at this hour and minute.
-    pub fn contains(self, [hour, minute, _]: [i32; 3]) -> bool {
-        let at = hour * 60 + minute;
-        let (begun, goes_on) = (at >= self.from, at < self.until);
-        if self.from < self.until { begun && goes_on } else { begun || goes_on }
-    }
-}
-
-impl fmt::Display for Hours {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [from, until] = [self.from, self.until].map(|at| format!("{:02}:{:02}", at / 60, at % 60));
-        write!(f, "{from}-{until}")
     }
 }
 
@@ -156,6 +119,18 @@ pub fn controls(text: String) -> Option<Vec<(String, i64)>> {
             Some((name.to_owned(), value.trim().parse().ok()?))
         })
         .collect()
+}
+
+/// The most zones of `camera.mask`.
+const MAX_ZONES: usize = 16;
+
+/// Reads `camera.mask`.
+pub fn mask(text: String) -> Option<Vec<Zone>> {
+    let zone = |text: &str| {
+        let numbers = text.split(',').map(|number| number.parse().ok()).collect::<Option<Vec<f64>>>()?;
+        Zone::of_percent(numbers.try_into().ok()?)
+    };
+    text.split_whitespace().map(zone).collect::<Option<Vec<_>>>().filter(|zones| zones.len() <= MAX_ZONES)
 }
 
 /// Reads `http.hosts`.

@@ -16,6 +16,7 @@ mod metrics;
 mod mjpeg;
 mod page;
 mod server;
+mod settings;
 mod teach;
 mod typed;
 
@@ -24,9 +25,11 @@ use crate::detection::Sightings;
 use crate::detection::chips::Chips;
 use crate::gallery::desk::Desk;
 use crate::gallery::slugs::Slugs;
+use crate::image::Mask;
 use crate::presence::bus::Bus;
 use crate::presence::day::Day;
 use crate::roster::Roster;
+use crate::settings::Settings;
 use crate::shares::{Client, Refusal, Shares, TakenPlace, kept};
 use crate::stream::renditions::Renditions;
 use crate::sync::{Latest, Stop};
@@ -54,6 +57,8 @@ const PLACE_POLL: Duration = Duration::from_millis(50);
 pub(crate) struct Stage {
     /// The config; a newer one takes effect at once.
     pub config: Arc<Latest<Config>>,
+    /// How an admin changes it.
+    pub settings: Arc<Settings>,
     pub sightings: Arc<Latest<Sightings>>,
     pub roster: Arc<Latest<Roster>>,
     /// The chips of faces that were followed lately.
@@ -80,7 +85,19 @@ impl Stage {
 
     /// The same with their number.
     fn look_in_view(&self) -> Option<(u64, Arc<Sightings>)> {
-        self.sightings.newest().filter(|(_, sightings)| !sightings.is_stale(Instant::now()))
+        let newest = self.sightings.newest().filter(|(_, sightings)| !sightings.is_stale(Instant::now()));
+        newest.filter(|(_, sightings)| sightings.mask == self.mask())
+    }
+
+    /// The newest chips.
+    fn chips(&self) -> Arc<Chips> {
+        let newest = self.chips.newest().map(|(_, chips)| chips).filter(|chips| chips.mask == self.mask());
+        newest.unwrap_or_default()
+    }
+
+    /// What nobody is to see: what was made of a frame of which something else was hidden is not sent any more.
+    fn mask(&self) -> Mask {
+        self.config.newest().map(|(_, config)| config.camera.mask()).unwrap_or_default()
     }
 }
 
@@ -252,6 +269,19 @@ pub const ROUTES: &[Route] = &[
     route("/api/config", Access::Admin, "the value of each key, and where it was given, JSON", |site, _, _| {
         Whole::json(&json!({ "values": site.config().in_use() })).into()
     }),
+    route("/api/health", Access::Admin, "temperature, throttling, disk and memory, JSON", |site, _, _| {
+        Whole::json(&api::HealthJson::now(site.stage.state_folder.as_deref())).into()
+    }),
+    change(
+        Method::Post,
+        Takes::Json,
+        route(
+            "/api/settings",
+            Access::Admin,
+            "change keys of the config: `{\"set\": {KEY: VALUE}, \"unset\": [KEY]}`",
+            settings::change,
+        ),
+    ),
     route("/api/chips/{track}", Access::Admin, "the pictures of a face that is or was in view, JSON", teach::chips),
     route("/chip.jpg", Access::Admin, "such a picture, JPEG; `?track=TRACK&number=NUMBER`", teach::chip),
     route("/picture.jpg", Access::Admin, "a picture of the gallery, JPEG; `?file=FILE&width=PIXELS`", teach::thumbnail),
@@ -343,6 +373,18 @@ pub const ROUTES: &[Route] = &[
             account::password,
         ),
     ),
+    route(
+        "/manifest.webmanifest",
+        Access::Open,
+        "the name and the icon of the page on a home screen, JSON",
+        |_, _, _| Whole::new("application/manifest+json", Body::Static(include_bytes!("page/manifest.json"))).into(),
+    ),
+    route("/icon.svg", Access::Open, "the icon, SVG", |_, _, _| {
+        Whole::new("image/svg+xml", Body::Static(include_bytes!("page/icon.svg"))).into()
+    }),
+    route("/icon.png", Access::Open, "the icon, PNG, 512 x 512", |_, _, _| {
+        Whole::new("image/png", Body::Static(include_bytes!("page/icon.png"))).into()
+    }),
     route("/healthz", Access::Open, "ok, or 503 with the reason", |site, _, _| match site.stage.health.trouble() {
         None => Whole::text(200, "ok").into(),
         Some(trouble) => Whole::text(503, trouble).into(),

@@ -21,17 +21,22 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/visits.js"),
     include_str!("page/status.js"),
     include_str!("page/gallery.js"),
+    include_str!("page/settings.js"),
     include_str!("page/account.js"),
     include_str!("page/main.js"),
 ];
 
-/// The page as it is sent: without the comments and the indents of its scripts, which are an eighth of it.
+/// The page as it is sent.
 static HTML: LazyLock<String> = LazyLock::new(|| {
     let page = include_str!("page/page.html").replace("/* page.css */\n", STYLE);
-    let lines = SCRIPTS.iter().flat_map(|script| script.lines()).map(str::trim_start);
-    let scripts: String = lines.filter(|line| !line.starts_with("//")).flat_map(|line| [line, "\n"]).collect();
-    page.replace("/* the scripts of page.rs */\n", &scripts)
+    sent(&page.replace("/* the scripts of page.rs */\n", &SCRIPTS.concat()))
 });
+
+/// A page without what only its authors read: indents, empty lines, and lines that are comments.
+fn sent(page: &str) -> String {
+    let lines = page.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
 
 /// The page with its policy.
 pub struct Page {
@@ -49,7 +54,7 @@ pub fn policy(html: &str, targets: &str) -> String {
     let hash = |tag: &str| STANDARD.encode(Sha256::digest(inside(html, tag).as_bytes()));
     format!(
         "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src 'self' data:; \
-         connect-src 'self'; base-uri 'none'; form-action {targets}; frame-ancestors 'self'",
+         connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action {targets}; frame-ancestors 'self'",
         hash("script"),
         hash("style")
     )
@@ -75,6 +80,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_page_can_be_put_on_a_home_screen() {
+        let manifest: serde_json::Value = serde_json::from_str(include_str!("page/manifest.json")).unwrap();
+        let has_route = |path: &str| crate::http::ROUTES.iter().any(|route| route.path == format!("/{path}"));
+        let icons = manifest["icons"].as_array().unwrap();
+        assert!(icons.iter().all(|icon| has_route(icon["src"].as_str().unwrap())) && icons.len() == 2);
+        let icon = image::load_from_memory(include_bytes!("page/icon.png")).unwrap();
+        assert_eq!((icon.width(), icon.height()), (512, 512));
+        for linked in ["manifest.webmanifest", "icon.svg", "icon.png"] {
+            assert!(HTML.contains(&format!("href=\"{linked}\"")) && has_route(linked), "{linked}");
+        }
+        assert!(policy(&HTML, "'self'").contains("manifest-src 'self'"));
+    }
+
+    #[test]
     fn the_page_has_one_script_and_one_style_and_nothing_that_the_policy_forbids() {
         for tag in ["script", "style"] {
             assert_eq!(HTML.matches(&format!("<{tag}")).count(), 1);
@@ -87,10 +106,13 @@ mod tests {
             assert!(!allowed.contains(forbidden), "{forbidden} in page/");
         }
         assert!(!HTML.contains('\r'), "a browser would hash other line ends than we do");
-        for (script, number) in SCRIPTS.iter().flat_map(|script| script.lines().zip(1..)) {
-            // Its second line would lose its indent.
-            assert!(script.matches('`').count() % 2 == 0, "line {number} begins a text of two lines: {script}");
-        }
+        // A text over several lines would lose its indents.
+        let is_whole = |line: &str| line.matches('`').count().is_multiple_of(2);
+        assert!(
+            SCRIPTS.iter().flat_map(|script| script.lines()).all(is_whole),
+            "a template literal goes over a line end"
+        );
+        assert_eq!(sent("a {\n\n  // no\n  b: c;\n}"), "a {\nb: c;\n}\n");
         assert!(HTML.len() < 100_000, "the page has {} bytes", HTML.len());
     }
 }

@@ -1,5 +1,6 @@
 //! What namecam asks of the operating system.
 
+pub mod board;
 pub mod files;
 pub(crate) mod localtime;
 pub mod logging;
@@ -7,7 +8,6 @@ pub(crate) mod net;
 pub mod process;
 pub(crate) mod signals;
 pub(crate) mod systemd;
-pub(crate) mod thermal;
 
 #[cfg(test)]
 mod tests {

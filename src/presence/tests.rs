@@ -156,6 +156,7 @@ impl Play {
             height: 720,
             blurred_areas: Vec::new(),
             examined: None,
+            mask: Default::default(),
         }
     }
 
@@ -331,14 +332,13 @@ fn a_stranger_is_told_once_they_have_stayed_and_at_the_hours_that_are_wanted() {
     };
     let [now, later] = [(23, 59, 23, 0), (2, 0, 3, 0)]
         .map(|(h, m, until_h, until_m)| Hours::parse(&format!("{}-{}", at(h, m), at(until_h, until_m))));
-    assert!(now.is_some() && later.is_some());
-    play.around.config.stranger_hours = later;
+    play.around.config.stranger_hours = later.unwrap();
     play = play.table(vec![
         (5000, Look(vec![f(1, "?"), f(2, "?")]), "appeared 2/2"),
         (9000, Look(vec![f(1, "?"), f(2, "?")]), ""),
     ]);
     // Who is there when the time begins is told then.
-    play.around.config.stranger_hours = now;
+    play.around.config.stranger_hours = now.unwrap();
     play.table(vec![(9200, Still, "stranger 2/2")]);
 }
 

@@ -6,7 +6,6 @@ use crate::config::Events;
 use crate::detection::{Because, Flaw, Sighting, Sightings, State};
 use crate::frame::Moment;
 use crate::image::Rect;
-use crate::os::localtime;
 use crate::roster::Roster;
 use crate::telemetry::health::{CameraStatus, STARTING};
 use std::collections::BTreeMap;
@@ -428,8 +427,7 @@ impl Visit {
     fn is_now_a_stranger(&mut self, config: &Events, captured_at: Instant, now: Moment) -> bool {
         let has_stayed = captured_at.saturating_duration_since(self.since) >= seconds(config.stranger_s);
         let is_unknown = self.name.is_none() && self.unknown >= config.stranger_looks && has_stayed;
-        let is_time = || config.stranger_hours.is_none_or(|hours| hours.contains(localtime::time_of_day(now.wall)));
-        let is_news = is_unknown && self.stranger_at.is_none() && is_time();
+        let is_news = is_unknown && self.stranger_at.is_none() && config.stranger_hours.include_time(now.wall);
         if is_news {
             self.stranger_at = Some(now.instant);
         }

@@ -1,6 +1,6 @@
 //! The interval between looks: as in the config, and longer while the board is hot or cannot keep up.
 
-use crate::os::thermal::{self, Zone, thousandths};
+use crate::os::board::{ZONES, is_processor, thousandths};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::LookPace;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ struct Heat {
 
 impl Default for Pacer {
     fn default() -> Pacer {
-        Pacer::new(Path::new(thermal::ZONES))
+        Pacer::new(Path::new(ZONES))
     }
 }
 
@@ -77,7 +77,11 @@ impl Pacer {
 /// The zone that is closest to the temperature at which the kernel slows it down, or beyond it.
 fn hottest(zones: &Path, was_hot: bool) -> Option<Heat> {
     let mut worst: Option<(f32, Heat)> = None;
-    for Zone { path, name: zone, celsius } in thermal::zones(zones) {
+    for entry in std::fs::read_dir(zones).ok()?.flatten() {
+        let path = entry.path();
+        let text = |name: &str| std::fs::read_to_string(path.join(name)).map(|text| text.trim().to_owned()).ok();
+        let Some(zone) = text("type").filter(|zone| is_processor(zone)) else { continue };
+        let Some(celsius) = text("temp").and_then(|text| thousandths(&text)) else { continue };
         let over = celsius - passive_trip(&path).unwrap_or(HOT_C) + if was_hot { RELIEF_C } else { 0.0 };
         let times = match over {
             0.0.. => 4,

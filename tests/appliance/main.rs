@@ -10,6 +10,7 @@ mod camera;
 mod commands;
 mod events;
 mod gallery;
+mod mask;
 mod memory;
 mod mqtt;
 mod names;

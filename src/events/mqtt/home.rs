@@ -4,7 +4,7 @@
 
 use crate::config::Config;
 use crate::gallery::slugs::Known;
-use crate::os::{localtime, net, thermal};
+use crate::os::{board, localtime, net};
 use crate::presence::event::{Event, Kind};
 use crate::presence::visits::Present;
 use crate::roster::Roster;
@@ -200,7 +200,7 @@ impl Device {
 
 /// The numbers of `diagnostics`. `looks` are those since the last time, in so many seconds.
 pub fn diagnostics(health: &Health, roster: &Roster, looks: u64, seconds: f64) -> String {
-    let celsius = thermal::zones(Path::new(thermal::ZONES)).into_iter().map(|zone| zone.celsius).max_by(f32::total_cmp);
+    let celsius = board::temperature(Path::new(board::ZONES));
     let wrong = roster.threshold.as_ref().and_then(|threshold| threshold.strangers_named_at_most);
     let numbers = json!({
         "fps": rounded(health.capture_fps.per_second(), 1),

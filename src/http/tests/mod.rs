@@ -15,6 +15,7 @@ mod typed;
 mod visits;
 
 use super::*;
+use crate::config::Origin;
 use crate::detection::{Because, Evidence, Flaw, Near, Reason, Sighting, State};
 use crate::frame::Jpeg;
 use crate::http::auth::accounts::Role;
@@ -30,8 +31,11 @@ pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
     let mut config = Config::defaults(Path::new("/nowhere"));
     config.http.bind = "127.0.0.1:0".to_owned();
     change(&mut config);
+    let config = Arc::new(Latest::with(config));
+    let nowhere = Origin { state_folder: Some("/nowhere/else".into()), ..Origin::default() };
     Stage {
-        config: Arc::new(Latest::with(config)),
+        settings: Arc::new(Settings::new(nowhere, Arc::clone(&config))),
+        config,
         sightings: Arc::default(),
         roster: Arc::default(),
         chips: Arc::default(),
@@ -131,6 +135,7 @@ fn faces() -> Sightings {
         faces: vec![alice, stranger],
         blurred_areas: Vec::new(),
         examined: None,
+        mask: Default::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `/api/visits`.
 
 use super::*;
-use crate::config::{Hours, UnknownFaces};
+use crate::config::{Given, UnknownFaces};
 use crate::detection::chips::{Chip, TrackChips};
 use crate::presence::day::Stay;
 
@@ -38,13 +38,17 @@ fn with_visits(change: impl FnOnce(&mut Config)) -> Site {
         let captured_at = crate::frame::Moment::now();
         Arc::new(Chip { jpeg: Vec::new(), captured_at, width_px: 80, sharpness: 1.0, brightness: 100.0 })
     };
-    site.stage.chips.publish(Arc::new(Chips(vec![TrackChips { track: 12, chips: vec![chip(), chip()] }])));
+    let tracks = vec![TrackChips { track: 12, chips: vec![chip(), chip()] }];
+    site.stage.chips.publish(Arc::new(Chips { tracks, mask: Mask::default() }));
     site
 }
 
 #[test]
 fn visits_are_told_from_coming_to_going_and_chips_to_admins_alone() {
-    let site = with_visits(|config| config.events.stranger_hours = Hours::parse("22:00-06:00"));
+    let site = with_visits(|config| {
+        let (key, value, place) = ("events.stranger_hours".into(), "22:00-06:00".into(), "--set".into());
+        config.given.push(Given { key, value, place });
+    });
     let all = told(&site, "127.0.0.1");
     assert_eq!((&all["hours"], &all["version"]), (&24.into(), &1.into()));
     assert_eq!(all["alert"], json!({ "looks": 10, "after_s": 0, "hours": "22:00-06:00" }));
