@@ -50,6 +50,7 @@ fn bench() -> Bench {
         state: State::Named,
         evidence: Default::default(),
         view: None,
+        stranger: None,
     };
     let painter = Painter::new(&config::Config::defaults(Path::new(".")).overlay);
     let portable = Compressor::new(Codec::JpegEncoder, QUALITY);

@@ -5,15 +5,17 @@ use crate::cli::FAULT;
 use crate::config::{Config, Origin};
 use crate::detection::Sightings;
 use crate::detection::chips::Chips;
+use crate::events::mqtt::{self, Order};
 use crate::frame::Frame;
 use crate::gallery::desk::Desk;
+use crate::gallery::slugs::Slugs;
 use crate::http::auth::accounts::Accounts;
 use crate::memory::{self, Machine};
 use crate::os::logging;
 use crate::os::process::{self, exit_now};
 use crate::os::signals::{self, Event};
 use crate::os::systemd::{self, Notify};
-use crate::presence::{self, bus::Bus};
+use crate::presence::{self, bus::Bus, day::Day, visits::Present};
 use crate::roster::Roster;
 use crate::settings::{Refused, Settings};
 use crate::stream::encoder;
@@ -24,6 +26,7 @@ use crate::telemetry::health::Health;
 use crate::{camera, http, recognition};
 use anyhow::Context;
 use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -41,6 +44,9 @@ const PORT_PATIENCE: Duration = Duration::from_millis(700);
 /// How soon a failed watchdog check is repeated, so that a short overload does not cause a restart.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
+/// The most orders by MQTT that wait.
+const MAX_ORDERS: usize = 4;
+
 /// All hand-offs between the stages.
 struct Wires {
     config: Arc<Latest<Config>>,
@@ -51,6 +57,9 @@ struct Wires {
     chips: Arc<Latest<Chips>>,
     desk: Arc<Desk>,
     events: Arc<Bus>,
+    day: Arc<Day>,
+    present: Arc<Latest<Present>>,
+    slugs: Arc<Slugs>,
     renditions: Arc<Renditions>,
     health: Arc<Health>,
     stop: Arc<Stop>,
@@ -80,7 +89,8 @@ pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>) -> anyho
     }
     let wires = Wires::new(origin, config, stop);
     // From here on the process ends by `_exit` only: a started thread may be inside a library.
-    let threads = wires.start(server, accounts).unwrap_or_else(|error| {
+    let (orders, ordered) = sync_channel(MAX_ORDERS);
+    let threads = wires.start(server, accounts, orders).unwrap_or_else(|error| {
         logging::tell(&format!("namecam: {error:#}"));
         exit_now(1)
     });
@@ -94,6 +104,7 @@ pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>) -> anyho
             Some(Event::Reload) => wires.reload(&notify),
             None => {}
         }
+        wires.carry_out(&ordered, &notify);
         leave_if_one_has_ended(&threads, &wires.stop, &notify);
         wires.report_hangs(&mut reported);
         watchdog.feed_when_due(&wires.health, address, &own_question, &notify);
@@ -130,6 +141,7 @@ fn leave_if_one_has_ended(threads: &[JoinHandle<()>], stop: &Stop, notify: &Noti
 
 impl Wires {
     fn new(origin: Origin, config: Config, stop: Arc<Stop>) -> Wires {
+        let slugs = Arc::new(Slugs::open(config.state_folder.as_deref()));
         let encoder = encoder::Stage {
             config: Arc::new(Latest::with(config)),
             frames: Arc::default(),
@@ -146,14 +158,23 @@ impl Wires {
             chips: Arc::default(),
             desk: Arc::default(),
             events: Arc::default(),
+            day: Arc::default(),
+            present: Arc::default(),
+            slugs,
             health: Arc::clone(&encoder.health),
             stop: Arc::clone(&encoder.stop),
             renditions: Arc::new(Renditions::new(encoder)),
         }
     }
 
-    fn start(&self, server: http::Server, accounts: Option<Accounts>) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    fn start(
+        &self,
+        server: http::Server,
+        accounts: Option<Accounts>,
+        orders: SyncSender<Order>,
+    ) -> anyhow::Result<Vec<JoinHandle<()>>> {
         let (config, health, stop) = (&self.config, &self.health, &self.stop);
+        let state_folder = config.newest().and_then(|(_, config)| config.state_folder.clone());
         let http = http::Stage {
             config: Arc::clone(config),
             settings: Arc::clone(&self.settings),
@@ -161,11 +182,13 @@ impl Wires {
             roster: Arc::clone(&self.roster),
             chips: Arc::clone(&self.chips),
             desk: Arc::clone(&self.desk),
+            slugs: Arc::clone(&self.slugs),
             events: Arc::clone(&self.events),
+            day: Arc::clone(&self.day),
             renditions: Arc::clone(&self.renditions),
             health: Arc::clone(health),
             stop: Arc::clone(stop),
-            state_folder: self.config.newest().and_then(|(_, config)| config.state_folder.clone()),
+            state_folder: state_folder.clone(),
         };
         let camera = camera::Stage {
             config: Arc::clone(config),
@@ -189,18 +212,49 @@ impl Wires {
             roster: Arc::clone(&self.roster),
             health: Arc::clone(health),
             bus: Arc::clone(&self.events),
+            day: Arc::clone(&self.day),
+            present: Arc::clone(&self.present),
+            stop: Arc::clone(stop),
+            state_folder,
+        };
+        let mqtt = mqtt::Stage {
+            config: Arc::clone(config),
+            roster: Arc::clone(&self.roster),
+            present: Arc::clone(&self.present),
+            bus: Arc::clone(&self.events),
+            slugs: Arc::clone(&self.slugs),
+            health: Arc::clone(health),
+            orders,
             stop: Arc::clone(stop),
         };
         // HTTP starts first, so that the page is served while the camera or the models are still opening.
         Ok(vec![
             thread("http", move || http::run(server, http, accounts))?,
             thread("presence", move || presence::run(&presence))?,
+            thread("mqtt", move || mqtt::run(&mqtt))?,
             thread("camera", move || camera::run(&camera))?,
             thread(RECOGNITION, move || {
                 process::yield_to_others();
                 recognition::run(&recognition);
             })?,
         ])
+    }
+
+    /// Does what was asked for by MQTT.
+    fn carry_out(&self, ordered: &Receiver<Order>, notify: &Notify) {
+        for order in ordered.try_iter() {
+            log::info!("by MQTT: {order:?}");
+            let (Order::Recognize(enabled), Some((_, old))) = (order, self.config.newest()) else {
+                self.reload(notify);
+                continue;
+            };
+            let mut new = (*old).clone();
+            new.recognition.enabled = enabled;
+            match memory::plan(&new, &Machine::this()) {
+                Err(problem) if enabled => log::error!("recognition stays off: {problem}"),
+                _ => self.config.publish(Arc::new(new)),
+            }
+        }
     }
 
     /// Reads the config again and publishes it to the stages.

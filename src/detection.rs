@@ -148,6 +148,8 @@ pub struct Sighting {
     pub evidence: Arc<Evidence>,
     /// The appearance of its place on the frame of the look; `None` when it was not kept.
     pub view: Option<Arc<View>>,
+    /// The number of somebody without a name, by whom they are known when they come again (`recognition.remember_strangers_h`).
+    pub stranger: Option<u64>,
 }
 
 /// The similarity below which a later frame shows something else at the place of a face. In a real clip, the same

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod detection;
+mod events;
 pub mod frame;
 mod gallery;
 pub mod http;

@@ -3,7 +3,9 @@
 //! A thread of its own drives it. Recognition may be in one look for seconds or be off, and a visit ends in time all the same.
 
 pub mod bus;
+pub mod day;
 pub mod event;
+mod ids;
 pub mod visits;
 
 use crate::config::Config;
@@ -13,9 +15,12 @@ use crate::roster::Roster;
 use crate::sync::{Latest, POLL, Stop};
 use crate::telemetry::health::Health;
 use bus::Bus;
+use day::Day;
+use ids::Ids;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use visits::{Presence, Surroundings};
+use visits::{Presence, Present, Surroundings};
 
 /// How long a listener may take to be told that a name is withdrawn, before the name goes from the kept event.
 const TOLD_WITHIN: Duration = Duration::from_secs(2);
@@ -32,12 +37,21 @@ pub struct Stage {
     pub health: Arc<Health>,
     /// Where events go.
     pub bus: Arc<Bus>,
+    /// Where it goes who was here.
+    pub day: Arc<Day>,
+    /// Who is present; it is not older than the events.
+    pub present: Arc<Latest<Present>>,
     /// When to end.
     pub stop: Arc<Stop>,
+    /// Where it is kept which ids are given away.
+    pub state_folder: Option<PathBuf>,
 }
 
 /// The body of the thread: until [`Stop`].
 pub fn run(stage: &Stage) {
+    let faults = &stage.health.faults;
+    let mut ids = Ids::take(stage.state_folder.as_deref(), SystemTime::now(), faults);
+    stage.bus.begin_at(ids.begin);
     let (mut presence, mut seen, mut generation) = (Presence::default(), 0, 0);
     // When names that have left the gallery go from the kept events: once at once, and once more after the listeners have been
     // told that such a name is withdrawn.
@@ -50,13 +64,23 @@ pub fn run(stage: &Stage) {
         });
         // Read after the sightings, so that the gallery is not older than the names that they have.
         let Some(around) = surroundings(stage) else { continue };
-        let events = presence.update(sightings.as_deref(), &around, Moment::now());
+        let now = Moment::now();
+        let events = presence.update(sightings.as_deref(), &around, now);
         if around.roster.generation != generation {
             generation = around.roster.generation;
             stage.bus.forget(|name| !around.has(name));
+            stage.day.gallery_is(|name| around.called(name));
             forget_again = Some(Instant::now() + TOLD_WITHIN);
         }
+        let present = presence.present(&events, &around);
+        if stage.present.newest().is_none_or(|(_, told)| *told != present) {
+            stage.present.publish(Arc::new(present));
+        }
         stage.bus.publish(events);
+        // After the events, so that a listener who begins with who is present misses none, and gets none twice.
+        let (left, newest, hours) = (presence.take_left(), stage.bus.newest(), around.config.visits_h);
+        stage.day.take(left, presence.stays(), newest, hours, now.instant);
+        ids.take_more(stage.bus.newest(), faults);
         if forget_again.is_some_and(|at| Instant::now() >= at) {
             stage.bus.forget(|name| !around.has(name));
             forget_again = None;
@@ -71,6 +95,7 @@ fn surroundings(stage: &Stage) -> Option<Surroundings> {
         roster: stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default(),
         recognizes: config.recognition.is_on(SystemTime::now()) && stage.health.recognition_error().is_none(),
         config: config.events.clone(),
+        renames: stage.day.renames(),
     })
 }
 

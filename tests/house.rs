@@ -22,6 +22,7 @@ const ROOMS: &[&str] = &[
     "stream",
     "recognition",
     "camera",
+    "events",
     "presence",
     "settings",
     "memory",

@@ -5,6 +5,7 @@ mod table;
 use super::{GOOD, UNUSABLE, WARNINGS, is_anothers, print};
 use crate::commands::probe;
 use crate::config::{Camera, CameraSource, Config, InUse, keys};
+use crate::events::mqtt;
 use crate::memory::{self, Machine, Plan};
 use crate::recognition::gallery::enrol::Library;
 use crate::recognition::{self, dlib};
@@ -25,6 +26,8 @@ pub fn check(config: &Config, json: bool) -> u8 {
     let mut roster = roster;
     let camera = probe::trouble(&config.camera);
     roster.warnings.extend(warnings_of(config));
+    let mqtt = (!config.mqtt.host.is_empty()).then(|| mqtt::try_out(config));
+    roster.warnings.extend(mqtt.iter().filter_map(|tried| tried.as_ref().err()).map(|why| format!("[mqtt] {why}")));
     let waits = waits_for_one(&config.camera, probe::no_camera_at_all());
     if let Some(trouble) = camera.as_ref().filter(|_| !waits) {
         roster.warnings.push(format!("[camera] source: {trouble}"));
@@ -36,7 +39,7 @@ pub fn check(config: &Config, json: bool) -> u8 {
     } else {
         GOOD
     };
-    let report = Report { config, plan, camera, waits, models_error, gallery_error, roster, status };
+    let report = Report { config, plan, camera, waits, mqtt, models_error, gallery_error, roster, status };
     print(&if json { format!("{}\n", report.json()) } else { report.text() });
     status
 }
@@ -72,6 +75,8 @@ struct Report<'a> {
     camera: Option<String>,
     /// True when the only reason is that no camera is plugged in and the config has the default one.
     waits: bool,
+    /// Whether the broker can be used; `None` without one.
+    mqtt: Option<Result<(), String>>,
     models_error: Option<String>,
     gallery_error: Option<String>,
     roster: Roster,
@@ -86,6 +91,7 @@ impl Report<'_> {
             "config": self.config.file,
             "values": self.config.in_use(),
             "camera": {"source": self.config.camera.source.public(), "problem": self.camera},
+            "mqtt": self.mqtt.as_ref().map(|tried| json!({"host": self.config.mqtt.host, "problem": tried.as_ref().err()})),
             "models": {"path": self.config.models.path, "error": self.models_error},
             "memory": self.plan.as_ref().map(|plan| json!({
                 "takes_bytes": plan.takes,
@@ -118,6 +124,10 @@ impl Report<'_> {
             None => "good (no picture was taken)",
         };
         out.push_str(&paragraph("camera     ", &format!("{camera}: {state}")));
+        if let Some(tried) = &self.mqtt {
+            let state = if tried.is_ok() { "good (the broker lets it in)" } else { "see the warning below" };
+            out.push_str(&paragraph("mqtt       ", &format!("{}:{}: {state}", config.mqtt.host, config.mqtt.port)));
+        }
         let models = config.models.path.display();
         let models = match &self.models_error {
             Some(error) => error.clone(),

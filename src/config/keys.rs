@@ -328,6 +328,47 @@ pub const KEYS: &[Key] = &[
         "how many comparisons with the gallery must leave a person unknown before the event stranger is sent; 10 take about 4 seconds at the default interval",
         settings
     ),
+    key!(
+        events.stranger_s = "0",
+        ValueKind::Whole(0, 3600),
+        Whole,
+        "the seconds that an unknown person must have been present before the event stranger is sent",
+        settings
+    ),
+    key!(
+        events.stranger_hours = "",
+        ValueKind::Hours,
+        Hours,
+        "from when to when the event stranger is sent, in local time, over midnight too; empty: always",
+        settings
+    ),
+    key!(
+        events.visits_h = "24",
+        ValueKind::Whole(0, 24),
+        Whole,
+        "hours; who was here in this time is listed on the page, unknown people too, without pictures and in memory only, at most 500 visits; 0: nothing is kept",
+        settings
+    ),
+    key!(
+        mqtt.host = "",
+        ValueKind::Text,
+        Text,
+        "the name or address of an MQTT broker, which is told who is there, by name; empty: none is"
+    ),
+    key!(mqtt.port = "1883", ValueKind::Whole(1, 65535), Whole => |port: u32| port.try_into().ok(), "its port; 8883 is usual with tls"),
+    key!(mqtt.user = "", ValueKind::Text, Text, "the user name for the broker"),
+    key!(mqtt.password_file = "", ValueKind::PathOrNone, Path => Some, "the file whose first line is the password for the broker"),
+    key!(mqtt.tls = "no", ValueKind::YesNo, YesNo, "yes: the connection to the broker is encrypted"),
+    key!(mqtt.ca_file = "", ValueKind::PathOrNone, Path => Some, "the certificate of the authority that signed the broker's, PEM; needed with tls"),
+    key!(mqtt.prefix = "namecam", ValueKind::Text, Text => values::prefix, "the first part of each topic; client_id is the second"),
+    key!(mqtt.discovery_prefix = "homeassistant", ValueKind::Text, Text => values::topic, "the topic under which Home Assistant looks for devices; empty: nothing is announced"),
+    key!(mqtt.client_id = "", ValueKind::Text, Text => values::client_id, "the name of this camera for the broker, in topics and in Home Assistant; each camera needs another one; empty: the name of the machine"),
+    key!(
+        mqtt.control = "no",
+        ValueKind::YesNo,
+        YesNo,
+        "yes: whoever may write to the broker may switch recognition off and on and reload"
+    ),
     key!(models.path = "models", ValueKind::Path, Path => std::convert::identity, "the folder that holds dlib's models", restart),
     key!(
         models.recognizer = "dlib_face_recognition_resnet_model_v1.dat",

@@ -136,6 +136,9 @@ impl Recognition {
 pub struct Events {
     pub presence_s: u32,
     pub stranger_looks: u32,
+    pub stranger_s: u32,
+    pub stranger_hours: Hours,
+    pub visits_h: u32,
 }
 
 /// `[gallery]`
@@ -144,6 +147,25 @@ pub struct Events {
 pub struct Gallery {
     pub path: PathBuf,
     pub max_images_per_person: u32,
+}
+
+/// `[mqtt]`
+#[derive(Debug, Clone, PartialEq, Default)]
+#[allow(missing_docs)]
+pub struct Mqtt {
+    /// Empty: MQTT is off.
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub password_file: Option<PathBuf>,
+    pub tls: bool,
+    pub ca_file: Option<PathBuf>,
+    pub prefix: String,
+    /// Empty: nothing is announced to Home Assistant.
+    pub discovery_prefix: String,
+    /// Empty: the name of the machine.
+    pub client_id: String,
+    pub control: bool,
 }
 
 /// `[models]`
@@ -220,6 +242,7 @@ pub struct Config {
     pub recognition: Recognition,
     pub gallery: Gallery,
     pub events: Events,
+    pub mqtt: Mqtt,
     pub models: Models,
     pub overlay: Overlay,
     pub stream: Stream,
@@ -337,6 +360,7 @@ impl Config {
             recognition: Recognition::default(),
             gallery: Gallery::default(),
             events: Events::default(),
+            mqtt: Mqtt::default(),
             models: Models::default(),
             overlay: Overlay::default(),
             stream: Stream::default(),
@@ -385,6 +409,11 @@ impl Config {
             let found = settings.iter().rev().find(|s| (s.key.section, s.key.name) == (section, name));
             found.map_or_else(|| "default".to_owned(), |setting| setting.place.clone())
         };
+        if self.mqtt.tls {
+            let what =
+                "[mqtt] tls = yes: this build has no TLS; use a broker on this machine that passes messages on by TLS";
+            problems.add(&place_of("mqtt", "tls"), what);
+        }
         let loopback = self.bind_address().is_none_or(|address| address.ip().is_loopback());
         if !loopback && self.http.password_file.is_none() && !self.http.open {
             let what = format!(
@@ -485,6 +514,10 @@ fn allowed(key: &keys::Key) -> String {
                          xn--... (python3 -c 'print(\"NAME\".encode(\"idna\").decode())')"
                 .to_owned()
         }
+        "mqtt.prefix" | "mqtt.discovery_prefix" => {
+            "a topic: no + or #, no / at its beginning or end, 100 bytes at most".to_owned()
+        }
+        "mqtt.client_id" => "ASCII letters, digits, - and _, 64 at most".to_owned(),
         _ => key.kind.allowed(),
     }
 }

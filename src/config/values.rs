@@ -142,6 +142,24 @@ pub fn hosts(text: String) -> Option<Vec<String>> {
     names.iter().all(|name| name.chars().all(is_sent)).then_some(names)
 }
 
+/// Reads `mqtt.prefix`.
+pub fn prefix(text: String) -> Option<String> {
+    topic(text).filter(|topic| !topic.is_empty())
+}
+
+/// Reads `mqtt.discovery_prefix`.
+pub fn topic(text: String) -> Option<String> {
+    let odd = |c: char| matches!(c, '+' | '#') || c.is_control();
+    let is_topic = !text.starts_with('/') && !text.ends_with('/') && !text.contains(odd) && text.len() <= 100;
+    is_topic.then_some(text)
+}
+
+/// Reads `mqtt.client_id`.
+pub fn client_id(text: String) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    (text.len() <= 64 && text.chars().all(is_plain)).then_some(text)
+}
+
 /// Reads `overlay.font`.
 pub fn font(text: String) -> Option<Option<PathBuf>> {
     match text.as_str() {

@@ -3,3 +3,4 @@
 pub mod desk;
 pub mod edit;
 pub mod list;
+pub mod slugs;

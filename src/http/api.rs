@@ -2,7 +2,7 @@
 //! `namecam identify --json` prints the same faces.
 
 use super::Stage;
-use crate::config::{Overlay, UnknownFaces};
+use crate::config::{Config, Events, Overlay, UnknownFaces};
 use crate::detection::chips::{Chip, Chips, Pose};
 use crate::detection::{self, Because, Flaw, Near, Sighting, Sightings};
 use crate::frame::Moment;
@@ -11,6 +11,7 @@ use crate::http::auth::accounts::Role;
 use crate::http::auth::sessions::Session;
 use crate::memory::Machine;
 use crate::os::board;
+use crate::presence::day::Stay;
 use crate::roster::PictureReport;
 use crate::rounding::{decimals, rounded};
 use crate::stream::renditions::RenditionSpec;
@@ -126,6 +127,90 @@ impl EnrolJson {
     }
 }
 
+/// `/api/visits`.
+#[derive(Serialize)]
+pub struct VisitsJson {
+    /// As `visits_version` of `/api/state`.
+    pub version: u64,
+    /// The time of day.
+    pub now: f64,
+    /// `events.visits_h`
+    pub hours: u32,
+    /// When the event `stranger` is sent.
+    pub alert: AlertJson,
+    /// Those who came first at first.
+    pub visits: Vec<VisitJson>,
+}
+
+/// `events.stranger_looks`, `events.stranger_s` and `events.stranger_hours`.
+#[derive(Serialize)]
+pub struct AlertJson {
+    looks: u32,
+    after_s: u32,
+    hours: Option<String>,
+}
+
+/// A visit.
+#[derive(Serialize)]
+pub struct VisitJson {
+    visit: u64,
+    track: u64,
+    name: Option<Arc<str>>,
+    /// Only for those who see strangers.
+    stranger: Option<u64>,
+    since: f64,
+    until: f64,
+    still_present: bool,
+    #[serde(serialize_with = "decimals::<3, _>")]
+    distance: Option<f32>,
+    looks: u32,
+    stranger_at: Option<f64>,
+    /// How many pictures of the face there are; only for an admin.
+    chips: Option<usize>,
+}
+
+impl VisitsJson {
+    pub fn of(stage: &Stage, config: &Config, role: Role) -> VisitsJson {
+        let (version, stays) = stage.day.stays();
+        let Events { stranger_looks, stranger_s, visits_h, .. } = &config.events;
+        let in_use = config.in_use().into_iter().find(|value| value.key == "events.stranger_hours");
+        let is_kept = *visits_h > 0;
+        VisitsJson {
+            version,
+            now: unix_seconds(Instant::now()),
+            hours: *visits_h,
+            alert: AlertJson {
+                looks: *stranger_looks,
+                after_s: *stranger_s,
+                hours: in_use.map(|value| value.value).filter(|hours| !hours.is_empty()),
+            },
+            visits: visits(stage, config, stays.into_iter().filter(|_| is_kept), role),
+        }
+    }
+}
+
+/// Visits, as `role` may see them.
+pub fn visits(stage: &Stage, config: &Config, stays: impl IntoIterator<Item = Stay>, role: Role) -> Vec<VisitJson> {
+    let is_admin = role == Role::Admin;
+    // That a stranger was here before is told to nobody from whom strangers are hidden.
+    let sees_strangers = !config.overlay.blurs_for(is_admin);
+    let chips = stage.chips();
+    let visit = |stay: Stay| VisitJson {
+        visit: stay.visit,
+        track: stay.track,
+        stranger: stay.stranger.filter(|_| sees_strangers && stay.name.is_none()),
+        name: stay.name,
+        since: unix_seconds(stay.since),
+        until: unix_seconds(stay.until),
+        still_present: stay.is_present,
+        distance: stay.distance,
+        looks: stay.looks,
+        stranger_at: stay.stranger_at.map(unix_seconds),
+        chips: is_admin.then(|| chips.of(stay.track).len()),
+    };
+    stays.into_iter().map(visit).collect()
+}
+
 /// The answer to what is taught.
 #[derive(Serialize)]
 pub struct TaughtJson {
@@ -155,6 +240,7 @@ pub struct StateJson {
     stream: StreamJson,
     connections: Connections,
     faces: Vec<FaceJson>,
+    visits_version: u64,
     reloads: u64,
     reload_error: Option<String>,
     faults: Vec<FaultJson>,
@@ -510,6 +596,7 @@ pub fn state(stage: &Stage, who: &Who, watching: Option<bool>) -> StateJson {
         },
         connections: health.connections(),
         faces: faces(stage.faces_in_view().as_deref(), role),
+        visits_version: stage.day.version(),
         reloads: health.reloads.ended(),
         reload_error: health.reloads.error(),
         faults: health.faults.all().into_iter().map(|fault| FaultJson::of(fault, role)).collect(),

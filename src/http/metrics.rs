@@ -69,6 +69,20 @@ pub fn metrics(stage: &Stage) -> String {
     ];
     let ages = loops.map(|(name, age)| (name, age.as_secs_f64()));
     page.labelled("heartbeat_age_seconds", "time since the last round of each loop", "gauge", "loop", ages);
+    let mqtt = &health.mqtt;
+    page.gauge(
+        "mqtt_connected",
+        "1 while an MQTT broker is connected",
+        u8::from(mqtt.connected.load(std::sync::atomic::Ordering::Relaxed)),
+    );
+    page.counter("mqtt_connections_total", "connections that the MQTT broker accepted", mqtt.connections.get());
+    page.counter("mqtt_published_total", "messages that the MQTT broker acknowledged", mqtt.published.get());
+    page.counter(
+        "mqtt_missed_total",
+        "events that were no longer kept when the MQTT broker was there",
+        mqtt.missed.get(),
+    );
+    page.counter("mqtt_skipped_total", "messages from the MQTT broker that were too large", mqtt.skipped.get());
     let faults = health.faults.all().into_iter().map(|fault| (fault.cause.as_str(), fault.count));
     page.labelled("faults_total", "faults by cause", "counter", "cause", faults);
     page.0

@@ -24,8 +24,10 @@ use crate::config::Config;
 use crate::detection::Sightings;
 use crate::detection::chips::Chips;
 use crate::gallery::desk::Desk;
+use crate::gallery::slugs::Slugs;
 use crate::image::Mask;
 use crate::presence::bus::Bus;
+use crate::presence::day::Day;
 use crate::roster::Roster;
 use crate::settings::Settings;
 use crate::shares::{Client, Refusal, Shares, TakenPlace, kept};
@@ -63,7 +65,11 @@ pub(crate) struct Stage {
     pub chips: Arc<Latest<Chips>>,
     /// Where recognition learns that the gallery's files have changed.
     pub desk: Arc<Desk>,
+    /// Where it is learnt outside that people were renamed or forgotten.
+    pub slugs: Arc<Slugs>,
     pub events: Arc<Bus>,
+    /// Who was here and who is.
+    pub day: Arc<Day>,
     pub renditions: Arc<Renditions>,
     pub health: Arc<Health>,
     pub stop: Arc<Stop>,
@@ -233,6 +239,7 @@ const SNAPSHOT: &str =
     "newest picture, JPEG; `?strict=1`: 503 while the camera is not available; `?overlay=0`, `?width=PIXELS`";
 const FACE: &str = "why the face of a track has its name or none, JSON";
 const EVENTS: &str = "people who appear or leave, and the state of the camera, server-sent events; `?boxes=1`; `?typed=1`: visits, one event a change";
+const VISITS: &str = "who was here in the last hours and who is, from when to when, JSON";
 const GALLERY: &str = "the people and pictures of the gallery, and why some pictures are not used, JSON";
 
 /// Every route. The first one that matches is used.
@@ -252,6 +259,9 @@ pub const ROUTES: &[Route] = &[
         face.unwrap_or_else(|| Whole::text(404, "No such face is in view. /api/state lists the current tracks.")).into()
     }),
     route("/api/events", Access::Viewer, EVENTS, events::events),
+    route("/api/visits", Access::Viewer, VISITS, |site, _, who| {
+        Whole::json(&api::VisitsJson::of(&site.stage, &site.config(), who.role)).into()
+    }),
     route("/api/gallery", Access::Admin, GALLERY, |site, _, _| {
         let (_, roster) = site.stage.roster.newest().unwrap_or_default();
         Whole::json(&*roster).into()

@@ -19,6 +19,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/picture.js"),
     include_str!("page/people.js"),
     include_str!("page/face.js"),
+    include_str!("page/visits.js"),
     include_str!("page/status.js"),
     include_str!("page/gallery.js"),
     include_str!("page/settings.js"),

@@ -139,6 +139,9 @@ fn teach(site: &Site, track: u64, whose: &Whose, name: Option<&str>) -> Result<W
     let taught = taken_in(site, &before, &written, change);
     let mut face = None;
     if taught.at_work {
+        if let Some(name) = name {
+            site.stage.day.name(track, name);
+        }
         let is_so = |sightings: &Sightings| {
             let face = sightings.faces.iter().find(|face| face.track == track);
             face.is_none_or(|face| face.name.as_deref() == name)
@@ -291,7 +294,13 @@ struct Rename {
 pub fn rename<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     let renamed = || {
         let Rename { person, to, merge } = body(request, "{\"person\": \"...\", \"to\": \"...\", \"merge\": false}")?;
-        changed(site, |root| edit::rename(root, &person, &to, merge).map(|()| Vec::new()))
+        changed(site, |root| {
+            edit::rename(root, &person, &to, merge)?;
+            // Before recognition learns of it, so that no one takes it for a person who has left.
+            site.stage.day.rename(&person, &edit::person_name(&to)?);
+            site.stage.slugs.rename(&person, &edit::person_name(&to)?);
+            Ok(Vec::new())
+        })
     };
     answered(renamed())
 }
@@ -320,6 +329,8 @@ pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
         let mut files = 0;
         let (_, change) = edit(site, true, |root| {
             files = edit::remove_person(root, &person)?;
+            site.stage.day.forget(&person);
+            site.stage.slugs.forget(&person);
             Ok(Vec::new())
         })?;
         let taught = taken_in(site, &before, &[], change);
@@ -333,6 +344,7 @@ pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
             "descriptors": descriptors,
             "chips": chips,
             "at_work": taught.at_work,
+            "told_by_mqtt": !site.config().mqtt.host.is_empty(),
         })))
     };
     answered(forgotten())

@@ -31,6 +31,18 @@ pub fn stamp(at: SystemTime) -> String {
     format!("{date:08}-{:02}{:02}{:02}", at.tm_hour, at.tm_min, at.tm_sec)
 }
 
+/// `at` as `2023-11-14T14:05:03+00:00`.
+pub fn utc(at: SystemTime) -> String {
+    let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = libc::time_t::try_from(seconds).unwrap_or_default();
+    // SAFETY: as in `broken_down`.
+    let mut at: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: as in `broken_down`.
+    unsafe { libc::gmtime_r(&raw const seconds, &raw mut at) };
+    let date = format!("{:04}-{:02}-{:02}", at.tm_year + 1900, at.tm_mon + 1, at.tm_mday);
+    format!("{date}T{:02}:{:02}:{:02}+00:00", at.tm_hour, at.tm_min, at.tm_sec)
+}
+
 fn broken_down(at: SystemTime) -> libc::tm {
     let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let seconds = libc::time_t::try_from(seconds).unwrap_or_default();

@@ -18,7 +18,9 @@ pub struct Bus {
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// The id of the newest event ever; 0 before the first.
+    /// The id after which those of this run begin.
+    begin: u64,
+    /// The id of the newest event; `begin` before the first.
     last: u64,
     /// The newest events, without a gap in their ids.
     events: VecDeque<Arc<Event>>,
@@ -34,6 +36,17 @@ pub struct Batch {
 }
 
 impl Bus {
+    /// Says after which id those of this run begin. Called before the first event.
+    pub fn begin_at(&self, begin: u64) {
+        let mut kept = lock(&self.kept);
+        (kept.begin, kept.last) = (begin, begin);
+    }
+
+    /// The id of the newest event.
+    pub fn newest(&self) -> u64 {
+        lock(&self.kept).last
+    }
+
     /// Numbers the events and wakes the waiting readers.
     pub fn publish(&self, events: Vec<Event>) {
         if events.is_empty() {
@@ -52,18 +65,19 @@ impl Bus {
         drop(old);
     }
 
-    /// After which event a reader begins that had `last` at last: after the newest one if there is none. An id that has not been given
-    /// yet is from before a restart; then it begins with all that is kept.
+    /// After which event a reader begins that had `last` at last: after the newest one if there is none. With an id of before the
+    /// restart, or one that has not been given yet, it begins with all that is kept.
     pub fn begin_after(&self, last: Option<u64>) -> u64 {
-        let newest = lock(&self.kept).last;
-        last.map_or(newest, |last| if last <= newest { last } else { 0 })
+        let kept = lock(&self.kept);
+        last.map_or(kept.last, |last| if last <= kept.last { last.max(kept.begin) } else { kept.begin })
     }
 
     /// Waits for events after `seen`, at most `timeout`.
     pub fn wait_after(&self, seen: u64, timeout: Duration) -> Batch {
         let kept = wait_while(&self.changed, lock(&self.kept), timeout, |kept| kept.last <= seen);
         let events: Vec<_> = kept.events.iter().filter(|event| event.id > seen).cloned().collect();
-        Batch { missed: kept.last.saturating_sub(seen) - events.len() as u64, events }
+        let all = kept.last.saturating_sub(seen.max(kept.begin));
+        Batch { missed: all - events.len() as u64, events }
     }
 
     /// Takes the names of people away from the events that are kept: of those for whom `is_meant`.

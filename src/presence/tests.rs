@@ -1,16 +1,18 @@
 //! Visits and events by tables of looks, with a clock of their own; the bus; the thread.
 
 use super::bus::Batch;
+use super::day::Stay;
 use super::event::{Event, Kind};
 use super::*;
-use crate::config::Events;
+use crate::config::{Events, Hours};
 use crate::detection::{Because, Evidence, Flaw, Reason, Sighting, State};
 use crate::image::Rect;
+use crate::os::localtime;
 use crate::roster::{Person, PictureReport, Roster};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// A face of a look: its track, who it is, and where. `?` is unknown, `.` not compared yet, `Alice~` has the name of Alice withheld, and
+/// A face of a look: its track, who it is, and where. `?` is unknown, `?7` a stranger with a number, `.` not compared yet, `Alice~` has the name of Alice withheld, and
 /// `Alice^` was missed by the detector.
 type Face = (u64, &'static str, i32);
 
@@ -43,13 +45,14 @@ struct Play {
     /// The visits that have appeared and not left.
     open: Vec<u64>,
     last: u64,
+    day: Day,
 }
 
 impl Play {
     fn new() -> Play {
         let camera = crate::telemetry::health::CameraStatus { error: None, ..Default::default() };
-        let config = Events { presence_s: 10, stranger_looks: 4 };
-        let around = Surroundings { camera, roster: Arc::default(), recognizes: true, config };
+        let config = Events { presence_s: 10, stranger_looks: 4, visits_h: 24, ..Events::default() };
+        let around = Surroundings { camera, roster: Arc::default(), recognizes: true, config, renames: Vec::new() };
         let mut play = Play {
             start: Moment::now(),
             presence: Presence::default(),
@@ -60,13 +63,14 @@ impl Play {
             clock: 0,
             open: Vec::new(),
             last: 0,
+            day: Day::default(),
         };
         assert_eq!(play.step(0, Gallery(&["Alice", "Bob"])), "camera online, gallery 1 of 2");
         play
     }
 
     fn step(&mut self, ms: u64, step: Step) -> String {
-        let mut sees = false;
+        let (mut sees, before) = (false, self.around.roster.generation);
         match step {
             Look(faces) => (self.newest, self.looks, sees) = (faces, self.looks + 1, true),
             Still => sees = true,
@@ -93,7 +97,13 @@ impl Play {
         let wall = self.start.wall + (now - self.start.instant);
         let shift = Duration::from_secs(self.clock.unsigned_abs());
         let wall = if self.clock < 0 { wall - shift } else { wall + shift };
+        let generation = self.around.roster.generation;
+        self.around.renames = self.day.renames();
         let events = self.presence.update(sightings.as_ref(), &self.around, Moment { instant: now, wall });
+        if before != generation {
+            self.day.gallery_is(|name| self.around.called(name));
+        }
+        self.day.take(self.presence.take_left(), self.presence.stays(), 0, self.around.config.visits_h, now);
         events.iter().map(|event| self.check(event, now)).collect::<Vec<_>>().join(", ")
     }
 
@@ -103,6 +113,10 @@ impl Play {
             let (person, mark) = match who.char_indices().next_back() {
                 Some((at, mark @ ('~' | '^'))) => (&who[..at], Some(mark)),
                 _ => (who, None),
+            };
+            let (person, stranger) = match person.strip_prefix('?') {
+                Some(number) => ("?", number.parse().ok()),
+                None => (person, None),
             };
             let name = Some(person).filter(|name| !["?", "."].contains(name) && mark != Some('~')).map(Arc::from);
             let reason = match mark {
@@ -129,6 +143,7 @@ impl Play {
                 state,
                 evidence: Arc::new(evidence),
                 view: None,
+                stranger,
             }
         });
         Sightings {
@@ -171,6 +186,19 @@ impl Play {
             (_, _, generation) => format!("{} of {}", generation.unwrap(), event.people.unwrap()),
         };
         format!("{kind} {}", rest.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    /// The list of the day: who, from when until when in milliseconds, and `now` for those who are present.
+    fn list(&self) -> Vec<String> {
+        let ms = |at: Instant| (at - self.start.instant).as_millis();
+        let (_, stays) = self.day.stays();
+        let line = |stay: &Stay| {
+            let stranger = || stay.stranger.map(|number| number.to_string()).unwrap_or_default();
+            let name = stay.name.as_deref().map_or_else(|| format!("?{}", stranger()), str::to_owned);
+            let until = if stay.is_present { "now".to_owned() } else { ms(stay.until).to_string() };
+            format!("{name} {}-{until}", ms(stay.since))
+        };
+        stays.iter().map(line).collect()
     }
 
     fn table(mut self, steps: Vec<(u64, Step, &str)>) -> Play {
@@ -286,6 +314,35 @@ fn a_stranger_is_told_once_a_visit_and_only_comparisons_count() {
 }
 
 #[test]
+fn a_stranger_is_told_once_they_have_stayed_and_at_the_hours_that_are_wanted() {
+    let mut play = Play::new();
+    play.around.config = Events { stranger_looks: 2, stranger_s: 3, ..play.around.config };
+    play = play.table(vec![
+        (1000, Look(vec![f(1, "?")]), "appeared 1/1"),
+        (1200, Look(vec![f(1, "?")]), ""),
+        (3900, Look(vec![f(1, "?")]), ""),
+        (4000, Still, "stranger 1/1"),
+        (4200, Still, ""),
+    ]);
+    // From a minute ago until an hour ago is now; from in two hours until in three is not.
+    let at = |hours: u64, minutes: u64| {
+        let [hour, minute, _] =
+            localtime::time_of_day(play.start.wall + Duration::from_secs(hours * 3600 + minutes * 60));
+        format!("{hour:02}:{minute:02}")
+    };
+    let [now, later] = [(23, 59, 23, 0), (2, 0, 3, 0)]
+        .map(|(h, m, until_h, until_m)| Hours::parse(&format!("{}-{}", at(h, m), at(until_h, until_m))));
+    play.around.config.stranger_hours = later.unwrap();
+    play = play.table(vec![
+        (5000, Look(vec![f(1, "?"), f(2, "?")]), "appeared 2/2"),
+        (9000, Look(vec![f(1, "?"), f(2, "?")]), ""),
+    ]);
+    // Who is there when the time begins is told then.
+    play.around.config.stranger_hours = now.unwrap();
+    play.table(vec![(9200, Still, "stranger 2/2")]);
+}
+
+#[test]
 fn names_change_go_and_come_and_a_withheld_name_stays() {
     table(vec![
         (1000, Look(vec![f(1, "Alice")]), "appeared 1/1, named 1/1 Alice"),
@@ -382,6 +439,142 @@ fn visits_have_a_bound() {
     assert_eq!((play.open.len(), left), (256, 744));
 }
 
+#[test]
+fn the_day_lists_each_visit_once_from_coming_to_going() {
+    let mut play =
+        Play::new().table(vec![(1000, Look(vec![f(1, ".")]), "appeared 1/1"), (1200, Look(vec![f(1, "?7")]), "")]);
+    assert_eq!(play.list(), ["?7 1000-now"]);
+    let version = play.day.version();
+    // Named in mid-visit: one visit, and no stranger's.
+    play = play.table(vec![
+        (1400, Look(vec![f(1, "Alice"), f(2, "?")]), "named 1/1 Alice, appeared 2/2"),
+        (1600, Look(vec![f(1, "Alice"), f(2, "?8")]), ""),
+    ]);
+    assert_eq!(play.list(), ["Alice 1000-now", "?8 1400-now"]);
+    assert!(play.day.version() > version);
+    let (_, stays) = play.day.stays();
+    assert_eq!([stays[0].looks, stays[1].looks], [4, 2]);
+    assert_eq!([stays[0].distance, stays[1].distance], [Some(0.3), None]);
+    let version = play.day.version();
+    play = play.table(vec![(1800, Still, ""), (2000, Tick, "")]);
+    assert_eq!(play.day.version(), version, "nothing has changed but the time");
+    play = play.table(vec![
+        (2200, Look(vec![f(2, "?8")]), ""),
+        (11_000, Look(vec![f(2, "?8")]), "stranger 2/2"),
+        (11_900, Look(vec![f(2, "?8")]), "left 1/1 Alice unseen"),
+        // It is another visit when they come again; a stranger who is told stays told.
+        (12_100, Look(vec![f(3, "Alice")]), "appeared 3/3, named 3/3 Alice"),
+        (30_000, Tick, "left 2/2 no_look, left 3/3 Alice no_look"),
+    ]);
+    assert_eq!(play.list(), ["Alice 1000-1800", "?8 1400-11900", "Alice 12100-12100"]);
+    let (_, stays) = play.day.stays();
+    assert_eq!(stays[1].stranger_at, Some(play.start.instant + Duration::from_millis(11_050)));
+    assert_eq!([stays[0].stranger_at, stays[2].stranger_at], [None; 2]);
+}
+
+#[test]
+fn somebody_who_was_missed_and_turns_out_to_be_another_visit_is_listed_once() {
+    let play = Play::new().table(vec![
+        (1000, Look(vec![f(1, "Alice")]), "appeared 1/1, named 1/1 Alice"),
+        (1200, Look(vec![]), ""),
+        (2000, Look(vec![f(2, "?")]), ""),
+        (4000, Look(vec![f(2, "?")]), "appeared 2/2"),
+        (4400, Look(vec![f(2, "Alice")]), "left 1/1 Alice elsewhere, named 2/2 Alice"),
+    ]);
+    assert_eq!(play.list(), ["Alice 1000-now"]);
+}
+
+#[test]
+fn a_rename_renames_and_whom_the_gallery_has_no_more_has_no_name() {
+    let both = "appeared 1/1, named 1/1 Alice, appeared 2/2, named 2/2 Bob";
+    let mut play = Play::new().table(vec![
+        (1000, Look(vec![f(1, "Alice"), f(2, "Bob")]), both),
+        (1200, Look(vec![]), ""),
+        (11_900, Tick, "left 1/1 Alice no_look, left 2/2 Bob no_look"),
+        (12_000, Look(vec![f(3, "Alice"), f(4, "Bob")]), "appeared 3/3, named 3/3 Alice, appeared 4/4, named 4/4 Bob"),
+        (12_200, Look(vec![f(4, "Bob")]), ""),
+    ]);
+    // Twice before a gallery is at work, and merged into a person whom the gallery has.
+    play.day.rename("Alice", "Anna");
+    play.day.rename("Anna", "Carol");
+    assert_eq!(play.list(), ["Alice 1000-1000", "Bob 1000-1000", "Alice 12000-now", "Bob 12000-now"]);
+    // Whoever is in view is told by the next look.
+    play = play.table(vec![(12_300, Gallery(&["Bob", "Carol"]), "gallery 2 of 2, renamed 3/3 Alice>Carol")]);
+    assert_eq!(play.list(), ["Carol 1000-1000", "Bob 1000-1000", "Carol 12000-now", "Bob 12000-now"]);
+    play = play.table(vec![
+        (12_400, Gallery(&["Bob", "Carol", "Alice"]), "gallery 3 of 3"),
+        (12_600, Look(vec![f(5, "Alice"), f(3, "Carol")]), "appeared 5/5, named 5/5 Alice"),
+        (22_000, Look(vec![f(3, "Carol")]), ""),
+        (23_000, Look(vec![f(3, "Carol")]), "left 4/4 Bob unseen, left 5/5 Alice unseen"),
+        // The new Alice was not renamed. Her folder and Bob's were deleted.
+        (23_100, Gallery(&["Carol"]), "gallery 4 of 1"),
+    ]);
+    assert_eq!(play.list(), ["Carol 1000-1000", "? 1000-1000", "Carol 12000-now", "? 12000-12200", "? 12600-12600"]);
+}
+
+#[test]
+fn visits_of_a_person_who_is_forgotten_go() {
+    let mut play = Play::new().table(vec![
+        (1000, Look(vec![f(1, "Alice")]), "appeared 1/1, named 1/1 Alice"),
+        (9000, Look(vec![f(2, "Alice")]), ""),
+        (9200, Look(vec![f(2, "Alice"), f(3, "Bob")]), "appeared 2/3, named 2/3 Bob"),
+        (23_000, Tick, "left 1/2 Alice no_look, left 2/3 Bob no_look"),
+        (24_000, Look(vec![f(4, "Alice"), f(5, "Bob")]), "appeared 3/4, named 3/4 Alice, appeared 4/5, named 4/5 Bob"),
+        (24_200, Look(vec![]), ""),
+    ]);
+    play.day.forget("Alice");
+    play = play.table(vec![
+        (24_400, Gallery(&["Bob"]), "gallery 2 of 1, withdrawn 3/4 Alice>"),
+        (40_000, Tick, "left 3/4 no_look, left 4/5 Bob no_look"),
+    ]);
+    assert_eq!(play.list(), ["Bob 9200-9200", "Bob 24000-24000"], "not even a visit without a name stays");
+}
+
+#[test]
+fn naming_a_face_names_its_visits_and_those_of_the_same_stranger() {
+    let mut play = Play::new().table(vec![
+        (1000, Look(vec![f(1, "?7")]), "appeared 1/1"),
+        (12_000, Look(vec![(2, "?7", 900), f(3, "?8")]), "left 1/1 no_look, appeared 2/2, appeared 3/3"),
+        (23_000, Tick, "left 2/2 no_look, left 3/3 no_look"),
+        (24_000, Look(vec![f(4, "?9"), f(5, "?7")]), "appeared 4/4, appeared 5/5"),
+        (24_200, Look(vec![f(5, "Alice")]), "named 5/5 Alice"),
+    ]);
+    let list = ["?7 1000-1000", "?7 12000-12000", "?8 12000-12000", "?9 24000-now", "Alice 24000-now"];
+    assert_eq!(play.list(), list);
+    play.day.name(5, "Alice");
+    assert_eq!(play.list()[..3], ["Alice 1000-1000", "Alice 12000-12000", "?8 12000-12000"]);
+    play.day.name(3, "Carol");
+    // The visit has not ended yet, but its face is gone.
+    play.day.name(4, "Bob");
+    play = play.table(vec![(40_000, Tick, "left 4/4 no_look, left 5/5 Alice no_look")]);
+    assert_eq!(play.list()[2..], ["Carol 12000-12000", "Bob 24000-24000", "Alice 24000-24200"]);
+}
+
+#[test]
+fn visits_are_listed_for_some_hours_and_up_to_a_bound() {
+    let hour = 3_600_000;
+    let play = Play::new().table(vec![
+        (1000, Look(vec![f(1, "Alice")]), "appeared 1/1, named 1/1 Alice"),
+        (12_000, Look(vec![f(2, "Bob")]), "left 1/1 Alice no_look, appeared 2/2, named 2/2 Bob"),
+        (24_000, Tick, "left 2/2 Bob no_look"),
+        (24 * hour + 999, Tick, ""),
+    ]);
+    assert_eq!(play.list(), ["Alice 1000-1000", "Bob 12000-12000"]);
+    let version = play.day.version();
+    let mut play = play.table(vec![(24 * hour + 1000, Tick, "")]);
+    assert_eq!((play.list(), play.day.version()), (vec!["Bob 12000-12000".to_owned()], version + 1));
+    play.around.config.visits_h = 0;
+    let play = play.table(vec![(24 * hour + 2000, Tick, "")]);
+    assert!(play.list().is_empty());
+    let mut play = Play::new();
+    for track in 0..1000 {
+        play.step(1000 + track, Look(vec![f(track, "?")]));
+        assert!(play.list().len() <= 500);
+    }
+    assert_eq!(play.list().len(), 500);
+    assert!(play.list()[0].starts_with("? 1500"), "the oldest go: {}", play.list()[0]);
+}
+
 fn event(name: Option<&str>) -> Event {
     Event { name: name.map(Into::into), ..Event::new(Kind::Named, Moment::now(), Moment::now(), 1) }
 }
@@ -403,6 +596,16 @@ fn the_bus_keeps_256_events_and_a_slow_reader_learns_how_many_it_missed() {
     assert!(bus.wait_after(302, Duration::ZERO).events.is_empty());
     // An id of before a restart is no reason to miss what came since.
     assert_eq!([None, Some(300), Some(0), Some(9000)].map(|last| bus.begin_after(last)), [302, 300, 0, 0]);
+    let bus = Bus::default();
+    bus.begin_at(1_000_000);
+    bus.publish(vec![event(None), event(None)]);
+    let batch = bus.wait_after(302, Duration::ZERO);
+    assert_eq!((ids(&batch), batch.missed), (vec![1_000_001, 1_000_002], 0), "nothing was missed since the restart");
+    let (newest, begin) = (1_000_002, 1_000_000);
+    assert_eq!(
+        [None, Some(302), Some(newest), Some(9 * begin)].map(|last| bus.begin_after(last)),
+        [newest, begin, newest, begin]
+    );
 }
 
 #[test]
@@ -442,13 +645,17 @@ fn the_json_has_every_field_and_rounded_numbers() {
 
 #[test]
 fn the_thread_tells_what_looks_camera_and_reloads_change_and_takes_forgotten_names_away() {
+    let folder = tempfile::tempdir().unwrap();
     let stage = Arc::new(Stage {
         config: Arc::new(Latest::with(Config::defaults("/".as_ref()))),
         sightings: Arc::default(),
         roster: Arc::default(),
         health: Arc::default(),
         bus: Arc::default(),
+        day: Arc::default(),
+        present: Arc::default(),
         stop: Arc::default(),
+        state_folder: Some(folder.path().to_owned()),
     });
     let running = {
         let stage = Arc::clone(&stage);

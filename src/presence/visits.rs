@@ -1,5 +1,6 @@
 //! [`Presence`]: which faces belong to one visit, and what is worth an event. It has no clock, no thread and no lock.
 
+use super::day::Stay;
 use super::event::{Event, Kind};
 use crate::config::Events;
 use crate::detection::{Because, Flaw, Sighting, Sightings, State};
@@ -7,8 +8,9 @@ use crate::frame::Moment;
 use crate::image::Rect;
 use crate::roster::Roster;
 use crate::telemetry::health::{CameraStatus, STARTING};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// While somebody is missed, a face without a name waits for so long before it is a visit of its own: it may be them, under a new track.
 const MAY_BE_KNOWN: Duration = Duration::from_secs(2);
@@ -30,6 +32,8 @@ pub struct Surroundings {
     pub recognizes: bool,
     /// `[events]`
     pub config: Events,
+    /// Which people an admin has renamed, the last one last.
+    pub renames: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl Surroundings {
@@ -37,6 +41,28 @@ impl Surroundings {
     pub fn has(&self, name: &str) -> bool {
         self.roster.people.iter().any(|person| person.name == name && person.used() > 0)
     }
+
+    /// Under which name the gallery has the person of a name.
+    pub fn called(&self, name: &str) -> Option<Arc<str>> {
+        if self.has(name) {
+            return Some(name.into());
+        }
+        let renamed = self.renames.iter().fold(name, |name, (from, to)| if **from == *name { to } else { name });
+        self.has(renamed).then(|| renamed.into())
+    }
+}
+
+/// Who is present, for those who tell states rather than events.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Present {
+    /// True while frames arrive and recognition runs: nobody who is not here is here.
+    pub is_watching: bool,
+    /// Of each visit the name.
+    pub visits: Vec<Option<Arc<str>>>,
+    /// How many of them are strangers: the event `stranger` was told, and no name since.
+    pub strangers: usize,
+    /// When each of those who are in the gallery came last, or was last seen before they left, since the start.
+    pub seen: BTreeMap<Arc<str>, SystemTime>,
 }
 
 /// Who is present.
@@ -50,6 +76,9 @@ pub struct Presence {
     /// Whether frames arrived when that was told last; `None` before the first time.
     online: Option<bool>,
     generation: u64,
+    /// Those whose visits have ended since the last [`Presence::take_left`].
+    left: Vec<Stay>,
+    seen: BTreeMap<Arc<str>, SystemTime>,
 }
 
 /// A person's stay.
@@ -60,17 +89,27 @@ struct Visit {
     track: u64,
     name: Option<Arc<str>>,
     since: Instant,
+    /// When the person came: earlier, where another visit turns out to have been theirs.
+    came_at: Instant,
     seen_at: Instant,
     rect: Rect,
     distance: Option<f32>,
+    /// The smallest one while they had the name.
+    best: Option<f32>,
+    /// The number of a stranger who is remembered.
+    stranger: Option<u64>,
     score: Option<f32>,
     /// Which face of the newest look it is; `None`: that look does not show the person.
     face: Option<usize>,
     /// The count of the track's looks at the last comparison with the gallery.
     compared: u32,
-    /// How many comparisons have left the person unknown.
+    /// How many comparisons there were.
+    looks: u32,
+    /// How many of them in a row have left the person unknown.
     unknown: u32,
-    is_stranger: bool,
+    stranger_at: Option<Instant>,
+    /// True when the person has left the gallery while they were not in view.
+    is_forgotten: bool,
 }
 
 impl Presence {
@@ -90,6 +129,35 @@ impl Presence {
         }
         self.forget(around, now, &mut told);
         told
+    }
+
+    /// Who is present.
+    pub fn stays(&self) -> Vec<Stay> {
+        self.visits.iter().map(Visit::stay).collect()
+    }
+
+    /// Those whose visits have ended since the last call.
+    pub fn take_left(&mut self) -> Vec<Stay> {
+        std::mem::take(&mut self.left)
+    }
+
+    /// Who is present after the events.
+    pub fn present(&mut self, events: &[Event], around: &Surroundings) -> Present {
+        for event in events {
+            match (event.kind, &event.name) {
+                (Kind::Named | Kind::Renamed | Kind::Left, Some(name)) => {
+                    self.seen.insert(Arc::clone(name), event.captured_at.wall);
+                }
+                (Kind::Gallery, _) => self.seen.retain(|name, _| around.has(name)),
+                _ => {}
+            }
+        }
+        Present {
+            is_watching: around.camera.error.is_none() && around.recognizes,
+            visits: self.visits.iter().map(|visit| visit.name.clone()).collect(),
+            strangers: self.visits.iter().filter(|visit| visit.stranger_at.is_some() && visit.name.is_none()).count(),
+            seen: self.seen.clone(),
+        }
     }
 
     fn tell_surroundings(&mut self, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
@@ -112,7 +180,7 @@ impl Presence {
     /// Ends the visits of those who were not seen for too long.
     fn end_old(&mut self, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
         let (stale_at, between_looks) = self.looks.unwrap_or((now.instant, Duration::ZERO));
-        let hold = Duration::from_secs(u64::from(around.config.presence_s)).max(between_looks);
+        let hold = seconds(around.config.presence_s).max(between_looks);
         let reason = match &around.camera.error {
             Some(_) => "camera",
             None if now.instant > stale_at => "no_look",
@@ -124,8 +192,8 @@ impl Presence {
         }
     }
 
-    /// Withdraws the names of people who are no longer in the gallery, and whom the newest look does not show. Of the others,
-    /// the next look says who they are.
+    /// Withdraws the names of people who are no longer in the gallery, and whom the newest look does not show; whoever was renamed
+    /// gets the new one. Of the others, the next look says who they are.
     fn forget(&mut self, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
         let is_stale = self.looks.is_none_or(|(stale_at, _)| now.instant > stale_at);
         for which in 0..self.visits.len() {
@@ -133,8 +201,12 @@ impl Presence {
             let is_gone = visit.name.as_deref().is_some_and(|name| !around.has(name));
             if is_gone && (visit.face.is_none() || is_stale) {
                 let former = visit.name.take();
-                (visit.distance, visit.score) = (None, None);
-                told.push(Event { former, ..self.event(Kind::Withdrawn, which, now) });
+                visit.name = former.as_deref().and_then(|name| around.called(name));
+                let kind = if visit.name.is_some() { Kind::Renamed } else { Kind::Withdrawn };
+                if visit.name.is_none() {
+                    (visit.distance, visit.score, visit.best, visit.is_forgotten) = (None, None, None, true);
+                }
+                told.push(Event { former, ..self.event(kind, which, now) });
             }
         }
     }
@@ -156,8 +228,12 @@ impl Presence {
         for which in 0..self.visits.len() {
             let visit = &mut self.visits[which];
             let face = visit.face.and_then(|face| seen.faces.get(face));
-            if face.is_some_and(|face| visit.is_now_a_stranger(face, around.config.stranger_looks)) {
-                told.push(self.event(Kind::Stranger, which, now));
+            if let Some(face) = face {
+                visit.compare(face);
+                visit.is_forgotten = false;
+                if visit.is_now_a_stranger(&around.config, captured_at, now) {
+                    told.push(self.event(Kind::Stranger, which, now));
+                }
             }
         }
     }
@@ -222,13 +298,17 @@ impl Presence {
         for (number, name) in changes {
             // Somebody who was missed, and whose name another visit gets, is there.
             let had_it = |visit: &Visit| visit.number != number && name.is_some() && visit.name == name;
+            let mut came_at = None;
             if let Some(which) = self.visits.iter().position(|visit| had_it(visit) && visit.face.is_none()) {
                 let at = told.len();
+                came_at = Some(self.visits[which].came_at);
                 self.end(which, "elsewhere", now, told);
                 told[at].still_present = Some(true);
             }
             let Some(which) = self.visits.iter().position(|visit| visit.number == number) else { continue };
-            let former = std::mem::replace(&mut self.visits[which].name, name.clone());
+            let visit = &mut self.visits[which];
+            (visit.came_at, visit.best) = (came_at.map_or(visit.came_at, |at| at.min(visit.came_at)), None);
+            let former = std::mem::replace(&mut visit.name, name.clone());
             let kind = match (&former, name) {
                 (_, None) => Kind::Withdrawn,
                 (None, Some(_)) => Kind::Named,
@@ -250,14 +330,19 @@ impl Presence {
             track: face.track,
             name: None,
             since: face.since,
+            came_at: face.since,
             seen_at: captured_at,
             rect: face.rect,
             distance: None,
+            best: None,
+            stranger: None,
             score: None,
             face: Some(index),
             compared: 0,
+            looks: 0,
             unknown: 0,
-            is_stranger: false,
+            stranger_at: None,
+            is_forgotten: false,
         };
         visit.see(face, captured_at);
         let which = self.visits.len();
@@ -271,7 +356,11 @@ impl Presence {
 
     fn end(&mut self, which: usize, reason: &str, now: Moment, told: &mut Vec<Event>) {
         let left = Event { distance: None, score: None, ..self.event(Kind::Left, which, now) };
-        self.visits.remove(which);
+        let visit = self.visits.remove(which);
+        // Whoever is elsewhere is listed with the visit that goes on.
+        if reason != "elsewhere" && !visit.is_forgotten {
+            self.left.push(Stay { is_present: false, ..visit.stay() });
+        }
         let (still_present, reason) = (Some(false), Some(reason.into()));
         told.push(Event { still_present, present: self.visits.len(), reason, ..left });
     }
@@ -302,18 +391,52 @@ impl Visit {
             (self.seen_at, self.rect) = (captured_at, face.rect);
         }
         (self.distance, self.score) = (face.distance, face.evidence.score.map(|(score, _)| score));
+        self.stranger = face.stranger.or(self.stranger);
     }
 
-    /// Counts comparisons that leave the person unknown. True once, when there are enough of them.
-    fn is_now_a_stranger(&mut self, face: &Sighting, enough: u32) -> bool {
+    fn stay(&self) -> Stay {
+        Stay {
+            visit: self.number,
+            track: self.track,
+            name: self.name.clone(),
+            stranger: self.stranger,
+            since: self.came_at,
+            until: self.seen_at,
+            is_present: true,
+            distance: self.best,
+            looks: self.looks,
+            stranger_at: self.stranger_at,
+        }
+    }
+
+    /// Counts comparisons with the gallery, and those that leave the person unknown; keeps the smallest distance to whose name it is.
+    fn compare(&mut self, face: &Sighting) {
         let is_compared = std::mem::replace(&mut self.compared, face.evidence.looks) != face.evidence.looks;
+        self.looks = self.looks.saturating_add(is_compared.into());
+        if self.name.is_some() && self.name == face.name {
+            self.best = [self.best, face.distance].into_iter().flatten().reduce(f32::min);
+        }
         if self.name.is_some() {
             self.unknown = 0;
         } else if is_compared && face.state == State::Unknown {
             self.unknown += 1;
         }
-        self.unknown >= enough && !std::mem::replace(&mut self.is_stranger, true)
     }
+
+    /// True once, when the person has been unknown at enough comparisons, has been there long enough, and it is the time for it.
+    fn is_now_a_stranger(&mut self, config: &Events, captured_at: Instant, now: Moment) -> bool {
+        let has_stayed = captured_at.saturating_duration_since(self.since) >= seconds(config.stranger_s);
+        let is_unknown = self.name.is_none() && self.unknown >= config.stranger_looks && has_stayed;
+        let is_news = is_unknown && self.stranger_at.is_none() && config.stranger_hours.include_time(now.wall);
+        if is_news {
+            self.stranger_at = Some(now.instant);
+        }
+        is_news
+    }
+}
+
+fn seconds(count: u32) -> Duration {
+    Duration::from_secs(count.into())
 }
 
 /// False for a face that is shown where it was, although the detector missed it.

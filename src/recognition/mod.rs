@@ -88,6 +88,7 @@ pub fn identify_faces(
             rect,
             velocity: [0.0; 2],
             view: None,
+            stranger: None,
             evidence: Arc::new(Evidence {
                 reason,
                 score: found.as_ref().and_then(|found| found.score),

@@ -79,6 +79,16 @@ impl Pipeline {
         self.scanner.doubted().iter().copied().chain(self.tracks.nameless(at)).collect()
     }
 
+    /// Those who are followed and never had a name.
+    pub fn unnamed(&self) -> impl Iterator<Item = Unnamed> {
+        self.tracks.unnamed()
+    }
+
+    /// True while a track is followed.
+    pub fn follows(&self, track: u64) -> bool {
+        self.tracks.follow(track)
+    }
+
     /// The people whose tracks have ended without a name since the last call.
     pub fn take_unnamed(&mut self) -> Vec<Unnamed> {
         self.tracks.take_unnamed()

@@ -119,6 +119,16 @@ impl Tracks {
         self.sightings(rgb, scene)
     }
 
+    /// Those who are followed and never had a name.
+    pub fn unnamed(&self) -> impl Iterator<Item = Unnamed> {
+        self.tracks.iter().filter_map(Track::unnamed)
+    }
+
+    /// True while a track is followed.
+    pub fn follow(&self, number: u64) -> bool {
+        self.tracks.iter().any(|track| track.number == number)
+    }
+
     /// The people whose tracks have ended without a name since the last call, the newest of them.
     pub fn take_unnamed(&mut self) -> Vec<Unnamed> {
         std::mem::take(&mut self.unnamed)
@@ -314,6 +324,7 @@ fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: b
         rect: track.path.rect_at(scene.at),
         velocity: track.path.velocity(),
         view: Some(Arc::clone(&track.view)),
+        stranger: None,
         evidence: Arc::new(Evidence {
             reason,
             score: found.and_then(|found| found.score),

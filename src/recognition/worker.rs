@@ -414,6 +414,7 @@ impl<'a> Worker<'a> {
             }
             _ => self.strangers.forget_all(),
         }
+        self.strangers.keep_followed(|track| self.pipeline.follows(track));
         self.stage.health.strangers_remembered.store(self.strangers.count(), Relaxed);
         // What was forgotten altogether counts no longer at once.
         let is_due = now >= self.next_normalise || self.strangers.count() == 0;
@@ -519,7 +520,13 @@ impl<'a> Worker<'a> {
         };
         self.pipeline.keep_private(private);
         self.pipeline.set_posing(self.stage.desk.posing(Instant::now()));
-        let faces = self.pipeline.look(engine, &rgb, &motion, matcher, &config, captured_at);
+        let mut faces = self.pipeline.look(engine, &rgb, &motion, matcher, &config, captured_at);
+        if let Some((_, matcher)) = self.library.as_ref().filter(|_| config.remember_strangers_h > 0) {
+            for unnamed in self.pipeline.unnamed() {
+                let number = self.strangers.number(matcher, &unnamed);
+                faces.iter_mut().filter(|face| face.track == unnamed.track).for_each(|face| face.stranger = number);
+            }
+        }
         self.pipeline.remember(luma);
         self.looked_at = private.then_some(picture);
         let examined = private.then(|| Arc::new(Examined::new(&rgb, self.pipeline.nameless(captured_at), examined)));

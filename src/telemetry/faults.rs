@@ -39,6 +39,12 @@ pub enum Cause {
     ConnectionsClosedEarly,
     /// A client gets no place as a viewer or listener, or no rendition; the detail names the client and the reason.
     NoPlace,
+    /// The ids of events cannot be kept.
+    EventIds,
+    /// The MQTT broker does not do what it should; the detail says what.
+    Broker,
+    /// The ASCII names of people cannot be kept.
+    Slugs,
 }
 
 impl Cause {
@@ -62,6 +68,9 @@ impl Cause {
             Cause::ConnectionsRefused => "http: connections refused, all are in use",
             Cause::ConnectionsClosedEarly => "http: connections closed for newer ones",
             Cause::NoPlace => "http: no free place for a client",
+            Cause::EventIds => "events: their ids cannot be kept",
+            Cause::Broker => "mqtt: the broker cannot be used",
+            Cause::Slugs => "mqtt: the names of topics cannot be kept",
         }
     }
 }
@@ -143,7 +152,7 @@ fn kind(detail: &str) -> String {
 mod tests {
     use super::*;
 
-    const CAUSES: [Cause; 16] = [
+    const CAUSES: [Cause; 19] = [
         Cause::CameraAway,
         Cause::BrokenPicture,
         Cause::CameraHint,
@@ -160,6 +169,9 @@ mod tests {
         Cause::ConnectionsRefused,
         Cause::ConnectionsClosedEarly,
         Cause::NoPlace,
+        Cause::EventIds,
+        Cause::Broker,
+        Cause::Slugs,
     ];
 
     #[test]
@@ -175,7 +187,7 @@ mod tests {
             assert!(line.is_some_and(|line| line.starts_with(&format!("{}: news", cause.as_str()))), "{cause:?}");
         }
         let all = faults.all();
-        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (16, 100_016));
+        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (19, 100_019));
     }
 
     #[test]

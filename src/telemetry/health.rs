@@ -203,6 +203,20 @@ impl Started {
     }
 }
 
+/// What became of messages by MQTT.
+#[derive(Debug, Default)]
+pub struct Mqtt {
+    /// True while a broker has accepted the connection.
+    pub connected: AtomicBool,
+    pub connections: Counter,
+    /// Messages that the broker has acknowledged.
+    pub published: Counter,
+    /// Events that were no longer kept when the broker was there.
+    pub missed: Counter,
+    /// Messages of the broker that were too large to be read.
+    pub skipped: Counter,
+}
+
 /// Every counter and heartbeat of the program. The stages write, HTTP and the watchdog read.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -248,6 +262,7 @@ pub struct Health {
     /// The models, while they are being opened.
     pub opening: Ongoing,
     pub http_beat: Heartbeat,
+    pub mqtt: Mqtt,
     pub faults: Faults,
 }
 

@@ -1,7 +1,7 @@
 //! Events of visits: what a client of `/api/events?typed=1` gets.
 
 use crate::support::{Home, PATIENCE, Running, picture, read_head};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -28,6 +28,9 @@ impl Listener {
             let event: Vec<String> = lines.collect();
             let Some(data) = event.iter().find_map(|line| line.strip_prefix("data: ")) else { continue };
             let data: Value = serde_json::from_str(data).unwrap();
+            if event[0] == "event: present" {
+                continue;
+            }
             *id += 1;
             let head = [format!("id: {id}"), format!("event: {}", data["kind"].as_str().unwrap())];
             assert_eq!((&event[..2], &data["id"]), (&head[..], &Value::from(*id)));
@@ -54,8 +57,8 @@ fn somebody_comes_is_named_and_leaves_and_a_stranger_is_told_once() {
     let nobody: &[&str] = &["-f", "lavfi", "-i", "color=gray:s=640x480"];
     show(&home, nobody);
     let camera = home.looping_camera(&home.path("camera.jpg"));
-    let events = "[events]\npresence_s = 3\nstranger_looks = 5\n";
-    home.write_config(&format!("[camera]\nsource = {camera}\n[recognition]\ninterval_ms = 100\n{events}"));
+    let (strangers, events) = ("remember_strangers_h = 1\n", "[events]\npresence_s = 3\nstranger_looks = 5\n");
+    home.write_config(&format!("[camera]\nsource = {camera}\n[recognition]\ninterval_ms = 100\n{strangers}{events}"));
     home.enrol("Barack Obama", "obama.jpg");
     let running = home.run();
     running.until("the first gallery", |r| r.generation() == 1);
@@ -93,4 +96,34 @@ fn somebody_comes_is_named_and_leaves_and_a_stranger_is_told_once() {
         assert!(after > 3.0 && after < 5.0 && since < number(at, "captured_at"), "{}", events[at]);
         assert_eq!((&events[at]["reason"], &events[at]["still_present"]), (&"unseen".into(), &false.into()));
     }
+    // The stranger comes again, and is known by their number. One who is named has the name in each visit.
+    show(&home, &["-i", &biden]);
+    let again = [listener.next(&mut id), listener.next(&mut id)];
+    assert_eq!([&again[0]["kind"], &again[1]["kind"]], ["appeared", "stranger"]);
+    let visits = || {
+        serde_json::from_slice::<Value>(&running.get("/api/visits").body).unwrap()["visits"].as_array().unwrap().clone()
+    };
+    let fields = |visit: &Value| {
+        (
+            visit["name"].as_str().map(str::to_owned),
+            visit["stranger"].as_u64(),
+            visit["still_present"].as_bool().unwrap(),
+        )
+    };
+    let listed: Vec<_> = visits().iter().map(fields).collect();
+    let he = he.map(str::to_owned);
+    assert_eq!(listed, [(he, None, false), (None, Some(1), false), (None, Some(1), true)]);
+    for (visit, at) in visits().iter().zip([2, 5]) {
+        let is_near = |field: &str, number: f64| (visit[field].as_f64().unwrap() - number).abs() < 0.1;
+        assert!(is_near("since", number(at, "since")) && is_near("until", number(at, "captured_at")), "{visit}");
+        assert!(visit["looks"].as_u64().unwrap() > 0 && visit["stranger_at"].is_number() == (at == 5), "{visit}");
+    }
+    let (_, taught) = running.teach("/api/faces/name", &json!({"track": again[0]["track"], "name": "Joe"}));
+    assert_eq!(taught["at_work"], true, "{taught}");
+    let name = |visit: &Value| visit["name"].as_str().unwrap_or_default().to_owned();
+    running.until("both visits have the name", |_| visits().iter().map(name).eq(["Barack Obama", "Joe", "Joe"]));
+    running.teach("/api/gallery/rename", &json!({"person": "Joe", "to": "Joe Biden"}));
+    running.until("a rename renames", |_| visits().iter().map(name).eq(["Barack Obama", "Joe Biden", "Joe Biden"]));
+    running.teach("/api/gallery/forget", &json!({"person": "Barack Obama"}));
+    running.until("whoever is forgotten is gone", |_| visits().iter().map(name).eq(["Joe Biden", "Joe Biden"]));
 }

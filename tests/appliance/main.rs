@@ -2,6 +2,7 @@
 //! setup`, and fail without them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+mod broker;
 mod support;
 mod teach;
 
@@ -11,6 +12,7 @@ mod events;
 mod gallery;
 mod mask;
 mod memory;
+mod mqtt;
 mod names;
 mod pixels;
 mod recognizer;

@@ -20,7 +20,7 @@ impl Running {
         Answer::from(bytes)
     }
 
-    fn teach(&self, path: &str, body: &Value) -> (u16, Value) {
+    pub fn teach(&self, path: &str, body: &Value) -> (u16, Value) {
         let answer = self.post(path, "application/json", body.to_string().as_bytes());
         let told = serde_json::from_slice(&answer.body).unwrap_or_else(|_| Value::String(answer.text()));
         (answer.status, told)

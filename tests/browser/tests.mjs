@@ -279,6 +279,43 @@ export const TESTS = [
     },
   },
   {
+    name: "today", in: ["chromium"], settings: { recognition: "remember_strangers_h = 1", events: "stranger_looks = 5" }, async run({ open, camera }) {
+      const [page, viewer] = [await open({ lang: "ko", size: SMALL }), await open()];
+      for (const [one, user] of [[viewer, VIEWER], [page, ADMIN]]) await logIn(one, camera, user);
+      const list = one => one.locator("#visits"), row = (one, name) => list(one).getByRole("listitem").filter({ hasText: name });
+      for (const one of [page, viewer]) {
+        await row(one, KNOWN).getByText(one.say.now, { exact: false }).first().waitFor({ timeout: WAIT_MS });
+        await until("both strangers have a number", async () => await row(one, /\d/).filter({ hasNotText: KNOWN }).count() >= 2);
+        await until("strangers are told", async () => (await one.locator("#alert").innerText()).includes(one.say.numbered(1)));
+      }
+      expect("a viewer names nobody", await list(viewer).getByRole("button").count(), 0);
+      // By keyboard: each visit of the person.
+      await row(page, KNOWN).locator("summary").press("Enter");
+      await row(page, KNOWN).locator("details[open] p").waitFor({ timeout: WAIT_MS });
+      // A stranger is named from there. The rows keep their height; the person has another row.
+      const names = () => list(page).locator("b").allInnerTexts();
+      const heights = () => list(page).locator("summary").evaluateAll(all => [...new Set(all.map(e => e.offsetHeight))].length);
+      expect("all rows have one height", await heights(), 1);
+      const unnamed = await names();
+      await list(page).getByRole("button").first().click();
+      await until("there are pictures of the face", () => page.getByRole("button", { name: page.say.saveName, exact: true }).isEnabled());
+      await page.getByLabel(page.say.whoName).fill("민호");
+      await page.getByRole("button", { name: page.say.saveName, exact: true }).click();
+      await seen(page, page.say.undo);
+      await close(page);
+      await until(`the name is in the list of ${unnamed}`, async () => (await names()).includes("민호"));
+      expect("all rows still have one height", await heights(), 1);
+      await hasNoViolations(page, "page with the visits of today");
+      expect("the width of the page", await page.evaluate(() => document.documentElement.scrollWidth), SMALL[0]);
+      // The sound is chosen for this browser.
+      await page.getByText(page.say.alarms, { exact: true }).click();
+      await seen(page, page.say.alarmWhen({ looks: 5, after_s: 0, hours: null }));
+      await page.getByLabel(page.say.alarmSound).check();
+      await page.reload();
+      await until("it is still chosen", () => page.evaluate(() => document.getElementById("alarm-sound").checked));
+    },
+  },
+  {
     name: "a stranger is named and forgotten", in: BROWSERS, allows: [GONE], async run({ open, camera }) {
       const page = await open();
       await logIn(page, camera, ADMIN);

@@ -29,7 +29,11 @@ async function showFace() {
   const answer = await ask("api/faces/" + track, 4000).catch(() => null);
   if (track !== sheetTrack || !sheet.open) return;
   if (answer && answer.json) drawFace(answer.json);
-  else if (answer && answer.status === 404) put("sheet-next", sheetFace ? say.hasLeft : say.leftUnseen);
+  else if (answer && answer.status === 404) {
+    // Of a face that had left before, an admin has the pictures.
+    if (!sheetFace) { put("sheet-title", say.unknown); if (sheetAdmin && !$("sheet-likely").childElementCount) choices([], null); }
+    put("sheet-next", sheetAdmin ? say.hasLeft : say.leftUnseen);
+  }
   if (sheetAdmin) showChips(track);
 }
 function drawFace(face) {
@@ -40,10 +44,13 @@ function drawFace(face) {
   put("sheet-next", nextStep(face));
   showNearest(face);
   if (!sheetAdmin || !isAnother) return;
-  const likely = [face.name, face.person, face.runner_up && face.runner_up.name].filter(Boolean);
-  const all = [...new Set(likely.concat(knownPeople))].filter(name => name !== face.name).slice(0, 8);
+  choices([face.person, face.runner_up && face.runner_up.name].filter(Boolean), face.name);
+}
+// Who a face may be, beside the one whose name it has.
+function choices(likely, own) {
+  const all = [...new Set(likely.concat(knownPeople))].filter(name => name !== own).slice(0, 8);
   $("sheet-likely").replaceChildren(...all.map(name => action(say.is(name), () => teach(name))));
-  write($("sheet-not"), face.name === null ? say.never1 : say.notThis(face.name));
+  write($("sheet-not"), own === null ? say.never1 : say.notThis(own));
 }
 function showNearest(face) {
   const files = face.nearest_pictures.filter(picture => picture.file !== null);

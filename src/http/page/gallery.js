@@ -260,6 +260,6 @@ $("forget").addEventListener("click", async () => {
   done.replaceChildren(make("p", "", say.working));
   const receipt = await change("api/gallery/forget", { person: name }, done);
   galleryMark = null;
-  if (receipt) done.replaceChildren(make("p", "", say.receipt(receipt)), make("p", "soft", say.notReached));
+  if (receipt) done.replaceChildren(make("p", "", say.receipt(receipt)), make("p", "soft", receipt.told_by_mqtt ? say.notReachedMqtt : say.notReached));
   else drawPerson();
 });

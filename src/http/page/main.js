@@ -15,7 +15,7 @@ async function beat() {
     refused = refusal(answer);
     const state = answer.json;
     if (!state) throw new Error(String(answer.status));
-    if (misses > 1 || state.uptime_s < uptime || (lastAnswer && Date.now() - lastAnswer > 15000)) { galleryMark = null; replay(); }
+    if (misses > 1 || state.uptime_s < uptime || (lastAnswer && Date.now() - lastAnswer > 15000)) { galleryMark = visitsMark = null; replay(); }
     if (misses && shown) notice();
     misses = 0; pauseMs = 1000; uptime = state.uptime_s; lastAnswer = Date.now();
     live(state.stream.watching, ofKey);
@@ -30,6 +30,7 @@ async function beat() {
     gallery(state);
     showFace();
     account(state);
+    day(state.visits_version);
     boardHealth(state);
     $("settings").hidden = state.role !== "admin";
   } catch {

@@ -41,6 +41,10 @@ const WORDS = {
     ofThem: (u, n) => `${u} of ${n} used`,
     good: "good", never: "Never named", nobodys: "Not in a person's folder", spread: s => "spread " + s,
     seenAs: (px, sharp, light) => `face ${px} px, sharpness ${sharp}, brightness ${light}`, own: d => `, distance ${d} to the closest other picture`,
+    // Who was here, and the alert.
+    today: "Today", noVisits: "No one yet.", now: "now", fromTo: (from, until) => `${from}\u2013${until}`, numbered: n => "Unknown " + n, times: n => n + " times",
+    strangerHere: (name, at) => `${name} is here, since ${at}.`, alarms: "Alert", alarmSound: "Also with a sound in this browser", touch: "Touch the page once to allow the sound.",
+    alarmWhen: a => `When somebody is unknown at ${a.looks} comparisons${a.after_s ? ` and has been here for ${a.after_s} s` : ""}${a.hours ? `, ${a.hours}` : ""}.`,
     // Naming a face, and the people of the gallery.
     nextHere: {
       named: () => "If this is somebody else, say so below.", borne_by_another: () => "If this is somebody else, say so below.",
@@ -68,6 +72,7 @@ const WORDS = {
     receipt: r => `Forgotten: ${r.person}. Deleted: ${r.files} files, ${r.descriptors} descriptors, ${r.chips} pictures in memory.`,
     notReached: "namecam cannot reach copies elsewhere: backups, pictures that were saved, programs that received the name.",
     whoFirst: "First say who is in the pictures: a name, and that the person agrees.",
+    notReachedMqtt: "namecam takes the name back at the MQTT broker. It cannot reach copies elsewhere: those that the broker or Home Assistant keeps, backups, pictures that were saved.",
     kept: "saved", refusedPicture: why => "not saved: " + why, choose: "Choose this face",
     notRead: (file, heic) => `${file}: not saved. ` + (heic ? "This browser cannot read HEIC. On the phone, choose \u201cMost Compatible\u201d in the camera settings, or send it as JPEG." : "This browser cannot read it. Save it as JPEG."),
     standThere: "Stand before the camera.", onlyOne: "More than one face is in the picture. Only one person may be there.", soFar: (n, of) => `${n} of ${of} pictures`,
@@ -167,6 +172,9 @@ const WORDS = {
     ofThem: (u, n) => `사진 ${n}장 중 ${u}장 사용`,
     good: "양호", never: "이름 표시 제외", nobodys: "사람 폴더에 속하지 않은 파일", spread: s => "사진 간 편차 " + s,
     seenAs: (px, sharp, light) => `얼굴 ${px}px, 선명도 ${sharp}, 밝기 ${light}`, own: d => `, 가장 비슷한 다른 사진과의 거리 ${d}`,
+    today: "오늘", noVisits: "아직 아무도 없습니다.", now: "현재", fromTo: (from, until) => `${from}~${until}`, numbered: n => "미등록 인물 " + n, times: n => n + "번",
+    strangerHere: (name, at) => `${name}: ${at}부터 화면에 있습니다.`, alarms: "알림", alarmSound: "이 브라우저에서 소리로도 알림", touch: "소리를 켜려면 페이지를 한 번 눌러 주세요.",
+    alarmWhen: a => `${a.looks}회 확인해도 등록되지 않은 사람이 ${a.after_s ? `${a.after_s}초 이상 머물면` : "있으면"} 알립니다${a.hours ? ` (${a.hours})` : ""}.`,
     nextHere: {
       named: () => "다른 사람이라면 아래에서 알려 주세요.", borne_by_another: () => "다른 사람이라면 아래에서 알려 주세요.",
       near: p => `${p}${particle(p, "이", "가")} 맞다면 아래에서 선택해 주세요.`, far: () => "이름을 표시하려면 아래에 누구인지 입력해 주세요.",
@@ -192,6 +200,7 @@ const WORDS = {
     receipt: r => `삭제했습니다: ${r.person}. 파일 ${r.files}개, 얼굴 특징 ${r.descriptors}개, 메모리 속 사진 ${r.chips}장.`,
     notReached: "다른 곳의 사본(백업, 따로 저장한 사진, 이름을 전달받은 프로그램)은 namecam이 삭제할 수 없습니다.",
     whoFirst: "먼저 사진 속 인물의 이름을 입력하고 본인 동의를 확인해 주세요.",
+    notReachedMqtt: "MQTT 브로커에 알린 이름은 namecam이 지웁니다. 다른 곳의 사본(브로커나 Home Assistant의 기록, 백업, 따로 저장한 사진)은 삭제할 수 없습니다.",
     kept: "저장됨", refusedPicture: why => "저장하지 않음: " + why, choose: "이 얼굴 선택",
     notRead: (file, heic) => `${file}: 저장하지 않음. ` + (heic ? "이 브라우저는 HEIC를 읽을 수 없습니다. 휴대전화 카메라 설정에서 ‘높은 호환성’을 선택하거나 JPEG로 보내 주세요." : "이 브라우저가 읽을 수 없는 파일입니다. JPEG로 저장해 주세요."),
     standThere: "카메라 앞에 서 주세요.", onlyOne: "화면에 얼굴이 여러 개 있습니다. 한 사람만 있어야 합니다.", soFar: (n, of) => `사진 ${of}장 중 ${n}장`,

@@ -12,6 +12,7 @@ mod snapshots;
 mod sockets;
 mod specs;
 mod typed;
+mod visits;
 
 use super::*;
 use crate::config::Origin;
@@ -39,7 +40,9 @@ pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
         roster: Arc::default(),
         chips: Arc::default(),
         desk: Arc::default(),
+        slugs: Arc::default(),
         events: Arc::default(),
+        day: Arc::default(),
         renditions: Arc::new(Renditions::idle()),
         health: Arc::default(),
         stop: Arc::default(),
@@ -110,6 +113,7 @@ fn faces() -> Sightings {
         velocity: [0.0; 2],
         evidence: Default::default(),
         view: None,
+        stranger: None,
     };
     let stranger = Sighting {
         track: 8,

@@ -2,10 +2,12 @@
 
 use super::sockets::{Running, read_head};
 use crate::frame::Moment;
+use crate::presence::day::Stay;
 use crate::presence::event::{Event, Kind};
 use serde_json::Value;
 use std::io::BufReader;
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 fn listen(running: &Running, headers: &str) -> BufReader<TcpStream> {
     let request = format!("GET /api/events?typed=1 HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
@@ -39,6 +41,7 @@ fn typed_events_come_once_with_ids_and_after_the_last_that_a_client_had() {
     let bus = &running.stage.events;
     bus.publish(vec![event(Kind::Appeared)]);
     let mut stream = listen(&running, "");
+    assert_eq!(next(&mut stream).1, "present");
     // Only once it listens is it sure that the next event is new to it: a comment says so.
     assert_eq!(read_head(&mut stream), [": still here"]);
     bus.publish(vec![event(Kind::Named), event(Kind::Left)]);
@@ -48,6 +51,7 @@ fn typed_events_come_once_with_ids_and_after_the_last_that_a_client_had() {
     assert_eq!(next(&mut stream).1, "left");
     let mut again = listen(&running, "Last-Event-ID: 1\r\n");
     assert_eq!([next(&mut again).0, next(&mut again).0], ["2", "3"]);
+    assert_eq!(next(&mut again).1, "present");
     for kind in [Kind::Stranger; 300] {
         bus.publish(vec![event(kind)]);
     }
@@ -55,6 +59,49 @@ fn typed_events_come_once_with_ids_and_after_the_last_that_a_client_had() {
     let (id, kind, data) = next(&mut late);
     assert_eq!((id.as_str(), kind.as_str(), &data["missed"]), ("", "missed", &44.into()));
     assert_eq!(next(&mut late).0, "48");
+}
+
+fn stay(visit: u64, name: Option<&str>) -> Stay {
+    let at = Instant::now();
+    let name = name.map(Into::into);
+    let (since, until) = (at.checked_sub(Duration::from_secs(60)).unwrap(), at);
+    let (stranger, distance) = (Some(7), Some(0.3));
+    Stay {
+        visit,
+        track: visit + 4,
+        name,
+        stranger,
+        since,
+        until,
+        is_present: true,
+        distance,
+        looks: 5,
+        stranger_at: None,
+    }
+}
+
+#[test]
+fn a_listener_is_told_once_who_is_present_between_what_it_missed_and_what_is_new() {
+    let running = Running::small();
+    let (bus, day) = (&running.stage.events, &running.stage.day);
+    running.stage.health.camera_is_online("test", "MJPG", 4, 4);
+    bus.publish(vec![event(Kind::Appeared), event(Kind::Named)]);
+    day.take(Vec::new(), vec![stay(3, Some("Alice")), stay(4, None)], bus.newest(), 0, Instant::now());
+    // It has happened, and who is present does not show it yet.
+    bus.publish(vec![event(Kind::Left)]);
+    for (headers, expected) in [("", &["", "3"][..]), ("Last-Event-ID: 0\r\n", &["1", "2", "", "3"])] {
+        let mut stream = listen(&running, headers);
+        let told: Vec<_> = expected.iter().map(|_| next(&mut stream)).collect();
+        assert_eq!(told.iter().map(|(id, ..)| id.as_str()).collect::<Vec<_>>(), expected);
+        let (_, kind, data) = told.iter().find(|(id, ..)| id.is_empty()).unwrap();
+        assert_eq!((kind.as_str(), &data["present"], &data["online"]), ("present", &2.into(), &true.into()));
+        let visits = data["visits"].as_array().unwrap();
+        assert_eq!(
+            (&visits[0]["visit"], &visits[0]["name"], &visits[0]["track"]),
+            (&3.into(), &"Alice".into(), &7.into())
+        );
+        assert_eq!((&visits[1]["name"], &visits[1]["stranger"], visits.len()), (&Value::Null, &7.into(), 2));
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The strangers of this camera (`recognition.remember_strangers_h`): one descriptor of each person who was followed and had
 //! no name. They count as members of the cohort, so that the score of a distance is right for the people who pass this camera,
-//! whatever group they are of. Descriptors are kept in memory alone and for so many hours.
+//! whatever group they are of. Each has a number, by which they are known when they come again. Descriptors are kept in memory alone
+//! and for so many hours.
 
 use crate::recognition::descriptor::{Descriptor, euclidean};
 use crate::recognition::identify::looks::Looks;
@@ -24,6 +25,8 @@ const SAME_PERSON: f32 = 0.35;
 /// A person who was followed and never had a name.
 #[derive(Debug, Clone)]
 pub struct Unnamed {
+    /// The number of their track.
+    pub track: u64,
     /// The descriptor of the best look.
     pub best: Descriptor,
     /// When the detector saw them last.
@@ -37,7 +40,7 @@ impl Unnamed {
     pub fn of_looks(best: Descriptor, others: &[Descriptor], seen_at: Instant) -> Unnamed {
         let mut looks = Looks::default();
         others.iter().chain([&best]).for_each(|look| looks.add(*look, 1.0));
-        Unnamed { best, seen_at, looks }
+        Unnamed { track: 0, best, seen_at, looks }
     }
 
     /// The mean of the last looks.
@@ -56,6 +59,15 @@ impl Unnamed {
 struct Stranger {
     descriptor: Descriptor,
     seen_at: Instant,
+    number: u64,
+}
+
+/// Somebody without a name who is followed, and the number that they have.
+#[derive(Debug)]
+struct Followed {
+    track: u64,
+    best: Descriptor,
+    number: Option<u64>,
 }
 
 /// The people who are remembered.
@@ -64,6 +76,9 @@ pub struct Strangers {
     /// In the order in which they were seen.
     remembered: Vec<Stranger>,
     is_changed: bool,
+    followed: Vec<Followed>,
+    /// The newest number.
+    last: u64,
 }
 
 impl Strangers {
@@ -72,32 +87,66 @@ impl Strangers {
         self.remembered.len()
     }
 
+    /// The number of somebody who is followed: that of a remembered person whom their best look shows, else a new one. `None` for
+    /// those who are not remembered because they may be in the gallery. Two who are followed never have one number.
+    pub fn number(&mut self, matcher: &Matcher, unnamed: &Unnamed) -> Option<u64> {
+        let known = self.followed.iter().position(|followed| followed.track == unnamed.track);
+        let before = known.map(|known| &self.followed[known]);
+        if let Some(before) = before.filter(|before| before.best == unnamed.best) {
+            return before.number;
+        }
+        let own = before.and_then(|before| before.number);
+        self.followed.retain(|followed| followed.track != unnamed.track);
+        let number = is_a_stranger(matcher, unnamed).then(|| {
+            let is_free = |number: &u64| self.followed.iter().all(|other| other.number != Some(*number));
+            let remembered = self.find(matcher, &unnamed.best).map(|at| self.remembered[at].number).filter(is_free);
+            remembered.or(own).unwrap_or_else(|| self.next_number())
+        });
+        self.followed.push(Followed { track: unnamed.track, best: unnamed.best, number });
+        number
+    }
+
+    /// Forgets the numbers of tracks that are no longer followed.
+    pub fn keep_followed(&mut self, is_followed: impl Fn(u64) -> bool) {
+        self.followed.retain(|followed| is_followed(followed.track));
+    }
+
+    /// The remembered person whom a look shows.
+    fn find(&self, matcher: &Matcher, look: &Descriptor) -> Option<usize> {
+        let nearest = SAME_PERSON * matcher.rule().rates.scale();
+        let distances = self.remembered.iter().map(|known| euclidean(&known.descriptor, look)).enumerate();
+        let found = distances.filter(|(_, distance)| *distance <= nearest).min_by(|(_, a), (_, b)| a.total_cmp(b));
+        found.map(|(at, _)| at)
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
     /// Remembers a person whose track has ended without a name, unless they may be in the gallery of `matcher`. Of somebody who
     /// is remembered already, only the time changes.
     pub fn remember(&mut self, matcher: &Matcher, unnamed: &Unnamed) {
-        if matcher.rule().budget <= 0.0 || !unnamed.best.iter().all(|value| value.is_finite()) {
+        if !is_a_stranger(matcher, unnamed) {
             return;
         }
-        let variance = unnamed.variance(&matcher.rule().rates);
-        if matcher.is_near_anybody(&unnamed.best, 1.0, TIMES_BUDGET)
-            || matcher.is_near_anybody(&unnamed.mean(), variance, TIMES_BUDGET)
-        {
-            return;
-        }
-        let nearest = SAME_PERSON * matcher.rule().rates.scale();
-        let is_same = |known: &Stranger| euclidean(&known.descriptor, &unnamed.best) <= nearest;
-        let descriptor = match self.remembered.iter().position(is_same) {
-            Some(known) => self.remembered.remove(known).descriptor,
+        let (descriptor, number) = match self.find(matcher, &unnamed.best) {
+            Some(known) => {
+                let Stranger { descriptor, number, .. } = self.remembered.remove(known);
+                (descriptor, number)
+            }
             None => {
                 self.is_changed |= self.remembered.len() + 1 >= LEAST;
-                unnamed.best
+                let followed = self.followed.iter().find(|followed| followed.track == unnamed.track);
+                let own = followed.and_then(|followed| followed.number);
+                (unnamed.best, own.unwrap_or_else(|| self.next_number()))
             }
         };
         if self.remembered.len() == MOST {
             self.remembered.remove(0);
         }
         let at = self.remembered.partition_point(|earlier| earlier.seen_at <= unnamed.seen_at);
-        self.remembered.insert(at, Stranger { descriptor, seen_at: unnamed.seen_at });
+        self.remembered.insert(at, Stranger { descriptor, seen_at: unnamed.seen_at, number });
     }
 
     /// Forgets those who were not seen for `hours` before `now`.
@@ -118,6 +167,7 @@ impl Strangers {
 
     /// Forgets all.
     pub fn forget_all(&mut self) {
+        self.followed.clear();
         self.retain(|_| false);
     }
 
@@ -142,6 +192,14 @@ impl Strangers {
         let enough = self.remembered.len() >= LEAST;
         self.remembered.iter().filter(move |_| enough).map(|stranger| &stranger.descriptor)
     }
+}
+
+/// True for somebody who may be remembered: surely nobody of the gallery.
+fn is_a_stranger(matcher: &Matcher, unnamed: &Unnamed) -> bool {
+    matcher.rule().budget > 0.0
+        && unnamed.best.iter().all(|value| value.is_finite())
+        && !matcher.is_near_anybody(&unnamed.best, 1.0, TIMES_BUDGET)
+        && !matcher.is_near_anybody(&unnamed.mean(), unnamed.variance(&matcher.rule().rates), TIMES_BUDGET)
 }
 
 #[cfg(test)]
@@ -254,6 +312,33 @@ pub(in crate::recognition) mod tests {
         strangers.forget_known(&gallery(&with_one_more));
         assert!(strangers.remembered.iter().all(|stranger| stranger.descriptor != known));
         assert!(strangers.count() > count * 3 / 4, "{} of {count}", strangers.count());
+    }
+
+    #[test]
+    fn a_stranger_has_one_number_and_two_at_a_time_have_two() {
+        let cohort = Cohort::built_in();
+        let (people, now, mut strangers) = (cohort.members(Metric::Euclidean), Instant::now(), Strangers::default());
+        let matcher = gallery(&people[700..701]);
+        let track = |track, best| Unnamed { track, ..Unnamed::of_looks(best, &[], now) };
+        // Another look at a person, 0.2 away, and one that is farther than looks at one person are.
+        let moved =
+            |person: usize, by: f32| std::array::from_fn(|at| people[person][at] + if at == 5 { by } else { 0.0 });
+        assert_eq!(strangers.number(&matcher, &track(1, people[0])), Some(1));
+        assert_eq!(strangers.number(&matcher, &track(2, people[1])), Some(2));
+        assert_eq!(strangers.number(&matcher, &track(1, moved(0, 0.1))), Some(1), "a better look changes no number");
+        strangers.remember(&matcher, &track(1, moved(0, 0.1)));
+        // A track that the detector missed goes on beside that of the same person, until it ends.
+        assert_eq!(strangers.number(&matcher, &track(3, people[0])), Some(3));
+        strangers.keep_followed(|track| track == 2);
+        assert_eq!(strangers.number(&matcher, &track(4, moved(0, 0.3))), Some(1), "they are back");
+        assert_eq!(strangers.number(&matcher, &track(5, people[0])), Some(4), "and somebody is very like them");
+        assert_eq!(strangers.number(&matcher, &track(6, moved(0, 0.9))), Some(5));
+        assert_eq!(strangers.number(&matcher, &track(7, people[700])), None, "it may be the person of the gallery");
+        strangers.remember(&matcher, &track(4, moved(0, 0.3)));
+        assert_eq!(strangers.count(), 1);
+        // Who is forgotten is somebody else when they come again, and no number comes again.
+        strangers.forget_all();
+        assert_eq!(strangers.number(&matcher, &track(8, people[0])), Some(6));
     }
 
     #[test]

@@ -215,7 +215,8 @@ impl Track {
     pub fn unnamed(&self) -> Option<Unnamed> {
         let (_, best) = self.best_look?;
         let is_unnamed = self.naming == Naming::NeverNamed && self.good_looks >= GOOD_LOOKS;
-        is_unnamed.then(|| Unnamed { best, seen_at: self.seen_at, looks: self.looks.clone() })
+        let (track, seen_at) = (self.number, self.seen_at);
+        is_unnamed.then(|| Unnamed { track, best, seen_at, looks: self.looks.clone() })
     }
 
     /// Compares it with the gallery. `new_look`: there has been a description since the last time.

@@ -94,6 +94,7 @@ fn seen(track: u64, name: Option<&str>, age: Duration) -> Arc<Sightings> {
         state: if name.is_some() { State::Named } else { State::Unknown },
         evidence: Default::default(),
         view: None,
+        stranger: None,
     };
     let captured_at = Moment::ago(age);
     let took = Duration::from_millis(50);

@@ -31,6 +31,7 @@ fn face(name: Option<&str>, rect: [i32; 4]) -> Sighting {
         state: if name.is_some() { State::Named } else { State::Unknown },
         evidence: Default::default(),
         view: None,
+        stranger: None,
     }
 }
 

@@ -1,0 +1,322 @@
+//! MQTT: states and events to a broker, and the device for Home Assistant.
+//!
+//! The thread compares what should be said with what this broker has been told, and says the difference. So after any trouble the newest
+//! states win, and nothing piles up. Events it reads from the bus, after the last one that was acknowledged: of those the bus keeps the newest.
+//!
+//! The packets are our own ([`packet`]): namecam needs seven kinds of them. docs/MQTT.md says what was compared.
+
+mod home;
+mod link;
+mod packet;
+
+use crate::config::{Config, Mqtt};
+use crate::gallery::slugs::{Known, Slugs};
+use crate::presence::bus::Bus;
+use crate::presence::visits::Present;
+use crate::roster::Roster;
+use crate::sync::{Latest, POLL, Stop};
+use crate::telemetry::faults::Cause;
+use crate::telemetry::health::Health;
+use home::{Device, OFFLINE, ONLINE, diagnostics};
+use link::{Link, Message};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The first pause before a new attempt to connect, and the longest one. Each is prolonged to at most twice its length.
+const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
+/// How long a connection must have lasted for the next pause to be the first one again.
+const GOOD: Duration = Duration::from_secs(2);
+/// While the broker has to acknowledge something, so soon it is looked for.
+const SOON: Duration = Duration::from_millis(20);
+/// How often the numbers of `diagnostics` are told.
+const DIAGNOSTICS_EVERY: Duration = Duration::from_secs(60);
+
+/// What somebody at the broker asks for, with `mqtt.control`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    Reload,
+    /// Recognition on or off, until the next reload.
+    Recognize(bool),
+}
+
+/// What the thread reads, and where orders go.
+pub struct Stage {
+    pub config: Arc<Latest<Config>>,
+    pub roster: Arc<Latest<Roster>>,
+    pub present: Arc<Latest<Present>>,
+    pub bus: Arc<Bus>,
+    pub slugs: Arc<Slugs>,
+    pub health: Arc<Health>,
+    /// Orders that nobody takes in time are dropped.
+    pub orders: SyncSender<Order>,
+    pub stop: Arc<Stop>,
+}
+
+/// The body of the thread: until [`Stop`].
+pub fn run(stage: &Stage) {
+    let (mut seen, mut pause) = (stage.bus.begin_after(Some(0)), PAUSES[0]);
+    while !stage.stop.is_set() {
+        let Some((_, config)) = stage.config.newest().filter(|(_, config)| !config.mqtt.host.is_empty()) else {
+            // What happens while nobody is to be told is never told.
+            seen = stage.bus.newest();
+            stage.stop.wait(POLL);
+            continue;
+        };
+        let mut was_good = false;
+        let ended = Session::open(stage, &config, seen).and_then(|mut session| {
+            let opened = Instant::now();
+            let ended = session.run();
+            was_good = opened.elapsed() > GOOD;
+            seen = session.acknowledged_up_to();
+            ended.map_err(|why| session.explain(why, was_good))
+        });
+        stage.health.mqtt.connected.store(false, Relaxed);
+        let Err(why) = ended else { continue };
+        stage.health.faults.report(Cause::Broker, &why);
+        pause = if was_good { PAUSES[0] } else { pause };
+        wait(stage, &config.mqtt, jittered(pause));
+        pause = (pause * 2).min(PAUSES[1]);
+    }
+}
+
+/// Whether the broker of the config can be used, for `check`.
+///
+/// # Errors
+/// Why not.
+pub fn try_out(config: &Config) -> Result<(), String> {
+    let id = format!("{}-check", Device::of(config).id);
+    Link::open(&config.mqtt, &id, None).map(|mut link| link.say_goodbye())
+}
+
+/// Waits for `pause`, or until the config names another broker.
+fn wait(stage: &Stage, mqtt: &Mqtt, pause: Duration) {
+    let until = Instant::now() + pause;
+    while Instant::now() < until && stage.config.newest().is_none_or(|(_, config)| config.mqtt == *mqtt) {
+        if stage.stop.wait(POLL.min(until.saturating_duration_since(Instant::now()))) {
+            return;
+        }
+    }
+}
+
+/// Between once and twice the pause, so that many cameras do not come back at one moment.
+fn jittered(pause: Duration) -> Duration {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+    pause + pause.mul_f64(f64::from(nanos % 1000) / 1000.0)
+}
+
+/// A connection, and what the broker has been told over it.
+struct Session<'a> {
+    stage: &'a Stage,
+    mqtt: Mqtt,
+    device: Device,
+    link: Link,
+    /// What each retained topic says.
+    told: HashMap<String, String>,
+    /// What they should say, in order, and of which versions of its sources that was made.
+    should: Vec<(String, String)>,
+    made_of: Option<[u64; 4]>,
+    known: Vec<Known>,
+    /// Those who are being taken back.
+    gone: BTreeSet<String>,
+    /// The generation that `known` is of.
+    generation: Option<u64>,
+    /// The numbers, when they were taken, and how many looks there had been then.
+    numbers: (String, Option<Instant>, u64),
+    /// The newest event that was sent.
+    sent: u64,
+}
+
+impl<'a> Session<'a> {
+    fn open(stage: &'a Stage, config: &Config, sent: u64) -> Result<Session<'a>, String> {
+        let device = Device::of(config);
+        let mut link = Link::open(&config.mqtt, &device.id, Some((&device.topic("status"), OFFLINE)))?;
+        stage.health.mqtt.connected.store(true, Relaxed);
+        stage.health.mqtt.connections.add();
+        link.subscribe(&device.commands())?;
+        Ok(Session {
+            stage,
+            mqtt: config.mqtt.clone(),
+            device,
+            link,
+            told: HashMap::new(),
+            should: Vec::new(),
+            made_of: None,
+            known: Vec::new(),
+            gone: BTreeSet::new(),
+            generation: None,
+            numbers: (String::new(), None, 0),
+            sent,
+        })
+    }
+
+    /// Until the program stops or the config names another broker. The connection ends without a goodbye, so that the broker says the
+    /// last will.
+    fn run(&mut self) -> Result<(), String> {
+        loop {
+            let Some((_, config)) = self.stage.config.newest() else { return Ok(()) };
+            if self.stage.stop.is_set() || config.mqtt != self.mqtt || Device::of(&config) != self.device {
+                return Ok(());
+            }
+            if self.link.is_full() {
+                std::thread::sleep(SOON / 4);
+            } else {
+                self.stage.bus.wait_after(self.sent, if self.link.waits() { SOON } else { POLL });
+            }
+            self.tell_states();
+            self.say_what_differs()?;
+            self.say_events()?;
+            let (acknowledged, skipped) = (self.link.acknowledged, self.link.skipped);
+            let messages = self.link.read()?;
+            self.stage.health.mqtt.published.add_many(self.link.acknowledged - acknowledged);
+            self.stage.health.mqtt.skipped.add_many(self.link.skipped - skipped);
+            if self.link.skipped > skipped {
+                self.stage.health.faults.report(Cause::Broker, "a message for namecam is too large and was not read");
+            }
+            messages.iter().for_each(|message| self.obey(message));
+            self.finish_taking_back();
+        }
+    }
+
+    /// Makes out what should be said.
+    fn tell_states(&mut self) {
+        if self.numbers.1.is_none_or(|at| at.elapsed() >= DIAGNOSTICS_EVERY) {
+            self.take_numbers();
+        }
+        let (config_version, config) = self.stage.config.newest().unzip();
+        let (present_version, present) = self.stage.present.newest().unzip();
+        let (roster_version, roster) = self.stage.roster.newest().unzip();
+        let taken = self.numbers.1.map_or(0, |at| at.elapsed().as_secs() / DIAGNOSTICS_EVERY.as_secs());
+        let versions = [config_version, present_version, roster_version].map(Option::unwrap_or_default);
+        let made_of = [versions[0], versions[1], versions[2], taken + self.gone.len() as u64];
+        if self.made_of == Some(made_of) {
+            return;
+        }
+        self.made_of = Some(made_of);
+        self.follow_gallery(roster.as_deref());
+        let recognizes = config.is_some_and(|config| config.recognition.enabled);
+        let present = present.unwrap_or_default();
+        self.should.clear();
+        if let Some(topic) = &self.device.announced_at {
+            self.should.push((topic.clone(), self.device.announcement(&self.known, &self.gone)));
+        }
+        self.should.extend(self.device.states(&self.known, &self.gone, &present, recognizes));
+        self.should.push((self.device.topic("diagnostics"), self.numbers.0.clone()));
+        // The last one: what is said before is true when it comes.
+        self.should.push((self.device.topic("status"), ONLINE.to_owned()));
+    }
+
+    fn take_numbers(&mut self) {
+        let health = &self.stage.health;
+        let (_, roster) = self.stage.roster.newest().unwrap_or_default();
+        let looks = health.looks.get() + health.still.get();
+        let seconds = self.numbers.1.map_or(health.started.elapsed(), |at| at.elapsed()).as_secs_f64();
+        let text = diagnostics(health, &roster, looks - self.numbers.2, seconds);
+        self.numbers = (text, Some(Instant::now()), looks);
+        self.made_of = None;
+    }
+
+    /// Learns who is in the gallery. Before the first one, those of the last run are.
+    fn follow_gallery(&mut self, roster: Option<&Roster>) {
+        let generation = roster.map(|roster| roster.generation);
+        if self.generation.is_some() && self.generation == generation {
+            return;
+        }
+        self.generation = generation;
+        match roster {
+            None => self.known = self.stage.slugs.all(),
+            Some(roster) => {
+                let people: Vec<&str> = roster.people.iter().map(|person| person.name.as_str()).collect();
+                let (known, kept) = self.stage.slugs.follow(&people);
+                self.known = known;
+                if let Err(why) = kept {
+                    self.stage.health.faults.report(Cause::Slugs, &why);
+                }
+            }
+        }
+        self.gone = self.stage.slugs.gone();
+    }
+
+    fn say_what_differs(&mut self) -> Result<(), String> {
+        for (topic, payload) in &self.should {
+            if self.told.get(topic) == Some(payload) {
+                continue;
+            }
+            if self.link.is_full() {
+                break;
+            }
+            self.link.publish(topic, payload.as_bytes(), true, None)?;
+            self.told.insert(topic.clone(), payload.clone());
+        }
+        Ok(())
+    }
+
+    fn say_events(&mut self) -> Result<(), String> {
+        let batch = self.stage.bus.wait_after(self.sent, Duration::ZERO);
+        if batch.missed > 0 {
+            self.stage.health.mqtt.missed.add_many(batch.missed);
+            let missed = format!("{{\"kind\":\"missed\",\"missed\":{}}}", batch.missed);
+            self.link.publish(&self.device.topic("events"), missed.as_bytes(), false, None)?;
+        }
+        for event in &batch.events {
+            if self.link.is_full() {
+                break;
+            }
+            for (topic, payload) in self.device.event(event) {
+                self.link.publish(&topic, payload.as_bytes(), false, Some(event.id))?;
+            }
+            self.sent = event.id;
+        }
+        Ok(())
+    }
+
+    /// The newest event up to which the broker has acknowledged all.
+    fn acknowledged_up_to(&self) -> u64 {
+        self.link.oldest_mark().map_or(self.sent, |oldest| oldest - 1)
+    }
+
+    fn obey(&mut self, message: &Message) {
+        let order = match std::str::from_utf8(&message.payload).unwrap_or_default() {
+            "online" if Some(&message.topic) == self.device.birth.as_ref() => {
+                // Home Assistant has started, and the announcement is repeated for it.
+                if let Some(topic) = &self.device.announced_at {
+                    self.told.remove(topic);
+                }
+                return;
+            }
+            // An order that the broker has kept is an old one.
+            _ if message.retained => return,
+            "ON" if message.topic == self.device.topic("recognition/set") => Order::Recognize(true),
+            "OFF" if message.topic == self.device.topic("recognition/set") => Order::Recognize(false),
+            "PRESS" if message.topic == self.device.topic("reload/set") => Order::Reload,
+            _ => return,
+        };
+        if self.mqtt.control && self.stage.orders.try_send(order).is_err() {
+            log::warn!("mqtt: {order:?} comes too soon after others and is dropped");
+        }
+    }
+
+    /// When the broker has acknowledged that people are taken back, they are left out.
+    fn finish_taking_back(&mut self) {
+        if self.gone.is_empty() || self.link.waits() {
+            return;
+        }
+        if self.should.iter().all(|(topic, payload)| self.told.get(topic) == Some(payload)) {
+            self.stage.slugs.are_taken_back(&self.gone);
+            self.gone.clear();
+            self.made_of = None;
+        }
+    }
+
+    /// Why a connection ended, with what its owner may not think of.
+    fn explain(&self, why: String, was_good: bool) -> String {
+        let is_closed = why.contains("closed the connection") && !was_good;
+        let hint = format!("; if another client has the id {} too, set mqtt.client_id to another name", self.device.id);
+        format!("{}:{}: {why}{}", self.mqtt.host, self.mqtt.port, if is_closed { hint.as_str() } else { "" })
+    }
+}
+
+#[cfg(test)]
+mod tests;

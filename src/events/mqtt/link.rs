@@ -1,0 +1,245 @@
+//! [`Link`]: a connection to a broker. No wait of it is without an end.
+
+use super::packet::{self, Hello, Reader, Said};
+use crate::config::Mqtt;
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+/// How long a connection, a write or an answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The broker says the last will when it has heard nothing for one and a half times as long.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// How long a look for bytes takes when there are none: the least that the system knows.
+const NO_WAIT: Duration = Duration::from_millis(1);
+/// The most messages that wait for an acknowledgement.
+const WINDOW: usize = 64;
+/// The most packets of a broker in [`PATIENCE`], beside acknowledgements.
+const FLOOD: u32 = 500;
+
+/// A message that came.
+pub struct Message {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    /// True when it was not said now.
+    pub retained: bool,
+}
+
+pub struct Link {
+    wire: TcpStream,
+    reader: Reader,
+    /// The messages that are not acknowledged: number, since when, and what the sender knows them by.
+    waiting: VecDeque<(u16, Instant, Option<u64>)>,
+    last_number: u16,
+    wrote: Instant,
+    /// When an answer to a ping or a subscription was asked for.
+    asked: Option<Instant>,
+    /// The packets since then.
+    counted: (Instant, u32),
+    /// What has come in numbers: acknowledgements, packets that were too large.
+    pub acknowledged: u64,
+    pub skipped: u64,
+}
+
+impl Link {
+    /// Connects. `last_will` is topic and payload.
+    ///
+    /// # Errors
+    /// Why there is no connection, for people.
+    pub fn open(mqtt: &Mqtt, client_id: &str, last_will: Option<(&str, &str)>) -> Result<Link, String> {
+        let opened = Link::connect(mqtt, client_id, last_will);
+        opened.map_err(|why| format!("{}:{}: {why}", mqtt.host, mqtt.port))
+    }
+
+    fn connect(mqtt: &Mqtt, client_id: &str, last_will: Option<(&str, &str)>) -> Result<Link, String> {
+        let password = mqtt.password_file.as_ref().map(|file| {
+            let text = std::fs::read_to_string(file);
+            let text = text.map_err(|error| format!("mqtt.password_file: {}: {error}", file.display()))?;
+            Ok::<_, String>(text.lines().next().unwrap_or_default().to_owned())
+        });
+        let password = password.transpose()?;
+        let found = (mqtt.host.as_str(), mqtt.port).to_socket_addrs();
+        let found = found.map_err(|error| format!("there is no such machine ({error})"))?;
+        let mut last = format!("there is no such machine");
+        let wire = found.take(4).find_map(|address| {
+            let connected = TcpStream::connect_timeout(&address, PATIENCE);
+            connected.map_err(|error| last = format!("cannot connect: {error}")).ok()
+        });
+        let wire = wire.ok_or(last)?;
+        let set = wire.set_nodelay(true).and_then(|()| wire.set_write_timeout(Some(PATIENCE)));
+        set.and_then(|()| wire.set_read_timeout(Some(NO_WAIT))).map_err(|error| format!("{error}"))?;
+        let now = Instant::now();
+        let mut link = Link {
+            wire,
+            reader: Reader::default(),
+            waiting: VecDeque::new(),
+            last_number: 0,
+            wrote: now,
+            asked: None,
+            counted: (now, 0),
+            acknowledged: 0,
+            skipped: 0,
+        };
+        let (user, password) = (mqtt.user.as_str(), password.as_deref());
+        let keep_alive_s = KEEP_ALIVE.as_secs() as u16;
+        link.write(&packet::connect(&Hello { client_id, user, password, keep_alive_s, last_will }))?;
+        loop {
+            match link.next()? {
+                Some(Said::Welcome(0)) => return Ok(link),
+                Some(Said::Welcome(code)) => return Err(format!("the broker refuses: {}", refusal(code))),
+                Some(_) => {
+                    return Err(format!("the broker says something else before it answers the connection"));
+                }
+                None if now.elapsed() > PATIENCE => {
+                    return Err(format!("no answer within {} s; is it a broker of MQTT 3.1.1?", PATIENCE.as_secs()));
+                }
+                None => {}
+            }
+        }
+    }
+
+    pub fn subscribe(&mut self, topics: &[String]) -> Result<(), String> {
+        if topics.is_empty() {
+            return Ok(());
+        }
+        self.asked = Some(Instant::now());
+        self.write(&packet::subscribe(u16::MAX, topics))
+    }
+
+    /// True when more would not be kept track of.
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() >= WINDOW
+    }
+
+    /// True while something is not acknowledged.
+    pub fn waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Sends a message; `mark` is what the sender knows it by.
+    pub fn publish(&mut self, topic: &str, payload: &[u8], retain: bool, mark: Option<u64>) -> Result<(), String> {
+        if topic.len() + payload.len() + 4 > packet::MAX_SENT {
+            return Err(format!("a message of {} bytes is too large for MQTT", payload.len()));
+        }
+        // The largest number is that of the subscription.
+        self.last_number = if self.last_number >= u16::MAX - 1 { 1 } else { self.last_number + 1 };
+        self.waiting.push_back((self.last_number, Instant::now(), mark));
+        self.write(&packet::publish(self.last_number, topic, payload, retain))
+    }
+
+    /// The mark of the oldest marked message that is not acknowledged.
+    pub fn oldest_mark(&self) -> Option<u64> {
+        self.waiting.iter().find_map(|(_, _, mark)| *mark)
+    }
+
+    /// Takes in what the broker says, without waiting.
+    ///
+    /// # Errors
+    /// Why the connection is of no use any more.
+    pub fn read(&mut self) -> Result<Vec<Message>, String> {
+        let mut messages = Vec::new();
+        // The next call goes on: a broker that says much does not keep anything waiting.
+        for _ in 0..WINDOW * 2 {
+            match self.next()? {
+                None => break,
+                Some(Said::Acknowledged(number)) => {
+                    let before = self.waiting.len();
+                    self.waiting.retain(|(waiting, ..)| *waiting != number);
+                    if self.waiting.len() < before {
+                        self.acknowledged += 1;
+                    } else {
+                        self.count()?;
+                    }
+                }
+                Some(Said::Pong | Said::Subscribed(true)) => {
+                    self.asked = None;
+                    self.count()?;
+                }
+                Some(Said::Subscribed(false)) => {
+                    return Err("the broker refuses the subscription to commands".to_owned());
+                }
+                Some(Said::Message { topic, payload, retained }) => {
+                    self.count()?;
+                    messages.push(Message { topic, payload, retained });
+                }
+                Some(Said::TooLarge) => {
+                    self.count()?;
+                    self.skipped += 1;
+                }
+                Some(Said::Welcome(_)) => return Err("the broker answers the connection twice".to_owned()),
+            }
+        }
+        self.keep_alive()?;
+        Ok(messages)
+    }
+
+    fn keep_alive(&mut self) -> Result<(), String> {
+        let is_late = |since: &Instant| since.elapsed() > PATIENCE;
+        if self.asked.as_ref().is_some_and(is_late) || self.waiting.front().is_some_and(|(_, since, _)| is_late(since))
+        {
+            return Err(format!("the broker has not answered for {} s", PATIENCE.as_secs()));
+        }
+        if self.wrote.elapsed() > KEEP_ALIVE / 2 && self.asked.is_none() {
+            self.asked = Some(Instant::now());
+            self.write(&packet::PING)?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self) -> Result<(), String> {
+        if self.counted.0.elapsed() > PATIENCE {
+            self.counted = (Instant::now(), 0);
+        }
+        self.counted.1 += 1;
+        if self.counted.1 > FLOOD {
+            return Err(format!("the broker sends more than {FLOOD} packets in {} s", PATIENCE.as_secs()));
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Option<Said>, String> {
+        let mut bytes = [0; 4096];
+        loop {
+            let said = self.reader.next().map_err(|what| format!("what answers is no broker of MQTT 3.1.1: {what}"))?;
+            if said.is_some() {
+                return Ok(said);
+            }
+            match self.wire.read(&mut bytes) {
+                Ok(0) => return Err("the broker has closed the connection".to_owned()),
+                Ok(count) => self.reader.feed(&bytes[..count]),
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) =>
+                {
+                    return Ok(None);
+                }
+                Err(error) => return Err(format!("the connection to the broker is lost: {error}")),
+            }
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.wrote = Instant::now();
+        self.wire.write_all(bytes).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => "the broker does not take what is sent".to_owned(),
+            _ => format!("the connection to the broker is lost: {error}"),
+        })
+    }
+
+    /// Ends the connection without the last will.
+    pub fn say_goodbye(&mut self) {
+        let _ = self.write(&packet::GOODBYE);
+    }
+}
+
+/// Why a broker refuses, by the code of CONNACK.
+fn refusal(code: u8) -> &'static str {
+    match code {
+        1 => "it does not speak MQTT 3.1.1",
+        2 => "it does not take this mqtt.client_id",
+        3 => "it is not ready",
+        4 => "wrong user name or password; see mqtt.user and mqtt.password_file",
+        5 => "it allows this user nothing; see mqtt.user and mqtt.password_file",
+        _ => "it gives no reason that MQTT 3.1.1 knows",
+    }
+}

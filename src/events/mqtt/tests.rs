@@ -1,0 +1,320 @@
+//! The thread against a broker over real sockets, with visits of our own.
+
+#[path = "../../../tests/appliance/broker.rs"]
+#[allow(dead_code)] // the tests of the appliance use more of it
+mod broker;
+
+use super::*;
+use crate::frame::Moment;
+use crate::presence::event::{Event, Kind};
+use crate::roster::Person;
+use broker::{Broker, Heard, Manners};
+use serde_json::Value;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::JoinHandle;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Camera {
+    stage: Arc<Stage>,
+    orders: Receiver<Order>,
+    thread: Option<JoinHandle<()>>,
+    generation: u64,
+}
+
+impl Camera {
+    fn start(port: u16, change: impl FnOnce(&mut Mqtt)) -> Camera {
+        let mut config = Config::defaults("/".as_ref());
+        config.mqtt = Mqtt { host: "127.0.0.1".into(), port, client_id: "door".into(), ..config.mqtt };
+        change(&mut config.mqtt);
+        let (sender, orders) = sync_channel(2);
+        let stage = Arc::new(Stage {
+            config: Arc::new(Latest::with(config)),
+            roster: Arc::default(),
+            present: Arc::default(),
+            bus: Arc::default(),
+            slugs: Arc::default(),
+            health: Arc::default(),
+            orders: sender,
+            stop: Arc::default(),
+        });
+        let thread = {
+            let stage = Arc::clone(&stage);
+            std::thread::spawn(move || run(&stage))
+        };
+        Camera { stage, orders, thread: Some(thread), generation: 0 }
+    }
+
+    fn gallery(&mut self, people: &[&str]) {
+        self.generation += 1;
+        let person = |name: &&str| Person { name: (*name).into(), pictures: Vec::new(), spread: None, hint: None };
+        let people = people.iter().map(person).collect();
+        self.stage.roster.publish(Arc::new(Roster { generation: self.generation, people, ..Roster::default() }));
+    }
+
+    fn present(&self, names: &[Option<&str>]) {
+        let visits: Vec<Option<Arc<str>>> = names.iter().map(|name| name.map(Into::into)).collect();
+        let strangers = names.iter().filter(|name| name.is_none()).count();
+        let seen = visits.iter().flatten().map(|name| (Arc::clone(name), UNIX_EPOCH)).collect();
+        self.stage.present.publish(Arc::new(Present { is_watching: true, visits, strangers, seen }));
+    }
+
+    fn event(&self, kind: Kind, name: Option<&str>) {
+        let event = Event::new(kind, Moment::now(), Moment::now(), 1);
+        self.stage.bus.publish(vec![Event { name: name.map(Into::into), ..event }]);
+    }
+
+    fn fault(&self) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let all = self.stage.health.faults.all();
+            if let Some(fault) = all.into_iter().find(|fault| fault.cause == Cause::Broker) {
+                return fault.detail;
+            }
+            assert!(Instant::now() < deadline, "no fault");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        self.stage.stop.set();
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+fn says(heard: &Heard, topic: &str, payload: &str) -> bool {
+    heard.retained.get(topic).map(String::as_str) == Some(payload)
+}
+
+fn announced(heard: &Heard) -> Value {
+    let text = heard.retained.get("homeassistant/device/namecam_door/config");
+    text.map_or(Value::Null, |text| serde_json::from_str(text).unwrap())
+}
+
+#[test]
+fn who_is_there_is_told_with_states_an_announcement_and_events() {
+    let broker = Broker::start(0, Manners::Good);
+    let password = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(password.path(), "secret\nno more\n").unwrap();
+    let mut camera = Camera::start(broker.port, |mqtt| {
+        (mqtt.user, mqtt.password_file) = ("camera".into(), Some(password.path().into()));
+    });
+    camera.gallery(&["Alice", "민호"]);
+    camera.present(&[Some("Alice"), None]);
+    let heard = broker.until("Alice is there", |heard| says(heard, "namecam/door/person/alice", "ON"));
+    assert_eq!(heard.clients, [("door".into(), "camera".into(), "secret".into())]);
+    let heard = broker.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
+    assert!(says(&heard, "namecam/door/stranger", "ON") && says(&heard, "namecam/door/watching", "online"));
+    assert!(says(&heard, "namecam/door/person/alice/last_seen", "1970-01-01T00:00:00+00:00"));
+    let people: Value = serde_json::from_str(&heard.retained["namecam/door/people"]).unwrap();
+    assert_eq!(people.to_string(), r#"{"count":2,"names":["Alice"],"unnamed":1,"strangers":1}"#);
+    let announced = announced(&heard);
+    let parts = announced["cmps"].as_object().unwrap();
+    let minho = parts.iter().find(|(_, part)| part["name"] == "민호").unwrap();
+    assert!(minho.0.starts_with("person_p_") && minho.0.is_ascii(), "{}", minho.0);
+    let topic = minho.1["stat_t"].as_str().unwrap();
+    assert!(says(&heard, topic, "OFF") && !heard.retained.contains_key(&format!("{topic}/last_seen")));
+    // Keys at the root that Home Assistant 2025.4 knew.
+    let root: Vec<&str> = announced.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(root, ["dev", "o", "avty", "qos", "cmps"]);
+    assert!(!heard.retained.keys().any(|topic| topic.contains("face") || topic.contains("events")));
+    camera.event(Kind::Named, Some("Alice"));
+    camera.event(Kind::Gallery, None);
+    let heard = broker.until("both events", |heard| {
+        heard.said.iter().filter(|(topic, _)| topic == "namecam/door/events").count() == 2
+    });
+    let face: Vec<Value> = heard
+        .said
+        .iter()
+        .filter(|(topic, _)| topic.ends_with("/face"))
+        .map(|(_, face)| serde_json::from_str(face).unwrap())
+        .collect();
+    assert_eq!(
+        (face.len(), &face[0]["event_type"], &face[0]["name"], &face[0]["id"]),
+        (1, &"named".into(), &"Alice".into(), &1.into())
+    );
+    assert!(face[0]["latency_ms"].is_u64() && face[0]["present"] == 1);
+    camera.present(&[]);
+    let heard = broker.until("nobody is there", |heard| says(heard, "namecam/door/person/alice", "OFF"));
+    assert!(says(&heard, "namecam/door/person/alice/last_seen", "1970-01-01T00:00:00+00:00"), "it stays");
+    // Without a goodbye the broker says the last will.
+    drop(camera);
+    broker.until("it is offline", |heard| says(heard, "namecam/door/status", "offline"));
+}
+
+#[test]
+fn who_is_renamed_keeps_their_topics_and_who_is_gone_is_taken_back() {
+    let broker = Broker::start(0, Manners::Good);
+    let mut camera = Camera::start(broker.port, |_| {});
+    camera.gallery(&["Alice", "Bob"]);
+    camera.present(&[Some("Bob")]);
+    broker.until("Bob is there", |heard| says(heard, "namecam/door/person/bob", "ON"));
+    camera.stage.slugs.rename("Alice", "Alicia");
+    camera.gallery(&["Alicia", "Bob"]);
+    let heard = broker.until("the new name", |heard| announced(heard)["cmps"]["person_alice"]["name"] == "Alicia");
+    assert_eq!(announced(&heard)["cmps"]["person_alice"]["uniq_id"], "namecam_door_person_alice");
+    camera.stage.slugs.forget("Bob");
+    camera.gallery(&["Alicia"]);
+    let heard = broker.until("Bob is left out", |heard| announced(heard)["cmps"].get("person_bob").is_none());
+    let config = "homeassistant/device/namecam_door/config";
+    let taken_back = heard
+        .said
+        .iter()
+        .any(|(topic, text)| topic == config && text.contains(r#""person_bob":{"p":"binary_sensor"}"#));
+    assert!(taken_back && !heard.retained.keys().any(|topic| topic.contains("bob")), "{:#?}", heard.retained);
+    assert!(says(&heard, "namecam/door/person/alice", "OFF"));
+}
+
+#[test]
+fn home_assistant_that_starts_is_told_again_and_orders_count_only_when_they_are_allowed_and_new() {
+    let broker = Broker::start(0, Manners::Good);
+    let mut camera = Camera::start(broker.port, |mqtt| mqtt.control = true);
+    camera.gallery(&["Alice"]);
+    broker.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
+    let config = "homeassistant/device/namecam_door/config";
+    let times = |heard: &Heard| heard.said.iter().filter(|(topic, _)| topic == config).count();
+    let before = times(&broker.until("an announcement", |heard| times(heard) > 0));
+    broker.say("homeassistant/status", b"online", false);
+    let heard = broker.until("another announcement", |heard| times(heard) == before + 1);
+    assert_eq!(heard.subscribed, ["homeassistant/status", "namecam/door/recognition/set", "namecam/door/reload/set"]);
+    broker.say("namecam/door/recognition/set", b"OFF", true);
+    broker.say("namecam/door/recognition/set", &vec![b'x'; 10 << 20], false);
+    broker.say("namecam/door/recognition/set", b"perhaps", false);
+    broker.say("namecam/door/reload/set", b"PRESS", false);
+    broker.say("namecam/door/recognition/set", b"OFF", false);
+    let orders = [(); 2].map(|()| camera.orders.recv_timeout(PATIENCE).unwrap());
+    assert_eq!(orders, [Order::Reload, Order::Recognize(false)]);
+    assert_eq!((camera.stage.health.mqtt.skipped.get(), camera.fault().contains("too large")), (1, true));
+    assert!(announced(&heard)["cmps"]["recognition"]["cmd_t"].is_string());
+    drop(camera);
+    let mut camera = Camera::start(broker.port, |_| {});
+    camera.gallery(&["Alice"]);
+    broker.until("it cannot be ordered", |heard| announced(heard)["cmps"]["recognition"].get("cmd_t").is_none());
+    broker.say("namecam/door/reload/set", b"PRESS", false);
+    assert!(camera.orders.recv_timeout(Duration::from_millis(300)).is_err());
+}
+
+#[test]
+fn a_broker_that_is_killed_and_comes_back_is_told_the_newest_states_and_every_event_that_is_kept() {
+    let broker = Broker::start(0, Manners::Good);
+    let mut camera = Camera::start(broker.port, |_| {});
+    camera.gallery(&["Alice", "Bob"]);
+    camera.present(&[Some("Alice")]);
+    camera.event(Kind::Named, Some("Alice"));
+    broker.until("an event", |heard| heard.said.iter().any(|(topic, _)| topic.ends_with("/face")));
+    let port = broker.port;
+    drop(broker);
+    assert!(camera.fault().starts_with(&format!("127.0.0.1:{port}: the ")), "{}", camera.fault());
+    for round in 0..300 {
+        camera.present(&[Some(if round % 2 == 0 { "Alice" } else { "Bob" })]);
+        camera.event(Kind::Left, Some("Alice"));
+    }
+    let broker = Broker::start(port, Manners::Good);
+    let heard = broker.until("Bob is there", |heard| says(heard, "namecam/door/person/bob", "ON"));
+    assert!(!heard.said.contains(&("namecam/door/person/alice".into(), "ON".into())), "what is old is not told");
+    let ids = |heard: &Heard| -> Vec<Value> {
+        let events = heard.said.iter().filter(|(topic, _)| topic.ends_with("/events"));
+        events.map(|(_, text)| serde_json::from_str::<Value>(text).unwrap()).collect()
+    };
+    let heard = broker.until("all events", |heard| ids(heard).len() >= 257);
+    let ids = ids(&heard);
+    assert_eq!((&ids[0]["missed"], &ids[1]["id"], &ids[256]["id"]), (&44.into(), &46.into(), &301.into()));
+    assert_eq!(camera.stage.health.mqtt.missed.get(), 44);
+}
+
+#[test]
+fn a_broker_that_does_not_behave_is_told_in_clear_words_and_nothing_else_changes() {
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    assert!(Camera::start(nobody, |_| {}).fault().contains("cannot connect: Connection refused"));
+    let no_file = Camera::start(nobody, |mqtt| mqtt.password_file = Some("/nowhere/password".into())).fault();
+    assert!(no_file.contains("mqtt.password_file: /nowhere/password: No such file"), "{no_file}");
+    let cases = [
+        (Manners::Refuses(4), "the broker refuses: wrong user name or password; see mqtt.user"),
+        (Manners::Refuses(5), "it allows this user nothing"),
+        (Manners::Silent, "no answer within 5 s; is it a broker of MQTT 3.1.1?"),
+        (Manners::Http, "what answers is no broker of MQTT 3.1.1: a packet that no broker sends"),
+        (Manners::Forgetful, "the broker has not answered for 5 s"),
+        (Manners::Floods, "the broker sends more than 500 packets in 5 s"),
+        (Manners::Closes, "if another client has the id door too, set mqtt.client_id to another name"),
+    ];
+    // Side by side: some of it takes its time.
+    let running = cases.map(|(manners, words)| {
+        let broker = Broker::start(0, manners);
+        let mut camera = Camera::start(broker.port, |_| {});
+        camera.gallery(&["Alice"]);
+        (broker, camera, words)
+    });
+    for (broker, camera, words) in running {
+        let fault = camera.fault();
+        assert!(fault.starts_with(&format!("127.0.0.1:{}", broker.port)) && fault.contains(words), "{fault}");
+        assert!(camera.stage.health.mqtt.missed.get() == 0);
+    }
+}
+
+#[test]
+fn another_broker_in_the_config_counts_at_once_and_without_one_nothing_is_told() {
+    let [first, second] = [(); 2].map(|()| Broker::start(0, Manners::Good));
+    let mut camera = Camera::start(first.port, |_| {});
+    camera.gallery(&["Alice"]);
+    first.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
+    let to = |change: &dyn Fn(&mut Mqtt)| {
+        let mut config = (*camera.stage.config.newest().unwrap().1).clone();
+        change(&mut config.mqtt);
+        camera.stage.config.publish(Arc::new(config));
+    };
+    to(&|mqtt| (mqtt.port, mqtt.discovery_prefix) = (second.port, String::new()));
+    let heard = second.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
+    assert!(heard.retained.keys().all(|topic| topic.starts_with("namecam/door/")) && heard.subscribed.is_empty());
+    first.until("it is offline", |heard| says(heard, "namecam/door/status", "offline"));
+    to(&|mqtt| mqtt.host.clear());
+    second.until("it is offline", |heard| says(heard, "namecam/door/status", "offline"));
+    let said = second.heard.lock().unwrap().said.len();
+    camera.event(Kind::Named, Some("Alice"));
+    std::thread::sleep(2 * POLL);
+    to(&|mqtt| mqtt.host = "127.0.0.1".into());
+    let heard = second.until("it is online again", |heard| says(heard, "namecam/door/status", "online"));
+    assert!(
+        heard.said[said..].iter().all(|(topic, _)| !topic.ends_with("events")),
+        "what happened meanwhile is not told"
+    );
+}
+
+/// Run by itself: `cargo test --lib -- --ignored 10_000_events`. Other tests take memory, too.
+#[test]
+#[ignore = "takes a minute, and counts the memory of the process"]
+fn memory_stays_flat_at_10_000_events_a_minute_with_a_broker_and_without() {
+    let resident_kb = || -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let broker = Broker::start(0, Manners::Good);
+    let mut camera = Camera::start(broker.port, |_| {});
+    camera.gallery(&["Alice"]);
+    let mut sizes = Vec::new();
+    for at in 0..10_000 {
+        // The broker of the test must not be what grows.
+        broker.heard.lock().unwrap().said.clear();
+        camera.present(&[Some("Alice")][..at % 2]);
+        camera.event(Kind::Named, Some("Alice"));
+        std::thread::sleep(Duration::from_millis(6));
+        if at % 1000 == 999 {
+            sizes.push(resident_kb());
+        }
+    }
+    assert_eq!(camera.stage.health.mqtt.missed.get(), 0);
+    assert!(camera.stage.health.mqtt.published.get() >= 20_000, "{}", camera.stage.health.mqtt.published.get());
+    drop(broker);
+    for at in 0..10_000 {
+        camera.event(Kind::Named, Some("Alice"));
+        std::thread::sleep(Duration::from_micros(if at % 10 == 0 { 1000 } else { 0 }));
+    }
+    sizes.push(resident_kb());
+    println!("resident kB each 1000 events, and without a broker: {sizes:?}");
+    assert!(sizes.iter().skip(1).all(|size| size.abs_diff(sizes[1]) < 2000), "{sizes:?}");
+}

@@ -1,0 +1,225 @@
+//! [`Slugs`]: under which ASCII name a person is known outside, so that it stays when they are renamed.
+//!
+//! The file `people` of the state folder holds them. It is written only where somebody outside is told of people, by MQTT. The page
+//! renames a person here as well. A folder that is renamed by hand is another person: its files do not say who is meant.
+
+use crate::os::files;
+use crate::sync::lock;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// The most letters of a name in its slug.
+const MAX_LETTERS: usize = 40;
+
+/// A person and their slug.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    slug: String,
+    /// `None`: the person is gone, and what was said of them outside has yet to be taken back.
+    name: Option<String>,
+    /// The name before, until the gallery at work has the new one.
+    former: Option<String>,
+}
+
+/// A person who is known outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// ASCII letters, digits and `_`.
+    pub slug: String,
+    /// The name in the gallery at work.
+    pub name: String,
+}
+
+/// The slugs of all people.
+#[derive(Debug, Default)]
+pub struct Slugs {
+    file: Option<PathBuf>,
+    table: Mutex<Vec<Entry>>,
+}
+
+impl Slugs {
+    /// Those of the file in the state folder; none when it cannot be read, which is logged.
+    pub fn open(folder: Option<&Path>) -> Slugs {
+        let file = folder.map(|folder| folder.join("people"));
+        let read = |file: &PathBuf| {
+            let bytes = std::fs::read(file).ok()?;
+            let read = serde_json::from_slice(&bytes);
+            read.inspect_err(|error| log::warn!("{}: {error}; it is written anew", file.display())).ok()
+        };
+        let table = file.as_ref().and_then(read).unwrap_or_default();
+        Slugs { file, table: Mutex::new(table) }
+    }
+
+    /// A person has another name. With somebody of that name they become one.
+    pub fn rename(&self, name: &str, to: &str) {
+        let mut table = lock(&self.table);
+        if table.iter().any(|entry| entry.name.as_deref() == Some(to)) {
+            return;
+        }
+        if let Some(entry) = table.iter_mut().find(|entry| entry.name.as_deref() == Some(name)) {
+            entry.former = entry.name.replace(to.to_owned());
+            self.write_or_log(&table);
+        }
+    }
+
+    /// A person is forgotten: their name goes. The slug stays until what was said outside has been taken back.
+    pub fn forget(&self, name: &str) {
+        let mut table = lock(&self.table);
+        if let Some(entry) = table.iter_mut().find(|entry| entry.name.as_deref() == Some(name)) {
+            (entry.name, entry.former) = (None, None);
+            self.write_or_log(&table);
+        }
+    }
+
+    /// Gives everybody in the gallery a slug, in the order of `people`. Who has one and is not in it is gone.
+    ///
+    /// # Errors
+    /// When the slugs cannot be kept; they hold until the program ends.
+    pub fn follow(&self, people: &[&str]) -> (Vec<Known>, Result<(), String>) {
+        let mut table = lock(&self.table);
+        let before = table.clone();
+        let is_there = |name: &Option<String>| name.as_deref().is_some_and(|name| people.contains(&name));
+        for entry in &mut *table {
+            if is_there(&entry.name) {
+                entry.former = None;
+            } else if !is_there(&entry.former) {
+                (entry.name, entry.former) = (None, None);
+            }
+        }
+        for name in people {
+            if !table.iter().any(|entry| is_called(entry, name)) {
+                let slug = free_slug(&table, name);
+                table.retain(|entry| entry.slug != slug);
+                table.push(Entry { slug, name: Some((*name).to_owned()), former: None });
+            }
+        }
+        let known = |name: &&str| {
+            let entry = table.iter().find(|entry| is_called(entry, name))?;
+            Some(Known { slug: entry.slug.clone(), name: (*name).to_owned() })
+        };
+        let known = people.iter().filter_map(known).collect();
+        let kept = if *table == before { Ok(()) } else { self.write(&table) };
+        (known, kept)
+    }
+
+    /// Everybody, as the file has them: for the time in which no gallery is at work.
+    pub fn all(&self) -> Vec<Known> {
+        let table = lock(&self.table);
+        let known = |entry: &Entry| Some(Known { slug: entry.slug.clone(), name: entry.name.clone()? });
+        table.iter().filter_map(known).collect()
+    }
+
+    /// The slugs of those who are gone.
+    pub fn gone(&self) -> BTreeSet<String> {
+        lock(&self.table).iter().filter(|entry| entry.name.is_none()).map(|entry| entry.slug.clone()).collect()
+    }
+
+    /// What was said of them has been taken back.
+    pub fn are_taken_back(&self, slugs: &BTreeSet<String>) {
+        let mut table = lock(&self.table);
+        table.retain(|entry| entry.name.is_some() || !slugs.contains(&entry.slug));
+        self.write_or_log(&table);
+    }
+
+    fn write_or_log(&self, table: &[Entry]) {
+        if let Err(why) = self.write(table) {
+            log::warn!("{why}");
+        }
+    }
+
+    fn write(&self, table: &[Entry]) -> Result<(), String> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let bytes = serde_json::to_vec_pretty(table).unwrap_or_default();
+        let written = files::make_folder_of(file).and_then(|()| files::replace(file, &bytes));
+        written.map_err(|error| format!("{}: {error}", file.display()))
+    }
+}
+
+/// True when the gallery at work knows the person of the entry by this name.
+fn is_called(entry: &Entry, name: &str) -> bool {
+    [&entry.name, &entry.former].into_iter().any(|known| known.as_deref() == Some(name))
+}
+
+/// A slug that nobody has: the name in lower case; where that does not say the name, with the beginning of its SHA-256.
+fn free_slug(table: &[Entry], name: &str) -> String {
+    let letters = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
+    let letters: String = letters.take(MAX_LETTERS).collect();
+    let letters = letters.trim_matches('_');
+    let hash = files::hex(&Sha256::digest(name)[..4]);
+    let long = format!("{}_{hash}", if letters.is_empty() { "p" } else { letters });
+    let is_plain = !letters.is_empty() && name.len() <= MAX_LETTERS && name.is_ascii();
+    let is_free = |slug: &String| !table.iter().any(|entry| entry.slug == *slug && entry.name.is_some());
+    let numbered = (2..).map(|number| format!("{long}_{number}"));
+    let wanted = is_plain.then(|| letters.to_owned()).into_iter().chain([long.clone()]).chain(numbered);
+    // There are more numbers than people.
+    wanted.into_iter().find(is_free).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slugs(known: &[Known]) -> Vec<&str> {
+        known.iter().map(|known| known.slug.as_str()).collect()
+    }
+
+    #[test]
+    fn a_slug_is_ascii_says_who_it_is_and_no_two_have_one() {
+        let table = Slugs::default();
+        let people = ["Alice", "alice", "Barack Obama", "민호", "민수", "-", &"x".repeat(60)];
+        let known = table.follow(&people).0;
+        let begins = ["alice", "alice_", "barack_obama", "p_", "p_", "p_", "xxxx"];
+        for (slug, begin) in slugs(&known).iter().zip(begins) {
+            assert!(slug.starts_with(begin) && slug.len() <= 50, "{slug}");
+            assert!(slug.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'), "{slug}");
+        }
+        let all: BTreeSet<_> = slugs(&known).into_iter().collect();
+        assert_eq!((all.len(), slugs(&known)[0], slugs(&known)[2]), (people.len(), "alice", "barack_obama"));
+        assert_eq!(Slugs::default().follow(&people).0, known, "the same without a file");
+    }
+
+    #[test]
+    fn a_slug_outlasts_renaming_and_a_restart_and_one_who_is_gone_is_told_until_that_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Slugs::open(Some(folder.path()));
+        let table = open();
+        table.rename("Alice", "Alicia");
+        assert!(!folder.path().join("people").exists(), "nothing is kept before somebody is told");
+        assert_eq!(slugs(&table.follow(&["Alice", "Bob"]).0), ["alice", "bob"]);
+        table.rename("Alice", "Alicia");
+        // The gallery at work still has the old name; then the new one.
+        assert_eq!(slugs(&table.follow(&["Alice", "Bob"]).0), ["alice", "bob"]);
+        let table = open();
+        let known = table.follow(&["Alicia", "Bob"]).0;
+        assert_eq!(known[0], Known { slug: "alice".into(), name: "Alicia".into() });
+        assert!(table.gone().is_empty());
+        let known = table.follow(&["Alice", "Alicia", "Bob"]).0;
+        assert!(known[0].slug.starts_with("alice_") && known[1].slug == "alice", "{known:?}");
+        // Two become one.
+        table.rename("Bob", "Alicia");
+        table.follow(&["Alice", "Alicia"]).1.unwrap();
+        assert_eq!(table.gone(), ["bob".to_owned()].into());
+        table.forget("Alice");
+        let text = std::fs::read_to_string(folder.path().join("people")).unwrap();
+        assert!(!text.contains("Alice\"") && text.contains("Alicia"), "{text}");
+        let table = open();
+        assert_eq!((table.gone().len(), table.all().len()), (2, 1));
+        assert_eq!(slugs(&table.follow(&["Alicia", "Bob"]).0), ["alice", "bob"], "who comes again is who they were");
+        table.are_taken_back(&table.gone());
+        assert!(table.gone().is_empty() && open().gone().is_empty());
+    }
+
+    #[test]
+    fn slugs_that_cannot_be_kept_hold_and_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let table = Slugs::open(Some(&file));
+        let (known, kept) = table.follow(&["Alice"]);
+        assert!(slugs(&known) == ["alice"] && kept.is_err());
+        assert!(table.follow(&["Alice"]).1.is_ok(), "once");
+    }
+}

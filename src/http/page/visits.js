@@ -1,0 +1,112 @@
+// Who was here today: a row for each person and each stranger with a number, and one for all others. Rows stay in the order in which
+// people came, and as high as they are, so that nothing moves under a finger.
+const dayRows = new Map();
+let visits = null, visitsMark = null, visitsAt = 0, drawnAt = 0, visitsClock = 0;
+async function day(version) {
+  // That there are pictures of a face ends without a change of the list.
+  const isOld = visits && visits.visits.some(visit => visit.chips) && Date.now() - visitsAt > 10000;
+  if (version !== visitsMark || isOld) await askVisits(version);
+  if (visits && Date.now() - drawnAt > 30000 && !$("day").matches(":active")) drawDay();
+}
+async function askVisits(version) {
+  [visitsMark, visitsAt] = [version, Date.now()];
+  const answer = await ask("api/visits", 4000).catch(() => null);
+  if (!answer || !answer.json) { visitsMark = null; return; }
+  [visits, drawnAt] = [answer.json, 0];
+  // By the clock of this browser: that of the server may be wrong.
+  const ahead = Date.now() - 1000 * visits.now;
+  if (Math.abs(ahead - visitsClock) > 2000) visitsClock = ahead;
+  alarm();
+}
+const visitName = visit => visit.name !== null ? visit.name : visit.stranger !== null ? say.numbered(visit.stranger) : say.unknown;
+const here = seconds => 1000 * seconds + visitsClock;
+const fromTo = visit => {
+  const [from, until] = [visit.since, visit.until].map(at => timeOfDay(new Date(here(at))));
+  return visit.still_present ? say.fromTo(from, say.now) : from === until ? from : say.fromTo(from, until);
+};
+function drawDay() {
+  drawnAt = Date.now();
+  const midnight = new Date().setHours(0, 0, 0, 0), groups = new Map(), list = $("visits");
+  for (const visit of visits.visits) {
+    if (!visit.still_present && here(visit.until) < midnight) continue;
+    const key = visit.name !== null ? "/" + visit.name : visit.stranger !== null ? "#" + visit.stranger : "";
+    groups.set(key, (groups.get(key) || []).concat(visit));
+  }
+  $("day").hidden = !visits.hours;
+  put("no-visits", groups.size ? "" : say.noVisits);
+  const isAtEnd = list.scrollTop + list.clientHeight >= list.scrollHeight - 4;
+  for (const [key, row] of dayRows) if (!groups.has(key)) { row.li.remove(); dayRows.delete(key); }
+  let next = list.firstChild;
+  for (const [key, all] of groups) {
+    const row = dayRows.get(key) || dayRow(key);
+    if (row.li === next) next = next.nextSibling; else list.insertBefore(row.li, next);
+    drawRow(row, all, midnight);
+  }
+  if (isAtEnd) list.scrollTop = list.scrollHeight;
+}
+function dayRow(key) {
+  const [li, details, summary] = [make("li", key[0] === "/" ? "named" : "", ""), make("details", "", ""), make("summary", "", "")];
+  const row = { li, name: make("b", "", ""), count: make("span", "soft", ""), last: make("span", "last", ""), all: make("p", "soft", ""), bar: make("div", "bar", "") };
+  row.ask = action(say.whoTitle, () => tapFace(row.track), "ask");
+  row.bar.setAttribute("aria-hidden", "true");
+  summary.append(row.name, " ", row.count, row.last);
+  details.append(summary, row.all);
+  li.append(details, row.ask, row.bar);
+  dayRows.set(key, row);
+  return row;
+}
+function drawRow(row, all, midnight) {
+  const last = all[all.length - 1], shown = all.filter(visit => visit.chips && visit.name === null).pop(), name = visitName(last);
+  write(row.name, name);
+  write(row.count, all.length < 2 ? "" : say.times(all.length));
+  write(row.last, fromTo(last));
+  write(row.all, all.map(fromTo).join(", "));
+  row.track = shown && shown.track;
+  row.ask.hidden = !shown;
+  row.ask.setAttribute("aria-label", `${say.whoTitle} ${name}`);
+  row.bar.replaceChildren(...all.map(visit => {
+    const part = make("i", "", ""), until = visit.still_present ? Date.now() : here(visit.until);
+    const [from, to] = [here(visit.since), until].map(at => Math.max((at - midnight) / 864000, 0));
+    part.style.left = from + "%";
+    part.style.width = to - from + "%";
+    return part;
+  }));
+}
+// The alert of somebody unknown: a line, and a sound where this browser is to make one and lets the page, which is after a touch.
+const alarmSound = $("alarm-sound");
+let alarmed = Infinity, audio = null;
+function alarm() {
+  const told = visits.visits.filter(visit => visit.stranger_at !== null), times = told.map(visit => visit.stranger_at);
+  const there = told.filter(visit => visit.still_present && visit.name === null);
+  put("alert", there.map(visit => say.strangerHere(visitName(visit), timeOfDay(new Date(here(visit.since))))).join(" "));
+  put("alarm-when", say.alarmWhen(visits.alert));
+  if (times.some(at => at > alarmed)) beep();
+  alarmed = Math.max(0, ...times);
+}
+function beep() {
+  if (!alarmSound.checked || !audio || audio.state !== "running") return;
+  const voice = audio.createOscillator(), volume = audio.createGain(), from = audio.currentTime;
+  voice.frequency.setValueAtTime(880, from);
+  voice.frequency.setValueAtTime(660, from + 0.25);
+  volume.gain.value = 0.2;
+  voice.connect(volume).connect(audio.destination);
+  voice.start(from);
+  voice.stop(from + 0.5);
+}
+async function allowSound() {
+  if (!alarmSound.checked) return;
+  audio = audio || new AudioContext();
+  if (audio.state !== "running") await Promise.race([audio.resume(), new Promise(over => setTimeout(over, 500))]);
+  put("alarm-hint", audio.state === "running" ? "" : say.touch);
+}
+alarmSound.disabled = !window.AudioContext;
+try { alarmSound.checked = !alarmSound.disabled && localStorage.getItem("alarm") === "sound"; } catch { /* It is off. */ }
+alarmSound.addEventListener("change", async () => {
+  try { localStorage.setItem("alarm", alarmSound.checked ? "sound" : ""); } catch { /* It counts until the page is closed. */ }
+  await allowSound();
+  beep();
+});
+for (const touch of ["pointerdown", "keydown"]) addEventListener(touch, allowSound);
+allowSound();
+// A page that is not in view asks for nothing else.
+setInterval(() => { if (document.hidden && alarmSound.checked) askVisits(null); }, 5000);

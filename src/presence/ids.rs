@@ -1,0 +1,117 @@
+//! [`Ids`]: the ids of events, which grow across a restart.
+//!
+//! A file of the state folder says up to which id they are given away. Each start takes the next million with one write, whatever the
+//! clock says.
+
+use crate::os::files;
+use crate::telemetry::faults::{Cause, Faults};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// So many ids are taken at a time.
+const BLOCK: u64 = 1_000_000;
+/// When so few of them are left, more are taken.
+const FEW: u64 = 10_000;
+/// A larger number is no id of ours: a browser cannot count beyond 2^53.
+const MOST: u64 = 1 << 52;
+
+/// The ids that are taken.
+#[derive(Debug)]
+pub struct Ids {
+    file: Option<PathBuf>,
+    /// The id after which they begin.
+    pub begin: u64,
+    end: u64,
+}
+
+impl Ids {
+    /// Takes ids that no earlier run has given. Where the folder has no room for that, it is told, and they begin at the time.
+    pub fn take(folder: Option<&Path>, now: SystemTime, faults: &Faults) -> Ids {
+        let file = folder.map(|folder| folder.join("events"));
+        let found = file.as_deref().map_or_else(|| Err("there is no state folder".to_owned()), read);
+        let begin = *found.as_ref().unwrap_or(&0);
+        let mut ids = Ids { file, begin, end: begin + BLOCK };
+        if let Err(why) = found.and_then(|_| ids.write()) {
+            // A microsecond for each id: more than any run gives.
+            let time = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+            ids.begin = u64::try_from(time).unwrap_or_default().max(begin).min(MOST);
+            ids.end = ids.begin + BLOCK;
+            faults.report(Cause::EventIds, &format!("{why}; the ids of events begin at the time"));
+            let _ = ids.write();
+        }
+        ids
+    }
+
+    /// Takes more when `newest` is one of the last.
+    pub fn take_more(&mut self, newest: u64, faults: &Faults) {
+        if newest + FEW < self.end {
+            return;
+        }
+        self.end += BLOCK;
+        if let Err(why) = self.write() {
+            faults.report(Cause::EventIds, &why);
+        }
+    }
+
+    fn write(&self) -> Result<(), String> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let written =
+            files::make_folder_of(file).and_then(|()| files::replace(file, format!("{}\n", self.end).as_bytes()));
+        written.map_err(|error| format!("{}: {error}", file.display()))
+    }
+}
+
+/// The id up to which the file says they are given away: 0 without a file.
+fn read(file: &Path) -> Result<u64, String> {
+    let told = |what: &str| format!("{}: {what}", file.display());
+    match std::fs::read_to_string(file) {
+        Ok(text) => text.trim().parse().ok().filter(|id| *id <= MOST).ok_or_else(|| told("it holds no id")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(told(&error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn ids_grow_across_restarts_with_one_write_each_whatever_the_clock_says() {
+        let (folder, faults) = (tempfile::tempdir().unwrap(), Faults::default());
+        let state = folder.path().join("state");
+        let begins = [1_800_000_000, 5, 0].map(|seconds| Ids::take(Some(&state), at(seconds), &faults).begin);
+        assert_eq!(begins, [0, 1_000_000, 2_000_000]);
+        let mut ids = Ids::take(Some(&state), at(0), &faults);
+        ids.take_more(3_000_007, &faults);
+        let written = || std::fs::read_to_string(state.join("events")).unwrap();
+        assert_eq!(written(), "4000000\n");
+        ids.take_more(3_999_000, &faults);
+        assert_eq!(written(), "5000000\n");
+        assert_eq!(faults.all(), []);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_told_and_ids_begin_at_the_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("events");
+        // A file where the folder should be, and a file that holds no id.
+        for (state, content) in
+            [(file.as_path(), "a file"), (folder.path(), "a file"), (folder.path(), "99999999999999999999")]
+        {
+            std::fs::write(&file, content).unwrap();
+            let faults = Faults::default();
+            assert_eq!(Ids::take(Some(state), at(1_800_000_000), &faults).begin, 1_800_000_000_000_000);
+            let all = faults.all();
+            assert!(all.len() == 1 && all[0].detail.ends_with("the ids of events begin at the time"), "{all:?}");
+        }
+        // What held no id has one now.
+        assert_eq!(Ids::take(Some(folder.path()), at(0), &Faults::default()).begin, 1_800_000_001_000_000);
+        assert_eq!(Ids::take(None, at(7), &Faults::default()).begin, 7_000_000);
+    }
+}

@@ -1,0 +1,127 @@
+"""namecam, a broker and a real Home Assistant: `make ha-test`. usage: run.py PROGRAM"""
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from peers import PEERS, PRESENCE_S, ROOT, Broker, Camera, Home, Listener, until
+
+OBAMA, MINHO = "binary_sensor.door_person_barack_obama", "민호"
+
+
+def step(text):
+    print(f"ha-test: {text}", flush=True)
+
+
+def main(program, folder):
+    broker = Broker(folder)
+    listener = Listener(broker.port)
+    home = Home(folder, broker.port)
+    camera = Camera(folder, program, broker.port)
+    try:
+        steps(broker, listener, home, camera)
+    except SystemExit:
+        print((camera.folder / "log").read_text()[-3000:], home.ask("complaints"), file=sys.stderr)
+        raise
+    finally:
+        camera.stop()
+        home.process.kill()
+        broker.kill()
+
+
+def steps(broker, listener, home, camera):
+    def becomes(entity, state, patience=60.0):
+        until(f"{entity} becomes {state}; it is {home.state(entity)}", lambda: home.state(entity) == state, patience)
+
+    step("entities, before anybody was seen")
+    becomes(OBAMA, "off")
+    states = home.ask("states")
+    minho = next(entity for entity, state in states.items() if state.get("friendly_name") == f"door {MINHO}")
+    expected = {"sensor.door_people": "0", "binary_sensor.door_stranger": "off", "event.door_face": "unknown",
+                "switch.door_recognition": "on", "button.door_reload": "unknown", minho: "off",
+                OBAMA.replace("binary_sensor", "sensor") + "_last_seen": "unknown"}
+    assert {entity: states[entity]["state"] for entity in expected} == expected, states
+    assert float(states["sensor.door_fps"]["state"]) >= 0
+    [device] = home.ask("devices")
+    assert device[:2] == ["door", "namecam"], device
+    entities = home.ask("entities")
+
+    step("the newest schemas take the announcement")
+    announcement = listener.retained["homeassistant/device/namecam_door/config"]
+    subprocess.run([PEERS / "schemas/bin/python", ROOT / "tests/ha/newest_schema.py", PEERS / "2026.11.0"], input=announcement, text=True,
+                   check=True)
+
+    step("a person comes and goes")
+    camera.show("obama")
+    becomes(OBAMA, "on")
+    people = home.ask("states")["sensor.door_people"]
+    assert people["state"] == "1" and people["names"] == ["Barack Obama"], people
+    face = home.ask("states")["event.door_face"]
+    assert (face["event_type"], face["name"]) == ("named", "Barack Obama"), face
+    camera.show("nobody")
+    becomes(OBAMA, "off", PRESENCE_S + 10)
+    assert home.state(OBAMA.replace("binary_sensor", "sensor") + "_last_seen").startswith("20")
+    assert home.ask("states")["event.door_face"]["event_type"] == "left"
+
+    step("the automations of the docs have run")
+    called = until("a light and a message", lambda: (c := home.ask("called")) if len(home.ask("called")) >= 3 else None)
+    assert called == [["light.turn_on", ""], ["notify.notify", "Barack Obama is at the door"], ["light.turn_off", ""]] or sorted(called) == sorted(
+        [["light.turn_on", ""], ["notify.notify", "Barack Obama is at the door"], ["light.turn_off", ""]]), called
+
+    step("a stranger comes and goes")
+    camera.show("biden")
+    becomes("binary_sensor.door_stranger", "on")
+    assert (home.state(OBAMA), home.state("sensor.door_people")) == ("off", "1")
+    camera.show("nobody")
+    becomes("binary_sensor.door_stranger", "off")
+
+    step("the switch and the button")
+    home.ask("press switch.door_recognition")
+    becomes("switch.door_recognition", "off")
+    becomes(OBAMA, "unavailable")
+    home.ask("press button.door_reload")
+    becomes("switch.door_recognition", "on")
+    becomes(OBAMA, "off")
+
+    step("a renamed person keeps their entity")
+    camera.post("/api/gallery/rename", {"person": MINHO, "to": "김민호"})
+    until("the new name", lambda: home.ask("states")[minho]["friendly_name"] == "door 김민호")
+    assert home.ask("entities") == entities
+
+    step("a person who is forgotten goes with all topics")
+    assert camera.post("/api/gallery/forget", {"person": "김민호"})["told_by_mqtt"]
+    until("the entity goes", lambda: minho not in home.ask("entities"))
+    slug = minho.split("_person_")[1]
+    until("the topics go", lambda: not any(slug in topic + text for topic, text in listener.retained.items() if text))
+    assert not any(MINHO in text for topic, text in listener.retained.items() if text)
+
+    step("the broker is killed and comes back")
+    camera.show("obama")
+    becomes(OBAMA, "on")
+    broker.kill()
+    becomes(OBAMA, "unavailable")
+    camera.show("nobody")
+    broker.start()
+    becomes(OBAMA, "off")
+
+    step("Home Assistant is restarted")
+    complaints = home.ask("complaints")
+    home.stop()
+    camera.show("obama")
+    home.start()
+    becomes(OBAMA, "on")
+    assert home.ask("entities").items() <= entities.items(), "each has its id"
+    complaints += home.ask("complaints")
+
+    step("namecam is killed and comes back")
+    camera.stop()
+    becomes(OBAMA, "unavailable")
+    camera.start()
+    becomes(OBAMA, "on")
+    complaints += home.ask("complaints")
+    assert not complaints, complaints
+    print("ha-test: good", flush=True)
+
+
+with tempfile.TemporaryDirectory() as folder:
+    main(Path(sys.argv[1]).resolve(), Path(folder))
