@@ -20,6 +20,7 @@ use crate::stream::renditions::Renditions;
 use crate::sync::{Latest, Stop};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
+use crate::tuning::Tuning;
 use crate::{camera, http, recognition};
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -48,6 +49,7 @@ struct Wires {
     roster: Arc<Latest<Roster>>,
     chips: Arc<Latest<Chips>>,
     desk: Arc<Desk>,
+    tuning: Arc<Tuning>,
     events: Arc<Bus>,
     renditions: Arc<Renditions>,
     health: Arc<Health>,
@@ -142,6 +144,7 @@ impl Wires {
             roster: Arc::default(),
             chips: Arc::default(),
             desk: Arc::default(),
+            tuning: Arc::default(),
             events: Arc::default(),
             health: Arc::clone(&encoder.health),
             stop: Arc::clone(&encoder.stop),
@@ -157,6 +160,7 @@ impl Wires {
             roster: Arc::clone(&self.roster),
             chips: Arc::clone(&self.chips),
             desk: Arc::clone(&self.desk),
+            tuning: Arc::clone(&self.tuning),
             events: Arc::clone(&self.events),
             renditions: Arc::clone(&self.renditions),
             health: Arc::clone(health),
@@ -166,6 +170,7 @@ impl Wires {
         let camera = camera::Stage {
             config: Arc::clone(config),
             frames: Arc::clone(&self.frames),
+            tuning: Arc::clone(&self.tuning),
             health: Arc::clone(health),
             stop: Arc::clone(stop),
         };

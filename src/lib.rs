@@ -22,3 +22,4 @@ mod shares;
 pub mod stream;
 pub mod sync;
 mod telemetry;
+mod tuning;

@@ -27,6 +27,7 @@ const ROOMS: &[&str] = &[
     "telemetry",
     "shares",
     "gallery",
+    "tuning",
     "roster",
     "detection",
     "frame",

@@ -17,6 +17,7 @@ mod mjpeg;
 mod page;
 mod server;
 mod teach;
+mod tune;
 mod typed;
 
 use crate::config::Config;
@@ -30,6 +31,7 @@ use crate::stream::renditions::Renditions;
 use crate::sync::{Latest, Stop};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
+use crate::tuning::Tuning;
 use auth::access::{Access, AccessCheck, Credential, Who};
 use auth::accounts::Accounts;
 use client::holder;
@@ -58,6 +60,8 @@ pub(crate) struct Stage {
     pub chips: Arc<Latest<Chips>>,
     /// Where recognition learns that the gallery's files have changed.
     pub desk: Arc<Desk>,
+    /// Where the camera answers what it has, and tries it.
+    pub tuning: Arc<Tuning>,
     pub events: Arc<Bus>,
     pub renditions: Arc<Renditions>,
     pub health: Arc<Health>,
@@ -242,6 +246,22 @@ pub const ROUTES: &[Route] = &[
     route("/api/config", Access::Admin, "the value of each key, and where it was given, JSON", |site, _, _| {
         Whole::json(&json!({ "values": site.config().in_use() })).into()
     }),
+    route("/api/camera", Access::Admin, "the modes and controls of the camera, and what is tried, JSON", tune::list),
+    change(
+        Method::Post,
+        Takes::Json,
+        route(
+            "/api/camera/try",
+            Access::Admin,
+            "try controls, or a mode: `{\"controls\": {NAME: NUMBER}}`, `{\"mode\": {\"format\", \"width\", \"height\", \"fps\"}}`",
+            tune::try_out,
+        ),
+    ),
+    change(
+        Method::Delete,
+        Takes::Nothing,
+        route("/api/camera/try", Access::Admin, "put back what is tried", tune::put_back),
+    ),
     route("/api/chips/{track}", Access::Admin, "the pictures of a face that is or was in view, JSON", teach::chips),
     route("/chip.jpg", Access::Admin, "such a picture, JPEG; `?track=TRACK&number=NUMBER`", teach::chip),
     route("/picture.jpg", Access::Admin, "a picture of the gallery, JPEG; `?file=FILE&width=PIXELS`", teach::thumbnail),

@@ -37,7 +37,7 @@ const MAX_THUMBNAILS: usize = 1;
 const THUMBNAIL_WITHIN: Duration = Duration::from_secs(20);
 
 /// The body of a request as JSON, or the answer that says what it must be.
-fn body<T: DeserializeOwned>(request: &Request, shape: &str) -> Result<T, Whole> {
+pub(super) fn body<T: DeserializeOwned>(request: &Request, shape: &str) -> Result<T, Whole> {
     let wrong = |error| Whole::text(400, &format!("The body must be {shape}: {error}"));
     serde_json::from_slice(&request.body).map_err(wrong)
 }
@@ -52,7 +52,7 @@ fn refused(refusal: Refusal) -> Whole {
     Whole::text(status, &why)
 }
 
-fn answered<'a>(done: Result<Whole, Whole>) -> Answer<'a> {
+pub(super) fn answered<'a>(done: Result<Whole, Whole>) -> Answer<'a> {
     done.unwrap_or_else(|refusal| refusal).into()
 }
 

@@ -35,6 +35,7 @@ pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
         roster: Arc::default(),
         chips: Arc::default(),
         desk: Arc::default(),
+        tuning: Arc::default(),
         events: Arc::default(),
         renditions: Arc::new(Renditions::idle()),
         health: Arc::default(),
