@@ -15,6 +15,7 @@ use crate::os::signals::{self, Event};
 use crate::os::systemd::{self, Notify};
 use crate::presence::{self, bus::Bus};
 use crate::roster::Roster;
+use crate::settings::{Refused, Settings};
 use crate::stream::encoder;
 use crate::stream::renditions::Renditions;
 use crate::sync::{Latest, Stop};
@@ -44,6 +45,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// All hand-offs between the stages.
 struct Wires {
     config: Arc<Latest<Config>>,
+    settings: Arc<Settings>,
     frames: Arc<Latest<Frame>>,
     sightings: Arc<Latest<Sightings>>,
     roster: Arc<Latest<Roster>>,
@@ -64,7 +66,7 @@ struct Wires {
 pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>) -> anyhow::Result<()> {
     // A reload reads the file that was found at the start. Searching again could fall back to the defaults while an
     // editor replaces the file.
-    let origin = &Origin { file: config.file.clone(), state_folder: config.state_folder.clone(), ..origin.clone() };
+    let origin = Origin { file: config.file.clone(), state_folder: config.state_folder.clone(), ..origin.clone() };
     process::share_one_heap();
     let stop = Arc::<Stop>::default();
     let signals = signals::handle_signals(Arc::clone(&stop), STOP_WITHIN)?;
@@ -78,7 +80,7 @@ pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>) -> anyho
     {
         log::info!("memory: {plan}");
     }
-    let wires = Wires::new(config, stop);
+    let wires = Wires::new(origin, config, stop);
     // From here on the process ends by `_exit` only: a started thread may be inside a library.
     let threads = wires.start(server, accounts).unwrap_or_else(|error| {
         logging::tell(&format!("namecam: {error:#}"));
@@ -91,7 +93,7 @@ pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>) -> anyho
     loop {
         match signals.wait(Duration::from_millis(500)) {
             Some(Event::Stop) => break,
-            Some(Event::Reload) => wires.reload(origin, &notify),
+            Some(Event::Reload) => wires.reload(&notify),
             None => {}
         }
         leave_if_one_has_ended(&threads, &wires.stop, &notify);
@@ -129,7 +131,7 @@ fn leave_if_one_has_ended(threads: &[JoinHandle<()>], stop: &Stop, notify: &Noti
 }
 
 impl Wires {
-    fn new(config: Config, stop: Arc<Stop>) -> Wires {
+    fn new(origin: Origin, config: Config, stop: Arc<Stop>) -> Wires {
         let encoder = encoder::Stage {
             config: Arc::new(Latest::with(config)),
             frames: Arc::default(),
@@ -139,6 +141,7 @@ impl Wires {
         };
         Wires {
             config: Arc::clone(&encoder.config),
+            settings: Arc::new(Settings::new(origin, Arc::clone(&encoder.config))),
             frames: Arc::clone(&encoder.frames),
             sightings: Arc::clone(&encoder.sightings),
             roster: Arc::default(),
@@ -156,6 +159,7 @@ impl Wires {
         let (config, health, stop) = (&self.config, &self.health, &self.stop);
         let http = http::Stage {
             config: Arc::clone(config),
+            settings: Arc::clone(&self.settings),
             sightings: Arc::clone(&self.sightings),
             roster: Arc::clone(&self.roster),
             chips: Arc::clone(&self.chips),
@@ -205,35 +209,12 @@ impl Wires {
     }
 
     /// Reads the config again and publishes it to the stages.
-    fn reload(&self, origin: &Origin, notify: &Notify) {
+    fn reload(&self, notify: &Notify) {
         log::info!("reloading config and gallery");
         notify.reloading();
-        match origin.load() {
-            Ok(mut new) => {
-                new.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-                if let Some((_, old)) = self.config.newest() {
-                    for key in new.keep_what_needs_a_restart(&old) {
-                        log::warn!("{key} has changed; to apply it, restart namecam (sudo systemctl restart namecam)");
-                    }
-                    if new.stream.encoder != old.stream.encoder {
-                        log::info!("encoder: {}", new.stream.encoder.as_str());
-                    }
-                }
-                if new.recognition.enabled {
-                    match memory::plan(&new, &Machine::this()) {
-                        Ok(plan) => log::info!("memory: {plan}"),
-                        Err(problem) => {
-                            log::error!("{problem}");
-                            self.refuse("the config needs more memory than is available".to_owned());
-                            notify.ready(&self.status());
-                            return;
-                        }
-                    }
-                }
-                logging::set_level(new.log.level);
-                self.config.publish(Arc::new(new));
-            }
-            Err(problems) => {
+        match self.settings.reload() {
+            Ok(()) => {}
+            Err(Refused::Wrong(problems)) => {
                 for problem in &problems.0 {
                     log::error!("{}: {}", problem.place, problem.what);
                 }
@@ -241,6 +222,10 @@ impl Wires {
                 let count = problems.0.len();
                 let many = if count == 1 { "an error".to_owned() } else { format!("{count} errors") };
                 self.refuse(format!("the config has {many}"));
+            }
+            Err(Refused::TooLarge(problem) | Refused::File(problem)) => {
+                log::error!("{problem}");
+                self.refuse("the config needs more memory than is available".to_owned());
             }
         }
         notify.ready(&self.status());
@@ -356,7 +341,7 @@ mod tests {
 
     #[test]
     fn what_hangs_is_reported_once_for_as_long_as_it_lasts_with_the_memory_that_opening_the_models_needs() {
-        let wires = Wires::new(Config::defaults("/".as_ref()), Arc::default());
+        let wires = Wires::new(Origin::default(), Config::defaults("/".as_ref()), Arc::default());
         let (faults, mut reported) = (&wires.health.faults, None);
         let mut report = |times: usize| {
             (0..times).for_each(|_| wires.report_hangs(&mut reported));

@@ -18,6 +18,7 @@ mod presence;
 pub mod recognition;
 mod roster;
 mod rounding;
+pub mod settings;
 mod shares;
 pub mod stream;
 pub mod sync;

@@ -23,6 +23,7 @@ const ROOMS: &[&str] = &[
     "recognition",
     "camera",
     "presence",
+    "settings",
     "memory",
     "telemetry",
     "shares",

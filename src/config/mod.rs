@@ -1,10 +1,12 @@
 //! The config: sections of typed values, read from an ini file and `--set`. All problems are reported together.
 
+mod change;
 pub mod keys;
 mod origin;
 mod text;
 mod values;
 
+pub use change::Change;
 pub use origin::Origin;
 pub use values::{CameraSource, without_secrets};
 
@@ -256,9 +258,9 @@ const ACCOUNTS: &str = "/var/lib/namecam/users";
 const FORMER_ACCOUNTS: &str = "/run/credentials/namecam.service/users";
 
 /// An error in the config, and where it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// File and line, or `--set`.
+    /// File and line, `--set`, or the key of a change.
     pub place: String,
     /// The error, and what is allowed.
     pub what: String,

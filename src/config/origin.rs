@@ -25,6 +25,19 @@ impl Origin {
     /// # Errors
     /// Every problem, each with file, line, key and the allowed values.
     pub fn load(&self) -> Result<Config, Problems> {
+        self.load_with(None)
+    }
+
+    /// The settings file; `None` without a state folder.
+    pub fn settings_file(&self) -> Option<PathBuf> {
+        self.state_folder.as_deref().map(|folder| folder.join(SETTINGS))
+    }
+
+    /// Reads the config, as if this were the text of the settings file.
+    ///
+    /// # Errors
+    /// As [`Origin::load`].
+    pub fn load_with(&self, changed: Option<&str>) -> Result<Config, Problems> {
         let mut problems = Problems::default();
         let file = self.file.clone().or_else(|| {
             let usual = ["namecam.ini", OF_PACKAGE.0];
@@ -41,7 +54,8 @@ impl Origin {
         let path = given.iter().chain(&sets).rfind(|setting| setting.key.path() == "state.path");
         let path = path.filter(|setting| !setting.value.is_empty()).map(|setting| setting.base.join(&setting.value));
         let state_folder = self.state_folder.clone().or(path).or_else(|| usual_state_folder(file.as_deref()));
-        given.extend(state_folder.as_deref().map(|folder| settings(folder, &mut problems)).unwrap_or_default());
+        given
+            .extend(state_folder.as_deref().map(|folder| settings(folder, changed, &mut problems)).unwrap_or_default());
         given.extend(sets);
         let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let base = std::path::absolute(if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
@@ -62,9 +76,9 @@ fn usual_state_folder(file: Option<&Path>) -> Option<PathBuf> {
 
 /// What the settings file gives. A file that cannot be used is a problem like one in the config file: it may hold what
 /// protects people, such as `overlay.unknown = blur`.
-fn settings(folder: &Path, problems: &mut Problems) -> Vec<text::Setting> {
+fn settings(folder: &Path, changed: Option<&str>, problems: &mut Problems) -> Vec<text::Setting> {
     let file = folder.join(SETTINGS);
-    let bytes = match std::fs::read(&file) {
+    let bytes = match changed.map_or_else(|| std::fs::read(&file), |text| Ok(text.into())) {
         Ok(bytes) => bytes,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Vec::new(),
         Err(error) => {

@@ -74,6 +74,38 @@ fn scan(file: &str, text: &str, base: &Path, problems: &mut Problems) -> Vec<Set
     settings
 }
 
+/// The text of a file with other values for some keys; `None` takes a key out. Every other line stays as it is.
+pub fn rewritten(text: &str, changes: &[(&'static Key, Option<&str>)]) -> String {
+    let mut lines: Vec<String> = text.trim_start_matches('\u{feff}').lines().map(str::to_owned).collect();
+    for (key, value) in changes {
+        // The lines that give the key, and the end of its section: comments behind it may be about what follows.
+        let (mut section, mut given, mut end) = (None, Vec::new(), None);
+        for (at, line) in lines.iter().enumerate() {
+            let Ok(parsed) = Ini::load_from_str_opt(line.trim(), VERBATIM) else { continue };
+            for (begun, values) in &parsed {
+                section = begun.map(str::to_owned).or(section);
+                let is_key = values.contains_key(key.name);
+                if section.as_deref() == Some(key.section) && (begun.is_some() || !values.is_empty()) {
+                    end = Some(at + 1);
+                    given.extend(is_key.then_some(at));
+                }
+            }
+        }
+        if let Some(value) = value {
+            let line = format!("{} = {value}", key.name).trim_end().to_owned();
+            match (given.first(), end) {
+                (Some(at), _) => lines[*at] = line,
+                (None, Some(end)) => lines.insert(end, line),
+                (None, None) => lines.extend([String::new(), format!("[{}]", key.section), line]),
+            }
+        }
+        for at in given.into_iter().skip(usize::from(value.is_some())).rev() {
+            lines.remove(at);
+        }
+    }
+    lines.into_iter().map(|line| line + "\n").collect()
+}
+
 /// The key `name` of `section`; `None` in an unknown section, which is reported once.
 fn key_for(section: Option<&str>, name: &str, settings: &[Setting]) -> Result<Option<&'static Key>, String> {
     let section = section.ok_or_else(|| format!("{name}: is before the first [section]; move it below one"))?;

@@ -16,6 +16,7 @@ mod metrics;
 mod mjpeg;
 mod page;
 mod server;
+mod settings;
 mod teach;
 mod tune;
 mod typed;
@@ -26,6 +27,7 @@ use crate::detection::chips::Chips;
 use crate::gallery::desk::Desk;
 use crate::presence::bus::Bus;
 use crate::roster::Roster;
+use crate::settings::Settings;
 use crate::shares::{Client, Refusal, Shares, TakenPlace, kept};
 use crate::stream::renditions::Renditions;
 use crate::sync::{Latest, Stop};
@@ -54,6 +56,8 @@ const PLACE_POLL: Duration = Duration::from_millis(50);
 pub(crate) struct Stage {
     /// The config; a newer one takes effect at once.
     pub config: Arc<Latest<Config>>,
+    /// How an admin changes it.
+    pub settings: Arc<Settings>,
     pub sightings: Arc<Latest<Sightings>>,
     pub roster: Arc<Latest<Roster>>,
     /// The chips of faces that were followed lately.
@@ -247,6 +251,16 @@ pub const ROUTES: &[Route] = &[
         Whole::json(&json!({ "values": site.config().in_use() })).into()
     }),
     route("/api/camera", Access::Admin, "the modes and controls of the camera, and what is tried, JSON", tune::list),
+    change(
+        Method::Post,
+        Takes::Json,
+        route(
+            "/api/settings",
+            Access::Admin,
+            "change keys of the config: `{\"set\": {KEY: VALUE}, \"unset\": [KEY]}`",
+            settings::change,
+        ),
+    ),
     change(
         Method::Post,
         Takes::Json,

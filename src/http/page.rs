@@ -20,14 +20,17 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/face.js"),
     include_str!("page/status.js"),
     include_str!("page/gallery.js"),
+    include_str!("page/camera.js"),
     include_str!("page/account.js"),
     include_str!("page/main.js"),
 ];
 
-/// The page as it is sent.
+/// The page as it is sent: without the indentation and the lines of comment of its files.
 static HTML: LazyLock<String> = LazyLock::new(|| {
     let page = include_str!("page/page.html").replace("/* page.css */\n", STYLE);
-    page.replace("/* the scripts of page.rs */\n", &SCRIPTS.concat())
+    let page = page.replace("/* the scripts of page.rs */\n", &SCRIPTS.concat());
+    let sent = page.lines().map(str::trim_start).filter(|line| !line.starts_with("//") && !line.is_empty());
+    sent.flat_map(|line| [line, "\n"]).collect()
 });
 
 /// The page with its policy.

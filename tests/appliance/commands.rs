@@ -217,6 +217,34 @@ fn settings_count_more_than_the_config_and_a_damaged_one_changes_nothing() {
 }
 
 #[test]
+fn what_the_page_changes_is_at_work_at_once_and_after_a_restart() {
+    let home = Home::new("[recognition]\nenabled = no\n[overlay]\nunknown = show\n[stream]\nquality = 70\n");
+    let camera = home.still_camera("astronaut.png");
+    let start = || Running::start(home.command().args(["run", "--set", &format!("camera.source={camera}")]));
+    let running = start();
+    let value = |running: &Running, name: &str| {
+        let answer: Value = serde_json::from_slice(&running.get("/api/config").body).expect("JSON");
+        let values = answer["values"].as_array().expect("values").clone();
+        values.into_iter().find(|value| value["key"] == name).expect("the key")["value"].clone()
+    };
+    let change = |running: &Running, body: &str| {
+        let head = "POST /api/settings HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nOrigin: http://localhost\r\nContent-Type: application/json";
+        let answer = running.ask(&format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        (answer.status, serde_json::from_slice::<Value>(&answer.body).expect("JSON"))
+    };
+    let (status, answer) = change(&running, r#"{"set": {"overlay.unknown": "blur", "stream.quality": "40"}}"#);
+    assert_eq!((status, &answer["applied"]), (200, &serde_json::json!(["overlay.unknown", "stream.quality"])));
+    assert_eq!((value(&running, "overlay.unknown"), value(&running, "stream.quality")), ("blur".into(), "40".into()));
+    let (status, answer) = change(&running, r#"{"set": {"stream.quality": "400", "overlay.unknown": "show"}}"#);
+    assert_eq!((status, &answer["problems"][0]["place"]), (400, &"stream.quality".into()));
+    let (status, _) = change(&running, r#"{"unset": ["stream.quality"]}"#);
+    assert_eq!(status, 200);
+    drop(running);
+    let running = start();
+    assert_eq!((value(&running, "overlay.unknown"), value(&running, "stream.quality")), ("blur".into(), "70".into()));
+}
+
+#[test]
 fn a_demo_of_nothing_ends_with_the_reason() {
     let home = Home::new("");
     let mut command = Command::new("timeout");

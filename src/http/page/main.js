@@ -29,6 +29,7 @@ async function beat() {
     health(state);
     gallery(state);
     showFace();
+    tuning(state);
     account(state);
   } catch {
     misses += 1;

@@ -122,6 +122,7 @@ impl Running {
 fn share(stage: &Stage) -> Stage {
     Stage {
         config: Arc::clone(&stage.config),
+        settings: Arc::clone(&stage.settings),
         sightings: Arc::clone(&stage.sightings),
         roster: Arc::clone(&stage.roster),
         chips: Arc::clone(&stage.chips),

@@ -1,0 +1,145 @@
+//! [`Settings`]: how the config changes while namecam runs, by a reload and by what an admin sets on the page.
+
+use crate::config::{Change, Config, Origin, Problem, Problems};
+use crate::memory::{self, Machine};
+use crate::os::{files, logging};
+use crate::sync::{Latest, lock};
+use serde::Serialize;
+use std::io::{Error, ErrorKind};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// Where the config comes from, and where it is published.
+#[derive(Debug)]
+pub struct Settings {
+    origin: Origin,
+    config: Arc<Latest<Config>>,
+    /// Held from the reading of the files to the publishing of the config, so that of two changes at once none is lost.
+    changing: Mutex<()>,
+}
+
+/// Why a config is not used. The one before stays in use, and no file has changed.
+#[derive(Debug)]
+pub enum Refused {
+    /// The config, or a change of it, has these problems.
+    Wrong(Problems),
+    /// It needs more memory than there is.
+    TooLarge(String),
+    /// The settings file cannot be read or written.
+    File(String),
+}
+
+/// What became of a change.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// The keys whose new values are in use.
+    pub applied: Vec<String>,
+    /// The keys that `--set` gives, which counts more. Their new values are kept in the file.
+    pub overridden: Vec<String>,
+    /// The keys of the config file that have changed since the start and need a restart.
+    pub restart: Vec<String>,
+}
+
+impl Settings {
+    /// Settings of the config that was read from there.
+    pub fn new(origin: Origin, config: Arc<Latest<Config>>) -> Settings {
+        Settings { origin, config, changing: Mutex::default() }
+    }
+
+    /// Reads the config again and publishes it.
+    ///
+    /// # Errors
+    /// Why it is not used.
+    pub fn reload(&self) -> Result<(), Refused> {
+        let _changing = lock(&self.changing);
+        let new = self.origin.load().map_err(Refused::Wrong)?;
+        let (new, restart) = self.checked(new)?;
+        for key in restart {
+            log::warn!("{key} has changed; to apply it, restart namecam (sudo systemctl restart namecam)");
+        }
+        self.publish(new);
+        Ok(())
+    }
+
+    /// Writes a change into the settings file, and publishes the config that results.
+    ///
+    /// # Errors
+    /// Why not. Then nothing has changed.
+    pub fn change(&self, change: &Change) -> Result<Applied, Refused> {
+        let _changing = lock(&self.changing);
+        let no_folder =
+            || Refused::File("there is no folder for settings; give one as [state] path in the config file".into());
+        let file = self.origin.settings_file().ok_or_else(no_folder)?;
+        let text = match std::fs::read(&file) {
+            Ok(bytes) => {
+                String::from_utf8(bytes).map_err(|_| refused(&file, "not UTF-8 text: save the file as UTF-8"))?
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(refused(&file, &format!("cannot be read: {error}"))),
+        };
+        let text = change.applied_to(&text).map_err(Refused::Wrong)?;
+        let new = self.origin.load_with(Some(&text)).map_err(Refused::Wrong)?;
+        let by_set = |key: &String| {
+            let last = new.given.iter().rfind(|given| given.key == *key);
+            last.is_some_and(|given| given.place == "--set")
+        };
+        let (overridden, applied) = change.keys().cloned().partition(by_set);
+        let (new, restart) = self.checked(new)?;
+        let written = files::make_folder_of(&file).and_then(|()| files::replace(&file, text.as_bytes()));
+        written.map_err(|error| refused(&file, &cannot_write(&file, &error)))?;
+        log::info!("settings: {} changed on the page", change.keys().cloned().collect::<Vec<_>>().join(", "));
+        self.publish(new);
+        Ok(Applied { applied, overridden, restart })
+    }
+
+    /// The config as it can be used now, and the keys of it that need a restart.
+    fn checked(&self, mut new: Config) -> Result<(Config, Vec<String>), Refused> {
+        let kept = self.config.newest().map(|(_, old)| new.keep_what_needs_a_restart(&old)).unwrap_or_default();
+        if new.recognition.enabled {
+            let plan = memory::plan(&new, &Machine::this()).map_err(Refused::TooLarge)?;
+            log::info!("memory: {plan}");
+        }
+        Ok((new, kept))
+    }
+
+    fn publish(&self, new: Config) {
+        new.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+        if self.config.newest().is_none_or(|(_, old)| old.stream.encoder != new.stream.encoder) {
+            log::info!("encoder: {}", new.stream.encoder.as_str());
+        }
+        logging::set_level(new.log.level);
+        self.config.publish(Arc::new(new));
+    }
+}
+
+impl Refused {
+    /// Each reason, and where it is.
+    pub fn problems(self) -> Vec<Problem> {
+        let one = |what: String| vec![Problem { place: String::new(), what }];
+        match self {
+            Refused::Wrong(problems) => problems.0,
+            Refused::TooLarge(what) | Refused::File(what) => one(what),
+        }
+    }
+}
+
+fn refused(file: &Path, what: &str) -> Refused {
+    Refused::File(format!("{}: {what}", file.display()))
+}
+
+fn cannot_write(file: &Path, error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "the disk is full; delete something there first".to_owned()
+        }
+        ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
+        ErrorKind::PermissionDenied => {
+            let folder = file.parent().unwrap_or(Path::new("")).display();
+            format!("namecam may not write there; {folder} must belong to its user")
+        }
+        _ => format!("cannot be written: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
