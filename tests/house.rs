@@ -29,6 +29,7 @@ const ROOMS: &[&str] = &[
     "telemetry",
     "shares",
     "gallery",
+    "tuning",
     "roster",
     "detection",
     "frame",

@@ -23,6 +23,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/status.js"),
     include_str!("page/gallery.js"),
     include_str!("page/settings.js"),
+    include_str!("page/camera.js"),
     include_str!("page/account.js"),
     include_str!("page/main.js"),
 ];

@@ -52,7 +52,7 @@ fn refused(refusal: Refusal) -> Whole {
     Whole::text(status, &why)
 }
 
-fn answered<'a>(done: Result<Whole, Whole>) -> Answer<'a> {
+pub(super) fn answered<'a>(done: Result<Whole, Whole>) -> Answer<'a> {
     done.unwrap_or_else(|refusal| refusal).into()
 }
 

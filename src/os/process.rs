@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::time::Duration;
 
 /// The nice value of the recognition thread: small, because the encoder may wait for a frame that this thread decodes.
 const PATIENT: libc::c_int = 5;
@@ -58,6 +59,14 @@ pub fn yield_no_more() {
             libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, libc::getpriority(libc::PRIO_PROCESS, 0))
         };
     }
+}
+
+/// The processor time that all threads of the process have taken.
+pub fn cpu_time() -> Duration {
+    let mut taken = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes only to `taken`; the clock exists on every Linux, and on an error `taken` stays 0.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut taken) };
+    Duration::new(taken.tv_sec.try_into().unwrap_or(0), taken.tv_nsec.try_into().unwrap_or(0))
 }
 
 /// Ends the process at once, without destructors and exit handlers, which may wait for a thread that hangs in dlib.
