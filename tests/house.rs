@@ -50,6 +50,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("argon2", &["http/auth"]),
     ("base64", &["http"]),
     ("dlib_face_recognition", &["recognition/dlib.rs"]),
+    ("flate2", &["http/page.rs"]),
     ("ini", &["config/text.rs"]),
     ("jpeg_encoder", &["image/jpeg/portable.rs"]),
     ("lexopt", &["main.rs", "cli.rs"]),

@@ -250,7 +250,7 @@ const GALLERY: &str = "the people and pictures of the gallery, and why some pict
 pub const ROUTES: &[Route] = &[
     Route { action: Some("stream"), ..route("/", Access::Picture, STREAM, mjpeg::stream) },
     Route { action: Some("snapshot"), ..route("/", Access::Picture, SNAPSHOT, mjpeg::snapshot) },
-    route("/", Access::Viewer, "the page", |site, _, _| site.page.answer().into()),
+    route("/", Access::Viewer, "the page", |site, request, _| site.page.answer(request).into()),
     route("/video_feed", Access::Picture, STREAM, mjpeg::stream),
     route("/stream.mjpg", Access::Picture, STREAM, mjpeg::stream),
     route("/snapshot.jpg", Access::Picture, SNAPSHOT, mjpeg::snapshot),
