@@ -24,6 +24,7 @@ use crate::stream::renditions::Renditions;
 use crate::sync::{Latest, Stop};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
+use crate::tuning::Tuning;
 use crate::{camera, http, recognition};
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -57,6 +58,7 @@ struct Wires {
     roster: Arc<Latest<Roster>>,
     chips: Arc<Latest<Chips>>,
     desk: Arc<Desk>,
+    tuning: Arc<Tuning>,
     events: Arc<Bus>,
     day: Arc<Day>,
     present: Arc<Latest<Present>>,
@@ -158,6 +160,7 @@ impl Wires {
             roster: Arc::default(),
             chips: Arc::default(),
             desk: Arc::default(),
+            tuning: Arc::default(),
             events: Arc::default(),
             day: Arc::default(),
             present: Arc::default(),
@@ -185,6 +188,7 @@ impl Wires {
             chips: Arc::clone(&self.chips),
             desk: Arc::clone(&self.desk),
             slugs: Arc::clone(&self.slugs),
+            tuning: Arc::clone(&self.tuning),
             events: Arc::clone(&self.events),
             day: Arc::clone(&self.day),
             renditions: Arc::clone(&self.renditions),
@@ -195,6 +199,7 @@ impl Wires {
         let camera = camera::Stage {
             config: Arc::clone(config),
             frames: Arc::clone(&self.frames),
+            tuning: Arc::clone(&self.tuning),
             health: Arc::clone(health),
             stop: Arc::clone(stop),
         };

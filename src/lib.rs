@@ -24,3 +24,4 @@ mod shares;
 pub mod stream;
 pub mod sync;
 mod telemetry;
+mod tuning;

@@ -4,7 +4,7 @@ the overlay that namecam draws.
 CPU is milliseconds of processor time a frame, of the whole program except the thread of recognition, which looks as often as by
 default for all of them. The kinds of client take turns in one run of namecam, ROUNDS times, so that what else the machine does
 meets all of them. The page is played by a client that asks for what the page asks for (src/http/page): the stream, the events
-with boxes, the state once a second and the health every fifth time. tools/page_boxes.mjs measures with a browser.
+with boxes, the state once a second and the health every fifth time. tools/page_figures.mjs measures with a browser.
 """
 import http.client, socket, statistics, threading, time
 

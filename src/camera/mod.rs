@@ -4,6 +4,7 @@ pub mod negotiate;
 pub mod pipe;
 mod splitter;
 pub mod stills;
+mod trial;
 pub mod v4l2;
 
 use crate::config::{Camera, CameraSource, Config};
@@ -13,11 +14,13 @@ use crate::memory::{self, Machine, Plan};
 use crate::sync::{Latest, POLL, Stop};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::{Health, STARTING};
+use crate::tuning::{Answer, Ask, Equipment, Trouble, Tuning, Unset};
 use anyhow::{Result, bail};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use trial::Trial;
 
 /// A captured picture.
 #[derive(Debug)]
@@ -65,12 +68,29 @@ pub trait Source {
     fn hints(&self) -> Vec<&str> {
         Vec::new()
     }
+
+    /// What it is and has; `None` for a source whose modes and controls are not ours to set.
+    fn equipment(&self) -> Option<Equipment> {
+        None
+    }
+
+    /// Sets controls while it runs, and says which ones were not set.
+    fn set_controls(&mut self, _wanted: &[(String, i64)]) -> Vec<Unset> {
+        Vec::new()
+    }
+
+    /// Sets controls to what they were, in an order in which no automatic mode stands in the way.
+    fn put_back(&mut self, _before: &[(String, i64)]) -> Vec<Unset> {
+        Vec::new()
+    }
 }
 
 pub struct Stage {
     /// The config; a changed `[camera]` opens the source again.
     pub config: Arc<Latest<Config>>,
     pub frames: Arc<Latest<Frame>>,
+    /// What an admin asks of the camera and tries.
+    pub tuning: Arc<Tuning>,
     pub health: Arc<Health>,
     pub stop: Arc<Stop>,
 }
@@ -108,7 +128,7 @@ fn devices(camera: &Camera) -> Vec<v4l2::Seen> {
 }
 
 fn run_with(stage: &Stage, open: &mut Open) {
-    let mut thread = Thread { stage, seq: 0, news: News::default(), told: None };
+    let mut thread = Thread { stage, seq: 0, news: News::default(), told: None, trial: Trial::default() };
     let mut pause = PAUSES[0];
     let mut named = false;
     while !stage.stop.is_set() {
@@ -117,7 +137,7 @@ fn run_with(stage: &Stage, open: &mut Open) {
             stage.stop.wait(POLL);
             continue;
         };
-        let camera = &config.camera;
+        let camera = &thread.trial.camera(&config.camera);
         if !named {
             named = true;
             stage.health.camera_is_away(&camera.source.public(), STARTING);
@@ -127,6 +147,7 @@ fn run_with(stage: &Stage, open: &mut Open) {
         let mut first = None;
         match thread.watch(camera, open, &mut first) {
             Ok(()) => pause = PAUSES[0],
+            Err(error) if thread.give_up_mode(&error) => pause = PAUSES[0],
             Err(error) => {
                 if first.is_some_and(|first: Instant| first.elapsed() >= STEADY) {
                     pause = PAUSES[0];
@@ -192,6 +213,7 @@ struct Thread<'a> {
     news: News,
     /// The fault that was reported for this outage.
     told: Option<String>,
+    trial: Trial,
 }
 
 impl Thread<'_> {
@@ -199,7 +221,9 @@ impl Thread<'_> {
     /// is set to the time of the first picture.
     fn watch(&mut self, camera: &Camera, open: &mut Open, first: &mut Option<Instant>) -> Result<()> {
         let Stage { config, health, stop, .. } = self.stage;
+        let opened = Instant::now();
         let mut source = open(camera)?;
+        let mut camera = camera.clone();
         let mut last = Instant::now();
         let mut longest_pause = Duration::ZERO;
         let mut shape = None;
@@ -209,8 +233,15 @@ impl Thread<'_> {
         let mut hints = Vec::new();
         while !stop.is_set() {
             health.capture_beat.beat();
-            if let Some((newest, config)) = config.newest().filter(|(newest, _)| *newest != version) {
-                if !same_source(camera, &config.camera) {
+            let tried = self.tune(&mut *source, &camera);
+            if let Some((newest, config)) = config.newest().filter(|(newest, _)| tried || *newest != version) {
+                self.trial.settle(&config.camera);
+                let wanted = self.trial.camera(&config.camera);
+                // The trial has set its controls already.
+                if tried {
+                    camera.controls.clone_from(&wanted.controls);
+                }
+                if self.trial.needs_newer(opened) || !same_source(&camera, &wanted) {
                     // The old source's pictures must not be shown as those of the new one.
                     health.camera_is_away(&config.camera.source.public(), STARTING);
                     return Ok(());
@@ -219,7 +250,9 @@ impl Thread<'_> {
                 // Without recognition there is no memory plan. A config that does not fit is refused elsewhere.
                 plan = config.recognition.enabled.then(|| memory::plan(&config, &Machine::this()).ok()).flatten();
             }
-            let picture = match source.next(POLL)? {
+            let shot = source.next(POLL)?;
+            self.trial.check_silence()?;
+            let picture = match shot {
                 Shot::Picture(captured) => {
                     health.dropped.add_many(captured.dropped);
                     checked(captured, plan.as_ref())
@@ -244,14 +277,16 @@ impl Thread<'_> {
                     let new_shape = Some((captured.format.fourcc, captured.width, captured.height));
                     if shape != new_shape {
                         shape = new_shape;
-                        self.online(camera, &captured, &source.describe());
+                        self.online(&camera, &captured, &source.describe());
                         hints.clear();
                     }
+                    self.measure(&captured, &*source)?;
                     self.publish(captured, turn, mask.clone());
                     self.hint(&*source, &mut hints);
                 }
                 Err(why) => {
                     health.corrupt.add();
+                    self.trial.is_broken(&why);
                     // A source that knows the reason reports it once instead.
                     if source.why_nothing().is_none() {
                         health.faults.report(Cause::BrokenPicture, &why);
@@ -264,7 +299,54 @@ impl Thread<'_> {
                 }
             }
         }
+        self.trial.end(&mut *source);
         Ok(())
+    }
+
+    /// Answers a question of an admin, and ends a trial whose time has passed. True when that changes what is tried.
+    fn tune(&mut self, source: &mut dyn Source, camera: &Camera) -> bool {
+        let is_over = self.trial.is_over();
+        if is_over {
+            log::info!("camera: what was tried is not saved and is put back");
+            self.trial.end(source);
+        }
+        let Some((ticket, ask)) = self.stage.tuning.next() else { return is_over };
+        let (mut refused, mut changed) = Default::default();
+        match ask {
+            Ask::List => {}
+            Ask::Controls(wanted) => (refused, changed) = self.trial.controls(&camera.source, &wanted, source),
+            Ask::PutBack => self.trial.end(source),
+            Ask::Mode(mode) => {
+                self.trial.mode(&camera.source, mode, ticket);
+                return true;
+            }
+        }
+        let answer = self.answer(source).map(|answer| Answer { refused, changed, ..answer });
+        self.stage.tuning.answer(ticket, answer);
+        true
+    }
+
+    fn answer(&self, source: &dyn Source) -> Result<Answer, Trouble> {
+        let config = self.stage.config.newest().map(|(_, config)| config.camera.clone()).unwrap_or_default();
+        let answer = self.trial.answer(&config, source);
+        answer.ok_or_else(|| Trouble::Unfit("this camera has no controls and modes that namecam can set".to_owned()))
+    }
+
+    /// Counts a picture of a mode that is tried, and answers when it has been measured.
+    fn measure(&mut self, captured: &Captured, source: &dyn Source) -> Result<()> {
+        if let Some((ticket, measured)) = self.trial.count(captured)? {
+            let answer = self.answer(source).map(|answer| Answer { measured: Some(measured), ..answer });
+            self.stage.tuning.answer(ticket, answer);
+        }
+        Ok(())
+    }
+
+    /// Gives up a mode that is being measured; false when none is.
+    fn give_up_mode(&mut self, error: &anyhow::Error) -> bool {
+        let Some(ticket) = self.trial.give_up_mode() else { return false };
+        log::info!("camera: the mode that was tried is put back: {error:#}");
+        self.stage.tuning.answer(ticket, Err(Trouble::Unfit(format!("{error:#}"))));
+        true
     }
 
     fn publish(&mut self, captured: Captured, turn: Turn, mask: Mask) {
@@ -317,11 +399,20 @@ impl Thread<'_> {
         let until = Instant::now() + pause;
         loop {
             self.stage.health.capture_beat.beat();
+            if let Some((ticket, _)) = self.stage.tuning.next() {
+                let why = self.stage.health.camera().error.unwrap_or_default();
+                self.stage.tuning.answer(ticket, Err(Trouble::Away(why)));
+            }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || self.stage.stop.wait(left.min(POLL)) {
                 return true;
             }
-            if self.stage.config.newest().is_some_and(|(_, config)| !same_source(camera, &config.camera)) {
+            if self
+                .stage
+                .config
+                .newest()
+                .is_some_and(|(_, config)| !same_source(camera, &self.trial.camera(&config.camera)))
+            {
                 return false;
             }
             if devices(camera).iter().any(|device| !before.contains(device)) {

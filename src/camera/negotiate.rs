@@ -5,6 +5,8 @@
 
 use crate::config;
 use crate::image::{FORMATS, Format};
+use crate::rounding::rounded;
+use serde_json::{Value, json};
 
 /// The time between two frames: `numerator / denominator` seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +109,26 @@ pub struct Offer {
     pub fourcc: [u8; 4],
     /// Its sizes; empty when the driver lists none.
     pub modes: Vec<Mode>,
+}
+
+impl Offer {
+    /// Its JSON, as docs/API.md says under `probe --json`.
+    pub fn json(&self) -> Value {
+        let fps = |interval: Interval| interval.fps().map(|fps| rounded(fps, 3));
+        let modes = self.modes.iter().map(|mode| {
+            let size = match mode.size {
+                Size::One { width, height } => json!([width, height]),
+                Size::Steps { min, max, step } => json!({ "min": min, "max": max, "step": step }),
+            };
+            let rates = mode.rates.iter().map(|rate| match *rate {
+                FrameRate::One(interval) => json!(fps(interval)),
+                FrameRate::Steps { shortest, longest } => json!({ "min": fps(longest), "max": fps(shortest) }),
+            });
+            json!({ "size": size, "fps": rates.collect::<Vec<_>>() })
+        });
+        let read = Format::by_fourcc(&self.fourcc).is_some();
+        json!({ "format": show_fourcc(&self.fourcc), "read": read, "modes": modes.collect::<Vec<_>>() })
+    }
 }
 
 /// The mode that the config requests.

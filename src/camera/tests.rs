@@ -39,7 +39,13 @@ fn config(set: impl Fn(&mut Camera)) -> Arc<Config> {
 
 /// Runs the camera thread with `open` during `check`.
 fn with_thread(mut open: impl FnMut(&Camera) -> Result<Box<dyn Source>> + Send, check: impl FnOnce(&Stage)) {
-    let stage = Stage { config: Arc::default(), frames: Arc::default(), health: Arc::default(), stop: Arc::default() };
+    let stage = Stage {
+        config: Arc::default(),
+        frames: Arc::default(),
+        tuning: Arc::default(),
+        health: Arc::default(),
+        stop: Arc::default(),
+    };
     stage.config.publish(config(|_| {}));
     std::thread::scope(|scope| {
         scope.spawn(|| run_with(&stage, &mut open));
@@ -196,6 +202,179 @@ fn a_reload_opens_the_source_again_only_when_the_camera_changed() {
         wait_for("more frames", || stage.frames.newest().unwrap().1.seq > seq + 2);
         assert!(stage.health.camera_online());
     });
+}
+
+/// A source of endless pictures with controls, which it keeps when it is opened again.
+struct Tunable {
+    side: u32,
+    values: Arc<std::sync::Mutex<Vec<i64>>>,
+}
+
+const TUNABLE: [&str; 2] = ["brightness", "gain"];
+
+impl Source for Tunable {
+    fn next(&mut self, timeout: Duration) -> Result<Shot> {
+        std::thread::sleep(timeout.min(Duration::from_millis(20)));
+        if self.side == 0 {
+            return Ok(Shot::Nothing);
+        }
+        let Shot::Picture(picture) = grey((self.side * self.side) as usize)? else { bail!("no picture") };
+        Ok(Shot::Picture(Captured { width: self.side, height: self.side, stride: self.side, ..picture }))
+    }
+
+    fn describe(&self) -> String {
+        "tunable".to_owned()
+    }
+
+    fn equipment(&self) -> Option<Equipment> {
+        let values = self.values.lock().unwrap();
+        let control = |(name, value): (&str, &i64)| crate::tuning::Control {
+            id: 0,
+            name: name.to_owned(),
+            kind: "integer",
+            min: 0,
+            max: 255,
+            step: 1,
+            default: 0,
+            value: Some(*value),
+            menu: Vec::new(),
+            locked: false,
+            read_only: false,
+        };
+        let controls = TUNABLE.into_iter().zip(values.iter()).map(control).collect();
+        Some(Equipment { width: self.side, height: self.side, controls, ..Equipment::default() })
+    }
+
+    /// Values above 200 are clamped, others above 255 refused.
+    fn set_controls(&mut self, wanted: &[(String, i64)]) -> Vec<Unset> {
+        let mut unset = Vec::new();
+        for (name, value) in wanted {
+            match TUNABLE.iter().position(|known| known == name) {
+                Some(at) if *value <= 255 => self.values.lock().unwrap()[at] = (*value).min(200),
+                _ => unset.push(Unset { name: name.clone(), why: "no".to_owned() }),
+            }
+        }
+        unset
+    }
+
+    fn put_back(&mut self, before: &[(String, i64)]) -> Vec<Unset> {
+        self.set_controls(before)
+    }
+}
+
+const PATIENT: Duration = Duration::from_secs(12);
+
+fn controls(list: &[(&str, i64)]) -> Vec<(String, i64)> {
+    list.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+}
+
+#[test]
+fn controls_are_tried_and_put_back_or_saved_and_kept() {
+    let values = Arc::new(std::sync::Mutex::new(vec![10, 20]));
+    let now = || values.lock().unwrap().clone();
+    let mut opened = 0;
+    let open = |camera: &Camera| {
+        opened += 1;
+        let mut source = Tunable { side: 16, values: Arc::clone(&values) };
+        source.set_controls(&camera.controls);
+        Ok(Box::new(source) as Box<dyn Source>)
+    };
+    with_thread(open, |stage| {
+        let tried = |list: &[(&str, i64)]| stage.tuning.ask(Ask::Controls(controls(list)), PATIENT).unwrap();
+        wait_for("pictures", || stage.health.camera_online());
+        let answer = tried(&[("brightness", 250), ("gain", 300), ("zoom", 1)]);
+        assert_eq!(now(), [200, 20]);
+        let unset: Vec<&str> = answer.refused.iter().map(|unset| unset.name.as_str()).collect();
+        assert_eq!(unset, ["gain", "zoom"]);
+        assert_eq!(answer.changed, [crate::tuning::Changed { name: "brightness".to_owned(), asked: 250, value: 200 }]);
+        assert_eq!(answer.equipment.controls[0].value, Some(200));
+        let trial = answer.trial.unwrap();
+        assert_eq!(serde_json::to_string(&trial.before).unwrap(), r#"{"brightness":10}"#);
+        assert_eq!(trial.settings["camera.controls"], "brightness=200");
+        // The values before the trial are kept, not those of its first half.
+        let trial = tried(&[("brightness", 90), ("gain", 40)]).trial.unwrap();
+        assert_eq!(serde_json::to_string(&trial.before).unwrap(), r#"{"brightness":10,"gain":20}"#);
+        assert!((58..=60).contains(&trial.ends_in_s));
+        assert_eq!(stage.tuning.ask(Ask::PutBack, PATIENT).unwrap().trial, None);
+        assert_eq!(now(), [10, 20]);
+        tried(&[("brightness", 90), ("gain", 40)]);
+        stage.config.publish(config(|camera| camera.controls = controls(&[("brightness", 90)])));
+        wait_for("half of it is saved", || {
+            let trial = stage.tuning.ask(Ask::List, PATIENT).unwrap().trial.unwrap();
+            trial.controls.len() == 1 && trial.settings["camera.controls"] == "brightness=90, gain=40"
+        });
+    });
+    assert_eq!(now(), [90, 20], "the end of the program puts back what was not saved");
+    assert_eq!(opened, 1);
+}
+
+#[test]
+fn a_mode_is_measured_and_kept_when_it_is_saved_and_put_back_when_it_is_not_what_was_asked_or_gives_no_picture() {
+    let opened = std::sync::Mutex::new(Vec::new());
+    let open = |camera: &Camera| {
+        opened.lock().unwrap().push(camera.width);
+        // This camera gives nothing at a width of 32, and 16 pixels instead of 64.
+        let side = match camera.width {
+            32 => 0,
+            64 | 1280 => 16,
+            width => width,
+        };
+        let values = Arc::new(std::sync::Mutex::new(vec![0, 0]));
+        Ok(Box::new(Tunable { side, values }) as Box<dyn Source>)
+    };
+    let opened = || opened.lock().unwrap().clone();
+    with_thread(open, |stage| {
+        let mode = |side| crate::tuning::Mode { format: "auto".to_owned(), width: side, height: side, fps: 30 };
+        let tried = |side| stage.tuning.ask(Ask::Mode(mode(side)), PATIENT);
+        wait_for("pictures", || stage.health.camera_online());
+        let wrong = tried(64).unwrap_err();
+        assert_eq!(wrong, Trouble::Unfit("the camera gives GREY 16x16 instead".to_owned()));
+        wait_for("pictures of the mode before", || stage.health.camera_online());
+        let (begun, silent) = (Instant::now(), tried(32).unwrap_err());
+        assert_eq!(silent, Trouble::Unfit("no good picture within 5 s".to_owned()));
+        assert!((5..8).contains(&begun.elapsed().as_secs()));
+        wait_for("pictures of the mode before", || stage.health.camera_online());
+        assert_eq!(opened(), [1280, 64, 1280, 32, 1280]);
+        let answer = tried(48).unwrap();
+        let measured = answer.measured.unwrap();
+        assert!((10.0..51.0).contains(&measured.fps) && measured.first_ms < 4000, "{measured:?}");
+        assert!(measured.cpu_ms > 0.0, "{measured:?}");
+        let trial = answer.trial.unwrap();
+        assert_eq!((trial.settings["camera.width"].as_str(), trial.mode), ("48", Some(mode(48))));
+        stage.config.publish(config(|camera| (camera.width, camera.height) = (48, 48)));
+        wait_for("the end of the trial", || stage.tuning.ask(Ask::List, PATIENT).unwrap().trial.is_none());
+        assert_eq!(opened().len(), 6, "it is not opened again to be kept");
+        let answer = tried(96).unwrap();
+        assert!(answer.trial.is_some() && stage.tuning.ask(Ask::PutBack, PATIENT).unwrap().trial.is_none());
+        wait_for("the mode before", || stage.health.camera().width == 48);
+        assert!(faults(stage).is_empty(), "a trial is no fault: {:?}", faults(stage));
+    });
+}
+
+#[test]
+fn a_camera_that_is_away_says_so_to_who_tunes_it() {
+    with_thread(
+        |_: &Camera| bail!("there is no such device"),
+        |stage| {
+            wait_for("the reason", || stage.health.camera().error.as_deref() == Some("there is no such device"));
+            let begun = Instant::now();
+            let away = Trouble::Away("there is no such device".to_owned());
+            assert_eq!(stage.tuning.ask(Ask::List, PATIENT), Err(away));
+            assert!(begun.elapsed() < Duration::from_secs(1));
+        },
+    );
+}
+
+#[test]
+fn a_source_without_controls_says_so_to_who_tunes_it() {
+    with_thread(
+        |_: &Camera| fake((0..500).map(|_| grey(256)).collect()),
+        |stage| {
+            wait_for("pictures", || stage.health.camera_online());
+            let why = stage.tuning.ask(Ask::List, PATIENT).unwrap_err();
+            assert!(matches!(why, Trouble::Unfit(why) if why.contains("no controls")));
+        },
+    );
 }
 
 #[test]

@@ -12,17 +12,18 @@ mod queue;
 mod survey;
 mod words;
 
-pub use controls::Control;
 pub use identity::LastCamera;
 pub use nodes::{Seen, nodes, seen};
 pub use survey::{Survey, is_busy, survey};
 pub use words::{LOOPBACK, NodeKind, users_of};
 
-use super::negotiate::{self, Choice, Interval, ModeRequest};
+use super::negotiate::{self, Choice, Interval, ModeRequest, Offer};
 use super::{Captured, Shot, Source};
 use crate::config;
 use crate::frame::Moment;
 use crate::image::{Format, check_size};
+use crate::rounding::rounded;
+use crate::tuning::{Control, Equipment, Unset};
 use anyhow::{Result, anyhow, bail};
 use frame_pace::FramePace;
 use queue::{Queue, Take};
@@ -257,7 +258,7 @@ pub struct CaptureStream {
     /// Why its rate is too low.
     slow: Option<String>,
     /// The controls that could not be set.
-    unset: Vec<String>,
+    unset: Vec<Unset>,
 }
 
 impl CaptureStream {
@@ -343,7 +344,33 @@ impl Source for CaptureStream {
     }
 
     fn hints(&self) -> Vec<&str> {
-        [&self.moved, &self.slow].into_iter().flatten().chain(&self.unset).map(String::as_str).collect()
+        [&self.moved, &self.slow]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .chain(self.unset.iter().map(|unset| unset.why.as_str()))
+            .collect()
+    }
+
+    fn equipment(&self) -> Option<Equipment> {
+        let &CaptureStream { format, width, height, .. } = self;
+        Some(Equipment {
+            camera: self.describe(),
+            format: format.name().into_owned(),
+            width,
+            height,
+            fps: self.fps.map(|fps| rounded(fps, 3)),
+            formats: self.about.offers.iter().map(Offer::json).collect(),
+            controls: controls::list(&*self.kernel),
+        })
+    }
+
+    fn set_controls(&mut self, wanted: &[(String, i64)]) -> Vec<Unset> {
+        controls::set(&*self.kernel, wanted)
+    }
+
+    fn put_back(&mut self, before: &[(String, i64)]) -> Vec<Unset> {
+        controls::put_back(&*self.kernel, before)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::camera::{pipe, stills};
 use crate::config;
 use crate::image::Format;
 use crate::os::logging;
+use crate::rounding::rounded;
 use measure::Measured;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -237,7 +238,7 @@ fn show_rates(modes: &[Mode]) -> String {
 
 fn as_json(device: &Device) -> Value {
     let survey = device.survey.as_ref().ok();
-    let formats = survey.map_or_else(Vec::new, |survey| survey.offers.iter().map(offer_as_json).collect());
+    let formats = survey.map_or_else(Vec::new, |survey| survey.offers.iter().map(Offer::json).collect());
     let choice = device.choice.as_ref().ok();
     json!({
         "device": device.path.to_string_lossy(),
@@ -256,34 +257,12 @@ fn as_json(device: &Device) -> Value {
             "format": choice.format.name(),
             "width": choice.width,
             "height": choice.height,
-            "fps": rounded(choice.fps()),
+            "fps": rounded(choice.fps(), 3),
             "why": choice.why,
         })),
         "ini": choice.map(|choice| device.ini(choice)),
         "problem": device.choice.as_ref().err(),
     })
-}
-
-fn offer_as_json(offer: &Offer) -> Value {
-    let modes = offer.modes.iter().map(|mode| {
-        let size = match mode.size {
-            Size::One { width, height } => json!([width, height]),
-            Size::Steps { min, max, step } => json!({ "min": min, "max": max, "step": step }),
-        };
-        let fps = |interval: Interval| interval.fps().map(rounded);
-        let rates = mode.rates.iter().map(|rate| match *rate {
-            FrameRate::One(interval) => json!(fps(interval)),
-            FrameRate::Steps { shortest, longest } => json!({ "min": fps(longest), "max": fps(shortest) }),
-        });
-        json!({ "size": size, "fps": rates.collect::<Vec<_>>() })
-    });
-    let read = Format::by_fourcc(&offer.fourcc).is_some();
-    json!({ "format": negotiate::show_fourcc(&offer.fourcc), "read": read, "modes": modes.collect::<Vec<_>>() })
-}
-
-/// Rounds to thousandths.
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! [`Chips`]: the best pictures of the faces that were followed lately, for admins who say who they are.
 
+use super::Flaw;
 use crate::frame::Moment;
 use crate::image::Mask;
 use std::sync::Arc;
@@ -17,6 +18,20 @@ pub struct Chip {
     pub sharpness: f32,
     /// Its mean luma, 0 to 255.
     pub brightness: f32,
+    /// What makes it hard to recognise.
+    pub flaw: Option<Flaw>,
+    /// Which way it is turned; `None` without landmarks.
+    pub pose: Option<Pose>,
+}
+
+/// Which way a face is turned: where the lower end of the nose is from the middle between the outer corners of the eyes, in
+/// distances between these corners.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pose {
+    /// Along the line of the eyes, to the right of the picture; 0 for a face from the front.
+    pub turn: f32,
+    /// Down from that line; smaller when the chin is raised.
+    pub nod: f32,
 }
 
 /// The chips of a track.
@@ -26,6 +41,8 @@ pub struct TrackChips {
     pub track: u64,
     /// The best first.
     pub chips: Vec<Arc<Chip>>,
+    /// Which way the face was turned at its last description.
+    pub pose: Option<Pose>,
 }
 
 /// The chips of all tracks that have some.
@@ -45,6 +62,15 @@ impl Chips {
 
     /// Those of a track.
     pub fn of(&self, track: u64) -> &[Arc<Chip>] {
-        self.tracks.iter().find(|of| of.track == track).map_or(&[], |of| &of.chips)
+        self.of_track(track).map_or(&[], |of| &of.chips)
+    }
+
+    /// Which way the face of a track is turned.
+    pub fn pose(&self, track: u64) -> Option<Pose> {
+        self.of_track(track).and_then(|of| of.pose)
+    }
+
+    fn of_track(&self, track: u64) -> Option<&TrackChips> {
+        self.tracks.iter().find(|of| of.track == track)
     }
 }

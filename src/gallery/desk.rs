@@ -4,10 +4,12 @@ use crate::sync::{lock, wait_while};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The most pictures that wait to be judged.
 const MAX_QUESTIONS: usize = 8;
+/// How long a person poses after the page has last said so; it says so twice a second.
+const POSES_FOR: Duration = Duration::from_secs(3);
 
 /// What a picture is worth, before it is kept: `Ok` when it would be used.
 pub type Worth = Result<(), Unfit>;
@@ -52,6 +54,7 @@ struct Left {
     asked: u64,
     questions: VecDeque<Question>,
     answers: VecDeque<(u64, Worth)>,
+    posing: Option<(u64, Instant)>,
 }
 
 /// Shared by HTTP and recognition.
@@ -115,6 +118,17 @@ impl Desk {
         left.questions.retain(|question| question.number != number);
         let at = is_answered(&left)?;
         left.answers.remove(at).map(|(_, worth)| worth)
+    }
+
+    /// The person of a track enrols before the camera now.
+    pub fn poses(&self, track: u64, now: Instant) {
+        lock(&self.left).posing = Some((track, now));
+    }
+
+    /// For recognition: the track of the person who does.
+    pub fn posing(&self, now: Instant) -> Option<u64> {
+        let posing = lock(&self.left).posing;
+        posing.filter(|(_, said)| now.saturating_duration_since(*said) < POSES_FOR).map(|(track, _)| track)
     }
 
     /// For recognition: the next picture to judge.

@@ -3,7 +3,7 @@
 
 use super::Stage;
 use crate::config::{Config, Events, Overlay, UnknownFaces};
-use crate::detection::chips::Chip;
+use crate::detection::chips::{Chip, Chips, Pose};
 use crate::detection::{self, Because, Flaw, Near, Sighting, Sightings};
 use crate::frame::Moment;
 use crate::http::auth::access::Who;
@@ -63,12 +63,67 @@ pub struct ChipJson {
     sharpness: f32,
     #[serde(serialize_with = "decimals::<1, _>")]
     brightness: f32,
+    flaw: Option<Flaw>,
+    pose: Option<PoseJson>,
 }
 
 impl ChipJson {
-    pub fn of(chip: &Chip) -> ChipJson {
-        let Chip { captured_at, width_px, sharpness, brightness, .. } = *chip;
-        ChipJson { captured_at: unix_seconds(captured_at.instant), width_px, sharpness, brightness }
+    pub fn of(chip: &Chip, is_mirrored: bool) -> ChipJson {
+        let Chip { captured_at, width_px, sharpness, brightness, flaw, pose, .. } = *chip;
+        let (captured_at, pose) = (unix_seconds(captured_at.instant), pose.map(|pose| PoseJson::of(pose, is_mirrored)));
+        ChipJson { captured_at, width_px, sharpness, brightness, flaw, pose }
+    }
+}
+
+/// Which way a face is turned.
+#[derive(Serialize)]
+struct PoseJson {
+    /// To the person's own left.
+    #[serde(serialize_with = "decimals::<2, _>")]
+    left: f32,
+    /// Down.
+    #[serde(serialize_with = "decimals::<2, _>")]
+    down: f32,
+}
+
+impl PoseJson {
+    /// Somebody who looks into the camera and turns to their own left turns to the right of the picture, unless that is mirrored.
+    fn of(pose: Pose, is_mirrored: bool) -> PoseJson {
+        PoseJson { left: if is_mirrored { -pose.turn } else { pose.turn }, down: pose.nod }
+    }
+}
+
+/// `/api/faces/enrol`.
+#[derive(Serialize)]
+pub struct EnrolJson {
+    /// How many faces the last look found.
+    faces: usize,
+    /// The only one; `None` when there is none or more.
+    face: Option<FaceJson>,
+    pose: Option<PoseJson>,
+    chips: Vec<ChipJson>,
+}
+
+impl EnrolJson {
+    pub fn of(seen: Option<&Sightings>, chips: &Chips, is_mirrored: bool) -> EnrolJson {
+        // A face that the last look has missed is one that turns away, or another one has just been found in its place.
+        let is_found = |face: &&Sighting| face.evidence.flaw != Some(Flaw::Turned);
+        let found: Vec<u64> =
+            seen.iter().flat_map(|seen| &seen.faces).filter(is_found).map(|face| face.track).collect();
+        let (Some(seen), [track]) = (seen, &found[..]) else {
+            return EnrolJson { faces: found.len(), face: None, pose: None, chips: Vec::new() };
+        };
+        EnrolJson {
+            faces: 1,
+            face: face_in(seen, *track, Role::Admin),
+            pose: chips.pose(*track).map(|pose| PoseJson::of(pose, is_mirrored)),
+            chips: chips.of(*track).iter().map(|chip| ChipJson::of(chip, is_mirrored)).collect(),
+        }
+    }
+
+    /// The track of the only face.
+    pub fn track(&self) -> Option<u64> {
+        self.face.as_ref().and_then(|face| face.track)
     }
 }
 

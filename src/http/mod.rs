@@ -18,6 +18,7 @@ mod page;
 mod server;
 mod settings;
 mod teach;
+mod tune;
 mod typed;
 
 use crate::config::Config;
@@ -35,6 +36,7 @@ use crate::stream::renditions::Renditions;
 use crate::sync::{Latest, Stop};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
+use crate::tuning::Tuning;
 use auth::access::{Access, AccessCheck, Credential, Who};
 use auth::accounts::Accounts;
 use client::holder;
@@ -67,6 +69,8 @@ pub(crate) struct Stage {
     pub desk: Arc<Desk>,
     /// Where it is learnt outside that people were renamed or forgotten.
     pub slugs: Arc<Slugs>,
+    /// Where the camera answers what it has, and tries it.
+    pub tuning: Arc<Tuning>,
     pub events: Arc<Bus>,
     /// Who was here and who is.
     pub day: Arc<Day>,
@@ -246,7 +250,7 @@ const GALLERY: &str = "the people and pictures of the gallery, and why some pict
 pub const ROUTES: &[Route] = &[
     Route { action: Some("stream"), ..route("/", Access::Picture, STREAM, mjpeg::stream) },
     Route { action: Some("snapshot"), ..route("/", Access::Picture, SNAPSHOT, mjpeg::snapshot) },
-    route("/", Access::Viewer, "the page", |site, _, _| site.page.answer().into()),
+    route("/", Access::Viewer, "the page", |site, request, _| site.page.answer(request).into()),
     route("/video_feed", Access::Picture, STREAM, mjpeg::stream),
     route("/stream.mjpg", Access::Picture, STREAM, mjpeg::stream),
     route("/snapshot.jpg", Access::Picture, SNAPSHOT, mjpeg::snapshot),
@@ -272,6 +276,7 @@ pub const ROUTES: &[Route] = &[
     route("/api/health", Access::Admin, "temperature, throttling, disk and memory, JSON", |site, _, _| {
         Whole::json(&api::HealthJson::now(site.stage.state_folder.as_deref())).into()
     }),
+    route("/api/camera", Access::Admin, "the modes and controls of the camera, and what is tried, JSON", tune::list),
     change(
         Method::Post,
         Takes::Json,
@@ -281,6 +286,21 @@ pub const ROUTES: &[Route] = &[
             "change keys of the config: `{\"set\": {KEY: VALUE}, \"unset\": [KEY]}`",
             settings::change,
         ),
+    ),
+    change(
+        Method::Post,
+        Takes::Json,
+        route(
+            "/api/camera/try",
+            Access::Admin,
+            "try controls, or a mode: `{\"controls\": {NAME: NUMBER}}`, `{\"mode\": {\"format\", \"width\", \"height\", \"fps\"}}`",
+            tune::try_out,
+        ),
+    ),
+    change(
+        Method::Delete,
+        Takes::Nothing,
+        route("/api/camera/try", Access::Admin, "put back what is tried", tune::put_back),
     ),
     route("/api/chips/{track}", Access::Admin, "the pictures of a face that is or was in view, JSON", teach::chips),
     route("/chip.jpg", Access::Admin, "such a picture, JPEG; `?track=TRACK&number=NUMBER`", teach::chip),
@@ -298,6 +318,16 @@ pub const ROUTES: &[Route] = &[
             Access::Admin,
             "say that a face is nobody who may be named: `{\"track\": NUMBER}`",
             teach::not,
+        ),
+    ),
+    change(
+        Method::Post,
+        Takes::Json,
+        route(
+            "/api/faces/enrol",
+            Access::Admin,
+            "say that the only person in view enrols before the camera: `{}`",
+            teach::enrol,
         ),
     ),
     change(

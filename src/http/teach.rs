@@ -2,7 +2,7 @@
 //! the gallery, so that a shell and the page see the same.
 
 use super::Site;
-use super::api::{self, ChipJson, TaughtJson};
+use super::api::{self, ChipJson, EnrolJson, TaughtJson};
 use super::message::{Answer, Body, Request, Whole, form};
 use crate::detection::Sightings;
 use crate::gallery::desk::{Change, Unfit};
@@ -52,7 +52,7 @@ fn refused(refusal: Refusal) -> Whole {
     Whole::text(status, &why)
 }
 
-fn answered<'a>(done: Result<Whole, Whole>) -> Answer<'a> {
+pub(super) fn answered<'a>(done: Result<Whole, Whole>) -> Answer<'a> {
     done.unwrap_or_else(|refusal| refusal).into()
 }
 
@@ -92,6 +92,25 @@ pub fn not<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
         teach(site, track, &Whose::Never, None)
     };
     answered(barred())
+}
+
+/// The body of POST `/api/faces/enrol`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Enrol {}
+
+/// POST `/api/faces/enrol`: the only person in view enrols before the camera. The answer says what to ask them for.
+pub fn enrol<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
+    let posing = || -> Result<Whole, Whole> {
+        let Enrol {} = body(request, "{}")?;
+        let (seen, chips) = (site.stage.faces_in_view(), site.stage.chips());
+        let told = EnrolJson::of(seen.as_deref(), &chips, site.config().camera.mirror);
+        if let Some(track) = told.track() {
+            site.stage.desk.poses(track, Instant::now());
+        }
+        Ok(Whole::json(&told))
+    };
+    answered(posing())
 }
 
 /// Writes the chips of a track into the gallery, and waits for what that makes of its name.
@@ -357,8 +376,8 @@ pub fn add_picture<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<
 /// GET `/api/chips/TRACK`: the pictures of the face of a track.
 pub fn chips<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     let track = request.path.trim_start_matches("/api/chips/").parse().unwrap_or_default();
-    let chips = site.stage.chips();
-    let chips: Vec<ChipJson> = chips.of(track).iter().map(|chip| ChipJson::of(chip)).collect();
+    let (chips, is_mirrored) = (site.stage.chips(), site.config().camera.mirror);
+    let chips: Vec<ChipJson> = chips.of(track).iter().map(|chip| ChipJson::of(chip, is_mirrored)).collect();
     Whole::json(&json!({ "chips": chips })).into()
 }
 

@@ -168,6 +168,19 @@ impl Engine for Dlib {
         descriptors
     }
 
+    fn landmarks(&mut self, picture: &Rgb, face: Rect) -> Vec<[f32; 2]> {
+        let around = face.grown(face.w / 2).clipped(picture.width, picture.height);
+        if around.w < 2 || around.h < 2 {
+            return Vec::new();
+        }
+        let here = Rect { x: face.x - around.x, y: face.y - around.y, ..face };
+        let found = self.landmarks.face_landmarks(&matrix(&picture.cropped(around)), &to_rectangle(here));
+        found
+            .iter()
+            .map(|point| [(point.x() + i64::from(around.x)) as f32, (point.y() + i64::from(around.y)) as f32])
+            .collect()
+    }
+
     fn beat(&mut self, health: &Arc<Health>) {
         self.health = Some(Arc::clone(health));
     }

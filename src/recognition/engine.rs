@@ -46,6 +46,11 @@ pub trait Engine {
     /// copies.
     fn describe(&mut self, picture: &Rgb, faces: &[Rect], jitters: u32) -> Vec<Descriptor>;
 
+    /// The landmarks of a face, in pixels of the picture; none from an engine that has no landmarks.
+    fn landmarks(&mut self, _picture: &Rgb, _face: Rect) -> Vec<[f32; 2]> {
+        Vec::new()
+    }
+
     /// Makes a look of several calls beat `health.recognition_beat` after each of them, so that a slow look is not
     /// taken for a hang.
     fn beat(&mut self, _health: &Arc<Health>) {}

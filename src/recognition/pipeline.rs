@@ -69,6 +69,11 @@ impl Pipeline {
         self.tracks.are_private = private;
     }
 
+    /// The track of a person who is enrolling before the camera.
+    pub fn set_posing(&mut self, track: Option<u64>) {
+        self.tracks.posing = track;
+    }
+
     /// Where the last look, at `at`, saw what looks like a face and bears no name.
     pub fn nameless(&self, at: Instant) -> Vec<Rect> {
         self.scanner.doubted().iter().copied().chain(self.tracks.nameless(at)).collect()

@@ -58,6 +58,8 @@ pub struct Scene<'a> {
 pub struct Tracks {
     /// True when a face has a name only while nothing speaks against it, see [`Track::is_doubted`].
     pub are_private: bool,
+    /// The track of a person who is enrolling before the camera: it is described at every look, so that its chips come soon.
+    pub posing: Option<u64>,
     last: u64,
     tracks: Vec<Track>,
     /// Of tracks that have ended, the newest last.
@@ -92,7 +94,12 @@ impl Tracks {
 
     /// True when some face should be looked at again soon, although nothing moves.
     pub fn are_unsettled(&self, at: Instant) -> bool {
-        self.tracks.iter().any(|track| !is_lost(track, at) && (track.is_missed() || track.wants_description(at)))
+        let is_unsettled = |track: &Track| track.is_missed() || self.wants_description(track, at);
+        self.tracks.iter().any(|track| !is_lost(track, at) && is_unsettled(track))
+    }
+
+    fn wants_description(&self, track: &Track, at: Instant) -> bool {
+        self.posing == Some(track.number) || track.wants_description(at)
     }
 
     /// Takes the `faces` that were found on a picture, describes those that need it, and says who they are, left to right.
@@ -197,7 +204,7 @@ impl Tracks {
 
     /// Describes the faces that need it, and gives the numbers of their tracks.
     fn describe(&mut self, engine: &mut dyn Engine, rgb: &Rgb, scene: &Scene) -> Vec<u64> {
-        let wanted = |track: &Track| !track.is_missed() && track.wants_description(scene.at);
+        let wanted = |track: &Track| !track.is_missed() && self.wants_description(track, scene.at);
         let which: Vec<usize> = (0..self.tracks.len()).filter(|&at| wanted(&self.tracks[at])).collect();
         let rects: Vec<Rect> = which.iter().map(|&at| self.tracks[at].detected).collect();
         let descriptors = engine.describe(rgb, &rects, scene.jitters);
@@ -228,7 +235,7 @@ impl Tracks {
             };
             let (number, quality) = (track.number, Quality::of(rgb, rect));
             track.describe(descriptor, quality, scene.at);
-            self.album.take(number, rgb, rect, descriptor, quality, scene.at);
+            self.album.take(engine, number, rgb, rect, (descriptor, quality), scene.at);
             described.push(number);
         }
         self.end(|track| over.contains(&track.number) || is_lost(track, scene.at));

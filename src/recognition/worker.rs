@@ -519,6 +519,7 @@ impl<'a> Worker<'a> {
             None => self.enrolment.is_none().then_some(&nobody),
         };
         self.pipeline.keep_private(private);
+        self.pipeline.set_posing(self.stage.desk.posing(Instant::now()));
         let mut faces = self.pipeline.look(engine, &rgb, &motion, matcher, &config, captured_at);
         if let Some((_, matcher)) = self.library.as_ref().filter(|_| config.remember_strangers_h > 0) {
             for unnamed in self.pipeline.unnamed() {

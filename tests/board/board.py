@@ -19,6 +19,7 @@ from pathlib import Path
 import camera_steps as camera
 import floor_step as floor
 import service_steps as service
+import tune_step as tune
 from appliance import Board
 from camera_steps import Step
 from machine import BOARDS, PROJECT, Failed, Machine, wait
@@ -40,6 +41,7 @@ STEPS: dict[str, Step] = {
     "face": camera.named,
     "quiet": camera.quiet,
     "cnn": service.cnn,
+    "tune": tune.step,
     "kill": service.killed,
     "watchdog": service.stalled,
     "exposure": service.exposure,

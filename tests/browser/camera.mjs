@@ -1,6 +1,6 @@
 // A namecam of its own for each test: before its camera are one known person and two strangers; it has an admin and a viewer.
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { OUT, ROOT, until } from "./tools.mjs";
@@ -68,6 +68,23 @@ export class Camera {
     const { status, stderr } = spawnSync("ffmpeg", words, { encoding: "utf8", timeout: 60000 });
     if (status !== 0) throw new Error(`ffmpeg makes no ${file}: ${stderr}`);
     return file;
+  }
+  // A folder with pictures that cannot be used, each for another reason, and one that stays empty.
+  unusable(name) {
+    const folder = join(this.gallery, name), from = join(PICTURES, "biden.jpg");
+    mkdirSync(join(folder, "more"), { recursive: true });
+    mkdirSync(join(this.gallery, "Nobody"));
+    cpSync(from, join(folder, "1.jpg"));
+    cpSync(this.group(), join(folder, "group.png"));
+    cpSync(join(PICTURES, "obama2.jpg"), join(folder, "other.jpg"));
+    writeFileSync(join(folder, "notes.jpg"), "no picture");
+    writeFileSync(join(folder, "half.jpg"), readFileSync(from).subarray(0, 9000));
+    writeFileSync(join(this.gallery, "stray.jpg"), readFileSync(from));
+    const made = { "dark.jpg": "lutyuv=y=val/8", "small.jpg": "scale=iw/8:-1", "blurred.jpg": "gblur=25", "wall.jpg": "crop=40:40:0:0", "copy.jpg": "scale=iw*0.9:-1" };
+    for (const [file, filter] of Object.entries(made)) {
+      const { status, stderr } = spawnSync("ffmpeg", ["-v", "error", "-y", "-i", from, "-vf", filter, "-q:v", "2", join(folder, file)], { encoding: "utf8", timeout: 60000 });
+      if (status !== 0) throw new Error(`ffmpeg makes no ${file}: ${stderr}`);
+    }
   }
   // Who has a folder in the gallery.
   people() { return readdirSync(this.gallery).sort(); }

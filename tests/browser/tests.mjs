@@ -379,11 +379,35 @@ export const TESTS = [
       await page.getByLabel(page.say.agrees, { exact: true }).check();
       const begun = Date.now();
       await page.getByRole("button", { name: page.say.walk }).click();
+      await page.getByRole("img", { name: page.say.chip(1, 0).split(",")[0], exact: false }).first().waitFor();
       await seen(page, page.say.taught("서연", "", "", true).split("의")[0] + "의 새 사진", false);
       expect("the pictures are in the folder", camera.people(), [KNOWN, "서연"]);
       await close(page);
       await person(page, "서연");
       console.log(`    enrolled after ${((Date.now() - begun) / 1000).toFixed(1)} s`);
+    },
+  },
+  {
+    name: "what is wrong with pictures, in Korean", in: ["chromium"], allows: [/status of 422/, GONE], async run({ open, camera }) {
+      camera.unusable("Minho");
+      const page = await open({ lang: "ko" });
+      await logIn(page, camera, ADMIN);
+      camera.process.kill("SIGHUP");
+      const told = await until("the pictures are judged", () => page.evaluate(async () => {
+        const { people, ignored, warnings } = (await ask("api/gallery", 9000)).json, minho = people.find(person => person.name === "Minho");
+        const all = people.concat({ pictures: ignored }).flatMap(({ pictures, hint }) => [hint, ...pictures.flatMap(picture => [picture.skipped, picture.note])]);
+        return minho && minho.pictures.length > 6 && all.concat(warnings).filter(Boolean).map(text => [text, verdict(text)]);
+      }));
+      expect("as many reasons as kinds of pictures", new Set(told.map(([text]) => text.replace(/[\d.]+/g, ""))).size >= 8);
+      expect("they are in Korean", told.filter(([text, shown]) => text === shown || !/[가-힣]/.test(shown)), []);
+      // Files that are dropped on the sheet are judged like those that are chosen.
+      await openPerson(page);
+      await page.evaluate(() => {
+        const dropped = new DataTransfer();
+        dropped.items.add(new File(["no picture"], "notes.jpg", { type: "image/jpeg" }));
+        $("person").dispatchEvent(new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true }));
+      });
+      await seen(page, "notes.jpg: 저장하지 않음: JPEG나 PNG 사진이 아님", false);
     },
   },
 ];

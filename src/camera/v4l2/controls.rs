@@ -1,42 +1,8 @@
 //! Controls of a camera, such as brightness, exposure and focus, with the names of v4l2-ctl.
 
 use super::{Kernel, MAX_ITEMS, call, sys, text, vidioc, zeroed};
-use serde::Serialize;
+use crate::tuning::{Control, Unset, ctl_name};
 use std::io;
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Control {
-    /// The V4L2 number.
-    #[serde(skip)]
-    pub id: u32,
-    /// The name, as in `camera.controls`.
-    pub name: String,
-    /// The type: integer, boolean, menu, button, ...
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    pub min: i64,
-    pub max: i64,
-    pub step: u64,
-    pub default: i64,
-    /// The current value; `None` when it cannot be read.
-    pub value: Option<i64>,
-    /// The items of a menu: value and meaning.
-    pub menu: Vec<(i64, String)>,
-    /// True when it cannot be set, either now, because of another control, or ever.
-    pub locked: bool,
-}
-
-impl Control {
-    /// The allowed values as text.
-    pub fn range(&self) -> String {
-        if self.menu.is_empty() {
-            let step = if self.step > 1 { format!(" in steps of {}", self.step) } else { String::new() };
-            return format!("{} to {}{step}", self.min, self.max);
-        }
-        let items: Vec<String> = self.menu.iter().map(|(value, meaning)| format!("{value} {meaning}")).collect();
-        items.join(", ")
-    }
-}
 
 /// All controls with a numeric value, and buttons.
 pub(super) fn list(kernel: &dyn Kernel) -> Vec<Control> {
@@ -81,6 +47,7 @@ fn describe(kernel: &dyn Kernel, query: &sys::v4l2_query_ext_ctrl) -> Option<Con
         value,
         menu: if kind == "menu" { menu(kernel, query) } else { Vec::new() },
         locked: query.flags & locks != 0,
+        read_only: query.flags & sys::V4L2_CTRL_FLAG_READ_ONLY != 0,
     })
 }
 
@@ -99,28 +66,43 @@ fn menu(kernel: &dyn Kernel, query: &sys::v4l2_query_ext_ctrl) -> Vec<(i64, Stri
     indices.filter_map(item).collect()
 }
 
-/// The name in v4l2-ctl: "White Balance, Auto" becomes white_balance_auto.
-pub(super) fn ctl_name(title: &str) -> String {
-    let words = title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join("_").to_ascii_lowercase()
-}
-
-/// Sets controls in the given order (auto_exposure before exposure_time); returns the errors for the log.
-pub(super) fn set(kernel: &dyn Kernel, wanted: &[(String, i64)]) -> Vec<String> {
-    let has = if wanted.is_empty() { Vec::new() } else { list(kernel) };
-    let problem = |(name, value): &(String, i64)| {
-        let name = ctl_name(name);
-        let Some(control) = has.iter().find(|control| control.name == name) else {
+/// Sets controls, and says which ones were not set. Booleans and menus come first and numbers last, each in the given order:
+/// an automatic mode (auto_exposure) locks a number (exposure_time_absolute), and must be left before that is set.
+pub(super) fn set(kernel: &dyn Kernel, wanted: &[(String, i64)]) -> Vec<Unset> {
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let has = list(kernel);
+    let find = |name: &str| has.iter().find(|control| control.name == name);
+    let mut wanted: Vec<(String, i64)> = wanted.iter().map(|(name, value)| (ctl_name(name), *value)).collect();
+    wanted.sort_by_key(|(name, _)| find(name).is_none_or(is_number));
+    let problem = |(name, value): (String, i64)| {
+        let Some(control) = find(&name) else {
             let names: Vec<&str> = has.iter().map(|control| control.name.as_str()).collect();
-            return Some(format!("the camera has no control {name}; it has {}", names.join(", ")));
+            let why = format!("the camera has no control {name}; it has {}", names.join(", "));
+            return Some(Unset { name, why });
         };
-        let result = match i32::try_from(*value) {
+        let result = match i32::try_from(value) {
             Ok(value) => call(kernel, vidioc::VIDIOC_S_CTRL, &mut sys::v4l2_control { id: control.id, value }),
             Err(_) => Err(io::Error::from_raw_os_error(libc::ERANGE)),
         };
-        Some(refusal(control, *value, &result.err()?))
+        let why = refusal(control, value, &result.err()?);
+        Some(Unset { name, why })
     };
-    wanted.iter().filter_map(problem).collect()
+    wanted.into_iter().filter_map(problem).collect()
+}
+
+fn is_number(control: &Control) -> bool {
+    control.kind == "integer"
+}
+
+/// Sets controls to what they were. A number that an automatic mode is about to lock is set before it, and one that
+/// such a mode locks now is set after it.
+pub(super) fn put_back(kernel: &dyn Kernel, before: &[(String, i64)]) -> Vec<Unset> {
+    let numbers: Vec<String> = list(kernel).into_iter().filter(is_number).map(|control| control.name).collect();
+    let first: Vec<(String, i64)> = before.iter().filter(|(name, _)| numbers.contains(name)).cloned().collect();
+    set(kernel, &first);
+    set(kernel, before)
 }
 
 fn refusal(control: &Control, value: i64, error: &io::Error) -> String {

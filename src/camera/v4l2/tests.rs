@@ -289,12 +289,58 @@ fn controls_are_set_before_and_after_the_start_and_bad_ones_only_give_hints() {
     let expected = ["S_FMT", "S_PARM", "S_CTRL", "S_CTRL", "STREAMON", "S_CTRL", "S_CTRL", "STREAMOFF"];
     assert_eq!(names, expected);
     assert_eq!(driver.state().set, [(5, 0), (5, 0)]);
-    let warnings = controls::set(&*driver, &camera.controls);
+    let warnings: Vec<String> = controls::set(&*driver, &camera.controls).into_iter().map(|unset| unset.why).collect();
     let expected = [
         "gain = 500 was refused: allowed values are 0 to 100",
         "the camera has no control zoom; it has white_balance_auto, gain",
     ];
     assert_eq!(warnings, expected);
+}
+
+/// A camera whose automatic exposure (1: manual, 3: automatic) locks the exposure time. The number of the time is the lower
+/// one, as with focus, so the order of the driver's list helps nobody.
+fn with_automatic_exposure() -> Rc<Driver> {
+    let driver = Driver::webcam(RAW);
+    driver.state().controls =
+        vec![control(4, "Exposure Time, Absolute", 1, 3..=2047), control(5, "Auto Exposure", 3, 0..=3)];
+    driver.state().locks = vec![(5, 3, 4)];
+    driver.state().values = vec![(5, 3), (4, 156)];
+    driver
+}
+
+fn values(driver: &Driver) -> [Option<i64>; 2] {
+    let has = controls::list(driver);
+    ["exposure_time_absolute", "auto_exposure"].map(|name| has.iter().find(|c| c.name == name).unwrap().value)
+}
+
+#[test]
+fn an_automatic_mode_is_left_before_its_number_is_set_and_put_back_after_it() {
+    let driver = with_automatic_exposure();
+    assert!(controls::list(&*driver)[0].locked && !controls::list(&*driver)[0].read_only);
+    let named = |list: [(&str, i64); 2]| list.map(|(name, value)| (name.to_owned(), value));
+    let manual = named([("exposure_time_absolute", 500), ("auto_exposure", 1)]);
+    assert_eq!(controls::set(&*driver, &manual), []);
+    assert_eq!(values(&driver), [Some(500), Some(1)]);
+    let automatic = named([("exposure_time_absolute", 156), ("auto_exposure", 3)]);
+    controls::put_back(&*driver, &automatic);
+    assert_eq!(values(&driver), [Some(156), Some(3)]);
+    assert_eq!(controls::put_back(&*driver, &manual), []);
+    assert_eq!(values(&driver), [Some(500), Some(1)], "locked in the first pass, set in the second");
+}
+
+#[test]
+fn what_a_camera_has_is_listed_while_it_runs() {
+    let driver = with_automatic_exposure();
+    let mut stream = begin(&driver, &camera()).unwrap();
+    driver.state().log.clear();
+    let has = stream.equipment().unwrap();
+    assert_eq!((has.format.as_str(), has.width, has.height, has.fps), ("YUYV", 8, 4, Some(30.0)));
+    let formats = r#"[{"format":"YUYV","read":true,"modes":[{"size":[8,4],"fps":[30.0]}]}]"#;
+    assert_eq!(serde_json::to_string(&has.formats).unwrap(), formats);
+    assert_eq!(has.controls.len(), 2);
+    let unset = stream.set_controls(&[("exposure_time_absolute".to_owned(), 9)]);
+    assert!(unset[0].name == "exposure_time_absolute" && unset[0].why.contains("automatic mode"), "{unset:?}");
+    assert!(driver.names().iter().all(|name| name.contains("CTRL") || name == "QUERYMENU"), "{:?}", driver.names());
 }
 
 #[test]

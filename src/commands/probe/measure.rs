@@ -1,10 +1,10 @@
 //! Measures what a camera really delivers: each candidate mode runs for a second.
 
-use super::rounded;
 use crate::camera::negotiate::{self, Choice, ModeRequest, Offer};
 use crate::camera::v4l2::{self, LOOPBACK};
 use crate::camera::{Shot, Source, checked};
 use crate::config;
+use crate::rounding::rounded;
 use crate::sync::POLL;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
@@ -188,10 +188,10 @@ impl Measured {
             "format": format.name(),
             "width": width,
             "height": height,
-            "fps_promised": rounded(self.mode.fps()),
-            "fps": figures.map(|figures| rounded(figures.fps)),
-            "corrupt": figures.map(|figures| rounded(figures.corrupt)),
-            "dropped": figures.map(|figures| rounded(figures.dropped)),
+            "fps_promised": rounded(self.mode.fps(), 3),
+            "fps": figures.map(|figures| rounded(figures.fps, 3)),
+            "corrupt": figures.map(|figures| rounded(figures.corrupt, 3)),
+            "dropped": figures.map(|figures| rounded(figures.dropped, 3)),
             "hint": figures.and_then(|figures| figures.hint.as_ref()),
             "problem": self.figures.as_ref().err(),
         })

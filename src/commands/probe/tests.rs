@@ -1,5 +1,5 @@
 use super::*;
-use crate::camera::v4l2::Control;
+use crate::tuning::Control;
 
 fn mode(width: u32, height: u32, fps: u32) -> Mode {
     Mode { size: Size::One { width, height }, rates: vec![FrameRate::One(Interval::of_fps(fps))] }
@@ -17,6 +17,7 @@ fn device(kind: NodeKind, offers: Vec<Offer>) -> Device {
         value: Some(90),
         menu: vec![],
         locked: false,
+        read_only: false,
     };
     let (card, driver, bus) = ("C920".into(), "uvcvideo".into(), "usb-1".into());
     let survey = Survey { card, driver, bus, kind, offers, controls: vec![control] };

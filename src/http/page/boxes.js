@@ -1,7 +1,7 @@
 // The boxes and names over the picture, and a button over each face. They come after each look as the event `boxes`, and
 // move on with the faces until the next one, as those that namecam draws itself (detection.rs, stream/overlay.rs).
 const LONGEST_WAY_S = 0.4, NO_BOXES = { width: null, faces: [] };
-let boxes = NO_BOXES, overlay = null, cameraOn = true, listener = null, listening = 0;
+let boxes = NO_BOXES, overlay = null, newestTrack = 0, cameraOn = true, listener = null, listening = 0;
 async function listen() {
   clearTimeout(listening);
   const mine = listener = new AbortController();
@@ -9,6 +9,10 @@ async function listen() {
     if (name === "camera") cameraOn = data.online;
     else if (name === "boxes") boxes = data;
     else return;
+    // A new face is listed at once, not at the next request.
+    const newest = Math.max(0, ...boxes.faces.map(face => face.track));
+    if (newest > newestTrack) go();
+    newestTrack = newest;
     paint();
   });
   const refused = await readEndless("api/events?boxes=1", mine, heard).catch(() => 0);

@@ -72,13 +72,27 @@ async function showChips(track) {
   put("sheet-none", chips.length ? "" : say.noChips);
   if ($("sheet-chips").dataset.mark === mark && $("sheet-chips").childElementCount) return;
   $("sheet-chips").dataset.mark = mark;
-  $("sheet-chips").replaceChildren(...chips.map((chip, number) => {
-    const img = document.createElement("img");
+  $("sheet-chips").replaceChildren(...chipPictures(track, chips));
+}
+function chipPictures(track, chips) {
+  return chips.map((chip, number) => {
+    const item = make("figure", chip.flaw ? "doubtful" : "", ""), img = document.createElement("img");
     img.src = `chip.jpg?track=${track}&number=${number}&at=${chip.captured_at}`;
     img.alt = say.chip(number + 1, chip.width_px);
     img.addEventListener("error", () => img.remove());
-    return img;
+    item.append(img, make("figcaption", "verdict", chip.flaw ? say.flaw[chip.flaw](chip.width_px) : say.good));
+    return item;
+  });
+}
+// What became of pictures that were written.
+function verdicts(pictures) {
+  const list = make("div", "chips", "");
+  list.append(...pictures.map(picture => {
+    const item = make("figure", isDoubtful(picture) ? "doubtful" : "", "");
+    item.append(thumbnail(picture.file, 104), make("figcaption", "verdict", verdict(picture.skipped || picture.note || say.good)));
+    return item;
   }));
+  return list;
 }
 function thumbnail(file, width) {
   const img = document.createElement("img");
@@ -113,7 +127,8 @@ async function teach(name) {
   if (told.face) drawFace(told.face);
   const used = told.pictures.filter(picture => picture.skipped === null).length;
   const lines = [make("p", "", name === null ? say.barredNow(told.files.length) : say.taught(name, used, told.files.length, told.at_work))];
-  for (const picture of told.pictures) if (picture.skipped !== null) lines.push(make("p", "soft", `${picture.file}: ${picture.skipped}`));
+  if (name === null && told.face && told.face.name === null) lines.push(make("p", "", say.nowUnknown(told.face)));
+  if (name !== null) lines.push(verdicts(told.pictures));
   if (told.displaced.length) lines.push(make("p", "soft", say.displaced(told.displaced)));
   lines.push(action(say.undo, async () => {
     done.replaceChildren(make("p", "", say.working));

@@ -23,7 +23,7 @@ async function gallery(state) {
   $("gallery").hidden = false;
   const doubtful = folders().flatMap(folder => folder.pictures).filter(isDoubtful).length;
   put("gallery-hint", doubtful ? say.doubtful(doubtful) : "");
-  const warnings = roster.warnings.filter(warning => warning !== state.reload_error).map(warning => make("li", "", warning));
+  const warnings = roster.warnings.filter(warning => warning !== state.reload_error).map(warning => make("li", "", verdict(warning)));
   $("warnings").replaceChildren(...warnings.slice(0, FIRST));
   $("more-warnings").replaceChildren(...warnings.slice(FIRST));
   $("roster").replaceChildren(...folders().map(personCard));
@@ -64,7 +64,7 @@ function drawPerson() {
   if (!isNew && !folder) { $("person-pictures").replaceChildren(); put("person-more", ""); $("person-admin").hidden = $("rename").hidden = $("forget").hidden = true; return; }
   const isPerson = !isNew && personName.startsWith("/");
   put("person-title", isNew ? say.add : folder.name);
-  const more = folder && [folder.spread ? say.spread(folder.spread.toFixed(2)) : "", folder.hint || ""].filter(Boolean).join(" \u00b7 ");
+  const more = folder && [folder.spread ? say.spread(folder.spread.toFixed(2)) : "", verdict(folder.hint || "")].filter(Boolean).join(" \u00b7 ");
   put("person-more", more || (personName === ".not" ? say.neverMore : isNew ? say.addMore : ""));
   $("person-admin").hidden = !(isNew || isPerson);
   $("person-new").hidden = !isNew;
@@ -76,7 +76,7 @@ function drawPerson() {
 function pictureItem(picture) {
   const item = make("figure", isDoubtful(picture) ? "doubtful" : "", ""), face = picture.face, done = $("person-done");
   const text = make("figcaption", "", ""), seen = face && say.seenAs(face.width_px, face.sharpness.toFixed(2), Math.round(face.brightness));
-  text.append(make("b", "", picture.file), make("span", "verdict", picture.skipped || picture.note || say.good));
+  text.append(make("b", "", picture.file), make("span", "verdict", verdict(picture.skipped || picture.note || say.good)));
   if (seen) text.append(make("span", "soft", seen + (face.nearest_own === null ? "" : say.own(face.nearest_own.toFixed(2)))));
   const isOurs = personName !== "";
   if (isOurs) {
@@ -129,11 +129,11 @@ async function sendPicture(name, file, line) {
   if (!answer) return write(line, `${file.name}: ${say.lost}`);
   const told = answer.told, kept = told && told.files;
   if (kept) {
-    const verdict = told.pictures[0];
-    write(line, `${file.name}: ${verdict ? verdict.skipped || verdict.note || say.good : say.kept}` + (told.displaced.length ? " " + say.displaced(told.displaced) : ""));
+    const judged = told.pictures[0];
+    write(line, `${file.name}: ${judged ? verdict(judged.skipped || judged.note || say.good) : say.kept}` + (told.displaced.length ? " " + say.displaced(told.displaced) : ""));
     return;
   }
-  write(line, `${file.name}: ${say.refusedPicture(told ? told.skipped : answer.text.trim().slice(0, 300))}`);
+  write(line, `${file.name}: ${say.refusedPicture(told ? verdict(told.skipped) : answer.text.trim().slice(0, 300))}`);
   if (told && told.faces && told.faces.length) await chooseFace(name, file, told.faces, line);
 }
 async function chooseFace(name, file, faces, line) {
@@ -172,47 +172,72 @@ async function send(path, blob) {
     clearTimeout(timer);
   }
 }
-$("files").addEventListener("change", async () => {
-  const name = whom(), files = [...$("files").files];
-  if (!name) return;
+async function sendPictures(files) {
+  const name = whom();
+  if (!name || !files.length) return;
   const lines = files.map(file => make("p", "", `${file.name}: ${say.working}`));
   $("person-done").replaceChildren(...lines);
   for (let at = 0; at < files.length; at++) await sendPicture(name, files[at], lines[at]);
   $("files").value = "";
   galleryMark = null;
   if (personName === null) personName = "/" + name;
+}
+$("files").addEventListener("change", () => sendPictures([...$("files").files]));
+// Files that are dropped beside the sheet would open in place of the page.
+for (const kind of ["dragover", "drop"]) addEventListener(kind, event => event.preventDefault());
+person.addEventListener("drop", event => {
+  if (whom()) sendPictures([...event.dataTransfer.files]);
+  else $("person-done").replaceChildren(make("p", "bad", say.whoFirst));
 });
 
-// Pictures from this camera: the person turns before it until there are five that differ.
-const ENOUGH = 5, WALK_MS = 20000, STEP_MS = 500;
+// Pictures from this camera: the person turns before it until there are five that differ. In distances between the eyes: from
+// where a face is turned to one side, and how far the nose rises with the chin.
+const ENOUGH = 5, WALK_MS = 20000, STEP_MS = 400, TURNED = 0.12, RAISED = 0.05;
+// What of a person is still to be seen, as an index of `say.turn`: the front, both sides, the chin, and something else.
+function toBeSeen(chips) {
+  const poses = chips.map(chip => chip.pose).filter(Boolean), front = poses.find(pose => Math.abs(pose.left) < TURNED);
+  if (chips.length && !poses.length) return Math.min(chips.length, ENOUGH - 1);
+  const isSeen = [front, poses.some(pose => pose.left >= TURNED), poses.some(pose => pose.left <= -TURNED), front && poses.some(pose => pose.down < front.down - RAISED)];
+  return isSeen.includes(undefined) || isSeen.includes(false) ? isSeen.findIndex(seen => !seen) : ENOUGH - 1;
+}
 async function walkUp() {
   const name = whom(), mine = ++watching, done = $("person-done"), begun = Date.now();
-  let track = null, chips = [];
-  while (mine === watching && person.open && chips.length < ENOUGH && Date.now() - begun < WALK_MS) {
-    const answer = await ask("api/state", 4000).catch(() => null), faces = answer && answer.json ? answer.json.faces : [];
+  const asks = make("p", "", ""), soFar = make("p", "soft", ""), list = make("div", "chips", "");
+  done.replaceChildren(asks, soFar, list);
+  // The picture is seen above the sheet, so that the person sees where they stand.
+  person.classList.add("low");
+  scrollTo(0, 0);
+  let track = null, chips = [], mark = "", isCrowd = false;
+  // Five pictures of one side are fewer than five of all, so the time is used.
+  const isDone = () => chips.length >= ENOUGH && toBeSeen(chips) === ENOUGH - 1;
+  while (mine === watching && person.open && !isDone() && Date.now() - begun < WALK_MS) {
+    const answer = await ask("api/faces/enrol", 4000, "POST", {}).catch(() => null), told = answer && answer.json;
     if (mine !== watching) return;
-    if (faces.length > 1) { done.replaceChildren(make("p", "bad", say.onlyOne)); return; }
-    if (faces.length === 1) {
-      track = faces[0].track;
-      const [told, seen] = await Promise.all([ask("api/chips/" + track, 4000), ask("api/faces/" + track, 4000)]).catch(() => [null, null]);
-      chips = told && told.json ? told.json.chips : [];
-      const face = seen && seen.json, flaw = face && face.flaw !== null ? say.flaw[face.flaw](face.width_px) : "";
-      done.replaceChildren(make("p", "", flaw || say.turn[Math.min(chips.length, say.turn.length - 1)]), make("p", "soft", say.soFar(chips.length, ENOUGH)));
-    } else done.replaceChildren(make("p", "", say.standThere));
+    isCrowd = told !== null && told.faces > 1;
+    if (isCrowd) break;
+    // A face that was lost for a moment may come back as another track; the pictures of one are taken.
+    if (told && told.face && told.chips.length >= chips.length) [track, chips] = [told.face.track, told.chips];
+    const flaw = told && told.face ? told.face.flaw : null;
+    write(asks, !told || !told.face ? say.standThere : flaw ? say.flaw[flaw](told.face.width_px) : say.turn[toBeSeen(chips)]);
+    write(soFar, say.soFar(chips.length, ENOUGH));
+    const shown = track + ":" + chips.map(chip => chip.captured_at);
+    if (shown !== mark) { list.replaceChildren(...chipPictures(track, chips)); mark = shown; }
     await new Promise(go => setTimeout(go, STEP_MS));
   }
+  person.classList.remove("low");
   if (mine !== watching || !person.open) return;
+  if (isCrowd) { done.replaceChildren(make("p", "bad", say.onlyOne)); return; }
   if (!chips.length) { done.replaceChildren(make("p", "bad", say.noChips)); return; }
   done.replaceChildren(make("p", "", say.working));
   const told = await change("api/faces/name", { track, name }, done);
   galleryMark = null;
   if (!told) return;
   const used = told.pictures.filter(picture => picture.skipped === null).length;
-  done.replaceChildren(make("p", "", say.taught(name, used, told.files.length, told.at_work)));
+  done.replaceChildren(make("p", "", say.taught(name, used, told.files.length, told.at_work)), verdicts(told.pictures));
   if (personName === null) personName = "/" + name;
 }
 $("walk").addEventListener("click", walkUp);
-person.addEventListener("close", () => { watching++; personName = null; });
+person.addEventListener("close", () => { watching++; personName = null; person.classList.remove("low"); });
 $("rename").addEventListener("submit", async event => {
   event.preventDefault();
   const to = $("to-name").value.trim(), done = $("person-done"), from = personName.slice(1);

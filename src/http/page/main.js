@@ -29,6 +29,7 @@ async function beat() {
     health(state);
     gallery(state);
     showFace();
+    tuning(state);
     account(state);
     day(state.visits_version);
     boardHealth(state);

@@ -126,6 +126,7 @@ fn share(stage: &Stage) -> Stage {
         sightings: Arc::clone(&stage.sightings),
         roster: Arc::clone(&stage.roster),
         chips: Arc::clone(&stage.chips),
+        tuning: Arc::clone(&stage.tuning),
         desk: Arc::clone(&stage.desk),
         slugs: Arc::clone(&stage.slugs),
         events: Arc::clone(&stage.events),

@@ -1,11 +1,14 @@
 //! [`Album`]: the chips of the tracks. Of each track it keeps the five that are best to see and differ most.
 
-use crate::detection::chips::{Chip, Chips, TrackChips};
+use crate::detection::chips::{Chip, Chips, Pose, TrackChips};
 use crate::frame::Moment;
 use crate::image::jpeg::{Codec, Compressor};
 use crate::image::{Rect, Rgb};
 use crate::recognition::descriptor::{Descriptor, euclidean};
+use crate::recognition::detect::pose;
 use crate::recognition::detect::quality::Quality;
+use crate::recognition::detect::verify::is_surely_a_face;
+use crate::recognition::engine::Engine;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,6 +39,7 @@ struct Page {
     track: u64,
     ended_at: Option<Instant>,
     looks: Vec<Look>,
+    pose: Option<Pose>,
 }
 
 #[derive(Debug)]
@@ -51,16 +55,35 @@ fn rank(quality: Quality) -> (bool, u32, f32) {
 }
 
 impl Album {
-    /// Takes the face of a track on a frame, if it is better or shows something else than those that are there.
-    pub fn take(&mut self, track: u64, rgb: &Rgb, face: Rect, descriptor: Descriptor, quality: Quality, at: Instant) {
+    /// Takes the face of a track on a frame, if it is better or shows something else than those that are there. What only passes
+    /// for a face now and then is not taken.
+    pub fn take(
+        &mut self,
+        engine: &mut dyn Engine,
+        track: u64,
+        rgb: &Rgb,
+        face: Rect,
+        description: (Descriptor, Quality),
+        at: Instant,
+    ) {
+        let (descriptor, quality) = description;
         let at_end = self.pages.len();
         let place = self.pages.iter().position(|page| page.track == track).unwrap_or(at_end);
         let looks = self.pages.get(place).map(|page| page.looks.as_slice()).unwrap_or_default();
-        let Some(out) = loser(looks, &descriptor, rank(quality)) else { return };
-        let Some(chip) = self.chip(rgb, face, quality, at) else { return };
+        let pose = pose::of(&engine.landmarks(rgb, face));
+        let loser = loser(looks, &descriptor, rank(quality));
+        if let Some(page) = self.pages.get_mut(place).filter(|page| page.pose != pose) {
+            page.pose = pose;
+            self.is_changed = true;
+        }
+        let Some(out) = loser else { return };
+        if !is_surely_a_face(engine, rgb, face) {
+            return;
+        }
+        let Some(chip) = self.chip(rgb, face, quality, pose, at) else { return };
         if place == at_end {
             self.make_room();
-            self.pages.push(Page { track, ended_at: None, looks: Vec::new() });
+            self.pages.push(Page { track, ended_at: None, looks: Vec::new(), pose });
         }
         let Some(page) = self.pages.iter_mut().find(|page| page.track == track) else { return };
         if let Some(out) = out {
@@ -71,7 +94,7 @@ impl Album {
         self.is_changed = true;
     }
 
-    fn chip(&mut self, rgb: &Rgb, face: Rect, quality: Quality, at: Instant) -> Option<Chip> {
+    fn chip(&mut self, rgb: &Rgb, face: Rect, quality: Quality, pose: Option<Pose>, at: Instant) -> Option<Chip> {
         let part = rgb.cropped(face.grown(face.w / 2));
         let longest = part.width.max(part.height);
         let part = if longest > SIDE { part.shrunk((part.width * SIDE / longest).max(1)) } else { part };
@@ -79,7 +102,8 @@ impl Album {
         self.compressor.set(Codec::default(), QUALITY);
         self.compressor.compress(&part, &mut jpeg).ok()?;
         let Quality { width_px, sharpness, brightness } = quality;
-        Some(Chip { jpeg, captured_at: Moment::ago(at.elapsed()), width_px, sharpness, brightness })
+        let captured_at = Moment::ago(at.elapsed());
+        Some(Chip { jpeg, captured_at, width_px, sharpness, brightness, flaw: quality.flaw(), pose })
     }
 
     /// Another page fits: the oldest of those that have ended goes, or the oldest.
@@ -111,8 +135,8 @@ impl Album {
     pub fn changed(&mut self) -> Option<Chips> {
         std::mem::take(&mut self.is_changed).then(|| {
             let chips = |page: &Page| page.looks.iter().map(|look| Arc::clone(&look.chip)).collect();
-            let tracks = self.pages.iter().map(|page| TrackChips { track: page.track, chips: chips(page) }).collect();
-            Chips { tracks, ..Chips::default() }
+            let of = |page: &Page| TrackChips { track: page.track, chips: chips(page), pose: page.pose };
+            Chips { tracks: self.pages.iter().map(of).collect(), ..Chips::default() }
         })
     }
 }
@@ -157,13 +181,32 @@ mod tests {
         Quality { width_px, sharpness: 1.0, brightness: 120.0 }
     }
 
+    /// Finds a face in the middle of each crop, or none; its landmarks are those of a face that is turned by a quarter.
+    struct Sure(bool);
+
+    impl Engine for Sure {
+        fn detect(&mut self, rgb: &Rgb, _: f64) -> Vec<Rect> {
+            let (w, h) = (rgb.width / 2, rgb.height / 2);
+            let face = Rect { x: (w / 2) as i32, y: (h / 2) as i32, w, h };
+            self.0.then_some(face).into_iter().collect()
+        }
+
+        fn describe(&mut self, _: &Rgb, _: &[Rect], _: u32) -> Vec<Descriptor> {
+            Vec::new()
+        }
+
+        fn landmarks(&mut self, _: &Rgb, _: Rect) -> Vec<[f32; 2]> {
+            vec![[14.0, 10.0], [12.0, 10.0], [6.0, 10.0], [8.0, 10.0], [12.0, 14.0]]
+        }
+    }
+
     const FACE: Rect = Rect { x: 20, y: 20, w: 40, h: 40 };
 
     #[test]
     fn a_track_keeps_five_chips_that_are_good_to_see_and_differ() {
         let (mut album, rgb, now) = (Album::default(), Rgb::filled(100, 90, [120; 3]), Instant::now());
         let mut take = |x: f32, quality| {
-            album.take(7, &rgb, FACE, descriptor(x), quality, now);
+            album.take(&mut Sure(true), 7, &rgb, FACE, (descriptor(x), quality), now);
             let chips = album.changed();
             chips.map(|chips| chips.of(7).iter().map(|chip| chip.width_px).collect::<Vec<_>>())
         };
@@ -181,17 +224,27 @@ mod tests {
     }
 
     #[test]
+    fn what_passes_for_a_face_now_and_then_has_no_chip_and_a_face_has_its_pose() {
+        let (mut album, rgb, now) = (Album::default(), Rgb::filled(100, 90, [120; 3]), Instant::now());
+        let mut take = |sure, x, quality| {
+            album.take(&mut Sure(sure), 7, &rgb, FACE, (descriptor(x), quality), now);
+            let chips = album.changed();
+            chips
+                .map(|chips| (chips.of(7).iter().map(|chip| (chip.pose, chip.flaw)).collect::<Vec<_>>(), chips.pose(7)))
+        };
+        let (turned, dark) = (Some(Pose { turn: 0.25, nod: 0.5 }), Quality { brightness: 5.0, ..good(100) });
+        assert_eq!(take(false, 0.0, good(90)), None);
+        assert_eq!(take(true, 0.0, dark), Some((vec![(turned, Some(crate::detection::Flaw::Dark))], turned)));
+        assert_eq!(take(true, 0.0, good(90)), Some((vec![(turned, None)], turned)));
+        assert_eq!(take(false, 0.5, good(90)), None);
+    }
+
+    #[test]
     fn a_chip_is_the_face_with_half_its_width_around_it_within_the_frame_and_a_bound() {
         let (mut album, now) = (Album::default(), Instant::now());
-        album.take(1, &Rgb::filled(100, 90, [120; 3]), FACE, descriptor(0.0), good(40), now);
-        album.take(
-            2,
-            &Rgb::filled(2000, 1500, [120; 3]),
-            Rect { x: 500, y: 300, w: 800, h: 800 },
-            descriptor(0.0),
-            good(800),
-            now,
-        );
+        album.take(&mut Sure(true), 1, &Rgb::filled(100, 90, [120; 3]), FACE, (descriptor(0.0), good(40)), now);
+        let large = (Rgb::filled(2000, 1500, [120; 3]), Rect { x: 500, y: 300, w: 800, h: 800 });
+        album.take(&mut Sure(true), 2, &large.0, large.1, (descriptor(0.0), good(800)), now);
         let chips = album.changed().unwrap();
         let size = |track| crate::image::jpeg::size(&chips.of(track)[0].jpeg);
         assert_eq!(size(1), Some((80, 80)));
@@ -203,13 +256,13 @@ mod tests {
     fn chips_go_a_minute_after_their_track_and_of_the_oldest_when_there_are_too_many() {
         let (mut album, rgb, now) = (Album::default(), Rgb::filled(100, 90, [120; 3]), Instant::now());
         for track in 0..20 {
-            album.take(track, &rgb, FACE, descriptor(0.0), good(40), now);
+            album.take(&mut Sure(true), track, &rgb, FACE, (descriptor(0.0), good(40)), now);
         }
         let tracks =
             |album: &mut Album| album.changed().map(|chips| chips.tracks.iter().map(|of| of.track).collect::<Vec<_>>());
         assert_eq!(tracks(&mut album), Some((4..20).collect()));
         album.keep(|track| track != 10, now);
-        album.take(20, &rgb, FACE, descriptor(0.0), good(40), now);
+        album.take(&mut Sure(true), 20, &rgb, FACE, (descriptor(0.0), good(40)), now);
         let all = tracks(&mut album).unwrap();
         assert!(all.contains(&4) && !all.contains(&10), "{all:?}");
         album.keep(|track| track == 20, now);

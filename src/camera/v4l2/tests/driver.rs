@@ -29,6 +29,8 @@ pub struct State {
     pub unplugged: bool,
     pub revents: Option<i16>,
     pub controls: Vec<sys::v4l2_query_ext_ctrl>,
+    /// While the first control has the value, the second one is locked.
+    pub locks: Vec<(u32, i32, u32)>,
     pub set: Vec<(u32, i32)>,
     /// Control numbers and their current values; other controls have the value 7.
     pub values: Vec<(u32, i32)>,
@@ -193,6 +195,10 @@ impl State {
         Ok(())
     }
 
+    fn is_locked(&self, id: u32) -> bool {
+        self.locks.iter().any(|&(by, value, locked)| locked == id && self.values.contains(&(by, value)))
+    }
+
     fn control(&mut self, request: vidioc::_IOC_TYPE, argument: *mut c_void) -> io::Result<()> {
         let einval = || error(libc::EINVAL);
         // SAFETY: as above.
@@ -202,6 +208,9 @@ impl State {
                     let query = &mut *argument.cast::<sys::v4l2_query_ext_ctrl>();
                     let after = query.id & !sys::V4L2_CTRL_FLAG_NEXT_CTRL;
                     *query = *self.controls.iter().find(|control| control.id > after).ok_or_else(einval)?;
+                    if self.is_locked(query.id) {
+                        query.flags |= sys::V4L2_CTRL_FLAG_INACTIVE;
+                    }
                 }
                 vidioc::VIDIOC_QUERYMENU => {
                     let item = &mut *argument.cast::<sys::v4l2_querymenu>();
@@ -222,6 +231,9 @@ impl State {
                     let control = self.controls.iter().find(|control| control.id == wanted.id).ok_or_else(einval)?;
                     if !(control.minimum..=control.maximum).contains(&wanted.value.into()) {
                         return Err(error(libc::ERANGE));
+                    }
+                    if self.is_locked(wanted.id) {
+                        return Err(error(libc::EACCES));
                     }
                     self.set.push((wanted.id, wanted.value));
                     self.values.retain(|&(id, _)| id != wanted.id);

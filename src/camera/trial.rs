@@ -1,0 +1,304 @@
+//! What an admin tries: controls on the running source, and a mode, in which the source is opened and measured. All of it is
+//! put back unless the config says the same within [`KEPT_FOR`].
+
+use super::{Captured, Source};
+use crate::config::{Camera, CameraSource};
+use crate::os::process::cpu_time;
+use crate::rounding::rounded;
+use crate::tuning::{Answer, Changed, Control, Measured, Mode, Ticket, TrialState, Unset, ctl_name};
+use anyhow::{Result, bail};
+use std::time::{Duration, Instant};
+
+/// How long what is tried stays without being saved, from the last change on.
+const KEPT_FOR: Duration = Duration::from_secs(60);
+/// How long a mode may take for its first picture, with the opening of the source.
+const FIRST_WITHIN: Duration = Duration::from_secs(5);
+/// How long pictures are counted after that.
+const SPAN: Duration = Duration::from_secs(2);
+
+type Values = Vec<(String, i64)>;
+
+/// What is tried; by default nothing.
+#[derive(Default)]
+pub(super) struct Trial {
+    source: CameraSource,
+    controls: Values,
+    /// What the controls were, of those that a trial has changed or locked.
+    before: Values,
+    mode: Option<Mode>,
+    measurement: Option<Measurement>,
+    ends: Option<Instant>,
+}
+
+/// A mode that is being measured.
+struct Measurement {
+    ticket: Ticket,
+    begun: Instant,
+    /// The first picture, and the processor time until then.
+    first: Option<(Instant, Duration)>,
+    frames: u32,
+    /// Why the last picture could not be used.
+    broken: Option<String>,
+}
+
+impl Trial {
+    /// True when the time of the trial has passed. A measurement ends by itself.
+    pub fn is_over(&self) -> bool {
+        self.measurement.is_none() && self.ends.is_some_and(|ends| Instant::now() >= ends)
+    }
+
+    /// `config` with what is tried.
+    pub fn camera(&self, config: &Camera) -> Camera {
+        let mut camera = config.clone();
+        if self.source != config.source || self.is_over() {
+            return camera;
+        }
+        if let Some(Mode { format, width, height, fps }) = &self.mode {
+            (camera.width, camera.height, camera.fps) = (*width, *height, *fps);
+            camera.format.clone_from(format);
+        }
+        for (name, value) in &self.controls {
+            camera.controls.retain(|(given, _)| ctl_name(given) != *name);
+            camera.controls.push((name.clone(), *value));
+        }
+        camera
+    }
+
+    /// Ends the trial of what a newer config says, and of another source.
+    pub fn settle(&mut self, config: &Camera) {
+        if self.source != config.source {
+            *self = Trial::default();
+        }
+        let is_kept = |(name, value): &(String, i64)| {
+            config.controls.iter().any(|(given, kept)| ctl_name(given) == *name && kept == value)
+        };
+        let (kept, tried): (Values, Values) = std::mem::take(&mut self.controls).into_iter().partition(is_kept);
+        self.controls = tried;
+        self.before.retain(|(name, _)| !kept.iter().any(|(of, _)| of == name));
+        let Camera { format, width, height, fps, .. } = config.clone();
+        self.mode = self.mode.take().filter(|mode| *mode != Mode { format, width, height, fps });
+        if self.controls.is_empty() && self.mode.is_none() && self.measurement.is_none() {
+            *self = Trial::default();
+        }
+    }
+
+    fn goes_on(&mut self, of: &CameraSource) {
+        self.source = of.clone();
+        self.ends = Some(Instant::now() + KEPT_FOR);
+    }
+
+    /// Sets controls of a running source at once.
+    pub fn controls(
+        &mut self,
+        of: &CameraSource,
+        wanted: &Values,
+        source: &mut dyn Source,
+    ) -> (Vec<Unset>, Vec<Changed>) {
+        let list = |source: &dyn Source| source.equipment().map(|has| has.controls).unwrap_or_default();
+        let was = list(source);
+        let refused = source.set_controls(wanted);
+        let now = list(source);
+        let find = |name: &str| now.iter().find(|control: &&Control| control.name == name);
+        let is_set = |name: &String| !refused.iter().any(|refused| refused.name == *name);
+        for control in &was {
+            let name = &control.name;
+            let is_wanted = wanted.iter().any(|(wanted, _)| wanted == name) && is_set(name);
+            // Of an automatic mode, the number that it sets itself is locked.
+            let is_hit = find(name).is_some_and(|now| !control.locked && (now.locked || now.value != control.value));
+            if let Some(value) = control.value.filter(|_| is_wanted || is_hit)
+                && !self.before.iter().any(|(known, _)| known == name)
+            {
+                self.before.push((name.clone(), value));
+            }
+        }
+        let mut changed = Vec::new();
+        for (name, asked) in wanted.iter().filter(|(name, _)| is_set(name)) {
+            // A button has no value, and nothing of it can be kept.
+            let Some(value) = find(name).and_then(|control| control.value) else { continue };
+            if value != *asked {
+                changed.push(Changed { name: name.clone(), asked: *asked, value });
+            }
+            self.controls.retain(|(known, _)| known != name);
+            self.controls.push((name.clone(), value));
+        }
+        self.goes_on(of);
+        (refused, changed)
+    }
+
+    /// Begins with a mode; the source has to be opened for it.
+    pub fn mode(&mut self, of: &CameraSource, mode: Mode, ticket: Ticket) {
+        self.goes_on(of);
+        self.mode = Some(mode);
+        self.measurement = Some(Measurement { ticket, begun: Instant::now(), first: None, frames: 0, broken: None });
+    }
+
+    /// True when a mode is to be measured with a source that is opened after `opened`.
+    pub fn needs_newer(&self, opened: Instant) -> bool {
+        self.measurement.as_ref().is_some_and(|measurement| measurement.begun > opened)
+    }
+
+    /// A picture has come: the figures of the mode, once it has been measured.
+    ///
+    /// # Errors
+    /// It is not of the mode.
+    pub fn count(&mut self, captured: &Captured) -> Result<Option<(Ticket, Measured)>> {
+        let (Some(measurement), Some(mode)) = (&mut self.measurement, &self.mode) else { return Ok(None) };
+        let Captured { format, width, height, .. } = captured;
+        let Some((first, cpu)) = measurement.first else {
+            let is_format = mode.format == "auto" || mode.format == format.name().to_lowercase();
+            if !is_format || (mode.width, mode.height) != (*width, *height) {
+                bail!("the camera gives {} {width}x{height} instead", format.name());
+            }
+            measurement.first = Some((Instant::now(), cpu_time()));
+            return Ok(None);
+        };
+        measurement.frames += 1;
+        let took = first.elapsed();
+        if took < SPAN {
+            return Ok(None);
+        }
+        let frames = f64::from(measurement.frames);
+        let cpu_ms = cpu_time().saturating_sub(cpu).as_secs_f64() * 1000.0 / frames;
+        let first_ms = (first - measurement.begun).as_millis() as u64;
+        let measured = Measured { fps: rounded(frames / took.as_secs_f64(), 1), first_ms, cpu_ms: rounded(cpu_ms, 1) };
+        let ticket = measurement.ticket;
+        self.measurement = None;
+        self.ends = Some(Instant::now() + KEPT_FOR);
+        Ok(Some((ticket, measured)))
+    }
+
+    /// A picture could not be used.
+    pub fn is_broken(&mut self, why: &str) {
+        if let Some(measurement) = &mut self.measurement {
+            measurement.broken = Some(why.to_owned());
+        }
+    }
+
+    /// Checks how long the mode that is measured takes for its first good picture.
+    ///
+    /// # Errors
+    /// Too long.
+    pub fn check_silence(&self) -> Result<()> {
+        let Some(measurement) = &self.measurement else { return Ok(()) };
+        if measurement.first.is_none() && measurement.begun.elapsed() >= FIRST_WITHIN {
+            let why = measurement.broken.as_ref().map_or_else(String::new, |why| format!("; the last one: {why}"));
+            bail!("no good picture within {} s{why}", FIRST_WITHIN.as_secs());
+        }
+        Ok(())
+    }
+
+    /// Ends the trial of a mode that failed, and returns who waits for it.
+    pub fn give_up_mode(&mut self) -> Option<Ticket> {
+        let ticket = self.measurement.take()?.ticket;
+        self.mode = None;
+        if self.controls.is_empty() {
+            *self = Trial::default();
+        }
+        Some(ticket)
+    }
+
+    /// Puts back the controls of a running source, and the mode with the next opening.
+    pub fn end(&mut self, source: &mut dyn Source) {
+        if !self.before.is_empty() {
+            for refused in source.put_back(&self.before) {
+                log::warn!("camera: not put back: {}", refused.why);
+            }
+        }
+        *self = Trial::default();
+    }
+
+    /// What is tried, and what the source has; `None` when it says nothing of that.
+    pub fn answer(&self, config: &Camera, source: &dyn Source) -> Option<Answer> {
+        let equipment = source.equipment()?;
+        let trial = self.ends.map(|ends| TrialState {
+            controls: self.controls.iter().cloned().collect(),
+            before: self.before.iter().cloned().collect(),
+            mode: self.mode.clone(),
+            ends_in_s: ends.saturating_duration_since(Instant::now()).as_secs(),
+            settings: self.settings(config),
+        });
+        Some(Answer { equipment, trial, ..Answer::default() })
+    }
+
+    /// The keys and values that keep what is tried.
+    fn settings(&self, config: &Camera) -> std::collections::BTreeMap<&'static str, String> {
+        let mut settings = std::collections::BTreeMap::new();
+        if !self.controls.is_empty() {
+            let controls = self.camera(config).controls.into_iter().map(|(name, value)| format!("{name}={value}"));
+            settings.insert("camera.controls", controls.collect::<Vec<_>>().join(", "));
+        }
+        if let Some(Mode { format, width, height, fps }) = &self.mode {
+            settings.insert("camera.format", format.clone());
+            settings.insert("camera.width", width.to_string());
+            settings.insert("camera.height", height.to_string());
+            settings.insert("camera.fps", fps.to_string());
+        }
+        settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::camera::{Equipment, Shot};
+
+    /// Records what is put back.
+    struct Spy(Values);
+
+    impl Source for Spy {
+        fn next(&mut self, _: Duration) -> Result<Shot> {
+            Ok(Shot::Nothing)
+        }
+
+        fn describe(&self) -> String {
+            "spy".to_owned()
+        }
+
+        fn put_back(&mut self, before: &[(String, i64)]) -> Vec<Unset> {
+            self.0.extend_from_slice(before);
+            Vec::new()
+        }
+
+        fn equipment(&self) -> Option<Equipment> {
+            Some(Equipment::default())
+        }
+    }
+
+    fn trial(ends_in: Duration) -> (Trial, Camera) {
+        let source = CameraSource::Device("/dev/video9".into());
+        let config = Camera { source: source.clone(), width: 640, ..Camera::default() };
+        let trial = Trial {
+            source,
+            controls: vec![("gain".to_owned(), 9)],
+            before: vec![("gain".to_owned(), 1)],
+            mode: Some(Mode { format: "auto".to_owned(), width: 320, height: 240, fps: 30 }),
+            ends: Instant::now().checked_add(ends_in),
+            ..Trial::default()
+        };
+        (trial, config)
+    }
+
+    #[test]
+    fn a_trial_counts_until_its_time_has_passed_and_is_then_put_back() {
+        let (running, config) = trial(Duration::from_secs(9));
+        let camera = running.camera(&config);
+        assert_eq!((camera.width, camera.controls), (320, vec![("gain".to_owned(), 9)]));
+        assert!(!running.is_over());
+        let (mut over, config) = trial(Duration::ZERO);
+        assert!(over.is_over());
+        assert_eq!(over.camera(&config), config);
+        let mut spy = Spy(Vec::new());
+        over.end(&mut spy);
+        assert_eq!(spy.0, [("gain".to_owned(), 1)]);
+        assert!(!over.is_over() && over.answer(&config, &spy).unwrap().trial.is_none());
+    }
+
+    #[test]
+    fn a_trial_is_of_one_source() {
+        let (mut running, config) = trial(Duration::from_secs(9));
+        let other = Camera { source: CameraSource::Device("/dev/video8".into()), ..config.clone() };
+        assert_eq!(running.camera(&other), other);
+        running.settle(&other);
+        assert_eq!(running.camera(&config), config);
+    }
+}

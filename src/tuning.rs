@@ -1,0 +1,248 @@
+//! [`Tuning`]: where an admin asks the camera what it has, and tries controls and a mode. The camera thread answers between
+//! two frames.
+
+use crate::sync::{lock, wait_while};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// A control of a camera.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Control {
+    /// The V4L2 number.
+    #[serde(skip)]
+    pub id: u32,
+    /// The name, as in `camera.controls`.
+    pub name: String,
+    /// The type: integer, boolean, menu, button, ...
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub min: i64,
+    pub max: i64,
+    pub step: u64,
+    pub default: i64,
+    /// The current value; `None` when it cannot be read.
+    pub value: Option<i64>,
+    /// The items of a menu: value and meaning.
+    pub menu: Vec<(i64, String)>,
+    /// True when it cannot be set, either now, because of another control, or ever.
+    pub locked: bool,
+    /// True when it can never be set.
+    pub read_only: bool,
+}
+
+impl Control {
+    /// The allowed values as text.
+    pub fn range(&self) -> String {
+        if self.menu.is_empty() {
+            let step = if self.step > 1 { format!(" in steps of {}", self.step) } else { String::new() };
+            return format!("{} to {}{step}", self.min, self.max);
+        }
+        let items: Vec<String> = self.menu.iter().map(|(value, meaning)| format!("{value} {meaning}")).collect();
+        items.join(", ")
+    }
+}
+
+/// The name of a control in v4l2-ctl: "White Balance, Auto" becomes white_balance_auto.
+pub fn ctl_name(title: &str) -> String {
+    let words = title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("_").to_ascii_lowercase()
+}
+
+/// A control that was not set, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unset {
+    pub name: String,
+    pub why: String,
+}
+
+/// A control that the driver set to another value than was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    pub name: String,
+    pub asked: i64,
+    pub value: i64,
+}
+
+/// A mode to try, as the keys of `[camera]` say it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mode {
+    pub format: String,
+    pub width: u32,
+    pub height: u32,
+    pub fps: u32,
+}
+
+/// What a running camera is and has.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Equipment {
+    /// Its name, mode, driver and port, as text.
+    pub camera: String,
+    pub format: String,
+    pub width: u32,
+    pub height: u32,
+    /// The frames per second that the driver confirmed, if any.
+    pub fps: Option<f64>,
+    /// As in `namecam probe --json`.
+    pub formats: Vec<Value>,
+    pub controls: Vec<Control>,
+}
+
+/// What a mode gave in the seconds for which it was measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Measured {
+    /// The frames that came per second.
+    pub fps: f64,
+    /// From the beginning of the trial until the first picture.
+    pub first_ms: u64,
+    /// The processor time of the whole program for a frame, in milliseconds.
+    pub cpu_ms: f64,
+}
+
+/// What is tried at the moment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrialState {
+    /// The controls that are tried, and the values that will be put back.
+    pub controls: BTreeMap<String, i64>,
+    pub before: BTreeMap<String, i64>,
+    pub mode: Option<Mode>,
+    /// The seconds until all is put back.
+    pub ends_in_s: u64,
+    /// The keys and values that keep it.
+    pub settings: BTreeMap<&'static str, String>,
+}
+
+/// The answer of the camera thread.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Answer {
+    #[serde(flatten)]
+    pub equipment: Equipment,
+    pub trial: Option<TrialState>,
+    pub refused: Vec<Unset>,
+    pub changed: Vec<Changed>,
+    pub measured: Option<Measured>,
+}
+
+/// What is asked of the camera thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    List,
+    /// Set these controls until they are saved.
+    Controls(Vec<(String, i64)>),
+    /// Open the camera in this mode, and measure it.
+    Mode(Mode),
+    /// Put back what is tried.
+    PutBack,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// Another question is under way.
+    Busy,
+    /// The camera thread has not answered in time.
+    Late,
+    /// The camera gives no pictures.
+    Away(String),
+    /// The camera cannot do that; what was before is put back.
+    Unfit(String),
+}
+
+/// The number of a question that the camera thread has taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// True while somebody waits.
+    is_taken: bool,
+    number: u64,
+    question: Option<Ask>,
+    answer: Option<Result<Answer, Trouble>>,
+}
+
+/// Shared by HTTP and the camera. It holds one question at a time.
+#[derive(Debug, Default)]
+pub struct Tuning {
+    slot: Mutex<Slot>,
+    changed: Condvar,
+}
+
+impl Tuning {
+    /// Asks the camera thread and waits for its answer.
+    ///
+    /// # Errors
+    /// Another question is under way, or there is no answer, within `patience`; or the camera is away or refuses.
+    pub fn ask(&self, ask: Ask, patience: Duration) -> Result<Answer, Trouble> {
+        let deadline = Instant::now() + patience;
+        let mut slot = wait_while(&self.changed, lock(&self.slot), patience, |slot| slot.is_taken);
+        if slot.is_taken {
+            return Err(Trouble::Busy);
+        }
+        let number = slot.number + 1;
+        *slot = Slot { is_taken: true, number, question: Some(ask), answer: None };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut slot = wait_while(&self.changed, slot, left, |slot| slot.answer.is_none());
+        let answer = slot.answer.take().unwrap_or(Err(Trouble::Late));
+        *slot = Slot { number, ..Slot::default() };
+        drop(slot);
+        self.changed.notify_all();
+        answer
+    }
+
+    /// For the camera: the next question.
+    pub fn next(&self) -> Option<(Ticket, Ask)> {
+        let mut slot = lock(&self.slot);
+        let number = slot.number;
+        slot.question.take().map(|ask| (Ticket(number), ask))
+    }
+
+    /// For the camera: the answer to a question, unless nobody waits for it any longer.
+    pub fn answer(&self, ticket: Ticket, answer: Result<Answer, Trouble>) {
+        let mut slot = lock(&self.slot);
+        if slot.is_taken && slot.number == ticket.0 {
+            slot.answer = Some(answer);
+            drop(slot);
+            self.changed.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    fn next(tuning: &Tuning) -> (Ticket, Ask) {
+        loop {
+            if let Some(question) = tuning.next() {
+                return question;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn one_question_at_a_time_is_answered_and_a_late_answer_is_for_nobody() {
+        let tuning = Arc::new(Tuning::default());
+        assert_eq!(tuning.ask(Ask::List, Duration::from_millis(5)), Err(Trouble::Late));
+        assert!(tuning.next().is_none(), "who no longer waits asks no longer");
+        let asker = {
+            let tuning = Arc::clone(&tuning);
+            std::thread::spawn(move || tuning.ask(Ask::PutBack, LONG))
+        };
+        let (ticket, ask) = next(&tuning);
+        assert_eq!(ask, Ask::PutBack);
+        assert_eq!(tuning.ask(Ask::List, Duration::from_millis(5)), Err(Trouble::Busy));
+        tuning.answer(Ticket(ticket.0 - 1), Err(Trouble::Late));
+        tuning.answer(ticket, Ok(Answer::default()));
+        assert_eq!(asker.join().unwrap(), Ok(Answer::default()));
+        tuning.answer(ticket, Ok(Answer::default()));
+        assert_eq!(tuning.ask(Ask::List, Duration::from_millis(5)), Err(Trouble::Late), "not the old answer");
+    }
+}
