@@ -413,6 +413,8 @@ impl Config {
             let key = setting.key;
             let value = if key.path() == "camera.source" {
                 values::source(setting.value.clone()).map_or_else(String::new, |source| source.public())
+            } else if key.path() == "exec.command" {
+                setting.value.split_whitespace().next().unwrap_or_default().to_owned()
             } else {
                 without_secrets(&setting.value)
             };
