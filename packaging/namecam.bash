@@ -8,7 +8,7 @@ _namecam() {
         esac
     done
     case $subcommand in
-        run) options=" $options" ;;
+        run) options="--events $options" ;;
         check) options="--json $options" ;;
         probe) options="--json --no-measure $options" ;;
         identify) options="--json $options" ;;
@@ -17,7 +17,7 @@ _namecam() {
     esac
     case $before in
         --config | --file) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
-        --set) compopt -o nospace; COMPREPLY=($(compgen -W "camera.source= camera.format= camera.width= camera.height= camera.fps= camera.rotate= camera.mirror= camera.mask= camera.controls= camera.away_after_s= recognition.enabled= recognition.hours= recognition.interval_ms= recognition.detector= recognition.detect_width= recognition.upsample= recognition.blas_threads= recognition.landmarks= recognition.num_jitters= recognition.metric= recognition.threshold= recognition.cosine_threshold= recognition.false_name_budget= recognition.templates= recognition.remember_strangers_h= gallery.path= gallery.max_images_per_person= events.presence_s= events.stranger_looks= models.path= models.recognizer= overlay.enabled= overlay.show_distance= overlay.unknown= overlay.blur_for_viewers= overlay.box_color= overlay.text_color= overlay.font= stream.width= stream.quality= stream.max_fps= stream.max_viewers= stream.encoder= http.bind= http.password_file= http.open= http.hosts= state.path= log.level=" -- "$word")); return ;;
+        --set) compopt -o nospace; COMPREPLY=($(compgen -W "camera.source= camera.format= camera.width= camera.height= camera.fps= camera.rotate= camera.mirror= camera.mask= camera.controls= camera.away_after_s= recognition.enabled= recognition.hours= recognition.interval_ms= recognition.detector= recognition.detect_width= recognition.upsample= recognition.blas_threads= recognition.landmarks= recognition.num_jitters= recognition.metric= recognition.threshold= recognition.cosine_threshold= recognition.false_name_budget= recognition.templates= recognition.remember_strangers_h= gallery.path= gallery.max_images_per_person= events.presence_s= events.stranger_looks= events.stranger_s= events.stranger_hours= events.visits_h= mqtt.host= mqtt.port= mqtt.user= mqtt.password_file= mqtt.tls= mqtt.ca_file= mqtt.prefix= mqtt.discovery_prefix= mqtt.client_id= mqtt.control= webhook.url= webhook.secret_file= webhook.events= exec.command= exec.events= models.path= models.recognizer= overlay.enabled= overlay.show_distance= overlay.unknown= overlay.blur_for_viewers= overlay.box_color= overlay.text_color= overlay.font= stream.width= stream.quality= stream.max_fps= stream.max_viewers= stream.encoder= http.bind= http.password_file= http.open= http.hosts= state.path= log.level=" -- "$word")); return ;;
     esac
     if [[ $word == -* ]]; then
         COMPREPLY=($(compgen -W "$options" -- "$word"))

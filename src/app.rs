@@ -6,6 +6,7 @@ use crate::config::{Config, Origin};
 use crate::detection::Sightings;
 use crate::detection::chips::Chips;
 use crate::events::mqtt::{self, Order};
+use crate::events::{self, exec, lines, webhook};
 use crate::frame::Frame;
 use crate::gallery::desk::Desk;
 use crate::gallery::slugs::Slugs;
@@ -67,12 +68,12 @@ struct Wires {
     stop: Arc<Stop>,
 }
 
-/// Runs until a signal ends it. `accounts` are those of `http.password_file`.
+/// Runs until a signal ends it. `accounts` are those of `http.password_file`; `says_events`: events are written to the standard output.
 ///
 /// # Errors
 /// When it cannot start: the port is taken, for instance. It does not return once its threads have
 /// started, but ends the process.
-pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>) -> anyhow::Result<()> {
+pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>, says_events: bool) -> anyhow::Result<()> {
     // A reload reads the file that was found at the start. Searching again could fall back to the defaults while an
     // editor replaces the file.
     let origin = Origin { file: config.file.clone(), state_folder: config.state_folder.clone(), ..origin.clone() };
@@ -92,7 +93,7 @@ pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>) -> anyho
     let wires = Wires::new(origin, config, stop);
     // From here on the process ends by `_exit` only: a started thread may be inside a library.
     let (orders, ordered) = sync_channel(MAX_ORDERS);
-    let threads = wires.start(server, accounts, orders).unwrap_or_else(|error| {
+    let threads = wires.start(server, accounts, orders, says_events).unwrap_or_else(|error| {
         logging::tell(&format!("namecam: {error:#}"));
         exit_now(1)
     });
@@ -175,6 +176,7 @@ impl Wires {
         server: http::Server,
         accounts: Option<Accounts>,
         orders: SyncSender<Order>,
+        says_events: bool,
     ) -> anyhow::Result<Vec<JoinHandle<()>>> {
         let (config, health, stop) = (&self.config, &self.health, &self.stop);
         let state_folder = config.newest().and_then(|(_, config)| config.state_folder.clone());
@@ -232,8 +234,15 @@ impl Wires {
             orders,
             stop: Arc::clone(stop),
         };
+        let sink = events::Stage {
+            config: Arc::clone(config),
+            bus: Arc::clone(&self.events),
+            health: Arc::clone(health),
+            stop: Arc::clone(stop),
+        };
+        let (hook, programs) = (sink.clone(), sink.clone());
         // HTTP starts first, so that the page is served while the camera or the models are still opening.
-        Ok(vec![
+        let mut threads = vec![
             thread("http", move || http::run(server, http, accounts))?,
             thread("presence", move || presence::run(&presence))?,
             thread("mqtt", move || mqtt::run(&mqtt))?,
@@ -242,7 +251,13 @@ impl Wires {
                 process::yield_to_others();
                 recognition::run(&recognition);
             })?,
-        ])
+            thread("webhook", move || webhook::run(&hook))?,
+            thread("exec", move || exec::run(&programs))?,
+        ];
+        if says_events {
+            threads.push(thread("events", move || lines::run(&sink, &mut std::io::stdout()))?);
+        }
+        Ok(threads)
     }
 
     /// Does what was asked for by MQTT.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)] // SUBCOMMANDS documents each variant
 pub enum Command {
-    Run(Origin),
+    Run { origin: Origin, events: bool },
     Demo(Origin),
     Check { origin: Origin, json: bool },
     Probe { origin: Origin, device: Option<PathBuf>, measure: bool, json: bool },
@@ -52,9 +52,10 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
         name: "run",
         what: "read the camera, name people, serve the stream",
         help: "\
-namecam run [--config FILE] [--set section.key=value]...
+namecam run [--config FILE] [--set section.key=value]... [--events]
 
 Reads the camera, names the people it sees and serves the picture over HTTP until SIGTERM or Ctrl-C.
+With --events it prints a line of JSON each time somebody comes, is named or leaves.
 SIGHUP reloads config and gallery. The systemd unit runs this.
 ",
     },
@@ -121,6 +122,7 @@ pub(crate) struct Own {
 
 pub(crate) const OWN_OPTIONS: &[Own] = &[
     Own { option: "--json", what: "print JSON, for scripts", of: &["check", "probe", "identify"] },
+    Own { option: "--events", what: "print each event as a line of JSON", of: &["run"] },
     Own { option: "--no-measure", what: "do not run the cameras; list only what they advertise", of: &["probe"] },
     Own {
         option: "--file FILE",
@@ -191,6 +193,7 @@ fn read(words: impl IntoIterator<Item = OsString>, subcommand: &mut Option<&'sta
             Long("config") => given.origin.file = Some(value(&mut parser)?.into()),
             Long("set") => given.origin.sets.push(text(value(&mut parser)?)?),
             Long("json") => given.json = true,
+            Long("events") => given.events = true,
             Long("no-measure") => given.no_measure = true,
             Long("admin") => given.admin = true,
             Long("token") => given.token = Some(text(value(&mut parser)?)?),
@@ -230,6 +233,7 @@ fn device(word: OsString) -> PathBuf {
 struct Given {
     origin: Origin,
     json: bool,
+    events: bool,
     no_measure: bool,
     admin: bool,
     token: Option<String>,
@@ -241,9 +245,10 @@ struct Given {
 
 impl Given {
     fn command(self, subcommand: &str) -> Result<Command, String> {
-        let Given { origin, json, no_measure, admin, token, remove, list, file, words } = self;
+        let Given { origin, json, events, no_measure, admin, token, remove, list, file, words } = self;
         let options = [
             (json, "--json"),
+            (events, "--events"),
             (no_measure, "--no-measure"),
             (admin, "--admin"),
             (token.is_some(), "--token NAME"),
@@ -281,7 +286,7 @@ impl Given {
                 Command::Passwd { origin, file, action }
             }
             "demo" => Command::Demo(origin),
-            _ => Command::Run(origin),
+            _ => Command::Run { origin, events },
         };
         if let Some(word) = words.next() {
             return Err(format!("{subcommand} does not take {}", word.to_string_lossy()));

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Command::Completions => return print(&completions::bash()),
         Command::Manual => return print(&manual::page()),
         Command::SampleIni => return print(&namecam::config::keys::sample()),
-        Command::Run(origin) | Command::Demo(origin) => origin.clone(),
+        Command::Run { origin, .. } | Command::Demo(origin) => origin.clone(),
         Command::Check { origin, .. } | Command::Probe { origin, .. } => origin.clone(),
         Command::Identify { origin, .. } | Command::Passwd { origin, .. } => origin.clone(),
     };
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     };
     logging::start(config.log.level);
     let reads = |file: &PathBuf| match command {
-        Command::Run(_) | Command::Demo(_) => true,
+        Command::Run { .. } | Command::Demo(_) => true,
         // A file that only the service's user can read does not make the config bad.
         Command::Check { .. } => {
             !commands::is_credential(file) && !commands::is_anothers(file, std::fs::File::open(file))
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         }
     };
     let looks = match command {
-        Command::Run(_) | Command::Demo(_) | Command::Check { .. } => config.recognition.enabled,
+        Command::Run { .. } | Command::Demo(_) | Command::Check { .. } => config.recognition.enabled,
         Command::Identify { .. } => true,
         _ => false,
     };
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
 
 fn carry_out(command: Command, origin: Origin, config: Config, accounts: Option<Accounts>) -> ExitCode {
     let done = match command {
-        Command::Run(_) => app::run(&origin, config, accounts),
+        Command::Run { events, .. } => app::run(&origin, config, accounts, events),
         Command::Demo(_) => demo(origin, config, accounts),
         Command::Check { json, .. } => return ExitCode::from(commands::check(&config, json)),
         Command::Identify { images, json, .. } => return ExitCode::from(commands::identify(&config, &images, json)),
@@ -93,7 +93,7 @@ fn demo(mut origin: Origin, mut config: Config, accounts: Option<Accounts>) -> a
             "nothing to show: {trouble}; put pictures there, or name another folder with --set camera.source=stills:FOLDER"
         );
     }
-    app::run(&origin, config, accounts)
+    app::run(&origin, config, accounts, false)
 }
 
 fn print(text: &str) -> ExitCode {

@@ -6,6 +6,7 @@ use super::splitter::Splitter;
 use super::{Captured, Shot, Source, SourceEnd};
 use crate::frame::Moment;
 use crate::image::Format;
+use crate::os::process::ProcessGroup;
 use crate::sync::POLL;
 use anyhow::{Context, Result, anyhow};
 use messages::Messages;
@@ -17,7 +18,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ChildStderr, ChildStdout, Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -27,9 +28,6 @@ const MAX_READ: u64 = 1 << 20;
 const FEW_PICTURES: u64 = 3;
 /// The size of the pipe: a whole picture fits, so the program need not wait for namecam.
 const PIPE_SIZE: libc::c_int = 1 << 20;
-/// How long the program may take to end after SIGTERM. Together with [`POLL`], this is less than the 600 ms that
-/// namecam waits for its threads; if namecam ended first, the program's own children would stay.
-const GRACE: Duration = Duration::from_millis(300);
 
 /// Bytes of messages that are read in a second; a program that writes more waits.
 const MESSAGES_A_SECOND: u64 = 64 << 10;
@@ -117,7 +115,7 @@ pub fn open(words: &[String], said: &Rc<RefCell<Said>>) -> Result<Box<dyn Source
     })?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     // From here on the child is ended by drop.
-    let child = ProcessGroup { child, reaped: false };
+    let child = ProcessGroup::new(child);
     let stdout = stdout.context("pipe: no standard output")?;
     never_wait_for(&stdout)?;
     if let Some(stderr) = &stderr {
@@ -200,7 +198,7 @@ impl Source for Pipe {
 
     fn describe(&self) -> String {
         // The arguments are left out, because they may contain a password.
-        format!("pipe: {}, process {}", self.program, self.child.child.id())
+        format!("pipe: {}, process {}", self.program, self.child.id())
     }
 
     fn hints(&self) -> Vec<&str> {
@@ -304,58 +302,6 @@ impl Pipe {
         }
         let last_words = self.messages.last_words(Instant::now()).to_owned();
         SourceEnd { how, last_words }.into()
-    }
-}
-
-/// The process group of the child, which ends on drop.
-struct ProcessGroup {
-    child: Child,
-    reaped: bool,
-}
-
-impl ProcessGroup {
-    /// True when the child has ended. It is not reaped yet, so its number cannot be reused.
-    fn has_ended(&self) -> bool {
-        // SAFETY: siginfo_t is plain data, of which zeros are a value, and the kernel writes into it.
-        unsafe {
-            let mut info: libc::siginfo_t = std::mem::zeroed();
-            let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-            libc::waitid(libc::P_PID, self.child.id(), &mut info, flags) == 0 && info.si_pid() != 0
-        }
-    }
-
-    /// Waits for the child to end, at most `timeout`; true when it has ended.
-    fn wait(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
-        while !self.has_ended() {
-            if Instant::now() >= deadline {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        true
-    }
-
-    fn signal(&self, signal: libc::c_int) {
-        // SAFETY: the child leads its own group and is not reaped, so no other group can have the number.
-        unsafe { libc::kill(-(self.child.id() as libc::pid_t), signal) };
-    }
-
-    /// Kills the remaining processes of the group, and reaps the child.
-    fn reap(&mut self) -> Option<ExitStatus> {
-        self.signal(libc::SIGKILL);
-        self.reaped = true;
-        self.child.wait().ok()
-    }
-}
-
-impl Drop for ProcessGroup {
-    fn drop(&mut self) {
-        if !self.reaped {
-            self.signal(libc::SIGTERM);
-            self.wait(GRACE);
-            self.reap();
-        }
     }
 }
 

@@ -3,9 +3,10 @@
 mod table;
 
 use super::{GOOD, UNUSABLE, WARNINGS, is_anothers, print};
+use crate::camera::pipe;
 use crate::commands::probe;
 use crate::config::{Camera, CameraSource, Config, InUse, keys};
-use crate::events::mqtt;
+use crate::events::{mqtt, webhook};
 use crate::memory::{self, Machine, Plan};
 use crate::recognition::gallery::enrol::Library;
 use crate::recognition::{self, dlib};
@@ -49,6 +50,10 @@ fn warnings_of(config: &Config) -> Vec<String> {
     let mut warnings = config.warnings.clone();
     if let Some(Err(error)) = config.overlay.font.as_ref().map(std::fs::File::open) {
         warnings.push(format!("[overlay] font cannot be read ({error}); the system's fonts are used instead"));
+    }
+    warnings.extend(webhook::trouble(&config.webhook).map(|why| format!("[webhook] {why}; nothing is sent")));
+    if let Some(why) = pipe::trouble(&config.exec.command) {
+        warnings.push(format!("[exec] command: {}", why.trim_start_matches("pipe: ")));
     }
     let users = config.http.password_file.as_ref();
     if let Some(file) = users.filter(|file| is_anothers(file, std::fs::File::open(file))) {

@@ -369,6 +369,11 @@ pub const KEYS: &[Key] = &[
         YesNo,
         "yes: whoever may write to the broker may switch recognition off and on and reload"
     ),
+    key!(webhook.url = "", ValueKind::Text, Text => values::url, "the address to which each event is sent by POST, as JSON, with names: http://HOST:PORT/PATH; empty: none is"),
+    key!(webhook.secret_file = "", ValueKind::PathOrNone, Path => Some, "the file with the secret that signs what is sent: HMAC-SHA256 in the header X-Namecam-Signature"),
+    key!(webhook.events = "", ValueKind::Text, Text => values::event_kinds, "which kinds of events are sent, separated by commas, such as named, left, stranger; empty: all"),
+    key!(exec.command = "", ValueKind::Text, Text => values::command, "the program that is started for each event, and its arguments; the values of the event, with names, are in its environment; no shell runs it; empty: none is"),
+    key!(exec.events = "", ValueKind::Text, Text => values::event_kinds, "for which kinds of events it is started, separated by commas; empty: all"),
     key!(models.path = "models", ValueKind::Path, Path => std::convert::identity, "the folder that holds dlib's models", restart),
     key!(
         models.recognizer = "dlib_face_recognition_resnet_model_v1.dat",

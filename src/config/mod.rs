@@ -10,7 +10,7 @@ mod values;
 pub use change::Change;
 pub use hours::Hours;
 pub use origin::Origin;
-pub use values::{CameraSource, without_secrets};
+pub use values::{CameraSource, Url, without_secrets};
 
 use crate::image::jpeg::Codec;
 use crate::image::{Mask, Turn, Zone};
@@ -168,6 +168,27 @@ pub struct Mqtt {
     pub control: bool,
 }
 
+/// `[webhook]`
+#[derive(Debug, Clone, PartialEq, Default)]
+#[allow(missing_docs)]
+pub struct Webhook {
+    /// `None`: it is off.
+    pub url: Option<Url>,
+    pub secret_file: Option<PathBuf>,
+    /// Empty: all.
+    pub events: Vec<String>,
+}
+
+/// `[exec]`
+#[derive(Debug, Clone, PartialEq, Default)]
+#[allow(missing_docs)]
+pub struct Exec {
+    /// A program and its arguments; empty: it is off.
+    pub command: Vec<String>,
+    /// Empty: all.
+    pub events: Vec<String>,
+}
+
 /// `[models]`
 #[derive(Debug, Clone, PartialEq, Default)]
 #[allow(missing_docs)]
@@ -243,6 +264,8 @@ pub struct Config {
     pub gallery: Gallery,
     pub events: Events,
     pub mqtt: Mqtt,
+    pub webhook: Webhook,
+    pub exec: Exec,
     pub models: Models,
     pub overlay: Overlay,
     pub stream: Stream,
@@ -304,6 +327,10 @@ pub struct InUse {
 pub(crate) const FORMAT_WORDS: &[&str] =
     &["auto", "mjpg", "jpeg", "nv12", "nv21", "yu12", "yv12", "rgb3", "bgr3", "yuyv", "uyvy", "yvyu", "grey"];
 
+/// The kinds of events, as `webhook.events` and `exec.events` name them.
+pub(crate) const EVENT_WORDS: &[&str] =
+    &["appeared", "named", "renamed", "withdrawn", "left", "stranger", "gallery", "camera"];
+
 /// The config of the package, and where it keeps what changes.
 const OF_PACKAGE: (&str, &str) = ("/etc/namecam/namecam.ini", "/var/lib/namecam");
 /// Where the package keeps the accounts.
@@ -361,6 +388,8 @@ impl Config {
             gallery: Gallery::default(),
             events: Events::default(),
             mqtt: Mqtt::default(),
+            webhook: Webhook::default(),
+            exec: Exec::default(),
             models: Models::default(),
             overlay: Overlay::default(),
             stream: Stream::default(),
@@ -384,6 +413,8 @@ impl Config {
             let key = setting.key;
             let value = if key.path() == "camera.source" {
                 values::source(setting.value.clone()).map_or_else(String::new, |source| source.public())
+            } else if key.path() == "exec.command" {
+                setting.value.split_whitespace().next().unwrap_or_default().to_owned()
             } else {
                 without_secrets(&setting.value)
             };
@@ -516,6 +547,16 @@ fn allowed(key: &keys::Key) -> String {
         }
         "mqtt.prefix" | "mqtt.discovery_prefix" => {
             "a topic: no + or #, no / at its beginning or end, 100 bytes at most".to_owned()
+        }
+        "webhook.url" => {
+            "http://HOST:PORT/PATH without user, password and #, or empty; this build has no TLS: for https, name a proxy on this machine"
+                .to_owned()
+        }
+        "webhook.events" | "exec.events" => {
+            format!("kinds of events separated by commas ({}), or empty", EVENT_WORDS.join(", "))
+        }
+        "exec.command" => {
+            "a program and its arguments (close every quote), or empty; no shell runs it: put a pipeline into a script".to_owned()
         }
         "mqtt.client_id" => "ASCII letters, digits, - and _, 64 at most".to_owned(),
         _ => key.kind.allowed(),

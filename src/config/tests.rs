@@ -38,6 +38,39 @@ fn every_default_is_allowed_by_its_own_key() {
 }
 
 #[test]
+fn a_webhook_has_an_address_without_secrets_and_tls() {
+    let url = |text: &str| Url::parse(text).map(|url| (url.authority(), url.path));
+    let is = |authority: &str, path: &str| Some((authority.to_owned(), path.to_owned()));
+    assert_eq!(url("http://ntfy.lan/door?tpl=1&m={{.name}}"), is("ntfy.lan:80", "/door?tpl=1&m={{.name}}"));
+    assert_eq!(url("http://[fe80::1%25eth0]:8080"), is("[fe80::1%25eth0]:8080", "/"));
+    assert_eq!(url("http://10.0.0.7:5?x"), is("10.0.0.7:5", "/?x"));
+    for wrong in [
+        "https://a/",
+        "http://",
+        "http:///x",
+        "a:5",
+        "http://u:p@a/",
+        "http://a/#b",
+        "http://a:x/",
+        "http://a/ b",
+        "http://a:99999/",
+    ] {
+        assert_eq!(url(wrong), None, "{wrong}");
+    }
+    let told =
+        complaints("[webhook]\nurl = https://ntfy.sh/door\nevents = named, gone\n[exec]\ncommand = aplay x | cat\n");
+    for (line, word) in told.iter().zip(["no TLS", "appeared, named", "no shell"]) {
+        assert!(line.contains(word), "{line}");
+    }
+    assert_eq!(told.len(), 3);
+    let config = load("[webhook]\nurl = http://a/\nevents = Named,left\n[exec]\ncommand = aplay 'a b.wav'\n").unwrap();
+    assert_eq!(
+        (config.webhook.events.join(" "), config.exec.command.join("|")),
+        ("named left".into(), "aplay|a b.wav".into())
+    );
+}
+
+#[test]
 fn the_words_of_camera_format_are_the_formats_in_small_letters() {
     let formats = crate::image::FORMATS.iter().map(|format| format.name().to_lowercase());
     let words: Vec<String> = std::iter::once("auto".to_owned()).chain(formats).collect();
@@ -379,7 +412,8 @@ fn load_with_settings(config: &str, settings: &str, sets: &[&str]) -> Result<Con
 #[test]
 fn settings_count_more_than_the_config_file_and_less_than_set_and_each_value_has_its_source() {
     let config =
-        "[state]\npath = kept\n[camera]\nsource = pipe:ffmpeg -i rtsp://me:secret@cam/ -\nfps = 5\nwidth = 640\n";
+        "[state]\npath = kept\n[camera]\nsource = pipe:ffmpeg -i rtsp://me:hush@cam/ -\nfps = 5\nwidth = 640\n";
+    let config = &format!("{config}[exec]\ncommand = notify --key hush\n[webhook]\nurl = http://a/door?key=hush\n");
     let settings = "[camera]\nwidth = 800\nheight = 600\n[overlay]\nunknown = blur\n";
     let config = load_with_settings(config, settings, &["camera.height=480"]).unwrap();
     let camera = &config.camera;
@@ -402,7 +436,7 @@ fn settings_count_more_than_the_config_file_and_less_than_set_and_each_value_has
         assert_eq!(source(key), (value.to_owned(), from.to_owned()), "{key}");
     }
     assert_eq!(values.len(), KEYS.len());
-    assert!(!format!("{values:?}").contains("secret"));
+    assert!(!format!("{values:?}").contains("hush"));
 }
 
 #[test]

@@ -142,6 +142,59 @@ pub fn hosts(text: String) -> Option<Vec<String>> {
     names.iter().all(|name| name.chars().all(is_sent)).then_some(names)
 }
 
+/// The address of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    /// The name or address of the host.
+    pub host: String,
+    /// The port; 80 where the address has none.
+    pub port: u16,
+    /// The path with the query, from the `/` on.
+    pub path: String,
+}
+
+impl Url {
+    /// Reads `http://HOST:PORT/PATH`; `None` for any other scheme, and with a user, a password or a fragment.
+    pub fn parse(text: &str) -> Option<Url> {
+        let rest = text.strip_prefix("http://")?;
+        let at = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(at);
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(rest) => rest.split_once(']').map(|(host, port)| (host, port.strip_prefix(':')))?,
+            None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
+        };
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '%');
+        let is_host = !host.is_empty() && host.chars().all(is_plain);
+        let is_path = path.chars().all(|c| c.is_ascii_graphic() && c != '#');
+        let port = port.map_or(Some(80), |port| port.parse().ok())?;
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        (is_host && is_path).then(|| Url { host: host.to_owned(), port, path })
+    }
+
+    /// Host and port, as in a `Host` header.
+    pub fn authority(&self) -> String {
+        let Url { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
+/// Reads `webhook.url`.
+pub fn url(text: String) -> Option<Option<Url>> {
+    if text.is_empty() { Some(None) } else { Url::parse(&text).map(Some) }
+}
+
+/// Reads `webhook.events` and `exec.events`.
+pub fn event_kinds(text: String) -> Option<Vec<String>> {
+    let words = text.split(',').map(|word| word.trim().to_lowercase()).filter(|word| !word.is_empty());
+    let words: Vec<String> = words.collect();
+    words.iter().all(|word| super::EVENT_WORDS.contains(&&**word)).then_some(words)
+}
+
+/// Reads `exec.command`.
+pub fn command(text: String) -> Option<Vec<String>> {
+    if shell_word(&text).is_some() { None } else { shell_words::split(&text).ok() }
+}
+
 /// Reads `mqtt.prefix`.
 pub fn prefix(text: String) -> Option<String> {
     topic(text).filter(|topic| !topic.is_empty())

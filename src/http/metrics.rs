@@ -69,6 +69,11 @@ pub fn metrics(stage: &Stage) -> String {
     ];
     let ages = loops.map(|(name, age)| (name, age.as_secs_f64()));
     page.labelled("heartbeat_age_seconds", "time since the last round of each loop", "gauge", "loop", ages);
+    let sinks = [("lines", &health.lines), ("webhook", &health.webhook), ("exec", &health.exec)];
+    let sent = sinks.map(|(name, sink)| (name, sink.sent.get()));
+    page.labelled("events_sent_total", "events that a sink has taken", "counter", "sink", sent);
+    let dropped = sinks.map(|(name, sink)| (name, sink.dropped.get()));
+    page.labelled("events_dropped_total", "events that a sink has not taken in time", "counter", "sink", dropped);
     let mqtt = &health.mqtt;
     page.gauge(
         "mqtt_connected",

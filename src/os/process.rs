@@ -1,10 +1,11 @@
-//! The process: its heap, the priority of its threads, its end, its terminal, its user, its processor.
+//! The process: its heap, the priority of its threads, its end, its terminal, its user, its children, its processor.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The nice value of the recognition thread: small, because the encoder may wait for a frame that this thread decodes.
 const PATIENT: libc::c_int = 5;
@@ -15,6 +16,10 @@ const MAPPED_BYTES: libc::c_int = 16 << 20;
 /// The free memory at the end of the heap that is kept: twice the largest size of blocks that glibc takes from the
 /// heap.
 const KEPT_BYTES: libc::c_int = 64 << 20;
+
+/// How long the program may take to end after SIGTERM. Together with [`crate::sync::POLL`], this is less than the 600 ms that
+/// namecam waits for its threads; if namecam ended first, the program's own children would stay.
+const GRACE: Duration = Duration::from_millis(300);
 
 /// Makes all threads allocate from one heap; called before the first thread starts. glibc would use up to eight heaps
 /// per processor. Each would keep the megabytes of a decoded frame, because the threads of viewers take turns to
@@ -135,6 +140,70 @@ pub fn act_as_owner_of_folder(file: &Path) -> io::Result<()> {
     if refused { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// A child and the processes that it starts. They end on drop.
+#[derive(Debug)]
+pub struct ProcessGroup {
+    child: Child,
+    reaped: bool,
+}
+
+impl ProcessGroup {
+    /// `child` leads a group of its own.
+    pub fn new(child: Child) -> ProcessGroup {
+        ProcessGroup { child, reaped: false }
+    }
+
+    /// The number of the child.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// True when the child has ended. It is not reaped yet, so its number cannot be reused.
+    pub fn has_ended(&self) -> bool {
+        // SAFETY: siginfo_t is plain data, of which zeros are a value, and the kernel writes into it.
+        unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+            libc::waitid(libc::P_PID, self.child.id(), &mut info, flags) == 0 && info.si_pid() != 0
+        }
+    }
+
+    /// Waits for the child to end, at most `timeout`; true when it has ended.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        while !self.has_ended() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+
+    /// Sends a signal to all of them.
+    pub fn signal(&self, signal: libc::c_int) {
+        // SAFETY: the child leads its own group and is not reaped, so no other group can have the number.
+        unsafe { libc::kill(-(self.child.id() as libc::pid_t), signal) };
+    }
+
+    /// Kills the remaining processes of the group, and reaps the child.
+    pub fn reap(&mut self) -> Option<ExitStatus> {
+        self.signal(libc::SIGKILL);
+        self.reaped = true;
+        self.child.wait().ok()
+    }
+}
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.signal(libc::SIGTERM);
+            self.wait(GRACE);
+            self.reap();
+        }
+    }
+}
+
 /// The vector instructions of this processor that namecam's libraries use.
 pub fn simd() -> &'static str {
     #[cfg(target_arch = "x86_64")]
@@ -151,7 +220,6 @@ mod tests {
     use crate::os::tests::child::{again, is_child};
     use std::process::Stdio;
     use std::thread;
-    use std::time::Duration;
 
     /// True when the terminal at stdin echoes its input.
     fn echoes() -> bool {

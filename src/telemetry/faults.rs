@@ -45,6 +45,12 @@ pub enum Cause {
     Broker,
     /// The ASCII names of people cannot be kept.
     Slugs,
+    /// The output of `run --events` is gone.
+    Lines,
+    /// The receiver of a webhook does not take an event; the detail says why.
+    Webhook,
+    /// The program of an event cannot be started, fails or takes too long.
+    Exec,
 }
 
 impl Cause {
@@ -71,6 +77,9 @@ impl Cause {
             Cause::EventIds => "events: their ids cannot be kept",
             Cause::Broker => "mqtt: the broker cannot be used",
             Cause::Slugs => "mqtt: the names of topics cannot be kept",
+            Cause::Lines => "events: the output of --events cannot be written",
+            Cause::Webhook => "webhook: an event is not taken",
+            Cause::Exec => "exec: the program of an event fails",
         }
     }
 }
@@ -152,7 +161,7 @@ fn kind(detail: &str) -> String {
 mod tests {
     use super::*;
 
-    const CAUSES: [Cause; 19] = [
+    const CAUSES: [Cause; 22] = [
         Cause::CameraAway,
         Cause::BrokenPicture,
         Cause::CameraHint,
@@ -172,6 +181,9 @@ mod tests {
         Cause::EventIds,
         Cause::Broker,
         Cause::Slugs,
+        Cause::Lines,
+        Cause::Webhook,
+        Cause::Exec,
     ];
 
     #[test]
@@ -187,7 +199,7 @@ mod tests {
             assert!(line.is_some_and(|line| line.starts_with(&format!("{}: news", cause.as_str()))), "{cause:?}");
         }
         let all = faults.all();
-        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (19, 100_019));
+        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (22, 100_022));
     }
 
     #[test]

@@ -203,6 +203,15 @@ impl Started {
     }
 }
 
+/// What became of the events of a sink.
+#[derive(Debug, Default)]
+pub struct Sink {
+    /// Events that were taken.
+    pub sent: Counter,
+    /// Events that were not, and are not sent again.
+    pub dropped: Counter,
+}
+
 /// What became of messages by MQTT.
 #[derive(Debug, Default)]
 pub struct Mqtt {
@@ -263,6 +272,10 @@ pub struct Health {
     pub opening: Ongoing,
     pub http_beat: Heartbeat,
     pub mqtt: Mqtt,
+    /// Of `run --events`.
+    pub lines: Sink,
+    pub webhook: Sink,
+    pub exec: Sink,
     pub faults: Faults,
 }
 

@@ -18,4 +18,5 @@ mod names;
 mod pixels;
 mod recognizer;
 mod service;
+mod sinks;
 mod stream;

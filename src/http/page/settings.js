@@ -1,7 +1,8 @@
 // The settings of an admin: keys of settings.ini, each with its field, made from /api/config. A change counts at once.
 const GROUPS = {
   names: ["recognition.enabled", "recognition.hours", "recognition.false_name_budget", "recognition.remember_strangers_h", "events.presence_s"],
-  privacy: ["overlay.unknown", "overlay.blur_for_viewers", "camera.mask"],
+  alert: ["events.stranger_looks", "events.stranger_s", "events.stranger_hours"],
+  privacy: ["overlay.unknown", "overlay.blur_for_viewers", "camera.mask", "events.visits_h"],
   picture: ["stream.quality", "stream.width", "stream.max_fps", "camera.rotate", "camera.mirror"],
 };
 const settings = $("settings").querySelector("details"), fields = new Map(), PER_MILLE = "recognition.false_name_budget";

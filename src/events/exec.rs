@@ -1,0 +1,183 @@
+//! `[exec]`: a program is started for each event. Its values are in the environment, and no shell sees them.
+
+use super::{Reader, Stage};
+use crate::config::Exec;
+use crate::os::process::ProcessGroup;
+use crate::presence::event::Event;
+use crate::sync::POLL;
+use crate::telemetry::faults::Cause;
+use crate::telemetry::health::Sink;
+use serde_json::Value;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The most programs at a time; further events wait on the bus.
+const MOST: usize = 4;
+/// How long a program may run.
+const LONGEST: Duration = Duration::from_secs(30);
+/// While some run, so often it is asked whether they have ended.
+const SOON: Duration = Duration::from_millis(50);
+/// What the program gets of namecam's own environment.
+const PASSED_ON: [&str; 5] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ"];
+
+struct Running {
+    group: ProcessGroup,
+    begun: Instant,
+}
+
+/// The body of the thread: until [`crate::sync::Stop`], which ends the programs too.
+pub fn run(stage: &Stage) {
+    let sink = &stage.health.exec;
+    let (mut reader, mut running) = (Reader::new(stage, sink), Vec::<Running>::new());
+    while !stage.stop.is_set() {
+        let config = stage.config.newest().map(|(_, config)| config);
+        let exec = config.as_ref().map(|config| &config.exec).filter(|exec| !exec.command.is_empty());
+        end_those_that_are_over(&mut running, stage, sink);
+        let Some(exec) = exec else {
+            reader.skip();
+            stage.stop.wait(POLL);
+            continue;
+        };
+        if running.len() >= MOST {
+            stage.stop.wait(SOON);
+            continue;
+        }
+        let Some(event) = reader.next(&exec.events, if running.is_empty() { POLL } else { SOON }) else { continue };
+        match start(exec, &event) {
+            Ok(group) => running.push(Running { group, begun: Instant::now() }),
+            Err(why) => {
+                sink.dropped.add();
+                stage.health.faults.report(Cause::Exec, &why);
+            }
+        }
+    }
+    // All at once: namecam ends soon, and each would be given time by itself.
+    running.iter_mut().for_each(|program| _ = program.group.reap());
+}
+
+fn end_those_that_are_over(running: &mut Vec<Running>, stage: &Stage, sink: &Sink) {
+    running.retain_mut(|program| {
+        let (has_ended, is_late) = (program.group.has_ended(), program.begun.elapsed() >= LONGEST);
+        if !has_ended && !is_late {
+            return true;
+        }
+        let status = program.group.reap();
+        if has_ended && status.is_some_and(|status| status.success()) {
+            sink.sent.add();
+        } else {
+            let seconds = LONGEST.as_secs();
+            let why = match status {
+                Some(status) if has_ended => format!("the program ended with {status}"),
+                _ => format!("the program was killed: it had not ended after {seconds} s"),
+            };
+            sink.dropped.add();
+            stage.health.faults.report(Cause::Exec, &why);
+        }
+        false
+    });
+}
+
+fn start(exec: &Exec, event: &Event) -> Result<ProcessGroup, String> {
+    let (program, arguments) = exec.command.split_first().ok_or("there is no command")?;
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.envs(variables(event)).process_group(0);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    child.map(ProcessGroup::new).map_err(|error| format!("'{program}' cannot be started: {error}"))
+}
+
+/// `NAMECAM_KIND` and so on: the fields of the event, empty where they are null, and `NAMECAM_EVENT`, its JSON.
+fn variables(event: &Event) -> Vec<(String, String)> {
+    let Ok(json) = serde_json::to_value(event) else { return Vec::new() };
+    let mut variables = vec![("NAMECAM_EVENT".to_owned(), json.to_string())];
+    for (field, value) in json.as_object().into_iter().flatten() {
+        let text = match value {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        variables.push((format!("NAMECAM_{}", field.to_uppercase()), text.replace('\0', "")));
+    }
+    variables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{event, stage};
+    use super::*;
+    use crate::presence::event::Kind;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn words(command: &[&str]) -> Vec<String> {
+        command.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    fn until(what: &str, so: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !so() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn running(command: Vec<String>) -> (Arc<Stage>, std::thread::JoinHandle<()>) {
+        let stage = Arc::new(stage(|config| config.exec = Exec { command, events: Vec::new() }));
+        let thread = {
+            let stage = Arc::clone(&stage);
+            std::thread::spawn(move || run(&stage))
+        };
+        (stage, thread)
+    }
+
+    #[test]
+    fn a_program_gets_the_event_in_its_environment_and_no_shell_sees_a_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let script = "printf '%s|%s|%s|%s|%s\\n' \"$NAMECAM_KIND\" \"$NAMECAM_NAME\" \"$NAMECAM_FORMER\" \"$NAMECAM_PRESENT\" \"$1\" >\"$0.part\"; mv \"$0.part\" \"$0\"";
+        let (stage, thread) = running(words(&["sh", "-c", script, out.to_str().unwrap(), "$(id) $NAMECAM_NAME"]));
+        stage.bus.publish(vec![event(Kind::Named, "$(touch x); Alice' \"")]);
+        until("the program has run", || stage.health.exec.sent.get() == 1);
+        assert_eq!(std::fs::read_to_string(&out).unwrap(), "named|$(touch x); Alice' \"||1|$(id) $NAMECAM_NAME\n");
+        assert!(!Path::new("x").exists());
+        let fields = variables(&event(Kind::Left, "Alice"));
+        let (name, json) = &fields[0];
+        assert!(name == "NAMECAM_EVENT" && json.contains("\"kind\":\"left\""), "{json}");
+        assert!(fields.contains(&("NAMECAM_VISIT".to_owned(), "3".to_owned())), "{fields:?}");
+        stage.stop.set();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn four_run_at_a_time_and_what_fails_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "touch \"$0/$NAMECAM_ID\"; exec sleep 60";
+        let (stage, thread) = running(words(&["sh", "-c", script, folder.path().to_str().unwrap()]));
+        stage.bus.publish((0..9).map(|_| event(Kind::Named, "Alice")).collect());
+        let started = || std::fs::read_dir(folder.path()).unwrap().count();
+        until("four have started", || started() == 4);
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!((started(), stage.health.exec.sent.get()), (4, 0));
+        let begun = Instant::now();
+        stage.stop.set();
+        thread.join().unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(2), "the programs end with namecam");
+        let (stage, thread) = running(words(&["false"]));
+        stage.bus.publish(vec![event(Kind::Named, "Alice")]);
+        until("the failure is counted", || stage.health.exec.dropped.get() == 1);
+        assert!(stage.health.faults.all()[0].detail.contains("exit status: 1"), "{:?}", stage.health.faults.all());
+        stage.stop.set();
+        thread.join().unwrap();
+        let (stage, thread) = running(words(&["/no/such/program", "x"]));
+        stage.bus.publish(vec![event(Kind::Named, "Alice"), event(Kind::Named, "Alice")]);
+        until("both failures are counted", || stage.health.exec.dropped.get() == 2);
+        let faults = stage.health.faults.all();
+        assert!(
+            faults[0].count == 2 && faults[0].detail.contains("'/no/such/program' cannot be started"),
+            "{faults:?}"
+        );
+        stage.stop.set();
+        thread.join().unwrap();
+    }
+}

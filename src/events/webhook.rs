@@ -1,0 +1,277 @@
+//! `[webhook]`: each event as a POST of JSON to an address.
+
+use super::{Reader, Stage};
+use crate::config::{Url, Webhook};
+use crate::os::files::hex;
+use crate::presence::event::Event;
+use crate::sync::POLL;
+use crate::telemetry::faults::Cause;
+use sha2::{Digest, Sha256};
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long an attempt may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The pause after the first failed attempt at an event; each later one is twice as long, up to the other.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// So much of an answer is read at most; all that counts is its first line.
+const MOST_ANSWER: u64 = 1024;
+
+/// Why an event was not taken.
+#[derive(Debug, PartialEq)]
+struct Failure {
+    why: String,
+    /// False when the receiver has refused it for good.
+    is_worth_another: bool,
+}
+
+fn failed(why: String) -> Failure {
+    Failure { why, is_worth_another: true }
+}
+
+/// The body of the thread: until [`crate::sync::Stop`].
+pub fn run(stage: &Stage) {
+    let sink = &stage.health.webhook;
+    let mut reader = Reader::new(stage, sink);
+    while !stage.stop.is_set() {
+        let config = stage.config.newest().map(|(_, config)| config);
+        let Some((hook, url)) =
+            config.as_ref().and_then(|config| Some((&config.webhook, config.webhook.url.as_ref()?)))
+        else {
+            reader.skip();
+            stage.stop.wait(POLL);
+            continue;
+        };
+        let (mut event, mut pause) = (reader.next(&hook.events, POLL), PAUSES[0]);
+        while let Some(found) = event {
+            let Err(failure) = post(hook, url, &found) else {
+                sink.sent.add();
+                break;
+            };
+            stage.health.faults.report(Cause::Webhook, &failure.why);
+            let is_same = || stage.config.newest().is_some_and(|(_, config)| config.webhook == *hook);
+            if !failure.is_worth_another || !wait(stage, pause, is_same) {
+                sink.dropped.add();
+                break;
+            }
+            pause = (pause * 2).min(PAUSES[1]);
+            event = reader.again();
+        }
+    }
+}
+
+/// Waits for `pause`; false when the program ends, or the config has become another one.
+fn wait(stage: &Stage, pause: Duration, is_same: impl Fn() -> bool) -> bool {
+    let until = Instant::now() + pause;
+    while Instant::now() < until {
+        if stage.stop.wait(POLL.min(until.saturating_duration_since(Instant::now()))) || !is_same() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Sends an event.
+fn post(hook: &Webhook, url: &Url, event: &Event) -> Result<(), Failure> {
+    let body = serde_json::to_string(event).map_err(|error| failed(error.to_string()))?;
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let signature = match &hook.secret_file {
+        Some(file) => {
+            format!("X-Namecam-Signature: t={at},v1={}\r\n", signature(&secret(file).map_err(failed)?, at, &body))
+        }
+        None => String::new(),
+    };
+    let (path, authority, version) = (&url.path, url.authority(), env!("CARGO_PKG_VERSION"));
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: namecam/{version}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nX-Namecam-Event: {}\r\n{signature}Connection: close\r\n\r\n{body}",
+        body.len(),
+        event.kind.as_str()
+    );
+    let status = ask(url, request.as_bytes()).map_err(|error| failed(format!("{authority}: {error}")))?;
+    // Too many at a time and too slow is worth another attempt; another answer of the kind 4xx says that the request is wrong.
+    let is_worth_another = !(300..500).contains(&status) || [408, 425, 429].contains(&status);
+    let why = || format!("{authority} answers {status}");
+    if (200..300).contains(&status) { Ok(()) } else { Err(Failure { why: why(), is_worth_another }) }
+}
+
+/// Sends a request, and returns the status of the answer.
+fn ask(url: &Url, request: &[u8]) -> std::io::Result<u16> {
+    let deadline = Instant::now() + PATIENCE;
+    let left = || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let late =
+        || std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer within {} s", PATIENCE.as_secs()));
+    let mut last = std::io::Error::other("the host name has no address");
+    let mut connected = None;
+    for address in (url.host.as_str(), url.port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, left()) {
+            Ok(stream) => {
+                connected = Some(stream);
+                break;
+            }
+            Err(error) => last = error,
+        }
+    }
+    let Some(mut stream) = connected else { return Err(last) };
+    stream.set_write_timeout(Some(left()))?;
+    stream.write_all(request)?;
+    let (mut answer, mut bytes) = (Vec::new(), [0; 256]);
+    while !answer.contains(&b'\n') && (answer.len() as u64) < MOST_ANSWER {
+        if Instant::now() >= deadline {
+            return Err(late());
+        }
+        stream.set_read_timeout(Some(left()))?;
+        match stream.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(count) => answer.extend(&bytes[..count]),
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+                return Err(late());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let first = String::from_utf8_lossy(&answer);
+    let status = first.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|code| code.parse().ok());
+    status.ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
+}
+
+/// The secret of a file, without the line end.
+fn secret(file: &Path) -> Result<Vec<u8>, String> {
+    let bytes = std::fs::read(file).map_err(|error| format!("secret_file {}: {error}", file.display()))?;
+    let secret = bytes.trim_ascii().to_vec();
+    if secret.is_empty() { Err(format!("secret_file {} is empty", file.display())) } else { Ok(secret) }
+}
+
+/// What is wrong with the secret file, for `check`.
+pub fn trouble(hook: &Webhook) -> Option<String> {
+    hook.url.as_ref()?;
+    secret(hook.secret_file.as_ref()?).err()
+}
+
+/// HMAC-SHA256 of `TIME.BODY`, in hexadecimal digits.
+fn signature(secret: &[u8], at: u64, body: &str) -> String {
+    hex(&hmac(secret, format!("{at}.{body}").as_bytes()))
+}
+
+/// RFC 2104 with SHA-256.
+fn hmac(secret: &[u8], text: &[u8]) -> [u8; 32] {
+    let mut key = [0; 64];
+    if secret.len() > key.len() {
+        key[..32].copy_from_slice(&Sha256::digest(secret));
+    } else {
+        key[..secret.len()].copy_from_slice(secret);
+    }
+    let hash =
+        |pad: u8, text: &[u8]| Sha256::new().chain_update(key.map(|byte| byte ^ pad)).chain_update(text).finalize();
+    hash(0x5c, &hash(0x36, text)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{event, stage};
+    use super::*;
+    use crate::presence::event::Kind;
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+
+    #[test]
+    fn the_signature_is_that_of_rfc_4231() {
+        let told = |secret: &[u8], text: &[u8]| hex(&hmac(secret, text));
+        assert_eq!(
+            told(b"Jefe", b"what do ya want for nothing?"),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        let long = "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54";
+        assert_eq!(told(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First"), long);
+    }
+
+    /// Reads a request, and gives that answer: the lines of its head and its body.
+    fn take(listener: &TcpListener, answer: &str) -> (Vec<String>, String) {
+        let (stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream);
+        let head: Vec<String> =
+            reader.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+        let length = head.iter().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap().parse().unwrap();
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        reader.get_mut().write_all(answer.as_bytes()).unwrap();
+        (head, String::from_utf8(body).unwrap())
+    }
+
+    #[test]
+    fn an_event_is_posted_with_a_signature_and_again_when_the_receiver_is_not_well() {
+        let (folder, listener) = (tempfile::tempdir().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let (port, file) = (listener.local_addr().unwrap().port(), folder.path().join("secret"));
+        std::fs::write(&file, "a long secret\n").unwrap();
+        let stage = Arc::new(stage(|config| {
+            let url = Url::parse(&format!("http://127.0.0.1:{port}/hook?a=1"));
+            config.webhook = Webhook { url, secret_file: Some(file.clone()), events: vec!["named".to_owned()] };
+        }));
+        stage.bus.publish(vec![event(Kind::Appeared, "Alice"), event(Kind::Named, "Al\"ice\u{a0}")]);
+        let running = {
+            let stage = Arc::clone(&stage);
+            std::thread::spawn(move || run(&stage))
+        };
+        let (first, body) = take(&listener, "HTTP/1.1 503 no\r\n\r\n");
+        assert_eq!(first[0], "POST /hook?a=1 HTTP/1.1");
+        for line in [&format!("Host: 127.0.0.1:{port}"), "X-Namecam-Event: named", "Content-Type: application/json"] {
+            assert!(first.iter().any(|header| header == line), "{first:?}");
+        }
+        let (again, same) = take(&listener, "HTTP/1.1 204 fine\r\n\r\n");
+        assert_eq!(body, same);
+        let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((&json["id"], &json["name"]), (&2.into(), &"Al\"ice\u{a0}".into()));
+        let signed = again.iter().find_map(|line| line.strip_prefix("X-Namecam-Signature: t=")).unwrap();
+        let (at, signed) = signed.split_once(",v1=").unwrap();
+        assert_eq!(signed, signature(b"a long secret", at.parse().unwrap(), &body));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        assert!(now - at.parse::<u64>().unwrap() < 60);
+        // What is refused is not sent again.
+        stage.bus.publish(vec![event(Kind::Named, "Bob"), event(Kind::Named, "Carol")]);
+        assert!(take(&listener, "HTTP/1.1 400 never\r\n\r\n").1.contains("Bob"));
+        assert!(take(&listener, "HTTP/1.1 200 yes\r\n\r\n").1.contains("Carol"));
+        // Without its secret nothing leaves.
+        std::fs::remove_file(&file).unwrap();
+        stage.bus.publish(vec![event(Kind::Named, "Dora")]);
+        for _ in 0..500 {
+            if stage.health.faults.all().iter().any(|fault| fault.detail.contains("secret_file")) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let faults = stage.health.faults.all();
+        assert!(faults.len() == 1 && faults[0].detail.contains("secret_file") && faults[0].count == 3, "{faults:?}");
+        assert_eq!((stage.health.webhook.sent.get(), stage.health.webhook.dropped.get()), (2, 1));
+        stage.stop.set();
+        running.join().unwrap();
+    }
+
+    #[test]
+    fn a_receiver_that_hangs_lies_or_is_not_there_is_told_in_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = Url::parse(&format!("http://127.0.0.1:{port}/")).unwrap();
+        let hook = Webhook { url: Some(url.clone()), ..Webhook::default() };
+        let ask = || post(&hook, &url, &event(Kind::Named, "Alice")).unwrap_err();
+        let answers = |answer: &'static str| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| take(&listener, answer));
+                ask()
+            })
+        };
+        assert_eq!(answers("SSH-2.0-x\r\n").why, format!("127.0.0.1:{port}: the answer is not HTTP"));
+        assert_eq!(answers(""), failed(format!("127.0.0.1:{port}: the answer is not HTTP")));
+        let moved = Failure { why: format!("127.0.0.1:{port} answers 301"), is_worth_another: false };
+        assert_eq!(answers("HTTP/1.1 301 there\r\n\r\n"), moved);
+        assert!(answers("HTTP/1.1 429 later\r\n\r\n").is_worth_another);
+        // It accepts, and says nothing.
+        let begun = Instant::now();
+        assert_eq!(ask().why, format!("127.0.0.1:{port}: no answer within 5 s"));
+        assert!(begun.elapsed() < Duration::from_secs(8));
+        drop(listener);
+        assert!(ask().why.contains("refused"));
+    }
+}
