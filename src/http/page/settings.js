@@ -42,10 +42,11 @@ function settingRow(value) {
   wrong.id = "wrong-" + key;
   wrong.setAttribute("role", "alert");
   input.setAttribute("aria-describedby", wrong.id);
-  if (input.type === "checkbox") label.className = "check";
-  label.append(make("span", "", say.settings[key]), input);
+  label.textContent = say.settings[key];
+  label.htmlFor = input.id = "set-" + key;
   about.append(source, " ", reset);
-  row.append(label, ...(key === "camera.mask" ? [action(say.zoneEdit, () => editZones(input.value), "button")] : []), wrong, about);
+  if (input.type === "checkbox") row.className += " check";
+  row.append(label, input, ...(key === "camera.mask" ? [action(say.zoneEdit, () => editZones(input.value), "button")] : []), wrong, about);
   fields.set(key, { input, source, reset, wrong });
   return row;
 }
@@ -58,6 +59,7 @@ async function setKey(key, text, wrong, input, { kind, least, most }) {
   input.setAttribute("aria-invalid", String(!isDone));
   put("settings-done", isDone ? (answer.json.overridden.length ? say.setAnyway : say.setDone) : "");
   if (isDone) return loadSettings();
+  if (input.type === "checkbox") loadSettings();
   let problems = [];
   try { problems = JSON.parse(answer.text).problems; } catch { /* It is text, or there is no answer. */ }
   const own = problems.some(({ place }) => place === key);

@@ -212,7 +212,7 @@ const WORDS = {
     settings: {
       "recognition.enabled": "얼굴 인식 사용", "recognition.hours": "인식 시간(비워 두면 항상)", "recognition.false_name_budget": "이름이 잘못 표시되어도 되는 미등록 인물 수(1000명당)",
       "recognition.remember_strangers_h": "미등록 인물 기억 시간(0: 기억 안 함)", "events.presence_s": "자리를 비운 것으로 볼 시간(초)",
-      "overlay.unknown": "미등록 인물", "overlay.blur_for_viewers": "시청자에게는 흐리게 표시", "camera.mask": "가림 영역",
+      "overlay.unknown": "미등록 인물 표시 방법", "overlay.blur_for_viewers": "시청자에게는 흐리게 표시", "camera.mask": "가림 영역",
       "stream.quality": "JPEG 품질", "stream.width": "너비(px, 0: 원본)", "stream.max_fps": "초당 최대 프레임(0: 제한 없음)",
       "camera.rotate": "시계 방향 회전", "camera.mirror": "좌우 반전",
     },
