@@ -87,6 +87,7 @@ mod tests {
             assert!(!allowed.contains(forbidden), "{forbidden} in page/");
         }
         assert!(!HTML.contains('\r'), "a browser would hash other line ends than we do");
+        assert!(!HTML.contains("\n//") && !HTML.contains("\n "), "comments and indentation are not sent");
         assert!(HTML.len() < 100_000, "the page has {} bytes", HTML.len());
     }
 }
