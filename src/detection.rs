@@ -6,7 +6,7 @@ mod examined;
 pub mod view;
 
 use crate::frame::Moment;
-use crate::image::{Rect, Rgb};
+use crate::image::{Mask, Rect, Rgb};
 use crate::rounding::rounded;
 use serde::Serialize;
 use std::sync::Arc;
@@ -214,6 +214,8 @@ pub struct Sightings {
     pub blurred_areas: Vec<BlurredArea>,
     /// The content of the whole frame, with `overlay.unknown = blur`; `None` when this look has not examined all of it.
     pub examined: Option<Arc<Examined>>,
+    /// What of the frame was hidden from the look.
+    pub mask: Mask,
 }
 
 /// The shortest time for which sightings are shown; see [`Sightings::is_stale`].
@@ -267,6 +269,7 @@ mod tests {
                 faces: Vec::new(),
                 blurred_areas: Vec::new(),
                 examined: None,
+                mask: Default::default(),
             };
             seen.is_stale(captured_at.instant + Duration::from_millis(age_ms))
         };

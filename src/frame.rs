@@ -1,6 +1,6 @@
 //! A frame of the camera ([`Frame`]), and an encoded picture for viewers ([`Jpeg`]).
 
-use crate::image::{Format, Luma, Raw, Rgb, Turn};
+use crate::image::{Format, Luma, Mask, Raw, Rgb, Turn};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -55,6 +55,8 @@ pub struct Frame {
     pub bytes: Arc<Vec<u8>>,
     /// The rotation that makes it upright.
     pub turn: Turn,
+    /// What of the upright picture nobody sees. The bytes still show it.
+    pub mask: Mask,
     rgb: OnceLock<Result<Arc<Rgb>, String>>,
 }
 
@@ -63,7 +65,13 @@ impl Frame {
     pub fn new(seq: u64, captured_at: Moment, format: &'static Format, picture: Raw<Vec<u8>>, turn: Turn) -> Frame {
         let Raw { bytes, width, height, stride } = picture;
         let (published_at, bytes, rgb) = (Instant::now(), Arc::new(bytes), OnceLock::new());
-        Frame { seq, captured_at, published_at, format, width, height, stride, bytes, turn, rgb }
+        let mask = Mask::default();
+        Frame { seq, captured_at, published_at, format, width, height, stride, bytes, turn, mask, rgb }
+    }
+
+    /// The same frame, of which nobody sees what the mask hides.
+    pub fn masked(self, mask: Mask) -> Frame {
+        Frame { mask, ..self }
     }
 
     /// The picture as upright RGB. It is decoded at most once, by the first thread that needs it; other threads wait
@@ -77,13 +85,15 @@ impl Frame {
 
     /// The same frame without the decoded picture, which is kept for comparison and needs only the memory of its bytes.
     pub fn undecoded(&self) -> Frame {
-        Frame { bytes: Arc::clone(&self.bytes), rgb: OnceLock::new(), ..*self }
+        Frame { bytes: Arc::clone(&self.bytes), mask: self.mask.clone(), rgb: OnceLock::new(), ..*self }
     }
 
     fn decode(&self) -> Result<Arc<Rgb>, String> {
         let raw = Raw { bytes: &self.bytes[..], width: self.width, height: self.height, stride: self.stride };
         let rgb = self.format.to_rgb(raw)?;
-        Ok(Arc::new(self.turn.apply(rgb)))
+        let mut rgb = self.turn.apply(rgb);
+        self.mask.apply(&mut rgb);
+        Ok(Arc::new(rgb))
     }
 
     /// A small plane of the upright picture's luma, which detects motion without decoding the picture.
@@ -92,21 +102,24 @@ impl Frame {
     /// As [`Frame::rgb`].
     pub fn luma(&self) -> Result<Luma, String> {
         let raw = Raw { bytes: &self.bytes[..], width: self.width, height: self.height, stride: self.stride };
-        let Ok(luma) = self.format.to_luma(raw) else {
+        let Ok(mut luma) = self.format.to_luma(raw) else {
             // The JPEGs of some cameras need the more tolerant decoder.
             return Ok(self.rgb()?.luma_as_of(self.width));
         };
-        if self.turn.is_none() {
-            return Ok(luma);
+        if !self.turn.is_none() {
+            let data = luma.data.iter().flat_map(|&v| [v; 3]).collect();
+            let Rgb { width, height, data } = self.turn.apply(Rgb { width: luma.width, height: luma.height, data });
+            luma = Luma { width, height, data: data.into_iter().step_by(3).collect() };
         }
-        let data = luma.data.iter().flat_map(|&v| [v; 3]).collect();
-        let Rgb { width, height, data } = self.turn.apply(Rgb { width: luma.width, height: luma.height, data });
-        Ok(Luma { width, height, data: data.into_iter().step_by(3).collect() })
+        self.mask.apply_to_luma(&mut luma);
+        Ok(luma)
     }
 
     /// True when both have the same bytes: some cameras repeat a frame.
     pub fn shows_the_same(&self, other: &Frame) -> bool {
-        let form = |frame: &Frame| (frame.format.fourcc, frame.width, frame.height, frame.stride, frame.turn);
+        let form = |frame: &Frame| {
+            (frame.format.fourcc, frame.width, frame.height, frame.stride, frame.turn, frame.mask.clone())
+        };
         std::ptr::eq(self, other) || (form(self) == form(other) && self.bytes == other.bytes)
     }
 
@@ -135,6 +148,8 @@ pub struct Jpeg {
     pub live: bool,
     /// True when it shows no face without a name: they are blurred, or it is a notice.
     pub hides_strangers: bool,
+    /// What of the camera's picture it hides.
+    pub mask: Mask,
 }
 
 impl Jpeg {
@@ -147,14 +162,15 @@ impl Jpeg {
             since.as_secs(),
             since.subsec_micros()
         );
-        let (made_at, frame_published_at) = (Instant::now(), None);
-        Jpeg { head, picture, captured_at, made_at, frame_published_at, live, hides_strangers: !live }
+        let (made_at, frame_published_at, mask) = (Instant::now(), None, Mask::default());
+        Jpeg { head, picture, captured_at, made_at, frame_published_at, live, hides_strangers: !live, mask }
     }
 
     /// The same for a picture of `frame`; its age counts when it `is_first`, that is, the first picture of the frame.
     pub fn of_frame(picture: Arc<Vec<u8>>, frame: &Frame, is_first: bool, hides_strangers: bool) -> Jpeg {
         let frame_published_at = is_first.then_some(frame.published_at);
-        Jpeg { frame_published_at, hides_strangers, ..Jpeg::new(picture, frame.captured_at, true) }
+        let mask = frame.mask.clone();
+        Jpeg { frame_published_at, hides_strangers, mask, ..Jpeg::new(picture, frame.captured_at, true) }
     }
 
     /// The bytes that are written to a viewer in one write: the header, the picture and the boundary of the next part,
@@ -202,6 +218,25 @@ mod tests {
                 let at = |x: u32, y: u32| luma.data[(y * luma.width + x) as usize];
                 let dark = (luma.width - 1 - light.0, luma.height - 1 - light.1);
                 assert!(at(light.0, light.1) > 180 && at(dark.0, dark.1) < 40, "{fourcc:?} {degrees} {mirror}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_mask_hides_is_black_in_the_picture_and_in_the_luma_after_the_turn() {
+        let grey = vec![200; 640 * 480];
+        for turn in [Turn::default(), Turn { degrees: 90, mirror: true }] {
+            let raw = Raw { bytes: grey.clone(), width: 640, height: 480, stride: 640 };
+            let zone = crate::image::Zone::of_percent([0.0, 0.0, 50.0, 25.0]).unwrap();
+            let open = Frame::new(1, Moment::now(), Format::by_fourcc(b"GREY").unwrap(), raw, turn);
+            let frame = open.undecoded().masked(Mask::new(&[zone], turn));
+            assert!(!frame.shows_the_same(&open) && frame.undecoded().shows_the_same(&frame));
+            let (rgb, luma) = (frame.rgb().unwrap(), frame.luma().unwrap());
+            assert_eq!((rgb.width, rgb.height), frame.upright_size());
+            for (x, y) in (0..luma.width).flat_map(|x| (0..luma.height).map(move |y| (x, y))) {
+                let is_hidden = x < luma.width / 2 && y < luma.height.div_ceil(4);
+                assert_eq!(luma.data[(y * luma.width + x) as usize] == 0, is_hidden, "{x} {y} {turn:?}");
+                assert_eq!(rgb.pixel(x * 8, y * 8) == [0; 3], x < luma.width / 2 && y < luma.height / 4, "{x} {y}");
             }
         }
     }

@@ -115,6 +115,12 @@ impl Machine {
         groups.chain(machine).min()
     }
 
+    /// The memory that the process has in use.
+    pub fn used(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(self.process.join("status")).ok()?;
+        number_after(&status, "VmRSS:").map(|kilobytes| kilobytes * 1024)
+    }
+
     /// The memory control groups of the process and their ancestors. A group that does not exist here belongs to
     /// another container's view; its files are empty.
     fn groups(&self) -> Vec<Group> {

@@ -14,7 +14,7 @@ use crate::sync::{Latest, POLL, Stop};
 use crate::telemetry::health::Health;
 use bus::Bus;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use visits::{Presence, Surroundings};
 
 /// How long a listener may take to be told that a name is withdrawn, before the name goes from the kept event.
@@ -69,7 +69,7 @@ fn surroundings(stage: &Stage) -> Option<Surroundings> {
     Some(Surroundings {
         camera: stage.health.camera(),
         roster: stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default(),
-        recognizes: config.recognition.enabled && stage.health.recognition_error().is_none(),
+        recognizes: config.recognition.is_on(SystemTime::now()) && stage.health.recognition_error().is_none(),
         config: config.events.clone(),
     })
 }

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 pub struct Settings {
     origin: Origin,
     config: Arc<Latest<Config>>,
+    machine: Machine,
     /// Held from the reading of the files to the publishing of the config, so that of two changes at once none is lost.
     changing: Mutex<()>,
 }
@@ -43,7 +44,7 @@ pub struct Applied {
 impl Settings {
     /// Settings of the config that was read from there.
     pub fn new(origin: Origin, config: Arc<Latest<Config>>) -> Settings {
-        Settings { origin, config, changing: Mutex::default() }
+        Settings { origin, config, machine: Machine::this(), changing: Mutex::default() }
     }
 
     /// Reads the config again and publishes it.
@@ -96,7 +97,7 @@ impl Settings {
     fn checked(&self, mut new: Config) -> Result<(Config, Vec<String>), Refused> {
         let kept = self.config.newest().map(|(_, old)| new.keep_what_needs_a_restart(&old)).unwrap_or_default();
         if new.recognition.enabled {
-            let plan = memory::plan(&new, &Machine::this()).map_err(Refused::TooLarge)?;
+            let plan = memory::plan(&new, &self.machine).map_err(Refused::TooLarge)?;
             log::info!("memory: {plan}");
         }
         Ok((new, kept))

@@ -67,6 +67,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 const UNSAFE: &[&str] = &[
     "camera/pipe",
     "camera/v4l2",
+    "os/board.rs",
     "os/localtime.rs",
     "os/logging.rs",
     "memory.rs",

@@ -118,6 +118,7 @@ pub fn look_at_all(
                 faces,
                 blurred_areas,
                 examined: None,
+                mask: Default::default(),
             };
             if std::env::var_os("VERBOSE").is_some() {
                 for face in &sightings.faces {

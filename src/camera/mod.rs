@@ -9,7 +9,7 @@ pub mod v4l2;
 
 use crate::config::{Camera, CameraSource, Config};
 use crate::frame::{Frame, Moment};
-use crate::image::{Format, Raw, Turn, check_size, jpeg};
+use crate::image::{Format, Mask, Raw, Turn, check_size, jpeg};
 use crate::memory::{self, Machine, Plan};
 use crate::sync::{Latest, POLL, Stop};
 use crate::telemetry::faults::Cause;
@@ -159,9 +159,9 @@ fn run_with(stage: &Stage, open: &mut Open) {
     }
 }
 
-/// True when both configs capture the same. Rotation and mirroring do not need the source to be opened again.
+/// True when both configs capture the same. Rotation, mirroring and the mask do not need the source to be opened again.
 fn same_source(a: &Camera, b: &Camera) -> bool {
-    Camera { rotate: b.rotate, mirror: b.mirror, ..a.clone() } == *b
+    Camera { rotate: b.rotate, mirror: b.mirror, mask: b.mask.clone(), ..a.clone() } == *b
 }
 
 /// The most log lines per hour about the format of a camera: a camera may come and go, or change its size, all the
@@ -227,7 +227,7 @@ impl Thread<'_> {
         let mut last = Instant::now();
         let mut longest_pause = Duration::ZERO;
         let mut shape = None;
-        let mut turn = camera.turn();
+        let (mut turn, mut mask) = (camera.turn(), camera.mask());
         let mut version = 0;
         let mut plan = None;
         let mut hints = Vec::new();
@@ -250,7 +250,7 @@ impl Thread<'_> {
                     return Ok(());
                 }
                 if newest != version {
-                    (version, turn) = (newest, config.camera.turn());
+                    (version, turn, mask) = (newest, config.camera.turn(), config.camera.mask());
                     // Without recognition there is no memory plan. A config that does not fit is refused elsewhere.
                     plan = config.recognition.enabled.then(|| memory::plan(&config, &Machine::this()).ok()).flatten();
                 }
@@ -286,7 +286,7 @@ impl Thread<'_> {
                         hints.clear();
                     }
                     self.measure(&captured, &*source)?;
-                    self.publish(captured, turn);
+                    self.publish(captured, turn, mask.clone());
                     self.hint(&*source, &mut hints);
                 }
                 Err(why) => {
@@ -354,12 +354,12 @@ impl Thread<'_> {
         true
     }
 
-    fn publish(&mut self, captured: Captured, turn: Turn) {
+    fn publish(&mut self, captured: Captured, turn: Turn, mask: Mask) {
         let Captured { format, width, height, stride, mut bytes, captured_at, .. } = captured;
         self.seq += 1;
         // Taken out of the picture, so that it looks the same with and without an overlay.
         let turn = if format.jpeg { jpeg::take_orientation(&mut bytes).then(turn) } else { turn };
-        let frame = Frame::new(self.seq, captured_at, format, Raw { bytes, width, height, stride }, turn);
+        let frame = Frame::new(self.seq, captured_at, format, Raw { bytes, width, height, stride }, turn).masked(mask);
         self.stage.health.ages.frame_published(&frame);
         self.stage.frames.publish(Arc::new(frame));
         self.stage.health.frame_came();

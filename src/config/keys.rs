@@ -1,7 +1,7 @@
 //! [`KEYS`]: the table of the config's keys. The parser, the sample ini, the man page and docs/CONFIG.md are made
 //! from it.
 
-use super::{Config, Detector, Landmarks, Metric, Templates, UnknownFaces, values};
+use super::{Config, Detector, Hours, Landmarks, Metric, Templates, UnknownFaces, values};
 use crate::image::jpeg::Codec;
 use std::path::PathBuf;
 
@@ -26,6 +26,8 @@ pub enum ValueKind {
     Color,
     /// ADDRESS:PORT.
     Address,
+    /// Spans of the local day; empty: always.
+    Hours,
 }
 
 /// A parsed value.
@@ -39,6 +41,7 @@ pub(crate) enum Value {
     Whole(u32),
     Number(f32),
     Color([u8; 3]),
+    Hours(Hours),
 }
 
 impl ValueKind {
@@ -55,7 +58,37 @@ impl ValueKind {
             ValueKind::OneOf(words) => words.concat(),
             ValueKind::Color => "six hexadecimal digits, red green blue".to_owned(),
             ValueKind::Address => "ADDRESS:PORT, such as 127.0.0.1:5000 or [::1]:5000".to_owned(),
+            ValueKind::Hours => "empty, or FROM-TO as 07:00-22:00, several separated by commas".to_owned(),
         }
+    }
+
+    /// Its name in `/api/config`.
+    pub fn word(self) -> &'static str {
+        match self {
+            ValueKind::Text => "text",
+            ValueKind::Path | ValueKind::PathOrNone => "path",
+            ValueKind::YesNo => "yes_no",
+            ValueKind::Whole(..) => "whole",
+            ValueKind::Number(..) => "number",
+            ValueKind::OneOf(_) => "word",
+            ValueKind::Color => "color",
+            ValueKind::Address => "address",
+            ValueKind::Hours => "hours",
+        }
+    }
+
+    /// The least and the largest number.
+    pub fn range(self) -> Option<(f64, f64)> {
+        match self {
+            ValueKind::Whole(from, to) => Some((from.into(), to.into())),
+            ValueKind::Number(from, to) => Some((from.into(), to.into())),
+            _ => None,
+        }
+    }
+
+    /// The allowed words, where there are only some.
+    pub fn words(self) -> &'static [&'static str] {
+        if let ValueKind::OneOf(words) = self { words } else { &[] }
     }
 
     /// Parses `text` as a value of this kind; `None` when it has another form.
@@ -92,6 +125,7 @@ impl ValueKind {
                 text.parse::<std::net::SocketAddr>().ok()?;
                 Value::Text(text.to_owned())
             }
+            ValueKind::Hours => Value::Hours(Hours::parse(text)?),
         })
     }
 }
@@ -188,6 +222,7 @@ pub const KEYS: &[Key] = &[
     ),
     key!(camera.rotate = "0", ValueKind::OneOf(&["0", "90", "180", "270"]), Text => |text: String| text.parse().ok(), "rotate the picture clockwise, in degrees", settings),
     key!(camera.mirror = "no", ValueKind::YesNo, YesNo, "mirror the picture left to right", settings),
+    key!(camera.mask = "", ValueKind::Text, Text => values::mask, "what nobody is to see: rectangles of the picture as it is shown, each LEFT,TOP,WIDTH,HEIGHT in percent, separated by spaces; black everywhere; the camera's JPEGs are then encoded anew", settings),
     key!(camera.controls = "", ValueKind::Text, Text => values::controls, "camera controls to set: name=value pairs separated by commas, with the names that v4l2-ctl shows", settings),
     key!(
         camera.away_after_s = "15",
@@ -197,6 +232,13 @@ pub const KEYS: &[Key] = &[
         settings
     ),
     key!(recognition.enabled = "yes", ValueKind::YesNo, YesNo, "detect and name faces", settings),
+    key!(
+        recognition.hours = "",
+        ValueKind::Hours,
+        Hours,
+        "when recognition runs, in local time, over midnight too; at other times it is off, as with enabled = no; empty: always",
+        settings
+    ),
     key!(
         recognition.interval_ms = "200",
         ValueKind::Whole(0, 60_000),

@@ -1,21 +1,24 @@
 //! The config: sections of typed values, read from an ini file and `--set`. All problems are reported together.
 
 mod change;
+mod hours;
 pub mod keys;
 mod origin;
 mod text;
 mod values;
 
 pub use change::Change;
+pub use hours::Hours;
 pub use origin::Origin;
 pub use values::{CameraSource, without_secrets};
 
-use crate::image::Turn;
 use crate::image::jpeg::Codec;
+use crate::image::{Mask, Turn, Zone};
 use serde::Serialize;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// `[camera]`
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -28,6 +31,7 @@ pub struct Camera {
     pub fps: u32,
     pub rotate: u16,
     pub mirror: bool,
+    pub mask: Vec<Zone>,
     pub controls: Vec<(String, i64)>,
     pub away_after_s: u32,
 }
@@ -36,6 +40,11 @@ impl Camera {
     /// How a captured frame is rotated and mirrored.
     pub fn turn(&self) -> Turn {
         Turn { degrees: self.rotate, mirror: self.mirror }
+    }
+
+    /// What of the picture nobody sees.
+    pub fn mask(&self) -> Mask {
+        Mask::new(&self.mask, self.turn())
     }
 }
 
@@ -84,6 +93,7 @@ words!(/// How faces without a name are shown.
 #[allow(missing_docs)]
 pub struct Recognition {
     pub enabled: bool,
+    pub hours: Hours,
     pub interval_ms: u32,
     pub detector: Detector,
     pub detect_width: u32,
@@ -100,6 +110,17 @@ pub struct Recognition {
 }
 
 impl Recognition {
+    /// True when it is to run at that time.
+    pub fn is_on(&self, at: SystemTime) -> bool {
+        self.enabled && self.hours.include_time(at)
+    }
+
+    /// Until when it is off although it is enabled, as `07:00`; `None` while it is on.
+    pub fn off_until(&self, at: SystemTime) -> Option<String> {
+        let is_off = self.enabled && !self.hours.include_time(at);
+        self.hours.next_change(at).filter(|_| is_off)
+    }
+
     /// The largest distance at which a face gets a name, in the configured metric.
     pub fn outermost(&self) -> f32 {
         match self.metric {
@@ -228,7 +249,7 @@ pub struct Given {
 }
 
 /// The value of a key, where it was given, and what may be given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InUse {
     /// The key, as `--set` takes it.
     pub key: String,
@@ -240,6 +261,16 @@ pub struct InUse {
     pub default: &'static str,
     /// The allowed values, as text.
     pub allowed: String,
+    /// The form of the value, as a word.
+    pub kind: &'static str,
+    /// The least number, and the largest one.
+    pub least: Option<f64>,
+    /// See `least`.
+    pub most: Option<f64>,
+    /// The allowed words, where there are only some.
+    pub words: &'static [&'static str],
+    /// What the key does.
+    pub help: &'static str,
     /// True when a change needs a restart.
     pub restart: bool,
     /// True when the settings file may hold it.
@@ -385,6 +416,11 @@ impl Config {
                 source: given.map_or("default", |given| &given.place).to_owned(),
                 default: key.default,
                 allowed: allowed(key),
+                kind: key.kind.word(),
+                least: key.kind.range().map(|(least, _)| least),
+                most: key.kind.range().map(|(_, most)| most),
+                words: key.kind.words(),
+                help: key.help,
                 restart: key.restart,
                 in_settings: key.in_settings,
                 key: path,
@@ -435,6 +471,10 @@ fn wrong(key: &keys::Key, value: &str) -> String {
 fn allowed(key: &keys::Key) -> String {
     match key.path().as_str() {
         "camera.source" => "a device, a number, pipe:COMMAND or stills:FOLDER (close every quote)".to_owned(),
+        "camera.mask" => {
+            "empty, or LEFT,TOP,WIDTH,HEIGHT in percent of the picture, at most 16 such rectangles separated by spaces"
+                .to_owned()
+        }
         "camera.controls" => "name=NUMBER pairs separated by commas".to_owned(),
         // A valid word, but this build has no such encoder.
         "stream.encoder" if !cfg!(feature = "turbojpeg") => {

@@ -1,5 +1,6 @@
 //! Values of the config that have a syntax of their own.
 
+use crate::image::Zone;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -118,6 +119,18 @@ pub fn controls(text: String) -> Option<Vec<(String, i64)>> {
             Some((name.to_owned(), value.trim().parse().ok()?))
         })
         .collect()
+}
+
+/// The most zones of `camera.mask`.
+const MAX_ZONES: usize = 16;
+
+/// Reads `camera.mask`.
+pub fn mask(text: String) -> Option<Vec<Zone>> {
+    let zone = |text: &str| {
+        let numbers = text.split(',').map(|number| number.parse().ok()).collect::<Option<Vec<f64>>>()?;
+        Zone::of_percent(numbers.try_into().ok()?)
+    };
+    text.split_whitespace().map(zone).collect::<Option<Vec<_>>>().filter(|zones| zones.len() <= MAX_ZONES)
 }
 
 /// Reads `http.hosts`.

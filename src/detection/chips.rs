@@ -1,6 +1,7 @@
 //! [`Chips`]: the best pictures of the faces that were followed lately, for admins who say who they are.
 
 use crate::frame::Moment;
+use crate::image::Mask;
 use std::sync::Arc;
 
 /// A part of a frame with one face and half its width around it.
@@ -29,16 +30,21 @@ pub struct TrackChips {
 
 /// The chips of all tracks that have some.
 #[derive(Debug, Clone, Default)]
-pub struct Chips(pub Vec<TrackChips>);
+pub struct Chips {
+    /// Those of each track.
+    pub tracks: Vec<TrackChips>,
+    /// What of the camera's picture they hide.
+    pub mask: Mask,
+}
 
 impl Chips {
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.0.iter().map(|of| of.chips.len()).sum()
+        self.tracks.iter().map(|of| of.chips.len()).sum()
     }
 
     /// Those of a track.
     pub fn of(&self, track: u64) -> &[Arc<Chip>] {
-        self.0.iter().find(|of| of.track == track).map_or(&[], |of| &of.chips)
+        self.tracks.iter().find(|of| of.track == track).map_or(&[], |of| &of.chips)
     }
 }

@@ -9,6 +9,8 @@ use crate::frame::Moment;
 use crate::http::auth::access::Who;
 use crate::http::auth::accounts::Role;
 use crate::http::auth::sessions::Session;
+use crate::memory::Machine;
+use crate::os::board;
 use crate::roster::PictureReport;
 use crate::rounding::{decimals, rounded};
 use crate::stream::renditions::RenditionSpec;
@@ -18,6 +20,7 @@ use crate::telemetry::latency::Percentiles;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -139,6 +142,7 @@ struct RecognitionJson {
     strangers_remembered: usize,
     rates: Option<String>,
     enabled: bool,
+    off_until: Option<String>,
     taking_in: bool,
     gallery_version: u64,
 }
@@ -259,6 +263,49 @@ struct EvidenceJson {
     #[serde(serialize_with = "decimals::<3, _>")]
     sharpness: f32,
     why: String,
+}
+
+/// `/api/health`: what is known of the board.
+#[derive(Serialize)]
+pub struct HealthJson {
+    temperature_c: Option<f32>,
+    throttled: Option<Vec<&'static str>>,
+    disk: Option<RoomJson>,
+    memory: Option<MemoryJson>,
+}
+
+#[derive(Serialize)]
+struct RoomJson {
+    path: String,
+    free_bytes: u64,
+    total_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct MemoryJson {
+    used_bytes: u64,
+    usable_bytes: Option<u64>,
+    limit: Option<String>,
+}
+
+impl HealthJson {
+    /// What is known now; `state_folder` is on the disk that is meant.
+    pub fn now(state_folder: Option<&Path>) -> HealthJson {
+        let machine = Machine::this();
+        // The folder is made when something is written there.
+        let folder = state_folder.and_then(|folder| folder.ancestors().find(|folder| folder.is_dir()));
+        let disk = folder.and_then(|folder| {
+            let (free_bytes, total_bytes) = board::disk(folder)?;
+            Some(RoomJson { path: folder.display().to_string(), free_bytes, total_bytes })
+        });
+        let memory = machine.used().map(|used_bytes| {
+            let limit = machine.limit();
+            let usable_bytes = limit.as_ref().map(|limit| limit.usable);
+            MemoryJson { used_bytes, usable_bytes, limit: limit.map(|limit| limit.what) }
+        });
+        let temperature_c = board::temperature(Path::new(board::ZONES));
+        HealthJson { temperature_c, throttled: board::throttled(), disk, memory }
+    }
 }
 
 /// The event `camera`.
@@ -389,7 +436,8 @@ pub fn state(stage: &Stage, who: &Who, watching: Option<bool>) -> StateJson {
             strangers_remembered: health.strangers_remembered.load(Relaxed),
             rates: threshold.and_then(|threshold| threshold.rates.clone()),
             enabled: recognition.enabled,
-            taking_in: recognition.enabled && (health.taking_in.load(Relaxed) || opening),
+            off_until: recognition.off_until(SystemTime::now()),
+            taking_in: recognition.is_on(SystemTime::now()) && (health.taking_in.load(Relaxed) || opening),
             gallery_version,
         },
         overlay: OverlayJson::of(&config.as_ref().map(|config| config.overlay.clone()).unwrap_or_default(), role),

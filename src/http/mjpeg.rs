@@ -109,9 +109,10 @@ fn resolved(asked: RenditionSpec, config: &Config, role: Role) -> RenditionSpec 
 }
 
 /// True when the config allows that the role sees this picture: it is not one of the time before a reload, with the
-/// faces that must be blurred now.
+/// faces that must be blurred now or what must be hidden now.
 fn may_see(role: Role, jpeg: &Jpeg, config: &Config) -> bool {
-    jpeg.hides_strangers || !config.overlay.blurs_for(role == Role::Admin)
+    let is_masked = !jpeg.live || jpeg.mask == config.camera.mask();
+    is_masked && (jpeg.hides_strangers || !config.overlay.blurs_for(role == Role::Admin))
 }
 
 /// True when a rendition has more pictures a second than wanted, so that the viewer skips some.

@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::detection::Sightings;
 use crate::detection::chips::Chips;
 use crate::gallery::desk::Desk;
+use crate::image::Mask;
 use crate::presence::bus::Bus;
 use crate::roster::Roster;
 use crate::settings::Settings;
@@ -82,7 +83,19 @@ impl Stage {
 
     /// The same with their number.
     fn look_in_view(&self) -> Option<(u64, Arc<Sightings>)> {
-        self.sightings.newest().filter(|(_, sightings)| !sightings.is_stale(Instant::now()))
+        let newest = self.sightings.newest().filter(|(_, sightings)| !sightings.is_stale(Instant::now()));
+        newest.filter(|(_, sightings)| sightings.mask == self.mask())
+    }
+
+    /// The newest chips.
+    fn chips(&self) -> Arc<Chips> {
+        let newest = self.chips.newest().map(|(_, chips)| chips).filter(|chips| chips.mask == self.mask());
+        newest.unwrap_or_default()
+    }
+
+    /// What nobody is to see: what was made of a frame of which something else was hidden is not sent any more.
+    fn mask(&self) -> Mask {
+        self.config.newest().map(|(_, config)| config.camera.mask()).unwrap_or_default()
     }
 }
 
@@ -230,7 +243,7 @@ const GALLERY: &str = "the people and pictures of the gallery, and why some pict
 pub const ROUTES: &[Route] = &[
     Route { action: Some("stream"), ..route("/", Access::Picture, STREAM, mjpeg::stream) },
     Route { action: Some("snapshot"), ..route("/", Access::Picture, SNAPSHOT, mjpeg::snapshot) },
-    route("/", Access::Viewer, "the page", |site, _, _| site.page.answer().into()),
+    route("/", Access::Viewer, "the page", |site, request, _| site.page.answer(request).into()),
     route("/video_feed", Access::Picture, STREAM, mjpeg::stream),
     route("/stream.mjpg", Access::Picture, STREAM, mjpeg::stream),
     route("/snapshot.jpg", Access::Picture, SNAPSHOT, mjpeg::snapshot),
@@ -251,6 +264,9 @@ pub const ROUTES: &[Route] = &[
         Whole::json(&json!({ "values": site.config().in_use() })).into()
     }),
     route("/api/camera", Access::Admin, "the modes and controls of the camera, and what is tried, JSON", tune::list),
+    route("/api/health", Access::Admin, "temperature, throttling, disk and memory, JSON", |site, _, _| {
+        Whole::json(&api::HealthJson::now(site.stage.state_folder.as_deref())).into()
+    }),
     change(
         Method::Post,
         Takes::Json,
@@ -367,6 +383,18 @@ pub const ROUTES: &[Route] = &[
             account::password,
         ),
     ),
+    route(
+        "/manifest.webmanifest",
+        Access::Open,
+        "the name and the icon of the page on a home screen, JSON",
+        |_, _, _| Whole::new("application/manifest+json", Body::Static(include_bytes!("page/manifest.json"))).into(),
+    ),
+    route("/icon.svg", Access::Open, "the icon, SVG", |_, _, _| {
+        Whole::new("image/svg+xml", Body::Static(include_bytes!("page/icon.svg"))).into()
+    }),
+    route("/icon.png", Access::Open, "the icon, PNG, 512 x 512", |_, _, _| {
+        Whole::new("image/png", Body::Static(include_bytes!("page/icon.png"))).into()
+    }),
     route("/healthz", Access::Open, "ok, or 503 with the reason", |site, _, _| match site.stage.health.trouble() {
         None => Whole::text(200, "ok").into(),
         Some(trouble) => Whole::text(503, trouble).into(),

@@ -96,7 +96,7 @@ pub fn not<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
 
 /// Writes the chips of a track into the gallery, and waits for what that makes of its name.
 fn teach(site: &Site, track: u64, whose: &Whose, name: Option<&str>) -> Result<Whole, Whole> {
-    let chips = site.stage.chips.newest().map(|(_, chips)| chips).unwrap_or_default();
+    let chips = site.stage.chips();
     let chips = chips.of(track);
     if chips.is_empty() {
         let why = "There are no pictures of this face any more, or not yet. Wait until the person is in view again.";
@@ -183,7 +183,7 @@ fn roster(site: &Site) -> Arc<Roster> {
 
 /// Waits until a change is at work, and says what became of the files that it wrote, and of others.
 fn taken_in(site: &Site, before: &Roster, written: &[Written], change: Change) -> TaughtJson {
-    let runs = site.config().recognition.enabled && site.stage.health.recognition_error().is_none();
+    let runs = site.config().recognition.is_on(SystemTime::now()) && site.stage.health.recognition_error().is_none();
     let at_work = runs && site.stage.desk.wait(change, AT_WORK_WITHIN);
     let mut taught = TaughtJson {
         files: written.iter().map(|file| file.shown.to_string()).collect(),
@@ -325,7 +325,7 @@ pub fn add_picture<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<
         let person = param(request, "person").unwrap_or_default();
         let whose = Whose::Person(edit::person_name(&person).map_err(refused)?);
         let ending = if request.body.starts_with(b"\x89PNG") { "png" } else { "jpg" };
-        if !site.config().recognition.enabled {
+        if !site.config().recognition.is_on(SystemTime::now()) {
             return Err(Whole::text(409, "Recognition is turned off, so no one can say whether the picture is good."));
         }
         match site.stage.desk.ask(request.body.clone(), JUDGED_WITHIN) {
@@ -345,7 +345,7 @@ pub fn add_picture<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<
 /// GET `/api/chips/TRACK`: the pictures of the face of a track.
 pub fn chips<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     let track = request.path.trim_start_matches("/api/chips/").parse().unwrap_or_default();
-    let chips = site.stage.chips.newest().map(|(_, chips)| chips).unwrap_or_default();
+    let chips = site.stage.chips();
     let chips: Vec<ChipJson> = chips.of(track).iter().map(|chip| ChipJson::of(chip)).collect();
     Whole::json(&json!({ "chips": chips })).into()
 }
@@ -364,7 +364,7 @@ pub fn chip<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     if site.config().overlay.blurs_for(true) && !is_named() {
         return Whole::text(403, "People without a name are blurred for everybody (overlay.unknown = blur).").into();
     }
-    let chips = site.stage.chips.newest().map(|(_, chips)| chips).unwrap_or_default();
+    let chips = site.stage.chips();
     match chips.of(track).get(usize::try_from(at).unwrap_or(usize::MAX)) {
         Some(chip) => Whole::new("image/jpeg", Body::Bytes(chip.jpeg.clone())).into(),
         None => Whole::text(404, "There is no such picture any more.").into(),

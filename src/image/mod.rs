@@ -4,6 +4,7 @@ mod convert;
 mod formats;
 pub mod jpeg;
 mod luma;
+mod mask;
 mod rect;
 mod rgb;
 pub mod still;
@@ -11,6 +12,7 @@ mod turn;
 
 pub use formats::{FORMATS, Format};
 pub use luma::Luma;
+pub use mask::{Mask, Zone};
 pub use rect::Rect;
 pub use rgb::{MAX_PIXELS, MAX_SIDE, Raw, Rgb, check_size};
 pub use turn::Turn;

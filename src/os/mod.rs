@@ -1,5 +1,6 @@
 //! What namecam asks of the operating system.
 
+pub mod board;
 pub mod files;
 pub(crate) mod localtime;
 pub mod logging;

@@ -141,6 +141,7 @@ impl Play {
             height: 720,
             blurred_areas: Vec::new(),
             examined: None,
+            mask: Default::default(),
         }
     }
 

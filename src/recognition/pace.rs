@@ -1,12 +1,11 @@
 //! The interval between looks: as in the config, and longer while the board is hot or cannot keep up.
 
+use crate::os::board::{ZONES, is_processor, thousandths};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::LookPace;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The folder in which Linux provides the temperatures of a board.
-const ZONES: &str = "/sys/class/thermal";
 /// The interval at which temperatures are read.
 const READ_EVERY: Duration = Duration::from_secs(5);
 /// The temperature in degrees Celsius from which a processor without a trip point is hot: a Raspberry Pi reduces its
@@ -16,9 +15,6 @@ const HOT_C: f32 = 78.0;
 const NEAR_C: f32 = 3.0;
 /// The hysteresis in degrees: how far the temperature must fall before the processor no longer counts as hot.
 const RELIEF_C: f32 = 3.0;
-/// The names of thermal zones of processors on Raspberry Pi, Jetson and PCs; other zones are batteries and wireless
-/// cards.
-const PROCESSORS: [&str; 6] = ["cpu", "soc", "x86_pkg", "gpu", "tj", "acpitz"];
 /// The share of time that looks may take, so that looks longer than the interval do not use a whole core.
 const SHARE: f32 = 0.7;
 
@@ -99,11 +95,6 @@ fn hottest(zones: &Path, was_hot: bool) -> Option<Heat> {
     worst.map(|(_, heat)| heat)
 }
 
-fn is_processor(zone: &str) -> bool {
-    let zone = zone.to_lowercase();
-    PROCESSORS.iter().any(|name| zone.starts_with(name))
-}
-
 /// The lowest temperature at which the kernel slows the processor down.
 fn passive_trip(zone: &Path) -> Option<f32> {
     let trips = (0..12).filter_map(|number| {
@@ -111,10 +102,6 @@ fn passive_trip(zone: &Path) -> Option<f32> {
         (read("type")?.trim() == "passive").then(|| thousandths(read("temp")?.trim()))?
     });
     trips.filter(|celsius| *celsius > 40.0).min_by(f32::total_cmp)
-}
-
-fn thousandths(text: &str) -> Option<f32> {
-    text.parse::<i32>().ok().map(|value| value as f32 / 1000.0)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::detection::chips::Chips;
 use crate::detection::{Examined, Sightings};
 use crate::frame::{Frame, Moment};
 use crate::gallery::desk::{Change, Desk, Unfit};
-use crate::image::Turn;
+use crate::image::{Mask, Turn};
 use crate::memory::{Machine, plan, shortage};
 use crate::recognition::dlib;
 use crate::recognition::gallery::cache::{self, Cache};
@@ -83,6 +83,8 @@ struct Worker<'a> {
     stage: &'a Stage,
     config: Arc<Config>,
     config_seen: u64,
+    /// Whether recognition runs, by the config and the time of day.
+    is_on: bool,
     open: fn(&Config) -> anyhow::Result<Opened>,
     /// The engine that looks, and the options that it was opened with.
     opened: Option<(Opened, Recognition)>,
@@ -113,6 +115,8 @@ struct Worker<'a> {
     frame_seen: u64,
     /// The bytes, size and turn of the frame that was looked at last.
     looked_at: Option<LookedAt>,
+    /// What of the last frame was hidden.
+    mask: Mask,
     next_look: Instant,
 }
 
@@ -126,6 +130,7 @@ impl<'a> Worker<'a> {
             stage,
             config,
             config_seen: 0,
+            is_on: false,
             open,
             opened: None,
             coming: None,
@@ -145,15 +150,23 @@ impl<'a> Worker<'a> {
             pacer: Pacer::default(),
             frame_seen: 0,
             looked_at: None,
+            mask: Mask::default(),
             next_look: Instant::now(),
         }
     }
 
-    /// A newer config, at start or after SIGHUP: models when they are others, and the gallery in any case.
+    /// A newer config, at start or after SIGHUP, or another time of day: models when they are others, and the gallery in any case.
     fn reload_if_asked(&mut self, now: Moment) {
-        let Some((seen, config)) = self.stage.config.wait_newer(self.config_seen, Duration::ZERO) else { return };
-        (self.config_seen, self.config, self.undone) = (seen, config, None);
-        if !self.config.recognition.enabled {
+        let Some((seen, config)) = self.stage.config.newest() else { return };
+        let is_on = config.recognition.is_on(now.wall);
+        if seen == self.config_seen && is_on == self.is_on {
+            return;
+        }
+        if seen == self.config_seen {
+            log::info!("recognition: {} by recognition.hours", if is_on { "on" } else { "off" });
+        }
+        (self.config_seen, self.config, self.is_on, self.undone) = (seen, config, is_on, None);
+        if !is_on {
             self.save();
             (self.opened, self.coming, self.enrolment) = (None, None, None);
             self.memory.arrivals.stop();
@@ -219,7 +232,7 @@ impl<'a> Worker<'a> {
 
     fn show_chips(&mut self, now: Instant) {
         if let Some(chips) = self.pipeline.chips(now) {
-            self.stage.chips.publish(Arc::new(chips));
+            self.stage.chips.publish(Arc::new(Chips { mask: self.mask.clone(), ..chips }));
         }
     }
 
@@ -467,6 +480,13 @@ impl<'a> Worker<'a> {
     fn look(&mut self, frame: &Frame) {
         let started = Instant::now();
         let captured_at = frame.captured_at.instant;
+        if frame.mask != self.mask {
+            // What was seen until now may have been hidden since.
+            self.mask = frame.mask.clone();
+            self.pipeline.forget_all();
+            self.pipeline.forget_chips();
+            self.looked_at = None;
+        }
         let luma = frame.luma().ok();
         let motion = self.pipeline.motion(luma.as_ref(), frame.upright_size());
         // A look serves every rendition, so it examines the whole frame when only viewers get blurred pictures, too.
@@ -506,9 +526,19 @@ impl<'a> Worker<'a> {
         self.stage.health.look_done(took);
         let (width, height) = (rgb.width, rgb.height);
         let blurred_areas = Vec::new();
-        let captured_at = frame.captured_at;
-        let mut sightings =
-            Sightings { frame: frame.seq, captured_at, took, interval, width, height, faces, blurred_areas, examined };
+        let (captured_at, mask) = (frame.captured_at, frame.mask.clone());
+        let mut sightings = Sightings {
+            frame: frame.seq,
+            captured_at,
+            took,
+            interval,
+            width,
+            height,
+            faces,
+            blurred_areas,
+            examined,
+            mask,
+        };
         if let Some(before) = before {
             sightings.keep_blurred_areas_of(&before);
         }

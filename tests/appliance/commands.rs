@@ -227,17 +227,12 @@ fn what_the_page_changes_is_at_work_at_once_and_after_a_restart() {
         let values = answer["values"].as_array().expect("values").clone();
         values.into_iter().find(|value| value["key"] == name).expect("the key")["value"].clone()
     };
-    let change = |running: &Running, body: &str| {
-        let head = "POST /api/settings HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nOrigin: http://localhost\r\nContent-Type: application/json";
-        let answer = running.ask(&format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
-        (answer.status, serde_json::from_slice::<Value>(&answer.body).expect("JSON"))
-    };
-    let (status, answer) = change(&running, r#"{"set": {"overlay.unknown": "blur", "stream.quality": "40"}}"#);
+    let (status, answer) = running.change_settings(r#"{"set": {"overlay.unknown": "blur", "stream.quality": "40"}}"#);
     assert_eq!((status, &answer["applied"]), (200, &serde_json::json!(["overlay.unknown", "stream.quality"])));
     assert_eq!((value(&running, "overlay.unknown"), value(&running, "stream.quality")), ("blur".into(), "40".into()));
-    let (status, answer) = change(&running, r#"{"set": {"stream.quality": "400", "overlay.unknown": "show"}}"#);
+    let (status, answer) = running.change_settings(r#"{"set": {"stream.quality": "400", "overlay.unknown": "show"}}"#);
     assert_eq!((status, &answer["problems"][0]["place"]), (400, &"stream.quality".into()));
-    let (status, _) = change(&running, r#"{"unset": ["stream.quality"]}"#);
+    let (status, _) = running.change_settings(r#"{"unset": ["stream.quality"]}"#);
     assert_eq!(status, 200);
     drop(running);
     let running = start();

@@ -9,6 +9,7 @@ mod camera;
 mod commands;
 mod events;
 mod gallery;
+mod mask;
 mod memory;
 mod names;
 mod pixels;

@@ -164,6 +164,14 @@ impl Running {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
     }
 
+    /// Changes keys of the config as the page does: the status, and the answer.
+    pub fn change_settings(&self, body: &str) -> (u16, Value) {
+        let head = "POST /api/settings HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nSec-Fetch-Site: same-origin\r\n\
+                    Content-Type: application/json";
+        let answer = self.ask(&format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_else(|_| Value::String(answer.text())))
+    }
+
     /// Sends `request` and reads until the connection ends.
     pub fn ask(&self, request: &str) -> Answer {
         let mut stream = self.connect();

@@ -1,6 +1,7 @@
 // The tests. Each gets a namecam of its own as `camera`, and `open`, which opens a page in a new profile of the browser. Elements are
 // found by what is read of them, in the language of the page. An error in the console fails a test, but for those in `allows`.
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { ADMIN, KNOWN, VIEWER } from "./camera.mjs";
 import { BROWSERS } from "./browsers.mjs";
 import { expect, logIn, LOGIN, OUT, peer, person, pixels, seen, submitLogin, unseen, until, WAIT_MS } from "./tools.mjs";
@@ -25,6 +26,12 @@ const wrongThenRight = async (page, camera) => {
 export const openAccount = async (page, { user }) => {
   await page.getByText(page.say.account(user)).click();
   await seen(page, page.say.change);
+};
+export const openSettings = async page => {
+  await page.getByText(page.say.settingsTitle, { exact: true }).click();
+  await seen(page, page.say.settings["overlay.unknown"]);
+  await page.getByText(page.say.healthTitle, { exact: true }).click();
+  await page.locator("#health-list li").first().waitFor({ timeout: WAIT_MS });
 };
 // The sheet of a person in the gallery; of a face; and back to the page.
 const card = (page, name, used, all) => page.getByRole("button", { name: new RegExp(`^${name}\\s*${page.say.ofThem(used, all)}`) });
@@ -260,7 +267,11 @@ export const TESTS = [
       await hasNoViolations(page, "sheet of a new person");
       await close(page);
       await openAccount(page, ADMIN);
-      await hasNoViolations(page, "page with the account open");
+      await openSettings(page);
+      await hasNoViolations(page, "page with account, settings and health open");
+      await page.getByRole("button", { name: page.say.zoneEdit }).click();
+      await page.getByRole("button", { name: page.say.zoneAdd }).click();
+      await hasNoViolations(page, "page with a zone");
     },
   })),
   {
@@ -271,6 +282,7 @@ export const TESTS = [
       await logIn(page, camera, ADMIN);
       await person(page, KNOWN);
       await openAccount(page, ADMIN);
+      await openSettings(page);
       await tabReachesAll(page, "page");
     },
   },
@@ -299,6 +311,8 @@ export const TESTS = [
       expect("the width of the page with the sheet of a person", await width(), SMALL[0]);
       await close(page);
       await openAccount(page, ADMIN);
+      await openSettings(page);
+      await page.getByRole("button", { name: page.say.zoneEdit }).click();
       expect("the width of the page", await width(), SMALL[0]);
     },
   })),
@@ -369,6 +383,73 @@ export const TESTS = [
       await walk.click();
       await seen(page, page.say.onlyOne);
       expect("nobody was added", camera.people(), [KNOWN]);
+    },
+  },
+  ...["en", "ko"].map(lang => ({
+    name: `settings, ${lang}`, in: ["chromium"], allows: [/status of 400/], async run({ open, camera }) {
+      const [page, viewer] = [await open({ lang }), await open()];
+      await logIn(viewer, camera, VIEWER);
+      await person(viewer, KNOWN);
+      for (const word of [viewer.say.settingsTitle, viewer.say.healthTitle]) await unseen(viewer, word);
+      await logIn(page, camera, ADMIN);
+      await openSettings(page);
+      const field = key => page.getByLabel(page.say.settings[key], { exact: true }), kept = () => readFileSync(join(camera.folder, "state/settings.ini"), "utf8");
+      await field("overlay.unknown").selectOption("hide");
+      await seen(page, page.say.setDone);
+      await field("recognition.false_name_budget").fill("10");
+      await field("overlay.blur_for_viewers").check();
+      await until("all is in the file", () => ["unknown = hide", "false_name_budget = 0.01", "blur_for_viewers = yes"].every(line => kept().includes(line)));
+      await seen(page, "[overlay]", false);
+      // A wrong value is told at its field and changes nothing.
+      await field("recognition.hours").fill("7 to 22");
+      await field("stream.quality").fill("400");
+      await field("stream.width").focus();
+      await seen(page, page.say.notDone(page.say.hoursForm));
+      await seen(page, page.say.notDone(page.say.between(1, 100)));
+      expect("what is in the file", /hours|quality/.test(kept()), false);
+      await page.getByRole("button", { name: `${page.say.reset}: ${page.say.settings["overlay.unknown"]}`, exact: true }).click();
+      await until("the line is gone", () => !kept().includes("unknown"));
+      await until("the field shows the default", async () => await field("overlay.unknown").inputValue() === "show");
+      // Recognition is off at this hour, and says until when.
+      const clock = at => String(at % 24).padStart(2, "0") + ":00", hour = new Date().getHours();
+      await field("recognition.hours").fill(`${clock(hour + 3)}-${clock(hour + 5)}`);
+      await field("stream.width").focus();
+      await seen(page, page.say.offUntil(clock(hour + 3)), false);
+    },
+  })),
+  {
+    name: "privacy zones", in: ["chromium"], async run({ open, camera }) {
+      const page = await open();
+      await logIn(page, camera, ADMIN);
+      await openSettings(page);
+      await until("there is a picture", () => pixels(page).then(grey => grey && Math.max(...grey) > 50));
+      await page.getByRole("button", { name: page.say.zoneEdit }).click();
+      // By keyboard: a zone in the middle, moved to the left edge and made as high as the picture.
+      await page.keyboard.press("Enter");
+      for (let i = 0; i < 40; i += 1) for (const key of ["ArrowLeft", "ArrowUp"]) await page.keyboard.press(key);
+      for (let i = 0; i < 80; i += 1) await page.keyboard.press("Shift+ArrowDown");
+      await page.getByRole("button", { name: page.say.zone(1, 0, 0, 20, 100), exact: true }).waitFor();
+      // By pointer: another one at the lower right, and a third that is removed.
+      const { x, y, width, height } = await page.getByRole("group", { name: page.say.zones }).boundingBox();
+      const drag = async (from, to) => {
+        await page.mouse.move(x + width * from[0], y + height * from[1]);
+        await page.mouse.down();
+        await page.mouse.move(x + width * to[0], y + height * to[1], { steps: 5 });
+        await page.mouse.up();
+      };
+      await drag([0.75, 0.5], [0.99, 0.98]);
+      await drag([0.4, 0.2], [0.6, 0.4]);
+      await page.keyboard.press("Delete");
+      await page.getByRole("button", { name: page.say.zoneSave }).click();
+      await unseen(page, page.say.zoneHow);
+      const mask = /mask = (.*)/.exec(readFileSync(join(camera.folder, "state/settings.ini"), "utf8"))[1].split(" ");
+      expect("the first zone", [mask.length, mask[0]], [2, "0,0,20,100"]);
+      const [left, top, right, bottom] = mask[1].split(",").map(Number);
+      expect(`the second zone ${mask[1]}`, Math.abs(left - 75) < 2 && Math.abs(top - 50) < 2 && Math.abs(right - 24) < 2 && Math.abs(bottom - 48) < 2);
+      const at = (grey, column, row) => grey[row * 32 + column];
+      await until("the zones are black", async () => { const grey = await pixels(page); return [[2, 2], [4, 15], [27, 13], [29, 16]].every(place => at(grey, ...place) < 12); });
+      const beside = (await pixels(page)).filter((_, i) => i % 32 > 8 && i % 32 < 22);
+      expect("what lies beside them is seen", beside.filter(value => value > 25).length > beside.length / 2);
     },
   },
   {

@@ -25,12 +25,14 @@ async function beat() {
     }
     const names = state.recognition;
     overlay = state.overlay;
-    people(state.faces, !names.enabled ? say.disabled : !state.camera.online ? say.resting : names.age_ms === null ? say.off : say.nobody, state.now);
+    people(state.faces, isOff(names) || (!state.camera.online ? say.resting : names.age_ms === null ? say.off : say.nobody), state.now);
     health(state);
     gallery(state);
     showFace();
     tuning(state);
     account(state);
+    boardHealth(state);
+    $("settings").hidden = state.role !== "admin";
   } catch {
     misses += 1;
     if (misses < 2 && !refused) return;

@@ -113,6 +113,7 @@ function paint() {
     }
   }
   placeButtons(faces, place, scale);
+  if (!$("zones").hidden) Object.assign($("zones").style, { left: place.x + "px", top: place.y + "px", width: place.w + "px", height: place.h + "px" });
 }
 if (window.ResizeObserver) new ResizeObserver(paint).observe($("frame"));
 function notice(title, text) {

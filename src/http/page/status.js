@@ -5,6 +5,33 @@ function rate(names) {
   const strangers = names.expected && names.expected.strangers_named;
   return names.people && typeof strangers === "number" ? say.judges(Math.round(strangers * 1000), Math.round(names.expected.strangers_named_at_most * 1000)) : "";
 }
+// The health of the board for an admin, with what helps. Only what can be known is said.
+const healthDetails = $("health").querySelector("details");
+let healthBusy = false;
+async function boardHealth(state) {
+  $("health").hidden = state.role !== "admin";
+  if ($("health").hidden || !healthDetails.open || healthBusy) return;
+  healthBusy = true;
+  const answer = await ask("api/health", 4000).catch(() => null);
+  healthBusy = false;
+  if (!answer || !answer.json) return;
+  const { temperature_c: celsius, throttled, disk, memory } = answer.json, { camera, recognition } = state, h = say.health, lines = [];
+  // What is said, and what helps where that is not well.
+  const line = (text, remedy) => { const li = make("li", remedy ? "bad" : "", text); if (remedy) li.append(make("div", "soft", remedy)); lines.push(li); };
+  const isHot = /\u00b0C/.test(recognition.pace_why || "");
+  if (celsius !== null) line(h.temperature(Math.round(celsius)), isHot ? h.hot : "");
+  if (throttled) line(throttled.length ? h.throttled(throttled) : h.unthrottled, throttled.map(why => h[why]).join(" "));
+  const all = camera.frames + camera.dropped, share = all ? camera.dropped / all * 100 : 0;
+  if (all) line(h.dropped(camera.dropped, share.toFixed(1)), share > 1 ? h.droppedMore : "");
+  if (recognition.last_ms !== null && !isOff(recognition)) line(h.looks(Math.round(recognition.last_ms), recognition.pace_ms), recognition.pace_why && !isHot ? h.late : "");
+  if (disk) line(h.disk((disk.free_bytes / 1e9).toFixed(1), (disk.total_bytes / 1e9).toFixed(1)), disk.free_bytes < 2e8 ? h.full : "");
+  if (memory) line(h.memory(Math.round(memory.used_bytes / 1e6), memory.usable_bytes && Math.round(memory.usable_bytes / 1e6)), memory.used_bytes > 0.9 * memory.usable_bytes && memory.usable_bytes ? h.scarce : "");
+  for (const fault of state.faults) line(h.fault(fault.cause, fault.count, since(fault.last_s)) + (fault.detail ? ": " + fault.detail : ""));
+  if (!state.faults.length) line(h.noFaults);
+  $("health-list").replaceChildren(...lines);
+}
+// Why recognition is off; empty while it is on.
+const isOff = names => !names.enabled ? say.disabled : names.off_until ? say.offUntil(names.off_until) : "";
 function health(state) {
   const camera = state.camera, names = state.recognition;
   dot("camera-dot", camera.online ? "good" : "bad");
@@ -16,11 +43,11 @@ function health(state) {
   put("camera", camera.online ? told : starting ? say.starting : say.cameraOff(camera.error));
   const lateS = Math.round((names.age_ms || 0) / 1000);
   const late = camera.online && names.age_ms !== null && names.age_ms > 5000 + 3 * (names.last_ms || 0) + names.interval_ms;
-  const pace = !names.enabled ? say.disabled : trouble ? say.trouble(trouble) : !camera.online ? say.resting : names.age_ms === null ? say.off : late ? say.late(lateS) : "";
+  const pace = isOff(names) ? isOff(names) : trouble ? say.trouble(trouble) : !camera.online ? say.resting : names.age_ms === null ? say.off : late ? say.late(lateS) : "";
   dot("names-dot", trouble ? "bad" : pace || !names.people ? "" : "good");
   // A gallery that was never read is not an empty one; the reload message says why it was not read.
   const known = names.generation ? say.knows(names.people, names.pictures) : names.taking_in ? say.takingIn : say.unread;
-  put("names", trouble || !names.enabled ? pace : [known, rate(names), pace].filter(Boolean).join(" "));
+  put("names", trouble || isOff(names) ? pace : [known, rate(names), pace].filter(Boolean).join(" "));
   const undone = state.reload_error !== trouble && state.reload_error;
   put("reload", undone ? say.reload(state.reloads, undone) : "");
   dot("live-dot", camera.online ? "good" : "bad");

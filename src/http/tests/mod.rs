@@ -133,6 +133,7 @@ fn faces() -> Sightings {
         faces: vec![alice, stranger],
         blurred_areas: Vec::new(),
         examined: None,
+        mask: Default::default(),
     }
 }
 

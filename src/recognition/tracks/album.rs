@@ -111,7 +111,8 @@ impl Album {
     pub fn changed(&mut self) -> Option<Chips> {
         std::mem::take(&mut self.is_changed).then(|| {
             let chips = |page: &Page| page.looks.iter().map(|look| Arc::clone(&look.chip)).collect();
-            Chips(self.pages.iter().map(|page| TrackChips { track: page.track, chips: chips(page) }).collect())
+            let tracks = self.pages.iter().map(|page| TrackChips { track: page.track, chips: chips(page) }).collect();
+            Chips { tracks, ..Chips::default() }
         })
     }
 }
@@ -205,7 +206,7 @@ mod tests {
             album.take(track, &rgb, FACE, descriptor(0.0), good(40), now);
         }
         let tracks =
-            |album: &mut Album| album.changed().map(|chips| chips.0.iter().map(|of| of.track).collect::<Vec<_>>());
+            |album: &mut Album| album.changed().map(|chips| chips.tracks.iter().map(|of| of.track).collect::<Vec<_>>());
         assert_eq!(tracks(&mut album), Some((4..20).collect()));
         album.keep(|track| track != 10, now);
         album.take(20, &rgb, FACE, descriptor(0.0), good(40), now);

@@ -169,6 +169,39 @@ fn a_gallery_of_another_engine_is_not_compared_with_after_recognition_was_off() 
 }
 
 #[test]
+fn recognition_is_off_outside_its_hours_and_comes_back_however_the_clock_goes() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Alice/1.png", 200);
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, quick);
+    let now = Moment::now();
+    // Noon and midnight by the local clock, today or tomorrow.
+    let [hour, minute, _] = crate::os::localtime::time_of_day(now.wall);
+    let till = |clock: i32| {
+        now.after(Duration::from_secs(((clock + 24 - hour) % 24 * 3600 + 3600 - minute * 60) as u64 % 86_400))
+    };
+    let (day, night) = (till(11), till(23));
+    let hours = crate::config::Hours::parse("07:00-22:00").unwrap();
+    let mut config = (*stage.config.newest().unwrap().1).clone();
+    config.recognition.hours = hours;
+    stage.config.publish(Arc::new(config.clone()));
+    worker.reload_if_asked(day);
+    take_all_in(&mut worker);
+    assert_eq!(look(&mut worker), alice());
+    // The clock is set forward to the night, back to the day, and the night comes.
+    for (at, is_on) in [(night, false), (day, true), (night, false), (day, true)] {
+        worker.reload_if_asked(at);
+        take_all_in(&mut worker);
+        assert_eq!(worker.opened.is_some(), is_on, "the models are closed");
+        assert_eq!(config.recognition.off_until(at.wall), (!is_on).then(|| "07:00".to_owned()));
+    }
+    assert_eq!(look(&mut worker), alice());
+    assert_eq!(stage.health.reloads.ended(), 1, "the time of day is no reload");
+    config.recognition.enabled = false;
+    assert_eq!((config.recognition.is_on(day.wall), config.recognition.off_until(night.wall)), (false, None));
+}
+
+#[test]
 fn a_model_that_is_missing_keeps_the_engine_and_does_not_keep_the_gallery_from_being_read() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "Bob/1.png", 200);

@@ -125,7 +125,7 @@ impl Renderer {
         look: &Appearance,
     ) -> Result<Arc<Vec<u8>>, Unrenderable> {
         let started = Instant::now();
-        if frame.format.jpeg && frame.turn.is_none() && look.is_plain() {
+        if frame.format.jpeg && frame.turn.is_none() && frame.mask.is_empty() && look.is_plain() {
             self.shared.stage.health.passed_through.add();
             return Ok(Arc::clone(&frame.bytes));
         }

@@ -107,6 +107,7 @@ fn seen(track: u64, name: Option<&str>, age: Duration) -> Arc<Sightings> {
         faces: vec![face],
         blurred_areas: Vec::new(),
         examined: None,
+        mask: Default::default(),
     })
 }
 

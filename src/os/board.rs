@@ -1,0 +1,105 @@
+//! What the kernel says of the board: temperature, throttling, room on a disk.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The folder in which Linux provides the temperatures of a board.
+pub const ZONES: &str = "/sys/class/thermal";
+/// The names of thermal zones of processors on Raspberry Pi, Jetson and PCs; other zones are batteries and wireless
+/// cards.
+const PROCESSORS: [&str; 6] = ["cpu", "soc", "x86_pkg", "gpu", "tj", "acpitz"];
+/// What the firmware of a Raspberry Pi says of its power and its heat.
+const THROTTLED: &str = "/sys/devices/platform/soc/soc:firmware/get_throttled";
+
+/// True for the name of a thermal zone of a processor.
+pub fn is_processor(zone: &str) -> bool {
+    let zone = zone.to_lowercase();
+    PROCESSORS.iter().any(|name| zone.starts_with(name))
+}
+
+/// Thousandths of a degree, as the kernel writes them.
+pub fn thousandths(text: &str) -> Option<f32> {
+    text.parse::<i32>().ok().map(|value| value as f32 / 1000.0)
+}
+
+/// The temperature of the hottest processor, in degrees Celsius.
+pub fn temperature(zones: &Path) -> Option<f32> {
+    let read = |path: &Path, name: &str| std::fs::read_to_string(path.join(name)).ok();
+    let of_zone = |path: &Path| {
+        read(path, "type").filter(|zone| is_processor(zone.trim()))?;
+        thousandths(read(path, "temp")?.trim())
+    };
+    let all = std::fs::read_dir(zones).ok()?.flatten();
+    all.filter_map(|entry| of_zone(&entry.path())).max_by(f32::total_cmp)
+}
+
+/// Why the processor is slowed down now, or was since the board started: `power` and `heat`. `None` where nobody says.
+pub fn throttled() -> Option<Vec<&'static str>> {
+    throttled_by(&std::fs::read_to_string(THROTTLED).ok()?)
+}
+
+fn throttled_by(text: &str) -> Option<Vec<&'static str>> {
+    let flags = u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok()?;
+    // Bits 0 and 16: too little voltage. Bits 1 to 3 and 17 to 19: a slower clock for power or for heat, 3 and 19 for heat.
+    let (now_or_before, mut why) = (flags | flags >> 16, Vec::new());
+    why.extend((now_or_before & 0b0001 != 0).then_some("power"));
+    why.extend((now_or_before & 0b1100 != 0).then_some("heat"));
+    Some(why)
+}
+
+/// The bytes that are free for this user on the file system of a folder, and all of it.
+pub fn disk(folder: &Path) -> Option<(u64, u64)> {
+    let path = CString::new(folder.as_os_str().as_bytes()).ok()?;
+    // SAFETY: `room` is plain old data, of which zeros are a value; statvfs reads the text and writes only to it.
+    let (failed, room) = unsafe {
+        let mut room: libc::statvfs = std::mem::zeroed();
+        (libc::statvfs(path.as_ptr(), &raw mut room), room)
+    };
+    // The fields are longs, 32 bits on small machines.
+    #[allow(clippy::useless_conversion)]
+    let bytes = |blocks: libc::fsblkcnt_t| u64::from(blocks).saturating_mul(u64::from(room.f_frsize));
+    (failed == 0).then(|| (bytes(room.f_bavail), bytes(room.f_blocks)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hottest_processor_counts_and_what_is_none_does_not() {
+        let root = tempfile::tempdir().unwrap();
+        for (n, (zone, temp)) in
+            [("cpu-thermal", "48312"), ("soc-thermal", "51000"), ("battery", "70000"), ("gpu", "x")].iter().enumerate()
+        {
+            let folder = root.path().join(format!("thermal_zone{n}"));
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("type"), format!("{zone}\n")).unwrap();
+            std::fs::write(folder.join("temp"), format!("{temp}\n")).unwrap();
+        }
+        assert_eq!(temperature(root.path()), Some(51.0));
+        assert_eq!(temperature(&root.path().join("none")), None);
+    }
+
+    #[test]
+    fn the_flags_of_a_raspberry_pi_are_power_and_heat() {
+        for (text, why) in [
+            ("0\n", &[][..]),
+            ("0x50005", &["power", "heat"]),
+            ("10000\n", &["power"]),
+            ("80000", &["heat"]),
+            ("20002", &[]),
+        ] {
+            assert_eq!(throttled_by(text).unwrap(), why, "{text}");
+        }
+        assert_eq!(throttled_by("no"), None);
+    }
+
+    #[test]
+    fn a_disk_has_no_more_room_than_it_is_large() {
+        let root = tempfile::tempdir().unwrap();
+        let (free, all) = disk(root.path()).unwrap();
+        assert!(free <= all && all > 1_000_000, "{free} of {all}");
+        assert_eq!(disk(&root.path().join("none")), None);
+    }
+}

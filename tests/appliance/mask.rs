@@ -1,0 +1,126 @@
+//! What `camera.mask` hides is nowhere: on no picture, in no chip, and not in what is said of faces.
+
+use crate::support::{Answer, Home, Running, decode, read_head, read_part};
+use image::RgbImage;
+use serde_json::Value;
+use std::io::{BufReader, Read, Write};
+
+/// The camera shows 640x480. A zone that covers the face, in percent, and what of the picture it is.
+const ZONE: &str = "25,5,50,70";
+const HIDDEN: [f64; 4] = [0.25, 0.05, 0.75, 0.75];
+/// The largest value of a black pixel after JPEG.
+const BLACK: u8 = 16;
+
+/// The share of the pixels within `part` (left, top, right, bottom) that are not black.
+fn seen_in(shown: &RgbImage, [left, top, right, bottom]: [f64; 4]) -> f64 {
+    let (width, height) = (f64::from(shown.width()), f64::from(shown.height()));
+    let (mut seen, mut all) = (0, 0);
+    // The picture may be scaled: the pixels at the edge show both sides of it.
+    for y in (top * height) as u32 + 1..(bottom * height) as u32 - 1 {
+        for x in (left * width) as u32 + 1..(right * width) as u32 - 1 {
+            all += 1;
+            seen += u32::from(shown.get_pixel(x, y).0.iter().any(|value| *value > BLACK));
+        }
+    }
+    f64::from(seen) / f64::from(all)
+}
+
+/// One picture of each route and form.
+fn pictures(running: &Running) -> Vec<(String, Vec<u8>)> {
+    let mut all = Vec::new();
+    for query in [
+        "/snapshot.jpg",
+        "/snapshot.jpg?overlay=0",
+        "/snapshot.jpg?width=320",
+        "/snapshot.jpg?strict=1",
+        "/?action=snapshot",
+    ] {
+        let Answer { status, body, .. } = running.get(query);
+        assert_eq!(status, 200, "{query}");
+        all.push((query.to_owned(), body));
+    }
+    for query in
+        ["/video_feed", "/stream.mjpg?overlay=0", "/video_feed?raw=1", "/video_feed?width=320&fps=5", "/?action=stream"]
+    {
+        let mut stream = BufReader::new(running.connect());
+        stream.get_mut().write_all(format!("GET {query} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
+        read_head(&mut stream);
+        let mut boundary = [0; 9];
+        stream.read_exact(&mut boundary).unwrap();
+        all.push((query.to_owned(), read_part(&mut stream).0));
+    }
+    all
+}
+
+/// A running program that has seen a face, and its track.
+fn with_a_face(more: &str) -> (Home, Running, u64) {
+    let home = Home::new("");
+    home.enrol("Barack Obama", "obama.jpg");
+    let camera = home.still_camera("biden.jpg");
+    home.write_config(&format!("[camera]\nsource = {camera}\n{more}[recognition]\ninterval_ms = 100\n"));
+    let running = home.run();
+    running.until("a face with pictures", |running| {
+        running.state()["faces"][0]["track"].as_u64().is_some_and(|track| {
+            let chips = running.get(&format!("/api/chips/{track}"));
+            serde_json::from_slice::<Value>(&chips.body).is_ok_and(|chips| chips["chips"][0].is_object())
+        })
+    });
+    let track = running.state()["faces"][0]["track"].as_u64().unwrap();
+    (home, running, track)
+}
+
+#[test]
+fn a_zone_is_black_on_every_route_from_the_moment_at_which_it_is_set() {
+    let (_home, running, track) = with_a_face("");
+    for (query, jpeg) in pictures(&running) {
+        let shown = decode(&jpeg);
+        assert!(seen_in(&shown, HIDDEN) > 0.9, "{query} shows the face before");
+    }
+    let passed_on = || running.state()["stream"]["passed_through"].as_u64().unwrap();
+    assert!(passed_on() > 0, "the camera's own JPEG was passed on before");
+    let mut boxes = BufReader::new(running.connect());
+    boxes.get_mut().write_all(b"GET /api/events?boxes=1 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let (status, told) = running.change_settings(&format!(r#"{{"set": {{"camera.mask": "{ZONE}"}}}}"#));
+    assert_eq!(status, 200, "{told}");
+    // At once, and later: no picture of before is sent.
+    let chip = running.get(&format!("/chip.jpg?track={track}&number=0"));
+    assert_eq!(chip.status, 404, "the pictures of the face are gone");
+    assert_eq!(running.state()["faces"].as_array().unwrap().len(), 0);
+    let mut before = None;
+    for round in 0..3 {
+        for (query, jpeg) in pictures(&running) {
+            let shown = decode(&jpeg);
+            assert_eq!(seen_in(&shown, HIDDEN), 0.0, "{query} in round {round}");
+            // What lies beside the zone is shown as before.
+            assert!(seen_in(&shown, [0.0, 0.8, 1.0, 1.0]) > 0.5, "{query}");
+        }
+        before = before.or_else(|| Some(passed_on()));
+        std::thread::sleep(std::time::Duration::from_millis(400));
+    }
+    assert_eq!(before, Some(passed_on()), "a masked stream is not passed on");
+    let state = running.state();
+    assert!(state["recognition"]["looks"].as_u64().unwrap() > 0 && state["faces"].as_array().unwrap().is_empty());
+    assert_eq!(running.get(&format!("/chip.jpg?track={track}&number=0")).status, 404);
+    // Without the zone, the face comes back.
+    assert_eq!(running.change_settings(r#"{"unset": ["camera.mask"]}"#).0, 200);
+    running.until("the face is seen again", |running| running.state()["faces"][0].is_object());
+    assert!(seen_in(&decode(&running.get("/snapshot.jpg").body), HIDDEN) > 0.9);
+}
+
+#[test]
+fn a_zone_is_on_the_picture_as_it_is_shown_whatever_its_turn() {
+    let (_home, running, _) = with_a_face("");
+    for turn in [r#""camera.rotate": "90""#, r#""camera.rotate": "180", "camera.mirror": "yes""#] {
+        // The upper left corner of what is shown.
+        let body = format!(r#"{{"set": {{"camera.mask": "0,0,30,20.5", {turn}}}}}"#);
+        assert_eq!(running.change_settings(&body).0, 200);
+        for (query, jpeg) in pictures(&running) {
+            let shown = decode(&jpeg);
+            assert_eq!(shown.width() < shown.height(), turn.contains("90"), "{query} {turn}");
+            assert_eq!(seen_in(&shown, [0.0, 0.0, 0.3, 0.205]), 0.0, "{query} {turn}");
+        }
+    }
+    let told = running.change_settings(r#"{"set": {"camera.mask": "0,0,101,5"}}"#);
+    assert_eq!(told.0, 400);
+    assert!(told.1["problems"][0]["what"].as_str().unwrap().contains("in percent of the picture"), "{}", told.1);
+}
