@@ -32,9 +32,7 @@ const SCRIPTS: &[&str] = &[
 
 /// The page as it is sent.
 static HTML: LazyLock<String> = LazyLock::new(|| {
-    let style = [(" {", "{"), ("{ ", "{"), ("; ", ";"), (": ", ":"), (" }", "}")].iter();
-    let style = style.fold(STYLE.to_owned(), |style, (loose, tight)| style.replace(loose, tight));
-    let page = include_str!("page/page.html").replace("/* page.css */\n", &style);
+    let page = include_str!("page/page.html").replace("/* page.css */\n", STYLE);
     sent(&page.replace("/* the scripts of page.rs */\n", &SCRIPTS.concat()))
 });
 
@@ -54,7 +52,7 @@ fn takes_gzip(request: &Request) -> bool {
     })
 }
 
-/// A page without what only its authors read, as are spaces in the style: indents, empty lines, and lines that are comments.
+/// A page without what only its authors read: indents, empty lines, and lines that are comments.
 fn sent(page: &str) -> String {
     let lines = page.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with("//"));
     lines.flat_map(|line| [line, "\n"]).collect()

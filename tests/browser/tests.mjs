@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ADMIN, KNOWN, VIEWER } from "./camera.mjs";
 import { BROWSERS } from "./browsers.mjs";
-import { expect, logIn, LOGIN, peer, person, pixels, seen, submitLogin, unseen, until, WAIT_MS } from "./tools.mjs";
+import { expect, logIn, LOGIN, OUT, peer, person, pixels, seen, submitLogin, unseen, until, WAIT_MS } from "./tools.mjs";
 
 const SMALL = [360, 740];
 // What a browser says of a refusal that a test asks for.
@@ -124,6 +124,44 @@ const forget = async (page, camera, name) => {
   const left = await page.evaluate(name => Promise.all(["api/gallery", "api/state"].map(path => fetch(path).then(answer => answer.text()))).then(texts => texts.some(text => text.includes(name))), name);
   expect("what the API has of them", left, false);
 };
+
+// What a webcam with automatic exposure answers to the page.
+async function fakeWebcam(page) {
+  const webcam = { values: { brightness: 50, auto_exposure: 3, exposure_time_absolute: 156 }, tried: {}, mode: null, saved: null, measured: { fps: 29.8, first_ms: 812, cpu_ms: 4.2 } };
+  const before = { ...webcam.values };
+  const describe = (name, type, min, max, more = {}) => ({ name, type, min, max, step: 1, default: 0, value: webcam.values[name], menu: [], locked: false, read_only: false, ...more });
+  const answer = measured => ({
+    source: "/dev/video0", kind: "device", why: null, camera: "HD Pro Webcam C920", format: "MJPG", width: 640, height: 480, fps: 30,
+    formats: [
+      { format: "MJPG", read: true, modes: [{ size: [640, 480], fps: [30, 15] }, { size: [1280, 720], fps: [30] }] },
+      { format: "H264", read: false, modes: [{ size: [1920, 1080], fps: [30] }] },
+      { format: "YUYV", read: true, modes: [{ size: { min: [160, 120], max: [640, 480], step: [2, 2] }, fps: [{ min: 50, max: 60 }] }] },
+    ],
+    controls: [
+      describe("brightness", "integer", 0, 100), describe("auto_exposure", "menu", 0, 3, { menu: [[1, "Manual Mode"], [3, "Aperture Priority Mode"]] }),
+      describe("exposure_time_absolute", "integer", 3, 2047, { locked: webcam.values.auto_exposure === 3 }),
+    ],
+    trial: Object.keys(webcam.tried).length || webcam.mode ? {
+      controls: webcam.tried, before, mode: webcam.mode, ends_in_s: 60,
+      settings: { "camera.controls": Object.entries(webcam.tried).map(pair => pair.join("=")).join(", ") },
+    } : null,
+    refused: [], changed: [], measured,
+  });
+  await page.route("**/api/camera", route => route.fulfill({ json: answer(null) }));
+  await page.route("**/api/camera/try", route => {
+    const sent = route.request().method() === "POST" ? route.request().postDataJSON() : null;
+    if (!sent) { Object.assign(webcam.values, before); webcam.tried = {}; }
+    else if (sent.mode) webcam.mode = sent.mode;
+    else { Object.assign(webcam.values, sent.controls); Object.assign(webcam.tried, sent.controls); }
+    return route.fulfill({ json: answer(sent && sent.mode ? webcam.measured : null) });
+  });
+  await page.route("**/api/settings", route => {
+    webcam.saved = route.request().postDataJSON().set;
+    webcam.tried = {};
+    return route.fulfill({ json: { applied: Object.keys(webcam.saved), overridden: [], restart: [] } });
+  });
+  return webcam;
+}
 
 export const TESTS = [
   { name: "login", in: BROWSERS, allows: [REFUSED], async run({ open, camera }) { await wrongThenRight(await open(), camera); } },
@@ -451,6 +489,50 @@ export const TESTS = [
       expect("what lies beside them is seen", beside.filter(value => value > 25).length > beside.length / 2);
     },
   },
+  {
+    name: "a camera of a program has no controls", in: ["chromium"], async run({ open, camera }) {
+      const page = await open({ lang: "ko" });
+      await logIn(page, camera, ADMIN);
+      await page.getByText(page.say.tune).click();
+      await seen(page, page.say.noControls.pipe);
+    },
+  },
+  ...["en", "ko"].map(lang => ({
+    name: `camera, ${lang}`, in: ["chromium"], async run({ open, camera }) {
+      const page = await open({ lang, size: SMALL }), webcam = await fakeWebcam(page);
+      await logIn(page, camera, ADMIN);
+      await page.getByText(page.say.tune).click();
+      const titleOf = name => page.say.controls[name] || name[0].toUpperCase() + name.slice(1).replace(/_/g, " ");
+      const named = (role, name) => page.getByRole(role, { name: titleOf(name), exact: true });
+      await named("slider", "brightness").focus();
+      await page.keyboard.press("ArrowRight");
+      await until("the slider has set the control", () => webcam.values.brightness === 51);
+      await seen(page, "controls = brightness=51", false);
+      expect("the slider keeps the focus", await named("slider", "brightness").evaluate(e => e === document.activeElement));
+      expect("the exposure time is locked", await named("slider", "exposure_time_absolute").isDisabled());
+      await named("combobox", "auto_exposure").selectOption("1");
+      await until("it is no longer locked", () => named("slider", "exposure_time_absolute").isEnabled());
+      await page.evaluate(() => { document.querySelector("#controls").lastChild.scrollIntoView({ block: "end" }); });
+      expect("the picture is in sight", await page.evaluate(() => document.querySelector("#frame").getBoundingClientRect().top < innerHeight / 2 && document.querySelector("#frame").getBoundingClientRect().bottom > 40));
+      expect("nothing is wider than the screen", await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+      await hasNoViolations(page, "camera");
+      await page.screenshot({ path: `${OUT}/camera-${lang}.png` });
+      await page.getByRole("button", { name: page.say.putBack, exact: true }).click();
+      await seen(page, page.say.backNow);
+      expect("it is put back", webcam.values, { brightness: 50, auto_exposure: 3, exposure_time_absolute: 156 });
+      await named("slider", "brightness").fill("90");
+      await until("the slider has set the control", () => webcam.values.brightness === 90);
+      await page.getByRole("button", { name: page.say.saveCamera, exact: true }).click();
+      await seen(page, page.say.savedCamera);
+      expect("what is saved", webcam.saved, { "camera.controls": "brightness=90" });
+      expect("the modes", await page.locator("#modes option").allTextContents(), ["MJPG 640 \u00d7 480, 30 fps", "MJPG 640 \u00d7 480, 15 fps", "MJPG 1280 \u00d7 720, 30 fps", "YUYV 320 \u00d7 240, 60 fps", "YUYV 640 \u00d7 480, 60 fps"]);
+      expect("the mode that it has", await page.locator("#modes option:checked").textContent(), "MJPG 640 \u00d7 480, 30 fps");
+      await page.locator("#modes").selectOption({ index: 2 });
+      await page.getByRole("button", { name: page.say.tryMode, exact: true }).click();
+      await seen(page, page.say.measured(webcam.measured));
+      expect("the mode that is tried", webcam.mode, { format: "mjpg", width: 1280, height: 720, fps: 30 });
+    },
+  })),
   {
     name: "a person enrols before the camera", in: ["chromium"], alone: true, async run({ open, camera }) {
       const page = await open({ lang: "ko" });

@@ -1,4 +1,4 @@
-// Every word of the page, in English and Korean.
+// Every word of the page, in English and Korean. A browser is sent those of its first language.
 const WORDS = {
   en: {
     here: "Here now", status: "Status", camera: "Camera", names: "Recognition", nobody: "No one in view.",
@@ -262,5 +262,5 @@ const WORDS = {
     },
   },
 };
-const lang = (navigator.language || "en").toLowerCase().startsWith("ko") ? "ko" : "en";
-const say = WORDS[lang];
+// The page has the words of one language (page.rs).
+const [lang] = Object.keys(WORDS), say = WORDS[lang];
