@@ -1,16 +1,16 @@
-// Measures the page in Chromium: node tools/page_figures.mjs NAMECAM [SECONDS]
+// Measures the page in Chromium: node tools/page_figures.mjs NAMECAM [SECONDS] [MINUTES]
 // Prints one JSON line: the time to the first picture (median of five loads), how far the boxes that the page draws are
 // from those that namecam draws into the picture of the same X-Timestamp, and the memory of the tab. The camera is a clip
 // of one face that goes to and fro, 640x480 at 30 frames a second. Needs ffmpeg, Debian's chromium and playwright-core, of
 // which NODE_MODULES names the folder; without it, Node.js looks where it always does.
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 const { chromium } = createRequire(process.env.NODE_MODULES ? `${process.env.NODE_MODULES}/` : import.meta.url)("playwright-core");
-const [namecam, seconds = "20"] = process.argv.slice(2);
+const [namecam, seconds = "20", minutes = "0"] = process.argv.slice(2);
 const root = dirname(dirname(fileURLToPath(import.meta.url))), pictures = join(root, "target/pictures"), folder = mkdtempSync(join(tmpdir(), "namecam-page-"));
 const ended = [];
 process.on("exit", () => { for (const end of ended) end(); rmSync(folder, { recursive: true, force: true }); });
@@ -103,5 +103,18 @@ console.log(JSON.stringify({
   share_within_40_ms: early.filter(ms => ms <= 40).length / early.length,
   heap_mb: [before, await memory()], complaints,
 }));
+// The memory of the tab's process each minute: what the kernel counts for it, and the heap of its scripts, after a collection.
+if (Number(minutes)) {
+  const session = await browser.newBrowserCDPSession(), { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  const tab = processInfo.filter(({ type }) => type === "renderer").sort((a, b) => b.cpuTime - a.cpuTime)[0].id;
+  const own = await page.context().newCDPSession(page), samples = [];
+  for (let minute = 0; minute <= Number(minutes); minute += 1) {
+    if (minute) await new Promise(go => setTimeout(go, 60000));
+    await own.send("HeapProfiler.collectGarbage");
+    const kb = Number(/Pss:\s+(\d+)/.exec(readFileSync(`/proc/${tab}/smaps_rollup`, "utf8"))[1]);
+    samples.push([Math.round(kb / 102.4) / 10, await memory(), await page.evaluate(() => shown)]);
+  }
+  console.log(JSON.stringify({ tab_mb_heap_mb_each_minute: samples }));
+}
 await browser.close();
 process.exit(0);

@@ -235,10 +235,13 @@ impl Thread<'_> {
             health.capture_beat.beat();
             let tried = self.tune(&mut *source, &camera);
             if let Some((newest, config)) = config.newest().filter(|(newest, _)| tried || *newest != version) {
+                if camera.source != config.camera.source {
+                    self.trial.end(&mut *source);
+                }
                 self.trial.settle(&config.camera);
                 let wanted = self.trial.camera(&config.camera);
                 // The trial has set its controls already.
-                if tried {
+                if newest == version {
                     camera.controls.clone_from(&wanted.controls);
                 }
                 if self.trial.needs_newer(opened) || !same_source(&camera, &wanted) {
@@ -246,9 +249,11 @@ impl Thread<'_> {
                     health.camera_is_away(&config.camera.source.public(), STARTING);
                     return Ok(());
                 }
-                (version, turn, mask) = (newest, config.camera.turn(), config.camera.mask());
-                // Without recognition there is no memory plan. A config that does not fit is refused elsewhere.
-                plan = config.recognition.enabled.then(|| memory::plan(&config, &Machine::this()).ok()).flatten();
+                if newest != version {
+                    (version, turn, mask) = (newest, config.camera.turn(), config.camera.mask());
+                    // Without recognition there is no memory plan. A config that does not fit is refused elsewhere.
+                    plan = config.recognition.enabled.then(|| memory::plan(&config, &Machine::this()).ok()).flatten();
+                }
             }
             let shot = source.next(POLL)?;
             self.trial.check_silence()?;

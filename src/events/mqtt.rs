@@ -312,7 +312,7 @@ impl<'a> Session<'a> {
 
     /// Why a connection ended, with what its owner may not think of.
     fn explain(&self, why: String, was_good: bool) -> String {
-        let is_closed = why.contains("closed the connection") && !was_good;
+        let is_closed = !was_good && (why.contains("closed the connection") || why.contains("is lost"));
         let hint = format!("; if another client has the id {} too, set mqtt.client_id to another name", self.device.id);
         format!("{}:{}: {why}{}", self.mqtt.host, self.mqtt.port, if is_closed { hint.as_str() } else { "" })
     }

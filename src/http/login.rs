@@ -51,10 +51,7 @@ const KOREAN: LoginWords = LoginWords {
 };
 
 fn words(request: &Request) -> &'static LoginWords {
-    let korean = request
-        .header("Accept-Language")
-        .is_some_and(|languages| languages.trim().to_ascii_lowercase().starts_with("ko"));
-    if korean { &KOREAN } else { &ENGLISH }
+    if request.is_in_korean() { &KOREAN } else { &ENGLISH }
 }
 
 /// The response to a request without a right credential: the way to the login page for a person who opens an address, a challenge for

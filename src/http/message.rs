@@ -51,6 +51,11 @@ impl Request {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
+    /// True when Korean is the first language of the browser.
+    pub fn is_in_korean(&self) -> bool {
+        self.header("Accept-Language").is_some_and(|languages| languages.trim().to_ascii_lowercase().starts_with("ko"))
+    }
+
     /// The value of a parameter. A further `?` begins another one: dashboards append `?TIME` to what has a query already.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.query

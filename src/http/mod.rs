@@ -273,10 +273,10 @@ pub const ROUTES: &[Route] = &[
     route("/api/config", Access::Admin, "the value of each key, and where it was given, JSON", |site, _, _| {
         Whole::json(&json!({ "values": site.config().in_use() })).into()
     }),
+    route("/api/camera", Access::Admin, "the modes and controls of the camera, and what is tried, JSON", tune::list),
     route("/api/health", Access::Admin, "temperature, throttling, disk and memory, JSON", |site, _, _| {
         Whole::json(&api::HealthJson::now(site.stage.state_folder.as_deref())).into()
     }),
-    route("/api/camera", Access::Admin, "the modes and controls of the camera, and what is tried, JSON", tune::list),
     change(
         Method::Post,
         Takes::Json,

@@ -212,6 +212,7 @@ fn serve(mut stream: TcpStream, manners: Manners, heard: &Mutex<Heard>) {
             _ => {}
         }
     }
+    let _ = stream.shutdown(std::net::Shutdown::Both);
     if let Some((topic, payload)) = will {
         keep(&mut heard.lock().unwrap(), &topic, &payload);
     }

@@ -2,6 +2,7 @@
 //! setup`, and fail without them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#[allow(dead_code)] // the tests of src/events use all of it
 mod broker;
 mod support;
 mod teach;

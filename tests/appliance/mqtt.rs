@@ -24,7 +24,7 @@ fn a_broker_is_told_who_is_there_and_check_says_whether_it_can_be_used() {
     let heard = broker.until("an event", |heard| heard.said.iter().any(|(topic, _)| topic == "namecam/door/face"));
     assert!(heard.said.iter().any(|(_, text)| text.contains(r#""kind":"named""#) && text.contains(r#""latency_ms":"#)));
     let renamed = running.ask(
-        "POST /api/gallery/rename HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
+        "POST /api/gallery/rename HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nSec-Fetch-Site: same-origin\r\nContent-Type: application/json\r\n\
          Content-Length: 42\r\n\r\n{\"person\":\"Barack Obama\",\"to\":\"오바마\"}",
     );
     assert_eq!(renamed.status, 200, "{}", renamed.text());

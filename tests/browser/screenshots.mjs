@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { ADMIN, Camera, KNOWN, makeScene } from "./camera.mjs";
 import { launch, open } from "./browsers.mjs";
 import { logIn, OUT, person, pixels, seen, until } from "./tools.mjs";
-import { close, openAccount, openPerson, openWhy } from "./tests.mjs";
+import { close, openAccount, openPerson, openSettings, openWhy } from "./tests.mjs";
 
 const SIZES = [[390, 844], [1440, 900]];
 const FOLDER = join(OUT, "screenshots");
@@ -24,7 +24,13 @@ const VIEWS = [
   },
   { name: "why", show: page => openWhy(page) },
   { name: "person", async show(page) { await close(page); await openPerson(page); } },
-  { name: "all", all: true, async show(page) { await close(page); await openAccount(page, ADMIN); } },
+  { name: "all", all: true, async show(page) { await close(page); await openAccount(page, ADMIN); await openSettings(page); } },
+  {
+    name: "zones", async show(page) {
+      await page.getByRole("button", { name: page.say.zoneEdit }).click();
+      await page.getByRole("button", { name: page.say.zoneAdd }).click();
+    },
+  },
 ];
 
 rmSync(FOLDER, { recursive: true, force: true });

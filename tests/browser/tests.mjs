@@ -1,9 +1,10 @@
 // The tests. Each gets a namecam of its own as `camera`, and `open`, which opens a page in a new profile of the browser. Elements are
 // found by what is read of them, in the language of the page. An error in the console fails a test, but for those in `allows`.
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { ADMIN, KNOWN, VIEWER } from "./camera.mjs";
 import { BROWSERS } from "./browsers.mjs";
-import { expect, logIn, LOGIN, peer, person, pixels, seen, submitLogin, unseen, until, WAIT_MS } from "./tools.mjs";
+import { expect, logIn, LOGIN, OUT, peer, person, pixels, seen, submitLogin, unseen, until, WAIT_MS } from "./tools.mjs";
 
 const SMALL = [360, 740];
 // What a browser says of a refusal that a test asks for.
@@ -25,6 +26,12 @@ const wrongThenRight = async (page, camera) => {
 export const openAccount = async (page, { user }) => {
   await page.getByText(page.say.account(user)).click();
   await seen(page, page.say.change);
+};
+export const openSettings = async page => {
+  await page.getByText(page.say.settingsTitle, { exact: true }).click();
+  await seen(page, page.say.settings["overlay.unknown"]);
+  await page.getByText(page.say.healthTitle, { exact: true }).click();
+  await page.locator("#health-list li").first().waitFor({ timeout: WAIT_MS });
 };
 // The sheet of a person in the gallery; of a face; and back to the page.
 const card = (page, name, used, all) => page.getByRole("button", { name: new RegExp(`^${name}\\s*${page.say.ofThem(used, all)}`) });
@@ -117,6 +124,44 @@ const forget = async (page, camera, name) => {
   const left = await page.evaluate(name => Promise.all(["api/gallery", "api/state"].map(path => fetch(path).then(answer => answer.text()))).then(texts => texts.some(text => text.includes(name))), name);
   expect("what the API has of them", left, false);
 };
+
+// What a webcam with automatic exposure answers to the page.
+async function fakeWebcam(page) {
+  const webcam = { values: { brightness: 50, auto_exposure: 3, exposure_time_absolute: 156 }, tried: {}, mode: null, saved: null, measured: { fps: 29.8, first_ms: 812, cpu_ms: 4.2 } };
+  const before = { ...webcam.values };
+  const describe = (name, type, min, max, more = {}) => ({ name, type, min, max, step: 1, default: 0, value: webcam.values[name], menu: [], locked: false, read_only: false, ...more });
+  const answer = measured => ({
+    source: "/dev/video0", kind: "device", why: null, camera: "HD Pro Webcam C920", format: "MJPG", width: 640, height: 480, fps: 30,
+    formats: [
+      { format: "MJPG", read: true, modes: [{ size: [640, 480], fps: [30, 15] }, { size: [1280, 720], fps: [30] }] },
+      { format: "H264", read: false, modes: [{ size: [1920, 1080], fps: [30] }] },
+      { format: "YUYV", read: true, modes: [{ size: { min: [160, 120], max: [640, 480], step: [2, 2] }, fps: [{ min: 50, max: 60 }] }] },
+    ],
+    controls: [
+      describe("brightness", "integer", 0, 100), describe("auto_exposure", "menu", 0, 3, { menu: [[1, "Manual Mode"], [3, "Aperture Priority Mode"]] }),
+      describe("exposure_time_absolute", "integer", 3, 2047, { locked: webcam.values.auto_exposure === 3 }),
+    ],
+    trial: Object.keys(webcam.tried).length || webcam.mode ? {
+      controls: webcam.tried, before, mode: webcam.mode, ends_in_s: 60,
+      settings: { "camera.controls": Object.entries(webcam.tried).map(pair => pair.join("=")).join(", ") },
+    } : null,
+    refused: [], changed: [], measured,
+  });
+  await page.route("**/api/camera", route => route.fulfill({ json: answer(null) }));
+  await page.route("**/api/camera/try", route => {
+    const sent = route.request().method() === "POST" ? route.request().postDataJSON() : null;
+    if (!sent) { Object.assign(webcam.values, before); webcam.tried = {}; }
+    else if (sent.mode) webcam.mode = sent.mode;
+    else { Object.assign(webcam.values, sent.controls); Object.assign(webcam.tried, sent.controls); }
+    return route.fulfill({ json: answer(sent && sent.mode ? webcam.measured : null) });
+  });
+  await page.route("**/api/settings", route => {
+    webcam.saved = route.request().postDataJSON().set;
+    webcam.tried = {};
+    return route.fulfill({ json: { applied: Object.keys(webcam.saved), overridden: [], restart: [] } });
+  });
+  return webcam;
+}
 
 export const TESTS = [
   { name: "login", in: BROWSERS, allows: [REFUSED], async run({ open, camera }) { await wrongThenRight(await open(), camera); } },
@@ -222,7 +267,11 @@ export const TESTS = [
       await hasNoViolations(page, "sheet of a new person");
       await close(page);
       await openAccount(page, ADMIN);
-      await hasNoViolations(page, "page with the account open");
+      await openSettings(page);
+      await hasNoViolations(page, "page with account, settings and health open");
+      await page.getByRole("button", { name: page.say.zoneEdit }).click();
+      await page.getByRole("button", { name: page.say.zoneAdd }).click();
+      await hasNoViolations(page, "page with a zone");
     },
   })),
   {
@@ -233,6 +282,7 @@ export const TESTS = [
       await logIn(page, camera, ADMIN);
       await person(page, KNOWN);
       await openAccount(page, ADMIN);
+      await openSettings(page);
       await tabReachesAll(page, "page");
     },
   },
@@ -261,6 +311,8 @@ export const TESTS = [
       expect("the width of the page with the sheet of a person", await width(), SMALL[0]);
       await close(page);
       await openAccount(page, ADMIN);
+      await openSettings(page);
+      await page.getByRole("button", { name: page.say.zoneEdit }).click();
       expect("the width of the page", await width(), SMALL[0]);
     },
   })),
@@ -370,6 +422,117 @@ export const TESTS = [
       expect("nobody was added", camera.people(), [KNOWN]);
     },
   },
+  ...["en", "ko"].map(lang => ({
+    name: `settings, ${lang}`, in: ["chromium"], allows: [/status of 400/], async run({ open, camera }) {
+      const [page, viewer] = [await open({ lang }), await open()];
+      await logIn(viewer, camera, VIEWER);
+      await person(viewer, KNOWN);
+      for (const word of [viewer.say.settingsTitle, viewer.say.healthTitle]) await unseen(viewer, word);
+      await logIn(page, camera, ADMIN);
+      await openSettings(page);
+      const field = key => page.getByLabel(page.say.settings[key], { exact: true }), kept = () => readFileSync(join(camera.folder, "state/settings.ini"), "utf8");
+      await field("overlay.unknown").selectOption("hide");
+      await seen(page, page.say.setDone);
+      await field("recognition.false_name_budget").fill("0.01");
+      await field("overlay.blur_for_viewers").check();
+      await until("all is in the file", () => ["unknown = hide", "false_name_budget = 0.01", "blur_for_viewers = yes"].every(line => kept().includes(line)));
+      await seen(page, "[overlay]", false);
+      // A wrong value is told at its field and changes nothing.
+      await field("recognition.hours").fill("7 to 22");
+      await field("stream.quality").fill("400");
+      await field("stream.width").focus();
+      await seen(page, page.say.notDone(page.say.hoursForm));
+      await seen(page, page.say.notDone(page.say.between(1, 100)));
+      expect("what is in the file", /hours|quality/.test(kept()), false);
+      await page.getByRole("button", { name: `${page.say.reset}: ${page.say.settings["overlay.unknown"]}`, exact: true }).click();
+      await until("the line is gone", () => !kept().includes("unknown"));
+      await until("the field shows the default", async () => await field("overlay.unknown").inputValue() === "show");
+      // Recognition is off at this hour, and says until when.
+      const clock = at => String(at % 24).padStart(2, "0") + ":00", hour = new Date().getHours();
+      await field("recognition.hours").fill(`${clock(hour + 3)}-${clock(hour + 5)}`);
+      await field("stream.width").focus();
+      await seen(page, page.say.offUntil(clock(hour + 3)), false);
+    },
+  })),
+  {
+    name: "privacy zones", in: ["chromium"], async run({ open, camera }) {
+      const page = await open();
+      await logIn(page, camera, ADMIN);
+      await openSettings(page);
+      await until("there is a picture", () => pixels(page).then(grey => grey && Math.max(...grey) > 50));
+      await page.getByRole("button", { name: page.say.zoneEdit }).click();
+      // By keyboard: a zone in the middle, moved to the left edge and made as high as the picture.
+      await page.keyboard.press("Enter");
+      for (let i = 0; i < 40; i += 1) for (const key of ["ArrowLeft", "ArrowUp"]) await page.keyboard.press(key);
+      for (let i = 0; i < 80; i += 1) await page.keyboard.press("Shift+ArrowDown");
+      await page.getByRole("button", { name: page.say.zone(1, 0, 0, 20, 100), exact: true }).waitFor();
+      // By pointer: another one at the lower right, and a third that is removed.
+      const { x, y, width, height } = await page.getByRole("group", { name: page.say.zones }).boundingBox();
+      const drag = async (from, to) => {
+        await page.mouse.move(x + width * from[0], y + height * from[1]);
+        await page.mouse.down();
+        await page.mouse.move(x + width * to[0], y + height * to[1], { steps: 5 });
+        await page.mouse.up();
+      };
+      await drag([0.75, 0.5], [0.99, 0.98]);
+      await drag([0.4, 0.2], [0.6, 0.4]);
+      await page.keyboard.press("Delete");
+      await page.getByRole("button", { name: page.say.zoneSave }).click();
+      await unseen(page, page.say.zoneHow);
+      const mask = /mask = (.*)/.exec(readFileSync(join(camera.folder, "state/settings.ini"), "utf8"))[1].split(" ");
+      expect("the first zone", [mask.length, mask[0]], [2, "0,0,20,100"]);
+      const [left, top, right, bottom] = mask[1].split(",").map(Number);
+      expect(`the second zone ${mask[1]}`, Math.abs(left - 75) < 2 && Math.abs(top - 50) < 2 && Math.abs(right - 24) < 2 && Math.abs(bottom - 48) < 2);
+      const at = (grey, column, row) => grey[row * 32 + column];
+      await until("the zones are black", async () => { const grey = await pixels(page); return [[2, 2], [4, 15], [27, 13], [29, 16]].every(place => at(grey, ...place) < 12); });
+      const beside = (await pixels(page)).filter((_, i) => i % 32 > 8 && i % 32 < 22);
+      expect("what lies beside them is seen", beside.filter(value => value > 25).length > beside.length / 2);
+    },
+  },
+  {
+    name: "a camera of a program has no controls", in: ["chromium"], async run({ open, camera }) {
+      const page = await open({ lang: "ko" });
+      await logIn(page, camera, ADMIN);
+      await page.getByText(page.say.tune).click();
+      await seen(page, page.say.noControls.pipe);
+    },
+  },
+  ...["en", "ko"].map(lang => ({
+    name: `camera, ${lang}`, in: ["chromium"], async run({ open, camera }) {
+      const page = await open({ lang, size: SMALL }), webcam = await fakeWebcam(page);
+      await logIn(page, camera, ADMIN);
+      await page.getByText(page.say.tune).click();
+      const titleOf = name => page.say.controls[name] || name[0].toUpperCase() + name.slice(1).replace(/_/g, " ");
+      const named = (role, name) => page.getByRole(role, { name: titleOf(name), exact: true });
+      await named("slider", "brightness").focus();
+      await page.keyboard.press("ArrowRight");
+      await until("the slider has set the control", () => webcam.values.brightness === 51);
+      await seen(page, "controls = brightness=51", false);
+      expect("the slider keeps the focus", await named("slider", "brightness").evaluate(e => e === document.activeElement));
+      expect("the exposure time is locked", await named("slider", "exposure_time_absolute").isDisabled());
+      await named("combobox", "auto_exposure").selectOption("1");
+      await until("it is no longer locked", () => named("slider", "exposure_time_absolute").isEnabled());
+      await page.evaluate(() => { document.querySelector("#controls").lastChild.scrollIntoView({ block: "end" }); });
+      expect("the picture is in sight", await page.evaluate(() => document.querySelector("#frame").getBoundingClientRect().top < innerHeight / 2 && document.querySelector("#frame").getBoundingClientRect().bottom > 40));
+      expect("nothing is wider than the screen", await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+      await hasNoViolations(page, "camera");
+      await page.screenshot({ path: `${OUT}/camera-${lang}.png` });
+      await page.getByRole("button", { name: page.say.putBack, exact: true }).click();
+      await seen(page, page.say.backNow);
+      expect("it is put back", webcam.values, { brightness: 50, auto_exposure: 3, exposure_time_absolute: 156 });
+      await named("slider", "brightness").fill("90");
+      await until("the slider has set the control", () => webcam.values.brightness === 90);
+      await page.getByRole("button", { name: page.say.saveCamera, exact: true }).click();
+      await seen(page, page.say.savedCamera);
+      expect("what is saved", webcam.saved, { "camera.controls": "brightness=90" });
+      expect("the modes", await page.locator("#modes option").allTextContents(), ["MJPG 640 \u00d7 480, 30 fps", "MJPG 640 \u00d7 480, 15 fps", "MJPG 1280 \u00d7 720, 30 fps", "YUYV 320 \u00d7 240, 60 fps", "YUYV 640 \u00d7 480, 60 fps"]);
+      expect("the mode that it has", await page.locator("#modes option:checked").textContent(), "MJPG 640 \u00d7 480, 30 fps");
+      await page.locator("#modes").selectOption({ index: 2 });
+      await page.getByRole("button", { name: page.say.tryMode, exact: true }).click();
+      await seen(page, page.say.measured(webcam.measured));
+      expect("the mode that is tried", webcam.mode, { format: "mjpg", width: 1280, height: 720, fps: 30 });
+    },
+  })),
   {
     name: "a person enrols before the camera", in: ["chromium"], alone: true, async run({ open, camera }) {
       const page = await open({ lang: "ko" });

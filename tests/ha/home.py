@@ -2,6 +2,7 @@
 import asyncio
 import json
 import logging
+import socket
 import sys
 
 from homeassistant import bootstrap, config_entries, core, loader
@@ -22,6 +23,12 @@ class Complaints(logging.Handler):
             COMPLAINTS.append(f"{record.levelname} {text}")
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 async def start(folder, port):
     hass = core.HomeAssistant(folder)
     hass.config.skip_pip = True
@@ -31,9 +38,11 @@ async def start(folder, port):
     hass.auth = await auth_manager_from_config(hass, [], [])
     mqtt = dict(domain="mqtt", title="broker", data={"broker": "127.0.0.1", "port": port, "discovery": True}, options={}, source="user",
                 unique_id=None, version=1, minor_version=2, discovery_keys={}, subentries_data=None)
-    assert await async_setup_component(hass, "http", {"http": {"server_host": "127.0.0.1", "server_port": 0}})
+    assert await async_setup_component(hass, "http", {"http": {"server_host": "127.0.0.1", "server_port": free_port()}})
     entries = hass.config_entries.async_entries("mqtt")
-    if not entries:
+    if entries:
+        assert await async_setup_component(hass, "mqtt", {})
+    else:
         await hass.config_entries.async_add(ConfigEntry(**mqtt))
     assert await async_setup_component(hass, "automation", {"automation": automations(folder)})
     await hass.async_start()

@@ -72,6 +72,8 @@ abbreviations = importlib.import_module("homeassistant.components.mqtt.abbreviat
 def expand(part, words):
     for key in [key for key in part if key in words]:
         part[words[key]] = part.pop(key)
+    for one in part.get("availability", []):
+        expand(one, words)
 
 
 def check(text):

@@ -154,7 +154,7 @@ control = yes
         return time.time()
 
     def post(self, path, body):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", json.dumps(body).encode(), {"Content-Type": "application/json", "Sec-Fetch-Site": "same-origin"})
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 

@@ -61,7 +61,7 @@ impl Link {
         let password = password.transpose()?;
         let found = (mqtt.host.as_str(), mqtt.port).to_socket_addrs();
         let found = found.map_err(|error| format!("there is no such machine ({error})"))?;
-        let mut last = format!("there is no such machine");
+        let mut last = "there is no such machine".to_owned();
         let wire = found.take(4).find_map(|address| {
             let connected = TcpStream::connect_timeout(&address, PATIENCE);
             connected.map_err(|error| last = format!("cannot connect: {error}")).ok()
@@ -89,7 +89,7 @@ impl Link {
                 Some(Said::Welcome(0)) => return Ok(link),
                 Some(Said::Welcome(code)) => return Err(format!("the broker refuses: {}", refusal(code))),
                 Some(_) => {
-                    return Err(format!("the broker says something else before it answers the connection"));
+                    return Err("the broker says something else before it answers the connection".to_owned());
                 }
                 None if now.elapsed() > PATIENCE => {
                     return Err(format!("no answer within {} s; is it a broker of MQTT 3.1.1?", PATIENCE.as_secs()));

@@ -35,6 +35,8 @@ function drawControl({ name, type, menu, min, max, step, locked, value }) {
     else Object.assign(input, type === "boolean" ? { type: "checkbox" } : { type: "range", min, max, step });
     input.oninput = () => { wanted[name] = Number(type === "boolean" ? input.checked : input.value); setControls(); };
     row.append(make("span", "", titleOf(name)), input, make("output", "", ""));
+    // A screen reader says the value of the slider, and not its name with it.
+    row.lastChild.setAttribute("aria-hidden", "true");
     controlRows.set(name, row);
     $("controls").append(row);
   }

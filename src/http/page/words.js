@@ -1,4 +1,4 @@
-// Every word of the page, in English and Korean.
+// Every word of the page, in English and Korean. A browser is sent those of its first language.
 const WORDS = {
   en: {
     here: "Here now", status: "Status", camera: "Camera", names: "Recognition", nobody: "No one in view.",
@@ -92,18 +92,18 @@ const WORDS = {
     offUntil: time => `Recognition is off until ${time}, as set under Hours.`,
     healthTitle: "Health",
     health: {
-      temperature: c => `The processor is at ${c} \u00b0C.`, hot: "Recognition looks less often because of the heat. A heat sink, a fan or a cooler place helps.",
-      throttled: () => "The processor is slowed down, or was since the board started.", unthrottled: "The processor is not slowed down.",
-      power: "The power supply gave too little voltage. Use a stronger one and a short cable.", heat: "It was too hot. A heat sink, a fan or a cooler place helps.",
-      dropped: (n, share) => `${n} frames dropped since the start (${share} %).`, droppedMore: "The board is too slow for the camera. Lower camera.fps, or camera.width and height.",
-      looks: (ms, every) => `A look takes ${ms} ms, one every ${every} ms.`, late: "Looks take longer than recognition.interval_ms allows. Lower recognition.detect_width or upsample, or raise interval_ms.",
-      disk: (free, all) => `${free} of ${all} GB are free for what namecam keeps.`, full: "The disk is nearly full, and pictures and settings may not be saved. Delete something.",
-      memory: (mb, of) => `namecam uses ${mb} MB of memory` + (of ? ` of ${of} MB that it may use.` : "."), scarce: "Memory is scarce. Lower recognition.detect_width, or camera.width and height.",
+      temperature: c => `The processor is at ${c} \u00b0C.`, cool: "A heat sink, a fan or a cooler place helps.",
+      throttled: "The processor is or was slowed down.", unthrottled: "The processor is not slowed down.",
+      power: "Too little voltage: use a stronger power supply and a short cable.",
+      dropped: (n, share) => `${n} frames dropped since the start (${share} %).`, smaller: "Lower recognition.detect_width, camera.fps, or camera.width and height.",
+      looks: (ms, every) => `A look takes ${ms} ms, one every ${every} ms.`, late: "The board cannot keep up. Lower recognition.detect_width or upsample, or raise interval_ms.",
+      disk: (free, all) => `${free} of ${all} GB are free for what namecam keeps.`, full: "Nearly full: pictures and settings may not be saved. Delete something.",
+      memory: (mb, of) => `namecam uses ${mb} MB of memory` + (of ? ` of ${of} MB that it may use.` : "."),
       fault: (cause, n, ago) => `${cause}, ${n === 1 ? "once" : n + " times"}, last ${ago}`, noFaults: "No faults since the start.",
     },
     settingsTitle: "Settings", groups: { names: "Recognition", alert: "Alert on unknown people", privacy: "Privacy", picture: "Picture" },
     settings: {
-      "recognition.enabled": "Recognise faces", "recognition.hours": "Hours (empty: always)", "recognition.false_name_budget": "Strangers in 1000 who may wrongly get a name",
+      "recognition.enabled": "Recognise faces", "recognition.hours": "Hours (empty: always)", "recognition.false_name_budget": "Share of strangers who may wrongly get a name",
       "recognition.remember_strangers_h": "Remember strangers, hours (0: never)", "events.presence_s": "Seconds until somebody counts as gone", "events.stranger_looks": "Comparisons without a match before it", "events.stranger_s": "Seconds that somebody must stay", "events.stranger_hours": "Hours (empty: always)", "events.visits_h": "Hours for which visits are kept (0: none)",
       "overlay.unknown": "People who are not in the gallery", "overlay.blur_for_viewers": "Blur them for viewers", "camera.mask": "Privacy zones",
       "stream.quality": "JPEG quality", "stream.width": "Width in pixels (0: as captured)", "stream.max_fps": "Frames per second at most (0: all)",
@@ -112,8 +112,8 @@ const WORDS = {
     options: { show: "Show", hide: "No box", blur: "Blur" },
     fromHere: "Changed here.", fromFile: "From the config file.", fromDefault: "Default.", fromSet: "Fixed by --set at the start.", reset: "Reset",
     setDone: "Saved. It counts now.", setAnyway: "Saved, but --set at the start counts more.", between: (a, b) => `a number from ${a} to ${b}.`, hoursForm: "write FROM-TO, such as 07:00-22:00; several separated by commas.",
-    settingsLines: "Lines in settings.ini", restartOnly: keys => `Everything else is changed in the config file, followed by: sudo systemctl reload namecam. These need a restart instead (sudo systemctl restart namecam): ${keys}.`,
-    zones: "Privacy zones", zoneEdit: "Draw zones", zoneHow: "Drag on the picture to draw a zone. Nobody sees what is in it. With the keyboard: arrow keys move a zone, Shift and arrow keys change its size, Delete removes it.",
+    settingsLines: "Lines in settings.ini", restartOnly: keys => `For all else, edit the config file, then: sudo systemctl reload namecam. These need sudo systemctl restart namecam: ${keys}.`,
+    zones: "Privacy zones", zoneEdit: "Draw zones", zoneHow: "Drag on the picture to draw a zone, which nobody sees. Arrow keys move it, Shift and arrow keys change its size, Delete removes it.",
     zoneAdd: "Add a zone", zoneRemove: "Remove zone", zoneSave: "Save zones", zoneCancel: "Cancel", zone: (n, x, y, w, h) => `Zone ${n}: ${x} % from the left, ${y} % from the top, ${w} % wide, ${h} % high`,
     said: (names, others) => {
       const all = names.concat(others ? [others === 1 ? "1 unknown person" : others + " unknown people"] : []);
@@ -233,27 +233,27 @@ const WORDS = {
     offUntil: time => `설정한 시간에 따라 ${time}까지 얼굴 인식이 꺼져 있습니다.`,
     healthTitle: "기기 상태",
     health: {
-      temperature: c => `프로세서 온도 ${c}\u00b0C`, hot: "온도가 높아 얼굴을 확인하는 간격을 늘렸습니다. 방열판이나 팬을 달거나 더 시원한 곳에 두세요.",
-      throttled: () => "기기를 켠 뒤 프로세서 속도가 제한된 적이 있거나 지금 제한되고 있습니다.", unthrottled: "프로세서 속도가 제한되지 않았습니다.",
-      power: "전원 전압이 부족했습니다. 용량이 더 큰 어댑터와 짧은 케이블을 사용하세요.", heat: "온도가 너무 높았습니다. 방열판이나 팬을 달거나 더 시원한 곳에 두세요.",
-      dropped: (n, share) => `시작 후 놓친 프레임 ${n}개(${share}%)`, droppedMore: "기기가 카메라 속도를 따라가지 못합니다. camera.fps 또는 camera.width와 height를 낮추세요.",
-      looks: (ms, every) => `얼굴 확인에 걸리는 시간 ${ms}ms, 간격 ${every}ms`, late: "확인 시간이 recognition.interval_ms보다 깁니다. recognition.detect_width나 upsample을 낮추거나 interval_ms를 늘리세요.",
-      disk: (free, all) => `저장 공간 ${all}GB 중 ${free}GB 남음`, full: "저장 공간이 거의 없어 사진과 설정을 저장하지 못할 수 있습니다. 파일을 정리하세요.",
-      memory: (mb, of) => `메모리 ${mb}MB 사용` + (of ? `(최대 ${of}MB)` : ""), scarce: "메모리가 부족합니다. recognition.detect_width 또는 camera.width와 height를 낮추세요.",
+      temperature: c => `프로세서 온도 ${c}\u00b0C`, cool: "방열판이나 팬을 달거나 더 시원한 곳에 두세요.",
+      throttled: "프로세서 속도가 제한되었습니다.", unthrottled: "프로세서 속도가 제한되지 않았습니다.",
+      power: "전압이 부족합니다. 용량이 더 큰 어댑터와 짧은 케이블을 사용하세요.",
+      dropped: (n, share) => `시작 후 놓친 프레임 ${n}개(${share}%)`, smaller: "recognition.detect_width, camera.fps, camera.width와 height를 낮추세요.",
+      looks: (ms, every) => `얼굴 확인에 걸리는 시간 ${ms}ms, 간격 ${every}ms`, late: "처리 속도가 부족합니다. recognition.detect_width나 upsample을 낮추거나 interval_ms를 늘리세요.",
+      disk: (free, all) => `저장 공간 ${all}GB 중 ${free}GB 남음`, full: "공간이 부족해 사진과 설정을 저장하지 못할 수 있습니다. 파일을 정리하세요.",
+      memory: (mb, of) => `메모리 ${mb}MB 사용` + (of ? `(최대 ${of}MB)` : ""),
       fault: (cause, n, ago) => `${cause}, ${n}회, 마지막 발생: ${ago}`, noFaults: "시작 후 발생한 오류가 없습니다.",
     },
     settingsTitle: "설정", groups: { names: "얼굴 인식", alert: "미등록 인물 알림", privacy: "개인정보 보호", picture: "화면" },
     settings: {
-      "recognition.enabled": "얼굴 인식 사용", "recognition.hours": "인식 시간(비워 두면 항상)", "recognition.false_name_budget": "이름이 잘못 표시되어도 되는 미등록 인물 수(1000명당)",
+      "recognition.enabled": "얼굴 인식 사용", "recognition.hours": "인식 시간(비워 두면 항상)", "recognition.false_name_budget": "이름이 잘못 표시되어도 되는 미등록 인물의 비율",
       "recognition.remember_strangers_h": "미등록 인물 기억 시간(0: 기억 안 함)", "events.presence_s": "자리를 비운 것으로 볼 시간(초)", "events.stranger_looks": "알리기 전 얼굴 확인 횟수", "events.stranger_s": "알리기 전 머문 시간(초)", "events.stranger_hours": "알림 시간대(비워 두면 항상)", "events.visits_h": "방문 기록 보관 시간(0: 보관 안 함)",
-      "overlay.unknown": "미등록 인물", "overlay.blur_for_viewers": "시청자에게는 흐리게 표시", "camera.mask": "가림 영역",
+      "overlay.unknown": "미등록 인물 표시 방법", "overlay.blur_for_viewers": "시청자에게는 흐리게 표시", "camera.mask": "가림 영역",
       "stream.quality": "JPEG 품질", "stream.width": "너비(px, 0: 원본)", "stream.max_fps": "초당 최대 프레임(0: 제한 없음)",
       "camera.rotate": "시계 방향 회전", "camera.mirror": "좌우 반전",
     },
     options: { show: "표시", hide: "상자 숨김", blur: "흐리게" },
     fromHere: "여기서 변경함.", fromFile: "설정 파일의 값.", fromDefault: "기본값.", fromSet: "실행할 때 --set으로 지정함.", reset: "되돌리기",
     setDone: "저장하여 바로 적용했습니다.", setAnyway: "저장했지만 실행할 때 --set으로 지정한 값이 우선합니다.", between: (a, b) => `${a}부터 ${b}까지의 숫자를 입력하세요.`, hoursForm: "07:00-22:00처럼 입력하세요. 여러 개는 쉼표로 구분합니다.",
-    settingsLines: "settings.ini에 저장된 내용", restartOnly: keys => `나머지 항목은 설정 파일에서 바꾼 뒤 sudo systemctl reload namecam을 실행하세요. 다음 항목은 다시 시작해야 적용됩니다(sudo systemctl restart namecam): ${keys}.`,
+    settingsLines: "settings.ini에 저장된 내용", restartOnly: keys => `나머지는 설정 파일에서 바꾼 뒤 sudo systemctl reload namecam을 실행하세요. 다시 시작(sudo systemctl restart namecam)해야 하는 항목: ${keys}.`,
     zones: "가림 영역", zoneEdit: "영역 그리기", zoneHow: "화면 위를 끌어 영역을 그리세요. 영역 안은 누구에게도 보이지 않습니다. 키보드: 방향키로 이동, Shift+방향키로 크기 조절, Delete로 삭제.",
     zoneAdd: "영역 추가", zoneRemove: "영역 삭제", zoneSave: "영역 저장", zoneCancel: "취소", zone: (n, x, y, w, h) => `영역 ${n}: 왼쪽에서 ${x}%, 위에서 ${y}%, 너비 ${w}%, 높이 ${h}%`,
     said: (names, others) => {
@@ -262,5 +262,5 @@ const WORDS = {
     },
   },
 };
-const lang = (navigator.language || "en").toLowerCase().startsWith("ko") ? "ko" : "en";
-const say = WORDS[lang];
+// The page has the words of one language (page.rs).
+const [lang] = Object.keys(WORDS), say = WORDS[lang];

@@ -5,16 +5,17 @@ use crate::config::CameraSource;
 use crate::tuning::{Answer as Found, Ask, Equipment, Mode, Trouble};
 
 const LOCAL: &str = "127.0.0.1";
+const OWN: &str = "http://127.0.0.1:5000";
 
 fn post(json: &str) -> Request {
     let mut request = with(request("POST", "/api/camera/try", LOCAL), "Content-Type", "application/json");
-    request.headers.push(("X-Namecam".to_owned(), "1".to_owned()));
+    request = with(request, "Origin", OWN);
     request.body = json.as_bytes().to_vec();
     request
 }
 
 fn put_back() -> Request {
-    with(request("DELETE", "/api/camera/try", LOCAL), "X-Namecam", "1")
+    with(request("DELETE", "/api/camera/try", LOCAL), "Origin", OWN)
 }
 
 fn get() -> Request {

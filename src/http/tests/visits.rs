@@ -36,9 +36,17 @@ fn with_visits(change: impl FnOnce(&mut Config)) -> Site {
     site.stage.day.take(left, present, 9, 24, Instant::now());
     let chip = || {
         let captured_at = crate::frame::Moment::now();
-        Arc::new(Chip { jpeg: Vec::new(), captured_at, width_px: 80, sharpness: 1.0, brightness: 100.0 })
+        Arc::new(Chip {
+            jpeg: Vec::new(),
+            captured_at,
+            width_px: 80,
+            sharpness: 1.0,
+            brightness: 100.0,
+            flaw: None,
+            pose: None,
+        })
     };
-    let tracks = vec![TrackChips { track: 12, chips: vec![chip(), chip()] }];
+    let tracks = vec![TrackChips { track: 12, chips: vec![chip(), chip()], pose: None }];
     site.stage.chips.publish(Arc::new(Chips { tracks, mask: Mask::default() }));
     site
 }
