@@ -42,13 +42,15 @@ impl Surroundings {
         self.roster.people.iter().any(|person| person.name == name && person.used() > 0)
     }
 
-    /// Under which name the gallery has the person of a name.
+    /// Under which name the gallery has the person of a name, also while none of their pictures can be used: a moment after a rename,
+    /// they are still looked at.
     pub fn called(&self, name: &str) -> Option<Arc<str>> {
-        if self.has(name) {
+        let is_there = |name: &str| self.roster.people.iter().any(|person| person.name == name);
+        if is_there(name) {
             return Some(name.into());
         }
         let renamed = self.renames.iter().fold(name, |name, (from, to)| if **from == *name { to } else { name });
-        self.has(renamed).then(|| renamed.into())
+        is_there(renamed).then(|| renamed.into())
     }
 }
 
@@ -198,7 +200,7 @@ impl Presence {
         let is_stale = self.looks.is_none_or(|(stale_at, _)| now.instant > stale_at);
         for which in 0..self.visits.len() {
             let visit = &mut self.visits[which];
-            let is_gone = visit.name.as_deref().is_some_and(|name| !around.has(name));
+            let is_gone = visit.name.as_deref().is_some_and(|name| around.called(name).as_deref() != Some(name));
             if is_gone && (visit.face.is_none() || is_stale) {
                 let former = visit.name.take();
                 visit.name = former.as_deref().and_then(|name| around.called(name));
