@@ -426,7 +426,6 @@ export const TESTS = [
     name: `settings, ${lang}`, in: ["chromium"], allows: [/status of 400/], async run({ open, camera }) {
       const [page, viewer] = [await open({ lang }), await open()];
       await logIn(viewer, camera, VIEWER);
-      await person(viewer, KNOWN);
       for (const word of [viewer.say.settingsTitle, viewer.say.healthTitle]) await unseen(viewer, word);
       await logIn(page, camera, ADMIN);
       await openSettings(page);

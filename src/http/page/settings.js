@@ -14,7 +14,9 @@ async function loadSettings() {
     $("settings-fields").append(make("h3", "", say.groups[group]), ...keys.map(key => settingRow(values.find(value => value.key === key))));
   }
   for (const value of values.filter(value => fields.has(value.key))) {
-    const { input, source, reset } = fields.get(value.key);
+    const { input, source, reset, saves } = fields.get(value.key);
+    // What is being saved is newer than the answer.
+    if (saves) continue;
     if (input.type === "checkbox") input.checked = ["yes", "true", "on"].includes(value.value.toLowerCase());
     else if (input !== document.activeElement) input.value = value.value;
     write(source, isHere(value) ? say.fromHere : value.source === "--set" ? say.fromSet : value.source === "default" ? say.fromDefault : say.fromFile);
@@ -46,14 +48,16 @@ function settingRow(value) {
   about.append(source, " ", reset);
   if (input.type === "checkbox") row.className += " check";
   row.append(label, input, ...(key === "camera.mask" ? [action(say.zoneEdit, () => editZones(input.value), "button")] : []), wrong, about);
-  fields.set(key, { input, source, reset, wrong });
+  fields.set(key, { input, source, reset, wrong, saves: 0 });
   return row;
 }
 // Sets a key, or takes it out of settings.ini; an error is told at its field.
 async function setKey(key, text, wrong, input, { kind, least, most }) {
   write(wrong, "");
+  fields.get(key).saves += 1;
   const body = text === null ? { unset: [key] } : { set: { [key]: text } };
   const answer = await ask("api/settings", 20000, "POST", body).catch(() => null);
+  fields.get(key).saves -= 1;
   const isDone = Boolean(answer && answer.json);
   input.setAttribute("aria-invalid", String(!isDone));
   put("settings-done", isDone ? (answer.json.overridden.length ? say.setAnyway : say.setDone) : "");
