@@ -103,7 +103,7 @@ mod tests {
         let icon = image::load_from_memory(include_bytes!("page/icon.png")).unwrap();
         assert_eq!((icon.width(), icon.height()), (512, 512));
         for linked in ["manifest.webmanifest", "icon.svg", "icon.png"] {
-            assert!(HTML.contains(&format!("href=\"{linked}\"")) && has_route(linked), "{linked}");
+            assert!(HTML[0].contains(&format!("href=\"{linked}\"")) && has_route(linked), "{linked}");
         }
         assert!(policy(&HTML[0], "'self'").contains("manifest-src 'self'"));
     }
