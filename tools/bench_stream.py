@@ -275,6 +275,14 @@ def passed_on(start, clip, seconds):
     return {**row, "read_and_write_ms": round(least, 3), "ratio": round(row["ms_a_frame"] / least, 2)}
 
 
+def masked(start, clip, seconds):
+    """A fifth of the picture is hidden, so that each JPEG is decoded and encoded, between two runs in which it is passed on."""
+    open_ = [watched(start, clip, PLAIN, 1, seconds / 2)["ms_a_frame"]]
+    row = watched(start, clip, [*PLAIN, "camera.mask=10,10,50,40"], 1, seconds)
+    open_.append(watched(start, clip, PLAIN, 1, seconds / 2)["ms_a_frame"])
+    return {**row, "passed_on_ms": open_, "ratio": round(row["ms_a_frame"] / statistics.mean(open_), 1)}
+
+
 def crowds(start, clip, seconds):
     """1, 8 and 32 viewers, each beside the lower bound of its writes."""
     for viewers in (1, 8, 32):
@@ -290,6 +298,7 @@ def rows(start, clips, seconds, frames, people):
     for size in SIZES:
         yield f"{size}, overlay, 1 viewer", beside_floor(start, clips[size], seconds)
         yield f"{size}, passthrough, 1 viewer", passed_on(start, clips[size], seconds)
+        yield f"{size}, passthrough and masked, 1 viewer", masked(start, clips[size], seconds)
         yield f"{size}, no viewers, no recognition", watched(start, clips[size], PLAIN, 0, seconds)
     large = clips[SIZES[-1]]
     yield from crowds(start, large, seconds)

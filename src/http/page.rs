@@ -34,7 +34,9 @@ static HTML: LazyLock<[String; 2]> = LazyLock::new(|| LANGUAGES.map(in_language)
 fn in_language(language: &str) -> String {
     let others = LANGUAGES.iter().filter(|other| **other != language);
     let scripts = others.fold(SCRIPTS.concat(), |scripts, other| without_words(&scripts, other));
-    let page = include_str!("page/page.html").replace("/* page.css */\n", STYLE);
+    let style = [(" {", "{"), ("{ ", "{"), ("; ", ";"), (": ", ":"), (" }", "}")].iter();
+    let style = style.fold(STYLE.to_owned(), |style, (loose, tight)| style.replace(loose, tight));
+    let page = include_str!("page/page.html").replace("/* page.css */\n", &style);
     let page = page.replace("<html lang=\"en\">", &format!("<html lang=\"{language}\">"));
     sent(&page.replace("/* the scripts of page.rs */\n", &scripts))
 }
@@ -46,7 +48,7 @@ fn without_words(scripts: &str, language: &str) -> String {
     parts.map_or_else(|| scripts.to_owned(), |(before, after)| format!("{before}\n{after}"))
 }
 
-/// A page without what only its authors read: indents, empty lines, and lines that are comments.
+/// A page without what only its authors read, as are spaces in the style: indents, empty lines, and lines that are comments.
 fn sent(page: &str) -> String {
     let lines = page.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with("//"));
     lines.flat_map(|line| [line, "\n"]).collect()

@@ -189,6 +189,49 @@ fn a_reload_hides_a_stranger_from_viewers_at_once_and_an_admin_goes_on_seeing_th
 }
 
 #[test]
+fn outside_its_hours_nobody_is_named_and_blur_covers_everything() {
+    let now = local_hour();
+    let span = |from: u32, to: u32| format!("{:02}:00-{:02}:00", (now + from) % 24, (now + to) % 24);
+    let home = seeing("obama2.jpg", &format!("hours = {}\n[overlay]\nunknown = blur\n", span(3, 5)));
+    home.enrol("Barack Obama", "obama.jpg");
+    let running = home.run();
+    running.until("a picture", |running| running.state()["camera"]["frames"].as_u64() > Some(20));
+    let recognition = || running.state()["recognition"].clone();
+    assert_eq!((&recognition()["enabled"], &recognition()["looks"]), (&true.into(), &0.into()));
+    assert_eq!(recognition()["off_until"], format!("{:02}:00", (now + 3) % 24));
+    let clear = decode(&std::fs::read(home.path("camera.jpg")).unwrap());
+    // The share of pixels whose neighbour is as in the camera's picture, of those with an edge there.
+    let detail = |jpeg: &[u8]| {
+        let (shown, mut kept, mut all) = (decode(jpeg), 0, 0);
+        for (x, y) in (0..clear.width() - 1).flat_map(|x| (0..clear.height()).map(move |y| (x, y))) {
+            let edge = |of: &image::RgbImage| i32::from(of.get_pixel(x + 1, y)[1]) - i32::from(of.get_pixel(x, y)[1]);
+            if edge(&clear).abs() > 24 {
+                all += 1;
+                kept += u32::from((edge(&clear) - edge(&shown)).abs() < 12);
+            }
+        }
+        f64::from(kept) / f64::from(all)
+    };
+    let blurred = detail(&running.get("/snapshot.jpg").body);
+    assert!(blurred < 0.2, "of the edges, {blurred} are seen");
+    // Its hours begin, and end again.
+    let set = |hours: &str| running.change_settings(&format!(r#"{{"set": {{"recognition.hours": "{hours}"}}}}"#)).0;
+    assert_eq!(set(&span(0, 2)), 200);
+    running.until("he is named", |running| running.names() == ["Barack Obama"]);
+    running.until("the room is clear", |running| detail(&running.get("/snapshot.jpg").body) > 0.5);
+    assert_eq!((set(&span(3, 5)), &recognition()["enabled"]), (200, &true.into()));
+    running.until("nobody is named", |running| running.names().is_empty());
+    let blurred = detail(&running.get("/snapshot.jpg").body);
+    assert!(blurred < 0.2, "of the edges, {blurred} are seen");
+}
+
+/// The hour of the local clock.
+fn local_hour() -> u32 {
+    let said = std::process::Command::new("date").arg("+%H").output().unwrap().stdout;
+    String::from_utf8(said).unwrap().trim().parse().unwrap()
+}
+
+#[test]
 fn descriptors_survive_a_restart_and_those_of_removed_pictures_are_deleted() {
     let home = seeing("obama2.jpg", "");
     home.enrol("Barack Obama", "obama.jpg");

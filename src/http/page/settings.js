@@ -4,8 +4,7 @@ const GROUPS = {
   privacy: ["overlay.unknown", "overlay.blur_for_viewers", "camera.mask"],
   picture: ["stream.quality", "stream.width", "stream.max_fps", "camera.rotate", "camera.mirror"],
 };
-const settings = $("settings").querySelector("details"), fields = new Map(), PER_MILLE = "recognition.false_name_budget";
-const shownValue = ({ key, value }) => key === PER_MILLE ? String(Number((value * 1000).toPrecision(6))) : value;
+const settings = $("settings").querySelector("details"), fields = new Map();
 async function loadSettings() {
   const answer = await ask("api/config", 4000).catch(() => null);
   if (!answer || !answer.json) return;
@@ -14,9 +13,11 @@ async function loadSettings() {
     $("settings-fields").append(make("h3", "", say.groups[group]), ...keys.map(key => settingRow(values.find(value => value.key === key))));
   }
   for (const value of values.filter(value => fields.has(value.key))) {
-    const { input, source, reset } = fields.get(value.key);
+    const { input, source, reset, saves } = fields.get(value.key);
+    // What is being saved is newer than the answer.
+    if (saves) continue;
     if (input.type === "checkbox") input.checked = ["yes", "true", "on"].includes(value.value.toLowerCase());
-    else if (input !== document.activeElement) input.value = shownValue(value);
+    else if (input !== document.activeElement) input.value = value.value;
     write(source, isHere(value) ? say.fromHere : value.source === "--set" ? say.fromSet : value.source === "default" ? say.fromDefault : say.fromFile);
     reset.hidden = !isHere(value);
   }
@@ -33,11 +34,10 @@ function settingRow(value) {
   const save = text => setKey(key, text, wrong, input, value), reset = action(say.reset, () => save(null), "ask");
   if (words.length) input.append(...words.map(word => new Option(say.options[word] || word + (key === "camera.rotate" ? "\u00b0" : ""), word)));
   else input.type = kind === "yes_no" ? "checkbox" : least === null ? "text" : "number";
-  const times = key === PER_MILLE ? 1000 : 1;
-  if (least !== null) [input.min, input.max, input.step] = [least * times, most * times, kind === "whole" ? 1 : "any"];
+  if (least !== null) [input.min, input.max, input.step] = [least, most, kind === "whole" ? 1 : "any"];
   if (kind === "hours") input.placeholder = "07:00-22:00";
   if (key === "camera.mask") input.readOnly = true;
-  input.onchange = () => save(input.type === "checkbox" ? (input.checked ? "yes" : "no") : times === 1 ? input.value : String(input.value / times));
+  input.onchange = () => save(input.type !== "checkbox" ? input.value : input.checked ? "yes" : "no");
   reset.setAttribute("aria-label", `${say.reset}: ${say.settings[key]}`);
   wrong.id = "wrong-" + key;
   wrong.setAttribute("role", "alert");
@@ -47,15 +47,17 @@ function settingRow(value) {
   about.append(source, " ", reset);
   if (input.type === "checkbox") row.className += " check";
   row.append(label, input, ...(key === "camera.mask" ? [action(say.zoneEdit, () => editZones(input.value), "button")] : []), wrong, about);
-  fields.set(key, { input, source, reset, wrong });
+  fields.set(key, { input, source, reset, wrong, saves: 0 });
   return row;
 }
 // Sets a key, or takes it out of settings.ini; an error is told at its field.
 async function setKey(key, text, wrong, input, { kind, least, most }) {
   write(wrong, "");
+  fields.get(key).saves += 1;
   const body = text === null ? { unset: [key] } : { set: { [key]: text } };
   const answer = await ask("api/settings", 20000, "POST", body).catch(() => null);
-  const isDone = Boolean(answer && answer.json), times = key === PER_MILLE ? 1000 : 1;
+  fields.get(key).saves -= 1;
+  const isDone = Boolean(answer && answer.json);
   input.setAttribute("aria-invalid", String(!isDone));
   put("settings-done", isDone ? (answer.json.overridden.length ? say.setAnyway : say.setDone) : "");
   if (isDone) return loadSettings();
@@ -63,7 +65,7 @@ async function setKey(key, text, wrong, input, { kind, least, most }) {
   let problems = [];
   try { problems = JSON.parse(answer.text).problems; } catch { /* It is text, or there is no answer. */ }
   const own = problems.some(({ place }) => place === key);
-  const why = own && least !== null ? say.between(least * times, most * times) : own && kind === "hours" ? say.hoursForm : problems.map(({ what }) => what).join(" ");
+  const why = own && least !== null ? say.between(least, most) : own && kind === "hours" ? say.hoursForm : problems.map(({ what }) => what).join(" ");
   write(wrong, say.notDone(why || (answer ? answer.text.trim().slice(0, 300) : say.lost)));
 }
 settings.addEventListener("toggle", () => { if (settings.open) loadSettings(); });

@@ -19,13 +19,13 @@ async function boardHealth(state) {
   // What is said, and what helps where that is not well.
   const line = (text, remedy) => { const li = make("li", remedy ? "bad" : "", text); if (remedy) li.append(make("div", "soft", remedy)); lines.push(li); };
   const isHot = /\u00b0C/.test(recognition.pace_why || "");
-  if (celsius !== null) line(h.temperature(Math.round(celsius)), isHot ? h.hot : "");
-  if (throttled) line(throttled.length ? h.throttled(throttled) : h.unthrottled, throttled.map(why => h[why]).join(" "));
+  if (celsius !== null) line(h.temperature(Math.round(celsius)), isHot ? h.cool : "");
+  if (throttled) line(throttled.length ? h.throttled : h.unthrottled, throttled.map(why => why === "power" ? h.power : h.cool).join(" "));
   const all = camera.frames + camera.dropped, share = all ? camera.dropped / all * 100 : 0;
-  if (all) line(h.dropped(camera.dropped, share.toFixed(1)), share > 1 ? h.droppedMore : "");
+  if (all) line(h.dropped(camera.dropped, share.toFixed(1)), share > 1 ? h.smaller : "");
   if (recognition.last_ms !== null && !isOff(recognition)) line(h.looks(Math.round(recognition.last_ms), recognition.pace_ms), recognition.pace_why && !isHot ? h.late : "");
   if (disk) line(h.disk((disk.free_bytes / 1e9).toFixed(1), (disk.total_bytes / 1e9).toFixed(1)), disk.free_bytes < 2e8 ? h.full : "");
-  if (memory) line(h.memory(Math.round(memory.used_bytes / 1e6), memory.usable_bytes && Math.round(memory.usable_bytes / 1e6)), memory.used_bytes > 0.9 * memory.usable_bytes && memory.usable_bytes ? h.scarce : "");
+  if (memory) line(h.memory(Math.round(memory.used_bytes / 1e6), memory.usable_bytes && Math.round(memory.usable_bytes / 1e6)), memory.usable_bytes && memory.used_bytes > 0.9 * memory.usable_bytes ? h.smaller : "");
   for (const fault of state.faults) line(h.fault(fault.cause, fault.count, since(fault.last_s)) + (fault.detail ? ": " + fault.detail : ""));
   if (!state.faults.length) line(h.noFaults);
   $("health-list").replaceChildren(...lines);
