@@ -77,7 +77,7 @@ const WORDS = {
     notRead: (file, heic) => `${file}: not saved. ` + (heic ? "This browser cannot read HEIC. On the phone, choose \u201cMost Compatible\u201d in the camera settings, or send it as JPEG." : "This browser cannot read it. Save it as JPEG."),
     standThere: "Stand before the camera.", onlyOne: "More than one face is in the picture. Only one person may be there.", soFar: (n, of) => `${n} of ${of} pictures`,
     turn: ["Look at the camera.", "Turn a little to your left.", "Turn a little to your right.", "Raise your chin a little.", "Come a little closer, or smile."],
-    tune: "Camera settings", mode: "Picture", tryMode: "Try and measure", saveCamera: "Save", putBack: "Put back", controls: {},
+    tune: "Camera settings", mode: "Size and rate", tryMode: "Try and measure", saveCamera: "Save", putBack: "Put back", controls: {},
     trial: "At work now. Without Save, all of it is put back a minute after the last change.",
     locked: "Another control decides this, such as an automatic mode.", unset: name => name + ": not set.", clamped: (name, value) => `${name}: the camera chose ${value}.`,
     measuring: "Measuring\u2026 The picture stops for a moment.", timeOver: "Not saved in time: put back.", backNow: "Put back.", savedCamera: "Saved.",
@@ -211,7 +211,7 @@ const WORDS = {
     notRead: (file, heic) => `${file}: 저장하지 않음. ` + (heic ? "이 브라우저는 HEIC를 읽을 수 없습니다. 휴대전화 카메라 설정에서 ‘높은 호환성’을 선택하거나 JPEG로 보내 주세요." : "이 브라우저가 읽을 수 없는 파일입니다. JPEG로 저장해 주세요."),
     standThere: "카메라 앞에 서 주세요.", onlyOne: "화면에 얼굴이 여러 개 있습니다. 한 사람만 있어야 합니다.", soFar: (n, of) => `사진 ${of}장 중 ${n}장`,
     turn: ["카메라를 바라봐 주세요.", "고개를 왼쪽으로 조금 돌려 주세요.", "고개를 오른쪽으로 조금 돌려 주세요.", "턱을 조금 들어 주세요.", "조금 더 가까이 오거나 웃어 주세요."],
-    tune: "카메라 설정", mode: "화면", tryMode: "적용해 측정", saveCamera: "저장", putBack: "되돌리기",
+    tune: "카메라 설정", mode: "해상도와 프레임 속도", tryMode: "적용 후 측정", saveCamera: "저장", putBack: "되돌리기",
     controls: {
       brightness: "밝기", contrast: "대비", saturation: "채도", hue: "색조", gamma: "감마", gain: "게인", sharpness: "선명도", backlight_compensation: "역광 보정",
       white_balance_automatic: "자동 화이트 밸런스", white_balance_temperature: "색온도", power_line_frequency: "플리커 방지",
