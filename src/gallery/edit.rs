@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use unicode_normalization::UnicodeNormalization;
 
 /// The most files in a folder that the page adds to, and the most people. More is a mistake rather than a gallery.
@@ -14,6 +15,8 @@ const MAX_FILES: usize = 500;
 const MAX_PEOPLE: usize = 2000;
 /// The most bytes in the name of a person, as on most file systems.
 const MAX_NAME: usize = 255;
+/// A file that was not written to for so long is complete.
+const SETTLED: Duration = Duration::from_secs(10);
 /// Device names of Windows. A folder with such a name cannot be copied there.
 const RESERVED: [&str; 22] = [
     "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2",
@@ -152,11 +155,12 @@ pub fn move_picture(root: &Path, file: &str, to: &Whose) -> Result<Written, Refu
     Ok(candidate(&shown, moved))
 }
 
-/// Gives a person another name. With `merge`, the name may be that of another person, who then has the pictures of both.
+/// Gives a person another name. With `merge`, the name may be that of another person, who then has the pictures of both. Returns
+/// the pictures that are complete.
 ///
 /// # Errors
 /// See [`Refusal`].
-pub fn rename(root: &Path, name: &str, to: &str, merge: bool) -> Result<(), Refusal> {
+pub fn rename(root: &Path, name: &str, to: &str, merge: bool) -> Result<Vec<Written>, Refusal> {
     let listing = listing(root)?;
     let to = person_name(to)?;
     let folders = folders_of(&listing, name)?;
@@ -184,7 +188,16 @@ pub fn rename(root: &Path, name: &str, to: &str, merge: bool) -> Result<(), Refu
         }
     }
     files::sync_folder(root);
-    Ok(())
+    let folder = list::list(root).ok().and_then(|mut listing| listing.people.remove(&to));
+    let mut files = folder.map(|folder| folder.candidates).unwrap_or_default();
+    files.retain(|file| is_settled(&file.path));
+    Ok(files)
+}
+
+/// True for a file that nobody has written to for a while: one that somebody copies meanwhile is not complete.
+fn is_settled(file: &Path) -> bool {
+    let written = fs::metadata(file).and_then(|metadata| metadata.modified());
+    written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age >= SETTLED))
 }
 
 /// Deletes a person with all their files; returns how many there were.

@@ -295,11 +295,11 @@ pub fn rename<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     let renamed = || {
         let Rename { person, to, merge } = body(request, "{\"person\": \"...\", \"to\": \"...\", \"merge\": false}")?;
         changed(site, |root| {
-            edit::rename(root, &person, &to, merge)?;
+            let moved = edit::rename(root, &person, &to, merge)?;
             // Before recognition learns of it, so that no one takes it for a person who has left.
             site.stage.day.rename(&person, &edit::person_name(&to)?);
             site.stage.slugs.rename(&person, &edit::person_name(&to)?);
-            Ok(Vec::new())
+            Ok(moved)
         })
     };
     answered(renamed())

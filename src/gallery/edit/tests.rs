@@ -138,7 +138,15 @@ fn a_person_is_renamed_or_merged_with_another_one_when_that_is_meant() {
     assert!(matches!(rename(root, "Carol", "Dan", false), Err(Refusal::NotFound(_))));
     assert!(matches!(rename(root, "Alice", "a/b", false), Err(Refusal::BadName(_))));
     assert!(matches!(rename(root, "Alice", "Bob", false), Err(Refusal::Conflict(_))));
-    rename(root, "Alice", "Alicia", false).unwrap();
+    let old = std::time::SystemTime::now() - SETTLED;
+    let first = |folder: &str| {
+        let mut files: Vec<_> = fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files.remove(0)
+    };
+    fs::File::options().write(true).open(first("Alice")).unwrap().set_modified(old).unwrap();
+    let complete = rename(root, "Alice", "Alicia", false).unwrap();
+    assert_eq!(complete.iter().map(|file| file.path.clone()).collect::<Vec<_>>(), [first("Alicia")]);
     assert_eq!(files_of(root), ["Alicia/1.jpg", "Alicia/notes.txt", "Bob/1.jpg"]);
     rename(root, "Alicia", "Bob", true).unwrap();
     assert_eq!(files_of(root), ["Bob/1-2.jpg", "Bob/1.jpg", "Bob/notes.txt"]);
