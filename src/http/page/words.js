@@ -1,4 +1,4 @@
-// Every word of the page, in English and Korean. A browser is sent those of its first language.
+// Every word of the page, in English and Korean.
 const WORDS = {
   en: {
     here: "Here now", status: "Status", camera: "Camera", names: "Recognition", nobody: "No one in view.",
