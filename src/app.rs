@@ -264,15 +264,12 @@ impl Wires {
     fn carry_out(&self, ordered: &Receiver<Order>, notify: &Notify) {
         for order in ordered.try_iter() {
             log::info!("by MQTT: {order:?}");
-            let (Order::Recognize(enabled), Some((_, old))) = (order, self.config.newest()) else {
+            let Order::Recognize(enabled) = order else {
                 self.reload(notify);
                 continue;
             };
-            let mut new = (*old).clone();
-            new.recognition.enabled = enabled;
-            match memory::plan(&new, &Machine::this()) {
-                Err(problem) if enabled => log::error!("recognition stays off: {problem}"),
-                _ => self.config.publish(Arc::new(new)),
+            if let Err(refused) = self.settings.recognize(enabled) {
+                refused.problems().iter().for_each(|problem| log::error!("recognition stays off: {}", problem.what));
             }
         }
     }

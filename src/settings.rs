@@ -15,8 +15,9 @@ pub struct Settings {
     origin: Origin,
     config: Arc<Latest<Config>>,
     machine: Machine,
-    /// Held from the reading of the files to the publishing of the config, so that of two changes at once none is lost.
-    changing: Mutex<()>,
+    /// Held from the reading of the files to the publishing of the config, so that of two changes at once none is lost. Whether
+    /// recognition was ordered on or off since the last reload.
+    changing: Mutex<Option<bool>>,
 }
 
 /// Why a config is not used. The one before stays in use, and no file has changed.
@@ -52,9 +53,10 @@ impl Settings {
     /// # Errors
     /// Why it is not used.
     pub fn reload(&self) -> Result<(), Refused> {
-        let _changing = lock(&self.changing);
+        let mut ordered = lock(&self.changing);
         let new = self.origin.load().map_err(Refused::Wrong)?;
         let (new, restart) = self.checked(new)?;
+        *ordered = None;
         for key in restart {
             log::warn!("{key} has changed; to apply it, restart namecam (sudo systemctl restart namecam)");
         }
@@ -67,7 +69,7 @@ impl Settings {
     /// # Errors
     /// Why not. Then nothing has changed.
     pub fn change(&self, change: &Change) -> Result<Applied, Refused> {
-        let _changing = lock(&self.changing);
+        let mut ordered = lock(&self.changing);
         let no_folder =
             || Refused::File("there is no folder for settings; give one as [state] path in the config file".into());
         let file = self.origin.settings_file().ok_or_else(no_folder)?;
@@ -84,13 +86,33 @@ impl Settings {
             let last = new.given.iter().rfind(|given| given.key == *key);
             last.is_some_and(|given| given.place == "--set")
         };
-        let (overridden, applied) = change.keys().cloned().partition(by_set);
+        let (overridden, applied): (_, Vec<String>) = change.keys().cloned().partition(by_set);
+        if applied.iter().any(|key| key == "recognition.enabled") {
+            *ordered = None;
+        }
+        let mut new = new;
+        new.recognition.enabled = ordered.unwrap_or(new.recognition.enabled);
         let (new, restart) = self.checked(new)?;
         let written = files::make_folder_of(&file).and_then(|()| files::replace(&file, text.as_bytes()));
         written.map_err(|error| refused(&file, &cannot_write(&file, &error)))?;
         log::info!("settings: {} changed on the page", change.keys().cloned().collect::<Vec<_>>().join(", "));
         self.publish(new);
         Ok(Applied { applied, overridden, restart })
+    }
+
+    /// Turns recognition on or off until the next reload, or until the page does.
+    ///
+    /// # Errors
+    /// It would need more memory than there is.
+    pub fn recognize(&self, enabled: bool) -> Result<(), Refused> {
+        let mut ordered = lock(&self.changing);
+        let Some((_, old)) = self.config.newest() else { return Ok(()) };
+        let mut new = (*old).clone();
+        new.recognition.enabled = enabled;
+        let (new, _) = self.checked(new)?;
+        *ordered = Some(enabled);
+        self.publish(new);
+        Ok(())
     }
 
     /// The config as it can be used now, and the keys of it that need a restart.

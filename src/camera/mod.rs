@@ -310,6 +310,7 @@ impl Thread<'_> {
 
     /// Answers a question of an admin, and ends a trial whose time has passed. True when that changes what is tried.
     fn tune(&mut self, source: &mut dyn Source, camera: &Camera) -> bool {
+        self.trial.belongs_to(&camera.source);
         let is_over = self.trial.is_over();
         if is_over {
             log::info!("camera: what was tried is not saved and is put back");

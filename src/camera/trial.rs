@@ -66,9 +66,7 @@ impl Trial {
 
     /// Ends the trial of what a newer config says, and of another source.
     pub fn settle(&mut self, config: &Camera) {
-        if self.source != config.source {
-            *self = Trial::default();
-        }
+        self.belongs_to(&config.source);
         let is_kept = |(name, value): &(String, i64)| {
             config.controls.iter().any(|(given, kept)| ctl_name(given) == *name && kept == value)
         };
@@ -76,8 +74,17 @@ impl Trial {
         self.controls = tried;
         self.before.retain(|(name, _)| !kept.iter().any(|(of, _)| of == name));
         let Camera { format, width, height, fps, .. } = config.clone();
-        self.mode = self.mode.take().filter(|mode| *mode != Mode { format, width, height, fps });
+        // A mode that is being measured may be that of the config.
+        let is_measured = self.measurement.is_some();
+        self.mode = self.mode.take().filter(|mode| is_measured || *mode != Mode { format, width, height, fps });
         if self.controls.is_empty() && self.mode.is_none() && self.measurement.is_none() {
+            *self = Trial::default();
+        }
+    }
+
+    /// Ends the trial of another source, without a word to this one.
+    pub fn belongs_to(&mut self, source: &CameraSource) {
+        if self.source != *source {
             *self = Trial::default();
         }
     }

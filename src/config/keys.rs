@@ -355,11 +355,9 @@ pub const KEYS: &[Key] = &[
         Text,
         "the name or address of an MQTT broker, which is told who is there, by name; empty: none is"
     ),
-    key!(mqtt.port = "1883", ValueKind::Whole(1, 65535), Whole => |port: u32| port.try_into().ok(), "its port; 8883 is usual with tls"),
+    key!(mqtt.port = "1883", ValueKind::Whole(1, 65535), Whole => |port: u32| port.try_into().ok(), "its port"),
     key!(mqtt.user = "", ValueKind::Text, Text, "the user name for the broker"),
     key!(mqtt.password_file = "", ValueKind::PathOrNone, Path => Some, "the file whose first line is the password for the broker"),
-    key!(mqtt.tls = "no", ValueKind::YesNo, YesNo, "yes: the connection to the broker is encrypted"),
-    key!(mqtt.ca_file = "", ValueKind::PathOrNone, Path => Some, "the certificate of the authority that signed the broker's, PEM; needed with tls"),
     key!(mqtt.prefix = "namecam", ValueKind::Text, Text => values::prefix, "the first part of each topic; client_id is the second"),
     key!(mqtt.discovery_prefix = "homeassistant", ValueKind::Text, Text => values::topic, "the topic under which Home Assistant looks for devices; empty: nothing is announced"),
     key!(mqtt.client_id = "", ValueKind::Text, Text => values::client_id, "the name of this camera for the broker, in topics and in Home Assistant; each camera needs another one; empty: the name of the machine"),

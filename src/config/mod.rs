@@ -158,8 +158,6 @@ pub struct Mqtt {
     pub port: u16,
     pub user: String,
     pub password_file: Option<PathBuf>,
-    pub tls: bool,
-    pub ca_file: Option<PathBuf>,
     pub prefix: String,
     /// Empty: nothing is announced to Home Assistant.
     pub discovery_prefix: String,
@@ -440,11 +438,6 @@ impl Config {
             let found = settings.iter().rev().find(|s| (s.key.section, s.key.name) == (section, name));
             found.map_or_else(|| "default".to_owned(), |setting| setting.place.clone())
         };
-        if self.mqtt.tls {
-            let what =
-                "[mqtt] tls = yes: this build has no TLS; use a broker on this machine that passes messages on by TLS";
-            problems.add(&place_of("mqtt", "tls"), what);
-        }
         let loopback = self.bind_address().is_none_or(|address| address.ip().is_loopback());
         if !loopback && self.http.password_file.is_none() && !self.http.open {
             let what = format!(

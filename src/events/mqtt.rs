@@ -254,8 +254,12 @@ impl<'a> Session<'a> {
     }
 
     fn say_events(&mut self) -> Result<(), String> {
+        if self.link.is_full() {
+            return Ok(());
+        }
         let batch = self.stage.bus.wait_after(self.sent, Duration::ZERO);
-        if batch.missed > 0 {
+        if let (true, Some(first)) = (batch.missed > 0, batch.events.first()) {
+            self.sent = first.id - 1;
             self.stage.health.mqtt.missed.add_many(batch.missed);
             let missed = format!("{{\"kind\":\"missed\",\"missed\":{}}}", batch.missed);
             self.link.publish(&self.device.topic("events"), missed.as_bytes(), false, None)?;

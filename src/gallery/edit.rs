@@ -237,8 +237,13 @@ fn find(listing: &Listing, file: &str) -> Result<PathBuf, Refusal> {
         .ok_or_else(|| Refusal::NotFound(format!("{file} is not in the gallery")))
 }
 
+/// A name as the gallery has it, in NFC.
+pub fn composed(name: &str) -> String {
+    name.nfc().collect()
+}
+
 fn folders_of(listing: &Listing, name: &str) -> Result<Vec<PathBuf>, Refusal> {
-    let name: String = name.nfc().collect();
+    let name = composed(name);
     let folder = listing.people.get(&name);
     folder.map(|folder| folder.paths.clone()).ok_or_else(|| Refusal::NotFound(format!("{name} is not in the gallery")))
 }

@@ -294,6 +294,7 @@ struct Rename {
 pub fn rename<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     let renamed = || {
         let Rename { person, to, merge } = body(request, "{\"person\": \"...\", \"to\": \"...\", \"merge\": false}")?;
+        let person = edit::composed(&person);
         changed(site, |root| {
             let moved = edit::rename(root, &person, &to, merge)?;
             // Before recognition learns of it, so that no one takes it for a person who has left.
@@ -322,6 +323,7 @@ struct Forget {
 pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     let forgotten = || -> Result<Whole, Whole> {
         let Forget { person } = body(request, "{\"person\": \"...\"}")?;
+        let person = edit::composed(&person);
         let before = roster(site);
         let described = before.people.iter().filter(|known| known.name == person).flat_map(|known| &known.pictures);
         let descriptors = described.filter(|picture| picture.face.is_some()).count();

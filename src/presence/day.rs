@@ -133,8 +133,9 @@ impl Day {
         let name: Arc<str> = name.into();
         let of_track = kept.ended.iter().chain(&kept.present).filter(|stay| stay.track == track);
         let strangers: Vec<u64> = of_track.filter_map(|stay| stay.stranger).collect();
-        for stay in kept.ended.iter_mut().filter(|stay| stay.name.is_none()) {
-            if stay.track == track || stay.stranger.is_some_and(|number| strangers.contains(&number)) {
+        for stay in &mut kept.ended {
+            let is_known = stay.name.is_some();
+            if stay.track == track || (!is_known && stay.stranger.is_some_and(|number| strangers.contains(&number))) {
                 stay.name = Some(Arc::clone(&name));
             }
         }

@@ -8,6 +8,7 @@ use crate::detection::chips::Chips;
 use crate::detection::{Examined, Sightings};
 use crate::frame::{Frame, Moment};
 use crate::gallery::desk::{Change, Desk, Unfit};
+use crate::gallery::list;
 use crate::image::{Mask, Turn};
 use crate::memory::{Machine, plan, shortage};
 use crate::recognition::dlib;
@@ -209,11 +210,28 @@ impl<'a> Worker<'a> {
             self.show_chips(now.instant);
         }
         if self.opened.is_none() {
-            // The gallery is read when the models are opened; until then the change is not at work.
+            // The gallery is read when the models are opened; until then the change is not at work. Who was forgotten goes at once.
+            if news.forgets {
+                self.forget_who_is_gone();
+            }
             return;
         }
         self.memory.arrivals.vouch_for(news.written);
         self.begin_enrolment(EnrolmentCause::Reload, now);
+    }
+
+    /// While nobody reads the gallery: its people without those who have no folder any more.
+    fn forget_who_is_gone(&mut self) {
+        self.library = None;
+        let (Some((_, roster)), Ok(listing)) = (self.stage.roster.newest(), list::list(&self.config.gallery.path))
+        else {
+            return;
+        };
+        let mut roster = (*roster).clone();
+        roster.people.retain(|person| listing.people.contains_key(&person.name));
+        self.generation += 1;
+        roster.generation = self.generation;
+        self.stage.roster.publish(Arc::new(roster));
     }
 
     /// Judges a picture that somebody would like to add, one between two looks.
@@ -408,7 +426,7 @@ impl<'a> Worker<'a> {
         let hours = self.config.recognition.remember_strangers_h;
         let unnamed = self.pipeline.take_unnamed();
         match &self.library {
-            Some((_, matcher)) if hours > 0 && self.config.recognition.enabled => {
+            Some((_, matcher)) if hours > 0 && self.is_on => {
                 unnamed.iter().for_each(|unnamed| self.strangers.remember(matcher, unnamed));
                 self.strangers.forget_old(hours, now);
             }

@@ -15,6 +15,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const NO_WAIT: Duration = Duration::from_millis(1);
 /// The most messages that wait for an acknowledgement.
 const WINDOW: usize = 64;
+/// The most reads for a packet in one call.
+const READS: usize = 16;
 /// The most packets of a broker in [`PATIENCE`], beside acknowledgements.
 const FLOOD: u32 = 500;
 
@@ -200,7 +202,8 @@ impl Link {
 
     fn next(&mut self) -> Result<Option<Said>, String> {
         let mut bytes = [0; 4096];
-        loop {
+        // A packet that is too large is passed over in several calls, so that nothing else waits for it.
+        for _ in 0..READS {
             let said = self.reader.next().map_err(|what| format!("what answers is no broker of MQTT 3.1.1: {what}"))?;
             if said.is_some() {
                 return Ok(said);
@@ -216,6 +219,7 @@ impl Link {
                 Err(error) => return Err(format!("the connection to the broker is lost: {error}")),
             }
         }
+        Ok(None)
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), String> {

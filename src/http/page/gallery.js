@@ -215,8 +215,8 @@ async function walkUp() {
     if (mine !== watching) return;
     isCrowd = told !== null && told.faces > 1;
     if (isCrowd) break;
-    // A face that was lost for a moment may come back as another track; the pictures of one are taken.
-    if (told && told.face && told.chips.length >= chips.length) [track, chips] = [told.face.track, told.chips];
+    // Another track may be another person: only the pictures of the first one count.
+    if (told && told.face && (!chips.length || told.face.track === track)) [track, chips] = [told.face.track, told.chips];
     const flaw = told && told.face ? told.face.flaw : null;
     write(asks, !told || !told.face ? say.standThere : flaw ? say.flaw[flaw](told.face.width_px) : say.turn[toBeSeen(chips)]);
     write(soFar, say.soFar(chips.length, ENOUGH));

@@ -416,6 +416,7 @@ fn state_has_the_shape_that_scripts_rely_on() {
             "stream",
             "connections",
             "faces",
+            "visits_version",
             "reloads",
             "reload_error",
             "faults"
