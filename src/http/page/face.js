@@ -1,6 +1,6 @@
 // The sheet of a face: why it has its name or none, and for an admin who it is, or who it is not.
 const sheet = $("sheet");
-let sheetTrack = null, sheetFace = null, sheetAdmin = false, sheetBusy = false;
+let sheetTrack = null, sheetFace = null, sheetAdmin = false, sheetBusy = false, sheetLeft = false;
 // What to do about a face.
 const BARELY = 0.85;
 function nextStep(face) {
@@ -13,7 +13,7 @@ function nextStep(face) {
 // A tap on a face in the picture, or on its row.
 function tapFace(track) {
   if (document.fullscreenElement) document.exitFullscreen();
-  [sheetTrack, sheetFace] = [track, null];
+  [sheetTrack, sheetFace, sheetLeft] = [track, null, false];
   for (const id of ["sheet-chips", "sheet-likely", "sheet-nearest", "sheet-done"]) $(id).replaceChildren();
   for (const id of ["sheet-why", "sheet-next"]) put(id, "");
   put("sheet-title", say.seen);
@@ -26,10 +26,12 @@ function tapFace(track) {
 async function showFace() {
   const track = sheetTrack;
   if (!sheet.open || track === null) return;
-  const answer = await ask("api/faces/" + track, 4000).catch(() => null);
+  // A track that has ended does not come back.
+  const answer = sheetLeft ? null : await ask("api/faces/" + track, 4000).catch(() => null);
   if (track !== sheetTrack || !sheet.open) return;
   if (answer && answer.json) drawFace(answer.json);
   else if (answer && answer.status === 404) {
+    sheetLeft = true;
     // Of a face that had left before, an admin has the pictures.
     if (!sheetFace) { put("sheet-title", say.unknown); if (sheetAdmin && !$("sheet-likely").childElementCount) choices([], null); }
     put("sheet-next", sheetAdmin ? say.hasLeft : say.leftUnseen);

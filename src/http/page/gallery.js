@@ -122,19 +122,25 @@ async function sendPicture(name, file, line) {
   let blob = file;
   if (!["image/jpeg", "image/png"].includes(file.type) || file.size > MOST_FILE_BYTES) {
     const bitmap = await createImageBitmap(file).catch(() => null);
-    if (!bitmap) return write(line, say.notRead(file.name, /hei[cf]$/i.test(file.name)));
+    if (!bitmap) return refuse(line, say.notRead(file.name, /hei[cf]$/i.test(file.name)));
     blob = await asJpeg(bitmap);
   }
   const answer = await send("api/gallery/picture?person=" + encodeURIComponent(name), blob).catch(() => null);
-  if (!answer) return write(line, `${file.name}: ${say.lost}`);
+  if (!answer) return refuse(line, `${file.name}: ${say.lost}`);
   const told = answer.told, kept = told && told.files;
   if (kept) {
     const judged = told.pictures[0];
     write(line, `${file.name}: ${judged ? verdict(judged.skipped || judged.note || say.good) : say.kept}` + (told.displaced.length ? " " + say.displaced(told.displaced) : ""));
-    return;
+    return true;
   }
-  write(line, `${file.name}: ${say.refusedPicture(told ? verdict(told.skipped) : answer.text.trim().slice(0, 300))}`);
+  refuse(line, `${file.name}: ${say.refusedPicture(told ? verdict(told.skipped) : answer.text.trim().slice(0, 300))}`);
   if (told && told.faces && told.faces.length) await chooseFace(name, file, told.faces, line);
+  return false;
+}
+function refuse(line, text) {
+  line.className = "bad";
+  write(line, text);
+  return false;
 }
 async function chooseFace(name, file, faces, line) {
   const bitmap = await createImageBitmap(file).catch(() => null);
@@ -150,8 +156,10 @@ async function chooseFace(name, file, faces, line) {
     const choice = action("", async () => {
       choices.remove();
       const part = await asJpeg(bitmap, from, above, to - from, below - above);
-      await sendPicture(name, new File([part], file.name, { type: "image/jpeg" }), line);
+      line.className = "";
+      const isKept = await sendPicture(name, new File([part], file.name, { type: "image/jpeg" }), line);
       galleryMark = null;
+      if (isKept && personName === null) personName = "/" + name;
     });
     choice.setAttribute("aria-label", say.choose);
     choice.append(face);
@@ -177,10 +185,12 @@ async function sendPictures(files) {
   if (!name || !files.length) return;
   const lines = files.map(file => make("p", "", `${file.name}: ${say.working}`));
   $("person-done").replaceChildren(...lines);
-  for (let at = 0; at < files.length; at++) await sendPicture(name, files[at], lines[at]);
+  let kept = 0;
+  for (let at = 0; at < files.length; at++) kept += await sendPicture(name, files[at], lines[at]);
   $("files").value = "";
   galleryMark = null;
-  if (personName === null) personName = "/" + name;
+  // Nobody was added when none is kept, and the name and the consent stay for the next try.
+  if (kept && personName === null) personName = "/" + name;
 }
 $("files").addEventListener("change", () => sendPictures([...$("files").files]));
 // Files that are dropped beside the sheet would open in place of the page.

@@ -69,7 +69,7 @@ const WORDS = {
     move: "Move to\u2026", moveOf: file => `Move ${file} to`, remove: "Delete", removeOf: file => "Delete " + file, toName: "New name", rename: "Rename",
     renamed: (from, to) => `${from} is now ${to}.`, mergeAsk: (from, to) => `${to} is there already. Press Rename again to put the pictures of ${from} and ${to} together.`,
     forget: "Forget this person", forgetAsk: name => `Really delete everything of ${name}?`,
-    receipt: r => `Forgotten: ${r.person}. Deleted: ${r.files} files, ${r.descriptors} descriptors, ${r.chips} pictures in memory.`,
+    receipt: r => `Forgotten: ${r.person}. Deleted: ${[[r.files, "file"], [r.descriptors, "descriptor"], [r.chips, "picture"]].map(([n, of]) => `${n} ${of}${n === 1 ? "" : "s"}`).join(", ")} (the last in memory).`,
     notReached: "namecam cannot reach copies elsewhere: backups, pictures that were saved, programs that received the name.",
     whoFirst: "First say who is in the pictures: a name, and that the person agrees.",
     notReachedMqtt: "namecam takes the name back at the MQTT broker. It cannot reach copies elsewhere: those that the broker or Home Assistant keeps, backups, pictures that were saved.",
@@ -262,5 +262,5 @@ const WORDS = {
     },
   },
 };
-// The page has the words of one language (page.rs).
-const [lang] = Object.keys(WORDS), say = WORDS[lang];
+const lang = (navigator.language || "en").toLowerCase().startsWith("ko") ? "ko" : "en";
+const say = WORDS[lang];
