@@ -146,7 +146,7 @@ fn teach(site: &Site, track: u64, whose: &Whose, name: Option<&str>) -> Result<W
             let face = sightings.faces.iter().find(|face| face.track == track);
             face.is_none_or(|face| face.name.as_deref() == name)
         };
-        face = wait_for_look(site, is_so).and_then(|sightings| api::face_in(&sightings, track, Role::Admin));
+        face = wait_for_look(site, SHOWN_WITHIN, is_so).and_then(|sightings| api::face_in(&sightings, track, Role::Admin));
     }
     Ok(Whole::json(&TaughtJson { face, ..taught }))
 }
@@ -230,8 +230,8 @@ fn taken_in(site: &Site, before: &Roster, written: &[Written], change: Change) -
 }
 
 /// Waits until a look after a change shows what `is_so` says; the newest sightings then. Without a camera no look comes.
-fn wait_for_look(site: &Site, is_so: impl Fn(&Sightings) -> bool) -> Option<Arc<Sightings>> {
-    let (deadline, mut seen, mut newest) = (Instant::now() + SHOWN_WITHIN, 0, None);
+fn wait_for_look(site: &Site, within: Duration, is_so: impl Fn(&Sightings) -> bool) -> Option<Arc<Sightings>> {
+    let (deadline, mut seen, mut newest) = (Instant::now() + within, 0, None);
     while Instant::now() < deadline && !site.stage.stop.is_set() && site.stage.health.camera_online() {
         let Some((version, sightings)) = site.stage.sightings.wait_newer(seen, POLL) else { continue };
         // The first ones may be of before the change.
@@ -337,8 +337,8 @@ pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
         })?;
         let taught = taken_in(site, &before, &[], change);
         site.lessons.forget(&person);
-        // What was forgotten is not shown after the receipt.
-        wait_for_look(site, |seen| seen.faces.iter().all(|face| face.name.as_deref() != Some(&*person)));
+        // What was forgotten is not shown after the receipt, on a board with slow looks either.
+        wait_for_look(site, AT_WORK_WITHIN, |seen| seen.faces.iter().all(|face| face.name.as_deref() != Some(&*person)));
         log::info!("gallery: a person was forgotten: {files} files, {descriptors} descriptors, {chips} chips");
         Ok(Whole::json(&json!({
             "person": person,

@@ -104,7 +104,7 @@ const WORDS = {
     settingsTitle: "Settings", groups: { names: "Recognition", alert: "Alert on unknown people", privacy: "Privacy", picture: "Picture" },
     settings: {
       "recognition.enabled": "Recognise faces", "recognition.hours": "Hours (empty: always)", "recognition.false_name_budget": "Share of strangers who may wrongly get a name",
-      "recognition.remember_strangers_h": "Remember strangers, hours (0: never)", "events.presence_s": "Seconds until somebody counts as gone", "events.stranger_looks": "Comparisons without a match before it", "events.stranger_s": "Seconds that somebody must stay", "events.stranger_hours": "Hours (empty: always)", "events.visits_h": "Hours for which visits are kept (0: none)",
+      "recognition.remember_strangers_h": "Remember strangers, hours (0: never)", "events.presence_s": "Seconds until somebody counts as gone", "events.stranger_looks": "Comparisons without a match before it", "events.stranger_s": "Seconds that somebody must stay", "events.stranger_hours": "Hours of the alert (empty: always)", "events.visits_h": "Hours for which visits are kept (0: none)",
       "overlay.unknown": "People who are not in the gallery", "overlay.blur_for_viewers": "Blur them for viewers", "camera.mask": "Privacy zones",
       "stream.quality": "JPEG quality", "stream.width": "Width in pixels (0: as captured)", "stream.max_fps": "Frames per second at most (0: all)",
       "camera.rotate": "Turn clockwise", "camera.mirror": "Mirror left to right",
