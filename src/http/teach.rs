@@ -146,7 +146,8 @@ fn teach(site: &Site, track: u64, whose: &Whose, name: Option<&str>) -> Result<W
             let face = sightings.faces.iter().find(|face| face.track == track);
             face.is_none_or(|face| face.name.as_deref() == name)
         };
-        face = wait_for_look(site, SHOWN_WITHIN, is_so).and_then(|sightings| api::face_in(&sightings, track, Role::Admin));
+        face =
+            wait_for_look(site, SHOWN_WITHIN, is_so).and_then(|sightings| api::face_in(&sightings, track, Role::Admin));
     }
     Ok(Whole::json(&TaughtJson { face, ..taught }))
 }
@@ -338,7 +339,9 @@ pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
         let taught = taken_in(site, &before, &[], change);
         site.lessons.forget(&person);
         // What was forgotten is not shown after the receipt, on a board with slow looks either.
-        wait_for_look(site, AT_WORK_WITHIN, |seen| seen.faces.iter().all(|face| face.name.as_deref() != Some(&*person)));
+        wait_for_look(site, AT_WORK_WITHIN, |seen| {
+            seen.faces.iter().all(|face| face.name.as_deref() != Some(&*person))
+        });
         log::info!("gallery: a person was forgotten: {files} files, {descriptors} descriptors, {chips} chips");
         Ok(Whole::json(&json!({
             "person": person,
