@@ -16,7 +16,7 @@ const NO_WAIT: Duration = Duration::from_millis(1);
 /// The most messages that wait for an acknowledgement.
 const WINDOW: usize = 64;
 /// The most reads for a packet in one call.
-const READS: usize = 16;
+const READS: usize = 256;
 /// The most packets of a broker in [`PATIENCE`], beside acknowledgements.
 const FLOOD: u32 = 500;
 

@@ -447,6 +447,7 @@ fn state_has_the_shape_that_scripts_rely_on() {
         "strangers_remembered",
         "rates",
         "enabled",
+        "off_until",
         "taking_in",
         "gallery_version",
     ];
