@@ -365,7 +365,7 @@ pub const KEYS: &[Key] = &[
         mqtt.control = "no",
         ValueKind::YesNo,
         YesNo,
-        "yes: whoever may write to the broker may switch recognition off and on and reload"
+        "yes: anybody who may write to the broker may switch recognition off and on and reload"
     ),
     key!(webhook.url = "", ValueKind::Text, Text => values::url, "the address to which each event is sent by POST, as JSON, with names: http://HOST:PORT/PATH; empty: none is"),
     key!(webhook.secret_file = "", ValueKind::PathOrNone, Path => Some, "the file with the secret that signs what is sent: HMAC-SHA256 in the header X-Namecam-Signature"),

@@ -506,7 +506,7 @@ fn a_rename_renames_and_whom_the_gallery_has_no_more_has_no_name() {
         (12_600, Look(vec![f(5, "Alice"), f(3, "Carol")]), "appeared 5/5, named 5/5 Alice"),
         (22_000, Look(vec![f(3, "Carol")]), ""),
         (23_000, Look(vec![f(3, "Carol")]), "left 4/4 Bob unseen, left 5/5 Alice unseen"),
-        // The new Alice was not renamed. Her folder and Bob's were deleted.
+        // The new Alice was not renamed. Their folder and Bob's were deleted.
         (23_100, Gallery(&["Carol"]), "gallery 4 of 1"),
     ]);
     assert_eq!(play.list(), ["Carol 1000-1000", "? 1000-1000", "Carol 12000-now", "? 12000-12200", "? 12600-12600"]);

@@ -194,7 +194,7 @@ impl Presence {
         }
     }
 
-    /// Withdraws the names of people who are no longer in the gallery, and whom the newest look does not show; whoever was renamed
+    /// Withdraws the names of people who are no longer in the gallery, and whom the newest look does not show; one who was renamed
     /// gets the new one. Of the others, the next look says who they are.
     fn forget(&mut self, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
         let is_stale = self.looks.is_none_or(|(stale_at, _)| now.instant > stale_at);
