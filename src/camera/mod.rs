@@ -229,21 +229,22 @@ impl Thread<'_> {
         let mut shape = None;
         let (mut turn, mut mask) = (camera.turn(), camera.mask());
         let mut version = 0;
+        let mut known = None;
         let mut plan = None;
         let mut hints = Vec::new();
         while !stop.is_set() {
             health.capture_beat.beat();
             let tried = self.tune(&mut *source, &camera);
+            // The trial has set its controls already; the config may have become another one meanwhile.
+            if let Some(known) = known.as_ref().filter(|_| tried) {
+                camera.controls.clone_from(&self.trial.camera(known).controls);
+            }
             if let Some((newest, config)) = config.newest().filter(|(newest, _)| tried || *newest != version) {
                 if camera.source != config.camera.source {
                     self.trial.end(&mut *source);
                 }
                 self.trial.settle(&config.camera);
                 let wanted = self.trial.camera(&config.camera);
-                // The trial has set its controls already.
-                if newest == version {
-                    camera.controls.clone_from(&wanted.controls);
-                }
                 if self.trial.needs_newer(opened) || !same_source(&camera, &wanted) {
                     // The old source's pictures must not be shown as those of the new one.
                     health.camera_is_away(&config.camera.source.public(), STARTING);
@@ -251,6 +252,7 @@ impl Thread<'_> {
                 }
                 if newest != version {
                     (version, turn, mask) = (newest, config.camera.turn(), config.camera.mask());
+                    known = Some(config.camera.clone());
                     // Without recognition there is no memory plan. A config that does not fit is refused elsewhere.
                     plan = config.recognition.enabled.then(|| memory::plan(&config, &Machine::this()).ok()).flatten();
                 }
