@@ -498,7 +498,7 @@ fn a_rename_renames_and_whom_the_gallery_has_no_more_has_no_name() {
     play.day.rename("Alice", "Anna");
     play.day.rename("Anna", "Carol");
     assert_eq!(play.list(), ["Alice 1000-1000", "Bob 1000-1000", "Alice 12000-now", "Bob 12000-now"]);
-    // Whoever is in view is told by the next look.
+    // The next look says who is in view.
     play = play.table(vec![(12_300, Gallery(&["Bob", "Carol"]), "gallery 2 of 2, renamed 3/3 Alice>Carol")]);
     assert_eq!(play.list(), ["Carol 1000-1000", "Bob 1000-1000", "Carol 12000-now", "Bob 12000-now"]);
     play = play.table(vec![

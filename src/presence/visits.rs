@@ -359,7 +359,7 @@ impl Presence {
     fn end(&mut self, which: usize, reason: &str, now: Moment, told: &mut Vec<Event>) {
         let left = Event { distance: None, score: None, ..self.event(Kind::Left, which, now) };
         let visit = self.visits.remove(which);
-        // Whoever is elsewhere is listed with the visit that goes on.
+        // A person who is elsewhere is listed with the visit that goes on.
         if reason != "elsewhere" && !visit.is_forgotten {
             self.left.push(Stay { is_present: false, ..visit.stay() });
         }

@@ -208,6 +208,7 @@ impl Tracks {
         let which: Vec<usize> = (0..self.tracks.len()).filter(|&at| wanted(&self.tracks[at])).collect();
         let rects: Vec<Rect> = which.iter().map(|&at| self.tracks[at].detected).collect();
         let descriptors = engine.describe(rgb, &rects, scene.jitters);
+        self.album.posing = self.posing;
         let (mut described, mut over) = (Vec::new(), Vec::new());
         for ((at, rect), descriptor) in which.into_iter().zip(rects).zip(descriptors) {
             let alone = scene.matcher.and_then(|matcher| matcher.find(&descriptor, 1.0, OF_A_VISIT));

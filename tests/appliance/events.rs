@@ -125,5 +125,5 @@ fn somebody_comes_is_named_and_leaves_and_a_stranger_is_told_once() {
     running.teach("/api/gallery/rename", &json!({"person": "Joe", "to": "Joe Biden"}));
     running.until("a rename renames", |_| visits().iter().map(name).eq(["Barack Obama", "Joe Biden", "Joe Biden"]));
     running.teach("/api/gallery/forget", &json!({"person": "Barack Obama"}));
-    running.until("whoever is forgotten is gone", |_| visits().iter().map(name).eq(["Joe Biden", "Joe Biden"]));
+    running.until("the forgotten person is gone", |_| visits().iter().map(name).eq(["Joe Biden", "Joe Biden"]));
 }

@@ -32,6 +32,8 @@ pub struct Album {
     pages: Vec<Page>,
     compressor: Compressor,
     is_changed: bool,
+    /// The track of a person who enrols before the camera: which way it is turned is told at every description.
+    pub posing: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -70,8 +72,12 @@ impl Album {
         let at_end = self.pages.len();
         let place = self.pages.iter().position(|page| page.track == track).unwrap_or(at_end);
         let looks = self.pages.get(place).map(|page| page.looks.as_slice()).unwrap_or_default();
-        let pose = pose::of(&engine.landmarks(rgb, face));
         let loser = loser(looks, &descriptor, rank(quality));
+        // Of a face that is neither kept nor poses, the landmarks are not looked for.
+        if loser.is_none() && self.posing != Some(track) {
+            return;
+        }
+        let pose = pose::of(&engine.landmarks(rgb, face));
         if let Some(page) = self.pages.get_mut(place).filter(|page| page.pose != pose) {
             page.pose = pose;
             self.is_changed = true;
