@@ -121,6 +121,13 @@ mod tests {
     }
 
     #[test]
+    fn each_cause_of_a_fault_has_korean_words() {
+        for cause in crate::telemetry::faults::tests::CAUSES {
+            assert!(HTML.contains(&format!("\n\"{}\": \"", cause.as_str())), "{} in page/verdicts.js", cause.as_str());
+        }
+    }
+
+    #[test]
     fn the_page_has_one_script_and_one_style_and_nothing_that_the_policy_forbids() {
         for tag in ["script", "style"] {
             assert_eq!(HTML.matches(&format!("<{tag}")).count(), 1);

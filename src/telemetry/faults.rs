@@ -158,10 +158,10 @@ fn kind(detail: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const CAUSES: [Cause; 22] = [
+    pub(crate) const CAUSES: [Cause; 23] = [
         Cause::CameraAway,
         Cause::BrokenPicture,
         Cause::CameraHint,
@@ -174,6 +174,7 @@ mod tests {
         Cause::PictureUnencodable,
         Cause::Hang,
         Cause::PasswordFile,
+        Cause::Sessions,
         Cause::WrongPassword,
         Cause::ConnectionsRefused,
         Cause::ConnectionsClosedEarly,

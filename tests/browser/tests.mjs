@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ADMIN, KNOWN, VIEWER } from "./camera.mjs";
 import { BROWSERS } from "./browsers.mjs";
-import { expect, logIn, LOGIN, OUT, peer, person, pixels, seen, submitLogin, unseen, until, WAIT_MS } from "./tools.mjs";
+import { WORDS, expect, logIn, LOGIN, OUT, peer, person, pixels, seen, submitLogin, unseen, until, WAIT_MS } from "./tools.mjs";
 
 const SMALL = [360, 740];
 // What a browser says of a refusal that a test asks for.
@@ -183,6 +183,30 @@ export const TESTS = [
       await seen(page, page.say.unknown);
     },
   },
+  {
+    name: "late looks", in: ["chromium"], async run({ open, camera }) {
+      const page = await open();
+      await logIn(page, camera, ADMIN);
+      const told = await page.evaluate(() => {
+        const state = (age_ms, last_ms, unknown = "show") => ({ camera: { online: true }, overlay: { unknown }, recognition: { age_ms, last_ms, interval_ms: 300 } });
+        return [state(200, 90), state(2000, 2400), state(20000, 2400), state(null, null, "blur"), state(20000, 90, "blur")].map(slowness);
+      });
+      const { slow, late, off, allBlurred } = page.say;
+      expect("what the status says", told, ["", slow("2.4"), late(20), `${off} ${allBlurred}`, `${late(20)} ${allBlurred}`]);
+    },
+  },
+  {
+    name: "another language", in: ["chromium"], async run({ open, camera }) {
+      const page = await open();
+      await logIn(page, camera, ADMIN);
+      await page.getByRole("button", { name: WORDS.ko.language }).click();
+      await page.getByRole("heading", { name: WORDS.ko.status, exact: true }).waitFor();
+      await page.reload();
+      await page.getByRole("button", { name: WORDS.en.language }).click();
+      await page.getByRole("heading", { name: WORDS.en.status, exact: true }).waitFor();
+      expect("the language for a screen reader", await page.evaluate(() => document.documentElement.lang), "en");
+    },
+  },
   ...["en", "ko"].map(lang => ({
     name: `why, ${lang}`, in: ["chromium"], async run({ open, camera }) {
       const page = await open({ lang });
@@ -343,7 +367,7 @@ export const TESTS = [
       expect("a viewer names nobody", await list(viewer).getByRole("button").count(), 0);
       // By keyboard: each visit of the person.
       await row(page, KNOWN).locator("summary").press("Enter");
-      await row(page, KNOWN).locator("details[open] p").waitFor({ timeout: WAIT_MS });
+      await row(page, KNOWN).locator("details[open] li").first().waitFor({ timeout: WAIT_MS });
       // A stranger is named from there. The rows keep their height; the person has another row.
       const names = () => list(page).locator("b").allInnerTexts();
       const heights = () => list(page).locator("summary").evaluateAll(all => [...new Set(all.map(e => e.offsetHeight))].length);
@@ -485,6 +509,9 @@ export const TESTS = [
       const at = (grey, column, row) => grey[row * 32 + column];
       await until("the zones are black", async () => { const grey = await pixels(page); return [[2, 2], [4, 15], [27, 13], [29, 16]].every(place => at(grey, ...place) < 12); });
       const beside = (await pixels(page)).filter((_, i) => i % 32 > 8 && i % 32 < 22);
+      await page.getByRole("checkbox", { name: page.say.settings["camera.mirror"] }).check();
+      await seen(page, page.say.checkZones, false);
+      expect("the settings say how many", await page.getByRole("textbox", { name: page.say.settings["camera.mask"] }).inputValue(), page.say.zoneCount(2));
       expect("what lies beside them is seen", beside.filter(value => value > 25).length > beside.length / 2);
     },
   },

@@ -127,6 +127,7 @@ async function teach(name) {
   if (!told || track !== sheetTrack) return;
   $("who").name.value = "";
   if (told.face) drawFace(told.face);
+  else if (name !== null) put("sheet-title", name);
   const used = told.pictures.filter(picture => picture.skipped === null).length;
   const lines = [make("p", "", name === null ? say.barredNow(told.files.length) : say.taught(name, used, told.files.length, told.at_work))];
   if (name === null && told.face && told.face.name === null) lines.push(make("p", "", say.nowUnknown(told.face)));

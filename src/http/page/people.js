@@ -31,12 +31,9 @@ function people(faces, nobody, now) {
 }
 
 function card(row, face) {
-  const [distance, most] = apart(face);
-  const more = [say.since(timeOfDay(new Date(row.since)))];
-  if (distance) more.push(say.distance(distance, most));
   row.li.className = face.state;
   row.badge.textContent = face.name === null ? "?" : [...face.name][0].toUpperCase();
   write(row.name, nameOf(face));
   row.ask.setAttribute("aria-label", say.whyOf(nameOf(face)));
-  write(row.text, more.join(" \u00b7 "));
+  write(row.text, say.since(timeOfDay(new Date(row.since))));
 }

@@ -18,8 +18,9 @@ async function loadSettings() {
     // What is being saved is newer than the answer.
     if (saves) continue;
     if (input.type === "checkbox") input.checked = ["yes", "true", "on"].includes(value.value.toLowerCase());
+    else if (value.key === "camera.mask") { mask = value.value; input.value = say.zoneCount(zonesOf(mask).length); }
     else if (input !== document.activeElement) input.value = value.value;
-    write(source, isHere(value) ? say.fromHere : value.source === "--set" ? say.fromSet : value.source === "default" ? say.fromDefault : say.fromFile);
+    write(source, isHere(value) ? say.fromHere : value.source === "--set" ? say.fromSet : value.source === "default" ? "" : say.fromFile);
     reset.hidden = !isHere(value);
   }
   const lines = [], ours = values.filter(isHere);
@@ -47,7 +48,7 @@ function settingRow(value) {
   label.htmlFor = input.id = "set-" + key;
   about.append(source, " ", reset);
   if (input.type === "checkbox") row.className += " check";
-  row.append(label, input, ...(key === "camera.mask" ? [action(say.zoneEdit, () => editZones(input.value), "button")] : []), wrong, about);
+  row.append(label, input, ...(key === "camera.mask" ? [action(say.zoneEdit, () => editZones(mask), "button")] : []), wrong, about);
   fields.set(key, { input, source, reset, wrong, saves: 0 });
   return row;
 }
@@ -60,7 +61,8 @@ async function setKey(key, text, wrong, input, { kind, least, most }) {
   fields.get(key).saves -= 1;
   const isDone = Boolean(answer && answer.json);
   input.setAttribute("aria-invalid", String(!isDone));
-  put("settings-done", isDone ? (answer.json.overridden.length ? say.setAnyway : say.setDone) : "");
+  const turnsZones = mask && ["camera.rotate", "camera.mirror"].includes(key) ? " " + say.checkZones : "";
+  put("settings-done", isDone ? (answer.json.overridden.length ? say.setAnyway : say.setDone) + turnsZones : "");
   if (isDone) return loadSettings();
   if (input.type === "checkbox") loadSettings();
   let problems = [];
@@ -72,10 +74,11 @@ async function setKey(key, text, wrong, input, { kind, least, most }) {
 settings.addEventListener("toggle", () => { if (settings.open) loadSettings(); });
 
 // The zones of camera.mask, drawn on the picture: [left, top, right, bottom] in percent.
-let zones = [], grip = null;
+let zones = [], mask = "", grip = null;
 const within = (at, least, most) => Math.min(Math.max(Math.round(at * 10) / 10, least), most);
+const zonesOf = text => text.split(/\s+/).filter(Boolean).map(zone => zone.split(",").map(Number)).map(([x, y, w, h]) => [x, y, within(x + w, 0, 100), within(y + h, 0, 100)]);
 function editZones(text) {
-  zones = text.split(/\s+/).filter(Boolean).map(zone => zone.split(",").map(Number)).map(([x, y, w, h]) => [x, y, within(x + w, 0, 100), within(y + h, 0, 100)]);
+  zones = zonesOf(text);
   $("zones").hidden = $("zone-tools").hidden = false;
   put("zone-done", "");
   drawZones();

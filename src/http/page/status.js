@@ -1,5 +1,7 @@
 // The status section.
 let trouble = null;
+// A look that takes longer makes a name late for somebody who only walks by.
+const SLOW_MS = 1500;
 // How many strangers may get a name; empty where nothing is known of that.
 function rate(names) {
   const strangers = names.expected && names.expected.strangers_named;
@@ -26,12 +28,20 @@ async function boardHealth(state) {
   if (recognition.last_ms !== null && !isOff(recognition)) line(h.looks(Math.round(recognition.last_ms), recognition.pace_ms), recognition.pace_why && !isHot ? h.late : "");
   if (disk) line(h.disk((disk.free_bytes / 1e9).toFixed(1), (disk.total_bytes / 1e9).toFixed(1)), disk.free_bytes < 2e8 ? h.full : "");
   if (memory) line(h.memory(Math.round(memory.used_bytes / 1e6), memory.usable_bytes && Math.round(memory.usable_bytes / 1e6)), memory.usable_bytes && memory.used_bytes > 0.9 * memory.usable_bytes ? h.smaller : "");
-  for (const fault of state.faults) line(h.fault(fault.cause, fault.count, since(fault.last_s)) + (fault.detail ? ": " + fault.detail : ""));
+  for (const fault of state.faults) line(h.fault(causeOf(fault.cause), fault.count, since(fault.last_s)) + (fault.detail ? ": " + fault.detail : ""));
   if (!state.faults.length) line(h.noFaults);
   $("health-list").replaceChildren(...lines);
 }
 // Why recognition is off; empty while it is on.
 const isOff = names => !names.enabled ? say.disabled : names.off_until ? say.offUntil(names.off_until) : "";
+// Why there are no new results, or late ones; empty while they come in time.
+function slowness({ camera, recognition: names, overlay }) {
+  if (!camera.online) return say.resting;
+  const blurred = overlay.unknown === "blur" ? " " + say.allBlurred : "";
+  if (names.age_ms === null) return say.off + blurred;
+  if (names.age_ms > 5000 + 3 * (names.last_ms || 0) + names.interval_ms) return say.late(Math.round(names.age_ms / 1000)) + blurred;
+  return names.last_ms > SLOW_MS ? say.slow((names.last_ms / 1000).toFixed(1)) : "";
+}
 function health(state) {
   const camera = state.camera, names = state.recognition;
   dot("camera-dot", camera.online ? "good" : "bad");
@@ -41,9 +51,7 @@ function health(state) {
   const told = [on.filter(Boolean).join(", "), camera.hint].filter(Boolean).join("; ");
   const starting = camera.error === "starting";
   put("camera", camera.online ? told : starting ? say.starting : say.cameraOff(camera.error));
-  const lateS = Math.round((names.age_ms || 0) / 1000);
-  const late = camera.online && names.age_ms !== null && names.age_ms > 5000 + 3 * (names.last_ms || 0) + names.interval_ms;
-  const pace = isOff(names) ? isOff(names) : trouble ? say.trouble(trouble) : !camera.online ? say.resting : names.age_ms === null ? say.off : late ? say.late(lateS) : "";
+  const pace = isOff(names) ? isOff(names) : trouble ? say.trouble(trouble) : slowness(state);
   dot("names-dot", trouble ? "bad" : pace || !names.people ? "" : "good");
   // A gallery that was never read is not an empty one; the reload message says why it was not read.
   const known = names.generation ? say.knows(names.people, names.pictures) : names.taking_in ? say.takingIn : say.unread;

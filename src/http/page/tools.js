@@ -21,7 +21,7 @@ async function ask(path, patienceMs, method = "GET", body = null) {
 }
 const hour = { hour: "numeric", minute: "2-digit" };
 // Where the system has no language, WebKitGTK says "C", which Intl does not know.
-const locale = (() => { try { return Intl.getCanonicalLocales(navigator.language)[0]; } catch { return lang; } })();
+const locale = (() => { try { const own = Intl.getCanonicalLocales(navigator.language)[0]; return own.startsWith(lang) ? own : lang; } catch { return lang; } })();
 const [clock, calendar] = [hour, { ...hour, month: "short", day: "numeric" }].map(form => new Intl.DateTimeFormat(locale, form));
 // The time of day; with the date when it is not today's.
 function timeOfDay(at) { return (at.toDateString() === new Date().toDateString() ? clock : calendar).format(at); }
@@ -41,4 +41,10 @@ for (const element of document.querySelectorAll("[data-say]")) element.textConte
 for (const element of document.querySelectorAll("[data-hint]")) element.placeholder = say[element.dataset.hint];
 for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say[element.dataset.label]);
 $("picture").alt = say.picture;
+$("language").onclick = () => {
+  try { localStorage.setItem("language", lang === "ko" ? "en" : "ko"); } catch { return; }
+  location.reload();
+};
+$("language").textContent = WORDS[lang === "ko" ? "en" : "ko"].language;
+$("language").lang = lang === "ko" ? "en" : "ko";
 

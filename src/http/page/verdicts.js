@@ -31,6 +31,33 @@ const VERDICTS = [
   [/^(.+) and (.+) are ([\d.]+) apart: they may be taken for each other\. .+$/, (one, other, d) => `${one}, ${other} 두 사람이 비슷해 서로 혼동할 수 있습니다 (거리 ${d}). 같은 사람이라면 한 폴더로 합치고, 아니라면 두 사람의 사진을 더 추가하세요`],
   [/^(.+) and (.+) are ([\d.]+) apart: a face that looks more like that picture stays unknown\. .+$/, (name, file, d) => `${name} 및 이름 표시에서 제외한 ${file} 사진이 비슷합니다 (거리 ${d}). ${name}의 사진이라면 제외에서 빼고, 아니라면 사진을 더 추가하세요`],
 ];
+// The causes of faults, in Korean.
+const CAUSES = {
+  "camera: no pictures": "카메라: 영상이 들어오지 않음",
+  "camera: a damaged picture": "카메라: 손상된 프레임",
+  "camera: a hint": "카메라: 안내",
+  "recognition: a frame cannot be decoded": "얼굴 인식: 프레임을 디코딩할 수 없음",
+  "recognition: slowed down, cannot keep up": "얼굴 인식: 처리 속도가 부족해 간격을 늘림",
+  "recognition: slowed down, the processor is hot": "얼굴 인식: 프로세서가 뜨거워 간격을 늘림",
+  "recognition: opening the models takes too long": "얼굴 인식: 모델을 여는 데 너무 오래 걸림",
+  "gallery: the cache of descriptors cannot be written": "갤러리: 얼굴 특징 캐시를 저장할 수 없음",
+  "encoder: a frame cannot be decoded": "인코더: 프레임을 디코딩할 수 없음",
+  "encoder: a picture cannot be encoded": "인코더: 화면을 인코딩할 수 없음",
+  "namecam: a part of it does not respond": "namecam: 일부 기능이 응답하지 않음",
+  "http: the password file cannot be used": "웹: 비밀번호 파일을 사용할 수 없음",
+  "http: the file of sessions cannot be used": "웹: 로그인 정보 파일을 사용할 수 없음",
+  "http: wrong user name or password": "웹: 사용자 이름이나 비밀번호가 틀림",
+  "http: connections refused, all are in use": "웹: 연결이 모두 사용 중이라 거절함",
+  "http: connections closed for newer ones": "웹: 새 연결을 위해 오래된 연결을 끊음",
+  "http: no free place for a client": "웹: 시청자 자리가 없음",
+  "events: their ids cannot be kept": "이벤트: 번호를 저장할 수 없음",
+  "mqtt: the broker cannot be used": "MQTT: 브로커를 사용할 수 없음",
+  "mqtt: the names of topics cannot be kept": "MQTT: 토픽 이름을 저장할 수 없음",
+  "events: the output of --events cannot be written": "이벤트: --events 출력을 쓸 수 없음",
+  "webhook: an event is not taken": "웹훅: 이벤트가 전달되지 않음",
+  "exec: the program of an event fails": "실행: 이벤트 프로그램이 실패함",
+};
+const causeOf = cause => lang === "ko" && CAUSES[cause] || cause;
 function verdict(text) {
   if (lang !== "ko") return text;
   for (const [pattern, words] of VERDICTS) text = text.replace(pattern, (_, ...parts) => words(...parts));

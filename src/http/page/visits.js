@@ -33,6 +33,7 @@ function drawDay() {
     groups.set(key, (groups.get(key) || []).concat(visit));
   }
   $("day").hidden = !visits.hours;
+  $("day-hours").hidden = !groups.size;
   put("no-visits", groups.size ? "" : say.noVisits);
   const isAtEnd = list.scrollTop + list.clientHeight >= list.scrollHeight - 4;
   for (const [key, row] of dayRows) if (!groups.has(key)) { row.li.remove(); dayRows.delete(key); }
@@ -46,8 +47,10 @@ function drawDay() {
 }
 function dayRow(key) {
   const [li, details, summary] = [make("li", key[0] === "/" ? "named" : "", ""), make("details", "", ""), make("summary", "", "")];
-  const row = { li, name: make("b", "", ""), count: make("span", "soft", ""), last: make("span", "last", ""), all: make("p", "soft", ""), bar: make("div", "bar", "") };
+  const row = { li, name: make("b", "", ""), count: make("span", "soft", ""), last: make("span", "last", ""), all: make("ul", "soft", ""), bar: make("div", "bar", "") };
   row.ask = action(say.whoTitle, () => tapFace(row.track), "ask");
+  // Strangers without a number may be different people: each visit has its own question.
+  row.each = !key;
   row.bar.setAttribute("aria-hidden", "true");
   summary.append(row.name, " ", row.count, row.last);
   details.append(summary, row.all);
@@ -56,13 +59,15 @@ function dayRow(key) {
   return row;
 }
 function drawRow(row, all, midnight) {
-  const last = all[all.length - 1], shown = all.filter(visit => visit.chips && visit.name === null).pop(), name = visitName(last);
+  const last = all[all.length - 1], asked = all.filter(visit => visit.chips && visit.name === null), name = visitName(last);
   write(row.name, name);
   write(row.count, all.length < 2 ? "" : say.times(all.length));
   write(row.last, fromTo(last));
-  write(row.all, all.map(fromTo).join(", "));
-  row.track = shown && shown.track;
-  row.ask.hidden = !shown;
+  const each = row.each && all.length > 1, mark = all.map(visit => fromTo(visit) + (each && asked.includes(visit) ? visit.track : "")).join(", ");
+  if (row.all.dataset.mark !== mark) row.all.replaceChildren(...all.map(visit => visitLine(visit, each && asked.includes(visit))));
+  row.all.dataset.mark = mark;
+  row.track = asked.length && asked[asked.length - 1].track;
+  row.ask.hidden = !asked.length || each;
   row.ask.setAttribute("aria-label", `${say.whoTitle} ${name}`);
   row.bar.replaceChildren(...all.map(visit => {
     const part = make("i", "", ""), until = visit.still_present ? Date.now() : here(visit.until);
@@ -72,13 +77,19 @@ function drawRow(row, all, midnight) {
     return part;
   }));
 }
+function visitLine(visit, isAsked) {
+  const line = make("li", "", fromTo(visit) + " "), ask = action(say.whoTitle, () => tapFace(visit.track), "ask");
+  ask.setAttribute("aria-label", `${say.whoTitle} ${fromTo(visit)}`);
+  if (isAsked) line.append(ask);
+  return line;
+}
 // The alert of somebody unknown: a line, and a sound where this browser is to make one and lets the page, which is after a touch.
 const alarmSound = $("alarm-sound");
 let alarmed = Infinity, audio = null;
 function alarm() {
   const told = visits.visits.filter(visit => visit.stranger_at !== null), times = told.map(visit => visit.stranger_at);
   const there = told.filter(visit => visit.still_present && visit.name === null);
-  put("alert", there.map(visit => say.strangerHere(visitName(visit), timeOfDay(new Date(here(visit.since))))).join(" "));
+  put("alert", [...new Set(there.map(visit => say.strangerHere(visitName(visit), timeOfDay(new Date(here(visit.since))))))].join(" "));
   put("alarm-when", say.alarmWhen(visits.alert));
   if (times.some(at => at > alarmed)) beep();
   alarmed = Math.max(0, ...times);

@@ -1,10 +1,10 @@
 // Every word of the page, in English and Korean.
 const WORDS = {
   en: {
-    here: "Here now", status: "Status", camera: "Camera", names: "Recognition", nobody: "No one in view.",
+    language: "English", here: "Here now", status: "Status", camera: "Camera", names: "Recognition", nobody: "No one in view.",
     picture: "Live camera picture", faces: "Faces in the picture", dist: d => " dist:" + d,
     drawn: "Overlay by namecam", drawnMore: "Shows the picture as other programs get it: namecam draws boxes and names into it", full: "Full screen", save: "Save picture", unknown: "Unknown", seen: "Identifying\u2026",
-    since: t => "since " + t, distance: (d, most) => "distance " + d + (most ? `, needs ${most} or less` : ""),
+    since: t => "since " + t,
     reason: face => face.why,
     next: {
       deciding: () => "Wait a moment.",
@@ -36,13 +36,13 @@ const WORDS = {
     knows: (p, n) => p === 0 ? "The gallery has no people yet. Add pictures of a person to see their name." : `Recognises ${p === 1 ? "1 person" : p + " people"} from ${n === 1 ? "1 picture" : n + " pictures"}.`,
     judges: (s, most) => `About ${s} of 1000 strangers may wrongly get a name (${most} at most).`, why: "Why?",
     reload: (n, why) => `${n ? "The last reload had a problem" : "There was a problem at the start"}: ${why}`, unread: "The gallery has not been read yet.", disabled: "Recognition is turned off.",
-    trouble: why => `Not working: ${why}`, late: s => `No result for ${s} seconds.`, resting: "Waiting for the camera.", off: "No result yet.",
+    trouble: why => `Not working: ${why}`, late: s => `No result for ${s} seconds.`, slow: s => `A look takes ${s} seconds, so names come late.`, allBlurred: "Until then the picture is blurred.", resting: "Waiting for the camera.", off: "No result yet.",
     skipped: n => n === 1 ? "1 picture is not used" : `${n} pictures are not used`, hint: "Only an admin can see which ones and why.",
     ofThem: (u, n) => `${u} of ${n} used`,
     good: "good", never: "Never named", nobodys: "Not in a person's folder", spread: s => "spread " + s,
     seenAs: (px, sharp, light) => `face ${px} px, sharpness ${sharp}, brightness ${light}`, own: d => `, distance ${d} to the closest other picture`,
     // Who was here, and the alert.
-    today: "Today", noVisits: "No one yet.", now: "now", fromTo: (from, until) => `${from}\u2013${until}`, numbered: n => "Unknown " + n, times: n => n + " times",
+    today: "Today", noVisits: "No one yet.", now: "now", fromTo: (from, until) => `${from}\u2013${until}`, numbered: n => "Unknown " + n, times: n => n + " visits",
     strangerHere: (name, at) => `${name} is here, since ${at}.`, alarms: "Alert", alarmSound: "Also with a sound in this browser", touch: "Touch the page once to allow the sound.",
     alarmWhen: a => `When somebody is unknown at ${a.looks} comparisons${a.after_s ? ` and has been here for ${a.after_s} s` : ""}${a.hours ? `, ${a.hours}` : ""}.`,
     // Naming a face, and the people of the gallery.
@@ -53,7 +53,7 @@ const WORDS = {
     },
     close: "Close", whyOf: name => "Why? " + name, people: "People", nearest: "The nearest pictures",
     pictures: "Pictures of this face", whoTitle: "Who is this?", whoName: "Another name", is: name => "This is " + name, saveName: "Save name",
-    notThis: name => "Not " + name, never1: "Never a name", hasLeft: "This face has left. Its pictures stay for a minute.", leftUnseen: "This face has left.",
+    consent: "Save a name only with the person's consent: their face becomes data on this device.", notThis: name => "Not " + name, never1: "Never a name", hasLeft: "This face has left. Its pictures stay for a minute.", leftUnseen: "This face has left.",
     noChips: "No picture of this face is good enough yet. Look towards the camera.", chip: (n, px) => `Picture ${n}, face ${px} px wide`,
     working: "Working\u2026", undo: "Undo", undone: "Undone.", notDone: why => "Not done: " + why,
     taught: (name, used, n, now) => !now ? `${n === 1 ? "1 picture is" : n + " pictures are"} saved for ${name}. The name appears as soon as recognition has taken ${n === 1 ? "it" : "them"} in.`
@@ -110,10 +110,10 @@ const WORDS = {
       "camera.rotate": "Turn clockwise", "camera.mirror": "Mirror left to right",
     },
     options: { show: "Show", hide: "No box", blur: "Blur" },
-    fromHere: "Changed here.", fromFile: "From the config file.", fromDefault: "Default.", fromSet: "Fixed by --set at the start.", reset: "Reset",
+    fromHere: "Changed here.", fromFile: "From the config file.", fromSet: "Fixed by --set at the start.", reset: "Reset",
     setDone: "Saved. It counts now.", setAnyway: "Saved, but --set at the start counts more.", between: (a, b) => `a number from ${a} to ${b}.`, hoursForm: "write FROM-TO, such as 07:00-22:00; several separated by commas.",
     settingsLines: "Lines in settings.ini", restartOnly: keys => `For all else, edit the config file, then: sudo systemctl reload namecam. These need sudo systemctl restart namecam: ${keys}.`,
-    zones: "Privacy zones", zoneEdit: "Draw zones", zoneHow: "Drag on the picture to draw a zone, which nobody sees. Arrow keys move it, Shift and arrow keys change its size, Delete removes it.",
+    zones: "Privacy zones", checkZones: "The privacy zones stay at their place in the picture: look whether they still cover what they should.", zoneCount: n => n === 1 ? "1 zone" : n ? n + " zones" : "None", zoneEdit: "Draw zones", zoneHow: "Drag on the picture to draw a zone, which nobody sees. Arrow keys move it, Shift and arrow keys change its size, Delete removes it.",
     zoneAdd: "Add a zone", zoneRemove: "Remove zone", zoneSave: "Save zones", zoneCancel: "Cancel", zone: (n, x, y, w, h) => `Zone ${n}: ${x} % from the left, ${y} % from the top, ${w} % wide, ${h} % high`,
     said: (names, others) => {
       const all = names.concat(others ? [others === 1 ? "1 unknown person" : others + " unknown people"] : []);
@@ -121,10 +121,10 @@ const WORDS = {
     },
   },
   ko: {
-    here: "지금 보이는 사람", status: "상태", camera: "카메라", names: "얼굴 인식", nobody: "아무도 보이지 않습니다.",
+    language: "한국어", here: "지금 보이는 사람", status: "상태", camera: "카메라", names: "얼굴 인식", nobody: "아무도 보이지 않습니다.",
     picture: "카메라 실시간 화면", faces: "화면 속 얼굴", dist: d => " 거리 " + d,
     drawn: "서버에서 그린 표시", drawnMore: "다른 프로그램에서 보이는 그대로, namecam이 영상에 직접 그린 상자와 이름을 표시합니다", full: "전체 화면", save: "사진 저장", unknown: "미등록 인물", seen: "확인 중\u2026",
-    since: t => t + "부터", distance: (d, most) => "거리 " + d + (most ? ` (기준 ${most} 이하)` : ""),
+    since: t => t + "부터",
     reason: face => {
       const [d, most] = apart(face), p = face.person, times = `, ${face.looks}회 확인`;
       const how = { kept: `현재 거리 ${d} (유지 기준 ${most} 이하)`, near: `거리 ${d} (기준 ${most} 이하)` };
@@ -173,7 +173,7 @@ const WORDS = {
     knows: (p, n) => p === 0 ? "등록된 사람이 없습니다. 갤러리에 사진을 추가하면 이름이 표시됩니다." : `등록된 사람 ${p}명, 사진 ${n}장.`,
     judges: (s, most) => `등록되지 않은 사람 1000명 중 약 ${s}명(최대 ${most}명)에게 이름이 잘못 표시될 수 있습니다.`, why: "이유 보기",
     reload: (n, why) => `${n ? "마지막으로 다시 불러올 때" : "시작할 때"} 문제가 발생했습니다: ${why}`, unread: "아직 갤러리를 읽지 않았습니다.", disabled: "얼굴 인식이 꺼져 있습니다.",
-    trouble: why => `작동하지 않음: ${why}`, late: s => `${s}초 동안 결과가 없습니다.`, resting: "카메라 연결을 기다리는 중입니다.", off: "아직 결과가 없습니다.",
+    trouble: why => `작동하지 않음: ${why}`, late: s => `${s}초 동안 결과가 없습니다.`, slow: s => `얼굴 확인에 ${s}초가 걸려 이름이 늦게 표시됩니다.`, allBlurred: "결과가 나올 때까지 화면을 흐리게 표시합니다.", resting: "카메라 연결을 기다리는 중입니다.", off: "아직 결과가 없습니다.",
     skipped: n => `사용하지 않는 사진 ${n}장`, hint: "해당 사진과 이유는 관리자만 볼 수 있습니다.",
     ofThem: (u, n) => `사진 ${n}장 중 ${u}장 사용`,
     good: "양호", never: "이름 표시 제외", nobodys: "사람 폴더에 속하지 않은 파일", spread: s => "사진 간 편차 " + s,
@@ -188,7 +188,7 @@ const WORDS = {
     },
     close: "닫기", whyOf: name => name + " 이유 보기", people: "등록된 사람", nearest: "가장 비슷한 사진",
     pictures: "이 얼굴의 사진", whoTitle: "누구인가요?", whoName: "다른 이름", is: name => name, saveName: "이름 저장",
-    notThis: name => `${name} 아님`, never1: "이름 표시 안 함", hasLeft: "화면에서 사라진 얼굴입니다. 사진은 1분 동안 남아 있습니다.", leftUnseen: "화면에서 사라진 얼굴입니다.",
+    consent: "반드시 본인의 동의를 받고 이름을 저장하세요. 얼굴 정보가 이 기기에 저장됩니다.", notThis: name => `${name} 아님`, never1: "이름 표시 안 함", hasLeft: "화면에서 사라진 얼굴입니다. 사진은 1분 동안 남아 있습니다.", leftUnseen: "화면에서 사라진 얼굴입니다.",
     noChips: "아직 저장할 만한 사진이 없습니다. 카메라를 바라봐 주세요.", chip: (n, px) => `사진 ${n}, 얼굴 너비 ${px}px`,
     working: "처리하는 중\u2026", undo: "실행 취소", undone: "취소했습니다.", notDone: why => "처리하지 못했습니다: " + why,
     taught: (name, used, n, now) => !now ? `${name}의 사진 ${n}장을 저장했습니다. 얼굴 인식에 반영되면 이름이 표시됩니다.` : `${name}의 새 사진 ${n}장 중 ${used}장을 사용합니다.`,
@@ -251,10 +251,10 @@ const WORDS = {
       "camera.rotate": "시계 방향 회전", "camera.mirror": "좌우 반전",
     },
     options: { show: "표시", hide: "상자 숨김", blur: "흐리게" },
-    fromHere: "여기서 변경함.", fromFile: "설정 파일의 값.", fromDefault: "기본값.", fromSet: "실행할 때 --set으로 지정함.", reset: "되돌리기",
+    fromHere: "여기서 변경함.", fromFile: "설정 파일의 값.", fromSet: "실행할 때 --set으로 지정함.", reset: "되돌리기",
     setDone: "저장하여 바로 적용했습니다.", setAnyway: "저장했지만 실행할 때 --set으로 지정한 값이 우선합니다.", between: (a, b) => `${a}부터 ${b}까지의 숫자를 입력하세요.`, hoursForm: "07:00-22:00처럼 입력하세요. 여러 개는 쉼표로 구분합니다.",
     settingsLines: "settings.ini에 저장된 내용", restartOnly: keys => `나머지는 설정 파일에서 바꾼 뒤 sudo systemctl reload namecam을 실행하세요. 다시 시작(sudo systemctl restart namecam)해야 하는 항목: ${keys}.`,
-    zones: "가림 영역", zoneEdit: "영역 그리기", zoneHow: "화면 위를 끌어 영역을 그리세요. 영역 안은 누구에게도 보이지 않습니다. 키보드: 방향키로 이동, Shift+방향키로 크기 조절, Delete로 삭제.",
+    zones: "가림 영역", checkZones: "가림 영역은 화면의 같은 자리에 남습니다. 가릴 곳을 여전히 가리는지 확인하세요.", zoneCount: n => n ? `영역 ${n}개` : "없음", zoneEdit: "영역 그리기", zoneHow: "화면 위를 끌어 영역을 그리세요. 영역 안은 누구에게도 보이지 않습니다. 키보드: 방향키로 이동, Shift+방향키로 크기 조절, Delete로 삭제.",
     zoneAdd: "영역 추가", zoneRemove: "영역 삭제", zoneSave: "영역 저장", zoneCancel: "취소", zone: (n, x, y, w, h) => `영역 ${n}: 왼쪽에서 ${x}%, 위에서 ${y}%, 너비 ${w}%, 높이 ${h}%`,
     said: (names, others) => {
       const all = names.concat(others ? ["미등록 인물 " + others + "명"] : []);
@@ -262,5 +262,9 @@ const WORDS = {
     },
   },
 };
-const lang = (navigator.language || "en").toLowerCase().startsWith("ko") ? "ko" : "en";
+// The language of the browser, or the one that was chosen on the page.
+const lang = (() => {
+  try { const chosen = localStorage.getItem("language"); if (chosen && WORDS[chosen]) return chosen; } catch { /* The browser's counts. */ }
+  return (navigator.language || "en").toLowerCase().startsWith("ko") ? "ko" : "en";
+})();
 const say = WORDS[lang];
