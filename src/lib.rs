@@ -10,6 +10,8 @@ pub mod config;
 pub mod detection;
 mod events;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod gallery;
 pub mod http;
 pub mod image;

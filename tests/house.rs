@@ -15,6 +15,7 @@ use std::process::Command;
 const ROOMS: &[&str] = &[
     "main",
     "lib",
+    "fuzz",
     "app",
     "commands",
     "cli",

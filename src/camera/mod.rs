@@ -2,7 +2,7 @@
 
 pub mod negotiate;
 pub mod pipe;
-mod splitter;
+pub(crate) mod splitter;
 pub mod stills;
 mod trial;
 pub mod v4l2;

@@ -155,6 +155,22 @@ impl Splitter {
     }
 }
 
+/// A stream of any bytes, in pieces of any size: each picture that comes out begins and ends as a JPEG does.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Some((piece, bytes)) = bytes.split_first() else { return };
+    let mut splitter = Splitter::default();
+    for piece in bytes.chunks(usize::from(*piece).max(1) * 7) {
+        splitter.bytes.extend_from_slice(piece);
+        splitter.split();
+        if let Some((picture, _)) = splitter.newest() {
+            assert!(picture.starts_with(b"\xff\xd8") && picture.len() <= MAX_PICTURE);
+        }
+        splitter.take_broken();
+    }
+    assert!(splitter.bytes.len() <= bytes.len());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

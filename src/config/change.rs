@@ -55,6 +55,14 @@ impl Change {
     }
 }
 
+/// A change as JSON of any bytes, and the file that it makes.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    if let Ok(change) = serde_json::from_slice::<Change>(bytes) {
+        let _ = change.applied_to("[overlay]\nunknown = blur\n");
+    }
+}
+
 /// The key of that path, if the settings file may hold it.
 fn key(path: &str) -> Result<&'static Key, String> {
     let key = path.split_once('.').and_then(|(section, name)| keys::find(section, name));

@@ -1,10 +1,10 @@
 //! The config: sections of typed values, read from an ini file and `--set`. All problems are reported together.
 
-mod change;
+pub(crate) mod change;
 mod hours;
 pub mod keys;
 mod origin;
-mod text;
+pub(crate) mod text;
 mod values;
 
 pub use change::Change;

@@ -36,6 +36,20 @@ pub fn read(file: &Path, bytes: &[u8], problems: &mut Problems) -> Vec<Setting> 
     scan(&shown.to_string(), text.trim_start_matches('\u{feff}'), &base, problems)
 }
 
+/// A config file of any bytes: every line is a setting or a problem, and what is rewritten is read the same.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let mut problems = Problems::default();
+    let settings = read(Path::new("namecam.ini"), bytes, &mut problems);
+    for setting in &settings {
+        setting.key.kind.parse(&setting.value, &setting.base);
+    }
+    if let Ok(text) = std::str::from_utf8(bytes).map(|text| rewritten(text, &[])) {
+        let again = read(Path::new("namecam.ini"), text.as_bytes(), &mut Problems::default());
+        assert_eq!(again.len(), settings.len(), "{text:?}");
+    }
+}
+
 fn scan(file: &str, text: &str, base: &Path, problems: &mut Problems) -> Vec<Setting> {
     let mut section: Option<String> = None;
     let mut settings: Vec<Setting> = Vec::new();

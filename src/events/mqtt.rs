@@ -7,7 +7,7 @@
 
 mod home;
 mod link;
-mod packet;
+pub(crate) mod packet;
 
 use crate::config::{Config, Mqtt};
 use crate::gallery::slugs::{Known, Slugs};

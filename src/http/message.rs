@@ -224,3 +224,23 @@ impl Wire for Vec<u8> {
         Ok(())
     }
 }
+
+/// A request whose target, headers and body are any bytes: `METHOD TARGET`, lines `Name: value`, an empty line, the body.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) -> Request {
+    let end = bytes.windows(2).position(|pair| pair == b"\n\n").unwrap_or(bytes.len());
+    let head = String::from_utf8_lossy(&bytes[..end]);
+    let mut lines = head.lines();
+    let (method, target) = lines.next().and_then(|line| line.split_once(' ')).unwrap_or_default();
+    let mut request = Request::new(method, target);
+    let pairs = lines.filter_map(|line| line.split_once(": "));
+    request.headers = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    request.body = bytes.get(end + 2..).unwrap_or_default().to_vec();
+    form(&request.body);
+    for name in ["width", "overlay", "token", "next"] {
+        request.param(name);
+        let _ = request.flag(name, false);
+    }
+    request.is_in_korean();
+    request
+}

@@ -11,7 +11,7 @@ mod client;
 mod events;
 mod listener;
 mod login;
-mod message;
+pub(crate) mod message;
 mod metrics;
 mod mjpeg;
 mod page;

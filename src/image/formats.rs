@@ -133,3 +133,21 @@ impl Format {
         Ok(Raw { bytes, ..raw })
     }
 }
+
+/// A raw picture of any format, size, stride and bytes: it is refused, or converts to a picture of its size.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Some((head, bytes)) = bytes.split_first_chunk::<7>() else { return };
+    let [format, rest @ ..] = head;
+    let two = |at: usize| u32::from(u16::from_le_bytes([rest[at], rest[at + 1]]));
+    let format = &FORMATS[usize::from(*format) % FORMATS.len()];
+    // A picture of some hundred pixels tells what one of a million does.
+    let raw = Raw { bytes, width: two(0) % 2048, height: two(2) % 64, stride: two(4) };
+    if let Ok(rgb) = format.to_rgb(raw) {
+        assert_eq!(rgb.data.len(), (rgb.width * rgb.height * 3) as usize);
+        assert!(format.jpeg || (rgb.width, rgb.height) == (raw.width, raw.height));
+    }
+    if let Ok(luma) = format.to_luma(raw) {
+        assert_eq!(luma.data.len(), (luma.width * luma.height) as usize);
+    }
+}

@@ -330,5 +330,20 @@ const STANDARD_TABLES: [u8; 420] = [
     0xf9, 0xfa,
 ];
 
+/// Any bytes as a JPEG: what is found whole and small is decoded by each decoder.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    find_soi(bytes, 0);
+    let Ok(mut jpeg) = tidy(bytes.to_vec()) else { return };
+    take_orientation(&mut jpeg);
+    // Larger ones take their time, and go the same way.
+    if check(&jpeg).is_ok() && size(&jpeg).is_some_and(|(width, height)| width * height <= 1 << 16) {
+        for decoded in [decode(&jpeg), forgiving::decode(&jpeg)].into_iter().flatten() {
+            assert_eq!(decoded.data.len(), (decoded.width * decoded.height * 3) as usize);
+        }
+        let _ = luma(&jpeg, 8);
+    }
+}
+
 #[cfg(test)]
 mod tests;

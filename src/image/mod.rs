@@ -1,7 +1,7 @@
 //! Pictures: RGB, luma, pixel formats and their conversion, JPEG, and the decoder of picture files.
 
 mod convert;
-mod formats;
+pub(crate) mod formats;
 pub mod jpeg;
 mod luma;
 mod mask;

@@ -151,6 +151,17 @@ fn decode_as_stored(bytes: &[u8]) -> Result<(Rgb, Orientation), String> {
     Ok((of_dynamic(DynamicImage::from_decoder(decoder).map_err(broken)?), orientation))
 }
 
+/// A file of any bytes as a picture of the gallery.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let size = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map(ImageReader::into_dimensions);
+    // Larger ones take their time, and go the same way.
+    if size.is_ok_and(|size| size.is_ok_and(|(width, height)| u64::from(width) * u64::from(height) <= 1 << 16)) {
+        let _ = decode_still(bytes);
+    }
+    has_its_end(bytes);
+}
+
 fn unreadable(why: impl Display) -> String {
     format!("unreadable: {why}; copy it again, or save it again as JPEG")
 }

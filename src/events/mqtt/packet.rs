@@ -178,6 +178,24 @@ fn said(kind: u8, body: &[u8]) -> Result<Said, &'static str> {
     }
 }
 
+/// What a broker sends, of any bytes, in pieces of any size.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Some((piece, bytes)) = bytes.split_first() else { return };
+    let mut reader = Reader::default();
+    for piece in bytes.chunks(usize::from(*piece).max(1)) {
+        reader.feed(piece);
+        while let Ok(Some(said)) = reader.next() {
+            assert!(!matches!(said, Said::Message { payload, .. } if payload.len() > MAX_TAKEN));
+        }
+        // An error ends the connection.
+        if reader.next().is_err() {
+            return;
+        }
+        assert!(reader.bytes.len() <= MAX_TAKEN + 5);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -549,6 +549,20 @@ fn address_or_name(host: &str) -> Result<IpAddr, String> {
 }
 
 /// A user without a name.
+/// What a request says of who it is from, of any bytes.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let request = crate::http::message::fuzz(bytes);
+    cookies::secret(&request);
+    cookies::set(&request, "secret", Duration::from_secs(60));
+    let _ = AccessCheck::check_origin(&request, Credential::None);
+    asks_for_itself(&request);
+    for host in hosts(&request) {
+        let _ = address_or_name(host);
+    }
+    request.header("Authorization").and_then(basic);
+}
+
 fn nobody(role: Role) -> Who {
     Who { role, user: None, credential: Credential::None, account: None, renewed_cookie: None }
 }

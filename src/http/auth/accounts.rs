@@ -190,6 +190,16 @@ fn read_line(line: &str) -> Result<(String, Account), String> {
     Ok((user.to_owned(), Account { role, proof: Proof::Password(Box::new(hash)), text }))
 }
 
+/// A password file whose lines are any bytes.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    for line in String::from_utf8_lossy(bytes).lines() {
+        if let Ok((user, _)) = read_line(line) {
+            assert!(check_user(&user).is_ok());
+        }
+    }
+}
+
 fn check_user(user: &str) -> Result<(), String> {
     let bad = |c: char| c == ':' || c.is_control() || c.is_whitespace();
     if user.is_empty() || user.len() > 64 || user.starts_with('#') || user.contains(bad) {

@@ -3,8 +3,8 @@
 pub mod access;
 pub mod accounts;
 pub(super) mod checks;
-mod cookies;
+pub(crate) mod cookies;
 mod origin;
 pub(super) mod penalties;
 pub(super) mod secret;
-pub(super) mod sessions;
+pub(crate) mod sessions;

@@ -297,6 +297,16 @@ fn parsed(line: &str) -> Option<(Fingerprint, Session)> {
     Some((files::from_hex(&line.key)?, session))
 }
 
+/// A file of sessions whose lines are any bytes.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let sessions: HashMap<Fingerprint, Session> = String::from_utf8_lossy(bytes).lines().filter_map(parsed).collect();
+    for session in sessions.values() {
+        session.is_over(SystemTime::now());
+    }
+    assert_eq!(text(&sessions).lines().filter_map(parsed).count(), sessions.len());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

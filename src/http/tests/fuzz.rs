@@ -3,84 +3,11 @@
 
 use super::sockets::{CLOSE, Running};
 use super::*;
+use crate::fuzz::Random;
 use crate::http::auth::accounts::{new_token, passwd};
 use crate::http::message::form;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-
-/// A generator of random numbers (xorshift, Marsaglia 2003), so that a failure can be repeated from its seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-
-    fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len())]
-    }
-
-    /// `seed` with a few changes: bytes replaced, inserted, removed, pieces doubled or exchanged for those of another seed.
-    fn changed(&mut self, seeds: &[&[u8]]) -> Vec<u8> {
-        const MARKS: &[&[u8]] = &[
-            b"%",
-            b"%0",
-            b"%00",
-            b"=",
-            b";",
-            b"&",
-            b"?",
-            b"/",
-            b"//",
-            b":",
-            b",",
-            b"\"",
-            b"\\",
-            b"{",
-            b"[",
-            b"\r\n",
-            b"\n",
-            b"\t",
-            b" ",
-            b"\0",
-            b"\xff",
-            b"\xed\xa0\x80",
-            b"18446744073709551616",
-            b"-1",
-            b"1e999",
-            b"\\u0000",
-            b"\\ud800",
-        ];
-        let mut bytes = self.one(seeds).to_vec();
-        for _ in 0..self.below(6) {
-            let (at, length) = (self.below(bytes.len() + 1), self.below(24));
-            let end = (at + length).min(bytes.len());
-            match self.below(6) {
-                0 if at < bytes.len() => bytes[at] = self.next() as u8,
-                1 => drop(bytes.splice(at..at, self.one(MARKS).iter().copied())),
-                2 => drop(bytes.drain(at..end)),
-                3 => {
-                    let piece = bytes[at..end].repeat(1 + self.below(300));
-                    bytes.splice(at..at, piece);
-                }
-                4 => {
-                    let other = self.one(seeds);
-                    let from = self.below(other.len());
-                    bytes.splice(at..end, other[from..].iter().copied());
-                }
-                _ => drop(bytes.splice(at..end, self.one(MARKS).iter().copied())),
-            }
-        }
-        bytes
-    }
-}
 
 fn fuzzed(name: &str, mut step: impl FnMut(&mut Random)) {
     let seconds = std::env::var("NAMECAM_FUZZ_S").ok().map_or(1, |seconds| seconds.parse().unwrap());

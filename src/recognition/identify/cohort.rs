@@ -228,6 +228,12 @@ pub fn bytes(cohort: &Cohort, sha256: &str) -> anyhow::Result<Vec<u8>> {
     Ok(file)
 }
 
+/// A cohort of any bytes.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let _ = parse(bytes, DLIBS_OWN);
+}
+
 #[cfg(test)]
 pub(in crate::recognition) mod tests {
     use super::*;

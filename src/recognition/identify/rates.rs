@@ -5,7 +5,7 @@
 //! noise of single pictures cancels out, so the same score says something else for each `g` and `k`. `1/g + 1/k` is the
 //! *variance share* here: the columns of the tables.
 
-mod file;
+pub(crate) mod file;
 mod table;
 
 pub use file::{parse, read, text};

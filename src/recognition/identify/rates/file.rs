@@ -157,6 +157,14 @@ fn shortened(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
+/// Rates of any bytes.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = parse(text, "fuzz", "0", Cohort::built_in());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
