@@ -1,6 +1,6 @@
 # Everything that can be done here. `make` prints the list.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo run test proxy-test browser-test ha-test fleet-test fuzz screenshots bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
+.PHONY: help setup data demo run test proxy-test browser-test ha-test fleet-test fuzz soak screenshots bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
 
 CARGO ?= cargo
 # More arguments for `make demo`, `run`, `browser-test`, `bench` and `board-test`: make run ARGS="--config my.ini"
@@ -55,6 +55,10 @@ fleet-test: setup ## two boards, one gallery by rsync and one broker, in network
 
 fuzz: setup ## each parser of foreign bytes under libFuzzer and AddressSanitizer, MINUTES=1 each; needs a nightly compiler
 	$(WITH_DLIB) tools/fuzz $(or $(MINUTES),1)
+
+soak: setup ## run for HOURS=1 with viewers, edits, reloads and logins: figures and a plot in target/soak; ends with an error when something grows
+	$(WITH_DLIB) $(CARGO) build --locked
+	@PYTHONPATH=tools python3 tools/soak.py target/debug/namecam $(or $(HOURS),1) target/soak
 
 screenshots: setup ## pictures of the page for phone and desktop, light and dark, English and Korean: target/browser/screenshots
 	@tools/browsers

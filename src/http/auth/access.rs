@@ -548,7 +548,6 @@ fn address_or_name(host: &str) -> Result<IpAddr, String> {
     name.parse().map_err(|_| name)
 }
 
-/// A user without a name.
 /// What a request says of who it is from, of any bytes.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
@@ -563,6 +562,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     request.header("Authorization").and_then(basic);
 }
 
+/// A user without a name.
 fn nobody(role: Role) -> Who {
     Who { role, user: None, credential: Credential::None, account: None, renewed_cookie: None }
 }

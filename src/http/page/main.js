@@ -25,7 +25,7 @@ async function beat() {
     }
     const names = state.recognition;
     overlay = state.overlay;
-    people(state.faces, isOff(names) || (names.last_ms > SLOW_MS ? "" : slowness(state)) || say.nobody, state.now);
+    people(state.faces, isOff(names) || noResult(state) || say.nobody, state.now);
     health(state);
     gallery(state);
     showFace();

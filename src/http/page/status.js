@@ -34,14 +34,15 @@ async function boardHealth(state) {
 }
 // Why recognition is off; empty while it is on.
 const isOff = names => !names.enabled ? say.disabled : names.off_until ? say.offUntil(names.off_until) : "";
-// Why there are no new results, or late ones; empty while they come in time.
-function slowness({ camera, recognition: names, overlay }) {
+// Why there are no new results; empty while they come.
+function noResult({ camera, recognition: names, overlay }) {
   if (!camera.online) return say.resting;
   const blurred = overlay.unknown === "blur" ? " " + say.allBlurred : "";
   if (names.age_ms === null) return say.off + blurred;
   if (names.age_ms > 5000 + 3 * (names.last_ms || 0) + names.interval_ms) return say.late(Math.round(names.age_ms / 1000)) + blurred;
-  return names.last_ms > SLOW_MS ? say.slow((names.last_ms / 1000).toFixed(1)) : "";
+  return "";
 }
+const slowness = names => names.last_ms > SLOW_MS ? say.slow((names.last_ms / 1000).toFixed(1)) : "";
 function health(state) {
   const camera = state.camera, names = state.recognition;
   dot("camera-dot", camera.online ? "good" : "bad");
@@ -51,7 +52,7 @@ function health(state) {
   const told = [on.filter(Boolean).join(", "), camera.hint].filter(Boolean).join("; ");
   const starting = camera.error === "starting";
   put("camera", camera.online ? told : starting ? say.starting : say.cameraOff(camera.error));
-  const pace = isOff(names) ? isOff(names) : trouble ? say.trouble(trouble) : slowness(state);
+  const pace = isOff(names) ? isOff(names) : trouble ? say.trouble(trouble) : noResult(state) || slowness(names);
   dot("names-dot", trouble ? "bad" : pace || !names.people ? "" : "good");
   // A gallery that was never read is not an empty one; the reload message says why it was not read.
   const known = names.generation ? say.knows(names.people, names.pictures) : names.taking_in ? say.takingIn : say.unread;
