@@ -23,6 +23,7 @@ const ROOMS: &[&str] = &[
     "recognition",
     "camera",
     "events",
+    "report",
     "presence",
     "settings",
     "memory",
