@@ -69,13 +69,13 @@ impl Recorder {
         let mut tape = self.tape.borrow_mut();
         tape.started = self.kernel.monotonic();
         let largest = tape.mapped.iter().map(|&(_, length)| length).max().unwrap_or_default();
-        let micros_a_frame = stream.fps.map_or(0.0, |fps| 1e6 / fps).round() as u32;
+        let thousandths = stream.fps.map_or(0.0, |fps| fps * 1000.0).round() as u32;
         let head = Head {
             fourcc: stream.format.fourcc,
             width: stream.width,
             height: stream.height,
             stride: stream.stride,
-            interval: (micros_a_frame, if micros_a_frame == 0 { 0 } else { 1_000_000 }),
+            interval: (if thousandths == 0 { 0 } else { 1000 }, thousandths),
             buffer_bytes: largest.try_into().unwrap_or(u32::MAX),
             started_us: tape.started.as_micros().try_into().unwrap_or(u64::MAX),
             card: stream.about.card.clone(),
