@@ -118,6 +118,13 @@ impl Recorder {
         tape.add(now, entry, bytes);
     }
 
+    /// DQBUF has no buffer, which only counts where it has just had one.
+    fn no_more(&self) {
+        if std::mem::take(&mut self.tape.borrow_mut().had_buffer) {
+            self.other(Kind::Empty, 0);
+        }
+    }
+
     fn other(&self, kind: Kind, value: u32) {
         let now = self.kernel.monotonic();
         self.tape.borrow_mut().add(now, Entry::other(kind, 0, value), &[]);
@@ -132,11 +139,7 @@ impl Kernel for Recorder {
             // SAFETY: the argument of this request is a buffer, which the kernel has filled.
             (vidioc::VIDIOC_DQBUF, Ok(())) => self.dequeued(unsafe { &*argument.cast::<sys::v4l2_buffer>() }),
             (_, Err(error)) if is_asked_again(error) => {}
-            (vidioc::VIDIOC_DQBUF, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                if std::mem::take(&mut self.tape.borrow_mut().had_buffer) {
-                    self.other(Kind::Empty, 0);
-                }
-            }
+            (vidioc::VIDIOC_DQBUF, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => self.no_more(),
             (vidioc::VIDIOC_DQBUF, Err(error)) => self.other(Kind::DequeueError, errno(error)),
             (vidioc::VIDIOC_QBUF, Err(error)) => self.other(Kind::EnqueueError, errno(error)),
             _ => {}

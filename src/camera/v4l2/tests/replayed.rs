@@ -30,8 +30,10 @@ fn told(stream: &mut CaptureStream, timeout: Duration) -> String {
     }
 }
 
+type Step = dyn Fn(&Driver);
+
 /// Records what the driver gives after each of these steps, to a new file. Returns what came.
-fn recorded(driver: &Rc<Driver>, file: &Path, steps: &[&dyn Fn(&Driver)]) -> Vec<String> {
+fn recorded(driver: &Rc<Driver>, file: &Path, steps: &[&Step]) -> Vec<String> {
     let recorder = Recorder::new(driver.clone());
     let mut stream = start(recorder.clone(), Path::new("/dev/video9"), &camera()).unwrap();
     recorder.begin(&stream, std::fs::File::create(file).unwrap()).unwrap();
@@ -53,7 +55,7 @@ fn a_recording_gives_the_same_frames_errors_and_pauses_in_the_same_order() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x");
     let driver = Driver::webcam(RAW);
-    let steps: Vec<Box<dyn Fn(&Driver)>> = vec![
+    let steps: Vec<Box<Step>> = vec![
         Box::new(fill(&[1; 64], 0, |_| {})),
         Box::new(|_| {}),
         Box::new(fill(&[2; 64], 1, |buffer| buffer.flags = sys::V4L2_BUF_FLAG_ERROR)),
@@ -77,7 +79,7 @@ fn a_recording_gives_the_same_frames_errors_and_pauses_in_the_same_order() {
             driver.state().unplugged = true;
         }),
     ];
-    let steps: Vec<&dyn Fn(&Driver)> = steps.iter().map(AsRef::as_ref).collect();
+    let steps: Vec<&Step> = steps.iter().map(|step| &**step).collect();
     // The failure of poll comes before an unplugged driver is asked for a buffer.
     let came = recorded(&driver, &file, &steps);
     let pictures = came.iter().filter(|what| what.ends_with("good")).count();
