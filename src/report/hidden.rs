@@ -6,9 +6,10 @@ use crate::config::{CameraSource, Config, Url, without_secrets};
 use crate::gallery::list;
 use crate::os::net::machine_name;
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use unicode_normalization::UnicodeNormalization;
 
@@ -203,7 +204,9 @@ fn folded(letter: char) -> char {
 
 fn read(file: &Path) -> std::io::Result<String> {
     let mut bytes = Vec::new();
-    File::open(file)?.take(MAX_FILE).read_to_end(&mut bytes)?;
+    // Without waiting for the writer of a FIFO.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(file)?;
+    file.take(MAX_FILE).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
