@@ -3,15 +3,16 @@ _namecam() {
     local word=$2 before=$3 subcommand= options="--config --set --help --version" i
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
-        case " run check probe identify demo passwd " in
+        case " run check probe identify report demo passwd " in
             *" ${COMP_WORDS[i]} "*) subcommand=${COMP_WORDS[i]}; break ;;
         esac
     done
     case $subcommand in
         run) options="--events $options" ;;
         check) options="--json $options" ;;
-        probe) options="--json --no-measure $options" ;;
+        probe) options="--json --no-measure --record $options" ;;
         identify) options="--json $options" ;;
+        report) options=" $options" ;;
         demo) options=" $options" ;;
         passwd) options="--file --admin --token --remove --list $options" ;;
     esac
@@ -22,8 +23,8 @@ _namecam() {
     if [[ $word == -* ]]; then
         COMPREPLY=($(compgen -W "$options" -- "$word"))
     elif [[ -z $subcommand ]]; then
-        COMPREPLY=($(compgen -W "run check probe identify demo passwd" -- "$word"))
-    elif [[ $subcommand == identify || $subcommand == probe ]]; then
+        COMPREPLY=($(compgen -W "run check probe identify report demo passwd" -- "$word"))
+    elif [[ $subcommand == identify || $subcommand == probe || $subcommand == report ]]; then
         compopt -o filenames; COMPREPLY=($(compgen -f -- "$word"))
     fi
 }

@@ -25,7 +25,7 @@ use crate::sync::{Latest, Stop};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
 use crate::tuning::Tuning;
-use crate::{camera, http, recognition};
+use crate::{camera, commands, http, recognition};
 use anyhow::Context;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -194,6 +194,7 @@ impl Wires {
             renditions: Arc::clone(&self.renditions),
             health: Arc::clone(health),
             stop: Arc::clone(stop),
+            versions: commands::version(),
             state_folder: state_folder.clone(),
         };
         let camera = camera::Stage {

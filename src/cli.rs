@@ -13,6 +13,8 @@ pub enum Command {
     Demo(Origin),
     Check { origin: Origin, json: bool },
     Probe { origin: Origin, device: Option<PathBuf>, measure: bool, json: bool },
+    Report { origin: Origin, file: Option<PathBuf> },
+    Record { origin: Origin, device: Option<PathBuf>, seconds: u32, file: PathBuf },
     Identify { origin: Origin, images: Vec<PathBuf>, json: bool },
     Passwd { origin: Origin, file: Option<PathBuf>, action: PasswdAction },
     Help(&'static str),
@@ -74,10 +76,13 @@ Exit status: 0 all good, 1 usable with warnings, 2 no usable model or gallery, 7
         what: "list the cameras and what they really deliver",
         help: "\
 namecam probe [DEVICE] [--config FILE] [--set section.key=value]... [--no-measure] [--json]
+namecam probe [DEVICE] --record SECONDS FILE
 
 Lists the cameras, their formats, sizes, rates and controls, and what namecam would choose with this config, and why.
 Runs each candidate mode of every camera that is not in use for one second, and reports how many frames arrived and
 how many of them were damaged; --no-measure skips this.
+With --record it writes the buffers of a camera as they come, with times and errors, into a file that camera.source =
+replay:FILE plays. It holds pictures of people, has 1 GiB at most, and is not written over a file that exists.
 ",
     },
     Subcommand {
@@ -88,6 +93,18 @@ namecam identify [--config FILE] [--set section.key=value]... [--json] IMAGE...
 
 Names the people on each picture, one line per picture; with --json one JSON object per line. Loads the gallery first.
 Exit status: 0 all pictures were read, 1 some could not be read, 2 no models or gallery, 78 bad config.
+",
+    },
+    Subcommand {
+        name: "report",
+        what: "write what an issue needs, without secrets and names, to a file",
+        help: "\
+namecam report [FILE] [--config FILE] [--set section.key=value]...
+
+Writes one text file to attach to an issue: versions, the machine, the config, the camera, what a running namecam says,
+its journal, and what the kernel says of cameras. Secrets, names of people, users and machines, addresses and serial
+numbers are replaced or left out; it holds no picture. Root may read more. FILE is namecam-report.txt where none is
+given, - prints the report, and a file that exists is not overwritten.
 ",
     },
     Subcommand {
@@ -124,6 +141,11 @@ pub(crate) const OWN_OPTIONS: &[Own] = &[
     Own { option: "--json", what: "print JSON, for scripts", of: &["check", "probe", "identify"] },
     Own { option: "--events", what: "print each event as a line of JSON", of: &["run"] },
     Own { option: "--no-measure", what: "do not run the cameras; list only what they advertise", of: &["probe"] },
+    Own {
+        option: "--record SECONDS",
+        what: "record DEVICE, or the camera of the config, into FILE; 1 to 600 s",
+        of: &["probe"],
+    },
     Own {
         option: "--file FILE",
         what: "the password file; default: http.password_file of the config",
@@ -195,6 +217,7 @@ fn read(words: impl IntoIterator<Item = OsString>, subcommand: &mut Option<&'sta
             Long("json") => given.json = true,
             Long("events") => given.events = true,
             Long("no-measure") => given.no_measure = true,
+            Long("record") => given.record = Some(text(value(&mut parser)?)?),
             Long("admin") => given.admin = true,
             Long("token") => given.token = Some(text(value(&mut parser)?)?),
             Long("remove") => given.remove = Some(text(value(&mut parser)?)?),
@@ -235,6 +258,7 @@ struct Given {
     json: bool,
     events: bool,
     no_measure: bool,
+    record: Option<String>,
     admin: bool,
     token: Option<String>,
     remove: Option<String>,
@@ -245,11 +269,12 @@ struct Given {
 
 impl Given {
     fn command(self, subcommand: &str) -> Result<Command, String> {
-        let Given { origin, json, events, no_measure, admin, token, remove, list, file, words } = self;
+        let Given { origin, json, events, no_measure, record, admin, token, remove, list, file, words } = self;
         let options = [
             (json, "--json"),
             (events, "--events"),
             (no_measure, "--no-measure"),
+            (record.is_some(), "--record SECONDS"),
             (admin, "--admin"),
             (token.is_some(), "--token NAME"),
             (remove.is_some(), "--remove NAME"),
@@ -269,8 +294,20 @@ impl Given {
                 }
                 Command::Identify { origin, images, json }
             }
+            "probe" if record.is_some() => {
+                let seconds = record.and_then(|text| text.parse().ok()).filter(|seconds| (1..=600).contains(seconds));
+                let seconds = seconds.ok_or("--record takes a whole number of seconds from 1 to 600")?;
+                let first =
+                    words.next().ok_or("--record needs a file: namecam probe [DEVICE] --record SECONDS FILE")?;
+                let (device, file) = match words.next() {
+                    Some(file) => (Some(device(first)), file),
+                    None => (None, first),
+                };
+                Command::Record { origin, device, seconds, file: file.into() }
+            }
             "probe" => Command::Probe { origin, device: words.next().map(device), measure: !no_measure, json },
             "check" => Command::Check { origin, json },
+            "report" => Command::Report { origin, file: words.next().map(PathBuf::from) },
             "passwd" => {
                 let action = match (token, remove, list) {
                     (Some(name), None, false) => PasswdAction::Token { name, admin },
@@ -328,6 +365,9 @@ mod tests {
             ("run --admin", "--admin"),
             ("check --no-measure", "--no-measure"),
             ("check --file x", "--file"),
+            ("probe --record 0 x", "from 1 to 600"),
+            ("probe --record 5", "needs a file"),
+            ("probe --record 5 a b c", "does not take c"),
             ("check --list", "--list"),
             ("passwd", "needs a user name"),
             ("passwd --list --remove x", "one of"),

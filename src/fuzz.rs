@@ -17,6 +17,7 @@ pub const PARSERS: &[Parser] = &[
     ("mqtt", events::mqtt::packet::fuzz),
     ("pixels", image::formats::fuzz),
     ("rates", recognition::identify::rates::file::fuzz),
+    ("recording", camera::recording::fuzz),
     ("request", http::auth::access::fuzz),
     ("sessions", http::auth::sessions::fuzz),
     ("splitter", camera::splitter::fuzz),

@@ -19,6 +19,7 @@ pub mod memory;
 pub mod os;
 mod presence;
 pub mod recognition;
+mod report;
 mod roster;
 mod rounding;
 pub mod settings;

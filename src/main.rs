@@ -21,8 +21,12 @@ fn main() -> ExitCode {
         Command::Completions => return print(&completions::bash()),
         Command::Manual => return print(&manual::page()),
         Command::SampleIni => return print(&namecam::config::keys::sample()),
+        // It is made of a config with errors, too.
+        Command::Report { origin, file } => return end(commands::report(origin, file.as_deref())),
         Command::Run { origin, .. } | Command::Demo(origin) => origin.clone(),
-        Command::Check { origin, .. } | Command::Probe { origin, .. } => origin.clone(),
+        Command::Check { origin, .. } | Command::Probe { origin, .. } | Command::Record { origin, .. } => {
+            origin.clone()
+        }
         Command::Identify { origin, .. } | Command::Passwd { origin, .. } => origin.clone(),
     };
     let config = match origin.load() {
@@ -72,9 +76,17 @@ fn carry_out(command: Command, origin: Origin, config: Config, accounts: Option<
             commands::print(&probe::probe(device.as_deref(), &config.camera, measure, json));
             Ok(())
         }
+        Command::Record { device, seconds, file, .. } => {
+            probe::record(device.as_deref(), &config.camera, seconds, &file)
+        }
         Command::Passwd { file, action, .. } => commands::passwd(&config, file.as_deref(), action),
         Command::Help(_) | Command::Version | Command::Completions | Command::Manual | Command::SampleIni => Ok(()),
+        Command::Report { .. } => Ok(()),
     };
+    end(done)
+}
+
+fn end(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{error:#}"), 1),

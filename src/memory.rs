@@ -387,7 +387,11 @@ fn scaled_px(config: &Config, detect_width: u32, upsample: u32) -> u64 {
     let (width, height) = config.camera.turn().size(config.camera.width, config.camera.height);
     let (width, height) = (f64::from(width), f64::from(height));
     // A program may send frames of any size; those that are at least as wide as the key cost the most.
-    let frame = if matches!(config.camera.source, CameraSource::Pipe(_)) { f64::INFINITY } else { width };
+    let frame = if matches!(config.camera.source, CameraSource::Pipe(_) | CameraSource::Replay { .. }) {
+        f64::INFINITY
+    } else {
+        width
+    };
     let scaled = frame.min(f64::from(detect_width)) * f64::from(1 << upsample);
     (scaled * scaled * height / width).ceil() as u64
 }

@@ -24,6 +24,7 @@ const ROOMS: &[&str] = &[
     "recognition",
     "camera",
     "events",
+    "report",
     "presence",
     "settings",
     "memory",

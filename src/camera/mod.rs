@@ -2,6 +2,7 @@
 
 pub mod negotiate;
 pub mod pipe;
+pub(crate) mod recording;
 pub(crate) mod splitter;
 pub mod stills;
 mod trial;
@@ -118,6 +119,7 @@ fn open(camera: &Camera, said: &Rc<RefCell<pipe::Said>>, memory: &mut v4l2::Last
         CameraSource::Device(_) => v4l2::open(camera, memory),
         CameraSource::Pipe(words) => pipe::open(words, said),
         CameraSource::Stills(folder) => stills::open(camera, folder),
+        CameraSource::Replay { file, begins_again } => v4l2::replay::open(file, *begins_again, camera),
         CameraSource::None => bail!("camera.source is not set"),
     }
 }

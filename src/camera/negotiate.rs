@@ -162,6 +162,11 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// The mode of a source that has no other one.
+    pub fn only(format: &'static Format, width: u32, height: u32, interval: Interval) -> Choice {
+        Choice { format, width, height, interval, why: String::new(), rate_listed: true }
+    }
+
     pub fn fps(&self) -> f64 {
         self.interval.fps().unwrap_or(0.0)
     }

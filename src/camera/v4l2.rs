@@ -9,11 +9,14 @@ mod frame_pace;
 mod identity;
 mod nodes;
 mod queue;
+mod record;
+pub mod replay;
 mod survey;
 mod words;
 
 pub use identity::LastCamera;
 pub use nodes::{Seen, nodes, seen};
+pub use record::record;
 pub use survey::{Survey, is_busy, survey};
 pub use words::{LOOPBACK, NodeKind, users_of};
 
@@ -110,11 +113,16 @@ impl Kernel for Node {
     }
 
     fn monotonic(&self) -> Duration {
-        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the call writes only to `now`; the clock exists on every Linux, and on an error `now` stays 0.
-        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
-        Duration::new(now.tv_sec.try_into().unwrap_or(0), now.tv_nsec.try_into().unwrap_or(0))
+        monotonic_now()
     }
+}
+
+/// CLOCK_MONOTONIC.
+fn monotonic_now() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes only to `now`; the clock exists on every Linux, and on an error `now` stays 0.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    Duration::new(now.tv_sec.try_into().unwrap_or(0), now.tv_nsec.try_into().unwrap_or(0))
 }
 
 /// # Safety

@@ -33,7 +33,7 @@ _namecam() {{
         COMPREPLY=($(compgen -W "$options" -- "$word"))
     elif [[ -z $subcommand ]]; then
         COMPREPLY=($(compgen -W "{subcommands}" -- "$word"))
-    elif [[ $subcommand == identify || $subcommand == probe ]]; then
+    elif [[ $subcommand == identify || $subcommand == probe || $subcommand == report ]]; then
         compopt -o filenames; COMPREPLY=($(compgen -f -- "$word"))
     fi
 }}

@@ -4,8 +4,10 @@ mod check;
 pub mod completions;
 pub mod manual;
 pub mod probe;
+mod report;
 
 pub use check::check;
+pub use report::report;
 
 use crate::cli::PasswdAction;
 use crate::config::Config;

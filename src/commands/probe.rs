@@ -15,6 +15,7 @@ use std::fmt::Write;
 use std::fs;
 use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A device node and its properties.
 struct Device {
@@ -51,6 +52,23 @@ pub fn probe(device: Option<&Path>, camera: &config::Camera, measure: bool, json
     blocks.join("\n")
 }
 
+/// Records `device`, or the camera of the config, for so many seconds into `file`.
+///
+/// # Errors
+/// When the camera cannot be used, or the file exists or cannot be written.
+pub fn record(device: Option<&Path>, camera: &config::Camera, seconds: u32, file: &Path) -> anyhow::Result<()> {
+    let path = match (device, &camera.source) {
+        (Some(device), _) => device,
+        (None, config::CameraSource::Device(path)) => path,
+        (None, other) => {
+            anyhow::bail!("{} is no device; name one: namecam probe DEVICE --record SECONDS FILE", other.public())
+        }
+    };
+    let told = v4l2::record(path, camera, file, Duration::from_secs(seconds.into()), logging::tell)?;
+    super::print(&format!("{told}\n"));
+    Ok(())
+}
+
 /// Why the source of the config would deliver no picture now, checked without taking one. A camera in use is no
 /// problem: it may be used by namecam.
 pub fn trouble(camera: &config::Camera) -> Option<String> {
@@ -62,6 +80,7 @@ pub fn trouble(camera: &config::Camera) -> Option<String> {
         }
         config::CameraSource::Pipe(words) => pipe::trouble(words),
         config::CameraSource::Stills(folder) => stills::trouble(folder),
+        config::CameraSource::Replay { file, .. } => v4l2::replay::trouble(file),
         config::CameraSource::None => None,
     }
 }

@@ -191,7 +191,7 @@ macro_rules! key {
 
 /// Every key of the config, in the order of the sample ini.
 pub const KEYS: &[Key] = &[
-    key!(camera.source = "/dev/video0", ValueKind::Text, Text => values::source, "the camera: a device path, its number or its /dev/v4l/by-id path; pipe:COMMAND for a program that writes JPEGs to its output; stills:FOLDER for a folder of pictures that are panned"),
+    key!(camera.source = "/dev/video0", ValueKind::Text, Text => values::source, "the camera: a device path, its number or its /dev/v4l/by-id path; pipe:COMMAND for a program that writes JPEGs to its output; stills:FOLDER for a folder of pictures that are panned; replay:FILE for a recording of namecam probe --record, replay:FILE?loop without end"),
     key!(
         camera.format = "auto",
         ValueKind::OneOf(super::FORMAT_WORDS),

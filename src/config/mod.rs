@@ -451,8 +451,8 @@ impl Config {
 
     /// Makes the paths of `camera.source` and `overlay.font` absolute.
     fn resolve(&mut self, base: &Path) {
-        if let CameraSource::Stills(folder) = &mut self.camera.source {
-            *folder = base.join(&*folder);
+        if let CameraSource::Stills(path) | CameraSource::Replay { file: path, .. } = &mut self.camera.source {
+            *path = base.join(&*path);
         }
         if let Some(font) = &mut self.overlay.font {
             *font = base.join(&*font);
@@ -523,7 +523,7 @@ fn wrong(key: &keys::Key, value: &str) -> String {
 
 fn allowed(key: &keys::Key) -> String {
     match key.path().as_str() {
-        "camera.source" => "a device, a number, pipe:COMMAND or stills:FOLDER (close every quote)".to_owned(),
+        "camera.source" => "a device, a number, pipe:COMMAND, stills:FOLDER or replay:FILE (close every quote)".to_owned(),
         "camera.mask" => {
             "empty, or LEFT,TOP,WIDTH,HEIGHT in percent of the picture, at most 16 such rectangles separated by spaces"
                 .to_owned()

@@ -13,10 +13,20 @@ pub enum CameraSource {
     Pipe(Vec<String>),
     /// A folder of pictures that are panned.
     Stills(PathBuf),
+    /// A recording of `probe --record`.
+    Replay {
+        /// The recording.
+        file: PathBuf,
+        /// True when it is played without end.
+        begins_again: bool,
+    },
     /// Not yet set; occurs only while the config is read.
     #[default]
     None,
 }
+
+/// The end of a recording that is played without end.
+const LOOP: &str = "?loop";
 
 impl fmt::Display for CameraSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -24,6 +34,9 @@ impl fmt::Display for CameraSource {
             CameraSource::Device(path) => write!(f, "{}", path.display()),
             CameraSource::Pipe(words) => write!(f, "pipe:{}", shell_words::join(words)),
             CameraSource::Stills(folder) => write!(f, "stills:{}", folder.display()),
+            CameraSource::Replay { file, begins_again } => {
+                write!(f, "replay:{}{}", file.display(), if *begins_again { LOOP } else { "" })
+            }
             CameraSource::None => f.write_str("none"),
         }
     }
@@ -100,6 +113,11 @@ pub fn source(text: String) -> Option<CameraSource> {
     }
     if let Some(folder) = text.strip_prefix("stills:") {
         return (!folder.is_empty()).then(|| CameraSource::Stills(folder.trim().into()));
+    }
+    if let Some(file) = text.strip_prefix("replay:").map(str::trim) {
+        let name = file.strip_suffix(LOOP).unwrap_or(file);
+        let begins_again = name != file;
+        return (!name.is_empty()).then(|| CameraSource::Replay { file: name.into(), begins_again });
     }
     if text.is_empty() {
         return None;

@@ -15,6 +15,7 @@ pub(crate) mod message;
 mod metrics;
 mod mjpeg;
 mod page;
+mod report;
 mod server;
 mod settings;
 mod teach;
@@ -46,7 +47,7 @@ use serde_json::json;
 use server::Handler;
 pub(crate) use server::Server;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long a viewer or a listener waits for a place. A page that is reloaded requests its stream before the server
@@ -77,6 +78,8 @@ pub(crate) struct Stage {
     pub renditions: Arc<Renditions>,
     pub health: Arc<Health>,
     pub stop: Arc<Stop>,
+    /// As `namecam --version` tells them.
+    pub versions: String,
     /// Where sessions are kept; `None`: they end with the program.
     pub state_folder: Option<PathBuf>,
 }
@@ -131,6 +134,8 @@ pub(crate) struct Site {
     thumbnails: Shares,
     lessons: teach::Lessons,
     watchers: mjpeg::Watchers,
+    /// Held while a report is made.
+    reporting: Mutex<()>,
     /// How long a viewer waits for a place.
     place_wait: Duration,
 }
@@ -277,6 +282,7 @@ pub const ROUTES: &[Route] = &[
     route("/api/health", Access::Admin, "temperature, throttling, disk and memory, JSON", |site, _, _| {
         Whole::json(&api::HealthJson::now(site.stage.state_folder.as_deref())).into()
     }),
+    route("/api/report", Access::Admin, "the report of `namecam report`, as a file of text", report::report),
     change(
         Method::Post,
         Takes::Json,
@@ -426,8 +432,8 @@ impl Site {
         let gate = Arc::new(AccessCheck::new(Arc::clone(&stage.health), accounts, stage.state_folder.as_deref())?);
         let (listeners, uploads, thumbnails, lessons) = Default::default();
         let watchers = mjpeg::Watchers::default();
-        let (page, place_wait) = (Page::default(), PLACE_WAIT);
-        let site = Site { stage, gate, page, listeners, uploads, thumbnails, lessons, watchers, place_wait };
+        let (page, reporting, place_wait) = (Page::default(), Mutex::default(), PLACE_WAIT);
+        let site = Site { stage, gate, page, listeners, uploads, thumbnails, lessons, watchers, reporting, place_wait };
         site.refresh();
         Ok(site)
     }

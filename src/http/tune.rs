@@ -40,6 +40,7 @@ fn kind(source: &CameraSource) -> (&'static str, Option<&'static str>) {
             ),
         ),
         CameraSource::Stills(_) => ("stills", Some("The pictures of a folder are shown; there is no camera.")),
+        CameraSource::Replay { .. } => ("replay", Some("A recording is played; there is no camera.")),
         CameraSource::None => ("none", Some("camera.source is not set.")),
     }
 }
@@ -71,6 +72,14 @@ fn asked(site: &Site, ask: Ask, patience: Duration) -> Result<Whole, Whole> {
 /// GET `/api/camera`.
 pub fn list<'a>(site: &'a Site, _: &'a Request, _: &Who) -> Answer<'a> {
     answered(asked(site, Ask::List, ANSWERED_WITHIN))
+}
+
+/// What the camera is and has, as text for a report.
+pub fn equipment(site: &Site) -> Result<String, String> {
+    let text = |whole: &Whole| String::from_utf8_lossy(whole.body.bytes()).into_owned();
+    let listed = asked(site, Ask::List, ANSWERED_WITHIN).map_err(|refusal| text(&refusal))?;
+    let listed: serde_json::Value = serde_json::from_str(&text(&listed)).map_err(|error| error.to_string())?;
+    Ok(format!("{listed:#}\n"))
 }
 
 /// DELETE `/api/camera/try`.

@@ -12,6 +12,20 @@ const PROCESSORS: [&str; 6] = ["cpu", "soc", "x86_pkg", "gpu", "tj", "acpitz"];
 /// What the firmware of a Raspberry Pi says of its power and its heat.
 const THROTTLED: &str = "/sys/devices/platform/soc/soc:firmware/get_throttled";
 
+/// The kernel: `Linux 6.1.0-18-arm64 aarch64`. It comes from a system call, because the service cannot see /proc/sys.
+pub fn kernel() -> Option<String> {
+    // SAFETY: `names` is plain old data, of which zeros are a value; uname writes only to it.
+    let (failed, names) = unsafe {
+        let mut names: libc::utsname = std::mem::zeroed();
+        (libc::uname(&raw mut names), names)
+    };
+    let text = |name: &[libc::c_char]| {
+        let bytes: Vec<u8> = name.iter().map(|&byte| byte as u8).take_while(|&byte| byte != 0).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    (failed == 0).then(|| format!("{} {} {}", text(&names.sysname), text(&names.release), text(&names.machine)))
+}
+
 /// True for the name of a thermal zone of a processor.
 pub fn is_processor(zone: &str) -> bool {
     let zone = zone.to_lowercase();

@@ -62,6 +62,19 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a file that only its owner may read: who called sudo, else the user of the process.
+///
+/// # Errors
+/// When there is such a file, or the folder is missing or cannot be written.
+pub fn create_private(file: &Path) -> io::Result<File> {
+    let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    let id = |name: &str| variable(name)?.to_str()?.parse().ok();
+    if let (0, Some(user), Some(group)) = (new.metadata()?.uid(), id("SUDO_UID"), id("SUDO_GID")) {
+        fchown(&new, Some(user), Some(group))?;
+    }
+    Ok(new)
+}
+
 /// The beginning of the name of a file that [`write_new`] has not finished.
 pub const UNFINISHED: &str = ".namecam-";
 

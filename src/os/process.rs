@@ -1,9 +1,10 @@
 //! The process: its heap, the priority of its threads, its end, its terminal, its user, its children, its processor.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,9 @@ pub fn share_one_heap() {
         libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
     }
 }
+
+/// The most bytes that are read of the errors of a program.
+const MAX_SAID: usize = 2000;
 
 /// The thread that called [`yield_to_others`]; 0 before that.
 static PATIENT_THREAD: AtomicI32 = AtomicI32::new(0);
@@ -204,6 +208,56 @@ impl Drop for ProcessGroup {
     }
 }
 
+/// True for a process with the rights of root.
+pub fn is_root() -> bool {
+    // SAFETY: no pointers.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// What `program` prints, at most `most` bytes of it, within `patience`.
+///
+/// # Errors
+/// When it cannot be started, fails, takes longer, or prints more.
+pub fn output_of(program: &str, arguments: &[&str], most: usize, patience: Duration) -> Result<String, String> {
+    let mut command = Command::new(program);
+    command.args(arguments).env("LC_ALL", "C").process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => "there is no such program".to_owned(),
+        _ => format!("cannot be started: {error}"),
+    })?;
+    let (out, said) = (child.stdout.take(), child.stderr.take());
+    let mut child = ProcessGroup::new(child);
+    let (sends, read) = std::sync::mpsc::channel();
+    // A thread ends when the child closes its end, which it does when it is killed.
+    let read_all = |which: usize, from: Option<Box<dyn io::Read + Send>>, most: usize| {
+        let sends = sends.clone();
+        std::thread::Builder::new().spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = from.map(|from| from.take(most as u64 + 1).read_to_end(&mut bytes));
+            let _ = sends.send((which, bytes));
+        })
+    };
+    read_all(0, out.map(|out| Box::new(out) as _), most).map_err(|error| error.to_string())?;
+    read_all(1, said.map(|said| Box::new(said) as _), MAX_SAID).map_err(|error| error.to_string())?;
+    let (deadline, mut texts) = (Instant::now() + patience, [Vec::new(), Vec::new()]);
+    for _ in 0..texts.len() {
+        let late = |_| format!("it does not answer within {} s", patience.as_secs());
+        let (which, bytes) = read.recv_timeout(deadline.saturating_duration_since(Instant::now())).map_err(late)?;
+        texts[which] = bytes;
+        if which == 0 && texts[0].len() > most {
+            return Err(format!("it says more than {most} bytes"));
+        }
+    }
+    let has_ended = child.wait(deadline.saturating_duration_since(Instant::now()));
+    let status = child.reap().filter(|_| has_ended);
+    let [printed, said] = texts.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    match status {
+        Some(status) if status.success() => Ok(printed),
+        _ => Err(said.lines().next().unwrap_or("it fails and does not say why").to_owned()),
+    }
+}
+
 /// The vector instructions of this processor that namecam's libraries use.
 pub fn simd() -> &'static str {
     #[cfg(target_arch = "x86_64")]
@@ -250,6 +304,19 @@ mod tests {
         let mut command = again(module_path!(), "a_password_is_not_echoed_and_the_terminal_is_restored_afterwards");
         let output = command.stdin(Stdio::from(terminal)).output().unwrap();
         assert!(String::from_utf8_lossy(&output.stdout).contains("true false true"), "{output:?}");
+    }
+
+    #[test]
+    fn what_a_program_prints_is_read_within_bounds_of_time_and_size() {
+        let ask = |script: &str| output_of("sh", &["-c", script], 100, Duration::from_secs(1));
+        assert_eq!(ask("echo a; echo b >&2").unwrap(), "a\n");
+        assert_eq!(ask("echo no >&2; exit 1").unwrap_err(), "no");
+        assert_eq!(ask("exit 1").unwrap_err(), "it fails and does not say why");
+        assert_eq!(ask("yes").unwrap_err(), "it says more than 100 bytes");
+        let begun = Instant::now();
+        assert_eq!(ask("sleep 60 & sleep 60").unwrap_err(), "it does not answer within 1 s");
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert_eq!(output_of("namecam-none", &[], 1, Duration::ZERO).unwrap_err(), "there is no such program");
     }
 
     #[test]

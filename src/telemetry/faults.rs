@@ -53,6 +53,33 @@ pub enum Cause {
     Exec,
 }
 
+/// Every cause.
+pub const CAUSES: [Cause; 23] = [
+    Cause::CameraAway,
+    Cause::BrokenPicture,
+    Cause::CameraHint,
+    Cause::LookUndecodable,
+    Cause::RecognitionBehind,
+    Cause::RecognitionHot,
+    Cause::ModelsLate,
+    Cause::CacheUnwritable,
+    Cause::FrameUndecodable,
+    Cause::PictureUnencodable,
+    Cause::Hang,
+    Cause::PasswordFile,
+    Cause::Sessions,
+    Cause::WrongPassword,
+    Cause::ConnectionsRefused,
+    Cause::ConnectionsClosedEarly,
+    Cause::NoPlace,
+    Cause::EventIds,
+    Cause::Broker,
+    Cause::Slugs,
+    Cause::Lines,
+    Cause::Webhook,
+    Cause::Exec,
+];
+
 impl Cause {
     /// The stage and the problem in constant words; the label of the metric.
     pub fn as_str(self) -> &'static str {
@@ -158,34 +185,8 @@ fn kind(detail: &str) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    pub(crate) const CAUSES: [Cause; 23] = [
-        Cause::CameraAway,
-        Cause::BrokenPicture,
-        Cause::CameraHint,
-        Cause::LookUndecodable,
-        Cause::RecognitionBehind,
-        Cause::RecognitionHot,
-        Cause::ModelsLate,
-        Cause::CacheUnwritable,
-        Cause::FrameUndecodable,
-        Cause::PictureUnencodable,
-        Cause::Hang,
-        Cause::PasswordFile,
-        Cause::Sessions,
-        Cause::WrongPassword,
-        Cause::ConnectionsRefused,
-        Cause::ConnectionsClosedEarly,
-        Cause::NoPlace,
-        Cause::EventIds,
-        Cause::Broker,
-        Cause::Slugs,
-        Cause::Lines,
-        Cause::Webhook,
-        Cause::Exec,
-    ];
 
     #[test]
     fn numbers_from_a_decoder_make_no_new_detail_and_hide_no_other_cause() {
@@ -200,7 +201,7 @@ pub(crate) mod tests {
             assert!(line.is_some_and(|line| line.starts_with(&format!("{}: news", cause.as_str()))), "{cause:?}");
         }
         let all = faults.all();
-        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (22, 100_022));
+        assert_eq!((all.len(), all.iter().map(|fault| fault.count).sum::<u64>()), (23, 100_023));
     }
 
     #[test]

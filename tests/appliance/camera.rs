@@ -1,6 +1,7 @@
 //! Faults of cameras and of programs that replace them.
 
-use crate::support::{Home, PATIENCE, read_part};
+use crate::support::{Home, PATIENCE, read_part, repo};
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 fn with_pipe(script: &str) -> Home {
@@ -25,6 +26,59 @@ fn a_program_that_ends_is_restarted_within_three_seconds_and_leaves_no_zombie() 
     assert!(started.elapsed() < Duration::from_secs(5));
     let zombies = children(running.pid()).into_iter().filter(|stat| stat.contains(") Z ")).count();
     assert_eq!(zombies, 0);
+}
+
+/// A recording of a strange camera.
+fn strange(end: &str) -> String {
+    let file = repo().join("tests/data/strange-mjpg.rec");
+    format!("[camera]\nsource = replay:{}{end}\n[recognition]\nenabled = no\n", file.display())
+}
+
+#[test]
+fn a_recorded_camera_is_shown_and_lost_as_it_was_and_the_report_says_so() {
+    let home = Home::new(&strange("?loop"));
+    let checked = home.command().args(["check", "--json"]).output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!((checked.status.code(), &json["camera"]["problem"]), (Some(2), &serde_json::Value::Null), "no gallery");
+    let running = home.run();
+    let camera = |name: &str| running.state()["camera"][name].clone();
+    running.until("damaged pictures and good ones are counted", |_| {
+        camera("corrupt").as_u64().unwrap() >= 3 && camera("frames").as_u64().unwrap() >= 3
+    });
+    assert_eq!((camera("width"), camera("format")), (64.into(), "MJPG".into()));
+    // Each round ends with an error of the driver.
+    running.until("the camera is lost", |r| r.log().contains("check its cable and power supply"));
+    let lost = camera("frames").as_u64().unwrap();
+    running.until("it is there again", |_| camera("frames").as_u64().unwrap() > lost);
+
+    let bind = format!("http.bind={}", running.address);
+    let report = |file: &str| home.command().args(["report", file, "--set", &bind]).output().unwrap();
+    let (file, first) = (home.path("report.txt"), report("report.txt"));
+    assert!(first.status.success(), "{first:?}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let cause = "\"cause\": \"camera: no pictures\"";
+    for told in ["\"height\": 48", "\nnamecam_camera_corrupt_total ", cause, "== kernel ==\n"] {
+        assert!(text.contains(told), "{told}:\n{text}");
+    }
+    let again = report("report.txt");
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(!again.status.success() && said.contains("report.txt exists and is not overwritten"), "{said}");
+    assert!(String::from_utf8_lossy(&report("-").stdout).starts_with("namecam report of "));
+}
+
+#[test]
+fn a_recording_that_cannot_be_played_is_told_by_check() {
+    let home = Home::new("[camera]\nsource = replay:cut.rec\n[recognition]\nenabled = no\n");
+    let check = || {
+        let said = String::from_utf8(home.command().arg("check").output().unwrap().stdout).unwrap();
+        said.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(check().contains("cut.rec: No such file"), "{}", check());
+    let bytes = std::fs::read(repo().join("tests/data/strange-yuyv.rec")).unwrap();
+    home.put("cut.rec", &bytes[..bytes.len() - 1]);
+    let told = format!("the file is cut at {} bytes", bytes.len() - 1);
+    assert!(check().contains(&told), "{told}: {}", check());
 }
 
 #[test]

@@ -56,6 +56,76 @@ fn names_boxes_and_distances_are_the_same_on_every_processor() {
     assert_eq!(stdout.lines().count(), probes.len());
 }
 
+/// Writes a program that prints `text`, for this word among its arguments another one.
+fn fake(home: &Home, name: &str, word: &str, [without, with]: [&str; 2]) {
+    let [without, with] =
+        [("without", without), ("with", with)].map(|(end, text)| home.put(format!("{name}.{end}"), text.as_bytes()));
+    let script =
+        format!("#!/bin/sh\ncase \"$*\" in *{word}*) cat {};; *) cat {};; esac\n", with.display(), without.display());
+    let file = home.put(format!("bin/{name}"), script.as_bytes());
+    std::fs::set_permissions(file, Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_report_has_no_name_and_no_secret_of_the_journal_the_kernel_and_systemd() {
+    let home = Home::new("");
+    // "김민호", as macOS writes it.
+    let decomposed = "\u{1100}\u{1175}\u{11b7}\u{1106}\u{1175}\u{11ab}\u{1112}\u{1169}";
+    for person in [decomposed, "Zoe Quimby"] {
+        home.put(format!("gallery/{person}/1.jpg"), b"");
+    }
+    home.put("users", b"quentin:admin:$argon2id$SALTYSALT\n");
+    home.put("broker", b"brokerpass7\n");
+    home.write_config(
+        "[camera]\nsource = /dev/v4l/by-id/usb-046d_C920_0F1E2D3C-video-index0\n[mqtt]\npassword_file = broker\n\
+         [http]\nbind = 127.0.0.1:1\npassword_file = users\n",
+    );
+    let line = |from: &str, message: &str| {
+        let time = "1700000000000000";
+        serde_json::json!({"__REALTIME_TIMESTAMP": time, "SYSLOG_IDENTIFIER": from, "MESSAGE": message}).to_string()
+            + "\n"
+    };
+    let journal = [
+        line("systemd", "Started namecam.service of quentin."),
+        line("namecam", "http: quentin has logged in from 203.0.113.9"),
+        line("namecam", "gallery: forgottenperson/1.jpg: no face"),
+        line("namecam", &format!("camera: no pictures: 김민호 {decomposed} zoe brokerpass7 fd12::9")),
+        line("namecam", "http: wrong user name or password: forgottenperson"),
+        line("ffmpeg", "rtsp://cam:rtsppass7@cam/"),
+    ];
+    let kernel = [
+        line("kernel", "usb 1-1: SerialNumber: 0F1E2D3C"),
+        line("kernel", "uvcvideo 1-1:1.0: Failed to query (GET_CUR) UVC control"),
+        line("kernel", "asix 1-2:1.0 eth1: register at usb-1, a0:36:9f:00:12:ab"),
+        line("kernel", "wlan0: associated"),
+    ];
+    fake(&home, "journalctl", "--dmesg", [&journal.concat(), &kernel.concat()]);
+    fake(&home, "systemctl", "show", ["", "ActiveState=active\nStatusText=no camera: 김민호 quentin\n"]);
+    let path = format!("{}:{}", home.path("bin").display(), std::env::var("PATH").unwrap());
+    let (status, report, said) = output(home.command().args(["report", "-"]).env("PATH", path));
+    assert_eq!(status, 0, "{said}");
+    let small = report.to_lowercase();
+    let secrets =
+        ["김민호", decomposed, "zoe", "quimby", "quentin", "saltysalt", "brokerpass7", "0f1e2d3c", "203.0.113.9"];
+    for secret in secrets.into_iter().chain(["fd12::9", "a0:36:9f", "forgottenperson", "rtsppass7", "wlan0"]) {
+        assert!(!small.contains(secret), "{secret}:\n{report}");
+    }
+    for told in [
+        "camera.source = /dev/v4l/by-id/(hidden)-video-index0  (",
+        " systemd: Started namecam.service of (user).\n",
+        " namecam: camera: no pictures: person-2 person-2 person-1 (secret) (address)\n",
+        " namecam: http: wrong user name or password (details are left out)\n",
+        "(3 lines are left out, ",
+        "StatusText=no camera: person-2 (user)\n",
+        " usb 1-1: SerialNumber: (hidden)\n",
+        "Failed to query (GET_CUR) UVC control\n",
+        " eth1: register at usb-1, (address)\n",
+        "== state ==\nnot there: no namecam answers at 127.0.0.1:1: ",
+    ] {
+        assert!(report.contains(told), "{told}:\n{report}");
+    }
+}
+
 #[test]
 fn identify_as_json_has_the_shape_of_the_contract() {
     let home = Home::new("");

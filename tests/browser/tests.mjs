@@ -447,6 +447,21 @@ export const TESTS = [
     },
   },
   ...["en", "ko"].map(lang => ({
+    name: `report, ${lang}`, in: ["chromium"], async run({ open, camera }) {
+      const page = await open({ lang });
+      await logIn(page, camera, ADMIN);
+      await person(page, KNOWN);
+      await page.getByText(page.say.healthTitle, { exact: true }).click();
+      await seen(page, page.say.reportHow);
+      const link = page.getByRole("link", { name: page.say.report, exact: true });
+      const [download] = await Promise.all([page.waitForEvent("download"), link.click()]);
+      expect("the name of the file", download.suggestedFilename(), "namecam-report.txt");
+      const text = readFileSync(await download.path(), "utf8");
+      for (const word of ["== config ==", "== state ==", "\nnamecam_uptime_seconds "]) expect(`the report has ${word}`, text.includes(word));
+      for (const word of [KNOWN, ADMIN.user, VIEWER.user, ADMIN.password]) expect(`the report has ${word}`, text.includes(word), false);
+    },
+  })),
+  ...["en", "ko"].map(lang => ({
     name: `settings, ${lang}`, in: ["chromium"], allows: [/status of 400/], async run({ open, camera }) {
       const [page, viewer] = [await open({ lang }), await open()];
       await logIn(viewer, camera, VIEWER);

@@ -2,6 +2,7 @@
 
 mod driver;
 mod recorded;
+mod replayed;
 mod replug;
 
 use super::*;

@@ -101,6 +101,7 @@ const WORDS = {
       memory: (mb, of) => `namecam uses ${mb} MB of memory` + (of ? ` of ${of} MB that it may use.` : "."),
       fault: (cause, n, ago) => `${cause}, ${n === 1 ? "once" : n + " times"}, last ${ago}`, noFaults: "No faults since the start.",
     },
+    report: "Download a report", reportHow: "For an issue: no pictures, no names, no passwords. Please read it before you share it.",
     settingsTitle: "Settings", groups: { names: "Recognition", alert: "Alert on unknown people", privacy: "Privacy", picture: "Picture" },
     settings: {
       "recognition.enabled": "Recognise faces", "recognition.hours": "Hours (empty: always)", "recognition.false_name_budget": "Share of strangers who may wrongly get a name",
@@ -242,6 +243,7 @@ const WORDS = {
       memory: (mb, of) => `메모리 ${mb}MB 사용` + (of ? `(최대 ${of}MB)` : ""),
       fault: (cause, n, ago) => `${cause}, ${n}회, 마지막 발생: ${ago}`, noFaults: "시작 후 발생한 오류가 없습니다.",
     },
+    report: "진단 보고서 다운로드", reportHow: "문제를 신고할 때 첨부하는 파일입니다. 사진, 이름, 비밀번호는 들어 있지 않습니다. 공유하기 전에 내용을 확인하세요.",
     settingsTitle: "설정", groups: { names: "얼굴 인식", alert: "미등록 인물 알림", privacy: "개인정보 보호", picture: "화면" },
     settings: {
       "recognition.enabled": "얼굴 인식 사용", "recognition.hours": "인식 시간(비워 두면 항상)", "recognition.false_name_budget": "이름이 잘못 표시되어도 되는 미등록 인물의 비율",

@@ -48,6 +48,7 @@ pub(super) fn stage(change: impl FnOnce(&mut Config)) -> Stage {
         renditions: Arc::new(Renditions::idle()),
         health: Arc::default(),
         stop: Arc::default(),
+        versions: "namecam of a test\n".to_owned(),
         state_folder: None,
     }
 }
@@ -296,6 +297,34 @@ fn a_password_is_required_and_the_role_of_its_user_decides() {
         assert_eq!(status(&site, &login("/api/state", LAN, "anna:a")), 200);
     }
     assert!(begun.elapsed() < Duration::from_secs(3), "a right password is checked once only");
+}
+
+#[test]
+fn an_admin_gets_the_report_as_a_file_and_one_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    auth::accounts::passwd(&file, "quentin", Role::Viewer, "a").unwrap();
+    auth::accounts::passwd(&file, "quimby", Role::Admin, "b").unwrap();
+    let site = site(|config| config.http.password_file = Some(file.clone()));
+    let ask = |credentials| whole(&site, &login("/api/report", LAN, credentials));
+    assert_eq!(ask("quentin:a").status, 403);
+    let report = ask("quimby:b");
+    assert_eq!((report.status, report.content_type), (200, "text/plain; charset=utf-8"));
+    assert_eq!(header(&report, "Content-Disposition"), Some("attachment; filename=\"namecam-report.txt\""));
+    let text = body(&report);
+    for told in [
+        "== versions ==\nnamecam of a test\n",
+        "== state ==\n{\n",
+        "\nnamecam_uptime_seconds ",
+        "not there: The camera",
+    ] {
+        assert!(text.contains(told), "{told}:\n{text}");
+    }
+    assert!(!text.contains("quimby") && !text.contains("quentin"), "{text}");
+    let held = site.reporting.lock().unwrap();
+    assert_eq!(ask("quimby:b").status, 503);
+    drop(held);
+    assert_eq!(ask("quimby:b").status, 200);
 }
 
 #[test]

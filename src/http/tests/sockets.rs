@@ -134,6 +134,7 @@ fn share(stage: &Stage) -> Stage {
         renditions: Arc::clone(&stage.renditions),
         health: Arc::clone(&stage.health),
         stop: Arc::clone(&stage.stop),
+        versions: stage.versions.clone(),
         state_folder: stage.state_folder.clone(),
     }
 }

@@ -1,0 +1,153 @@
+//! The report of `namecam report` and `/api/report`: one text to attach to an issue. Who calls says what the camera and a
+//! running namecam say; the rest is looked up here. Nothing in it says who anybody is.
+
+mod hidden;
+mod machine;
+
+use crate::config::{Config, InUse, Problems};
+use crate::os::{localtime, process};
+use hidden::Hidden;
+use serde_json::Value;
+use std::fmt::Write;
+use std::time::SystemTime;
+
+/// The most bytes of a report; its parts have less together.
+#[cfg(test)]
+const MAX_BYTES: usize = 256 << 10;
+/// The commit of which the program was built, where the build says it.
+const COMMIT: Option<&str> = option_env!("NAMECAM_COMMIT");
+/// Keys whose values say where somebody lives or let somebody in.
+const PRIVATE_KEYS: [&str; 6] =
+    ["http.hosts", "mqtt.client_id", "mqtt.host", "mqtt.prefix", "mqtt.user", "webhook.url"];
+/// The stages whose faults have details without names: what a camera, a decoder or the board says.
+const PLAIN_FAULTS: [&str; 4] = ["camera: ", "recognition: ", "encoder: ", "namecam: "];
+
+/// What a report is about.
+pub struct Subject<'a> {
+    /// As `namecam --version` tells them.
+    pub versions: String,
+    /// The config, or its problems where it cannot be used.
+    pub config: Result<&'a Config, &'a Problems>,
+    /// What the camera is and has, or why that is not known.
+    pub camera: Result<String, String>,
+    /// `/api/state` of a running namecam.
+    pub state: Result<Value, String>,
+    /// Its `/metrics`.
+    pub metrics: Result<String, String>,
+}
+
+/// The end of a part that stays when it is too long.
+#[derive(Clone, Copy, PartialEq)]
+enum Keep {
+    First,
+    Last,
+}
+
+/// The text of the report.
+pub fn text(subject: Subject) -> String {
+    let config = subject.config.ok();
+    let (hidden, missing) = config.map_or_else(|| (Hidden::of_machine(), Vec::new()), Hidden::of);
+    let mut text = format!("namecam report of {}\n", localtime::utc(SystemTime::now()));
+    text += "It holds no picture. Secrets, names of people, users and machines, addresses and serial numbers are replaced or\n\
+             left out, as far as they are known. Please read it before you attach it.\n";
+    if !process::is_root() {
+        text += "It was made without the rights of root. sudo namecam report also tells what of the journal, the kernel and the\n\
+                 camera this user may not read, and what files hide from this user.\n";
+    }
+    for what in &missing {
+        text += &hidden.hide(&format!("Not looked up: {what}.\n"));
+    }
+    let journal = match config {
+        Some(_) => machine::journal(),
+        None => Err("left out: without a config nobody knows what must not be in it".to_owned()),
+    };
+    let commit = COMMIT.unwrap_or("the build does not say");
+    let parts = [
+        ("versions", 2, Keep::First, Ok(format!("{}commit: {commit}\n", subject.versions))),
+        ("machine", 4, Keep::First, Ok(machine::machine(config))),
+        ("config", 40, Keep::First, Ok(subject.config.map_or_else(problems, values))),
+        ("camera", 48, Keep::First, subject.camera),
+        ("state", 32, Keep::First, subject.state.map(|state| format!("{:#}\n", without_people(state)))),
+        ("metrics", 48, Keep::First, subject.metrics),
+        ("service", 4, Keep::First, machine::service()),
+        ("journal", 40, Keep::Last, journal),
+        ("kernel", 24, Keep::Last, machine::kernel()),
+    ];
+    for (title, kib, keep, part) in parts {
+        let part = part.unwrap_or_else(|why| format!("not there: {}\n", why.trim_end().replace('\n', " ")));
+        let _ = write!(text, "\n== {title} ==\n{}", cut(&hidden.hide(&part), kib << 10, keep));
+    }
+    text
+}
+
+/// Whole lines of `text` of at most `most` bytes.
+fn cut(text: &str, most: usize, keep: Keep) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    // The note takes some of them.
+    let (most, lines) = (most - 100, text.split_inclusive('\n'));
+    let mut bytes = 0;
+    let mut fits = |line: &&str| {
+        bytes += line.len();
+        bytes <= most
+    };
+    let kept: Vec<&str> = match keep {
+        Keep::First => lines.take_while(&mut fits).collect(),
+        Keep::Last => {
+            let mut kept: Vec<&str> = lines.rev().take_while(&mut fits).collect();
+            kept.reverse();
+            kept
+        }
+    };
+    let kept = kept.concat();
+    let note = format!("(cut: {} of {} bytes are left out here)\n", text.len() - kept.len(), text.len());
+    if keep == Keep::First { kept + &note } else { note + &kept }
+}
+
+/// Every key with its value and where it was given.
+fn values(config: &Config) -> String {
+    let file =
+        config.file.as_ref().map_or("none; every key has its default".to_owned(), |file| file.display().to_string());
+    let mut text = format!("file: {file}\n");
+    config.warnings.iter().for_each(|warning| text += &format!("warning: {warning}\n"));
+    for InUse { key, value, source, default, .. } in config.in_use() {
+        let is_private = PRIVATE_KEYS.contains(&key.as_str()) && value != default;
+        let value = if is_private { "(hidden)" } else { &value };
+        let _ = writeln!(text, "{}  ({source})", format!("{key} = {value}").trim_end());
+    }
+    text
+}
+
+/// Where the config is wrong. A line that cannot be read may be a secret, so no text of it is told but that of a known key.
+fn problems(problems: &Problems) -> String {
+    let mut text = String::from("it cannot be used:\n");
+    for problem in &problems.0 {
+        let key = problem.what.split([' ', ':']).take(2).collect::<Vec<_>>().join(" ");
+        let is_key = key.starts_with('[') && key.contains("] ");
+        let key = if is_key { format!(" {key}") } else { String::new() };
+        let _ = writeln!(text, "{}:{key} is wrong (namecam check says how)", problem.place);
+    }
+    text
+}
+
+/// `/api/state` without who is there, who asks, and details in which names may stand.
+fn without_people(mut state: Value) -> Value {
+    let Some(fields) = state.as_object_mut() else { return Value::Null };
+    let faces = fields.get("faces").and_then(Value::as_array).map_or(0, Vec::len);
+    fields.insert("faces".to_owned(), faces.into());
+    for name in ["user", "role"] {
+        fields.remove(name);
+    }
+    for fault in fields.get_mut("faults").and_then(Value::as_array_mut).into_iter().flatten() {
+        let is_plain =
+            fault["cause"].as_str().is_some_and(|cause| PLAIN_FAULTS.iter().any(|stage| cause.starts_with(stage)));
+        if !is_plain && let Some(fault) = fault.as_object_mut() {
+            fault.remove("detail");
+        }
+    }
+    state
+}
+
+#[cfg(test)]
+mod tests;

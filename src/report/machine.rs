@@ -1,0 +1,242 @@
+//! What the system says: the machine, the service, its journal, the kernel's messages about the camera.
+
+use crate::config::Config;
+use crate::memory::{self, Machine};
+use crate::os::{board, process};
+use crate::telemetry::faults::CAUSES;
+use serde_json::Value;
+use std::fmt::Write;
+use std::path::Path;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+/// The unit of the package.
+const UNIT: &str = "namecam.service";
+/// How long a program of the system may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The most bytes that are read of its answer.
+const MAX_OUTPUT: usize = 2 << 20;
+/// The most lines of a journal that are asked for.
+const MAX_LINES: &str = "600";
+/// What systemd is asked of the service.
+const PROPERTIES: &str = "LoadState,ActiveState,SubState,Result,NRestarts,ExecMainStartTimestamp,ExecMainCode,ExecMainStatus,\
+                          StatusText,MemoryCurrent,MemoryPeak,MemoryMax,TasksCurrent,CPUUsageNSec,WatchdogUSec,FragmentPath,DropInPaths";
+/// Words of kernel messages about cameras and about what stops them.
+const KERNEL_WORDS: [&str; 10] =
+    ["uvc", "usb", "video", "oom", "out of memory", "voltage", "throttl", "i/o error", "mmc", "hung task"];
+/// Beginnings of log lines that hold no text from outside but what a camera, a decoder or the kernel says.
+const LINES: [&str; 14] = [
+    "camera: ",
+    "recognition: ",
+    "encoder: ",
+    "namecam: ",
+    "memory: ",
+    "overlay: letters ",
+    "settings: ",
+    "by MQTT: ",
+    "listening on ",
+    "reloading ",
+    "nothing was reloaded",
+    "the config has ",
+    "stopping",
+    "cannot notify systemd",
+];
+
+/// Kernel, distribution, board, memory, disks, temperature.
+pub fn machine(config: Option<&Config>) -> String {
+    let mut text = String::new();
+    let file =
+        |path: &str| std::fs::read_to_string(path).ok().map(|text| text.trim_matches(['\0', '\n', ' ']).to_owned());
+    let distribution = file("/etc/os-release").and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+        Some(line.trim_matches('"').to_owned())
+    });
+    let model = file("/sys/firmware/devicetree/base/model").or_else(|| {
+        let part = |name: &str| file(&format!("/sys/class/dmi/id/{name}"));
+        Some(format!("{} {}", part("sys_vendor")?, part("product_name")?))
+    });
+    let said = |value: Option<String>| value.unwrap_or_else(|| "the system does not say".to_owned());
+    let machine = Machine::this();
+    let limit = machine.limit().map(|limit| format!("{} usable, because {}", memory::mb(limit.usable), limit.what));
+    let temperature = board::temperature(Path::new(board::ZONES)).map(|degrees| format!("{degrees:.1} °C"));
+    let throttled = board::throttled().map(|why| if why.is_empty() { "no".to_owned() } else { why.join(" and ") });
+    let processors = available_parallelism().ok().map(|count| count.to_string());
+    for (what, value) in [
+        ("kernel", board::kernel()),
+        ("distribution", distribution),
+        ("board", model),
+        ("processors", processors),
+        ("memory", limit),
+        ("available memory", machine.available().map(memory::mb)),
+        ("temperature", temperature),
+        ("slowed down", throttled),
+    ] {
+        let _ = writeln!(text, "{what}: {}", said(value));
+    }
+    let state = config.and_then(|config| config.state_folder.as_deref());
+    for (what, folder) in
+        [("disk of the state folder", state), ("disk of the gallery", config.map(|config| &*config.gallery.path))]
+    {
+        // The folder is made when something is written there.
+        let folder = folder.and_then(|folder| folder.ancestors().find(|folder| folder.is_dir()));
+        let room = folder.and_then(board::disk);
+        let room = room.map(|(free, all)| format!("{} free of {}", memory::mb(free), memory::mb(all)));
+        let _ = writeln!(text, "{what}: {}", said(room));
+    }
+    text
+}
+
+fn ask(program: &str, arguments: &[&str]) -> Result<String, String> {
+    process::output_of(program, arguments, MAX_OUTPUT, PATIENCE).map_err(|why| format!("{program}: {why}"))
+}
+
+/// What systemd says of the service.
+pub fn service() -> Result<String, String> {
+    ask("systemctl", &["show", UNIT, "--no-pager", &format!("--property={PROPERTIES}")])
+}
+
+/// The newest lines of the service in the journal.
+pub fn journal() -> Result<String, String> {
+    let lines = journal_lines(&["--unit", UNIT])?;
+    of_journal(&lines)
+}
+
+/// The newest messages of the kernel about cameras.
+pub fn kernel() -> Result<String, String> {
+    let lines = journal_lines(&["--dmesg"]).and_then(|lines| {
+        let lines: Vec<String> = lines.into_iter().map(|line| format!("{} {}", line.at, line.message)).collect();
+        if lines.is_empty() {
+            Err("journalctl: it shows no message of the kernel to this user".to_owned())
+        } else {
+            Ok(lines)
+        }
+    });
+    let lines = lines.or_else(|journal| {
+        let plain = ask("dmesg", &[]).map_err(|dmesg| format!("{journal}; {dmesg}"))?;
+        Ok::<_, String>(plain.lines().map(str::to_owned).collect())
+    })?;
+    let about = |line: &&String| {
+        let small = line.to_lowercase();
+        KERNEL_WORDS.iter().any(|word| small.contains(word))
+    };
+    let lines: String = lines.iter().filter(about).map(|line| format!("{line}\n")).collect();
+    if lines.is_empty() { Ok("no message about a camera, USB or memory\n".to_owned()) } else { Ok(lines) }
+}
+
+/// A line of the journal.
+struct Line {
+    at: String,
+    from: String,
+    message: String,
+}
+
+fn journal_lines(which: &[&str]) -> Result<Vec<Line>, String> {
+    let how = [
+        "--boot",
+        "--lines",
+        MAX_LINES,
+        "--output=json",
+        "--output-fields=MESSAGE,SYSLOG_IDENTIFIER",
+        "--quiet",
+        "--no-pager",
+    ];
+    let text = ask("journalctl", &[which, &how].concat())?;
+    Ok(text.lines().filter_map(journal_line).collect())
+}
+
+fn journal_line(line: &str) -> Option<Line> {
+    let fields: Value = serde_json::from_str(line).ok()?;
+    let micros = fields["__REALTIME_TIMESTAMP"].as_str()?.parse().ok()?;
+    let at = std::time::UNIX_EPOCH.checked_add(Duration::from_micros(micros))?;
+    let from = fields["SYSLOG_IDENTIFIER"].as_str().unwrap_or_default().to_owned();
+    // A message that is not text is an array of bytes.
+    let message = fields["MESSAGE"].as_str()?.replace('\n', " ");
+    Some(Line { at: crate::os::localtime::utc(at), from, message })
+}
+
+fn of_journal(lines: &[Line]) -> Result<String, String> {
+    if lines.is_empty() {
+        return Err(format!("the journal shows no line of {UNIT} to this user"));
+    }
+    let (mut text, mut left_out) = (String::new(), 0);
+    for Line { at, from, message } in lines {
+        let shown = match from.as_str() {
+            "systemd" => Some(message.clone()),
+            "namecam" => told(message),
+            _ => None,
+        };
+        match shown {
+            Some(message) => {
+                let _ = writeln!(text, "{at} {from}: {message}");
+            }
+            None => left_out += 1,
+        }
+    }
+    if left_out > 0 {
+        let _ = writeln!(text, "({left_out} lines are left out, because they may name people, files or addresses)");
+    }
+    Ok(text)
+}
+
+/// A log line of namecam as the report tells it: whole, only its cause, or not at all. People who were forgotten may be named
+/// in an old line, and nobody knows their names any more.
+pub fn told(message: &str) -> Option<String> {
+    // The end of a source tells the last line of a program, and stills name files.
+    let is_whole = LINES.iter().any(|beginning| message.starts_with(beginning));
+    let counts = message.strip_prefix("gallery ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    if is_whole || counts {
+        return Some(message.to_owned());
+    }
+    let cause = CAUSES.iter().map(|cause| cause.as_str()).find(|cause| message.starts_with(cause))?;
+    Some(format!("{cause} (details are left out)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_is_told_whole_by_its_cause_or_not_at_all() {
+        let whole = ["camera: C920, MJPG 1280x720 at 30 fps", "gallery 3: 2 people, 5 pictures, 1 skipped", "stopping"];
+        for line in whole {
+            assert_eq!(told(line).as_deref(), Some(line));
+        }
+        let cause = "http: wrong user name or password (details are left out)";
+        assert_eq!(told("http: wrong user name or password: x").as_deref(), Some(cause));
+        for line in
+            ["http: anna has logged in", "gallery: Anna/1.jpg: no face", "ffmpeg: Anna", "stills: Anna.jpg: x", ""]
+        {
+            assert_eq!(told(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_journal_is_read_line_by_line_and_what_is_left_out_is_counted() {
+        let line = |from: &str, message: &str| {
+            let fields = serde_json::json!({"__REALTIME_TIMESTAMP": "1700000000000000", "SYSLOG_IDENTIFIER": from, "MESSAGE": message});
+            journal_line(&fields.to_string())
+        };
+        assert!(journal_line("{").is_none() && journal_line("{\"MESSAGE\": [1]}").is_none());
+        let lines: Vec<Line> = [
+            line("systemd", "Started x"),
+            line("namecam", "stopping\nnow"),
+            line("sh", "Anna"),
+            line("namecam", "http: anna"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let at = "2023-11-14T22:13:20+00:00";
+        let expected = format!(
+            "{at} systemd: Started x\n{at} namecam: stopping now\n(2 lines are left out, because they may name people, files or addresses)\n"
+        );
+        assert_eq!(of_journal(&lines).unwrap(), expected);
+        assert!(of_journal(&[]).unwrap_err().contains("shows no line"));
+    }
+
+    #[test]
+    fn this_machine_is_described() {
+        let text = machine(None);
+        assert!(text.starts_with("kernel: Linux ") && text.contains("\nprocessors: "), "{text}");
+    }
+}
