@@ -318,7 +318,7 @@ impl<'a> Session<'a> {
     fn explain(&self, why: String, was_good: bool) -> String {
         let is_closed = !was_good && (why.contains("closed the connection") || why.contains("is lost"));
         let hint = format!("; if another client has the id {} too, set mqtt.client_id to another name", self.device.id);
-        format!("{}:{}: {why}{}", self.mqtt.host, self.mqtt.port, if is_closed { hint.as_str() } else { "" })
+        format!("{}:{}: {why}{}", self.mqtt.host, self.mqtt.port(), if is_closed { hint.as_str() } else { "" })
     }
 }
 

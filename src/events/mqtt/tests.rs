@@ -284,6 +284,45 @@ fn another_broker_in_the_config_counts_at_once_and_without_one_nothing_is_told()
     );
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn by_tls_a_broker_gets_the_password_only_when_its_certificate_is_good() {
+    use crate::os::wire::tests::{GOOD, tls_front};
+    let broker = Broker::start(0, Manners::Good);
+    let ca = tls_front::Ca::new("ours");
+    let port = tls_front::front(ca.certificate(&["127.0.0.1"], GOOD), broker.port);
+    let [password, cas, another] = ["secret".to_owned(), ca.pem(), tls_front::Ca::new("another").pem()].map(|text| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    });
+    let by_tls = |ca_file: &std::path::Path| {
+        let (ca_file, password_file) = (Some(ca_file.to_owned()), Some(password.path().to_owned()));
+        move |mqtt: &mut Mqtt| {
+            (mqtt.tls, mqtt.user) = (true, "camera".into());
+            (mqtt.ca_file, mqtt.password_file) = (ca_file, password_file);
+        }
+    };
+    let fault = Camera::start(port, by_tls(another.path())).fault();
+    assert!(fault.starts_with(&format!("127.0.0.1:{port}: its certificate is of a CA that ")), "{fault}");
+    let in_the_clear = Camera::start(port, |_| {}).fault();
+    assert!(in_the_clear.contains("closed the connection") || in_the_clear.contains("is no broker"), "{in_the_clear}");
+    assert!(broker.heard.lock().unwrap().clients.is_empty());
+    let mut camera = Camera::start(port, by_tls(cas.path()));
+    let people: Vec<String> = (0..300).map(|number| format!("Person {number}")).collect();
+    camera.gallery(&people.iter().map(String::as_str).collect::<Vec<_>>());
+    camera.present(&[Some("Person 7")]);
+    let heard = broker.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
+    assert!(says(&heard, "namecam/door/person/person_7", "ON"));
+    assert_eq!(heard.clients, [("door".into(), "camera".into(), "secret".into())]);
+    assert_eq!(announced(&heard)["cmps"]["person_person_299"]["name"], "Person 299");
+    broker.say("homeassistant/status", b"online", false);
+    let config = "homeassistant/device/namecam_door/config";
+    broker.until("another announcement", |heard| heard.said.iter().filter(|(topic, _)| topic == config).count() > 1);
+    drop(camera);
+    broker.until("it is offline", |heard| says(heard, "namecam/door/status", "offline"));
+}
+
 /// Set in the process of its own that the test of memory starts: other tests take memory, too.
 const ALONE: &str = "NAMECAM_TEST_ALONE";
 
