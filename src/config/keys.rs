@@ -350,6 +350,12 @@ pub const KEYS: &[Key] = &[
         settings
     ),
     key!(
+        events.pictures = "no",
+        ValueKind::YesNo,
+        YesNo,
+        "yes: a picture of the face goes to the MQTT broker with the events named, renamed and stranger, and is kept there; none where strangers are blurred for anybody"
+    ),
+    key!(
         mqtt.host = "",
         ValueKind::Text,
         Text,

@@ -139,6 +139,7 @@ pub struct Events {
     pub stranger_s: u32,
     pub stranger_hours: Hours,
     pub visits_h: u32,
+    pub pictures: bool,
 }
 
 /// `[gallery]`
