@@ -79,8 +79,9 @@ impl Link {
         let (user, password) = (mqtt.user.as_str(), password.as_deref());
         let keep_alive_s = KEEP_ALIVE.as_secs() as u16;
         link.write(&packet::connect(&Hello { client_id, user, password, keep_alive_s, last_will }))?;
+        let without_tls = |why| if mqtt.tls { why } else { format!("{why}; does it ask for mqtt.tls = yes?") };
         loop {
-            match link.next()? {
+            match link.next().map_err(without_tls)? {
                 Some(Said::Welcome(0)) => return Ok(link),
                 Some(Said::Welcome(code)) => return Err(format!("the broker refuses: {}", refusal(code))),
                 Some(_) => {
