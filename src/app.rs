@@ -223,7 +223,7 @@ impl Wires {
             day: Arc::clone(&self.day),
             present: Arc::clone(&self.present),
             stop: Arc::clone(stop),
-            state_folder,
+            state_folder: state_folder.clone(),
         };
         let mqtt = mqtt::Stage {
             config: Arc::clone(config),
@@ -231,9 +231,11 @@ impl Wires {
             present: Arc::clone(&self.present),
             bus: Arc::clone(&self.events),
             slugs: Arc::clone(&self.slugs),
+            chips: Arc::clone(&self.chips),
             health: Arc::clone(health),
             orders,
             stop: Arc::clone(stop),
+            state_folder,
         };
         let sink = events::Stage {
             config: Arc::clone(config),

@@ -57,6 +57,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("jpeg_encoder", &["image/jpeg/portable.rs"]),
     ("lexopt", &["main.rs", "cli.rs"]),
     ("memmap2", &["stream/overlay"]),
+    ("rustls", &["os/tls.rs"]),
     ("sd_notify", &["os/systemd.rs"]),
     ("signal_hook", &["os/signals.rs"]),
     ("tiny_http", &["http/server"]),

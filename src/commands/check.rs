@@ -131,7 +131,7 @@ impl Report<'_> {
         out.push_str(&paragraph("camera     ", &format!("{camera}: {state}")));
         if let Some(tried) = &self.mqtt {
             let state = if tried.is_ok() { "good (the broker lets it in)" } else { "see the warning below" };
-            out.push_str(&paragraph("mqtt       ", &format!("{}:{}: {state}", config.mqtt.host, config.mqtt.port)));
+            out.push_str(&paragraph("mqtt       ", &format!("{}:{}: {state}", config.mqtt.host, config.mqtt.port())));
         }
         let models = config.models.path.display();
         let models = match &self.models_error {

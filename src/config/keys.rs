@@ -350,12 +350,20 @@ pub const KEYS: &[Key] = &[
         settings
     ),
     key!(
+        events.pictures = "no",
+        ValueKind::YesNo,
+        YesNo,
+        "yes: a picture of the face goes to the MQTT broker with the events named, renamed and stranger, and is kept there; none where strangers are blurred for anybody"
+    ),
+    key!(
         mqtt.host = "",
         ValueKind::Text,
         Text,
         "the name or address of an MQTT broker, which is told who is there, by name; empty: none is"
     ),
-    key!(mqtt.port = "1883", ValueKind::Whole(1, 65535), Whole => |port: u32| port.try_into().ok(), "its port"),
+    key!(mqtt.port = "0", ValueKind::Whole(0, 65535), Whole => |port: u32| port.try_into().ok(), "its port; 0: 1883, or 8883 with tls"),
+    key!(mqtt.tls = "no", ValueKind::YesNo, YesNo => values::tls, "yes: the connection is encrypted, and the certificate of the broker must be of a CA that is trusted, and for mqtt.host"),
+    key!(mqtt.ca_file = "", ValueKind::PathOrNone, Path => Some, "the file with the certificate of the CA that is trusted for tls, PEM; empty: the CAs of the system"),
     key!(mqtt.user = "", ValueKind::Text, Text, "the user name for the broker"),
     key!(mqtt.password_file = "", ValueKind::PathOrNone, Path => Some, "the file whose first line is the password for the broker"),
     key!(mqtt.prefix = "namecam", ValueKind::Text, Text => values::prefix, "the first part of each topic; client_id is the second"),
@@ -367,7 +375,8 @@ pub const KEYS: &[Key] = &[
         YesNo,
         "yes: anybody who may write to the broker may switch recognition off and on and reload"
     ),
-    key!(webhook.url = "", ValueKind::Text, Text => values::url, "the address to which each event is sent by POST, as JSON, with names: http://HOST:PORT/PATH; empty: none is"),
+    key!(webhook.url = "", ValueKind::Text, Text => values::url, "the address to which each event is sent by POST, as JSON, with names: https://HOST:PORT/PATH or http://; empty: none is"),
+    key!(webhook.ca_file = "", ValueKind::PathOrNone, Path => Some, "the file with the certificate of the CA that is trusted for https, PEM; empty: the CAs of the system"),
     key!(webhook.secret_file = "", ValueKind::PathOrNone, Path => Some, "the file with the secret that signs what is sent: HMAC-SHA256 in the header X-Namecam-Signature"),
     key!(webhook.events = "", ValueKind::Text, Text => values::event_kinds, "which kinds of events are sent, separated by commas, such as named, left, stranger; empty: all"),
     key!(exec.command = "", ValueKind::Text, Text => values::command, "the program that is started for each event, and its arguments; the values of the event, with names, are in its environment; no shell runs it; empty: none is"),

@@ -139,6 +139,7 @@ pub struct Events {
     pub stranger_s: u32,
     pub stranger_hours: Hours,
     pub visits_h: u32,
+    pub pictures: bool,
 }
 
 /// `[gallery]`
@@ -155,7 +156,11 @@ pub struct Gallery {
 pub struct Mqtt {
     /// Empty: MQTT is off.
     pub host: String,
+    /// 0: the usual one; see [`Mqtt::port`].
     pub port: u16,
+    pub tls: bool,
+    /// `None`: the CAs of the system.
+    pub ca_file: Option<PathBuf>,
     pub user: String,
     pub password_file: Option<PathBuf>,
     pub prefix: String,
@@ -166,12 +171,25 @@ pub struct Mqtt {
     pub control: bool,
 }
 
+impl Mqtt {
+    /// The port of the broker.
+    pub fn port(&self) -> u16 {
+        match (self.port, self.tls) {
+            (0, false) => 1883,
+            (0, true) => 8883,
+            (port, _) => port,
+        }
+    }
+}
+
 /// `[webhook]`
 #[derive(Debug, Clone, PartialEq, Default)]
 #[allow(missing_docs)]
 pub struct Webhook {
     /// `None`: it is off.
     pub url: Option<Url>,
+    /// `None`: the CAs of the system.
+    pub ca_file: Option<PathBuf>,
     pub secret_file: Option<PathBuf>,
     /// Empty: all.
     pub events: Vec<String>,
@@ -325,6 +343,8 @@ pub struct InUse {
 pub(crate) const FORMAT_WORDS: &[&str] =
     &["auto", "mjpg", "jpeg", "nv12", "nv21", "yu12", "yv12", "rgb3", "bgr3", "yuyv", "uyvy", "yvyu", "grey"];
 
+/// What a build without the feature says of TLS.
+const NO_TLS: &str = "this build has no TLS (the feature tls of cargo)";
 /// The kinds of events, as `webhook.events` and `exec.events` name them.
 pub(crate) const EVENT_WORDS: &[&str] =
     &["appeared", "named", "renamed", "withdrawn", "left", "stranger", "gallery", "camera"];
@@ -434,6 +454,16 @@ impl Config {
                  write password_file = {ACCOUNTS}"
             ));
         }
+        let is_https = self.webhook.url.as_ref().is_some_and(|url| url.is_https);
+        for (ca_file, is_used, section, remedy) in [
+            (&self.mqtt.ca_file, self.mqtt.tls, "mqtt", "tls = yes"),
+            (&self.webhook.ca_file, is_https, "webhook", "an https:// address in url"),
+        ] {
+            if ca_file.is_some() && !is_used {
+                self.warnings
+                    .push(format!("[{section}] ca_file is not used, and nothing is encrypted, without {remedy}"));
+            }
+        }
         let place_of = |section: &str, name: &str| {
             let found = settings.iter().rev().find(|s| (s.key.section, s.key.name) == (section, name));
             found.map_or_else(|| "default".to_owned(), |setting| setting.place.clone())
@@ -541,15 +571,19 @@ fn allowed(key: &keys::Key) -> String {
         "mqtt.prefix" | "mqtt.discovery_prefix" => {
             "a topic: no + or #, no / at its beginning or end, 100 bytes at most".to_owned()
         }
+        "mqtt.tls" if !cfg!(feature = "tls") => format!("no; {NO_TLS}"),
+        "webhook.url" if !cfg!(feature = "tls") => {
+            format!("http://HOST:PORT/PATH without user, password and #, or empty; {NO_TLS}")
+        }
         "webhook.url" => {
-            "http://HOST:PORT/PATH without user, password and #, or empty; this build has no TLS: for https, name a proxy on this machine"
-                .to_owned()
+            "https://HOST:PORT/PATH or http://HOST:PORT/PATH, without user, password and #, or empty".to_owned()
         }
         "webhook.events" | "exec.events" => {
             format!("kinds of events separated by commas ({}), or empty", EVENT_WORDS.join(", "))
         }
         "exec.command" => {
-            "a program and its arguments (close every quote), or empty; no shell runs it: put a pipeline into a script".to_owned()
+            "a program and its arguments (close every quote), or empty; no shell runs it: put a pipeline into a script"
+                .to_owned()
         }
         "mqtt.client_id" => "ASCII letters, digits, - and _, 64 at most".to_owned(),
         _ => key.kind.allowed(),

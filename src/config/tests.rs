@@ -45,7 +45,7 @@ fn a_webhook_has_an_address_without_secrets_and_tls() {
     assert_eq!(url("http://[fe80::1%25eth0]:8080"), is("[fe80::1%25eth0]:8080", "/"));
     assert_eq!(url("http://10.0.0.7:5?x"), is("10.0.0.7:5", "/?x"));
     for wrong in [
-        "https://a/",
+        "ftp://a/",
         "http://",
         "http:///x",
         "a:5",
@@ -58,8 +58,8 @@ fn a_webhook_has_an_address_without_secrets_and_tls() {
         assert_eq!(url(wrong), None, "{wrong}");
     }
     let told =
-        complaints("[webhook]\nurl = https://ntfy.sh/door\nevents = named, gone\n[exec]\ncommand = aplay x | cat\n");
-    for (line, word) in told.iter().zip(["no TLS", "appeared, named", "no shell"]) {
+        complaints("[webhook]\nurl = ftp://ntfy.lan/door\nevents = named, gone\n[exec]\ncommand = aplay x | cat\n");
+    for (line, word) in told.iter().zip(["http://HOST", "appeared, named", "no shell"]) {
         assert!(line.contains(word), "{line}");
     }
     assert_eq!(told.len(), 3);
@@ -68,6 +68,24 @@ fn a_webhook_has_an_address_without_secrets_and_tls() {
         (config.webhook.events.join(" "), config.exec.command.join("|")),
         ("named left".into(), "aplay|a b.wav".into())
     );
+}
+
+#[test]
+fn tls_has_ports_of_its_own_and_without_it_the_keys_say_so() {
+    let text = "[mqtt]\ntls = yes\nca_file = ca.pem\n[webhook]\nurl = https://ntfy.lan/door\n";
+    if !cfg!(feature = "tls") {
+        let told = complaints(text);
+        assert!(told.len() == 2 && told.iter().all(|line| line.contains("this build has no TLS")), "{told:?}");
+        return;
+    }
+    let config = load(text).unwrap();
+    let url = config.webhook.url.unwrap();
+    assert_eq!((config.mqtt.port(), url.authority(), url.is_https), (8883, "ntfy.lan:443".into(), true));
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let config = load("[mqtt]\nca_file = ca.pem\n[webhook]\nurl = http://a/\nca_file = ca.pem\n").unwrap();
+    assert_eq!((config.mqtt.port(), config.warnings.len()), (1883, 2));
+    assert!(config.warnings[0].contains("nothing is encrypted, without tls = yes"), "{:?}", config.warnings);
+    assert_eq!(load("[mqtt]\nport = 5\ntls = yes\n").unwrap().mqtt.port(), 5);
 }
 
 #[test]

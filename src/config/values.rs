@@ -163,18 +163,25 @@ pub fn hosts(text: String) -> Option<Vec<String>> {
 /// The address of a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
+    /// Whether what is sent is encrypted.
+    pub is_https: bool,
     /// The name or address of the host.
     pub host: String,
-    /// The port; 80 where the address has none.
+    /// The port; 80 or 443 where the address has none.
     pub port: u16,
     /// The path with the query, from the `/` on.
     pub path: String,
 }
 
 impl Url {
-    /// Reads `http://HOST:PORT/PATH`; `None` for any other scheme, and with a user, a password or a fragment.
+    /// Reads `http://HOST:PORT/PATH`, and with TLS `https://`; `None` for any other scheme, and with a user, a password or a fragment.
     pub fn parse(text: &str) -> Option<Url> {
-        let rest = text.strip_prefix("http://")?;
+        let (scheme, rest) = text.split_once("://")?;
+        let is_https = match scheme {
+            "http" => false,
+            "https" => tls(true)?,
+            _ => return None,
+        };
         let at = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(at);
         let (host, port) = match authority.strip_prefix('[') {
@@ -184,9 +191,10 @@ impl Url {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '%');
         let is_host = !host.is_empty() && host.chars().all(is_plain);
         let is_path = path.chars().all(|c| c.is_ascii_graphic() && c != '#');
-        let port = port.map_or(Some(80), |port| port.parse().ok())?;
+        let usual = if is_https { 443 } else { 80 };
+        let port = port.map_or(Some(usual), |port| port.parse().ok())?;
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        (is_host && is_path).then(|| Url { host: host.to_owned(), port, path })
+        (is_host && is_path).then(|| Url { is_https, host: host.to_owned(), port, path })
     }
 
     /// Host and port, as in a `Host` header.
@@ -194,6 +202,11 @@ impl Url {
         let Url { host, port, .. } = self;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
+}
+
+/// Reads `mqtt.tls`.
+pub fn tls(is_on: bool) -> Option<bool> {
+    (!is_on || cfg!(feature = "tls")).then_some(is_on)
 }
 
 /// Reads `webhook.url`.

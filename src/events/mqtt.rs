@@ -5,11 +5,14 @@
 //!
 //! The packets are our own ([`packet`]): namecam needs seven kinds of them. docs/MQTT.md says what was compared.
 
+mod former;
 mod home;
 mod link;
 pub(crate) mod packet;
+mod picture;
 
 use crate::config::{Config, Mqtt};
+use crate::detection::chips::Chips;
 use crate::gallery::slugs::{Known, Slugs};
 use crate::presence::bus::Bus;
 use crate::presence::visits::Present;
@@ -17,9 +20,12 @@ use crate::roster::Roster;
 use crate::sync::{Latest, POLL, Stop};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
+use former::{Former, Place};
 use home::{Device, OFFLINE, ONLINE, diagnostics};
 use link::{Link, Message};
+use picture::Picture;
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
@@ -31,6 +37,8 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(3
 const GOOD: Duration = Duration::from_secs(2);
 /// While the broker has to acknowledge something, so soon it is looked for.
 const SOON: Duration = Duration::from_millis(20);
+/// So long after it has connected, namecam hears whether another camera is where it was before.
+const QUIET: Duration = Duration::from_secs(2);
 /// How often the numbers of `diagnostics` are told.
 const DIAGNOSTICS_EVERY: Duration = Duration::from_secs(60);
 
@@ -49,15 +57,26 @@ pub struct Stage {
     pub present: Arc<Latest<Present>>,
     pub bus: Arc<Bus>,
     pub slugs: Arc<Slugs>,
+    pub chips: Arc<Latest<Chips>>,
     pub health: Arc<Health>,
     /// Orders that nobody takes in time are dropped.
     pub orders: SyncSender<Order>,
     pub stop: Arc<Stop>,
+    /// Where it is remembered what a broker keeps.
+    pub state_folder: Option<PathBuf>,
+}
+
+/// What outlasts a connection.
+struct Kept {
+    picture: Picture,
+    former: Former,
 }
 
 /// The body of the thread: until [`Stop`].
 pub fn run(stage: &Stage) {
     let (mut seen, mut pause) = (stage.bus.begin_after(Some(0)), PAUSES[0]);
+    let former = Former::open(stage.state_folder.as_ref().map(|folder| folder.join("mqtt")));
+    let mut kept = Kept { picture: Picture::new(), former };
     while !stage.stop.is_set() {
         let Some((_, config)) = stage.config.newest().filter(|(_, config)| !config.mqtt.host.is_empty()) else {
             // What happens while nobody is to be told is never told.
@@ -66,7 +85,7 @@ pub fn run(stage: &Stage) {
             continue;
         };
         let mut was_good = false;
-        let ended = Session::open(stage, &config, seen).and_then(|mut session| {
+        let ended = Session::open(stage, &config, seen, &mut kept).and_then(|mut session| {
             let opened = Instant::now();
             let ended = session.run();
             was_good = opened.elapsed() > GOOD;
@@ -110,6 +129,8 @@ fn jittered(pause: Duration) -> Duration {
 /// A connection, and what the broker has been told over it.
 struct Session<'a> {
     stage: &'a Stage,
+    kept: &'a mut Kept,
+    opened: Instant,
     mqtt: Mqtt,
     device: Device,
     link: Link,
@@ -117,10 +138,12 @@ struct Session<'a> {
     told: HashMap<String, String>,
     /// What they should say, in order, and of which versions of its sources that was made.
     should: Vec<(String, String)>,
-    made_of: Option<[u64; 4]>,
+    made_of: Option<[u64; 5]>,
     known: Vec<Known>,
     /// Those who are being taken back.
     gone: BTreeSet<String>,
+    /// Where this broker was told before, and is to keep nothing.
+    former: Vec<Place>,
     /// The generation that `known` is of.
     generation: Option<u64>,
     /// The numbers, when they were taken, and how many looks there had been then.
@@ -130,14 +153,22 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn open(stage: &'a Stage, config: &Config, sent: u64) -> Result<Session<'a>, String> {
+    fn open(stage: &'a Stage, config: &Config, sent: u64, kept: &'a mut Kept) -> Result<Session<'a>, String> {
         let device = Device::of(config);
         let mut link = Link::open(&config.mqtt, &device.id, Some((&device.topic("status"), OFFLINE)))?;
         stage.health.mqtt.connected.store(true, Relaxed);
         stage.health.mqtt.connections.add();
-        link.subscribe(&device.commands())?;
+        let (former, remembered) = kept.former.begin(&Place::of(&config.mqtt, &device));
+        if let Err(why) = remembered {
+            stage.health.faults.report(Cause::Slugs, &why);
+        }
+        kept.picture.begin();
+        let elsewhere = former.iter().filter(|place| place.status() != device.topic("status")).map(Place::status);
+        link.subscribe(&device.commands().into_iter().chain(elsewhere).collect::<Vec<_>>())?;
         Ok(Session {
             stage,
+            kept,
+            opened: Instant::now(),
             mqtt: config.mqtt.clone(),
             device,
             link,
@@ -146,6 +177,7 @@ impl<'a> Session<'a> {
             made_of: None,
             known: Vec::new(),
             gone: BTreeSet::new(),
+            former,
             generation: None,
             numbers: (String::new(), None, 0),
             sent,
@@ -166,6 +198,7 @@ impl<'a> Session<'a> {
                 self.stage.bus.wait_after(self.sent, if self.link.waits() { SOON } else { POLL });
             }
             self.tell_states();
+            self.say_picture(&config)?;
             self.say_what_differs()?;
             self.say_events()?;
             let (acknowledged, skipped) = (self.link.acknowledged, self.link.skipped);
@@ -190,7 +223,9 @@ impl<'a> Session<'a> {
         let (roster_version, roster) = self.stage.roster.newest().unzip();
         let taken = self.numbers.1.map_or(0, |at| at.elapsed().as_secs() / DIAGNOSTICS_EVERY.as_secs());
         let versions = [config_version, present_version, roster_version].map(Option::unwrap_or_default);
-        let made_of = [versions[0], versions[1], versions[2], taken + self.gone.len() as u64];
+        let is_due = self.opened.elapsed() > QUIET;
+        let places = if is_due { self.former.len() as u64 } else { 0 };
+        let made_of = [versions[0], versions[1], versions[2], taken + self.gone.len() as u64, places];
         if self.made_of == Some(made_of) {
             return;
         }
@@ -204,8 +239,35 @@ impl<'a> Session<'a> {
         }
         self.should.extend(self.device.states(&self.known, &self.gone, &present, recognizes));
         self.should.push((self.device.topic("diagnostics"), self.numbers.0.clone()));
+        if is_due {
+            self.take_back_former();
+        }
         // The last one: what is said before is true when it comes.
         self.should.push((self.device.topic("status"), ONLINE.to_owned()));
+    }
+
+    /// What was told under other topics is deleted, whoever it was about.
+    fn take_back_former(&mut self) {
+        let mut slugs: BTreeSet<String> = self.stage.slugs.gone();
+        slugs.extend(self.stage.slugs.all().into_iter().map(|known| known.slug));
+        for place in &self.former {
+            for topic in former::topics(place, &self.device, &slugs) {
+                self.should.push((topic, String::new()));
+            }
+        }
+    }
+
+    /// The picture of the newest event, or that there is to be none.
+    fn say_picture(&mut self, config: &Config) -> Result<(), String> {
+        let picture = &mut self.kept.picture;
+        if !self.gone.is_empty() {
+            picture.delete();
+        }
+        picture.follow(config, &self.stage.chips.newest().map(|(_, chips)| chips).unwrap_or_default());
+        if self.link.is_full() {
+            return Ok(());
+        }
+        picture.next().map_or(Ok(()), |bytes| self.link.publish(&self.device.topic("picture"), bytes, true, None))
     }
 
     fn take_numbers(&mut self) {
@@ -271,6 +333,7 @@ impl<'a> Session<'a> {
             for (topic, payload) in self.device.event(event) {
                 self.link.publish(&topic, payload.as_bytes(), false, Some(event.id))?;
             }
+            self.kept.picture.hear(event);
             self.sent = event.id;
         }
         Ok(())
@@ -282,6 +345,13 @@ impl<'a> Session<'a> {
     }
 
     fn obey(&mut self, message: &Message) {
+        if let Some(at) = self.former.iter().position(|place| place.status() == message.topic) {
+            if message.payload == ONLINE.as_bytes() {
+                // Another camera is there now.
+                self.leave(at);
+            }
+            return;
+        }
         let order = match std::str::from_utf8(&message.payload).unwrap_or_default() {
             "online" if Some(&message.topic) == self.device.birth.as_ref() => {
                 // Home Assistant has started, and the announcement is repeated for it.
@@ -302,15 +372,30 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// When the broker has acknowledged that people are taken back, they are left out.
+    fn leave(&mut self, at: usize) {
+        if let Err(why) = self.kept.former.forget(&self.former.remove(at)) {
+            self.stage.health.faults.report(Cause::Slugs, &why);
+        }
+        self.made_of = None;
+    }
+
+    /// When the broker has acknowledged that people and former topics are taken back, they are left out.
     fn finish_taking_back(&mut self) {
-        if self.gone.is_empty() || self.link.waits() {
+        if self.link.waits() {
+            return;
+        }
+        self.kept.picture.is_acknowledged();
+        let is_due = self.made_of.is_some_and(|of| of[4] > 0);
+        if self.gone.is_empty() && !is_due {
             return;
         }
         if self.should.iter().all(|(topic, payload)| self.told.get(topic) == Some(payload)) {
             self.stage.slugs.are_taken_back(&self.gone);
             self.gone.clear();
             self.made_of = None;
+            while is_due && !self.former.is_empty() {
+                self.leave(0);
+            }
         }
     }
 
@@ -318,7 +403,7 @@ impl<'a> Session<'a> {
     fn explain(&self, why: String, was_good: bool) -> String {
         let is_closed = !was_good && (why.contains("closed the connection") || why.contains("is lost"));
         let hint = format!("; if another client has the id {} too, set mqtt.client_id to another name", self.device.id);
-        format!("{}:{}: {why}{}", self.mqtt.host, self.mqtt.port, if is_closed { hint.as_str() } else { "" })
+        format!("{}:{}: {why}{}", self.mqtt.host, self.mqtt.port(), if is_closed { hint.as_str() } else { "" })
     }
 }
 

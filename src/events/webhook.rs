@@ -3,12 +3,12 @@
 use super::{Reader, Stage};
 use crate::config::{Url, Webhook};
 use crate::os::files::hex;
+use crate::os::wire::{Trust, Wire, is_late, left};
 use crate::presence::event::Event;
 use crate::sync::POLL;
 use crate::telemetry::faults::Cause;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -90,51 +90,41 @@ fn post(hook: &Webhook, url: &Url, event: &Event) -> Result<(), Failure> {
         body.len(),
         event.kind.as_str()
     );
-    let status = ask(url, request.as_bytes()).map_err(|error| failed(format!("{authority}: {error}")))?;
+    let status = ask(hook, url, request.as_bytes()).map_err(|error| failed(format!("{authority}: {error}")))?;
     // Too many at a time and too slow is worth another attempt; another answer of the kind 4xx says that the request is wrong.
     let is_worth_another = !(300..500).contains(&status) || [408, 425, 429].contains(&status);
     let why = || format!("{authority} answers {status}");
     if (200..300).contains(&status) { Ok(()) } else { Err(Failure { why: why(), is_worth_another }) }
 }
 
+/// Connects, until `deadline`.
+fn open(hook: &Webhook, url: &Url, deadline: Instant) -> Result<Wire, String> {
+    let trust = url.is_https.then_some(Trust { ca_file: hook.ca_file.as_deref(), key: "webhook.ca_file" });
+    Wire::open(&url.host, url.port, trust, deadline)
+}
+
 /// Sends a request, and returns the status of the answer.
-fn ask(url: &Url, request: &[u8]) -> std::io::Result<u16> {
+fn ask(hook: &Webhook, url: &Url, request: &[u8]) -> Result<u16, String> {
     let deadline = Instant::now() + PATIENCE;
-    let left = || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    let late =
-        || std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer within {} s", PATIENCE.as_secs()));
-    let mut last = std::io::Error::other("the host name has no address");
-    let mut connected = None;
-    for address in (url.host.as_str(), url.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, left()) {
-            Ok(stream) => {
-                connected = Some(stream);
-                break;
-            }
-            Err(error) => last = error,
-        }
-    }
-    let Some(mut stream) = connected else { return Err(last) };
-    stream.set_write_timeout(Some(left()))?;
-    stream.write_all(request)?;
+    let mut wire = open(hook, url, deadline)?;
+    let text = |error: std::io::Error| error.to_string();
+    wire.set_timeouts(left(deadline), left(deadline)).and_then(|()| wire.write_all(request)).map_err(text)?;
     let (mut answer, mut bytes) = (Vec::new(), [0; 256]);
     while !answer.contains(&b'\n') && (answer.len() as u64) < MOST_ANSWER {
         if Instant::now() >= deadline {
-            return Err(late());
+            return Err(format!("no answer within {} s", PATIENCE.as_secs()));
         }
-        stream.set_read_timeout(Some(left()))?;
-        match stream.read(&mut bytes) {
+        wire.set_timeouts(left(deadline), left(deadline)).map_err(text)?;
+        match wire.read(&mut bytes) {
             Ok(0) => break,
             Ok(count) => answer.extend(&bytes[..count]),
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
-                return Err(late());
-            }
-            Err(error) => return Err(error),
+            Err(error) if is_late(&error) => {}
+            Err(error) => return Err(text(error)),
         }
     }
     let first = String::from_utf8_lossy(&answer);
     let status = first.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|code| code.parse().ok());
-    status.ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
+    status.ok_or_else(|| "the answer is not HTTP".to_owned())
 }
 
 /// The secret of a file, without the line end.
@@ -144,10 +134,17 @@ fn secret(file: &Path) -> Result<Vec<u8>, String> {
     if secret.is_empty() { Err(format!("secret_file {} is empty", file.display())) } else { Ok(secret) }
 }
 
-/// What is wrong with the secret file, for `check`.
+/// What is wrong with the secret file, and with TLS of the receiver, for `check`. Nothing is sent but the handshake.
 pub fn trouble(hook: &Webhook) -> Option<String> {
-    hook.url.as_ref()?;
-    secret(hook.secret_file.as_ref()?).err()
+    let url = hook.url.as_ref()?;
+    let signed = hook.secret_file.as_ref().map_or(Ok(()), |file| secret(file).map(drop));
+    let reached = || match url.is_https {
+        true => {
+            open(hook, url, Instant::now() + PATIENCE).map(drop).map_err(|why| format!("{}: {why}", url.authority()))
+        }
+        false => Ok(()),
+    };
+    signed.and_then(|()| reached()).err()
 }
 
 /// HMAC-SHA256 of `TIME.BODY`, in hexadecimal digits.
@@ -208,7 +205,12 @@ mod tests {
         std::fs::write(&file, "a long secret\n").unwrap();
         let stage = Arc::new(stage(|config| {
             let url = Url::parse(&format!("http://127.0.0.1:{port}/hook?a=1"));
-            config.webhook = Webhook { url, secret_file: Some(file.clone()), events: vec!["named".to_owned()] };
+            config.webhook = Webhook {
+                url,
+                secret_file: Some(file.clone()),
+                events: vec!["named".to_owned()],
+                ..Webhook::default()
+            };
         }));
         stage.bus.publish(vec![event(Kind::Appeared, "Alice"), event(Kind::Named, "Al\"ice\u{a0}")]);
         let running = {
@@ -273,5 +275,43 @@ mod tests {
         assert!(begun.elapsed() < Duration::from_secs(8));
         drop(listener);
         assert!(ask().why.contains("refused"));
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn by_https_an_event_reaches_only_a_receiver_whose_certificate_is_good() {
+        use crate::os::wire::tests::{GOOD, tls_front};
+        let (folder, listener) = (tempfile::tempdir().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let [secret, cas] = ["secret", "ca.pem"].map(|name| folder.path().join(name));
+        let ca = tls_front::Ca::new("ours");
+        std::fs::write(&secret, "hush").unwrap();
+        std::fs::write(&cas, ca.pem()).unwrap();
+        let port = tls_front::front(ca.certificate(&["localhost"], GOOD), listener.local_addr().unwrap().port());
+        let hook = |host: &str, ca_file| {
+            let url = Url::parse(&format!("https://{host}:{port}/door"));
+            Webhook { url, ca_file, secret_file: Some(secret.clone()), ..Webhook::default() }
+        };
+        let good = hook("localhost", Some(cas.clone()));
+        assert_eq!(trouble(&good), None);
+        let (head, body) = std::thread::scope(|scope| {
+            // The connection of `trouble` has brought no request.
+            let _ = listener.accept().unwrap();
+            let took = scope.spawn(|| take(&listener, "HTTP/1.1 204 fine\r\n\r\n"));
+            assert_eq!(post(&good, good.url.as_ref().unwrap(), &event(Kind::Named, "Alice")), Ok(()));
+            took.join().unwrap()
+        });
+        let signed = head.iter().find_map(|line| line.strip_prefix("X-Namecam-Signature: t=")).unwrap();
+        let (at, signed) = signed.split_once(",v1=").unwrap();
+        assert_eq!((signed, &*head[0]), (&*signature(b"hush", at.parse().unwrap(), &body), "POST /door HTTP/1.1"));
+        for (hook, words) in [
+            (hook("127.0.0.1", Some(cas)), "its certificate is for localhost, not for 127.0.0.1"),
+            (hook("localhost", None), "webhook.ca_file"),
+        ] {
+            let failure = post(&hook, hook.url.as_ref().unwrap(), &event(Kind::Named, "Alice")).unwrap_err();
+            assert!(failure.why.contains(words) && failure.is_worth_another, "{failure:?}");
+            assert_eq!(trouble(&hook), Some(failure.why));
+        }
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err(), "nothing has come");
     }
 }

@@ -8,6 +8,9 @@ pub(crate) mod net;
 pub mod process;
 pub(crate) mod signals;
 pub(crate) mod systemd;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
+pub(crate) mod wire;
 
 #[cfg(test)]
 mod tests {

@@ -182,7 +182,8 @@ fn serve(mut stream: TcpStream, manners: Manners, heard: &Mutex<Heard>) {
                 assert_eq!(kind & 0x06, 0x02, "QoS 1");
                 let topic = field(&mut rest);
                 let (id, payload) = rest.split_at(2);
-                let payload = String::from_utf8(payload.to_vec()).unwrap();
+                // A picture is no text.
+                let payload = String::from_utf8_lossy(payload).into_owned();
                 let mut heard = heard.lock().unwrap();
                 if kind & 1 == 1 {
                     keep(&mut heard, &topic, &payload);
@@ -192,13 +193,17 @@ fn serve(mut stream: TcpStream, manners: Manners, heard: &Mutex<Heard>) {
             }
             0x80 => {
                 let (id, mut topics) = rest.split_at(2);
-                let mut answer = vec![0x90, 2, id[0], id[1]];
+                let (mut answer, mut kept) = (vec![0x90, 2, id[0], id[1]], Vec::new());
                 while !topics.is_empty() {
-                    heard.lock().unwrap().subscribed.push(field(&mut topics));
+                    let mut heard = heard.lock().unwrap();
+                    let topic = field(&mut topics);
                     topics = &topics[1..];
                     answer[1] += 1;
                     answer.push(0);
+                    kept.extend(heard.retained.get(&topic).map(|payload| message(&topic, payload.as_bytes(), true)));
+                    heard.subscribed.push(topic);
                 }
+                answer.extend(kept.concat());
                 answer
             }
             0xc0 => vec![0xd0, 0],

@@ -1,5 +1,6 @@
 """A real Home Assistant without a frontend, for run.py: takes a command a line, answers a line of JSON. usage: home.py FOLDER PORT_OF_BROKER"""
 import asyncio
+import base64
 import json
 import logging
 import socket
@@ -79,6 +80,9 @@ async def main():
                 answer = {e.entity_id: e.unique_id for e in entity_registry.async_get(hass).entities.values()}
             case ["complaints"]:
                 answer = COMPLAINTS
+            case ["image", entity]:
+                found = hass.data["image"].get_entity(entity)
+                answer = base64.b64encode(await found.async_image() or b"").decode()
             case ["called"]:
                 answer = called
             case ["press", entity]:

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -32,9 +33,15 @@ def until(what, so, patience=60.0):
 
 class Broker:
     def __init__(self, folder):
-        self.port = free_port()
+        self.port, self.tls_port, self.ca = free_port(), free_port(), folder / "ca.pem"
+        [recipe] = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/MQTT.md").read_text(), re.S)
+        recipe = recipe.replace("DNS:broker.lan", "IP:127.0.0.1")
+        subprocess.run(["sh", "-ec", recipe], cwd=folder, check=True, stdin=subprocess.DEVNULL, capture_output=True)
         self.config = folder / "mosquitto.conf"
-        self.config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 10000\n")
+        self.config.write_text(f"listener {self.port} 127.0.0.1\nlistener {self.tls_port} 127.0.0.1\n"
+                               f"certfile {folder}/broker.pem\nkeyfile {folder}/broker.key\n"
+                               # It keeps its rights: another user could not read the folder.
+                               "user root\nallow_anonymous true\npersistence false\nmax_queued_messages 10000\n")
         self.start()
 
     def start(self):
@@ -60,7 +67,7 @@ class Listener:
         self.client.loop_start()
 
     def take(self, _client, _data, message):
-        text = message.payload.decode()
+        text = message.payload.decode(errors="replace")
         self.heard.append((time.time(), message.topic, text))
         self.retained[message.topic] = text
 
@@ -125,6 +132,7 @@ class Camera:
         (self.folder / "namecam.ini").write_text(f"""[camera]
 source = pipe:sh -c 'while cat {picture}; do sleep 0.04; done'
 [events]
+pictures = yes
 presence_s = {PRESENCE_S}
 stranger_looks = 5
 [models]
@@ -157,6 +165,18 @@ control = yes
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", json.dumps(body).encode(), {"Content-Type": "application/json", "Sec-Fetch-Site": "same-origin"})
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
+
+    def config(self, key, value):
+        """Changes a key and reloads."""
+        file = self.folder / "namecam.ini"
+        file.write_text(re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", file.read_text()))
+        self.process.send_signal(signal.SIGHUP)
+
+    def check(self, *sets):
+        """What `namecam check` says, in one line."""
+        more = [word for one in sets for word in ("--set", one)]
+        said = subprocess.run([self.program, "check", "--config", self.folder / "namecam.ini", *more], capture_output=True, text=True)
+        return " ".join(said.stdout.split())
 
     def stop(self):
         self.process.kill()

@@ -1,4 +1,6 @@
 """namecam, a broker and a real Home Assistant: `make ha-test`. usage: run.py PROGRAM"""
+import base64
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +19,7 @@ def main(program, folder):
     broker = Broker(folder)
     listener = Listener(broker.port)
     home = Home(folder, broker.port)
-    camera = Camera(folder, program, broker.port)
+    camera = Camera(folder, program, broker.tls_port, f"tls = yes\nca_file = {broker.ca}")
     try:
         steps(broker, listener, home, camera)
     except SystemExit:
@@ -46,6 +48,14 @@ def steps(broker, listener, home, camera):
     assert device[:2] == ["door", "namecam"], device
     entities = home.ask("entities")
 
+    step("by TLS, the broker is let in with its own CA alone")
+    assert "good (the broker lets it in)" in camera.check(), camera.check()
+    shutil.copy("/etc/ssl/certs/ca-certificates.crt", camera.folder / "others.pem")
+    assert "is of a CA that" in (said := camera.check(f"mqtt.ca_file={camera.folder}/others.pem")), said
+    assert "is for 127.0.0.1, not for localhost" in (said := camera.check("mqtt.host=localhost")), said
+    assert "does not speak TLS" in (said := camera.check(f"mqtt.port={broker.port}")) or "handshake of TLS" in said, said
+    assert "does it ask for mqtt.tls = yes?" in (said := camera.check("mqtt.tls=no", "mqtt.ca_file=")), said
+
     step("the newest schemas take the announcement")
     announcement = listener.retained["homeassistant/device/namecam_door/config"]
     subprocess.run([PEERS / "schemas/bin/python", ROOT / "tests/ha/newest_schema.py", PEERS / "2026.11.0"], input=announcement, text=True,
@@ -58,6 +68,8 @@ def steps(broker, listener, home, camera):
     assert people["state"] == "1" and people["names"] == ["Barack Obama"], people
     face = home.ask("states")["event.door_face"]
     assert (face["event_type"], face["name"]) == ("named", "Barack Obama"), face
+    until("the picture", lambda: base64.b64decode(home.ask("image image.door_picture")).startswith(b"\xff\xd8\xff"))
+    assert home.state("image.door_picture").startswith("20")
     camera.show("nobody")
     becomes(OBAMA, "off", PRESENCE_S + 10)
     assert home.state(OBAMA.replace("binary_sensor", "sensor") + "_last_seen").startswith("20")
@@ -93,6 +105,7 @@ def steps(broker, listener, home, camera):
     slug = minho.split("_person_")[1]
     until("the topics go", lambda: not any(slug in topic + text for topic, text in listener.retained.items() if text))
     assert not any(MINHO in text for topic, text in listener.retained.items() if text)
+    until("the picture goes", lambda: listener.retained["namecam/door/picture"] == "")
 
     step("the broker is killed and comes back")
     camera.show("obama")
@@ -116,7 +129,14 @@ def steps(broker, listener, home, camera):
     camera.stop()
     becomes(OBAMA, "unavailable")
     camera.start()
-    becomes(OBAMA, "on")
+    becomes(OBAMA, "on", 180)
+
+    step("another id is another device, and the old one goes")
+    camera.config("client_id", "hall")
+    becomes(OBAMA.replace("door", "hall"), "on", 180)
+    until("the old device goes", lambda: [device[0] for device in home.ask("devices")] == ["hall"])
+    until("its topics go", lambda: not any("door" in topic for topic, text in listener.retained.items() if text))
+
     complaints += home.ask("complaints")
     assert not complaints, complaints
     print("ha-test: good", flush=True)

@@ -2,6 +2,7 @@
 //!
 //! Home Assistant rejects a payload with a key at its root that it does not know, so only those stand there that 2025.4 knew.
 
+use super::picture::Picture;
 use crate::config::Config;
 use crate::gallery::slugs::Known;
 use crate::os::{board, localtime, net};
@@ -22,6 +23,9 @@ const FRESH: Duration = Duration::from_secs(10);
 /// The kinds of events that are about people.
 const OF_PEOPLE: [Kind; 6] = [Kind::Appeared, Kind::Named, Kind::Renamed, Kind::Withdrawn, Kind::Stranger, Kind::Left];
 
+/// The topics that the broker keeps, beside those of people.
+pub const RETAINED: [&str; 7] = ["status", "watching", "people", "stranger", "recognition", "diagnostics", "picture"];
+
 pub const ONLINE: &str = "online";
 pub const OFFLINE: &str = "offline";
 
@@ -31,7 +35,7 @@ pub struct Device {
     /// Its name for the broker and in topics.
     pub id: String,
     /// What every topic begins with.
-    root: String,
+    pub root: String,
     /// The topic of its announcement; `None`: it is not announced.
     pub announced_at: Option<String>,
     /// Where Home Assistant says that it has started.
@@ -40,6 +44,8 @@ pub struct Device {
     page: Option<String>,
     /// Whether it takes commands.
     control: bool,
+    /// Whether pictures of faces may leave.
+    pictures: bool,
 }
 
 impl Device {
@@ -55,6 +61,7 @@ impl Device {
             birth: discovery.map(|prefix| format!("{prefix}/status")),
             page: bind.map(|address| format!("http://{}.local:{}/", plain(&machine), address.port())),
             control: mqtt.control,
+            pictures: Picture::is_allowed(config),
             id,
         }
     }
@@ -128,6 +135,13 @@ impl Device {
         } else {
             parts.insert("recognition".into(), json!({"p": "switch"}));
             parts.insert("reload".into(), json!({"p": "button"}));
+        }
+        if self.pictures {
+            let picture = json!({"p": "image", "name": "Picture", "img_t": self.topic("picture"), "cont_type": "image/jpeg",
+                                 "ic": "mdi:account-box"});
+            self.add(&mut parts, "picture", false, picture);
+        } else {
+            parts.insert("picture".into(), json!({"p": "image"}));
         }
         let version = env!("CARGO_PKG_VERSION");
         let mut device = json!({"ids": [format!("namecam_{}", self.id)], "name": self.id, "mf": "namecam", "mdl": "namecam", "sw": version});

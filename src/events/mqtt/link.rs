@@ -2,9 +2,9 @@
 
 use super::packet::{self, Hello, Reader, Said};
 use crate::config::Mqtt;
+use crate::os::wire::{Trust, Wire, is_late};
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 /// How long a connection, a write or an answer may take.
@@ -29,7 +29,7 @@ pub struct Message {
 }
 
 pub struct Link {
-    wire: TcpStream,
+    wire: Wire,
     reader: Reader,
     /// The messages that are not acknowledged: number, since when, and what the sender knows them by.
     waiting: VecDeque<(u16, Instant, Option<u64>)>,
@@ -51,7 +51,7 @@ impl Link {
     /// Why there is no connection, for people.
     pub fn open(mqtt: &Mqtt, client_id: &str, last_will: Option<(&str, &str)>) -> Result<Link, String> {
         let opened = Link::connect(mqtt, client_id, last_will);
-        opened.map_err(|why| format!("{}:{}: {why}", mqtt.host, mqtt.port))
+        opened.map_err(|why| format!("{}:{}: {why}", mqtt.host, mqtt.port()))
     }
 
     fn connect(mqtt: &Mqtt, client_id: &str, last_will: Option<(&str, &str)>) -> Result<Link, String> {
@@ -61,16 +61,9 @@ impl Link {
             Ok::<_, String>(text.lines().next().unwrap_or_default().to_owned())
         });
         let password = password.transpose()?;
-        let found = (mqtt.host.as_str(), mqtt.port).to_socket_addrs();
-        let found = found.map_err(|error| format!("there is no such machine ({error})"))?;
-        let mut last = "there is no such machine".to_owned();
-        let wire = found.take(4).find_map(|address| {
-            let connected = TcpStream::connect_timeout(&address, PATIENCE);
-            connected.map_err(|error| last = format!("cannot connect: {error}")).ok()
-        });
-        let wire = wire.ok_or(last)?;
-        let set = wire.set_nodelay(true).and_then(|()| wire.set_write_timeout(Some(PATIENCE)));
-        set.and_then(|()| wire.set_read_timeout(Some(NO_WAIT))).map_err(|error| format!("{error}"))?;
+        let trust = mqtt.tls.then_some(Trust { ca_file: mqtt.ca_file.as_deref(), key: "mqtt.ca_file" });
+        let wire = Wire::open(&mqtt.host, mqtt.port(), trust, Instant::now() + PATIENCE)?;
+        wire.set_timeouts(NO_WAIT, PATIENCE).map_err(|error| error.to_string())?;
         let now = Instant::now();
         let mut link = Link {
             wire,
@@ -86,8 +79,9 @@ impl Link {
         let (user, password) = (mqtt.user.as_str(), password.as_deref());
         let keep_alive_s = KEEP_ALIVE.as_secs() as u16;
         link.write(&packet::connect(&Hello { client_id, user, password, keep_alive_s, last_will }))?;
+        let without_tls = |why| if mqtt.tls { why } else { format!("{why}; does it ask for mqtt.tls = yes?") };
         loop {
-            match link.next()? {
+            match link.next().map_err(without_tls)? {
                 Some(Said::Welcome(0)) => return Ok(link),
                 Some(Said::Welcome(code)) => return Err(format!("the broker refuses: {}", refusal(code))),
                 Some(_) => {
@@ -211,11 +205,7 @@ impl Link {
             match self.wire.read(&mut bytes) {
                 Ok(0) => return Err("the broker has closed the connection".to_owned()),
                 Ok(count) => self.reader.feed(&bytes[..count]),
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) =>
-                {
-                    return Ok(None);
-                }
+                Err(error) if is_late(&error) => return Ok(None),
                 Err(error) => return Err(format!("the connection to the broker is lost: {error}")),
             }
         }
@@ -224,9 +214,12 @@ impl Link {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.wrote = Instant::now();
-        self.wire.write_all(bytes).map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => "the broker does not take what is sent".to_owned(),
-            _ => format!("the connection to the broker is lost: {error}"),
+        self.wire.write_all(bytes).map_err(|error| {
+            if is_late(&error) {
+                "the broker does not take what is sent".to_owned()
+            } else {
+                format!("the connection to the broker is lost: {error}")
+            }
         })
     }
 

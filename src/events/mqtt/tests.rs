@@ -5,11 +5,14 @@
 mod broker;
 
 use super::*;
+use crate::config::UnknownFaces;
+use crate::detection::chips::{Chip, TrackChips};
 use crate::frame::Moment;
 use crate::presence::event::{Event, Kind};
 use crate::roster::Person;
 use broker::{Broker, Heard, Manners};
 use serde_json::Value;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
@@ -24,19 +27,25 @@ struct Camera {
 
 impl Camera {
     fn start(port: u16, change: impl FnOnce(&mut Mqtt)) -> Camera {
+        Camera::with(port, None, |config| change(&mut config.mqtt))
+    }
+
+    fn with(port: u16, state_folder: Option<&Path>, change: impl FnOnce(&mut Config)) -> Camera {
         let mut config = Config::defaults("/".as_ref());
         config.mqtt = Mqtt { host: "127.0.0.1".into(), port, client_id: "door".into(), ..config.mqtt };
-        change(&mut config.mqtt);
+        change(&mut config);
         let (sender, orders) = sync_channel(2);
         let stage = Arc::new(Stage {
             config: Arc::new(Latest::with(config)),
             roster: Arc::default(),
             present: Arc::default(),
             bus: Arc::default(),
-            slugs: Arc::default(),
+            slugs: Arc::new(Slugs::open(state_folder)),
+            chips: Arc::default(),
             health: Arc::default(),
             orders: sender,
             stop: Arc::default(),
+            state_folder: state_folder.map(Path::to_owned),
         });
         let thread = {
             let stage = Arc::clone(&stage);
@@ -62,6 +71,27 @@ impl Camera {
     fn event(&self, kind: Kind, name: Option<&str>) {
         let event = Event::new(kind, Moment::now(), Moment::now(), 1);
         self.stage.bus.publish(vec![Event { name: name.map(Into::into), ..event }]);
+    }
+
+    /// The chips of the track 7, the best first.
+    fn chips(&self, jpegs: &[&[u8]]) {
+        let chip = |jpeg: &&[u8]| {
+            let (captured_at, width_px, sharpness, brightness) = (Moment::now(), 100, 1.0, 100.0);
+            Arc::new(Chip { jpeg: jpeg.to_vec(), captured_at, width_px, sharpness, brightness, flaw: None, pose: None })
+        };
+        let tracks = vec![TrackChips { track: 7, chips: jpegs.iter().map(chip).collect(), pose: None }];
+        self.stage.chips.publish(Arc::new(Chips { tracks, ..Chips::default() }));
+    }
+
+    fn event_of_track(&self, kind: Kind) {
+        let event = Event::new(kind, Moment::now(), Moment::now(), 1);
+        self.stage.bus.publish(vec![Event { track: Some(7), ..event }]);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Config)) {
+        let mut config = (*self.stage.config.newest().unwrap().1).clone();
+        change(&mut config);
+        self.stage.config.publish(Arc::new(config));
     }
 
     fn fault(&self) -> String {
@@ -262,11 +292,7 @@ fn another_broker_in_the_config_counts_at_once_and_without_one_nothing_is_told()
     let mut camera = Camera::start(first.port, |_| {});
     camera.gallery(&["Alice"]);
     first.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
-    let to = |change: &dyn Fn(&mut Mqtt)| {
-        let mut config = (*camera.stage.config.newest().unwrap().1).clone();
-        change(&mut config.mqtt);
-        camera.stage.config.publish(Arc::new(config));
-    };
+    let to = |change: &dyn Fn(&mut Mqtt)| camera.change(|config| change(&mut config.mqtt));
     to(&|mqtt| (mqtt.port, mqtt.discovery_prefix) = (second.port, String::new()));
     let heard = second.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
     assert!(heard.retained.keys().all(|topic| topic.starts_with("namecam/door/")) && heard.subscribed.is_empty());
@@ -282,6 +308,132 @@ fn another_broker_in_the_config_counts_at_once_and_without_one_nothing_is_told()
         heard.said[said..].iter().all(|(topic, _)| !topic.ends_with("events")),
         "what happened meanwhile is not told"
     );
+}
+
+#[test]
+fn a_picture_goes_with_an_event_only_where_it_may_and_goes_when_somebody_is_forgotten() {
+    const PICTURE: &str = "namecam/door/picture";
+    let broker = Broker::start(0, Manners::Good);
+    broker.heard.lock().unwrap().retained.insert(PICTURE.into(), "of a former run".into());
+    let mut camera = Camera::start(broker.port, |_| {});
+    camera.gallery(&["Alice", "Bob"]);
+    camera.chips(&[b"one"]);
+    camera.event_of_track(Kind::Named);
+    let told = |heard: &Heard| heard.said.iter().filter(|(topic, text)| topic == PICTURE && !text.is_empty()).count();
+    let heard = broker.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
+    assert_eq!(announced(&heard)["cmps"]["picture"], serde_json::json!({"p": "image"}), "it is off");
+    broker.until("that of a former run goes", |heard| !heard.retained.contains_key(PICTURE));
+    let events = |heard: &Heard| heard.said.iter().filter(|(topic, _)| topic.ends_with("/events")).count();
+    broker.until("the event", |heard| events(heard) == 1);
+    std::thread::sleep(2 * POLL);
+    camera.change(|config| config.events.pictures = true);
+    let heard = broker.until("an image", |heard| announced(heard)["cmps"]["picture"]["img_t"] == PICTURE);
+    assert_eq!((told(&heard), &announced(&heard)["cmps"]["picture"]["cont_type"]), (0, &"image/jpeg".into()));
+    // The chip comes after the event, and one that is too large is passed over.
+    camera.chips(&[]);
+    camera.event_of_track(Kind::Stranger);
+    std::thread::sleep(2 * POLL);
+    camera.chips(&[&vec![b'x'; 300 << 10], b"two"]);
+    broker.until("the picture", |heard| says(heard, PICTURE, "two"));
+    // One for each event; that of an event that says nothing about a face, or whose track has no chip, is none.
+    camera.chips(&[b"three"]);
+    camera.event_of_track(Kind::Left);
+    std::thread::sleep(2 * POLL);
+    camera.event_of_track(Kind::Renamed);
+    let heard = broker.until("another", |heard| says(heard, PICTURE, "three"));
+    assert_eq!(told(&heard), 2);
+    camera.stage.slugs.forget("Bob");
+    camera.gallery(&["Alice"]);
+    broker.until("it goes", |heard| !heard.retained.contains_key(PICTURE));
+    broker.until("Bob is left out", |heard| announced(heard)["cmps"].get("person_bob").is_none());
+    camera.event_of_track(Kind::Named);
+    broker.until("the next one", |heard| says(heard, PICTURE, "three"));
+    // Strangers are blurred, for viewers at least.
+    camera.change(|config| config.overlay.blur_for_viewers = true);
+    broker.until("it goes", |heard| !heard.retained.contains_key(PICTURE));
+    let before = told(&broker.until("no image", |heard| announced(heard)["cmps"]["picture"].get("img_t").is_none()));
+    camera.event_of_track(Kind::Named);
+    camera.event_of_track(Kind::Stranger);
+    camera.change(|config| (config.overlay.blur_for_viewers, config.overlay.unknown) = (false, UnknownFaces::Blur));
+    camera.event_of_track(Kind::Stranger);
+    broker.until("all events", |heard| events(heard) == 8);
+    std::thread::sleep(2 * POLL);
+    assert_eq!(told(&broker.heard.lock().unwrap()), before);
+}
+
+#[test]
+fn what_was_told_under_other_topics_is_deleted_unless_another_camera_is_there() {
+    let (broker, folder) = (Broker::start(0, Manners::Good), tempfile::tempdir().unwrap());
+    let start = |prefix: &str, client_id: &str| {
+        let mut camera = Camera::with(broker.port, Some(folder.path()), |config| {
+            (config.mqtt.prefix, config.mqtt.client_id) = (prefix.into(), client_id.into());
+        });
+        camera.gallery(&["Alice"]);
+        camera.present(&[Some("Alice")]);
+        broker.until("it is online", |heard| says(heard, &format!("{prefix}/{client_id}/status"), "online"));
+        camera
+    };
+    let under = |heard: &Heard, root: &str| heard.retained.keys().filter(|topic| topic.starts_with(root)).count();
+    drop(start("old", "door"));
+    broker.until("it is offline", |heard| says(heard, "old/door/status", "offline"));
+    let camera = start("new", "door");
+    assert_eq!(under(&broker.heard.lock().unwrap(), "old/door/"), 8);
+    let heard = broker.until("the old ones go", |heard| under(heard, "old/") == 0);
+    assert_eq!(under(&heard, "new/door/"), 8);
+    assert_eq!(announced(&heard)["cmps"]["people"]["stat_t"], "new/door/people", "the announcement is where it was");
+    // With another id it is another device.
+    camera.change(|config| config.mqtt.client_id = "garden".into());
+    broker.until("the old ones go", |heard| under(heard, "new/door/") == 0 && announced(heard).is_null());
+    broker.until("the new ones are there", |heard| says(heard, "new/garden/person/alice", "ON"));
+    drop(camera);
+    // Another camera gets the place while this one is away.
+    broker.until("it is offline", |heard| says(heard, "new/garden/status", "offline"));
+    broker.heard.lock().unwrap().retained.insert("new/garden/status".into(), "online".into());
+    let camera = start("third", "garden");
+    std::thread::sleep(QUIET + 4 * POLL);
+    assert_eq!(under(&broker.heard.lock().unwrap(), "new/garden/"), 8);
+    drop(camera);
+    let kept = std::fs::read_to_string(folder.path().join("mqtt")).unwrap();
+    assert!(kept.contains("third/garden") && !kept.contains("new/garden"), "{kept}");
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn by_tls_a_broker_gets_the_password_only_when_its_certificate_is_good() {
+    use crate::os::wire::tests::{GOOD, tls_front};
+    let broker = Broker::start(0, Manners::Good);
+    let ca = tls_front::Ca::new("ours");
+    let port = tls_front::front(ca.certificate(&["127.0.0.1"], GOOD), broker.port);
+    let [password, cas, another] = ["secret".to_owned(), ca.pem(), tls_front::Ca::new("another").pem()].map(|text| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    });
+    let by_tls = |ca_file: &std::path::Path| {
+        let (ca_file, password_file) = (Some(ca_file.to_owned()), Some(password.path().to_owned()));
+        move |mqtt: &mut Mqtt| {
+            (mqtt.tls, mqtt.user) = (true, "camera".into());
+            (mqtt.ca_file, mqtt.password_file) = (ca_file, password_file);
+        }
+    };
+    let fault = Camera::start(port, by_tls(another.path())).fault();
+    assert!(fault.starts_with(&format!("127.0.0.1:{port}: its certificate is of a CA that ")), "{fault}");
+    let in_the_clear = Camera::start(port, |_| {}).fault();
+    assert!(in_the_clear.ends_with("; does it ask for mqtt.tls = yes?"), "{in_the_clear}");
+    assert!(broker.heard.lock().unwrap().clients.is_empty());
+    let mut camera = Camera::start(port, by_tls(cas.path()));
+    let people: Vec<String> = (0..300).map(|number| format!("Person {number}")).collect();
+    camera.gallery(&people.iter().map(String::as_str).collect::<Vec<_>>());
+    camera.present(&[Some("Person 7")]);
+    let heard = broker.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
+    assert!(says(&heard, "namecam/door/person/person_7", "ON"));
+    assert_eq!(heard.clients, [("door".into(), "camera".into(), "secret".into())]);
+    assert_eq!(announced(&heard)["cmps"]["person_person_299"]["name"], "Person 299");
+    broker.say("homeassistant/status", b"online", false);
+    let config = "homeassistant/device/namecam_door/config";
+    broker.until("another announcement", |heard| heard.said.iter().filter(|(topic, _)| topic == config).count() > 1);
+    drop(camera);
+    broker.until("it is offline", |heard| says(heard, "namecam/door/status", "offline"));
 }
 
 /// Set in the process of its own that the test of memory starts: other tests take memory, too.
