@@ -604,7 +604,16 @@ fn every_line_of_the_metrics_is_one_that_prometheus_reads() {
     assert!(text.contains("namecam_faults_total{cause=\"camera: no pictures\"} 1\n"), "{text}");
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').unwrap();
-        assert!(name.starts_with("namecam_"), "{line}");
+        assert!(name.starts_with("namecam_") || name.starts_with("process_"), "{line}");
         assert!(value.parse::<f64>().is_ok(), "{line}");
     }
+    let value = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("process_{name} ")));
+        line.unwrap_or_else(|| panic!("{name}: {text}")).parse::<f64>().unwrap()
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!(now - value("start_time_seconds") < 600.0 && value("start_time_seconds") < now + 1.0, "{text}");
+    assert!(value("open_fds") >= 3.0 && value("max_fds") >= value("open_fds"), "{text}");
+    assert!(value("virtual_memory_bytes") > value("resident_memory_bytes"), "{text}");
+    assert!(value("resident_memory_bytes") > 1e6 && value("cpu_seconds_total") > 0.0, "{text}");
 }
