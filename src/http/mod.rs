@@ -8,6 +8,7 @@ mod account;
 pub(crate) mod api;
 pub mod auth;
 mod client;
+mod cors;
 mod events;
 mod listener;
 mod login;
@@ -459,6 +460,47 @@ impl Site {
         }
     }
 
+    /// Admits a request to one of the `routes` of its address.
+    fn admit_to(
+        &self,
+        request: &Request,
+        config: &Config,
+        routes: &[&'static Route],
+    ) -> Result<(AdmittedRequest, Option<usize>), Whole> {
+        let by_method = routes.iter().find(|route| route.method.is(&request.method));
+        let Some(&route) = by_method.or(routes.first()) else {
+            let why = match request.param("action") {
+                Some(_) if request.path == "/" => "No such action. There are /?action=stream and /?action=snapshot",
+                _ => "Not found. The page is at /",
+            };
+            return Err(Whole::text(404, why));
+        };
+        let who = self.gate.admit(request, config, route.access).map_err(|refused| login::refuse(request, refused))?;
+        if by_method.is_none() {
+            let allowed =
+                |route: &&Route| if route.method == Method::Get { "GET, HEAD" } else { route.method.as_str() };
+            let allowed = routes.iter().map(allowed).collect::<Vec<_>>().join(", ");
+            return Err(Whole::text(405, &format!("This address only allows {allowed}.")).with("Allow", allowed));
+        }
+        if route.method.changes() {
+            // The body of a login has a user name and a password, like a program's header.
+            let is_login = route.takes == Takes::Form;
+            AccessCheck::check_origin(request, if is_login { Credential::Password } else { who.credential })?;
+        }
+        if let Some(wanted) = route.takes.content_type() {
+            let sent = request.header("Content-Type").unwrap_or_default().split(';').next().unwrap_or_default();
+            if !route.takes.accepts(sent.trim()) {
+                let wanted = if route.takes == Takes::Picture { "image/jpeg or image/png" } else { wanted };
+                return Err(Whole::text(415, &format!("Please send the body with Content-Type: {wanted}.")));
+            }
+        }
+        let place = match route.takes {
+            Takes::Picture => Some(self.upload_place(request, &who)?),
+            _ => None,
+        };
+        Ok((AdmittedRequest { route, who, for_others: Vec::new(), _place: place }, route.takes.most_bytes()))
+    }
+
     fn upload_place(&self, request: &Request, who: &Who) -> Result<TakenPlace, Whole> {
         let client = holder(request, who.user.as_deref());
         let place = self.wait_for(|| self.uploads.take(&client, MAX_UPLOADS));
@@ -486,8 +528,24 @@ impl Site {
 pub(crate) struct AdmittedRequest {
     route: &'static Route,
     who: Who,
+    /// The headers for pages of other origins.
+    for_others: Vec<(&'static str, String)>,
     /// Of a picture that is sent.
     _place: Option<TakenPlace>,
+}
+
+/// The routes of the address of a request, whatever their methods. A path as it is goes before one with a name in it.
+fn routes_of(request: &Request) -> Vec<&'static Route> {
+    let action = request.param("action");
+    // The page has no action; other paths pass over a parameter of this name.
+    let has_action = |route: &&Route| route.path != "/" || route.action == action;
+    let exact = ROUTES.iter().filter(|route| route.path == request.path).filter(has_action);
+    let exact: Vec<&Route> = exact.collect();
+    if !exact.is_empty() {
+        return exact;
+    }
+    let named = |route: &&Route| route.path.split_once('{').is_some_and(|(folder, _)| request.path.starts_with(folder));
+    ROUTES.iter().filter(named).collect()
 }
 
 impl Handler for Site {
@@ -497,56 +555,26 @@ impl Handler for Site {
         self.refresh();
         let config = self.config();
         self.gate.check_host(request, &config)?;
-        let action = request.param("action");
-        let fits = |route: &&Route| {
-            let path = match route.path.split_once('{') {
-                Some((folder, _)) => request.path.starts_with(folder),
-                None => route.path == request.path,
-            };
-            // The page has no action; other paths pass over a parameter of this name.
-            path && if route.path == "/" { route.action == action } else { true }
-        };
-        let routes: Vec<&'static Route> = ROUTES.iter().filter(fits).collect();
-        let by_method = routes.iter().find(|route| route.method.is(&request.method));
-        let Some(route) = by_method.or(routes.first()) else {
-            let why = match action {
-                Some(_) if request.path == "/" => "No such action. There are /?action=stream and /?action=snapshot",
-                _ => "Not found. The page is at /",
-            };
-            return Err(Whole::text(404, why));
-        };
-        let who = self.gate.admit(request, &config, route.access).map_err(|refused| login::refuse(request, refused))?;
-        if by_method.is_none() {
-            let allowed =
-                |route: &&Route| if route.method == Method::Get { "GET, HEAD" } else { route.method.as_str() };
-            let allowed = routes.iter().map(allowed).collect::<Vec<_>>().join(", ");
-            return Err(Whole::text(405, &format!("This address only allows {allowed}.")).with("Allow", allowed));
+        let routes = routes_of(request);
+        if let Some(answer) = cors::preflight(request, &config, &routes) {
+            return Err(answer);
         }
-        if route.method.changes() {
-            // The body of a login has a user name and a password, like a program's header.
-            let is_login = route.takes == Takes::Form;
-            AccessCheck::check_origin(request, if is_login { Credential::Password } else { who.credential })?;
-        }
-        if let Some(wanted) = route.takes.content_type() {
-            let sent = request.header("Content-Type").unwrap_or_default().split(';').next().unwrap_or_default();
-            if !route.takes.accepts(sent.trim()) {
-                let wanted = if route.takes == Takes::Picture { "image/jpeg or image/png" } else { wanted };
-                return Err(Whole::text(415, &format!("Please send the body with Content-Type: {wanted}.")));
+        let for_others = cors::headers(request, &config, &routes);
+        match self.admit_to(request, &config, &routes) {
+            Ok((admitted, most)) => Ok((AdmittedRequest { for_others, ..admitted }, most)),
+            Err(refusal) => {
+                Err(for_others.into_iter().fold(refusal, |refusal, (name, value)| refusal.with(name, value)))
             }
         }
-        let place = match route.takes {
-            Takes::Picture => Some(self.upload_place(request, &who)?),
-            _ => None,
-        };
-        Ok((AdmittedRequest { route, who, _place: place }, route.takes.most_bytes()))
     }
 
     fn answer<'a>(
         &'a self,
         request: &'a Request,
-        AdmittedRequest { route, who, _place }: AdmittedRequest,
+        AdmittedRequest { route, who, for_others, _place }: AdmittedRequest,
     ) -> Answer<'a> {
         let answer = (route.handler)(self, request, &who);
+        let answer = for_others.into_iter().fold(answer, |answer, (name, value)| answer.with(name, value));
         match who.renewed_cookie {
             Some(cookie) => answer.with("Set-Cookie", cookie),
             None => answer,

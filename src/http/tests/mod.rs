@@ -2,6 +2,7 @@
 
 mod blurred;
 mod boxes;
+mod cors;
 mod credentials;
 mod doors;
 mod fuzz;
