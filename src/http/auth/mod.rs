@@ -3,7 +3,7 @@
 pub mod access;
 pub mod accounts;
 pub(super) mod checks;
-mod cookies;
+pub(super) mod cookies;
 mod origin;
 pub(super) mod penalties;
 pub(super) mod secret;
