@@ -1,6 +1,6 @@
 # Everything that can be done here. `make` prints the list.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo run test proxy-test browser-test ha-test fleet-test fuzz soak screenshots bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
+.PHONY: help setup data demo run test proxy-test api-test browser-test ha-test fleet-test fuzz soak screenshots bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
 
 CARGO ?= cargo
 # More arguments for `make demo`, `run`, `browser-test`, `bench` and `board-test`: make run ARGS="--config my.ini"
@@ -38,6 +38,11 @@ test: setup ## format, lints, and every test
 proxy-test: setup ## the recipes of SECURITY.md behind nginx and Caddy with TLS, which it fetches into target/
 	$(WITH_DLIB) $(CARGO) build --locked
 	@tools/proxies target/debug/namecam
+
+api-test: setup ## the metrics by promtool and the API by schemathesis, on the demo; both are fetched into target/api
+	@tools/api
+	$(WITH_DLIB) $(CARGO) build --locked
+	@target/api/venv/bin/python tests/api/run.py target/debug/namecam
 
 browser-test: setup ## the page in Chromium, Firefox and WebKitGTK, which it installs; ARGS="firefox login" for some of it
 	@tools/browsers

@@ -450,6 +450,8 @@ fn the_package_and_its_unit_agree() {
         ("systemd/namecam.tmpfiles.conf", "/var/lib/namecam/gallery"),
         ("packaging/namecam/postinst", "users=/var/lib/namecam/users"),
         ("packaging/build", "/usr/share/namecam/models"),
+        ("packaging/avahi/namecam.service", "<port>5000</port>"),
+        ("packaging/build", " /etc/avahi/services/namecam.service >\"$tree/DEBIAN/conffiles\""),
     ];
     let missing = agreed.iter().filter(|(file, words)| !read(file).contains(words));
     hold(

@@ -254,6 +254,7 @@ pub struct Http {
     pub password_file: Option<PathBuf>,
     pub open: bool,
     pub hosts: Vec<String>,
+    pub cors: Vec<String>,
 }
 
 /// `[state]`
@@ -566,6 +567,11 @@ fn allowed(key: &keys::Key) -> String {
         "http.hosts" => {
             "host names separated by commas, as a browser sends them: no *, no port, and a name in another script as \
                          xn--... (python3 -c 'print(\"NAME\".encode(\"idna\").decode())')"
+                .to_owned()
+        }
+        "http.cors" => {
+            "origins separated by commas, or empty: http://HOST:PORT or https://HOST:PORT as the browser has it in its address \
+             bar, without a path; the port only where it is there, and no *, such as http://mainsail.local, http://192.168.1.20:8080"
                 .to_owned()
         }
         "mqtt.prefix" | "mqtt.discovery_prefix" => {

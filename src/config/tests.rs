@@ -199,6 +199,38 @@ fn a_host_that_no_browser_sends_and_a_path_with_quotes_or_a_comment_are_problems
 }
 
 #[test]
+fn an_origin_is_what_a_browser_sends_and_all_else_is_a_problem_that_says_what_it_looks_like() {
+    for odd in [
+        "*",
+        "null",
+        "mainsail.local",
+        "http://",
+        "http://a/b",
+        "http://a?b",
+        "http://a:b",
+        "http://a:",
+        "http://a:99999",
+        "http://*.a",
+        "http://user@a",
+        "ftp://a",
+        "http://a http://b",
+        "http://a, b",
+        "http://b\u{fc}ro",
+        "http://[::1",
+    ] {
+        let told = complaints(&format!("[http]\nopen = no\ncors = {odd}\n"));
+        assert_eq!(told.len(), 1, "{odd}: {told:?}");
+        assert!(told[0].starts_with("namecam.ini:3: "), "{odd}: {told:?}");
+        assert!(told[0].contains("[http] cors") && told[0].contains("http://mainsail.local"), "{odd}: {told:?}");
+    }
+    let given = "HTTP://Mainsail.local/, https://a:443,http://a:80 , http://b:8080,, http://[::1]:80, https://a:80";
+    let config = load(&format!("[http]\ncors = {given}\n")).unwrap();
+    let sent = ["http://mainsail.local", "https://a", "http://a", "http://b:8080", "http://[::1]", "https://a:80"];
+    assert_eq!(config.http.cors, sent);
+    assert!(load("[http]\ncors =\n").unwrap().http.cors.is_empty());
+}
+
+#[test]
 fn a_colon_separates_as_an_equals_sign_does_and_a_line_without_either_is_a_problem() {
     let config = load("[camera]\nsource: pipe:cat a=b: c\n  fps : 3\n").unwrap().camera;
     assert_eq!(config.source, CameraSource::Pipe(["cat", "a=b:", "c"].map(str::to_owned).into()));

@@ -160,6 +160,25 @@ pub fn hosts(text: String) -> Option<Vec<String>> {
     names.iter().all(|name| name.chars().all(is_sent)).then_some(names)
 }
 
+/// Reads `http.cors`: origins as browsers send them.
+pub fn origins(text: String) -> Option<Vec<String>> {
+    let origins = text.split(',').map(|origin| origin.trim().to_lowercase()).filter(|origin| !origin.is_empty());
+    origins.map(|origin| sent_origin(&origin)).collect()
+}
+
+/// An origin without the port that its scheme has anyway.
+fn sent_origin(origin: &str) -> Option<String> {
+    let (scheme, rest) = origin.split_once("://")?;
+    let usual_port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return None,
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    Url::parse(&format!("http://{rest}")).filter(|_| !rest.contains(['/', '?', '%']))?;
+    Some(format!("{scheme}://{}", rest.strip_suffix(usual_port).unwrap_or(rest)))
+}
+
 /// The address of a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {

@@ -3,6 +3,7 @@
 use super::Site;
 use super::api::SessionJson;
 use super::message::{Answer, Request, Whole};
+use super::teach::body;
 use crate::http::auth::access::{Credential, Refused, Who};
 use crate::http::auth::accounts::{Role, weakness};
 use crate::http::auth::sessions::{Fingerprint, Session};
@@ -49,12 +50,9 @@ struct PasswordChange {
 
 /// POST `/api/password`.
 pub fn password<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'a> {
-    let PasswordChange { old, new } = match serde_json::from_slice(&request.body) {
+    let PasswordChange { old, new } = match body(request, "{\"old\": \"...\", \"new\": \"...\"}") {
         Ok(change) => change,
-        Err(error) => {
-            let why = format!("The body must be {{\"old\": \"...\", \"new\": \"...\"}}: {error}");
-            return Whole::text(400, &why).into();
-        }
+        Err(refusal) => return refusal.into(),
     };
     match site.gate.change_password(request, &site.config(), who, &old, &new) {
         Ok(cookie) => {

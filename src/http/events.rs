@@ -21,12 +21,13 @@ const _: () = assert!(PLACE_WAIT.as_millis() > 2 * KEEP_ALIVE.as_millis() + 2 * 
 
 /// The stream of events for one listener.
 pub fn events<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
-    let boxes = match request.flag("boxes", false) {
-        Ok(boxes) => boxes,
+    let flags = request.flag("boxes", false).and_then(|boxes| Ok((boxes, request.flag("typed", false)?)));
+    let (boxes, is_typed) = match flags {
+        Ok(flags) => flags,
         Err(refusal) => return refusal.into(),
     };
     let (who, client) = (who.clone(), holder(request, who.user.as_deref()));
-    let typed = typed::begin(site, request);
+    let typed = is_typed.then(|| typed::begin(site, request));
     let place = match site.wait_for(|| site.listeners.take(&client, MAX_LISTENERS)) {
         Ok(place) => place,
         Err(refusal) => return site.no_place(&client, "listeners", MAX_LISTENERS, refusal).into(),

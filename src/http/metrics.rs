@@ -1,10 +1,12 @@
 //! `/metrics`: the state of the program in the Prometheus text format 0.0.4.
 
 use super::Stage;
+use crate::os::process;
 use crate::rounding::rounded;
 use crate::telemetry::health::{Connections, Health};
 use crate::telemetry::latency::SinceStart;
 use std::fmt::{Display, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The response of `/metrics`.
 pub fn metrics(stage: &Stage) -> String {
@@ -90,6 +92,7 @@ pub fn metrics(stage: &Stage) -> String {
     page.counter("mqtt_skipped_total", "messages from the MQTT broker that were too large", mqtt.skipped.get());
     let faults = health.faults.all().into_iter().map(|fault| (fault.cause.as_str(), fault.count));
     page.labelled("faults_total", "faults by cause", "counter", "cause", faults);
+    page.process(health);
     page.0
 }
 
@@ -103,6 +106,26 @@ impl Metrics {
 
     fn counter(&mut self, name: &str, help: &str, value: impl Display) {
         self.single(name, help, "counter", value);
+    }
+
+    /// What Prometheus' own clients say of their process, under the same names. What the kernel does not say is absent.
+    fn process(&mut self, health: &Health) {
+        let Some(usage) = process::Usage::now() else { return };
+        // It follows from the clock as it is now, and whole seconds keep it still while the clock is slewed.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let started = now.saturating_sub(health.started.elapsed());
+        let page = &mut self.0;
+        for (name, help, kind, value) in [
+            ("cpu_seconds_total", "processor time of all threads", "counter", usage.cpu.as_secs_f64()),
+            ("resident_memory_bytes", "memory in use", "gauge", usage.resident_bytes as f64),
+            ("virtual_memory_bytes", "address space in use", "gauge", usage.virtual_bytes as f64),
+            ("open_fds", "open file descriptors", "gauge", usage.open_files as f64),
+            ("max_fds", "the most file descriptors that may be open", "gauge", usage.most_open_files as f64),
+            ("start_time_seconds", "when the process started, since 1970", "gauge", started.as_secs_f64().round()),
+        ] {
+            let _ =
+                writeln!(page, "# HELP process_{name} {help}\n# TYPE process_{name} {kind}\nprocess_{name} {value}");
+        }
     }
 
     fn about(&mut self, name: &str, help: &str, kind: &str) {

@@ -8,12 +8,14 @@ mod account;
 pub(crate) mod api;
 pub mod auth;
 mod client;
+mod cors;
 mod events;
 mod listener;
 mod login;
 pub(crate) mod message;
 mod metrics;
 mod mjpeg;
+mod openapi;
 mod page;
 mod report;
 mod server;
@@ -42,6 +44,7 @@ use auth::access::{Access, AccessCheck, Credential, Who};
 use auth::accounts::Accounts;
 use client::holder;
 use message::{Answer, Body, Request, Whole};
+use openapi::TEXT;
 use page::Page;
 use serde_json::json;
 use server::Handler;
@@ -176,10 +179,10 @@ impl Method {
 pub enum Takes {
     /// None; one that is sent is not read.
     Nothing,
-    /// The fields of an HTML form.
-    Form,
-    /// JSON.
-    Json,
+    /// The fields of an HTML form of this shape.
+    Form(&'static str),
+    /// JSON of this shape.
+    Json(&'static str),
     /// A picture.
     Picture,
 }
@@ -189,8 +192,8 @@ impl Takes {
     pub fn content_type(self) -> Option<&'static str> {
         match self {
             Takes::Nothing => None,
-            Takes::Form => Some("application/x-www-form-urlencoded"),
-            Takes::Json => Some("application/json"),
+            Takes::Form(_) => Some("application/x-www-form-urlencoded"),
+            Takes::Json(_) => Some("application/json"),
             Takes::Picture => Some("image/jpeg"),
         }
     }
@@ -205,7 +208,7 @@ impl Takes {
     fn most_bytes(self) -> Option<usize> {
         match self {
             Takes::Nothing => None,
-            Takes::Form | Takes::Json => Some(16 << 10),
+            Takes::Form(_) | Takes::Json(_) => Some(16 << 10),
             Takes::Picture => Some(20 << 20),
         }
     }
@@ -228,6 +231,10 @@ pub struct Route {
     pub access: Access,
     /// What it does; the table in docs/API.md is made from it.
     pub help: &'static str,
+    /// The parameters of the query, as shapes.txt writes fields.
+    query: &'static [&'static str],
+    /// Each status that it answers, beside those of all routes, with a content type or a shape of shapes.txt.
+    gives: &'static [(u16, &'static str)],
     handler: RouteHandler,
 }
 
@@ -235,7 +242,18 @@ type RouteHandler = for<'a> fn(&'a Site, &'a Request, &Who) -> Answer<'a>;
 
 /// A route that reads.
 const fn route(path: &'static str, access: Access, help: &'static str, handler: RouteHandler) -> Route {
-    Route { method: Method::Get, takes: Takes::Nothing, path, action: None, access, help, handler }
+    let (method, takes, action) = (Method::Get, Takes::Nothing, None);
+    Route { method, takes, path, action, access, help, query: &[], gives: &[], handler }
+}
+
+impl Route {
+    const fn gives(self, gives: &'static [(u16, &'static str)]) -> Route {
+        Route { gives, ..self }
+    }
+
+    const fn asked(self, query: &'static [&'static str]) -> Route {
+        Route { query, ..self }
+    }
 }
 
 /// A route that changes something.
@@ -251,180 +269,239 @@ const EVENTS: &str = "people who appear or leave, and the state of the camera, s
 const VISITS: &str = "who was here in the last hours and who is, from when to when, JSON";
 const GALLERY: &str = "the people and pictures of the gallery, and why some pictures are not used, JSON";
 
+const OF_STREAM: &[&str] =
+    &["overlay?: 0 | 1", "width?: integer 64..8192", "fps?: integer 1..240", "raw?: 0 | 1", "t?: string"];
+const OF_SNAPSHOT: &[&str] = &["strict?: 0 | 1", "overlay?: 0 | 1", "width?: integer 64..8192"];
+const A_STREAM: &[(u16, &str)] =
+    &[(200, "multipart/x-mixed-replace"), (200, "application/octet-stream"), (400, TEXT), (503, TEXT)];
+const A_SNAPSHOT: &[(u16, &str)] = &[(200, JPEG), (400, TEXT), (503, TEXT)];
+/// The answers of what is taught.
+const TAUGHT: &[(u16, &str)] = &[(200, "Taught"), (404, TEXT), (409, TEXT), (500, TEXT)];
+const TAUGHT_OR_UNFIT: &[(u16, &str)] =
+    &[(200, "Taught"), (404, TEXT), (409, TEXT), (422, "Unfit"), (500, TEXT), (503, TEXT)];
+/// The answers about what the camera has and what is tried.
+const CAMERA: &[(u16, &str)] = &[(200, "Camera"), (503, TEXT), (504, TEXT)];
+const TRIED: &[(u16, &str)] = &[(200, "Camera"), (409, TEXT), (422, TEXT), (503, TEXT), (504, TEXT)];
+const HTML: &str = "text/html";
+const JPEG: &str = "image/jpeg";
+
 /// Every route. The first one that matches is used.
 pub const ROUTES: &[Route] = &[
-    Route { action: Some("stream"), ..route("/", Access::Picture, STREAM, mjpeg::stream) },
-    Route { action: Some("snapshot"), ..route("/", Access::Picture, SNAPSHOT, mjpeg::snapshot) },
-    route("/", Access::Viewer, "the page", |site, request, _| site.page.answer(request).into()),
-    route("/video_feed", Access::Picture, STREAM, mjpeg::stream),
-    route("/stream.mjpg", Access::Picture, STREAM, mjpeg::stream),
-    route("/snapshot.jpg", Access::Picture, SNAPSHOT, mjpeg::snapshot),
+    Route { action: Some("stream"), ..route("/", Access::Picture, STREAM, mjpeg::stream).asked(OF_STREAM).gives(A_STREAM) },
+    Route { action: Some("snapshot"), ..route("/", Access::Picture, SNAPSHOT, mjpeg::snapshot).asked(OF_SNAPSHOT).gives(A_SNAPSHOT) },
+    route("/", Access::Viewer, "the page", |site, request, _| site.page.answer(request).into()).gives(&[(200, HTML)]),
+    route("/video_feed", Access::Picture, STREAM, mjpeg::stream).asked(OF_STREAM).gives(A_STREAM),
+    route("/stream.mjpg", Access::Picture, STREAM, mjpeg::stream).asked(OF_STREAM).gives(A_STREAM),
+    route("/snapshot.jpg", Access::Picture, SNAPSHOT, mjpeg::snapshot).asked(OF_SNAPSHOT).gives(A_SNAPSHOT),
     route("/api/state", Access::Viewer, "camera, recognition, stream and faces, JSON", |site, request, who| {
         Whole::json(&api::state(&site.stage, who, site.watchers.watching(request))).into()
-    }),
+    })
+    .asked(&["t?: string"])
+    .gives(&[(200, "State")]),
     route("/api/faces/{track}", Access::Viewer, FACE, |site, request, who| {
         let track = request.path.trim_start_matches("/api/faces/");
         let face = api::face(&site.stage, track, who.role).map(|face| Whole::json(&face));
         face.unwrap_or_else(|| Whole::text(404, "No such face is in view. /api/state lists the current tracks.")).into()
-    }),
-    route("/api/events", Access::Viewer, EVENTS, events::events),
+    })
+    .gives(&[(200, "FaceWithReason"), (404, TEXT)]),
+    route("/api/events", Access::Viewer, EVENTS, events::events)
+        .asked(&["boxes?: 0 | 1", "typed?: 0 | 1"])
+        .gives(&[(200, "text/event-stream"), (400, TEXT), (503, TEXT)]),
     route("/api/visits", Access::Viewer, VISITS, |site, _, who| {
         Whole::json(&api::VisitsJson::of(&site.stage, &site.config(), who.role)).into()
-    }),
+    })
+    .gives(&[(200, "Visits")]),
     route("/api/gallery", Access::Admin, GALLERY, |site, _, _| {
         let (_, roster) = site.stage.roster.newest().unwrap_or_default();
         Whole::json(&*roster).into()
-    }),
+    })
+    .gives(&[(200, "Gallery")]),
     route("/api/config", Access::Admin, "the value of each key, and where it was given, JSON", |site, _, _| {
         Whole::json(&json!({ "values": site.config().in_use() })).into()
-    }),
-    route("/api/camera", Access::Admin, "the modes and controls of the camera, and what is tried, JSON", tune::list),
+    })
+    .gives(&[(200, "Config")]),
+    route("/api/camera", Access::Admin, "the modes and controls of the camera, and what is tried, JSON", tune::list)
+        .gives(CAMERA),
     route("/api/health", Access::Admin, "temperature, throttling, disk and memory, JSON", |site, _, _| {
         Whole::json(&api::HealthJson::now(site.stage.state_folder.as_deref())).into()
-    }),
-    route("/api/report", Access::Admin, "the report of `namecam report`, as a file of text", report::report),
+    })
+    .gives(&[(200, "Health")]),
+    route("/api/report", Access::Admin, "the report of `namecam report`, as a file of text", report::report)
+        .gives(&[(200, TEXT), (503, TEXT)]),
     change(
         Method::Post,
-        Takes::Json,
+        Takes::Json("SettingsChange"),
         route(
             "/api/settings",
             Access::Admin,
             "change keys of the config: `{\"set\": {KEY: VALUE}, \"unset\": [KEY]}`",
             settings::change,
-        ),
+        )
+        .gives(&[(200, "SettingsApplied"), (400, "Problems"), (409, "Problems"), (500, "Problems")]),
     ),
     change(
         Method::Post,
-        Takes::Json,
+        Takes::Json("CameraTry"),
         route(
             "/api/camera/try",
             Access::Admin,
             "try controls, or a mode: `{\"controls\": {NAME: NUMBER}}`, `{\"mode\": {\"format\", \"width\", \"height\", \"fps\"}}`",
             tune::try_out,
-        ),
+        )
+        .gives(TRIED),
     ),
     change(
         Method::Delete,
         Takes::Nothing,
-        route("/api/camera/try", Access::Admin, "put back what is tried", tune::put_back),
+        route("/api/camera/try", Access::Admin, "put back what is tried", tune::put_back).gives(TRIED),
     ),
-    route("/api/chips/{track}", Access::Admin, "the pictures of a face that is or was in view, JSON", teach::chips),
-    route("/chip.jpg", Access::Admin, "such a picture, JPEG; `?track=TRACK&number=NUMBER`", teach::chip),
-    route("/picture.jpg", Access::Admin, "a picture of the gallery, JPEG; `?file=FILE&width=PIXELS`", teach::thumbnail),
+    route("/api/chips/{track}", Access::Admin, "the pictures of a face that is or was in view, JSON", teach::chips)
+        .gives(&[(200, "Chips"), (404, TEXT)]),
+    route("/chip.jpg", Access::Admin, "such a picture, JPEG; `?track=TRACK&number=NUMBER`", teach::chip)
+        .asked(&["track: integer 0..18446744073709551615", "number: integer 0..18446744073709551615"])
+        .gives(&[(200, JPEG), (400, TEXT), (404, TEXT)]),
+    route("/picture.jpg", Access::Admin, "a picture of the gallery, JPEG; `?file=FILE&width=PIXELS`", teach::thumbnail)
+        .asked(&["file: string", "width?: integer 32..1280"])
+        .gives(&[(200, JPEG), (400, TEXT), (404, TEXT), (422, TEXT), (500, TEXT)]),
     change(
         Method::Post,
-        Takes::Json,
-        route("/api/faces/name", Access::Admin, "say who a face is: `{\"track\": NUMBER, \"name\": ...}`", teach::name),
+        Takes::Json("NameFace"),
+        route("/api/faces/name", Access::Admin, "say who a face is: `{\"track\": NUMBER, \"name\": ...}`", teach::name)
+            .gives(TAUGHT),
     ),
     change(
         Method::Post,
-        Takes::Json,
+        Takes::Json("NotFace"),
         route(
             "/api/faces/not",
             Access::Admin,
             "say that a face is nobody who may be named: `{\"track\": NUMBER}`",
             teach::not,
-        ),
+        )
+        .gives(TAUGHT),
     ),
     change(
         Method::Post,
-        Takes::Json,
+        Takes::Json("Nothing"),
         route(
             "/api/faces/enrol",
             Access::Admin,
             "say that the only person in view enrols before the camera: `{}`",
             teach::enrol,
-        ),
+        )
+        .gives(&[(200, "Enrolling")]),
     ),
     change(
         Method::Post,
         Takes::Picture,
-        route("/api/gallery/picture", Access::Admin, "add a picture; `?person=NAME`", teach::add_picture),
+        route("/api/gallery/picture", Access::Admin, "add a picture; `?person=NAME`", teach::add_picture)
+            .asked(&["person: string"])
+            .gives(TAUGHT_OR_UNFIT),
     ),
     change(
         Method::Post,
-        Takes::Json,
+        Takes::Json("MovePicture"),
         route(
             "/api/gallery/move",
             Access::Admin,
             "give a picture to somebody else: `{\"file\": ..., \"person\": ... or null}`",
             teach::move_picture,
-        ),
+        )
+        .gives(TAUGHT),
     ),
     change(
         Method::Post,
-        Takes::Json,
-        route("/api/gallery/delete", Access::Admin, "delete a picture: `{\"file\": ...}`", teach::delete_picture),
+        Takes::Json("DeletePicture"),
+        route("/api/gallery/delete", Access::Admin, "delete a picture: `{\"file\": ...}`", teach::delete_picture)
+            .gives(TAUGHT),
     ),
     change(
         Method::Post,
-        Takes::Json,
+        Takes::Json("RenamePerson"),
         route(
             "/api/gallery/rename",
             Access::Admin,
             "rename a person: `{\"person\": ..., \"to\": ..., \"merge\": false}`",
             teach::rename,
-        ),
+        )
+        .gives(TAUGHT),
     ),
     change(
         Method::Post,
-        Takes::Json,
+        Takes::Json("ForgetPerson"),
         route(
             "/api/gallery/forget",
             Access::Admin,
             "delete a person and all that is known of them: `{\"person\": ...}`",
             teach::forget,
-        ),
+        )
+        .gives(&[(200, "Receipt"), (404, TEXT), (409, TEXT), (500, TEXT)]),
     ),
+    route("/api/openapi.json", Access::Viewer, "this API as OpenAPI 3.1, JSON", |_, request, _| {
+        Whole::json(&openapi::document(&auth::cookies::name(request))).into()
+    })
+    .gives(&[(200, "application/json")]),
     route("/metrics", Access::Viewer, "metrics for Prometheus", |site, _, _| {
         let text = metrics::metrics(&site.stage).into_bytes();
         Whole::new("text/plain; version=0.0.4; charset=utf-8", Body::Bytes(text)).into()
-    }),
-    route("/login", Access::Open, "the login page", |site, request, _| login::show(site, request)),
+    })
+    .gives(&[(200, TEXT)]),
+    route("/login", Access::Open, "the login page", |site, request, _| login::show(site, request))
+        .asked(&["next?: string"])
+        .gives(&[(200, HTML), (303, TEXT)]),
     change(
         Method::Post,
-        Takes::Form,
+        Takes::Form("LogIn"),
         route("/login", Access::Open, "log in: `user`, `password`, `stay=1`, `next=PATH`", |site, request, _| {
             login::log_in(site, request)
-        }),
+        })
+        .gives(&[(303, TEXT), (401, HTML), (429, HTML), (503, HTML)]),
     ),
     change(
         Method::Post,
         Takes::Nothing,
-        route("/logout", Access::Open, "log out", |site, request, _| login::log_out(site, request)),
+        route("/logout", Access::Open, "log out", |site, request, _| login::log_out(site, request))
+            .gives(&[(303, TEXT)]),
     ),
-    route("/api/sessions", Access::Viewer, "the own sessions, for an admin everybody's, JSON", account::sessions),
+    route("/api/sessions", Access::Viewer, "the own sessions, for an admin everybody's, JSON", account::sessions)
+        .gives(&[(200, "Sessions")]),
     change(
         Method::Delete,
         Takes::Nothing,
-        route("/api/sessions/{id}", Access::Viewer, "end an own session, for an admin anybody's", account::end_session),
+        route("/api/sessions/{id}", Access::Viewer, "end an own session, for an admin anybody's", account::end_session)
+            .gives(&[(200, "SessionEnded"), (404, TEXT)]),
     ),
     change(
         Method::Post,
-        Takes::Json,
+        Takes::Json("PasswordChange"),
         route(
             "/api/password",
             Access::Viewer,
             "change the own password: `{\"old\": ..., \"new\": ...}`",
             account::password,
-        ),
+        )
+        .gives(&[(200, "PasswordChanged"), (400, TEXT), (409, TEXT)]),
     ),
     route(
         "/manifest.webmanifest",
         Access::Open,
         "the name and the icon of the page on a home screen, JSON",
         |_, _, _| Whole::new("application/manifest+json", Body::Static(include_bytes!("page/manifest.json"))).into(),
-    ),
+    )
+    .gives(&[(200, "application/manifest+json")]),
     route("/icon.svg", Access::Open, "the icon, SVG", |_, _, _| {
         Whole::new("image/svg+xml", Body::Static(include_bytes!("page/icon.svg"))).into()
-    }),
+    })
+    .gives(&[(200, "image/svg+xml")]),
     route("/icon.png", Access::Open, "the icon, PNG, 512 x 512", |_, _, _| {
         Whole::new("image/png", Body::Static(include_bytes!("page/icon.png"))).into()
-    }),
+    })
+    .gives(&[(200, "image/png")]),
     route("/healthz", Access::Open, "ok, or 503 with the reason", |site, _, _| match site.stage.health.trouble() {
         None => Whole::text(200, "ok").into(),
         Some(trouble) => Whole::text(503, trouble).into(),
-    }),
+    })
+    .gives(&[(200, TEXT), (503, TEXT)]),
 ];
 
 impl Site {
@@ -465,6 +542,47 @@ impl Site {
         }
     }
 
+    /// Admits a request to one of the `routes` of its address.
+    fn admit_to(
+        &self,
+        request: &Request,
+        config: &Config,
+        routes: &[&'static Route],
+    ) -> Result<(AdmittedRequest, Option<usize>), Whole> {
+        let by_method = routes.iter().find(|route| route.method.is(&request.method));
+        let Some(&route) = by_method.or(routes.first()) else {
+            let why = match request.param("action") {
+                Some(_) if request.path == "/" => "No such action. There are /?action=stream and /?action=snapshot",
+                _ => "Not found. The page is at /",
+            };
+            return Err(Whole::text(404, why));
+        };
+        let who = self.gate.admit(request, config, route.access).map_err(|refused| login::refuse(request, refused))?;
+        if by_method.is_none() {
+            let allowed =
+                |route: &&Route| if route.method == Method::Get { "GET, HEAD" } else { route.method.as_str() };
+            let allowed = routes.iter().map(allowed).collect::<Vec<_>>().join(", ");
+            return Err(Whole::text(405, &format!("This address only allows {allowed}.")).with("Allow", allowed));
+        }
+        if route.method.changes() {
+            // The body of a login has a user name and a password, like a program's header.
+            let is_login = matches!(route.takes, Takes::Form(_));
+            AccessCheck::check_origin(request, if is_login { Credential::Password } else { who.credential })?;
+        }
+        if let Some(wanted) = route.takes.content_type() {
+            let sent = request.header("Content-Type").unwrap_or_default().split(';').next().unwrap_or_default();
+            if !route.takes.accepts(sent.trim()) {
+                let wanted = if route.takes == Takes::Picture { "image/jpeg or image/png" } else { wanted };
+                return Err(Whole::text(415, &format!("Please send the body with Content-Type: {wanted}.")));
+            }
+        }
+        let place = match route.takes {
+            Takes::Picture => Some(self.upload_place(request, &who)?),
+            _ => None,
+        };
+        Ok((AdmittedRequest { route, who, for_others: Vec::new(), _place: place }, route.takes.most_bytes()))
+    }
+
     fn upload_place(&self, request: &Request, who: &Who) -> Result<TakenPlace, Whole> {
         let client = holder(request, who.user.as_deref());
         let place = self.wait_for(|| self.uploads.take(&client, MAX_UPLOADS));
@@ -492,8 +610,24 @@ impl Site {
 pub(crate) struct AdmittedRequest {
     route: &'static Route,
     who: Who,
+    /// The headers for pages of other origins.
+    for_others: Vec<(&'static str, String)>,
     /// Of a picture that is sent.
     _place: Option<TakenPlace>,
+}
+
+/// The routes of the address of a request, whatever their methods. A path as it is goes before one with a name in it.
+fn routes_of(request: &Request) -> Vec<&'static Route> {
+    let action = request.param("action");
+    // The page has no action; other paths pass over a parameter of this name.
+    let has_action = |route: &&Route| route.path != "/" || route.action == action;
+    let exact = ROUTES.iter().filter(|route| route.path == request.path).filter(has_action);
+    let exact: Vec<&Route> = exact.collect();
+    if !exact.is_empty() {
+        return exact;
+    }
+    let named = |route: &&Route| route.path.split_once('{').is_some_and(|(folder, _)| request.path.starts_with(folder));
+    ROUTES.iter().filter(named).collect()
 }
 
 impl Handler for Site {
@@ -503,56 +637,26 @@ impl Handler for Site {
         self.refresh();
         let config = self.config();
         self.gate.check_host(request, &config)?;
-        let action = request.param("action");
-        let fits = |route: &&Route| {
-            let path = match route.path.split_once('{') {
-                Some((folder, _)) => request.path.starts_with(folder),
-                None => route.path == request.path,
-            };
-            // The page has no action; other paths pass over a parameter of this name.
-            path && if route.path == "/" { route.action == action } else { true }
-        };
-        let routes: Vec<&'static Route> = ROUTES.iter().filter(fits).collect();
-        let by_method = routes.iter().find(|route| route.method.is(&request.method));
-        let Some(route) = by_method.or(routes.first()) else {
-            let why = match action {
-                Some(_) if request.path == "/" => "No such action. There are /?action=stream and /?action=snapshot",
-                _ => "Not found. The page is at /",
-            };
-            return Err(Whole::text(404, why));
-        };
-        let who = self.gate.admit(request, &config, route.access).map_err(|refused| login::refuse(request, refused))?;
-        if by_method.is_none() {
-            let allowed =
-                |route: &&Route| if route.method == Method::Get { "GET, HEAD" } else { route.method.as_str() };
-            let allowed = routes.iter().map(allowed).collect::<Vec<_>>().join(", ");
-            return Err(Whole::text(405, &format!("This address only allows {allowed}.")).with("Allow", allowed));
+        let routes = routes_of(request);
+        if let Some(answer) = cors::preflight(request, &config, &routes) {
+            return Err(answer);
         }
-        if route.method.changes() {
-            // The body of a login has a user name and a password, like a program's header.
-            let is_login = route.takes == Takes::Form;
-            AccessCheck::check_origin(request, if is_login { Credential::Password } else { who.credential })?;
-        }
-        if let Some(wanted) = route.takes.content_type() {
-            let sent = request.header("Content-Type").unwrap_or_default().split(';').next().unwrap_or_default();
-            if !route.takes.accepts(sent.trim()) {
-                let wanted = if route.takes == Takes::Picture { "image/jpeg or image/png" } else { wanted };
-                return Err(Whole::text(415, &format!("Please send the body with Content-Type: {wanted}.")));
+        let for_others = cors::headers(request, &config, &routes);
+        match self.admit_to(request, &config, &routes) {
+            Ok((admitted, most)) => Ok((AdmittedRequest { for_others, ..admitted }, most)),
+            Err(refusal) => {
+                Err(for_others.into_iter().fold(refusal, |refusal, (name, value)| refusal.with(name, value)))
             }
         }
-        let place = match route.takes {
-            Takes::Picture => Some(self.upload_place(request, &who)?),
-            _ => None,
-        };
-        Ok((AdmittedRequest { route, who, _place: place }, route.takes.most_bytes()))
     }
 
     fn answer<'a>(
         &'a self,
         request: &'a Request,
-        AdmittedRequest { route, who, _place }: AdmittedRequest,
+        AdmittedRequest { route, who, for_others, _place }: AdmittedRequest,
     ) -> Answer<'a> {
         let answer = (route.handler)(self, request, &who);
+        let answer = for_others.into_iter().fold(answer, |answer, (name, value)| answer.with(name, value));
         match who.renewed_cookie {
             Some(cookie) => answer.with("Set-Cookie", cookie),
             None => answer,

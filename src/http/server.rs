@@ -41,7 +41,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Checks the head of a request. The body is read afterwards, if it is not larger than the number of bytes returned.
     ///
     /// # Errors
-    /// The response that refuses the request.
+    /// The response without the body having been read: mostly one that refuses the request.
     fn admit(&self, request: &Request) -> Result<(Self::Admitted, Option<usize>), Whole>;
 
     /// The response to `request`. A slow one does not delay other requests.

@@ -38,6 +38,10 @@ const THUMBNAIL_WITHIN: Duration = Duration::from_secs(20);
 
 /// The body of a request as JSON, or the answer that says what it must be.
 pub(super) fn body<T: DeserializeOwned>(request: &Request, shape: &str) -> Result<T, Whole> {
+    // serde takes a list for the fields of a struct, too.
+    if !request.body.trim_ascii_start().starts_with(b"{") {
+        return Err(Whole::text(400, &format!("The body must be {shape}.")));
+    }
     let wrong = |error| Whole::text(400, &format!("The body must be {shape}: {error}"));
     serde_json::from_slice(&request.body).map_err(wrong)
 }
@@ -380,7 +384,9 @@ pub fn add_picture<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<
 
 /// GET `/api/chips/TRACK`: the pictures of the face of a track.
 pub fn chips<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
-    let track = request.path.trim_start_matches("/api/chips/").parse().unwrap_or_default();
+    let Ok(track) = request.path.trim_start_matches("/api/chips/").parse() else {
+        return Whole::text(404, "A track is a number. /api/state lists the current tracks.").into();
+    };
     let (chips, is_mirrored) = (site.stage.chips(), site.config().camera.mirror);
     let chips: Vec<ChipJson> = chips.of(track).iter().map(|chip| ChipJson::of(chip, is_mirrored)).collect();
     Whole::json(&json!({ "chips": chips })).into()

@@ -6,7 +6,7 @@ use super::teach::{answered, body};
 use crate::config::{CameraSource, FORMAT_WORDS};
 use crate::http::auth::access::Who;
 use crate::tuning::{self, Ask, Mode, Trouble, ctl_name};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -92,7 +92,15 @@ pub fn put_back<'a>(site: &'a Site, _: &'a Request, _: &Who) -> Answer<'a> {
 #[serde(deny_unknown_fields)]
 struct Trial {
     controls: Option<BTreeMap<String, i64>>,
+    #[serde(default, deserialize_with = "mode_of_object")]
     mode: Option<Mode>,
+}
+
+/// A mode by the names of its fields; serde would take a list of them, too.
+fn mode_of_object<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Mode>, D::Error> {
+    let fields = Option::<serde_json::Map<String, serde_json::Value>>::deserialize(from)?;
+    let mode = fields.map(|fields| Mode::deserialize(serde_json::Value::Object(fields))).transpose();
+    mode.map_err(serde::de::Error::custom)
 }
 
 /// POST `/api/camera/try`.

@@ -34,10 +34,10 @@ fn written(batch: &Batch, most: u64) -> io::Result<String> {
 
 /// After which event a listener begins who asks for typed events: after the one of `Last-Event-ID`, as browsers send it when they
 /// connect again, else after the newest one whose outcome is known.
-pub fn begin(site: &Site, request: &Request) -> Option<u64> {
+pub fn begin(site: &Site, request: &Request) -> u64 {
     let last = request.header("Last-Event-ID").and_then(|id| id.trim().parse().ok());
     let newest = || site.stage.day.present().0.filter(|_| last.is_none());
-    (request.param("typed") == Some("1")).then(|| newest().unwrap_or_else(|| site.stage.events.begin_after(last)))
+    newest().unwrap_or_else(|| site.stage.events.begin_after(last))
 }
 
 /// Sends the events after `seen` until `who` is no longer admitted. Between those of before it began and those of later it says who

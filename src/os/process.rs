@@ -78,6 +78,43 @@ pub fn cpu_time() -> Duration {
     Duration::new(taken.tv_sec.try_into().unwrap_or(0), taken.tv_nsec.try_into().unwrap_or(0))
 }
 
+/// What the process takes of the machine.
+#[derive(Debug)]
+pub struct Usage {
+    /// The processor time of all threads.
+    pub cpu: Duration,
+    /// The memory that is in use.
+    pub resident_bytes: u64,
+    /// The address space that is in use.
+    pub virtual_bytes: u64,
+    /// File descriptors.
+    pub open_files: usize,
+    /// The most of them; without a limit the largest number.
+    pub most_open_files: u64,
+}
+
+impl Usage {
+    /// What it takes now; `None` when the kernel does not say.
+    pub fn now() -> Option<Usage> {
+        let read = |name: &str| std::fs::read_to_string(Path::new("/proc/self").join(name)).ok();
+        let (status, limits) = (read("status")?, read("limits")?);
+        // The word behind a name at the beginning of a line.
+        let word = |text: &'_ str, name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next().map(str::to_owned)
+        };
+        let bytes = |name| Some(word(&status, name)?.parse::<u64>().ok()? * 1024);
+        Some(Usage {
+            cpu: cpu_time(),
+            resident_bytes: bytes("VmRSS:")?,
+            virtual_bytes: bytes("VmSize:")?,
+            // One of them is that of the folder.
+            open_files: std::fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1),
+            most_open_files: word(&limits, "Max open files")?.parse().unwrap_or(u64::MAX),
+        })
+    }
+}
+
 /// Ends the process at once, without destructors and exit handlers, which may wait for a thread that hangs in dlib.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: _exit only ends the process.
@@ -283,6 +320,27 @@ mod tests {
             assert_eq!(libc::tcgetattr(0, &mut termios), 0);
             termios.c_lflag & libc::ECHO != 0
         }
+    }
+
+    #[test]
+    fn what_the_process_takes_grows_with_what_it_opens_and_does() {
+        const THIS: &str = "what_the_process_takes_grows_with_what_it_opens_and_does";
+        if !is_child() {
+            // A process of its own, because other tests open files meanwhile.
+            assert!(again(module_path!(), THIS).status().unwrap().success());
+            return;
+        }
+        let before = Usage::now().unwrap();
+        let files: Vec<_> = (0..5).map(|_| std::fs::File::open("/proc/self/status").unwrap()).collect();
+        let memory = vec![1_u8; 32 << 20];
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(50) {}
+        let after = Usage::now().unwrap();
+        assert_eq!(after.open_files, before.open_files + files.len());
+        assert!(after.resident_bytes >= before.resident_bytes + (30 << 20), "{before:?} {after:?}");
+        assert!(after.virtual_bytes > after.resident_bytes, "{after:?}");
+        assert!(after.cpu > before.cpu && after.most_open_files > after.open_files as u64, "{after:?}");
+        assert_eq!(memory.iter().filter(|byte| **byte == 1).count(), 32 << 20);
     }
 
     #[test]

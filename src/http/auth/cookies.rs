@@ -8,7 +8,7 @@ const DIGITS: usize = 32;
 
 /// The name of the cookie. The browser sends a cookie to every port of a host, so the name holds the port: two cameras of one
 /// board do not log each other's users out. With TLS the prefix `__Host-` keeps others from setting it (RFC 6265bis, 4.1.3.2).
-fn name(request: &Request) -> String {
+pub fn name(request: &Request) -> String {
     if is_secure(request) {
         return "__Host-namecam".to_owned();
     }

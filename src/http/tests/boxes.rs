@@ -77,7 +77,9 @@ fn boxes_come_after_each_look_and_go_when_it_is_stale_and_other_clients_hear_not
     let names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["camera", "faces", "faces", "faces"]);
     let site = site(|_| {});
-    assert_eq!(status(&site, &request("GET", "/api/events?boxes=yes", "127.0.0.1")), 400);
+    for odd in ["boxes=yes", "typed=2", "typed", "boxes=1&typed="] {
+        assert_eq!(status(&site, &request("GET", &format!("/api/events?{odd}"), "127.0.0.1")), 400, "{odd}");
+    }
 }
 
 #[test]

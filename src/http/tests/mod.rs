@@ -2,6 +2,7 @@
 
 mod blurred;
 mod boxes;
+mod cors;
 mod credentials;
 mod doors;
 mod fuzz;
@@ -586,6 +587,67 @@ fn a_gallery_is_being_enrolled_until_it_is_ready_or_has_failed() {
 }
 
 #[test]
+fn a_path_that_is_a_route_is_not_taken_for_the_name_in_another_one() {
+    let site = site(|_| {});
+    for (method, path, allowed) in [
+        ("GET", "/api/faces/name", "POST"),
+        ("DELETE", "/api/faces/not", "POST"),
+        ("HEAD", "/api/faces/enrol", "POST"),
+        ("POST", "/api/faces/7", "GET, HEAD"),
+        ("POST", "/api/faces/names", "GET, HEAD"),
+        ("GET", "/api/sessions/7", "DELETE"),
+        ("DELETE", "/login", "GET, HEAD, POST"),
+        ("GET", "/api/camera/try", "POST, DELETE"),
+    ] {
+        let refused = whole(&site, &request(method, path, "127.0.0.1"));
+        assert_eq!((refused.status, header(&refused, "Allow")), (405, Some(allowed)), "{method} {path}");
+    }
+}
+
+#[test]
+fn a_body_of_json_is_an_object_with_its_fields_by_name() {
+    let site = site(|_| {});
+    let ask = |path: &str, body: &str| {
+        let typed = with(request("POST", path, "127.0.0.1"), "Content-Type", "application/json");
+        let body = body.as_bytes().to_vec();
+        status(&site, &Request { body, ..with(typed, "Origin", "http://127.0.0.1:5000") })
+    };
+    for (path, fields) in [
+        ("/api/settings", "{}, []"),
+        ("/api/camera/try", "{\"gain\": 1}, null"),
+        ("/api/faces/name", "7, \"Alice\""),
+        ("/api/faces/not", "7, null"),
+        ("/api/faces/enrol", ""),
+        ("/api/gallery/move", "\"a/1.jpg\", null"),
+        ("/api/gallery/delete", "\"a/1.jpg\""),
+        ("/api/gallery/rename", "\"a\", \"b\", false"),
+        ("/api/gallery/forget", "\"a\""),
+        ("/api/password", "\"a\", \"b\""),
+    ] {
+        for body in [format!("[{fields}]"), " [] ".to_owned(), "null".to_owned(), "7".to_owned(), String::new()] {
+            assert_eq!(ask(path, &body), 400, "{path} {body}");
+        }
+    }
+    assert_eq!(ask("/api/faces/enrol", " {}"), 200);
+    // The camera is away, which is found out when the body is right.
+    let mode = r#"{"mode": {"format": "mjpg", "width": 640, "height": 480, "fps": 30}}"#;
+    site.stage.health.camera_is_away("test", "unplugged");
+    assert_eq!(ask("/api/camera/try", mode), 503);
+    assert_eq!(ask("/api/camera/try", r#"{"mode": ["mjpg", 640, 480, 30]}"#), 400);
+    assert_eq!(ask("/api/camera/try", r#"{"mode": null}"#), 400);
+}
+
+#[test]
+fn a_track_is_a_number_and_of_one_without_chips_there_are_none() {
+    let site = site(|_| {});
+    for (track, wanted) in [("7", 200), ("18446744073709551615", 200), ("", 404), ("-1", 404), ("x", 404), ("7/8", 404)]
+    {
+        let asked = request("GET", &format!("/api/chips/{track}"), "127.0.0.1");
+        assert_eq!(status(&site, &asked), wanted, "{track}");
+    }
+}
+
+#[test]
 fn the_gallery_says_which_pictures_are_skipped_and_why() {
     let site = site(|_| {});
     let picture = PictureReport::skipped("Alice/2.jpg", "no face");
@@ -633,7 +695,16 @@ fn every_line_of_the_metrics_is_one_that_prometheus_reads() {
     assert!(text.contains("namecam_faults_total{cause=\"camera: no pictures\"} 1\n"), "{text}");
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').unwrap();
-        assert!(name.starts_with("namecam_"), "{line}");
+        assert!(name.starts_with("namecam_") || name.starts_with("process_"), "{line}");
         assert!(value.parse::<f64>().is_ok(), "{line}");
     }
+    let value = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("process_{name} ")));
+        line.unwrap_or_else(|| panic!("{name}: {text}")).parse::<f64>().unwrap()
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!(now - value("start_time_seconds") < 600.0 && value("start_time_seconds") < now + 1.0, "{text}");
+    assert!(value("open_fds") >= 3.0 && value("max_fds") >= value("open_fds"), "{text}");
+    assert!(value("virtual_memory_bytes") > value("resident_memory_bytes"), "{text}");
+    assert!(value("resident_memory_bytes") > 1e6 && value("cpu_seconds_total") > 0.0, "{text}");
 }
