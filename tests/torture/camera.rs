@@ -8,13 +8,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// The longest gap that a viewer may have: the last picture comes again after a second.
-const GAP: Duration = Duration::from_millis(1100);
-
-/// At the short scale other programs may take the processors.
-fn assert_gap(full: bool, gap: Duration) {
-    let most = if full { GAP } else { GAP * 4 };
-    assert!(gap <= most, "a viewer had no picture for {gap:?}");
-}
+const GAP: Option<Duration> = Some(Duration::from_millis(1100));
 
 fn number(running: &Running, key: &str) -> u64 {
     running.state()["camera"][key].as_u64().unwrap()
@@ -24,6 +18,7 @@ pub const LOST: Fault = Fault {
     name: "camera-lost",
     wrong: "the program that delivers pictures ends, is killed, or closes its output",
     does: "sends the last picture or a notice every second; starts the program again after 0.5 to 3 s",
+    within: GAP,
     waits: true,
     run: lost,
 };
@@ -31,17 +26,16 @@ pub const LOST: Fault = Fault {
 fn lost(full: bool) -> Figures {
     let (homes, losses) = if full { (20, 50) } else { (1, 4) };
     let all: Vec<Figures> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..homes).map(|at| scope.spawn(move || lost_often(at, losses))).collect();
+        let threads: Vec<_> = (0..homes).map(|at| scope.spawn(move || lost_often(at, losses, full))).collect();
         threads.into_iter().map(|thread| thread.join().expect("no loss")).collect()
     });
     let tried = homes * losses;
     let gap = all.iter().filter_map(|figures| figures.gap).max().unwrap();
-    assert_gap(full, gap);
     let worst = all.into_iter().max_by_key(|figures| figures.after.memory_kb * 1000 / figures.before.memory_kb);
     Figures { tried, survived: tried, gap: Some(gap), ..worst.unwrap() }
 }
 
-fn lost_often(at: u64, losses: u64) -> Figures {
+fn lost_often(at: u64, losses: u64, full: bool) -> Figures {
     let home = Home::new("");
     home.still_camera("obama.jpg");
     let (jpeg, starts) = (home.path("camera.jpg"), home.path("starts"));
@@ -56,11 +50,13 @@ fn lost_often(at: u64, losses: u64) -> Figures {
     running.until("pictures", |running| number(running, "frames") > 0);
     let watch = Watch::of(running.address);
     let count = || std::fs::metadata(&starts).map_or(0, |file| file.len());
-    running.until("it was lost once", |_| count() >= 2);
-    let before = Usage::of(running.pid());
     let patience = PATIENCE + Duration::from_secs(5) * losses as u32;
     let begun = Instant::now();
+    let mut before = None;
     while count() <= losses {
+        if count() > losses / 3 {
+            before.get_or_insert_with(|| Usage::of(running.pid()));
+        }
         assert!(begun.elapsed() < patience, "{} of {losses} losses: {}", count(), running.log());
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -68,13 +64,15 @@ fn lost_often(at: u64, losses: u64) -> Figures {
     running.until("it is back", |running| number(running, "frames") > frames);
     let seen = watch.end();
     assert_eq!(seen.breaks, 0);
-    Figures::default().seen(seen).held(before, Usage::after(running.pid(), before))
+    let before = before.unwrap();
+    Figures::default().seen(seen).held(before, Usage::after(running.pid(), before, full))
 }
 
 pub const DAMAGED: Fault = Fault {
     name: "frames-damaged",
     wrong: "frames are truncated, empty, of another size or format, no JPEG at all, or have flipped bits",
     does: "shows those that can be decoded, counts the others as damaged, shows the next good one",
+    within: GAP,
     waits: false,
     run: damaged,
 };
@@ -114,12 +112,11 @@ fn damaged(full: bool) -> Figures {
     running.until("good frames again", |running| number(running, "frames") > frames + 20);
     let seen = watch.end();
     assert_eq!(seen.breaks, 0, "{}", running.log());
-    assert_gap(full, seen.gap);
     assert!(corrupt > at_first[1], "{:?}", counts());
     let [frames, corrupt, dropped] =
         [frames - at_first[0], corrupt - at_first[1], dropped.saturating_sub(at_first[2])];
     let remark = format!("{frames} taken, {corrupt} refused as damaged, {dropped} passed over for newer ones");
-    let after = Usage::after(running.pid(), before);
+    let after = Usage::after(running.pid(), before, full);
     Figures { tried, survived: tried, remark, ..Figures::default() }.seen(seen).held(before, after)
 }
 
@@ -211,6 +208,7 @@ pub const CHILD: Fault = Fault {
     name: "child",
     wrong: "the program in place of a camera floods its outputs, never delivers, ignores signals, leaves grandchildren",
     does: "reads within a bound; ends the whole group when another source is configured; no process is left",
+    within: GAP,
     waits: true,
     run: child,
 };
@@ -258,9 +256,8 @@ fn child(full: bool) -> Figures {
     }
     let seen = watch.end();
     assert_eq!(seen.breaks, 0);
-    assert_gap(full, seen.gap);
     let before = before.unwrap();
-    Figures { tried, survived: tried, ..Figures::default() }.seen(seen).held(before, Usage::after(running.pid(), before))
+    Figures { tried, survived: tried, ..Figures::default() }.seen(seen).held(before, Usage::after(running.pid(), before, full))
 }
 
 /// True when a process has this word among its arguments.

@@ -112,12 +112,12 @@ impl Usage {
         Usage { memory_kb: number("VmRSS:"), descriptors, threads: number("Threads:") }
     }
 
-    /// What is held once it is no more than before plus two parts in a hundred, or after 15 s.
-    pub fn after(pid: i32, before: Usage) -> Usage {
-        let begun = Instant::now();
+    /// What is held once it is no more than before plus two parts in a hundred, or after a while.
+    pub fn after(pid: i32, before: Usage, full: bool) -> Usage {
+        let (begun, patience) = (Instant::now(), Duration::from_secs(if full { 15 } else { 2 }));
         loop {
             let now = Usage::of(pid);
-            if now.is_within(before) || begun.elapsed() > Duration::from_secs(15) {
+            if now.is_within(before) || begun.elapsed() > patience {
                 return now;
             }
             std::thread::sleep(Duration::from_millis(200));
