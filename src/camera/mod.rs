@@ -449,7 +449,11 @@ fn nothing_for(patience: Duration, by_the_key: bool) -> String {
 pub(crate) fn checked(mut captured: Captured, plan: Option<&Plan>) -> Result<Captured, String> {
     if captured.format.jpeg {
         captured.bytes = jpeg::tidy(captured.bytes)?;
-        (captured.width, captured.height) = jpeg::size(&captured.bytes).ok_or("it has no size")?;
+        let (width, height) = jpeg::size(&captured.bytes).ok_or("it has no size")?;
+        if (captured.bytes.len() as u64) < jpeg::least_bytes(width, height) {
+            return Err(format!("it is too short for its size of {width}x{height}"));
+        }
+        (captured.width, captured.height) = (width, height);
     }
     let Captured { format, width, height, stride, .. } = captured;
     check_size(width, height)?;

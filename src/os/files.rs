@@ -1,10 +1,12 @@
 //! Files: the one atomic replacement, and digests as text.
 
+use crate::sync::lock;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
@@ -41,7 +43,11 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
     let beside = Path::new(&beside);
+    // One at a time, so that what lies there is not of another thread.
+    static WRITING: Mutex<()> = Mutex::new(());
+    let writing = lock(&WRITING);
     let write = || {
+        remove_leftover(beside)?;
         let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
         if let Ok(old) = fs::metadata(file) {
             // The owner is set before the mode, because chown may clear mode bits. It differs only when root writes.
@@ -58,8 +64,17 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
         // On a full disk, the incomplete file is removed.
         let _ = fs::remove_file(beside);
     })?;
+    drop(writing);
     file.parent().into_iter().for_each(sync_folder);
     Ok(())
+}
+
+/// Removes an incomplete file of a program that had the same number and was killed, or whose disk did not let it be removed.
+fn remove_leftover(beside: &Path) -> io::Result<()> {
+    match fs::remove_file(beside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The beginning of the name of a file that [`write_new`] has not finished.
@@ -75,13 +90,18 @@ pub fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let beside = file.with_file_name(format!("{UNFINISHED}{}-{name}", std::process::id()));
+    // As in `replace`.
+    static WRITING: Mutex<()> = Mutex::new(());
+    let writing = lock(&WRITING);
     let write = || {
+        remove_leftover(&beside)?;
         let mut new = OpenOptions::new().write(true).create_new(true).open(&beside)?;
         new.write_all(bytes)?;
         new.sync_all()?;
         fs::rename(&beside, file)
     };
     write().inspect_err(|_| drop(fs::remove_file(&beside)))?;
+    drop(writing);
     file.parent().into_iter().for_each(sync_folder);
     Ok(())
 }
@@ -107,4 +127,23 @@ pub fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
 /// Bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_program_of_the_same_number_left_is_no_hindrance() {
+        let folder = tempfile::tempdir().unwrap();
+        let (kept, new) = (folder.path().join("settings.ini"), folder.path().join("1.jpg"));
+        let number = std::process::id();
+        for left in [format!("settings.ini.{number}"), format!("{UNFINISHED}{number}-1.jpg")] {
+            fs::write(folder.path().join(left), "half").unwrap();
+        }
+        replace(&kept, b"whole").unwrap();
+        write_new(&new, b"whole").unwrap();
+        assert_eq!((fs::read(&kept).unwrap(), fs::read(&new).unwrap()), (b"whole".to_vec(), b"whole".to_vec()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
 }

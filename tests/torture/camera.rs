@@ -101,9 +101,7 @@ fn damaged(full: bool) -> Figures {
     running.until("the feeder", |running| running.state()["reloads"] == 1);
     let begun = Instant::now();
     let at_first = counts();
-    let is_over = || {
-        std::fs::read_to_string(home.path("fed")).is_ok_and(|text| text == format!("{tried} 3"))
-    };
+    let is_over = || std::fs::read_to_string(home.path("fed")).is_ok_and(|text| text == format!("{tried} 3"));
     while !is_over() {
         assert!(begun.elapsed() < Duration::from_secs(if full { 900 } else { 60 }), "{:?} {}", counts(), running.log());
         std::thread::sleep(Duration::from_millis(200));
@@ -113,8 +111,7 @@ fn damaged(full: bool) -> Figures {
     let seen = watch.end();
     assert_eq!(seen.breaks, 0, "{}", running.log());
     assert!(corrupt > at_first[1], "{:?}", counts());
-    let [frames, corrupt, dropped] =
-        [frames - at_first[0], corrupt - at_first[1], dropped.saturating_sub(at_first[2])];
+    let [frames, corrupt, dropped] = [frames - at_first[0], corrupt - at_first[1], dropped.saturating_sub(at_first[2])];
     let remark = format!("{frames} taken, {corrupt} refused as damaged, {dropped} passed over for newer ones");
     let after = Usage::after(running.pid(), before, full);
     Figures { tried, survived: tried, remark, ..Figures::default() }.seen(seen).held(before, after)
@@ -257,7 +254,9 @@ fn child(full: bool) -> Figures {
     let seen = watch.end();
     assert_eq!(seen.breaks, 0);
     let before = before.unwrap();
-    Figures { tried, survived: tried, ..Figures::default() }.seen(seen).held(before, Usage::after(running.pid(), before, full))
+    Figures { tried, survived: tried, ..Figures::default() }
+        .seen(seen)
+        .held(before, Usage::after(running.pid(), before, full))
 }
 
 /// True when a process has this word among its arguments.

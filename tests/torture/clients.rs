@@ -14,7 +14,9 @@ const SECOND: Option<Duration> = Some(Duration::from_millis(1100));
 fn quiet() -> (Home, Running) {
     let home = Home::new("");
     let camera = home.still_camera("obama.jpg");
-    home.write_config(&format!("[camera]\nsource = {camera}\n[recognition]\nenabled = no\n[stream]\nmax_viewers = 250\n"));
+    home.write_config(&format!(
+        "[camera]\nsource = {camera}\n[recognition]\nenabled = no\n[stream]\nmax_viewers = 250\n"
+    ));
     let running = home.run();
     running.until("pictures", |running| running.get("/snapshot.jpg").status == 200);
     (home, running)
@@ -43,12 +45,12 @@ fn from(host: u8, to: SocketAddr) -> std::io::Result<TcpStream> {
     }
 }
 
-const GET_STREAM: &[u8] = b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const GET_STREAM: &[u8] = b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 pub const VIEWERS: Fault = Fault {
     name: "viewers",
     wrong: "500 viewers come at once from 100 addresses, watch, and leave, some without a word",
-    does: "250 (max_viewers) watch, fewer than that of one address; the others get 503 and when to try again",
+    does: "187 of 250 places (max_viewers) are taken, the last quarter is kept for addresses without one; the others get 503 and when to try again",
     within: SECOND,
     waits: false,
     run: viewers,
@@ -59,17 +61,16 @@ fn viewers(full: bool) -> Figures {
     let watch = Watch::of(running.address);
     let before = Usage::of(running.pid());
     let (served, refused, tried) = (AtomicU64::new(0), AtomicU64::new(0), if full { 500 } else { 300 });
-    let (until, settled) = (Instant::now() + Duration::from_secs(if full { 30 } else { 5 }), AtomicU64::new(0));
+    let until = Instant::now() + Duration::from_secs(if full { 30 } else { 5 });
     std::thread::scope(|scope| {
         for number in 0..tried {
-            let (served, refused, settled, address) = (&served, &refused, &settled, running.address);
+            let (served, refused, address) = (&served, &refused, running.address);
             let view = move || -> std::io::Result<()> {
                 let mut stream = from((number % 100) as u8 + 1, address)?;
                 stream.write_all(GET_STREAM)?;
                 let mut reader = BufReader::new(stream);
                 let mut line = String::new();
                 reader.read_line(&mut line)?;
-                settled.fetch_add(1, Relaxed);
                 if line.starts_with("HTTP/1.1 503") {
                     let mut rest = String::new();
                     reader.read_to_string(&mut rest)?;
@@ -93,7 +94,10 @@ fn viewers(full: bool) -> Figures {
         }
     });
     let (served, refused) = (served.into_inner(), refused.into_inner());
-    assert!(served >= 200 && served + refused >= tried * 98 / 100, "{served} watched, {refused} were refused of {tried}");
+    assert!(
+        served >= 187 && served + refused >= tried * 98 / 100,
+        "{served} watched, {refused} were refused of {tried}"
+    );
     running.until("they are gone", |running| running.state()["stream"]["viewers"].as_u64() <= Some(1));
     let seen = watch.end();
     assert_eq!(seen.breaks, 0);
@@ -156,7 +160,11 @@ fn half_open(full: bool) -> Figures {
     let seen = watch.end();
     assert_eq!(seen.breaks, 0);
     let tried = opened.into_inner();
-    let remark = format!("another client asked {} times meanwhile, all answered, within {:.2} s", answered.0, answered.1.as_secs_f64());
+    let remark = format!(
+        "another client asked {} times meanwhile, all answered, within {:.2} s",
+        answered.0,
+        answered.1.as_secs_f64()
+    );
     let after = Usage::after(running.pid(), before, full);
     Figures { tried, survived: tried, remark, ..Figures::default() }.seen(seen).held(before, after)
 }
@@ -166,7 +174,13 @@ fn reset_on_close(stream: &TcpStream) {
     let length = size_of::<libc::linger>() as libc::socklen_t;
     // SAFETY: an open socket, and an option of `length` bytes that lives through the call.
     unsafe {
-        libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, std::ptr::from_ref(&linger).cast(), length);
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            std::ptr::from_ref(&linger).cast(),
+            length,
+        );
     }
 }
 

@@ -39,11 +39,8 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
     home.put("state/namecam/settings.ini", settings);
     home.put("state/namecam/people", people.as_bytes());
     let read = |name| (name, std::fs::read(home.path(name)).unwrap());
-    let names = ["settings.ini", "sessions", "events", "people"];
-    let of_state = names.map(|name| ["state/namecam/settings.ini", "state/namecam/sessions", "state/namecam/events", "state/namecam/people"]
-        .into_iter()
-        .find(|path| path.ends_with(name))
-        .unwrap());
+    let of_state =
+        ["state/namecam/settings.ini", "state/namecam/sessions", "state/namecam/events", "state/namecam/people"];
     of_state.into_iter().chain(["users"]).map(read).collect()
 }
 
@@ -59,8 +56,10 @@ fn cut(full: bool) -> Figures {
     let whole = files();
     let step = if full { 1 } else { 97 };
     let lengths = |bytes: &[u8]| (0..bytes.len()).step_by(step).collect::<Vec<_>>();
-    let cuts: Vec<(usize, usize)> =
-        (0..).zip(&whole).flat_map(|(at, (_, bytes))| lengths(bytes).into_iter().map(move |length| (at, length))).collect();
+    let cuts: Vec<(usize, usize)> = (0..)
+        .zip(&whole)
+        .flat_map(|(at, (_, bytes))| lengths(bytes).into_iter().map(move |length| (at, length)))
+        .collect();
     let (next, refused) = (AtomicU64::new(0), Mutex::new(0));
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -97,7 +96,10 @@ fn starts_with(home: &Home, whole: &[(&str, Vec<u8>)], at: usize, length: usize)
             stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
             let mut answer = String::new();
             BufReader::new(stream).read_line(&mut answer).unwrap();
-            assert!(answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.1 503"), "{name} {length}: {answer}");
+            assert!(
+                answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.1 503"),
+                "{name} {length}: {answer}"
+            );
             child.kill().unwrap();
         }
     }
@@ -166,7 +168,9 @@ fn refuses_at(act: &Act, errno: i32, n: i64) -> Option<(Seen, bool, Usage, Usage
         let why = if errno == libc::ENOSPC { "full" } else { "read-only" };
         assert!(status == 500 && told.to_string().contains(why), "{} at {n}: {status} {told}", act.name);
     }
-    [Order::Countdown, Order::How, Order::Refusing].map(|order| shim.set(order, 0));
+    for order in [Order::Countdown, Order::How, Order::Refusing] {
+        shim.set(order, 0);
+    }
     if !(act.after)(&home) {
         let (status, told) = running.teach(act.path, &body);
         assert!(status == 200 && (act.after)(&home), "{} after {n}: {status} {told}", act.name);
@@ -178,4 +182,31 @@ fn refuses_at(act: &Act, errno: i32, n: i64) -> Option<(Seen, bool, Usage, Usage
     let seen = watch.end();
     assert_eq!(seen.breaks, 0);
     Some((seen, status != 200, before, Usage::of(running.pid())))
+}
+
+pub const IDLE: Fault = Fault {
+    name: "idle",
+    wrong: "nothing: viewers watch a person who is known, for so many seconds, and nothing changes",
+    does: "writes nothing to the disk",
+    within: Some(Duration::from_millis(1100)),
+    waits: true,
+    run: idle,
+};
+
+fn idle(full: bool) -> Figures {
+    let home = Home::new("");
+    let camera = home.still_camera("obama2.jpg");
+    home.enrol("Barack Obama", "obama.jpg");
+    home.write_config(&format!("[camera]\nsource = {camera}\n"));
+    let (mut command, shim) = Shim::of(&home);
+    let running = Running::start(command.arg("run"));
+    running.until("the name", |running| running.names() == ["Barack Obama"]);
+    let watch = Watch::of(running.address);
+    let (before, changes) = (Usage::of(running.pid()), shim.get(Order::Changes));
+    assert!(changes > 0, "the start writes the ids of events and the cache");
+    let tried = if full { 120 } else { 3 };
+    std::thread::sleep(Duration::from_secs(tried));
+    assert_eq!(shim.get(Order::Changes), changes, "files were changed");
+    let after = Usage::after(running.pid(), before, full);
+    Figures { tried, survived: tried, ..Figures::default() }.seen(watch.end()).held(before, after)
 }

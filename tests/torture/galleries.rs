@@ -116,7 +116,9 @@ fn galleries(full: bool) -> Figures {
     let running = home.run();
     let watch = Watch::of(running.address);
     let reload = || running.reload();
-    running.until("the empty gallery", |running| running.generation() > 0 || running.state()["recognition"]["taking_in"] == false);
+    running.until("the empty gallery", |running| {
+        running.generation() > 0 || running.state()["recognition"]["taking_in"] == false
+    });
     home.enrol("Barack Obama", "obama.jpg");
     reload();
     running.until("the name", |running| running.names() == ["Barack Obama"]);
@@ -133,8 +135,16 @@ fn galleries(full: bool) -> Figures {
     assert!(told.contains("FIFO") || told.contains("not a regular file") || told.contains("fifo"), "{told}");
     for entry in std::fs::read_dir(&gallery).unwrap().flatten() {
         if entry.file_name() != "Barack Obama" {
-            let _ = Command::new("chmod").args(["-R", "u+rwx"]).arg(entry.path()).stderr(std::process::Stdio::null()).status();
-            let gone = if entry.path().is_symlink() { std::fs::remove_file(entry.path()) } else { std::fs::remove_dir_all(entry.path()) };
+            let _ = Command::new("chmod")
+                .args(["-R", "u+rwx"])
+                .arg(entry.path())
+                .stderr(std::process::Stdio::null())
+                .status();
+            let gone = if entry.path().is_symlink() {
+                std::fs::remove_file(entry.path())
+            } else {
+                std::fs::remove_dir_all(entry.path())
+            };
             gone.unwrap();
         }
     }

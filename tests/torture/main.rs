@@ -75,7 +75,12 @@ impl Figures {
         let factor = if full { 1 } else { 5 };
         let late = fault.within.is_some_and(|within| self.gap.is_none_or(|gap| gap > within * factor));
         let holds = full && !self.after.is_within(self.before);
-        let all = [(late, "gap"), (holds, "more is held"), (self.survived < self.tried, "not survived"), (self.lost > 0, "lost")];
+        let all = [
+            (late, "gap"),
+            (holds, "more is held"),
+            (self.survived < self.tried, "not survived"),
+            (self.lost > 0, "lost"),
+        ];
         all.into_iter().filter(|(is, _)| *is).map(|(_, what)| what).collect()
     }
 }
@@ -85,6 +90,7 @@ const FAULTS: &[Fault] = &[
     kills::AT_EACH_WRITE,
     files::CUT,
     files::DISK,
+    files::IDLE,
     camera::LOST,
     camera::DAMAGED,
     camera::CHILD,

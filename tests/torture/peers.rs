@@ -51,15 +51,17 @@ fn peers(full: bool) -> Figures {
     let home = Home::new("");
     let camera = home.still_camera("obama2.jpg");
     home.enrol("Barack Obama", "obama.jpg");
+    // A look takes long on a busy machine; that recognition is off is an event too.
+    let (recognition, names) = if full { ("yes", vec!["Barack Obama"]) } else { ("no", Vec::new()) };
     let config = |hook: u16, program: &str| {
         home.write_config(&format!(
-            "[camera]\nsource = {camera}\n[mqtt]\nhost = 127.0.0.1\nport = {port}\nclient_id = door\n[webhook]\n\
+            "[camera]\nsource = {camera}\n[recognition]\nenabled = {recognition}\n[mqtt]\nhost = 127.0.0.1\nport = {port}\nclient_id = door\n[webhook]\n\
              url = http://127.0.0.1:{hook}/\n[exec]\ncommand = {program}\n"
         ));
     };
     config(hook_port, programs[0]);
     let running = home.run();
-    running.until("the name", |running| running.names() == ["Barack Obama"]);
+    running.until("the name", |running| running.names() == names);
     let watch = Watch::of(running.address);
     let before = Usage::of(running.pid());
     let mut tried = 0;
@@ -72,14 +74,15 @@ fn peers(full: bool) -> Figures {
         // A reload is an event too.
         running.signal(libc::SIGHUP);
         std::thread::sleep(lasts);
-        assert_eq!(running.names(), ["Barack Obama"], "{manners:?}: {}", running.log());
+        assert_eq!(running.names(), names, "{manners:?}: {}", running.log());
         assert_eq!(running.get("/healthz").status, 200, "{manners:?}");
         drop(broker);
         tried += 1;
     }
     let broker = Broker::start(port, Manners::Good);
-    broker.until("he is there", |heard| {
-        heard.retained.get("namecam/door/person/barack_obama").is_some_and(|payload| payload == "ON")
+    broker.until("it is told what is so", |heard| match full {
+        true => heard.retained.get("namecam/door/person/barack_obama").is_some_and(|payload| payload == "ON"),
+        false => !heard.retained.is_empty(),
     });
     config(hook_port, "true");
     running.signal(libc::SIGHUP);
