@@ -59,9 +59,25 @@ pub const VIEWERS: Fault = Fault {
 fn viewers(full: bool) -> Figures {
     let (_home, running) = quiet();
     let watch = Watch::of(running.address);
-    let before = Usage::of(running.pid());
-    let (served, refused, tried) = (AtomicU64::new(0), AtomicU64::new(0), if full { 500 } else { 300 });
-    let until = Instant::now() + Duration::from_secs(if full { 30 } else { 5 });
+    let (tried, lasts_s) = if full { (500, 30) } else { (300, 5) };
+    // What the first crowd left is what the second one must not add to.
+    let mut before = Usage::default();
+    if full {
+        crowd(&running, tried, 5);
+        before = Usage::after(running.pid(), before, full);
+    }
+    let (served, refused) = crowd(&running, tried, lasts_s);
+    let after = Usage::after(running.pid(), before, full);
+    let seen = watch.end();
+    assert_eq!(seen.breaks, 0);
+    let remark = format!("{served} watched, {refused} refused with 503");
+    Figures { tried, survived: served + refused, remark, ..Figures::default() }.seen(seen).held(before, after)
+}
+
+/// Viewers who come at once and watch for so long: how many watched, and how many were refused.
+fn crowd(running: &Running, tried: u64, lasts_s: u64) -> (u64, u64) {
+    let (served, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+    let until = Instant::now() + Duration::from_secs(lasts_s);
     std::thread::scope(|scope| {
         for number in 0..tried {
             let (served, refused, address) = (&served, &refused, running.address);
@@ -99,11 +115,7 @@ fn viewers(full: bool) -> Figures {
         "{served} watched, {refused} were refused of {tried}"
     );
     running.until("they are gone", |running| running.state()["stream"]["viewers"].as_u64() <= Some(1));
-    let seen = watch.end();
-    assert_eq!(seen.breaks, 0);
-    let remark = format!("{served} watched, {refused} refused with 503");
-    let after = Usage::after(running.pid(), before, full);
-    Figures { tried, survived: served + refused, remark, ..Figures::default() }.seen(seen).held(before, after)
+    (served, refused)
 }
 
 pub const HALF_OPEN: Fault = Fault {
@@ -118,8 +130,24 @@ pub const HALF_OPEN: Fault = Fault {
 fn half_open(full: bool) -> Figures {
     let (_home, running) = quiet();
     let watch = Watch::of(running.address);
-    let before = Usage::of(running.pid());
-    let (count, lasts) = if full { (1000, 60) } else { (300, 5) };
+    let (count, lasts_s) = if full { (1000, 60) } else { (300, 5) };
+    let mut before = Usage::default();
+    if full {
+        rude(&running, count, 10);
+        before = Usage::after(running.pid(), before, full);
+    }
+    let (tried, asked, slowest) = rude(&running, count, lasts_s);
+    let after = Usage::after(running.pid(), before, full);
+    let seen = watch.end();
+    assert_eq!(seen.breaks, 0);
+    let slowest = slowest.as_secs_f64();
+    let remark = format!("another client asked {asked} times meanwhile, all answered, within {slowest:.2} s");
+    Figures { tried, survived: tried, remark, ..Figures::default() }.seen(seen).held(before, after)
+}
+
+/// Keeps so many connections without a request for so long: how many it opened, how often another client asked, and how long it
+/// waited at most.
+fn rude(running: &Running, count: usize, lasts_s: u64) -> (u64, u64, Duration) {
     let over = AtomicBool::new(false);
     let opened = AtomicU64::new(0);
     let mut answered = (0, Duration::ZERO);
@@ -139,8 +167,8 @@ fn half_open(full: bool) -> Figures {
                         std::thread::sleep(Duration::from_millis(1000));
                         // A byte each; those that are closed come again.
                         open.retain(|mut stream| stream.write_all(b"x").is_ok());
-                        for _ in 0..5 {
-                            let one = open.swap_remove(random.below(open.len().max(1) as u64) as usize);
+                        for _ in 0..open.len().min(5) {
+                            let one = open.swap_remove(random.below(open.len() as u64) as usize);
                             reset_on_close(&one);
                         }
                     }
@@ -148,7 +176,7 @@ fn half_open(full: bool) -> Figures {
             });
         }
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(lasts) {
+        while begun.elapsed() < Duration::from_secs(lasts_s) {
             let asked = Instant::now();
             assert_eq!(running.get("/healthz").status, 200, "{}", running.log());
             answered = (answered.0 + 1, answered.1.max(asked.elapsed()));
@@ -157,16 +185,7 @@ fn half_open(full: bool) -> Figures {
         over.store(true, Relaxed);
     });
     running.until("they are gone", |running| running.state()["connections"]["waiting"].as_u64() <= Some(2));
-    let seen = watch.end();
-    assert_eq!(seen.breaks, 0);
-    let tried = opened.into_inner();
-    let remark = format!(
-        "another client asked {} times meanwhile, all answered, within {:.2} s",
-        answered.0,
-        answered.1.as_secs_f64()
-    );
-    let after = Usage::after(running.pid(), before, full);
-    Figures { tried, survived: tried, remark, ..Figures::default() }.seen(seen).held(before, after)
+    (opened.into_inner(), answered.0, answered.1)
 }
 
 fn reset_on_close(stream: &TcpStream) {

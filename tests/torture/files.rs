@@ -129,10 +129,10 @@ fn disk(full: bool) -> Figures {
     for act in ACTS {
         for errno in [libc::ENOSPC, libc::EROFS] {
             for n in 1.. {
-                let Some((seen, was_refused, before, after)) = refuses_at(act, errno, n) else { break };
+                let Some((seen, was_refused)) = refuses_at(act, errno, n) else { break };
                 figures.tried += 1;
                 refused += u64::from(was_refused);
-                figures = figures.seen(seen).held(before, after);
+                figures = figures.seen(seen);
                 if !full && n == 2 {
                     break;
                 }
@@ -144,14 +144,13 @@ fn disk(full: bool) -> Figures {
 }
 
 /// Makes a change where the disk takes nothing from the `n`-th change of a file on. `None` when there are fewer.
-fn refuses_at(act: &Act, errno: i32, n: i64) -> Option<(Seen, bool, Usage, Usage)> {
+fn refuses_at(act: &Act, errno: i32, n: i64) -> Option<(Seen, bool)> {
     let home = Home::new("[camera]\nsource = stills:gallery\n[recognition]\nenabled = no\n");
     home.enrol("Barack Obama", "obama.jpg");
     let (mut command, shim) = Shim::of(&home);
     let running = Running::start(command.arg("run"));
     let watch = Watch::of(running.address);
     let body = serde_json::from_str(act.body).unwrap();
-    let before = Usage::of(running.pid());
     shim.set(Order::How, errno.into());
     shim.set(Order::Countdown, n);
     let (status, told) = running.teach(act.path, &body);
@@ -181,7 +180,7 @@ fn refuses_at(act: &Act, errno: i32, n: i64) -> Option<(Seen, bool, Usage, Usage
     }
     let seen = watch.end();
     assert_eq!(seen.breaks, 0);
-    Some((seen, status != 200, before, Usage::of(running.pid())))
+    Some((seen, status != 200))
 }
 
 pub const IDLE: Fault = Fault {

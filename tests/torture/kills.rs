@@ -7,9 +7,10 @@ use crate::{Fault, Figures};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The longest gap of a viewer when the program is started again at once.
 const START_WITHIN: Duration = Duration::from_secs(3);
@@ -242,6 +243,14 @@ fn at_each_write(full: bool) -> Figures {
         tried += changes;
         told.push(format!("{} {changes}", act.name));
     }
+    // dlib is slow on a busy machine.
+    let slow: [(_, fn(u64) -> bool); 2] = [("start", start_is_killed_at), ("picture", picture_is_killed_at)];
+    for (name, is_killed_at) in slow.into_iter().filter(|_| full) {
+        let changes = (1..100).take_while(|n| is_killed_at(*n)).count() as u64;
+        assert!(changes > 0, "{name} changes nothing");
+        tried += changes;
+        told.push(format!("{name} {changes}"));
+    }
     Figures { tried, survived: tried, remark: told.join(", "), ..Figures::default() }
 }
 
@@ -267,5 +276,66 @@ fn is_killed_at(act: &Act, n: u64) -> bool {
         let (status, told) = again.teach(act.path, &serde_json::from_str(act.body).unwrap());
         assert!(status == 200 && (act.after)(&home), "{} after {n}: {status} {told}", act.name);
     }
+    true
+}
+
+fn with_a_gallery() -> Home {
+    let home = Home::new("[camera]\nsource = stills:gallery\n");
+    home.enrol("Barack Obama", "obama.jpg");
+    home
+}
+
+/// Starts the program, which ends at the `n`-th change; it starts again then, with files that are whole. False when there are fewer.
+fn start_is_killed_at(n: u64) -> bool {
+    let home = with_a_gallery();
+    let (mut command, shim) = Shim::of(&home);
+    shim.set(Order::Countdown, n as i64);
+    let mut child = command.arg("run").stderr(Stdio::null()).spawn().unwrap();
+    let has_cache = || {
+        let caches = std::fs::read_dir(home.path("cache/namecam")).into_iter().flatten().flatten();
+        caches.into_iter().any(|cache| cache.path().extension().is_none())
+    };
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if has_cache() {
+            // The folder is synced after that.
+            std::thread::sleep(Duration::from_millis(500));
+            if shim.get(Order::Reached) == 0 {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return false;
+            }
+        }
+        assert!(begun.elapsed() < 2 * PATIENCE, "the start at {n}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let again = home.run();
+    again.until("the gallery", |running| running.generation() > 0);
+    assert!(!again.log().contains("damaged"), "the start at {n}: {}", again.log());
+    true
+}
+
+/// Adds a picture, where the program ends at the `n`-th change. False when there are fewer.
+fn picture_is_killed_at(n: u64) -> bool {
+    let home = with_a_gallery();
+    let (mut command, shim) = Shim::of(&home);
+    let mut running = Running::start(command.arg("run"));
+    running.until("the gallery", |running| running.generation() > 0);
+    shim.set(Order::Countdown, n as i64);
+    let bytes = std::fs::read(picture("obama3.jpg")).unwrap();
+    let answer = post(running.address, "/api/gallery/picture?person=Barack%20Obama", "image/jpeg", &bytes);
+    let is_acknowledged = answer.is_ok_and(|answer| answer.status == 200);
+    if shim.get(Order::Reached) == 0 {
+        assert!(is_acknowledged, "{}", running.log());
+        return false;
+    }
+    running.wait(PATIENCE);
+    let files = std::fs::read_dir(home.path("gallery/Barack Obama")).unwrap().flatten();
+    let files = files.filter(|file| !file.file_name().to_string_lossy().starts_with('.'));
+    let added: Vec<_> = files.filter(|file| file.file_name() != "obama.jpg").collect();
+    assert!(added.len() == 1 || (added.is_empty() && !is_acknowledged), "a picture at {n}: {added:?}");
+    assert!(added.iter().all(|file| std::fs::read(file.path()).unwrap() == bytes), "a picture at {n} is not whole");
+    let again = home.run();
+    again.until("the gallery", |running| running.generation() > 0);
     true
 }
