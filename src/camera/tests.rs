@@ -530,3 +530,16 @@ fn a_jpeg_that_is_too_short_for_the_size_that_its_head_tells_is_damaged_and_is_n
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0x27, 0x10, 0x27, 0x10]);
     assert_eq!(of(jpeg), Err("it is too short for its size of 10000x10000".to_owned()));
 }
+
+#[test]
+fn a_frame_that_is_suddenly_huge_counts_when_the_next_one_has_its_size() {
+    let mut sizes = Sizes::default();
+    let mut of = |width: u32, height: u32| {
+        let (format, captured_at) = (Format::mjpg(), Moment::now());
+        let captured = Captured { format, width, height, stride: 0, bytes: Vec::new(), captured_at, dropped: 0 };
+        sizes.plausible(captured).is_ok()
+    };
+    assert!(of(1280, 720) && of(16, 16) && of(1920, 1080), "as cameras change their sizes");
+    assert!(!of(10_000, 10_000) && of(640, 480) && !of(10_000, 10_000) && !of(9000, 10_000), "each another one");
+    assert!(!of(4096, 3072) && of(4096, 3072) && of(8000, 6000), "the camera has another size from now on");
+}
