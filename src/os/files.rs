@@ -46,8 +46,9 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     // One at a time, so that what lies there is not of another thread.
     static WRITING: Mutex<()> = Mutex::new(());
     let writing = lock(&WRITING);
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    sweep(file, |found| found.strip_prefix(&*name)?.strip_prefix('.')?.parse().ok());
     let write = || {
-        remove_leftover(beside)?;
         let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
         if let Ok(old) = fs::metadata(file) {
             // The owner is set before the mode, because chown may clear mode bits. It differs only when root writes.
@@ -69,12 +70,21 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes an incomplete file of a program that had the same number and was killed, or whose disk did not let it be removed.
-fn remove_leftover(beside: &Path) -> io::Result<()> {
-    match fs::remove_file(beside) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+/// Removes what killed programs have not finished in the folder of a file: the files in whose names `writer` finds the number of a
+/// program that is no other running one. What cannot be removed stays.
+fn sweep(file: &Path, writer: impl Fn(&str) -> Option<u32>) {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let number = entry.file_name().to_str().and_then(&writer);
+        if number.is_some_and(|number| !is_another_process(number)) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
+}
+
+/// True for a running process other than this one.
+pub fn is_another_process(number: u32) -> bool {
+    number != std::process::id() && Path::new("/proc").join(number.to_string()).exists()
 }
 
 /// The beginning of the name of a file that [`write_new`] has not finished.
@@ -93,8 +103,8 @@ pub fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
     // As in `replace`.
     static WRITING: Mutex<()> = Mutex::new(());
     let writing = lock(&WRITING);
+    sweep(file, |found| found.strip_prefix(UNFINISHED)?.split_once('-')?.0.parse().ok());
     let write = || {
-        remove_leftover(&beside)?;
         let mut new = OpenOptions::new().write(true).create_new(true).open(&beside)?;
         new.write_all(bytes)?;
         new.sync_all()?;
@@ -134,16 +144,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_killed_program_of_the_same_number_left_is_no_hindrance() {
+    fn what_killed_programs_left_is_removed_and_no_hindrance_and_what_others_write_stays() {
         let folder = tempfile::tempdir().unwrap();
         let (kept, new) = (folder.path().join("settings.ini"), folder.path().join("1.jpg"));
-        let number = std::process::id();
-        for left in [format!("settings.ini.{number}"), format!("{UNFINISHED}{number}-1.jpg")] {
-            fs::write(folder.path().join(left), "half").unwrap();
+        // Of a program that had the same number, of one that is gone, and of one that runs.
+        for number in [std::process::id(), u32::MAX, 1] {
+            for left in [format!("settings.ini.{number}"), format!("{UNFINISHED}{number}-1.jpg")] {
+                fs::write(folder.path().join(left), "half").unwrap();
+            }
+        }
+        for other in ["settings.ini.bak", "sessions.4294967295", ".namecam-x-1.jpg"] {
+            fs::write(folder.path().join(other), "of somebody else").unwrap();
         }
         replace(&kept, b"whole").unwrap();
         write_new(&new, b"whole").unwrap();
         assert_eq!((fs::read(&kept).unwrap(), fs::read(&new).unwrap()), (b"whole".to_vec(), b"whole".to_vec()));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        let expected = [
+            ".namecam-1-1.jpg",
+            ".namecam-x-1.jpg",
+            "1.jpg",
+            "sessions.4294967295",
+            "settings.ini",
+            "settings.ini.1",
+            "settings.ini.bak",
+        ];
+        assert_eq!(left, expected);
     }
 }

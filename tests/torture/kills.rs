@@ -24,9 +24,10 @@ pub const KILL_9: Fault = Fault {
     run: kill_9,
 };
 
-/// What was acknowledged, and what is asked for and may be there or not.
+/// What must be there after a kill.
 #[derive(Default)]
 struct Known {
+    /// `stream.quality`: the number that was acknowledged last, and the one that was asked for last.
     quality: (u64, u64),
     /// Pictures that were acknowledged.
     files: Vec<PathBuf>,

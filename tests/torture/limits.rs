@@ -62,7 +62,7 @@ pub const DESCRIPTORS: Fault = Fault {
     waits: true,
     run: |full| {
         let home = quiet_home();
-        shortage(&home, &Running::start(home.command().arg("run")), full, |running, is_short| {
+        shortage(&Running::start(home.command().arg("run")), full, |running, is_short| {
             let descriptors = Usage::of(running.pid()).descriptors;
             limit(running, libc::RLIMIT_NOFILE, if is_short { descriptors } else { 8192 });
         })
@@ -78,7 +78,7 @@ pub const THREADS: Fault = Fault {
     run: |full| {
         let home = quiet_home();
         let (mut command, shim) = Shim::of(&home);
-        shortage(&home, &Running::start(command.arg("run")), full, |_, is_short| {
+        shortage(&Running::start(command.arg("run")), full, |_, is_short| {
             shim.set(Order::Threads, i64::from(is_short));
         })
     },
@@ -92,7 +92,7 @@ pub const MEMORY: Fault = Fault {
     waits: true,
     run: |full| {
         let home = quiet_home();
-        shortage(&home, &Running::start(home.command().arg("run")), full, |running, is_short| {
+        shortage(&Running::start(home.command().arg("run")), full, |running, is_short| {
             let statm = std::fs::read_to_string(format!("/proc/{}/statm", running.pid())).unwrap();
             let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();
             limit(running, libc::RLIMIT_AS, if is_short { (pages << 12) + (1 << 20) } else { libc::RLIM_INFINITY });
@@ -101,13 +101,12 @@ pub const MEMORY: Fault = Fault {
 };
 
 /// Requests while something is short, and after that; with a viewer from before.
-fn shortage(home: &Home, running: &Running, full: bool, set: impl Fn(&Running, bool)) -> Figures {
-    let _home = home;
+fn shortage(running: &Running, full: bool, set: impl Fn(&Running, bool)) -> Figures {
     let watch = Watch::of(running.address);
     let mut before = None;
     for _ in 0..rounds(full) {
         requests(running.address, 40);
-        let held = *before.get_or_insert_with(|| Usage::after(running.pid(), Usage::of(running.pid()), full));
+        before.get_or_insert_with(|| Usage::after(running.pid(), Usage::of(running.pid()), full));
         set(running, true);
         // No answer is an answer here: each request ends with its connection, or waits in the queue of the system.
         let address = running.address;
@@ -117,7 +116,6 @@ fn shortage(home: &Home, running: &Running, full: bool, set: impl Fn(&Running, b
         tried.join().unwrap();
         running.until("requests are answered again", |running| running.get("/healthz").status == 200);
         running.until("viewers are let in again", |running| view(running.address).is_ok());
-        let _ = held;
     }
     let (seen, before) = (watch.end(), before.unwrap());
     assert_eq!(seen.breaks, 0, "{}", running.log());
@@ -197,7 +195,7 @@ fn dlib_throws(full: bool) -> Figures {
         let (status, _) = running.wait(PATIENCE);
         assert!(!status.success(), "{status}");
     }
-    // The file of orders is another one now.
+    // Without the library that made dlib throw.
     let running = home.run();
     running.until("the name again", |running| running.names() == ["Barack Obama"]);
     let seen = watch.unwrap().end();
@@ -236,7 +234,7 @@ fn dlib_hangs(full: bool) -> Figures {
         assert_eq!(seen.breaks, 0);
         return Figures { tried: 1, survived: 1, ..Figures::default() }.seen(seen);
     }
-    // As systemd: it ends the process when it has not heard of it for so long.
+    // systemd ends the process when it has not heard of it for so long.
     let mut last = Instant::now();
     let mut buffer = [0; 4096];
     while last.elapsed() < WATCHDOG {
