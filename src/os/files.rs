@@ -1,10 +1,12 @@
 //! Files: the one atomic replacement, and digests as text.
 
+use crate::sync::lock;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
@@ -41,6 +43,11 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
     let beside = Path::new(&beside);
+    // One at a time, so that what lies there is not of another thread.
+    static WRITING: Mutex<()> = Mutex::new(());
+    let writing = lock(&WRITING);
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    sweep(file, |found| found.strip_prefix(&*name)?.strip_prefix('.')?.parse().ok());
     let write = || {
         let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
         if let Ok(old) = fs::metadata(file) {
@@ -58,6 +65,7 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
         // On a full disk, the incomplete file is removed.
         let _ = fs::remove_file(beside);
     })?;
+    drop(writing);
     file.parent().into_iter().for_each(sync_folder);
     Ok(())
 }
@@ -75,6 +83,23 @@ pub fn create_private(file: &Path) -> io::Result<File> {
     Ok(new)
 }
 
+/// Removes what killed programs have not finished in the folder of a file: the files in whose names `writer` finds the number of a
+/// program that is no other running one. What cannot be removed stays.
+fn sweep(file: &Path, writer: impl Fn(&str) -> Option<u32>) {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let number = entry.file_name().to_str().and_then(&writer);
+        if number.is_some_and(|number| !is_another_process(number)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// True for a running process other than this one.
+pub fn is_another_process(number: u32) -> bool {
+    number != std::process::id() && Path::new("/proc").join(number.to_string()).exists()
+}
+
 /// The beginning of the name of a file that [`write_new`] has not finished.
 pub const UNFINISHED: &str = ".namecam-";
 
@@ -88,6 +113,10 @@ pub fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let beside = file.with_file_name(format!("{UNFINISHED}{}-{name}", std::process::id()));
+    // As in `replace`.
+    static WRITING: Mutex<()> = Mutex::new(());
+    let writing = lock(&WRITING);
+    sweep(file, |found| found.strip_prefix(UNFINISHED)?.split_once('-')?.0.parse().ok());
     let write = || {
         let mut new = OpenOptions::new().write(true).create_new(true).open(&beside)?;
         new.write_all(bytes)?;
@@ -95,6 +124,7 @@ pub fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
         fs::rename(&beside, file)
     };
     write().inspect_err(|_| drop(fs::remove_file(&beside)))?;
+    drop(writing);
     file.parent().into_iter().for_each(sync_folder);
     Ok(())
 }
@@ -120,4 +150,39 @@ pub fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
 /// Bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_killed_programs_left_is_removed_and_no_hindrance_and_what_others_write_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (kept, new) = (folder.path().join("settings.ini"), folder.path().join("1.jpg"));
+        // Of a program that had the same number, of one that is gone, and of one that runs.
+        for number in [std::process::id(), u32::MAX, 1] {
+            for left in [format!("settings.ini.{number}"), format!("{UNFINISHED}{number}-1.jpg")] {
+                fs::write(folder.path().join(left), "half").unwrap();
+            }
+        }
+        for other in ["settings.ini.bak", "sessions.4294967295", ".namecam-x-1.jpg"] {
+            fs::write(folder.path().join(other), "of somebody else").unwrap();
+        }
+        replace(&kept, b"whole").unwrap();
+        write_new(&new, b"whole").unwrap();
+        assert_eq!((fs::read(&kept).unwrap(), fs::read(&new).unwrap()), (b"whole".to_vec(), b"whole".to_vec()));
+        let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        let expected = [
+            ".namecam-1-1.jpg",
+            ".namecam-x-1.jpg",
+            "1.jpg",
+            "sessions.4294967295",
+            "settings.ini",
+            "settings.ini.1",
+            "settings.ini.bak",
+        ];
+        assert_eq!(left, expected);
+    }
 }

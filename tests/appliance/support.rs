@@ -166,10 +166,17 @@ impl Running {
 
     /// Changes keys of the config as the page does: the status, and the answer.
     pub fn change_settings(&self, body: &str) -> (u16, Value) {
-        let head = "POST /api/settings HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nSec-Fetch-Site: same-origin\r\n\
-                    Content-Type: application/json";
-        let answer = self.ask(&format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
-        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_else(|_| Value::String(answer.text())))
+        told(&self.post("/api/settings", "application/json", body.as_bytes()))
+    }
+
+    /// A change as namecam's own page sends it: the status, and the answer.
+    pub fn teach(&self, path: &str, body: &Value) -> (u16, Value) {
+        told(&self.post(path, "application/json", body.to_string().as_bytes()))
+    }
+
+    /// A change as namecam's own page sends it.
+    pub fn post(&self, path: &str, kind: &str, body: &[u8]) -> Answer {
+        post(self.address, path, kind, body).expect("a request")
     }
 
     /// Sends `request` and reads until the connection ends.
@@ -236,6 +243,26 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A change as namecam's own page sends it. An answer that is cut off has the status 0.
+pub fn post(address: SocketAddr, path: &str, kind: &str, body: &[u8]) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\nContent-Type: {kind}\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat())?;
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    Ok(Answer::from(bytes))
+}
+
+/// The status, and the answer as JSON or text.
+fn told(answer: &Answer) -> (u16, Value) {
+    (answer.status, serde_json::from_slice(&answer.body).unwrap_or_else(|_| Value::String(answer.text())))
 }
 
 /// Reads a head up to its empty line.

@@ -1,31 +1,10 @@
 //! What is taught on the page, with real models and pictures: who a face is, who it is not, which pictures a person has.
 
-use crate::support::{Answer, Home, Running, picture};
+use crate::support::{Home, Running, picture};
 use serde_json::{Value, json};
 use std::time::Instant;
 
 impl Running {
-    /// A change as namecam's own page sends it.
-    fn post(&self, path: &str, kind: &str, body: &[u8]) -> Answer {
-        use std::io::{Read, Write};
-        let mut stream = self.connect();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\nContent-Type: {kind}\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n",
-            body.len()
-        );
-        stream.write_all(&[head.as_bytes(), body].concat()).expect("a request");
-        let mut bytes = Vec::new();
-        let _ = stream.read_to_end(&mut bytes);
-        Answer::from(bytes)
-    }
-
-    pub fn teach(&self, path: &str, body: &Value) -> (u16, Value) {
-        let answer = self.post(path, "application/json", body.to_string().as_bytes());
-        let told = serde_json::from_slice(&answer.body).unwrap_or_else(|_| Value::String(answer.text()));
-        (answer.status, told)
-    }
-
     /// The track of the only face.
     fn track(&self) -> u64 {
         self.state()["faces"][0]["track"].as_u64().expect("a face")

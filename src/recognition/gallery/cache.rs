@@ -257,7 +257,7 @@ fn sweep(folder: &Path, own: Option<&Path>) -> io::Result<()> {
         let path = entry.path();
         let (true, Some(writer)) = (own != Some(&path), writer_of(&entry.file_name())) else { continue };
         let Some(metadata) = entry.metadata().ok().filter(fs::Metadata::is_file) else { continue };
-        if writer.is_some_and(is_another_process) {
+        if writer.is_some_and(files::is_another_process) {
             continue;
         }
         match owner_of(&path).filter(|_| writer.is_none()) {
@@ -291,11 +291,6 @@ fn writer_of(name: &OsStr) -> Option<Option<u32>> {
         return None;
     }
     writer.map(|writer| writer.parse().ok()).map_or(Some(None), |writer| writer.map(Some))
-}
-
-/// True for a running process other than this one, which writes nothing while it sweeps.
-fn is_another_process(number: u32) -> bool {
-    number != std::process::id() && Path::new("/proc").join(number.to_string()).exists()
 }
 
 /// The owner of a cache; `None` for a file of another version, or that cannot be read.

@@ -1,0 +1,342 @@
+//! The program is ended in the middle of everything.
+
+use crate::shim::{Order, Shim};
+use crate::support::{Home, PATIENCE, Running, picture, post};
+use crate::watch::{Random, Watch, free_port};
+use crate::{Fault, Figures};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// The longest gap of a viewer when the program is started again at once.
+const START_WITHIN: Duration = Duration::from_secs(3);
+
+pub const KILL_9: Fault = Fault {
+    name: "kill-9",
+    wrong: "the process is killed while it loads, reloads, writes and streams",
+    does: "starts clean; what was acknowledged is there; the gap is without the unit's RestartSec",
+    within: Some(START_WITHIN),
+    waits: false,
+    run: kill_9,
+};
+
+/// What must be there after a kill.
+#[derive(Default)]
+struct Known {
+    /// `stream.quality`: the number that was acknowledged last, and the one that was asked for last.
+    quality: (u64, u64),
+    /// Pictures that were acknowledged.
+    files: Vec<PathBuf>,
+}
+
+fn kill_9(full: bool) -> Figures {
+    let (homes, rounds) = if full { (4, 50) } else { (1, 5) };
+    let all = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..homes).map(|at| scope.spawn(move || killed_again_and_again(at, rounds, full))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no loss")).collect::<Vec<_>>()
+    });
+    let (tried, gap) = (homes * rounds, all.iter().map(|(gap, ..)| *gap).max());
+    let acknowledged: usize = all.iter().map(|(_, acknowledged, _)| acknowledged).sum();
+    let left: usize = all.iter().map(|(.., left)| left).sum();
+    let remark = format!("{acknowledged} changes acknowledged; {left} unfinished files left");
+    Figures { tried, survived: tried, gap, remark, ..Figures::default() }
+}
+
+fn killed_again_and_again(at: u64, rounds: u64, full: bool) -> (Duration, usize, usize) {
+    let mut random = Random(0x9e37_79b9 + at);
+    let home = Home::new("");
+    let (camera, port) = (home.still_camera("obama2.jpg"), free_port());
+    home.write_config(&format!("[camera]\nsource = {camera}\n[http]\nbind = 127.0.0.1:{port}\n"));
+    home.enrol("Barack Obama", "obama.jpg");
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let known = Mutex::new(Known { quality: (80, 80), files: Vec::new() });
+    let mut running = home.run();
+    running.until("the gallery", |running| running.generation() > 0);
+    let watch = Watch::of(address);
+    let mut acknowledged = 0;
+    for round in 0..rounds {
+        match round % 4 {
+            0 => random.pause(800),
+            1 => {
+                running.until("the gallery", |running| running.generation() > 0);
+                running.signal(libc::SIGHUP);
+                random.pause(150);
+            }
+            2 => {
+                let over = AtomicBool::new(false);
+                std::thread::scope(|scope| {
+                    let settings = scope.spawn(|| change_settings(address, &known, &over));
+                    let pictures = full
+                        .then(|| scope.spawn(|| add_pictures(address, round, &home.path("gallery"), &known, &over)));
+                    // A picture is judged for a second or two.
+                    std::thread::sleep(Duration::from_millis(if full { 500 } else { 0 }));
+                    random.pause(2500);
+                    running.signal(libc::SIGKILL);
+                    over.store(true, Relaxed);
+                    acknowledged += settings.join().unwrap() + pictures.map_or(0, |thread| thread.join().unwrap());
+                });
+            }
+            _ => {
+                let viewers: Vec<_> = (0..5).filter_map(|_| crate::watch::view(address).ok()).collect();
+                random.pause(400);
+                drop(viewers);
+            }
+        }
+        if round % 4 != 2 {
+            running.signal(libc::SIGKILL);
+        }
+        running.wait(PATIENCE);
+        running = home.run();
+        check(&home, &running, &mut known.lock().unwrap());
+    }
+    let seen = watch.end();
+    assert!(seen.breaks >= rounds, "{seen:?}");
+    (seen.gap, acknowledged, left_behind(&home.path("")))
+}
+
+/// Sets the quality to one number after the other until the program is gone; returns how many were acknowledged.
+fn change_settings(address: SocketAddr, known: &Mutex<Known>, over: &AtomicBool) -> usize {
+    let mut acknowledged = 0;
+    while !over.load(Relaxed) {
+        let quality = 50 + (known.lock().unwrap().quality.0 - 50 + 1) % 50;
+        known.lock().unwrap().quality.1 = quality;
+        let body = json!({"set": {"stream.quality": quality.to_string()}}).to_string();
+        if post(address, "/api/settings", "application/json", body.as_bytes()).is_ok_and(|answer| answer.status == 200)
+        {
+            known.lock().unwrap().quality.0 = quality;
+            acknowledged += 1;
+        }
+    }
+    acknowledged
+}
+
+/// Adds pictures, each another file of the same person.
+fn add_pictures(address: SocketAddr, round: u64, gallery: &Path, known: &Mutex<Known>, over: &AtomicBool) -> usize {
+    let mut acknowledged = 0;
+    while !over.load(Relaxed) {
+        let mut bytes = std::fs::read(picture("obama3.jpg")).unwrap();
+        bytes.extend(format!("{round} {acknowledged}").bytes());
+        let answer = post(address, "/api/gallery/picture?person=Barack%20Obama", "image/jpeg", &bytes);
+        let Ok(answer) = answer else { continue };
+        let told: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        if let (200, Some(file)) = (answer.status, told["files"][0].as_str()) {
+            assert_eq!(std::fs::metadata(gallery.join(file)).unwrap().len(), bytes.len() as u64, "{file}");
+            known.lock().unwrap().files.push(gallery.join(file));
+            acknowledged += 1;
+        } else {
+            // Recognition may not be there yet.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    acknowledged
+}
+
+/// Nothing is lost and nothing is half there.
+fn check(home: &Home, running: &Running, known: &mut Known) {
+    let settings = std::fs::read_to_string(home.path("state/namecam/settings.ini")).unwrap_or_default();
+    let number = settings.lines().find_map(|line| line.strip_prefix("quality = ")?.parse().ok()).unwrap_or(80);
+    assert!([known.quality.0, known.quality.1].contains(&number), "{number}, not {:?}: {settings}", known.quality);
+    known.quality = (number, number);
+    for file in &known.files {
+        assert!(file.is_file(), "{} is lost", file.display());
+    }
+    for entry in std::fs::read_dir(home.path("gallery/Barack Obama")).unwrap().flatten() {
+        if !entry.file_name().to_string_lossy().starts_with('.') {
+            image::open(entry.path()).unwrap_or_else(|error| panic!("{}: {error}", entry.path().display()));
+        }
+    }
+    assert!(!running.log().contains("damaged"), "{}", running.log());
+}
+
+/// How many files that a killed program had not finished are below a folder.
+fn left_behind(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap().flatten();
+    let is_unfinished = |name: &str| {
+        let ending = name.rsplit('.').next().unwrap_or_default();
+        name.starts_with(".namecam-") || (name.contains('.') && ending.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    entries
+        .map(|entry| match entry.file_type().unwrap().is_dir() {
+            true => left_behind(&entry.path()),
+            false => usize::from(is_unfinished(&entry.file_name().to_string_lossy())),
+        })
+        .sum()
+}
+
+pub const AT_EACH_WRITE: Fault = Fault {
+    name: "each-write",
+    wrong: "the process is killed at the first, second, third ... change of a file, in the middle of a write too",
+    does: "each file is as before or as after; what was acknowledged is there; the change can be made again",
+    within: None,
+    waits: false,
+    run: at_each_write,
+};
+
+/// A change that an admin makes.
+pub struct Act {
+    pub name: &'static str,
+    pub path: &'static str,
+    pub body: &'static str,
+    /// Before and after it: true in the home.
+    pub before: fn(&Home) -> bool,
+    pub after: fn(&Home) -> bool,
+}
+
+fn is_whole(home: &Home, person: &str) -> bool {
+    std::fs::read(home.path(format!("gallery/{person}/obama.jpg")))
+        .is_ok_and(|bytes| bytes == std::fs::read(picture("obama.jpg")).unwrap())
+}
+
+fn settings(home: &Home) -> String {
+    std::fs::read_to_string(home.path("state/namecam/settings.ini")).unwrap_or_default()
+}
+
+pub const ACTS: &[Act] = &[
+    Act {
+        name: "settings",
+        path: "/api/settings",
+        body: r#"{"set": {"stream.quality": "61", "overlay.unknown": "blur"}}"#,
+        before: |home| settings(home).is_empty(),
+        after: |home| settings(home).contains("quality = 61") && settings(home).contains("unknown = blur"),
+    },
+    Act {
+        name: "rename",
+        path: "/api/gallery/rename",
+        body: r#"{"person": "Barack Obama", "to": "Barack"}"#,
+        before: |home| is_whole(home, "Barack Obama"),
+        after: |home| is_whole(home, "Barack") && !home.path("gallery/Barack Obama").exists(),
+    },
+    Act {
+        name: "move",
+        path: "/api/gallery/move",
+        body: r#"{"file": "Barack Obama/obama.jpg", "person": "Barack"}"#,
+        before: |home| is_whole(home, "Barack Obama"),
+        after: |home| is_whole(home, "Barack"),
+    },
+    Act {
+        name: "forget",
+        path: "/api/gallery/forget",
+        body: r#"{"person": "Barack Obama"}"#,
+        before: |home| home.path("gallery/Barack Obama").exists(),
+        after: |home| !home.path("gallery/Barack Obama").exists(),
+    },
+];
+
+fn at_each_write(full: bool) -> Figures {
+    let mut tried = 0;
+    let mut told = Vec::new();
+    for act in ACTS {
+        let mut changes = 0;
+        // The shim says when there are no more.
+        while is_killed_at(act, changes + 1) {
+            changes += 1;
+            assert!(changes < 100, "{} makes no end of changes", act.name);
+            if !full && changes == 3 {
+                break;
+            }
+        }
+        assert!(changes > 0, "{} changes nothing", act.name);
+        tried += changes;
+        told.push(format!("{} {changes}", act.name));
+    }
+    // dlib is slow on a busy machine.
+    let slow: [(_, fn(u64) -> bool); 2] = [("start", start_is_killed_at), ("picture", picture_is_killed_at)];
+    for (name, is_killed_at) in slow.into_iter().filter(|_| full) {
+        let changes = (1..100).take_while(|n| is_killed_at(*n)).count() as u64;
+        assert!(changes > 0, "{name} changes nothing");
+        tried += changes;
+        told.push(format!("{name} {changes}"));
+    }
+    Figures { tried, survived: tried, remark: told.join(", "), ..Figures::default() }
+}
+
+/// Makes a change in a home of its own, where the program ends at the `n`-th change of a file. False when there are fewer.
+fn is_killed_at(act: &Act, n: u64) -> bool {
+    let home = Home::new("[camera]\nsource = stills:gallery\n[recognition]\nenabled = no\n");
+    home.enrol("Barack Obama", "obama.jpg");
+    let (mut command, shim) = Shim::of(&home);
+    let mut running = Running::start(command.arg("run"));
+    running.until("a picture", |running| running.get("/snapshot.jpg").status == 200);
+    shim.set(Order::Countdown, n as i64);
+    let answer = post(running.address, act.path, "application/json", act.body.as_bytes());
+    let is_acknowledged = answer.is_ok_and(|answer| answer.status == 200);
+    if shim.get(Order::Reached) == 0 {
+        assert!(is_acknowledged && (act.after)(&home), "{}: {}", act.name, running.log());
+        return false;
+    }
+    running.wait(PATIENCE);
+    let (before, after) = ((act.before)(&home), (act.after)(&home));
+    assert!(after || (before && !is_acknowledged), "{} at {n}: neither before nor after, {is_acknowledged}", act.name);
+    let again = home.run();
+    if !after {
+        let (status, told) = again.teach(act.path, &serde_json::from_str(act.body).unwrap());
+        assert!(status == 200 && (act.after)(&home), "{} after {n}: {status} {told}", act.name);
+    }
+    true
+}
+
+fn with_a_gallery() -> Home {
+    let home = Home::new("[camera]\nsource = stills:gallery\n");
+    home.enrol("Barack Obama", "obama.jpg");
+    home
+}
+
+/// Starts the program, which ends at the `n`-th change; it starts again then, with files that are whole. False when there are fewer.
+fn start_is_killed_at(n: u64) -> bool {
+    let home = with_a_gallery();
+    let (mut command, shim) = Shim::of(&home);
+    shim.set(Order::Countdown, n as i64);
+    let mut child = command.arg("run").stderr(Stdio::null()).spawn().unwrap();
+    let has_cache = || {
+        let caches = std::fs::read_dir(home.path("cache/namecam")).into_iter().flatten().flatten();
+        caches.into_iter().any(|cache| cache.path().extension().is_none())
+    };
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if has_cache() {
+            // The folder is synced after that.
+            std::thread::sleep(Duration::from_millis(500));
+            if shim.get(Order::Reached) == 0 {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return false;
+            }
+        }
+        assert!(begun.elapsed() < 2 * PATIENCE, "the start at {n}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let again = home.run();
+    again.until("the gallery", |running| running.generation() > 0);
+    assert!(!again.log().contains("damaged"), "the start at {n}: {}", again.log());
+    true
+}
+
+/// Adds a picture, where the program ends at the `n`-th change. False when there are fewer.
+fn picture_is_killed_at(n: u64) -> bool {
+    let home = with_a_gallery();
+    let (mut command, shim) = Shim::of(&home);
+    let mut running = Running::start(command.arg("run"));
+    running.until("the gallery", |running| running.generation() > 0);
+    shim.set(Order::Countdown, n as i64);
+    let bytes = std::fs::read(picture("obama3.jpg")).unwrap();
+    let answer = post(running.address, "/api/gallery/picture?person=Barack%20Obama", "image/jpeg", &bytes);
+    let is_acknowledged = answer.is_ok_and(|answer| answer.status == 200);
+    if shim.get(Order::Reached) == 0 {
+        assert!(is_acknowledged, "{}", running.log());
+        return false;
+    }
+    running.wait(PATIENCE);
+    let files = std::fs::read_dir(home.path("gallery/Barack Obama")).unwrap().flatten();
+    let files = files.filter(|file| !file.file_name().to_string_lossy().starts_with('.'));
+    let added: Vec<_> = files.filter(|file| file.file_name() != "obama.jpg").collect();
+    assert!(added.len() == 1 || (added.is_empty() && !is_acknowledged), "a picture at {n}: {added:?}");
+    assert!(added.iter().all(|file| std::fs::read(file.path()).unwrap() == bytes), "a picture at {n} is not whole");
+    let again = home.run();
+    again.until("the gallery", |running| running.generation() > 0);
+    true
+}

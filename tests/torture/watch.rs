@@ -1,0 +1,159 @@
+//! What is watched while a fault lasts: a viewer that is connected all the time, and what the program holds.
+
+use crate::support::PATIENCE;
+use std::fmt;
+use std::io::{BufRead, BufReader, Error, ErrorKind, Result, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// A viewer that connects again at once when its stream ends, and measures the time between two pictures.
+pub struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Seen>,
+}
+
+/// What a viewer has seen.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Seen {
+    /// The longest time from one picture to the next.
+    pub gap: Duration,
+    pub pictures: u64,
+    /// How often its stream ended.
+    pub breaks: u64,
+}
+
+impl Watch {
+    /// Returns once the first picture is there.
+    pub fn of(address: SocketAddr) -> Watch {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, begun) = std::sync::mpsc::channel();
+        let ends = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let (mut seen, mut last) = (Seen::default(), None);
+            while !ends.load(Relaxed) {
+                let result = view(address).and_then(|mut stream| {
+                    while !ends.load(Relaxed) {
+                        part(&mut stream)?;
+                        let now = Instant::now();
+                        seen.gap = seen.gap.max(last.map_or(Duration::ZERO, |last| now - last));
+                        last = Some(now);
+                        seen.pictures += 1;
+                        let _ = sender.send(());
+                    }
+                    Ok(())
+                });
+                seen.breaks += u64::from(result.is_err() && last.is_some());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            seen.gap = seen.gap.max(last.map_or(Duration::MAX, |last| last.elapsed()));
+            seen
+        });
+        begun.recv_timeout(PATIENCE).expect("a first picture");
+        Watch { stop, thread }
+    }
+
+    pub fn end(self) -> Seen {
+        self.stop.store(true, Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+/// A viewer past the head of the answer.
+pub fn view(address: SocketAddr) -> Result<BufReader<TcpStream>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.write_all(b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let mut reader = BufReader::new(stream);
+    let head = head(&mut reader)?;
+    if head.starts_with("HTTP/1.1 200") { Ok(reader) } else { Err(Error::other(head)) }
+}
+
+/// The next picture of a stream.
+pub fn part(reader: &mut impl BufRead) -> Result<Vec<u8>> {
+    let head = head(reader)?;
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")?.parse().ok());
+    let mut jpeg = vec![0; length.ok_or(ErrorKind::InvalidData)?];
+    reader.read_exact(&mut jpeg)?;
+    reader.read_exact(&mut [0; 2])?;
+    Ok(jpeg)
+}
+
+fn head(reader: &mut impl BufRead) -> Result<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head)? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(head)
+}
+
+/// What a process holds.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub struct Usage {
+    pub memory_kb: u64,
+    pub descriptors: u64,
+    pub threads: u64,
+}
+
+impl Usage {
+    pub fn of(pid: i32) -> Usage {
+        let proc = PathBuf::from(format!("/proc/{pid}"));
+        let status = std::fs::read_to_string(proc.join("status")).unwrap_or_default();
+        let number = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+            line.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
+        };
+        let descriptors = std::fs::read_dir(proc.join("fd")).map_or(0, Iterator::count) as u64;
+        Usage { memory_kb: number("VmRSS:"), descriptors, threads: number("Threads:") }
+    }
+
+    /// What is held once it is no more than before plus two parts in a hundred, or after a while.
+    pub fn after(pid: i32, before: Usage, full: bool) -> Usage {
+        let (begun, patience) = (Instant::now(), Duration::from_secs(if full { 15 } else { 2 }));
+        loop {
+            let now = Usage::of(pid);
+            if now.is_within(before) || begun.elapsed() > patience {
+                return now;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    pub fn is_within(self, before: Usage) -> bool {
+        self.memory_kb <= before.memory_kb * 102 / 100
+            && self.descriptors <= before.descriptors
+            && self.threads <= before.threads
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} MB, {}, {}", self.memory_kb as f64 / 1000.0, self.descriptors, self.threads)
+    }
+}
+
+/// A port that is free, for a program that is started again on the same one.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Random numbers that are the same each time (xorshift, Marsaglia 2003).
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end.max(1)
+    }
+
+    pub fn pause(&mut self, most_ms: u64) {
+        std::thread::sleep(Duration::from_millis(self.below(most_ms)));
+    }
+}
