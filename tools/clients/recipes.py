@@ -1,0 +1,1 @@
+def tried(program, folder, only): pass

@@ -1,0 +1,1 @@
+def rows(camera, folder, only): return []
