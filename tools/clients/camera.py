@@ -1,4 +1,4 @@
-"""namecam with the demo's pictures, a user, a token, and what it writes in a folder of its own."""
+"""namecam with a camera that shows who it is told to, a user, a token, and what it writes in a folder of its own."""
 import contextlib
 import http.client
 import json
@@ -58,23 +58,59 @@ def block(heading, language):
     return found.group(1) if found else fail(f"the section {heading} has no block of {language}")
 
 
-class Camera:
-    """`namecam demo` on a port that stays."""
+# A camera of 10 pictures a second: those in the folder that `now` names, by turns.
+FEED = """
+import itertools, pathlib, sys, time
+root, due = pathlib.Path(sys.argv[1]), time.monotonic()
+for turn in itertools.count():
+    pictures = sorted((root / (root / "now").read_text()).glob("*.jpg"))
+    sys.stdout.buffer.write(pictures[turn % len(pictures)].read_bytes())
+    sys.stdout.buffer.flush()
+    due = max(due + 0.1, time.monotonic())
+    time.sleep(max(0, due - time.monotonic()))
+"""
 
-    def __init__(self, folder, program, *sets, source=None, password=True):
+
+def draw(folder, picture):
+    """Pictures that differ in a square that moves along the lower edge, so that each can be told from the one before."""
+    import cv2
+    import numpy
+    folder.mkdir(parents=True)
+    scene = numpy.full((HEIGHT, WIDTH, 3), 60, numpy.uint8)
+    if picture:
+        person = cv2.imread(str(picture))
+        scale = 600 / max(person.shape[:2])
+        person = cv2.resize(person, None, fx=scale, fy=scale)
+        scene[20:20 + person.shape[0], 340:340 + person.shape[1]] = person
+    for number in range(40):
+        with_square = scene.copy()
+        with_square[-40:, number * 30:number * 30 + 40] = 230
+        cv2.imwrite(str(folder / f"{number:02}.jpg"), with_square)
+
+
+class Camera:
+    """`namecam run` on a port that stays, before Barack Obama, Joe Biden or nobody. The gallery is the demo's: it knows the former."""
+
+    def __init__(self, folder, program, *sets, password=True):
         self.folder, self.program, self.port = folder, program, free_port()
-        folder.mkdir(parents=True)
+        for name, picture in [("nobody", None), ("known", "obama2.jpg"), ("stranger", "biden.jpg")]:
+            draw(folder / "pictures" / name, picture and ROOT / "target/pictures" / picture)
+        self.show("known")
+        (folder / "feed.py").write_text(FEED)
         self.host = f"127.0.0.1:{self.port}"
         self.base = f"http://{self.host}"
-        self.sets = [f"http.bind={self.host}", f"camera.fps={FPS}", f"overlay.box_color={BOX}", f"state.path={folder}/state", *sets]
-        if source:
-            self.sets.append(f"camera.source=stills:{source}")
+        source = f"camera.source=pipe:{sys.executable} {folder}/feed.py {folder}/pictures"
+        self.sets = [source, f"http.bind={self.host}", f"overlay.box_color={BOX}", f"state.path={folder}/state", *sets]
         self.token = None
         if password:
             self.sets.append(f"http.password_file={folder}/users")
             self.passwd(USER, text=PASSWORD)
             self.passwd("plain", text=PLAIN)
             self.token = self.passwd("--token", "dashboard").strip()
+
+    def show(self, name):
+        (self.folder / "pictures/next").write_text(name)
+        (self.folder / "pictures/next").rename(self.folder / "pictures/now")
 
     def passwd(self, *arguments, text=""):
         command = [self.program, "passwd", "--config", "/dev/null", "--file", self.folder / "users", *arguments]
@@ -83,7 +119,7 @@ class Camera:
     def start(self):
         # The descriptors of the gallery outlast the folder, so that a run waits for them once.
         environment = {**os.environ, "XDG_CACHE_HOME": str(PEERS / "cache")}
-        command = [self.program, "demo", "--config", ROOT / "demo/namecam.ini", *(w for s in self.sets for w in ("--set", s))]
+        command = [self.program, "run", "--config", ROOT / "demo/namecam.ini", *(w for s in self.sets for w in ("--set", s))]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         until("namecam has pictures", lambda: self.process.poll() is None and self.state()["camera"]["online"])

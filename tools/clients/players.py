@@ -31,13 +31,14 @@ def first_number(*command):
 
 class Player:
     """A program, or lines of Python. `heading` is the section of the docs that has its recipe."""
+    height = HEIGHT
     name, heading, program, after_restart, note = "", "VLC, ffmpeg, mpv, GStreamer", "", ENDS, ""
 
     def __init__(self, camera, folder):
         self.camera, self.folder = camera, folder / self.name.replace(" ", "-")
         self.folder.mkdir()
         self.folder.chmod(0o777)  # VLC is another user
-        self.pictures = set()
+        self.pictures, self.newest = 0, None
 
     def version(self):
         return first_number(self.program, "--version")
@@ -87,13 +88,14 @@ class Player:
         return None if path.exists() and path.stat().st_size else (self.folder / "still").read_text(errors="replace")
 
     def files(self, pattern):
-        """Counts pictures that a program writes into its folder, each once, and removes them."""
-        for file in self.folder.glob(pattern):
-            if time.time() - file.stat().st_mtime > 0.3:
-                content = file.read_bytes()
-                file.unlink()
-                self.pictures.add(hashlib.sha256(content).digest())
-        return len(self.pictures)
+        """Counts pictures that a program writes into its folder, those that are like the one before left out, and removes them."""
+        whole = [file for file in self.folder.glob(pattern) if time.time() - file.stat().st_mtime > 0.3]
+        for file in sorted(whole, key=lambda file: (file.stat().st_mtime, file.name)):
+            digest = hashlib.sha256(file.read_bytes()).digest()
+            self.pictures += digest != self.newest
+            self.newest = digest
+            file.unlink()
+        return self.pictures
 
 
 class Ffmpeg(Player):
@@ -145,6 +147,8 @@ COUNT_RAW = f"import sys\nwhile len(sys.stdin.buffer.read({WIDTH * HEIGHT * 3 //
 class Vlc(Player):
     name, program, after_restart = "VLC", "vlc", RETURNS
     note = "It shows each picture twice. Without `--loop` it stays without a picture"
+    # Its filter `scene` writes pictures whose height is a multiple of 32.
+    height = -(-HEIGHT // 32) * 32
     # It refuses to run as root.
     user = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
 
@@ -274,15 +278,14 @@ class Motion(Player):
             if "401" in text or self.process.poll() is not None:
                 break
             # Before it is connected, it writes a grey picture of its own.
-            found = sorted(self.folder.glob("*.jpg"))[-1:] if "connected" in text else []
-            found = [file for file in found if time.time() - file.stat().st_mtime > 0.3]
+            whole = [file for file in sorted(self.folder.glob("*.jpg")) if time.time() - file.stat().st_mtime > 0.3]
+            found = whole[-1:] if "connected" in text else []
             time.sleep(0.1)
         self.stop()
         if found:
             found[0].rename(path)
         for file in self.folder.glob("*.jpg"):
-            if file != path:
-                file.unlink()
+            file.unlink()
         return None if found else text
 
 
