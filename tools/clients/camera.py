@@ -26,6 +26,11 @@ def fail(what):
     sys.exit(f"clients: {what}")
 
 
+def expect(what, found, wanted):
+    if found != wanted:
+        fail(f"{what}: {found!r} in place of {wanted!r}")
+
+
 def say(what):
     print(f"clients: {what}", flush=True)
 
@@ -116,9 +121,9 @@ class Camera:
         command = [self.program, "passwd", "--config", "/dev/null", "--file", self.folder / "users", *arguments]
         return subprocess.run(command, input=text, text=True, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
 
-    def start(self):
+    def start(self, environment=None):
         # The descriptors of the gallery outlast the folder, so that a run waits for them once.
-        environment = {**os.environ, "XDG_CACHE_HOME": str(PEERS / "cache")}
+        environment = {**os.environ, **(environment or {}), "XDG_CACHE_HOME": str(PEERS / "cache")}
         command = [self.program, "run", "--config", ROOT / "demo/namecam.ini", *(w for s in self.sets for w in ("--set", s))]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)

@@ -10,6 +10,8 @@ import threading
 import time
 from urllib.parse import unquote, urlsplit
 
+import cv2
+
 from camera import HEIGHT, PEERS, WIDTH, block, fail, section
 
 PYTHON = PEERS / "venv/bin/python"
@@ -26,7 +28,7 @@ def recipe(heading, program):
 
 def first_number(*command):
     text = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    return re.search(r"\d+\.\d+[\d.]*", text.stdout + text.stderr).group()
+    return re.search(r"\b(?<!-)\d+\.\d+[\d.]*", text.stdout + text.stderr).group()
 
 
 class Player:
@@ -87,12 +89,15 @@ class Player:
         self.stop()
         return None if path.exists() and path.stat().st_size else (self.folder / "still").read_text(errors="replace")
 
+    def is_of_camera(self, file):
+        return True
+
     def files(self, pattern):
         """Counts pictures that a program writes into its folder, those that are like the one before left out, and removes them."""
         whole = [file for file in self.folder.glob(pattern) if time.time() - file.stat().st_mtime > 0.3]
         for file in sorted(whole, key=lambda file: (file.stat().st_mtime, file.name)):
             digest = hashlib.sha256(file.read_bytes()).digest()
-            self.pictures += digest != self.newest
+            self.pictures += digest != self.newest and self.is_of_camera(file)
             self.newest = digest
             file.unlink()
         return self.pictures
@@ -263,6 +268,11 @@ class Motion(Player):
         config = self.folder / "motion.conf"
         config.write_text(f"{text}daemon off\ntarget_dir {self.folder}\nwebcontrol_port 0\nstream_port 0\nlog_level 6\n")
         return ["motion", "-n", "-c", config]
+
+    def is_of_camera(self, file):
+        """Its own pictures, that there is no connection, are grey."""
+        picture = cv2.imread(str(file)).astype(int)
+        return int((picture.max(axis=2) - picture.min(axis=2) > 60).sum()) > 5000
 
     def watch(self, url):
         self.start(self.motion(url))

@@ -19,6 +19,8 @@ from camera import DOCS, FPS, PEERS, WIDTH, Camera, fail, say, until
 BEGIN, END = "<!-- clients, written by `WRITE_DOCS=1 make clients-test` -->\n", "<!-- end of clients -->\n"
 # How long pictures are counted, and how long a client has to come back.
 WINDOW_S, PATIENCE_S = 10, 40
+# A box and its label have 6000 pixels of their colour; the picture without them has 300 that are like it.
+BOX_PIXELS = 1500
 
 
 def box_pixels(picture):
@@ -39,8 +41,8 @@ def stills(player):
             fail(f"{player.name} has a picture of {picture if picture is None else picture.shape}")
         return box_pixels(picture)
 
-    until(f"{player.name} shows a box", lambda: taken(camera.with_password(players.VIDEO)) > 300, 120)
-    if (pixels := taken(camera.with_token(players.VIDEO + "?overlay=0"))) > 300:
+    until(f"{player.name} shows a box", lambda: taken(camera.with_password(players.VIDEO)) > BOX_PIXELS, 120)
+    if (pixels := taken(camera.with_token(players.VIDEO + "?overlay=0"))) > BOX_PIXELS:
         fail(f"{player.name}: {pixels} pixels of boxes with overlay=0")
     said = player.still(camera.with_password(players.VIDEO, password="wrong"), path, 12)
     if said is None:
