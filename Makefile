@@ -1,9 +1,9 @@
 # Everything that can be done here. `make` prints the list.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo run test proxy-test browser-test ha-test fleet-test screenshots bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
+.PHONY: help setup data demo run test proxy-test browser-test ha-test fleet-test clients-test screenshots bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
 
 CARGO ?= cargo
-# More arguments for `make demo`, `run`, `browser-test`, `bench` and `board-test`: make run ARGS="--config my.ini"
+# More arguments for `make demo`, `run`, `browser-test`, `clients-test`, `bench` and `board-test`: make run ARGS="--config my.ini"
 ARGS ?=
 # For which processors `make deb` makes packages, and which board `make board-test` emulates: arm64 or amd64.
 DEBS ?= arm64 amd64
@@ -52,6 +52,11 @@ ha-test: setup ## namecam, a broker and a real Home Assistant, which it installs
 fleet-test: setup ## two boards, one gallery by rsync and one broker, in network namespaces (root); FIGURES=10: what ten boards send
 	$(WITH_DLIB) $(CARGO) build --locked
 	@tools/fleet target/debug/namecam $(if $(FIGURES),figures $(FIGURES))
+
+clients-test: setup ## the recipes of docs/INTEGRATIONS.md by players, OctoPrint and others, which it installs (600 MB); ARGS="VLC": some of them
+	@tools/clients/install
+	$(WITH_DLIB) $(CARGO) build --locked
+	@target/clients/venv/bin/python tools/clients/run.py target/debug/namecam $(ARGS)
 
 screenshots: setup ## pictures of the page for phone and desktop, light and dark, English and Korean: target/browser/screenshots
 	@tools/browsers

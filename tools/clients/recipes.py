@@ -4,12 +4,15 @@ The receivers are made by published rules: ntfy's (docs/publish.md, "Message tem
 one, on a sound card that makes no sound."""
 import json
 import re
+import shlex
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from camera import Camera, block, expect, fail, say, section, until
+from camera import HEIGHT, PASSWORD, USER, WIDTH, Camera, block, expect, fail, say, section, until
 
 HEADING = "A message on the phone, a light, a chime: webhooks and programs"
 
@@ -62,6 +65,35 @@ def settings(begin, host):
 def faults(camera):
     """Those that a busy machine does not explain."""
     return [fault for fault in camera.state()["faults"] if not fault["cause"].startswith("recognition: slowed down")]
+
+
+def commands(camera, folder):
+    """The lines under curl, and that of ffmpeg, as they stand."""
+    lines = [line.strip() for line in section("curl").splitlines() if line.startswith("    curl ")]
+    expect("the lines under curl", len(lines), 3)
+    for line, holds in zip(lines, [b'"camera":', b"", b"event: "]):
+        words = shlex.split(line.replace("http://board:5000", camera.base).replace("anna:PASSWORD", shlex.quote(f"{USER}:{PASSWORD}")))
+        # The last one goes on until it is stopped; somebody comes meanwhile.
+        run = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE)
+        if holds == b"event: ":
+            camera.show("nobody")
+            time.sleep(15)
+            camera.show("known")
+            time.sleep(10)
+            run.terminate()
+        out = run.communicate(timeout=30)[0]
+        if holds not in out:
+            fail(f"{line} prints {out[:500]}")
+    expect("the picture that curl saves", (folder / "now.jpg").read_bytes()[:2], b"\xff\xd8")
+    [line] = [line.strip() for line in section("VLC, ffmpeg, mpv, GStreamer").splitlines() if line.startswith("    ffmpeg ")]
+    subprocess.run(shlex.split(camera.filled_in(line).replace("ffmpeg ", "ffmpeg -v error -nostdin -y ", 1)), cwd=folder, check=True, timeout=60)
+    asks = "ffprobe -v error -count_packets -show_entries stream=codec_name,width,height,nb_read_packets:format=duration -of json clip.mkv"
+    found = json.loads(subprocess.run(asks.split(), cwd=folder, check=True, capture_output=True).stdout)
+    [stream], seconds = found["streams"], float(found["format"]["duration"])
+    expect("the clip", (stream["codec_name"], stream["width"], stream["height"]), ("mjpeg", WIDTH, HEIGHT))
+    if abs(seconds - 10) > 1 or not 70 <= int(stream["nb_read_packets"]) <= 110:
+        fail(f"the clip has {stream['nb_read_packets']} pictures in {seconds} s")
+    say(f"the lines under curl, and ffmpeg's clip of {seconds:.1f} s with {stream['nb_read_packets']} pictures: good")
 
 
 def message_and_light(program, folder):
@@ -117,13 +149,18 @@ def chime(program, folder):
         time.sleep(5)
         expect("one chime", heard.read_text(), "stranger:\n")
         expect("faults of the sinks", faults(camera), [])
+    except SystemExit:
+        print(camera.state()["faces"], camera.state()["faults"], (camera.folder / "log").read_text()[-2000:], file=sys.stderr)
+        raise
     finally:
         camera.stop()
 
 
-def tried(program, folder, only):
+def tried(program, camera, folder, only):
     if only and "recipes" not in only:
         return
+    commands(camera, folder)
+    camera.stop()
     for recipe in [message_and_light, chime]:
         own = folder / recipe.__name__
         own.mkdir()

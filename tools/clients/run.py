@@ -141,8 +141,7 @@ def main(program, only):
         until("somebody is in sight", lambda: camera.state()["faces"], 180)
         rows = played(camera, folder, only)
         rows += servers.rows(camera, folder, only)
-        camera.stop()
-        recipes.tried(program, folder, only)
+        recipes.tried(program, camera, folder, only)
         if not only:
             written(rows)
     except BaseException:
