@@ -151,7 +151,7 @@ COUNT_RAW = f"import sys\nwhile len(sys.stdin.buffer.read({WIDTH * HEIGHT * 3 //
 
 class Vlc(Player):
     name, program, after_restart = "VLC", "vlc", RETURNS
-    note = "It shows each picture twice. Without `--loop` it stays without a picture"
+    note = "It shows each picture twice, here counted once. Without `--loop` it stays without a picture"
     # Its filter `scene` writes pictures whose height is a multiple of 32.
     height = -(-HEIGHT // 32) * 32
     # It refuses to run as root.
@@ -161,18 +161,27 @@ class Vlc(Player):
         return first_number(*self.user, "cvlc", "--version")
 
     def cvlc(self, url, *more):
-        scene = ["--video-filter", "scene", "--scene-path", self.folder, "--scene-prefix", "p", "--scene-format", "jpg", "--scene-ratio", "1"]
-        words = ["cvlc", "-I", "dummy", "--vout", "dummy", "--aout", "dummy", *scene, *self.arguments(url)[1:], *more]
+        words = ["cvlc", "--no-color", "--vout", "dummy", "--aout", "dummy", *more, *self.arguments(url)[1:]]
         return [*self.user, "env", f"HOME={self.folder}", *words]
 
     def watch(self, url):
-        self.start(self.cvlc(url))
+        self.start(self.cvlc(url, "-I", "rc"))
 
     def count(self):
-        return self.files("p*.jpg")
+        """Half of what it says that it has shown. It begins at 0 with each connection."""
+        if self.process.poll() is None:
+            self.process.stdin.write(b"stats\n")
+            self.process.stdin.flush()
+            time.sleep(0.3)
+        shown, before = 0, 0
+        for now in map(int, re.findall(r"frames displayed :\s+(\d+)", self.out())):
+            shown += now - before if now >= before else now
+            before = now
+        return shown // 2
 
     def still(self, url, path, patience=30):
-        self.start(self.cvlc(url), "still")
+        scene = ["--video-filter", "scene", "--scene-path", self.folder, "--scene-prefix", "p", "--scene-format", "jpg", "--scene-ratio", "1"]
+        self.start(self.cvlc(url, "-I", "dummy", *scene), "still")
         end = time.monotonic() + patience
         while not (found := sorted(self.folder.glob("p*.jpg"))[1:2]) and self.process.poll() is None and time.monotonic() < end:
             if time.monotonic() > end - patience + 8 and "401" in (text := (self.folder / "still").read_text(errors="replace")):
@@ -271,8 +280,8 @@ class Motion(Player):
 
     def is_of_camera(self, file):
         """Its own pictures, that there is no connection, are grey."""
-        picture = cv2.imread(str(file)).astype(int)
-        return int((picture.max(axis=2) - picture.min(axis=2) > 60).sum()) > 5000
+        picture = cv2.imread(str(file), cv2.IMREAD_REDUCED_COLOR_8)
+        return int((picture.max(axis=2) - picture.min(axis=2) > 60).sum()) > 100
 
     def watch(self, url):
         self.start(self.motion(url))
