@@ -33,7 +33,9 @@ def first_number(*command):
 
 class Player:
     """A program, or lines of Python. `heading` is the section of the docs that has its recipe."""
-    height = HEIGHT
+    height, silent = HEIGHT, "It does not say"
+    # After how many seconds without a byte it ends, or says `gives_up`; None: it waits on.
+    notices_s, gives_up = None, "\0"
     name, heading, program, after_restart, note = "", "VLC, ffmpeg, mpv, GStreamer", "", ENDS, ""
 
     def __init__(self, camera, folder):
@@ -105,6 +107,7 @@ class Player:
 
 class Ffmpeg(Player):
     name = program = "ffmpeg"
+    notices_s = 10
 
     def version(self):
         return first_number("ffmpeg", "-version")
@@ -125,7 +128,7 @@ class Ffmpeg(Player):
 class Frigate(Ffmpeg):
     """The arguments that Frigate gives ffmpeg for `preset-http-mjpeg-generic` and the role `detect` (frigate/ffmpeg_presets.py and
     frigate/config/camera/ffmpeg.py). It starts ffmpeg again 10 s after it has ended."""
-    name, heading, program = "Frigate's arguments for ffmpeg", "Frigate", "ffmpeg"
+    name, heading, program, notices_s = "Frigate's arguments for ffmpeg", "Frigate", "ffmpeg", None
     note = "Frigate itself starts ffmpeg again"
 
     def shown(self):
@@ -151,7 +154,8 @@ COUNT_RAW = f"import sys\nwhile len(sys.stdin.buffer.read({WIDTH * HEIGHT * 3 //
 
 class Vlc(Player):
     name, program, after_restart = "VLC", "vlc", RETURNS
-    note = "It shows each picture twice, here counted once. Without `--loop` it stays without a picture"
+    note = "It shows each picture twice, here counted once"
+    silent = "Without a window it does not say"
     # Its filter `scene` writes pictures whose height is a multiple of 32.
     height = -(-HEIGHT // 32) * 32
     # It refuses to run as root.
@@ -198,7 +202,7 @@ class Vlc(Player):
 class Mpv(Player):
     name = program = "mpv"
     after_restart = RETURNS
-    note = "Without `--loop-playlist=force` it ends"
+    notices_s, gives_up = 10, "error reading packet"
 
     def mpv(self, url, *more):
         into = ["--vo=image", "--vo-image-format=jpg", "--vo-image-jpeg-quality=80", f"--vo-image-outdir={self.folder}"]
@@ -220,7 +224,7 @@ class Mpv(Player):
 
 
 class Gstreamer(Player):
-    name, program = "GStreamer", "gst-launch-1.0"
+    name, program, notices_s = "GStreamer", "gst-launch-1.0", 30
 
     def watch(self, url):
         words = [part for word in self.arguments(url) for part in (["fakesink", "silent=false"] if word == "autovideosink" else [word])]
@@ -328,6 +332,7 @@ class Python(Player):
 
 class Opencv(Python):
     name, heading, library, after_restart = "OpenCV", "OpenCV", "cv2", RETURNS
+    notices_s, gives_up = 30, "timeout triggered"
 
     def shown(self):
         return "the lines under [OpenCV](#opencv)"
@@ -342,7 +347,7 @@ class Opencv(Python):
 
 
 class Requests(Python):
-    name, heading, library = "requests", "Python", "requests"
+    name, heading, library, notices_s = "requests", "Python", "requests", 10
 
     def shown(self):
         return "the lines under [Python](#python)"

@@ -2,8 +2,10 @@
 
 It runs the recipes of docs/INTEGRATIONS.md beside a running namecam, and fails where one does not do what the docs say. It writes the table of
 clients to target/clients/table.md, and with WRITE_DOCS=1 into docs/INTEGRATIONS.md."""
+import math
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -53,12 +55,15 @@ def stills(player):
 def rates(watching):
     """Pictures a second of each, counted while all watch at once, and namecam's own."""
     until("each has seen pictures", lambda: all([player.count() >= 5 for player in watching]))
-    begun, counts, own = time.monotonic(), [player.count() for player in watching], []
-    while time.monotonic() < begun + WINDOW_S:
+    # Each with the time of its own count: some take a while to say.
+    begun = {player: (player.count(), time.monotonic()) for player in watching}
+    own = []
+    for _ in range(WINDOW_S):
         time.sleep(1)
         own.append(watching[0].camera.state()["stream"]["fps"])
-    span = time.monotonic() - begun
-    return {player: (player.count() - before) / span for player, before in zip(watching, counts)}, sum(own) / len(own)
+    seen = {player: (player.count(), time.monotonic()) for player in watching}
+    rate = {player: (seen[player][0] - count) / (seen[player][1] - since) for player, (count, since) in begun.items()}
+    return rate, sum(own) / len(own)
 
 
 def restarted(watching, camera):
@@ -78,6 +83,30 @@ def restarted(watching, camera):
                 outcome[player] = (players.ENDS, player.process.returncode)
         time.sleep(0.2)
     return {player: outcome.get(player, (players.STAYS, None)) for player in watching}
+
+
+def silent(camera, folder, chosen):
+    """What those notice that have a time-out, when namecam says nothing more and no connection ends, as when the board loses power."""
+    watching = [kind(camera, folder / "silent") for kind in chosen if kind.notices_s]
+    for player in watching:
+        player.watch(camera.with_password(players.VIDEO))
+    try:
+        until("each has seen pictures", lambda: all([player.count() >= 5 for player in watching]))
+        camera.process.send_signal(signal.SIGSTOP)
+        begun, noticed = time.monotonic(), {}
+        while len(noticed) < len(watching) and time.monotonic() < begun + PATIENCE_S:
+            for player in watching:
+                if player not in noticed and (player.process.poll() is not None or player.gives_up in player.out()):
+                    noticed[player] = time.monotonic() - begun
+                    say(f"{player.name} gives a silent stream up after {noticed[player]:.0f} s")
+            time.sleep(0.2)
+        for player in watching:
+            if not player.notices_s - 2 <= noticed.get(player, math.inf) <= player.notices_s + 5:
+                fail(f"{player.name} gives a silent stream up after {noticed.get(player)} s, not {player.notices_s}:\n{player.out()[-1500:]}")
+    finally:
+        camera.process.send_signal(signal.SIGCONT)
+        for player in watching:
+            player.stop()
 
 
 def played(camera, folder, only):
@@ -101,6 +130,8 @@ def played(camera, folder, only):
     finally:
         for player in chosen:
             player.stop()
+    (folder / "silent").mkdir()
+    silent(camera, folder, [type(player) for player in chosen])
     rows = []
     for player in chosen:
         word, figure = outcome[player]
@@ -110,9 +141,9 @@ def played(camera, folder, only):
             fail(f"{player.name} sees {seen[player]:.1f} pictures a second of {expected:.1f}; its last words:\n{player.out()[-1500:]}")
         if word != player.after_restart:
             fail(f"{player.name} {word}, and the docs say that it {player.after_restart}; its last words:\n{player.out()[-1500:]}")
-        detail = {players.RETURNS: f", after {figure:.0f} s" if word == players.RETURNS else "", players.ENDS: f", status {figure}" if not isinstance(player, players.Frigate) else ""}.get(word, "")
+        detail = {players.RETURNS: f" within {math.ceil(figure)} s" if word == players.RETURNS else "", players.ENDS: f", status {figure}" if not isinstance(player, players.Frigate) else ""}.get(word, "")
         shown = player.shown()
-        note = "" if refused[player] else "It does not say that the password is wrong"
+        note = "" if refused[player] else f"{player.silent} that a password is wrong"
         notes = ". ".join(part for part in [player.note, note] if part)
         shown = shown if shown.startswith(("the ", "`")) else f"`{shown}`"
         rows.append([player.name, player.version(), f"{seen[player]:.1f} of {expected:.1f} pictures a second", word + detail, notes, shown])
