@@ -33,6 +33,8 @@ def first_number(*command):
 
 class Player:
     """A program, or lines of Python. `heading` is the section of the docs that has its recipe."""
+    # The share of namecam's pictures that it must see, at least.
+    least = 0.7
     height, silent = HEIGHT, "It does not say"
     # After how many seconds without a byte it ends, or says `gives_up`; None: it waits on.
     notices_s, gives_up = None, "\0"
@@ -264,7 +266,8 @@ class Curl(Player):
 
 class Motion(Player):
     name, heading, program, after_restart = "motion", "motion", "motion", RETURNS
-    note = "It saves pictures at its own `framerate`, so here 10 a second"
+    # Two clocks of 10 a second: some pictures are taken twice, which counts once, and some never.
+    note, least = "It saves pictures at its own `framerate`, here 10 a second, and misses some", 0.4
 
     def version(self):
         return first_number("motion", "-h")

@@ -137,7 +137,7 @@ def played(camera, folder, only):
         word, figure = outcome[player]
         expected = 5 if isinstance(player, players.Frigate) else own
         say(f"{player.name}: {seen[player]:.1f} pictures a second; when namecam restarts it {word} ({figure})")
-        if not 0.7 * expected <= seen[player] <= 1.3 * expected + 1:
+        if not player.least * expected <= seen[player] <= 1.3 * expected + 1:
             fail(f"{player.name} sees {seen[player]:.1f} pictures a second of {expected:.1f}; its last words:\n{player.out()[-1500:]}")
         if word != player.after_restart:
             fail(f"{player.name} {word}, and the docs say that it {player.after_restart}; its last words:\n{player.out()[-1500:]}")

@@ -76,7 +76,7 @@ def octoprint(camera, folder):
     finally:
         server.stop()
     return ["OctoPrint", version, "its test of the snapshot is passed with a token, Basic, a bearer token and `user:password@`",
-            "asks anew for each snapshot", "Browsers take no `user:password@` in the stream of its page: use a token", "[OctoPrint](#octoprint)"]
+            "asks anew for each snapshot", "Chromium takes no `user:password@` for the stream on its page: use a token", "[OctoPrint](#octoprint)"]
 
 
 def moonraker(camera, folder):
