@@ -93,16 +93,17 @@ class Player:
         self.stop()
         return None if path.exists() and path.stat().st_size else (self.folder / "still").read_text(errors="replace")
 
-    def is_of_camera(self, file):
-        return True
+    def content(self, file):
+        """What tells a picture from the one before; None: it is none of the camera's."""
+        return hashlib.sha256(file.read_bytes()).digest()
 
     def files(self, pattern):
         """Counts pictures that a program writes into its folder, those that are like the one before left out, and removes them."""
         whole = [file for file in self.folder.glob(pattern) if time.time() - file.stat().st_mtime > 0.3]
         for file in sorted(whole, key=lambda file: (file.stat().st_mtime, file.name)):
-            digest = hashlib.sha256(file.read_bytes()).digest()
-            self.pictures += digest != self.newest and self.is_of_camera(file)
-            self.newest = digest
+            content = self.content(file)
+            self.pictures += content not in (None, self.newest)
+            self.newest = content
             file.unlink()
         return self.pictures
 
@@ -282,13 +283,14 @@ class Motion(Player):
         user = f"{parts.username}:{unquote(parts.password)}" if parts.username else ""
         text = re.sub(r"(?m)^netcam_userpass anna:PASSWORD$", f"netcam_userpass {user}" if user else "", text)
         config = self.folder / "motion.conf"
-        config.write_text(f"{text}daemon off\ntarget_dir {self.folder}\nwebcontrol_port 0\nstream_port 0\nlog_level 6\n")
+        config.write_text(f"{text}daemon off\ntarget_dir {self.folder}\nwebcontrol_port 0\nstream_port 0\nlog_level 6\ntext_right \n")
         return ["motion", "-n", "-c", config]
 
-    def is_of_camera(self, file):
-        """Its own pictures, that there is no connection, are grey."""
+    def content(self, file):
+        """While namecam is away it saves the last picture again, with another time in the file, or a grey one of its own."""
         picture = cv2.imread(str(file), cv2.IMREAD_REDUCED_COLOR_8)
-        return int((picture.max(axis=2) - picture.min(axis=2) > 60).sum()) > 100
+        is_grey = int((picture.max(axis=2) - picture.min(axis=2) > 60).sum()) < 100
+        return None if is_grey else picture.tobytes()
 
     def watch(self, url):
         self.start(self.motion(url))
