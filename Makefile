@@ -56,7 +56,7 @@ fleet-test: setup ## two boards, one gallery by rsync and one broker, in network
 clients-test: setup ## the recipes of docs/INTEGRATIONS.md by players, OctoPrint and others, which it installs (600 MB); ARGS="VLC": some of them
 	@tools/clients/install
 	$(WITH_DLIB) $(CARGO) build --locked
-	@target/clients/venv/bin/python tools/clients/run.py target/debug/namecam $(ARGS)
+	@target/clients/venv/bin/python -B tools/clients/run.py target/debug/namecam $(ARGS)
 
 screenshots: setup ## pictures of the page for phone and desktop, light and dark, English and Korean: target/browser/screenshots
 	@tools/browsers

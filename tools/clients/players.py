@@ -191,7 +191,7 @@ class Vlc(Player):
         self.start(self.cvlc(url, "-I", "dummy", *scene), "still")
         end = time.monotonic() + patience
         while not (found := sorted(self.folder.glob("p*.jpg"))[1:2]) and self.process.poll() is None and time.monotonic() < end:
-            if time.monotonic() > end - patience + 8 and "401" in (text := (self.folder / "still").read_text(errors="replace")):
+            if time.monotonic() > end - patience + 8 and "401" in (self.folder / "still").read_text(errors="replace"):
                 break
             time.sleep(0.2)
         self.stop()
