@@ -1,9 +1,9 @@
 # Everything that can be done here. `make` prints the list.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo run test torture deny proxy-test api-test browser-test ha-test fleet-test fuzz soak screenshots bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
+.PHONY: help setup data demo run test torture deny proxy-test api-test browser-test ha-test fleet-test clients-test fuzz soak screenshots bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
 
 CARGO ?= cargo
-# More arguments for `make demo`, `run`, `torture`, `browser-test`, `bench` and `board-test`: make run ARGS="--config my.ini"
+# More arguments for `make demo`, `run`, `torture`, `browser-test`, `clients-test`, `bench` and `board-test`: make run ARGS="--config my.ini"
 ARGS ?=
 # For which processors `make deb` makes packages, and which board `make board-test` emulates: arm64 or amd64.
 DEBS ?= arm64 amd64
@@ -72,6 +72,11 @@ fuzz: setup ## each parser of foreign bytes under libFuzzer and AddressSanitizer
 soak: setup ## run for HOURS=1 with viewers, edits, reloads and logins: figures and a plot in target/soak; ends with an error when something grows
 	$(WITH_DLIB) $(CARGO) build --locked
 	@PYTHONPATH=tools python3 tools/soak.py target/debug/namecam $(or $(HOURS),1) target/soak
+
+clients-test: setup ## the recipes of docs/INTEGRATIONS.md by players, OctoPrint and others, which it installs (600 MB); ARGS="VLC": some of them
+	@tools/clients/install
+	$(WITH_DLIB) $(CARGO) build --locked
+	@target/clients/venv/bin/python -B tools/clients/run.py target/debug/namecam $(ARGS)
 
 screenshots: setup ## pictures of the page for phone and desktop, light and dark, English and Korean: target/browser/screenshots
 	@tools/browsers
