@@ -87,5 +87,6 @@ impl Write for Wire {
     }
 }
 
-#[cfg(all(test, feature = "tls"))]
+#[cfg(test)]
+#[cfg(feature = "tls")]
 pub(crate) mod tests;

@@ -66,7 +66,7 @@ fn what_is_sent_by_tls_1_2_and_1_3_comes_whole() {
     let (ca, (behind, _)) = (Ca::new("ours"), echo());
     let cas = file(&format!("a comment\n{}{}", Ca::new("another").pem(), ca.pem()));
     let trust = Trust { ca_file: Some(cas.path()), key: "mqtt.ca_file" };
-    let bytes: Vec<u8> = (0..200_000_u64).map(|at| (at * at >> 8) as u8).collect();
+    let bytes: Vec<u8> = (0..200_000_u64).map(|at| ((at * at) >> 8) as u8).collect();
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         for host in ["127.0.0.1", "localhost"] {
             let identity = Identity { versions: vec![version], ..ca.certificate(&["localhost", "127.0.0.1"], GOOD) };
