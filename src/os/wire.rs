@@ -13,6 +13,7 @@ const LEAST: Duration = Duration::from_millis(1);
 
 /// Which certificates a connection by TLS takes.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "tls"), allow(dead_code))]
 pub struct Trust<'a> {
     /// The CAs, PEM; `None`: those of the system.
     pub ca_file: Option<&'a Path>,
