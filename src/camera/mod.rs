@@ -193,7 +193,7 @@ impl News {
 }
 
 /// The sizes of a source's frames. A damaged head may tell any size, and a JPEG of 100 megapixels takes the decoder seconds. So one with
-/// far more pixels than the frame before counts when the next one has its size too.
+/// far more pixels than the frame before counts when one about as large was refused before it.
 #[derive(Default)]
 struct Sizes {
     last: Option<(u32, u32)>,
@@ -207,8 +207,9 @@ impl Sizes {
     fn plausible(&mut self, captured: Captured) -> Result<Captured, String> {
         let (width, height) = (captured.width, captured.height);
         let pixels = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
-        let most = self.last.map_or(u64::MAX, |last| (4 * pixels(last)).max(Self::QUICK_PX));
-        if pixels((width, height)) > most && self.odd.replace((width, height)) != Some((width, height)) {
+        let known = self.last.into_iter().chain(self.odd).map(|size| 4 * pixels(size)).max();
+        if known.is_some_and(|known| pixels((width, height)) > known.max(Self::QUICK_PX)) {
+            self.odd = Some((width, height));
             return Err(format!("its size of {width}x{height} is far from that of the frame before"));
         }
         (self.last, self.odd) = (Some((width, height)), None);

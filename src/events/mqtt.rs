@@ -37,8 +37,11 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(3
 const GOOD: Duration = Duration::from_secs(2);
 /// While the broker has to acknowledge something, so soon it is looked for.
 const SOON: Duration = Duration::from_millis(20);
-/// So long after it has connected, namecam hears whether another camera is where it was before.
+/// So long after it has subscribed, namecam has heard whether a camera is online where it was before.
 const QUIET: Duration = Duration::from_secs(2);
+/// So long after that, the broker has said the last will of a connection that was lost without its notice.
+const WILL_IS_SAID: Duration =
+    if cfg!(test) { Duration::from_secs(4) } else { Duration::from_secs(2 * link::KEEP_ALIVE.as_secs()) };
 /// How often the numbers of `diagnostics` are told.
 const DIAGNOSTICS_EVERY: Duration = Duration::from_secs(60);
 
@@ -130,7 +133,6 @@ fn jittered(pause: Duration) -> Duration {
 struct Session<'a> {
     stage: &'a Stage,
     kept: &'a mut Kept,
-    opened: Instant,
     mqtt: Mqtt,
     device: Device,
     link: Link,
@@ -144,6 +146,9 @@ struct Session<'a> {
     gone: BTreeSet<String>,
     /// Where this broker was told before, and is to keep nothing.
     former: Vec<Place>,
+    /// Those of them whose camera is online as far as the broker knows, and those that are being taken back.
+    online: BTreeSet<String>,
+    taking_back: Vec<Place>,
     /// The generation that `known` is of.
     generation: Option<u64>,
     /// The numbers, when they were taken, and how many looks there had been then.
@@ -164,11 +169,12 @@ impl<'a> Session<'a> {
         }
         kept.picture.begin();
         let elsewhere = former.iter().filter(|place| place.status() != device.topic("status")).map(Place::status);
-        link.subscribe(&device.commands().into_iter().chain(elsewhere).collect::<Vec<_>>())?;
+        link.subscribe(link::COMMANDS, &device.commands())?;
+        // Apart from the commands: a broker may refuse these.
+        link.subscribe(link::FORMER, &elsewhere.collect::<Vec<_>>())?;
         Ok(Session {
             stage,
             kept,
-            opened: Instant::now(),
             mqtt: config.mqtt.clone(),
             device,
             link,
@@ -178,6 +184,8 @@ impl<'a> Session<'a> {
             known: Vec::new(),
             gone: BTreeSet::new(),
             former,
+            online: BTreeSet::new(),
+            taking_back: Vec::new(),
             generation: None,
             numbers: (String::new(), None, 0),
             sent,
@@ -223,9 +231,8 @@ impl<'a> Session<'a> {
         let (roster_version, roster) = self.stage.roster.newest().unzip();
         let taken = self.numbers.1.map_or(0, |at| at.elapsed().as_secs() / DIAGNOSTICS_EVERY.as_secs());
         let versions = [config_version, present_version, roster_version].map(Option::unwrap_or_default);
-        let is_due = self.opened.elapsed() > QUIET;
-        let places = if is_due { self.former.len() as u64 } else { 0 };
-        let made_of = [versions[0], versions[1], versions[2], taken + self.gone.len() as u64, places];
+        let due = self.due();
+        let made_of = [versions[0], versions[1], versions[2], taken + self.gone.len() as u64, due.len() as u64];
         if self.made_of == Some(made_of) {
             return;
         }
@@ -239,18 +246,40 @@ impl<'a> Session<'a> {
         }
         self.should.extend(self.device.states(&self.known, &self.gone, &present, recognizes));
         self.should.push((self.device.topic("diagnostics"), self.numbers.0.clone()));
-        if is_due {
-            self.take_back_former();
-        }
+        self.take_back(due);
         // The last one: what is said before is true when it comes.
         self.should.push((self.device.topic("status"), ONLINE.to_owned()));
     }
 
-    /// What was told under other topics is deleted, whoever it was about.
-    fn take_back_former(&mut self) {
+    /// The former places where nothing is to be kept. Where a camera is online, that may be this one before its power failed, for which
+    /// the broker has not said the last will yet.
+    fn due(&mut self) -> Vec<Place> {
+        match self.link.former {
+            Some(Ok(since)) if since.elapsed() > WILL_IS_SAID => {
+                // Another camera is there now.
+                let others: Vec<Place> =
+                    self.former.iter().filter(|place| self.online.contains(&place.status())).cloned().collect();
+                others.iter().for_each(|place| self.leave(place));
+            }
+            Some(Ok(since)) if since.elapsed() > QUIET => {}
+            Some(Err(())) if !self.former.is_empty() => {
+                self.former.clear();
+                let what = "the broker does not let namecam listen to its former topics, which stay there; delete them with a tool of the broker";
+                self.stage.health.faults.report(Cause::Broker, what);
+            }
+            // At the same root, only the announcement was elsewhere, and there is nothing to listen to.
+            None if self.former.iter().all(|place| place.root == self.device.root) => {}
+            _ => return Vec::new(),
+        }
+        self.former.iter().filter(|place| !self.online.contains(&place.status())).cloned().collect()
+    }
+
+    /// What was told at former places is deleted, of all people.
+    fn take_back(&mut self, places: Vec<Place>) {
+        self.taking_back = places;
         let mut slugs: BTreeSet<String> = self.stage.slugs.gone();
         slugs.extend(self.stage.slugs.all().into_iter().map(|known| known.slug));
-        for place in &self.former {
+        for place in &self.taking_back {
             for topic in former::topics(place, &self.device, &slugs) {
                 self.should.push((topic, String::new()));
             }
@@ -345,11 +374,13 @@ impl<'a> Session<'a> {
     }
 
     fn obey(&mut self, message: &Message) {
-        if let Some(at) = self.former.iter().position(|place| place.status() == message.topic) {
+        if self.former.iter().any(|place| place.status() == message.topic) {
             if message.payload == ONLINE.as_bytes() {
-                // Another camera is there now.
-                self.leave(at);
+                self.online.insert(message.topic.clone());
+            } else {
+                self.online.remove(&message.topic);
             }
+            self.made_of = None;
             return;
         }
         let order = match std::str::from_utf8(&message.payload).unwrap_or_default() {
@@ -372,8 +403,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn leave(&mut self, at: usize) {
-        if let Err(why) = self.kept.former.forget(&self.former.remove(at)) {
+    fn leave(&mut self, place: &Place) {
+        self.former.retain(|former| former != place);
+        if let Err(why) = self.kept.former.forget(place) {
             self.stage.health.faults.report(Cause::Slugs, &why);
         }
         self.made_of = None;
@@ -385,16 +417,15 @@ impl<'a> Session<'a> {
             return;
         }
         self.kept.picture.is_acknowledged();
-        let is_due = self.made_of.is_some_and(|of| of[4] > 0);
-        if self.gone.is_empty() && !is_due {
+        if self.gone.is_empty() && self.taking_back.is_empty() {
             return;
         }
         if self.should.iter().all(|(topic, payload)| self.told.get(topic) == Some(payload)) {
             self.stage.slugs.are_taken_back(&self.gone);
             self.gone.clear();
             self.made_of = None;
-            while is_due && !self.former.is_empty() {
-                self.leave(0);
+            for place in std::mem::take(&mut self.taking_back) {
+                self.leave(&place);
             }
         }
     }

@@ -1,12 +1,10 @@
 //! Files: the one atomic replacement, and digests as text.
 
-use crate::sync::lock;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
@@ -43,11 +41,8 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
     let beside = Path::new(&beside);
-    // One at a time, so that what lies there is not of another thread.
-    static WRITING: Mutex<()> = Mutex::new(());
-    let writing = lock(&WRITING);
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    sweep(file, |found| found.strip_prefix(&*name)?.strip_prefix('.')?.parse().ok());
+    sweep(beside, |found| found.strip_prefix(&*name)?.strip_prefix('.')?.parse().ok());
     let write = || {
         let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
         if let Ok(old) = fs::metadata(file) {
@@ -65,7 +60,6 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
         // On a full disk, the incomplete file is removed.
         let _ = fs::remove_file(beside);
     })?;
-    drop(writing);
     file.parent().into_iter().for_each(sync_folder);
     Ok(())
 }
@@ -83,13 +77,17 @@ pub fn create_private(file: &Path) -> io::Result<File> {
     Ok(new)
 }
 
-/// Removes what killed programs have not finished in the folder of a file: the files in whose names `writer` finds the number of a
-/// program that is no other running one. What cannot be removed stays.
-fn sweep(file: &Path, writer: impl Fn(&str) -> Option<u32>) {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+/// Removes what killed programs have not finished in the folder of `beside`: that file, and those in whose names `writer` finds the number
+/// of a program that does not run. What cannot be removed stays. No two threads write the same file at once, so `beside` is a leftover
+/// of a program that had the number of this one.
+fn sweep(beside: &Path, writer: impl Fn(&str) -> Option<u32>) {
+    let folder = beside.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let number = entry.file_name().to_str().and_then(&writer);
-        if number.is_some_and(|number| !is_another_process(number)) {
+        let is_mine = number == Some(std::process::id());
+        if Some(&*entry.file_name()) == beside.file_name()
+            || number.is_some_and(|number| !is_mine && !is_another_process(number))
+        {
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -113,10 +111,7 @@ pub fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let beside = file.with_file_name(format!("{UNFINISHED}{}-{name}", std::process::id()));
-    // As in `replace`.
-    static WRITING: Mutex<()> = Mutex::new(());
-    let writing = lock(&WRITING);
-    sweep(file, |found| found.strip_prefix(UNFINISHED)?.split_once('-')?.0.parse().ok());
+    sweep(&beside, |found| found.strip_prefix(UNFINISHED)?.split_once('-')?.0.parse().ok());
     let write = || {
         let mut new = OpenOptions::new().write(true).create_new(true).open(&beside)?;
         new.write_all(bytes)?;
@@ -124,7 +119,6 @@ pub fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
         fs::rename(&beside, file)
     };
     write().inspect_err(|_| drop(fs::remove_file(&beside)))?;
-    drop(writing);
     file.parent().into_iter().for_each(sync_folder);
     Ok(())
 }

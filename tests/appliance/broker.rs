@@ -23,6 +23,8 @@ pub enum Manners {
     Floods,
     /// It closes the connection once it is accepted.
     Closes,
+    /// It refuses subscriptions to topics with this word.
+    Keeps(&'static str),
 }
 
 /// What it has heard.
@@ -199,6 +201,10 @@ fn serve(mut stream: TcpStream, manners: Manners, heard: &Mutex<Heard>) {
                     let topic = field(&mut topics);
                     topics = &topics[1..];
                     answer[1] += 1;
+                    if matches!(manners, Manners::Keeps(word) if topic.contains(word)) {
+                        answer.push(0x80);
+                        continue;
+                    }
                     answer.push(0);
                     kept.extend(heard.retained.get(&topic).map(|payload| message(&topic, payload.as_bytes(), true)));
                     heard.subscribed.push(topic);

@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 /// How long a connection, a write or an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The broker says the last will when it has heard nothing for one and a half times as long.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+pub const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// The numbers of the two SUBSCRIBEs of a connection. Those of messages are smaller.
+pub const COMMANDS: u16 = u16::MAX;
+pub const FORMER: u16 = u16::MAX - 1;
 /// How long a look for bytes takes when there are none: the least that the system knows.
 const NO_WAIT: Duration = Duration::from_millis(1);
 /// The most messages that wait for an acknowledgement.
@@ -39,6 +42,8 @@ pub struct Link {
     asked: Option<Instant>,
     /// The packets since then.
     counted: (Instant, u32),
+    /// Since when the broker tells what is said under [`FORMER`] topics; `Err` when it refuses.
+    pub former: Option<Result<Instant, ()>>,
     /// What has come in numbers: acknowledgements, packets that were too large.
     pub acknowledged: u64,
     pub skipped: u64,
@@ -73,6 +78,7 @@ impl Link {
             wrote: now,
             asked: None,
             counted: (now, 0),
+            former: None,
             acknowledged: 0,
             skipped: 0,
         };
@@ -95,12 +101,13 @@ impl Link {
         }
     }
 
-    pub fn subscribe(&mut self, topics: &[String]) -> Result<(), String> {
+    /// Asks for what is said under `topics`; `number` is [`COMMANDS`] or [`FORMER`].
+    pub fn subscribe(&mut self, number: u16, topics: &[String]) -> Result<(), String> {
         if topics.is_empty() {
             return Ok(());
         }
         self.asked = Some(Instant::now());
-        self.write(&packet::subscribe(u16::MAX, topics))
+        self.write(&packet::subscribe(number, topics))
     }
 
     /// True when more would not be kept track of.
@@ -118,8 +125,7 @@ impl Link {
         if topic.len() + payload.len() + 4 > packet::MAX_SENT {
             return Err(format!("a message of {} bytes is too large for MQTT", payload.len()));
         }
-        // The largest number is that of the subscription.
-        self.last_number = if self.last_number >= u16::MAX - 1 { 1 } else { self.last_number + 1 };
+        self.last_number = if self.last_number + 1 >= FORMER { 1 } else { self.last_number + 1 };
         self.waiting.push_back((self.last_number, Instant::now(), mark));
         self.write(&packet::publish(self.last_number, topic, payload, retain))
     }
@@ -148,11 +154,16 @@ impl Link {
                         self.count()?;
                     }
                 }
-                Some(Said::Pong | Said::Subscribed(true)) => {
+                Some(Said::Pong) => {
                     self.asked = None;
                     self.count()?;
                 }
-                Some(Said::Subscribed(false)) => {
+                Some(Said::Subscribed(FORMER, is_heard)) => {
+                    self.asked = None;
+                    self.former = Some(if is_heard { Ok(Instant::now()) } else { Err(()) });
+                }
+                Some(Said::Subscribed(_, true)) => self.asked = None,
+                Some(Said::Subscribed(_, false)) => {
                     return Err("the broker refuses the subscription to commands".to_owned());
                 }
                 Some(Said::Message { topic, payload, retained }) => {

@@ -97,8 +97,8 @@ pub enum Said {
     Welcome(u8),
     /// PUBACK of a packet.
     Acknowledged(u16),
-    /// SUBACK: whether each subscription was accepted.
-    Subscribed(bool),
+    /// SUBACK of a SUBSCRIBE: whether each subscription was accepted.
+    Subscribed(u16, bool),
     /// PINGRESP.
     Pong,
     /// PUBLISH.
@@ -165,7 +165,7 @@ fn said(kind: u8, body: &[u8]) -> Result<Said, &'static str> {
     match (kind, body.len()) {
         (0x20, 2) => Ok(Said::Welcome(body[1])),
         (0x40, 2) => number(0).map(Said::Acknowledged).ok_or("no number"),
-        (0x90, 3..) => Ok(Said::Subscribed(body[2..].iter().all(|code| *code <= 2))),
+        (0x90, 3..) => Ok(Said::Subscribed(number(0).unwrap_or(0), body[2..].iter().all(|code| *code <= 2))),
         (0xd0, 0) => Ok(Said::Pong),
         (0x30..=0x3f, _) if kind & 0x06 != 0 => Err("a message with a QoS that was not asked for"),
         (0x30..=0x3f, _) => {
@@ -230,7 +230,7 @@ mod tests {
         let expected = [
             Said::Welcome(5),
             Said::Acknowledged(0x102),
-            Said::Subscribed(false),
+            Said::Subscribed(1, false),
             Said::Pong,
             message("a", b"ON", true),
             message("b", b"", false),
