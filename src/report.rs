@@ -4,7 +4,7 @@
 mod hidden;
 mod machine;
 
-use crate::config::{Config, InUse, Problems};
+use crate::config::{Config, InUse, Problems, keys};
 use crate::os::{localtime, process};
 use hidden::Hidden;
 use serde_json::Value;
@@ -69,7 +69,7 @@ pub fn text(subject: Subject) -> String {
         ("camera", 48, Keep::First, subject.camera),
         ("state", 32, Keep::First, subject.state.map(|state| format!("{:#}\n", without_people(state)))),
         ("metrics", 48, Keep::First, subject.metrics),
-        ("service", 4, Keep::First, machine::service()),
+        ("service", 4, Keep::First, machine::service(config.is_some())),
         ("journal", 40, Keep::Last, journal),
         ("kernel", 24, Keep::Last, machine::kernel()),
     ];
@@ -123,9 +123,10 @@ fn values(config: &Config) -> String {
 fn problems(problems: &Problems) -> String {
     let mut text = String::from("it cannot be used:\n");
     for problem in &problems.0 {
-        let key = problem.what.split([' ', ':']).take(2).collect::<Vec<_>>().join(" ");
-        let is_key = key.starts_with('[') && key.contains("] ");
-        let key = if is_key { format!(" {key}") } else { String::new() };
+        let named = problem.what.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+        let named = named.map(|(section, rest)| (section, rest.split([' ', ':', '=']).next().unwrap_or_default()));
+        let known = named.filter(|(section, name)| keys::find(section, name).is_some());
+        let key = known.map_or_else(String::new, |(section, name)| format!(" [{section}] {name}"));
         let _ = writeln!(text, "{}:{key} is wrong (namecam check says how)", problem.place);
     }
     text

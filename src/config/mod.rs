@@ -465,6 +465,10 @@ impl Config {
                     .push(format!("[{section}] ca_file is not used, and nothing is encrypted, without {remedy}"));
             }
         }
+        if self.mqtt.port() == 8883 && !self.mqtt.tls && !self.mqtt.host.is_empty() {
+            let what = "[mqtt] port = 8883 is the port of TLS, and tls = no sends user and password in the clear; write tls = yes";
+            self.warnings.push(what.to_owned());
+        }
         let place_of = |section: &str, name: &str| {
             let found = settings.iter().rev().find(|s| (s.key.section, s.key.name) == (section, name));
             found.map_or_else(|| "default".to_owned(), |setting| setting.place.clone())

@@ -86,6 +86,8 @@ fn tls_has_ports_of_its_own_and_without_it_the_keys_say_so() {
     assert_eq!((config.mqtt.port(), config.warnings.len()), (1883, 2));
     assert!(config.warnings[0].contains("nothing is encrypted, without tls = yes"), "{:?}", config.warnings);
     assert_eq!(load("[mqtt]\nport = 5\ntls = yes\n").unwrap().mqtt.port(), 5);
+    let config = load("[mqtt]\nhost = broker.lan\nport = 8883\n").unwrap();
+    assert!(config.warnings[0].contains("sends user and password in the clear"), "{:?}", config.warnings);
 }
 
 #[test]

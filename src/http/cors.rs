@@ -1,7 +1,7 @@
 //! `http.cors`: which pages of other origins may read pictures and JSON by script, as Mainsail and Fluidd do.
 //!
-//! They only read: a change is refused whatever this key says ([`super::auth::origin`]). They send no cookie and no password that
-//! the browser keeps, because no answer has `Access-Control-Allow-Credentials`; a token is theirs to send.
+//! They only read: a change is refused whatever this key says ([`super::auth::origin`]). A script gets no answer to a
+//! request with a cookie or a password that the browser keeps, because none has `Access-Control-Allow-Credentials`; a token is theirs to send.
 
 use super::message::{Request, Whole};
 use super::{Method, Route};

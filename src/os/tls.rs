@@ -85,7 +85,12 @@ impl Tls {
 
     fn send(&mut self, socket: &mut TcpStream) -> io::Result<()> {
         while self.state.wants_write() {
-            self.state.write_tls(socket)?;
+            // What was taken from the caller is sent: after an error it would give the same bytes again.
+            if let Err(error) = self.state.write_tls(socket)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                return Err(error);
+            }
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! [`Wire`]: a connection to another machine, in the clear or by TLS. No wait of it is without an end.
+//! [`Wire`]: a connection to another machine, in the clear or by TLS. Its waits end, but for that of the system for the address of a name.
 
 use super::tls::Tls;
 use std::io::{self, Read, Write};

@@ -90,9 +90,11 @@ fn ask(program: &str, arguments: &[&str]) -> Result<String, String> {
     process::output_of(program, arguments, MAX_OUTPUT, PATIENCE).map_err(|why| format!("{program}: {why}"))
 }
 
-/// What systemd says of the service.
-pub fn service() -> Result<String, String> {
-    ask("systemctl", &["show", UNIT, "--no-pager", &format!("--property={PROPERTIES}")])
+/// What systemd says of the service. The status of namecam itself may name people and addresses, which only a config tells.
+pub fn service(has_config: bool) -> Result<String, String> {
+    let text = ask("systemctl", &["show", UNIT, "--no-pager", &format!("--property={PROPERTIES}")])?;
+    let lines = text.lines().filter(|line| has_config || !line.starts_with("StatusText="));
+    Ok(lines.map(|line| format!("{line}\n")).collect())
 }
 
 /// The newest lines of the service in the journal.

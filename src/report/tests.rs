@@ -112,12 +112,12 @@ fn nothing_secret_and_no_name_is_in_a_report_wherever_it_was_planted() {
 fn a_config_that_cannot_be_used_is_told_without_its_lines() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("namecam.ini");
-    fs::write(&file, "[mqtt]\npassword badsecret7\nport = portsecret7\nuser = brokeruser7\nusre = typosecret7\n")
+    fs::write(&file, "[mqtt]\npassword badsecret7\nport = portsecret7\nuser = brokeruser7\nusre = typosecret7\nbHVja3lzZWNyZXQ3=\n[sectionsecret7]\n")
         .unwrap();
     let problems =
         Origin { file: Some(file), state_folder: Some("/nowhere".into()), ..Origin::default() }.load().unwrap_err();
     let report = report(Err(&problems), "", json!({}));
-    for secret in ["badsecret7", "portsecret7", "brokeruser7", "typosecret7"] {
+    for secret in ["badsecret7", "portsecret7", "brokeruser7", "typosecret7", "bHVja3lzZWNyZXQ3", "sectionsecret7"] {
         assert!(!report.contains(secret), "{report}");
     }
     for told in ["namecam.ini:2: is wrong", "namecam.ini:3: [mqtt] port is wrong", "left out: without a config"] {

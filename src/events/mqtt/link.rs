@@ -1,14 +1,16 @@
-//! [`Link`]: a connection to a broker. No wait of it is without an end.
+//! [`Link`]: a connection to a broker. Its waits end, as those of [`Wire`].
 
 use super::packet::{self, Hello, Reader, Said};
 use crate::config::Mqtt;
 use crate::os::wire::{Trust, Wire, is_late};
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 /// How long a connection, a write or an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a broker may take for a message of which it takes a piece now and then.
+const SLOWEST: Duration = Duration::from_secs(20);
 /// The broker says the last will when it has heard nothing for one and a half times as long.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// The numbers of the two SUBSCRIBEs of a connection. Those of messages are smaller.
@@ -225,13 +227,16 @@ impl Link {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.wrote = Instant::now();
-        self.wire.write_all(bytes).map_err(|error| {
-            if is_late(&error) {
-                "the broker does not take what is sent".to_owned()
-            } else {
-                format!("the connection to the broker is lost: {error}")
+        let (begun, mut rest) = (self.wrote, bytes);
+        while !rest.is_empty() {
+            match self.wire.write(rest) {
+                Ok(taken) if taken > 0 && begun.elapsed() < SLOWEST => rest = &rest[taken..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if !is_late(&error) => return Err(format!("the connection to the broker is lost: {error}")),
+                _ => return Err("the broker does not take what is sent".to_owned()),
             }
-        })
+        }
+        Ok(())
     }
 
     /// Ends the connection without the last will.
