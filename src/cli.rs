@@ -75,8 +75,7 @@ Exit status: 0 all good, 1 usable with warnings, 2 no usable model or gallery, 7
         name: "probe",
         what: "list the cameras and what they really deliver",
         help: "\
-namecam probe [DEVICE] [--config FILE] [--set section.key=value]... [--no-measure] [--json]
-namecam probe [DEVICE] --record SECONDS FILE
+namecam probe [DEVICE] [--record SECONDS FILE] [--config FILE] [--set section.key=value]... [--no-measure] [--json]
 
 Lists the cameras, their formats, sizes, rates and controls, and what namecam would choose with this config, and why.
 Runs each candidate mode of every camera that is not in use for one second, and reports how many frames arrived and
