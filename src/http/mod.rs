@@ -1,7 +1,7 @@
 //! HTTP: [`ROUTES`], access control, and the dispatch of requests.
 //!
 //! For each request, the host, the route, the access, the method and the origin of a change are checked in this order, and
-//! then the body is read. Handlers use only the types of [`message`]. [`server`] handles sockets, [`auth`] credentials,
+//! then the body is read; a preflight of [`cors`] is answered before the access. Handlers use only the types of [`message`]. [`server`] handles sockets, [`auth`] credentials,
 //! [`mjpeg`] and [`events`] endless responses.
 
 mod account;

@@ -105,10 +105,12 @@ fn parameters(routes: &[&Route]) -> Vec<Value> {
 fn refusals(route: &Route) -> Vec<(u16, &'static str)> {
     let mut all = vec![(421, TEXT)];
     if route.access != Access::Open {
-        all.extend([(303, TEXT), (401, TEXT), (403, TEXT), (429, TEXT), (503, TEXT)]);
+        all.extend([(401, TEXT), (403, TEXT), (429, TEXT), (503, TEXT)]);
     }
-    if route.method.changes() {
-        all.push((403, TEXT));
+    match (route.method.changes(), route.access == Access::Open) {
+        (true, _) => all.push((403, TEXT)),
+        (false, false) => all.push((303, TEXT)),
+        (false, true) => {}
     }
     if route.takes != Takes::Nothing {
         all.extend([400, 408, 411, 413, 415].map(|status| (status, TEXT)));

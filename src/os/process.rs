@@ -96,8 +96,8 @@ pub struct Usage {
 impl Usage {
     /// What it takes now; `None` when the kernel does not say.
     pub fn now() -> Option<Usage> {
-        let read = |name: &str| std::fs::read_to_string(Path::new("/proc/self").join(name)).ok();
-        let (status, limits) = (read("status")?, read("limits")?);
+        let read = |file: &str| std::fs::read_to_string(file).ok();
+        let (status, limits) = (read("/proc/self/status")?, read("/proc/self/limits")?);
         // The word behind a name at the beginning of a line.
         let word = |text: &'_ str, name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name))?;
