@@ -1,6 +1,6 @@
 //! Galleries that change all the time, and galleries of nonsense.
 
-use crate::support::{Home, picture};
+use crate::support::{Home, PATIENCE, picture};
 use crate::watch::{Random, Usage, Watch};
 use crate::{Fault, Figures};
 use std::ffi::OsStr;
@@ -43,7 +43,7 @@ fn reloads(full: bool) -> Figures {
             // Signals that come at once are one: the next one waits until this one is being looked at.
             let begun = Instant::now();
             while count() - first + 3 < sent {
-                assert!(begun.elapsed() < Duration::from_secs(60), "{sent}: {}", running.log());
+                assert!(begun.elapsed() < PATIENCE, "{sent}: {}", running.log());
                 std::thread::sleep(Duration::from_millis(20));
             }
             std::thread::sleep(Duration::from_millis(30));
