@@ -74,7 +74,7 @@ fn peers(full: bool) -> Figures {
         // A reload is an event too.
         running.signal(libc::SIGHUP);
         std::thread::sleep(lasts);
-        assert_eq!(running.names(), names, "{manners:?}: {}", running.log());
+        running.until("the name", |running| running.names() == names);
         assert_eq!(running.get("/healthz").status, 200, "{manners:?}");
         drop(broker);
         tried += 1;
