@@ -196,10 +196,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Makes the file, which only its owner may read: it holds pictures of people.
+    /// Writes the head into a file that is empty.
     ///
     /// # Errors
-    /// When there is such a file, or it cannot be written.
+    /// When it cannot be written.
     pub fn new(mut file: File, head: &Head) -> io::Result<Writer> {
         file.write_all(&head.to_bytes())?;
         Ok(Writer { file, whole: HEAD_BYTES as u64, entries: 0 })
@@ -249,6 +249,8 @@ pub struct Reader<R> {
     unread: u32,
     before_us: u64,
     entries: u64,
+    /// True when the last entry is not whole.
+    is_cut: bool,
 }
 
 impl Reader<BufReader<File>> {
@@ -267,6 +269,9 @@ impl Reader<BufReader<File>> {
         }
         let mut reader = Reader::new(BufReader::new(file)).map_err(told)?;
         reader.check().map_err(told)?;
+        if reader.is_cut {
+            log::warn!("{}", told("its last entry is cut; what is before it is played".to_owned()));
+        }
         Ok(reader)
     }
 }
@@ -282,7 +287,7 @@ impl<R: Read + Seek> Reader<R> {
         let mut bytes = [0; HEAD_BYTES];
         from.read_exact(&mut bytes).map_err(|error| ended(&error, 0, end))?;
         let head = Head::of(&bytes).map_err(|why| format!("byte 0: {why}"))?;
-        Ok(Reader { from, head, at: HEAD_BYTES as u64, end, unread: 0, before_us: 0, entries: 0 })
+        Ok(Reader { from, head, at: HEAD_BYTES as u64, end, unread: 0, before_us: 0, entries: 0, is_cut: false })
     }
 
     /// Reads all entries, and goes back to the first.
@@ -316,15 +321,24 @@ impl<R: Read + Seek> Reader<R> {
         if self.entries > MAX_ENTRIES {
             return Err(format!("byte {at}: it has more than {MAX_ENTRIES} entries"));
         }
+        if end - at < ENTRY_BYTES as u64 {
+            return Ok(self.cut());
+        }
         let mut bytes = [0; ENTRY_BYTES];
         self.from.read_exact(&mut bytes).map_err(|error| ended(&error, at, end))?;
         let entry = Entry::of(&bytes, &self.head, self.before_us).map_err(|why| format!("byte {at}: {why}"))?;
         let after = at + ENTRY_BYTES as u64 + u64::from(entry.bytes);
         if after > end {
-            return Err(cut_at(at, end));
+            return Ok(self.cut());
         }
         (self.at, self.unread, self.before_us) = (after, entry.bytes, entry.at_us);
         Ok(Some(entry))
+    }
+
+    /// The last entry is not whole: the program was stopped while it recorded, or the file was not copied to its end. What is before it counts.
+    fn cut(&mut self) -> Option<Entry> {
+        (self.at, self.is_cut) = (self.end, true);
+        None
     }
 
     /// Reads the buffer of the last entry into the beginning of `to`, which has room for it.
@@ -340,10 +354,9 @@ impl<R: Read + Seek> Reader<R> {
 }
 
 fn ended(error: &io::Error, at: u64, end: u64) -> String {
-    if error.kind() == ErrorKind::UnexpectedEof { cut_at(at, end) } else { error.to_string() }
-}
-
-fn cut_at(at: u64, end: u64) -> String {
+    if error.kind() != ErrorKind::UnexpectedEof {
+        return error.to_string();
+    }
     format!("byte {at}: the file is cut at {end} bytes; copy it again")
 }
 

@@ -23,6 +23,8 @@ const MIN_INSIDE: usize = 4;
 const MIN_PART: usize = 8;
 /// The shortest argument of a command that may be a secret.
 const MIN_ARGUMENT: usize = 6;
+/// What is in the name of a parameter whose value is a secret, however short.
+const SECRET_WORDS: [&str; 7] = ["auth", "key", "pass", "pw", "secret", "token", "user"];
 /// Names of users and machines that say nothing about anybody.
 const COMMON: [&str; 14] = [
     "admin",
@@ -103,10 +105,7 @@ impl Hidden {
         hidden.name(&config.mqtt.client_id, "(machine)");
         let pipe = if let CameraSource::Pipe(words) = &config.camera.source { &words[..] } else { &[] };
         for argument in [pipe, &config.exec.command[..]].into_iter().flat_map(|words| words.iter().skip(1)) {
-            let value = argument.rsplit('=').next().unwrap_or_default();
-            if value.len() >= MIN_ARGUMENT && !value.starts_with(['-', '/']) {
-                hidden.secret(value);
-            }
+            hidden.argument(argument);
         }
         match list::list(&config.gallery.path) {
             Ok(listing) => {
@@ -121,6 +120,31 @@ impl Hidden {
             Err(error) => missing.push(format!("the names of people ({error:#})")),
         }
         (hidden, missing)
+    }
+
+    /// What an argument of a command may hold, which may be a whole script: the hosts of addresses, what is a secret by its name, and
+    /// words that are long enough to be one.
+    fn argument(&mut self, argument: &str) {
+        for word in argument.split(|c: char| c.is_whitespace() || "'\"`;|,()".contains(c)) {
+            if let Some((_, rest)) = word.split_once("://") {
+                let authority = rest.split(['/', '?']).next().unwrap_or_default();
+                let host = authority.rsplit('@').next().unwrap_or_default();
+                let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+                let host = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(host, _)| host);
+                self.name(host, "(host)");
+            } else if word.starts_with('/') || (word.starts_with('-') && !word.contains('=')) {
+                continue;
+            }
+            for pair in word.split(['?', '&']) {
+                let (name, value) = pair.split_once('=').unwrap_or(("", pair));
+                let name = name.to_lowercase();
+                if SECRET_WORDS.iter().any(|word| name.contains(word)) {
+                    self.secret(value);
+                }
+                let pieces = value.split(['=', '/', ':', '@']);
+                pieces.filter(|piece| piece.len() >= MIN_ARGUMENT).for_each(|piece| self.secret(piece));
+            }
+        }
     }
 
     /// A person, by the whole name and by each part of it.
@@ -254,10 +278,14 @@ fn without_addresses(word: &str) -> String {
     while let Some(at) = rest.find(is_part) {
         let (before, from) = rest.split_at(at);
         let (run, after) = from.split_at(from.find(|c| !is_part(c)).unwrap_or(from.len()));
-        let name = run.trim_end_matches(['.', ':']);
+        let begun = run.trim_start_matches(['.', ':']);
+        // "::1" is an address, ":10.0.0.5" follows a word.
+        let begun = if hidden_address(run).is_some() || run.starts_with("::") { run } else { begun };
+        let name = begun.trim_end_matches(['.', ':']);
         shown += before;
+        shown += &run[..run.len() - begun.len()];
         shown += &hidden_address(name).unwrap_or_else(|| name.to_owned());
-        shown += &run[name.len()..];
+        shown += &begun[name.len()..];
         rest = after;
     }
     shown + rest
@@ -269,7 +297,8 @@ fn hidden_address(text: &str) -> Option<String> {
         return is_public(address.ip()).then(|| format!("(address):{}", address.port()));
     }
     let groups: Vec<&str> = text.split(':').collect();
-    let is_hardware = groups.len() == 6 && groups.iter().all(|group| group.len() == 2);
+    // Of a frame, the kernel tells both addresses and a type in one.
+    let is_hardware = groups.len() >= 6 && groups.iter().all(|group| group.len() == 2);
     let is_address = is_hardware || text.parse().is_ok_and(is_public);
     is_address.then(|| "(address)".to_owned())
 }
@@ -299,6 +328,8 @@ mod tests {
             ("127.0.0.1:5000 0.0.0.0:80 [::1]:80 [::]:80", "127.0.0.1:5000 0.0.0.0:80 [::1]:80 [::]:80"),
             ("at 12:03:04, dlib 19.24.9, 6.1.0-18, usb 1-1:1.0", "at 12:03:04, dlib 19.24.9, 6.1.0-18, usb 1-1:1.0"),
             ("rtsp://anna:pw@cam/x?token=1", "rtsp://cam/x?..."),
+            ("host:10.0.0.5:8883 is away", "host:(address):8883 is away"),
+            ("MAC=b8:27:eb:00:12:ab:a0:36:9f:00:12:ab:08:00 x", "MAC=(address) x"),
         ] {
             assert_eq!(hide(text), shown);
         }
@@ -320,6 +351,21 @@ mod tests {
             hidden.hide("ANN LEE, ann_lee2.jpg, channel, sleeps"),
             "person-2, person-2_person-22.jpg, channel, sleeps"
         );
+    }
+
+    #[test]
+    fn what_the_arguments_of_a_command_hold_is_found_in_what_the_command_says() {
+        let mut hidden = Hidden::default();
+        for argument in [
+            "-i",
+            "rtsp://cam7.house.lan:554/x?user=anna&password=hx22&channel=1",
+            "curl -s --pw tok123456 'http://b/c' | tee /tmp/x",
+        ] {
+            hidden.argument(argument);
+        }
+        let told = "Failed to resolve hostname cam7.house.lan: no password hx22, no tok123456 in /tmp/x at -i";
+        let shown = hidden.hide(told);
+        assert_eq!(shown, "Failed to resolve hostname (host): no password (secret), no (secret) in /tmp/x at -i");
     }
 
     #[test]
