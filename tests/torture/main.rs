@@ -108,6 +108,9 @@ const FAULTS: &[Fault] = &[
     peers::PEERS,
 ];
 
+/// A fault, what came of it or why it failed, and how long that took.
+type Tried = (&'static Fault, Result<Figures, String>, Duration);
+
 /// The lines around the table.
 const BEGIN: &str = "<!-- figures, written by `make torture` -->\n";
 const END: &str = "<!-- end of figures -->\n";
@@ -128,7 +131,7 @@ fn main() -> ExitCode {
     let is_meant = |fault: &&Fault| words.is_empty() || words.iter().any(|word| fault.name.contains(word.as_str()));
     let full = std::env::var("TORTURE").is_ok_and(|value| value == "full");
     let begun = Instant::now();
-    let done: Mutex<Vec<(&Fault, Result<Figures, String>, Duration)>> = Mutex::default();
+    let done: Mutex<Vec<Tried>> = Mutex::default();
     // Those that wait, beside those that work.
     std::thread::scope(|scope| {
         for waits in [true, false] {
@@ -172,7 +175,7 @@ fn begin_of_row(fault: &Fault) -> String {
 }
 
 /// The table: new lines for what was tried, and the `old` ones for what was not.
-fn table(old: &str, done: &[(&Fault, Result<Figures, String>, Duration)]) -> String {
+fn table(old: &str, done: &[Tried]) -> String {
     let printed = |program: &str, words: &[&str]| {
         let output = Command::new(program).args(words).output().expect("a program of every system");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
