@@ -76,9 +76,8 @@ fn a_recording_that_cannot_be_played_is_told_by_check() {
     };
     assert!(check().contains("cut.rec: No such file"), "{}", check());
     let bytes = std::fs::read(repo().join("tests/data/strange-yuyv.rec")).unwrap();
-    home.put("cut.rec", &bytes[..bytes.len() - 1]);
-    let told = format!("the file is cut at {} bytes", bytes.len() - 1);
-    assert!(check().contains(&told), "{told}: {}", check());
+    home.put("cut.rec", &bytes[..50]);
+    assert!(check().contains("the file is cut at 50 bytes"), "{}", check());
 }
 
 #[test]
