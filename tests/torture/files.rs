@@ -133,7 +133,7 @@ fn disk(full: bool) -> Figures {
                 figures.tried += 1;
                 refused += u64::from(was_refused);
                 figures = figures.seen(seen);
-                if !full && n == 2 {
+                if !full && n == 1 {
                     break;
                 }
             }
