@@ -59,7 +59,7 @@ pub const VIEWERS: Fault = Fault {
 fn viewers(full: bool) -> Figures {
     let (_home, running) = quiet();
     let watch = Watch::of(running.address);
-    let (tried, lasts_s) = if full { (500, 30) } else { (300, 5) };
+    let (tried, lasts_s) = if full { (500, 30) } else { (300, 8) };
     // What the first crowd left is what the second one must not add to.
     let mut before = Usage::default();
     if full {
@@ -130,7 +130,7 @@ pub const HALF_OPEN: Fault = Fault {
 fn half_open(full: bool) -> Figures {
     let (_home, running) = quiet();
     let watch = Watch::of(running.address);
-    let (count, lasts_s) = if full { (1000, 60) } else { (300, 5) };
+    let (count, lasts_s) = if full { (1000, 60) } else { (300, 2) };
     let mut before = Usage::default();
     if full {
         rude(&running, count, 10);
@@ -208,7 +208,7 @@ pub const SHAPES: Fault = Fault {
     wrong: "requests that a proxy and a server may split differently, and pipelines",
     does: "answers once and closes, or refuses; what is hidden in a body is never a request",
     within: SECOND,
-    waits: false,
+    waits: true,
     run: shapes,
 };
 
