@@ -103,7 +103,8 @@ console.log(JSON.stringify({
   share_within_40_ms: early.filter(ms => ms <= 40).length / early.length,
   heap_mb: [before, await memory()], complaints,
 }));
-// The memory of the tab's process each minute: what the kernel counts for it, and the heap of its scripts, after a collection.
+// The memory of the tab's process each minute: what the kernel counts for it, the same after the browser was told that memory is scarce,
+// which empties its caches, and the heap of its scripts after a collection.
 if (Number(minutes)) {
   const session = await browser.newBrowserCDPSession(), { processInfo } = await session.send("SystemInfo.getProcessInfo");
   const tab = processInfo.filter(({ type }) => type === "renderer").sort((a, b) => b.cpuTime - a.cpuTime)[0].id;
@@ -111,10 +112,13 @@ if (Number(minutes)) {
   for (let minute = 0; minute <= Number(minutes); minute += 1) {
     if (minute) await new Promise(go => setTimeout(go, 60000));
     await own.send("HeapProfiler.collectGarbage");
-    const kb = Number(/Pss:\s+(\d+)/.exec(readFileSync(`/proc/${tab}/smaps_rollup`, "utf8"))[1]);
-    samples.push([Math.round(kb / 102.4) / 10, await memory(), await page.evaluate(() => shown)]);
+    const mb = () => Math.round(Number(/Pss:\s+(\d+)/.exec(readFileSync(`/proc/${tab}/smaps_rollup`, "utf8"))[1]) / 102.4) / 10;
+    const usual = mb();
+    await own.send("Memory.simulatePressureNotification", { level: "critical" });
+    await new Promise(go => setTimeout(go, 2000));
+    samples.push([usual, mb(), await memory(), await page.evaluate(() => shown)]);
   }
-  console.log(JSON.stringify({ tab_mb_heap_mb_each_minute: samples }));
+  console.log(JSON.stringify({ tab_mb_without_caches_mb_heap_mb_each_minute: samples }));
 }
 await browser.close();
 process.exit(0);

@@ -326,16 +326,19 @@ impl<'a> Worker<'a> {
                 self.enrolment = Some((enrolment, cause, progress));
                 self.stage.health.taking_in.store(true, Relaxed);
             }
-            Err(error) => {
-                let error = format!("{error:#}");
-                log::error!("{error}; the gallery stays as it was");
-                let mut roster = self.stage.roster.newest().map(|(_, r)| (*r).clone()).unwrap_or_default();
-                roster.warnings = vec![error.clone()];
-                self.stage.roster.publish(Arc::new(roster));
-                self.undone = Some(error);
-                self.at_work();
-            }
+            Err(error) => self.stays_as_it_was(&error),
         }
+    }
+
+    /// The gallery cannot be read.
+    fn stays_as_it_was(&mut self, error: &anyhow::Error) {
+        let error = format!("{error:#}");
+        log::error!("{error}; the gallery stays as it was");
+        let mut roster = self.stage.roster.newest().map(|(_, r)| (*r).clone()).unwrap_or_default();
+        roster.warnings = vec![error.clone()];
+        self.stage.roster.publish(Arc::new(roster));
+        self.undone = Some(error);
+        self.at_work();
     }
 
     /// Takes a few more pictures in; swaps the gallery after the last.
@@ -365,6 +368,11 @@ impl<'a> Worker<'a> {
         let Some((enrolment, cause, progress)) = self.enrolment.take() else { return };
         if let Some(mut progress) = progress {
             progress.done();
+        }
+        // The files of a gallery that went while it was read are not there either, and it would be taken for an empty one.
+        if let Err(error) = list::list(&self.config.gallery.path) {
+            self.memory.arrivals.stop();
+            return self.stays_as_it_was(&error);
         }
         if cause == EnrolmentCause::Last {
             log::warn!(

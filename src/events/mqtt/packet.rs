@@ -185,12 +185,13 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     let mut reader = Reader::default();
     for piece in bytes.chunks(usize::from(*piece).max(1)) {
         reader.feed(piece);
-        while let Ok(Some(said)) = reader.next() {
-            assert!(!matches!(said, Said::Message { payload, .. } if payload.len() > MAX_TAKEN));
-        }
-        // An error ends the connection.
-        if reader.next().is_err() {
-            return;
+        loop {
+            match reader.next() {
+                Ok(Some(said)) => assert!(!matches!(said, Said::Message { payload, .. } if payload.len() > MAX_TAKEN)),
+                Ok(None) => break,
+                // It ends the connection.
+                Err(_) => return,
+            }
         }
         assert!(reader.bytes.len() <= MAX_TAKEN + 5);
     }

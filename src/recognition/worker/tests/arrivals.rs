@@ -371,6 +371,20 @@ fn a_gallery_that_is_gone_while_files_are_waited_for_is_told_once() {
 }
 
 #[test]
+fn a_gallery_that_goes_while_it_is_read_is_not_taken_for_an_empty_one() {
+    let mut scene = Scene::new();
+    scene.write("Alice/1.png", &png(1, 30));
+    scene.reload();
+    scene.pass(60);
+    let (generation, people) = (scene.worker.generation, scene.roster().people.len());
+    scene.worker.begin_enrolment(EnrolmentCause::Reload, scene.now());
+    fs::rename(&scene.gallery, scene.gallery.with_extension("gone")).unwrap();
+    scene.go_round();
+    assert_eq!((scene.worker.generation, scene.roster().people.len(), people), (generation, 1, 1));
+    assert!(scene.roster().warnings[0].contains("cannot be read"));
+}
+
+#[test]
 fn a_file_that_never_stands_still_is_judged_as_it_is_after_an_hour() {
     let mut scene = Scene::new();
     scene.write("Alice/1.png", &png(1, 30));
