@@ -152,4 +152,5 @@ for (const dialog of document.querySelectorAll("dialog")) {
   // A click beside the sheet closes it.
   dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
 }
-sheet.addEventListener("close", () => { sheetTrack = null; });
+// The event comes later than the close; meanwhile another face may have been tapped.
+sheet.addEventListener("close", () => { if (!sheet.open) sheetTrack = null; });

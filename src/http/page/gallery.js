@@ -247,7 +247,7 @@ async function walkUp() {
   if (personName === null) personName = "/" + name;
 }
 $("walk").addEventListener("click", walkUp);
-person.addEventListener("close", () => { watching++; personName = null; person.classList.remove("low"); });
+person.addEventListener("close", () => { if (person.open) return; watching++; personName = null; person.classList.remove("low"); });
 $("rename").addEventListener("submit", async event => {
   event.preventDefault();
   const to = $("to-name").value.trim(), done = $("person-done"), from = personName.slice(1);
