@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Error, ErrorKind, Result, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -137,9 +137,12 @@ impl fmt::Display for Usage {
     }
 }
 
-/// A port that is free, for a program that is started again on the same one.
+/// A port that is free, for a program that is started again on the same one. It is none of those that the system gives to connections.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = (std::process::id() % 10_000) as u16;
+    let mut ports = (0..10_000).map(|_| 20_000 + (first + NEXT.fetch_add(1, Relaxed) % 10_000) % 10_000);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// Random numbers that are the same each time (xorshift, Marsaglia 2003).
