@@ -29,6 +29,47 @@ fn fake(shots: Vec<Result<Shot>>) -> Result<Box<dyn Source>> {
     Ok(Box::new(Fake(shots.into())))
 }
 
+/// A source of endless pictures that is unplugged when the test says so.
+struct Pluggable {
+    hints: Vec<&'static str>,
+    unplugged: Arc<Step>,
+}
+
+impl Source for Pluggable {
+    fn next(&mut self, timeout: Duration) -> Result<Shot> {
+        if self.unplugged.is_taken() {
+            bail!("it was unplugged");
+        }
+        Fake([grey(256)].into()).next(timeout)
+    }
+
+    fn describe(&self) -> String {
+        "pluggable".to_owned()
+    }
+
+    fn hints(&self) -> Vec<&str> {
+        self.hints.clone()
+    }
+}
+
+/// A step of a test that the camera thread waits for, so that a state lasts until the test has seen it.
+#[derive(Default)]
+struct Step(std::sync::atomic::AtomicBool);
+
+impl Step {
+    fn take(&self) {
+        self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    fn is_taken(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    fn wait(&self) {
+        wait_for("the next step of the test", || self.is_taken());
+    }
+}
+
 fn config(set: impl Fn(&mut Camera)) -> Arc<Config> {
     let mut config = Config::defaults(Path::new("/"));
     config.camera.source = CameraSource::Device("/dev/test".into());
@@ -66,7 +107,7 @@ impl Drop for EndAtDrop<'_> {
 fn wait_for(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(8), "in vain: {what}");
+        assert!(start.elapsed() < Duration::from_secs(30), "in vain: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -80,29 +121,40 @@ fn faults(stage: &Stage) -> Vec<(Cause, u64, String)> {
 
 #[test]
 fn a_camera_that_fails_is_reported_and_is_back_within_three_seconds() {
+    let (plugged, unplugged, plugged_again) = (Step::default(), Arc::new(Step::default()), Step::default());
     let mut opened = 0;
     let open = |_: &Camera| {
         opened += 1;
         match opened {
             1 => bail!("there is no such device"),
-            2 => fake(vec![grey(256), grey(256), Err(anyhow::anyhow!("it was unplugged"))]),
-            _ => fake(vec![grey(256)]),
+            2 => {
+                plugged.wait();
+                let unplugged = Arc::clone(&unplugged);
+                Ok(Box::new(Pluggable { hints: vec![], unplugged }) as Box<dyn Source>)
+            }
+            _ => {
+                plugged_again.wait();
+                fake(vec![grey(256)])
+            }
         }
     };
     with_thread(open, |stage| {
         let health = &stage.health;
         let error = || health.camera().error;
         wait_for("the first error", || error().as_deref() == Some("there is no such device"));
-        wait_for("pictures", || health.camera_online());
+        plugged.take();
+        wait_for("pictures", || health.camera_online() && health.frames.get() >= 2);
         let camera = health.camera();
         assert_eq!((camera.source.as_str(), camera.format.as_str(), camera.width), ("/dev/test", "GREY", 16));
+        unplugged.take();
         wait_for("the second error", || error().as_deref() == Some("it was unplugged"));
-        let gone = Instant::now();
+        let (gone, before) = (Instant::now(), health.frames.get());
+        plugged_again.take();
         wait_for("pictures again", || health.camera_online());
         assert!(gone.elapsed() < Duration::from_secs(3));
-        assert_eq!((health.frames.get(), health.dropped.get()), (3, 6));
-        assert_eq!(health.ages.published.since_start().count, 3);
-        assert_eq!(stage.frames.newest().unwrap().1.seq, 3);
+        wait_for("the third picture is counted", || health.ages.published.since_start().count == before + 1);
+        assert_eq!((health.frames.get(), health.dropped.get()), (before + 1, 2 * (before + 1)));
+        assert_eq!(stage.frames.newest().unwrap().1.seq, before + 1);
         assert_eq!(faults(stage), [(Cause::CameraAway, 2, "it was unplugged".to_owned())]);
     });
 }
@@ -149,33 +201,17 @@ fn a_device_that_returns_is_noticed_at_once_however_long_the_pause() {
     });
 }
 
-/// A source that has a hint from its third picture on.
-struct Hinting(Fake);
-
-impl Source for Hinting {
-    fn next(&mut self, timeout: Duration) -> Result<Shot> {
-        self.0.next(timeout)
-    }
-
-    fn describe(&self) -> String {
-        self.0.describe()
-    }
-
-    fn hints(&self) -> Vec<&str> {
-        if self.0.0.len() < 7 { vec!["it has moved", "it is dark"] } else { vec![] }
-    }
-}
-
 #[test]
 fn a_hint_of_a_source_is_reported_once_and_ends_with_the_source() {
+    let unplugged = Arc::new(Step::default());
     let open = |_: &Camera| {
-        let mut shots: VecDeque<_> = (0..9).map(|_| grey(256)).collect();
-        shots.push_back(Err(anyhow::anyhow!("it was unplugged")));
-        Ok(Box::new(Hinting(Fake(shots))) as Box<dyn Source>)
+        let unplugged = Arc::clone(&unplugged);
+        Ok(Box::new(Pluggable { hints: vec!["it has moved", "it is dark"], unplugged }) as Box<dyn Source>)
     };
     with_thread(open, |stage| {
         let hint = || stage.health.camera().hint;
         wait_for("the hint", || hint().as_deref() == Some("it has moved; it is dark"));
+        unplugged.take();
         wait_for("the end", || !stage.health.camera_online());
         assert_eq!(hint(), None);
         assert!(faults(stage).contains(&(Cause::CameraHint, 2, "it is dark".to_owned())), "{:?}", faults(stage));
@@ -490,9 +526,12 @@ fn a_camera_that_comes_and_goes_all_day_is_logged_a_few_times_an_hour() {
 
 #[test]
 fn last_messages_that_differ_each_time_are_shown_and_are_one_fault() {
-    let mut times = 0;
-    let open = move |_: &Camera| {
+    let (mut times, seen) = (0, Step::default());
+    let open = |_: &Camera| {
         times += 1;
+        if times == 3 {
+            seen.wait();
+        }
         Err(SourceEnd { how: "ffmpeg ended".to_owned(), last_words: format!("port {times}: refused") }.into())
     };
     with_thread(open, |stage| {
@@ -500,6 +539,7 @@ fn last_messages_that_differ_each_time_are_shown_and_are_one_fault() {
             stage.health.camera().error.is_some_and(|error| error == "ffmpeg ended: port 2: refused")
         });
         assert_eq!(faults(stage), [(Cause::CameraAway, 1, "ffmpeg ended".to_owned())]);
+        seen.take();
     });
 }
 
