@@ -70,8 +70,18 @@ impl Origin {
 /// The state folder of a config that names none. A command of the shell has no STATE_DIRECTORY, and means that of the service
 /// when it has the config of the service.
 fn usual_state_folder(file: Option<&Path>) -> Option<PathBuf> {
-    let of_package = file.filter(|file| *file == Path::new(OF_PACKAGE.0)).map(|_| PathBuf::from(OF_PACKAGE.1));
-    files::state_folder_of_unit().or(of_package).or_else(files::state_folder_of_user)
+    files::state_folder_of_unit().or_else(|| of_service(file?)).or_else(files::state_folder_of_user)
+}
+
+/// The state folder of the service with this config: namecam.service, or `namecam@NAME.service` with /etc/namecam/NAME.ini.
+pub(super) fn of_service(file: &Path) -> Option<PathBuf> {
+    let (of_package, state) = (Path::new(OF_PACKAGE.0), OF_PACKAGE.1);
+    if file == of_package {
+        return Some(state.into());
+    }
+    let is_beside = file.parent() == of_package.parent() && file.extension() == of_package.extension();
+    let name = file.file_stem().filter(|_| is_beside)?.to_str()?;
+    Some(format!("{state}-{name}").into())
 }
 
 /// What the settings file gives. A file that cannot be used is a problem like one in the config file: it may hold what

@@ -418,6 +418,16 @@ fn relative_paths_start_at_the_files_folder() {
 }
 
 #[test]
+fn the_commands_of_a_shell_find_the_state_folder_of_each_service() {
+    let of = |file: &str| super::origin::of_service(Path::new(file));
+    assert_eq!(of("/etc/namecam/namecam.ini"), Some("/var/lib/namecam".into()));
+    assert_eq!(of("/etc/namecam/garden.ini"), Some("/var/lib/namecam-garden".into()));
+    for other in ["namecam.ini", "/home/pi/namecam.ini", "/etc/namecam/users", "/etc/namecam/old/garden.ini"] {
+        assert_eq!(of(other), None, "{other}");
+    }
+}
+
+#[test]
 fn the_credential_of_the_first_package_means_the_accounts_in_the_state_folder() {
     let config = load("[http]\nbind = 0.0.0.0:5000\npassword_file = /run/credentials/namecam.service/users\n").unwrap();
     assert_eq!(config.http.password_file.as_deref(), Some(Path::new("/var/lib/namecam/users")));
