@@ -46,7 +46,7 @@ const PORT_PATIENCE: Duration = Duration::from_millis(700);
 /// How soon a failed watchdog check is repeated, so that a short overload does not cause a restart.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
-/// The most orders by MQTT that wait.
+/// The most MQTT orders that wait for the main thread.
 const MAX_ORDERS: usize = 4;
 
 /// All hand-offs between the stages.
@@ -68,11 +68,12 @@ struct Wires {
     stop: Arc<Stop>,
 }
 
-/// Runs until a signal ends it. `accounts` are those of `http.password_file`; `says_events`: events are written to the standard output.
+/// Runs the program until a signal ends it. `accounts` are the users and tokens of `http.password_file`. With
+/// `says_events` the program writes events to the standard output.
 ///
 /// # Errors
-/// When it cannot start: the port is taken, for instance. It does not return once its threads have
-/// started, but ends the process.
+/// The program cannot start, for instance because the port is taken. Once the threads have started, this function
+/// does not return but ends the process.
 pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>, says_events: bool) -> anyhow::Result<()> {
     // A reload reads the file that was found at the start. Searching again could fall back to the defaults while an
     // editor replaces the file.
@@ -127,8 +128,8 @@ pub fn run(origin: &Origin, config: Config, accounts: Option<Accounts>, says_eve
     exit_now(0)
 }
 
-/// Ends the process when a thread has ended without a stop, which is a fault. It does not return through `main`, whose
-/// exit handlers would destroy dlib's globals while another thread uses them.
+/// Ends the process when a thread has ended without a stop, which is a fault. The process does not end through `main`:
+/// the exit handlers would destroy dlib's globals while another thread uses them.
 fn leave_if_one_has_ended(threads: &[JoinHandle<()>], stop: &Stop, notify: &Notify) {
     let Some(ended) = threads.iter().find(|thread| thread.is_finished()) else { return };
     // Checked after the search: a thread that ends because of a stop ends after the stop is set.
@@ -263,7 +264,7 @@ impl Wires {
         Ok(threads)
     }
 
-    /// Does what was asked for by MQTT.
+    /// Carries out the orders that were received by MQTT.
     fn carry_out(&self, ordered: &Receiver<Order>, notify: &Notify) {
         for order in ordered.try_iter() {
             log::info!("by MQTT: {order:?}");
@@ -306,8 +307,8 @@ impl Wires {
         log::error!("nothing was reloaded; the previous config and gallery stay in use");
     }
 
-    /// Reports a part that hangs, and models that take too long to open, once for as long as that lasts. `reported` is
-    /// what was reported last.
+    /// Reports a part that hangs, or models that take too long to open, once for as long as the trouble lasts.
+    /// `reported` is the cause that the last call found.
     fn report_hangs(&self, reported: &mut Option<Cause>) {
         let late = self.health.models_late().map(|age| {
             let (machine, config) = (Machine::this(), self.config.newest().map(|(_, config)| config));

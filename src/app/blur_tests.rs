@@ -1,5 +1,5 @@
-//! `overlay.unknown = blur` and `overlay.blur_for_viewers` with dlib's models and photos of people: the detector is run on each picture that a viewer
-//! got.
+//! Tests of `overlay.unknown = blur` and `overlay.blur_for_viewers` with dlib's models and photos of people. They run
+//! the detector on each picture that a viewer got.
 
 use crate::config::{Overlay, UnknownFaces};
 use crate::frame::{Frame, Moment};
@@ -170,7 +170,7 @@ impl<'a> Film<'a> {
     }
 }
 
-/// A film of the room, with frames made by `frame`.
+/// Shows a film of the room with frames made by `frame`, and checks that no picture of the viewer shows the stranger.
 fn film_of_a_stranger(spec: RenditionSpec, frames: std::ops::Range<u32>, frame: impl Fn(Rgb, &Rgb, f64) -> Rgb) {
     let root = tempfile::tempdir().unwrap();
     let stage = private_stage(root.path());
@@ -227,7 +227,7 @@ fn with_blur_for_viewers_a_stranger_is_in_no_picture_of_a_viewer_and_in_the_one_
     let (room, stranger) = (room(), stranger());
     film.settle(&room);
     film.pictures.clear();
-    // They fade in, and then stand in a still scene.
+    // The stranger fades in and then stands in a still scene.
     for number in 0..60 {
         film.show(with(room.clone(), &stranger, PLACE, (f64::from(number) / 40.0).min(1.0)));
     }
