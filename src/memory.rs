@@ -1,6 +1,7 @@
 //! How much memory recognition needs, and how much is available. dlib does not say how much a call will allocate, and
-//! the kernel kills a program that exceeds its limit. So the need of a config is computed before it is used, from
-//! measurements (`benches/memory.rs`), and compared with the limits of the control groups, the process and the machine.
+//! the kernel kills a program that exceeds its limit. So the memory that a config needs is computed before the config
+//! is used, from measurements (`benches/memory.rs`), and compared with the limits of the control groups, the process
+//! and the machine.
 
 use crate::config::{CameraSource, Config, Detector, Landmarks};
 use crate::image::still::KEPT_SIDE;
@@ -16,7 +17,7 @@ const MB: u64 = 1_000_000;
 /// The CNN's bytes per pixel of [`pyramid_px`]: 264 to 270 were measured for 640x480 to 1280x960, with the copies of
 /// the picture. Nearly all of it is the widest layer of dlib's network.
 const CNN_BYTES_A_PIXEL: u64 = 280;
-/// The CNN's further memory, for small pictures: 6 to 20 MB were measured.
+/// The CNN's memory beyond [`CNN_BYTES_A_PIXEL`], which counts for small pictures: 6 to 20 MB were measured.
 const CNN_BYTES: u64 = 16 * MB;
 /// HOG's bytes per pixel of the scaled picture: 11.5 to 14.4 were measured from 0.3 to 33 megapixels, with the copies
 /// of the picture.
@@ -24,25 +25,26 @@ const HOG_BYTES_A_PIXEL: u64 = 16;
 /// dlib's memory for 16 faces, or 16 jittered copies of one: it computes 16 descriptors at once, and keeps the
 /// memory. 62 MB were measured for 16 faces, 66 MB for 32, 71 MB for 100 copies.
 const DESCRIBE_BYTES: u64 = 72 * MB;
-/// All other memory: 55 MB were measured with the models; a gallery, fonts and viewers are added to that.
+/// All other memory: 55 MB were measured with the models open; the rest is for a gallery, fonts and viewers.
 const REST_BYTES: u64 = 80 * MB;
 /// Bytes per pixel of the camera's frame, for all copies in use: captured, as RGB, with the overlay, encoded.
 const FRAME_BYTES_A_PIXEL: u64 = 24;
-/// The longest side in pixels to which a still picture is scaled for HOG. A face on it needs a twentieth of that.
+/// The longest side in pixels to which a still picture is scaled for HOG. HOG finds a face from a twentieth of this
+/// length.
 pub const STILL_SIDE: u32 = 1600;
 const STILL_PX: u64 = (STILL_SIDE as u64).pow(2);
-/// A still picture of the gallery in three copies: the kept one, a rotated one when no face was found, and a tile of
-/// that.
+/// The memory of a still picture of the gallery in three copies: the picture, a rotated copy when no face was found,
+/// and a tile of the rotated copy.
 const STILL_BYTES: u64 = 3 * 3 * (KEPT_SIDE as u64).pow(2);
 /// Address space beyond the memory in use, which only RLIMIT_AS counts. 330 MB were measured (VmSize minus VmRSS)
 /// without viewers and 453 MB with 30, for libraries, stacks and OpenBLAS's buffer of 134 MB; one more buffer is added.
 const MAPPED_BYTES: u64 = 600 * MB;
-/// Private mappings beyond the memory in use, which only RLIMIT_DATA counts. 287 MB were measured (VmData minus RssAnon)
-/// without viewers and 412 MB with 30, most of it OpenBLAS's buffers and stacks; one more buffer is added.
+/// Private mappings beyond the memory in use, which only RLIMIT_DATA counts. 287 MB were measured (VmData minus
+/// RssAnon) without viewers and 412 MB with 30, most of it OpenBLAS's buffers and stacks; one more buffer is added.
 const PRIVATE_BYTES: u64 = 550 * MB;
 /// The largest buffer that OpenBLAS maps for a thread, on x86-64; on ARM it is smaller.
 const BLAS_BUFFER_BYTES: u64 = 135 * MB;
-/// What the program takes with the models of 5 landmarks open, before it has described 16 faces at once: 73 MB were
+/// The memory of the program with the models of 5 landmarks open, before it has described 16 faces at once: 73 MB were
 /// measured.
 const OPEN_BYTES: u64 = 80 * MB;
 /// The memory of the model of 68 landmarks beyond that of 5.
@@ -51,12 +53,13 @@ const LANDMARKS_68_BYTES: u64 = 100 * MB;
 /// The most pixels of the pyramid that the CNN gets at once, however much memory there is: two tiles of this size
 /// (744x720) cover a frame of 1280x720.
 const CNN_MOST_PYRAMID_PX: u64 = 2_040_000;
-/// The fewest (400x400): smaller tiles consist mostly of their overlap.
+/// The fewest pixels of the pyramid that the CNN gets at once, for tiles of 400x400 pixels: smaller tiles consist
+/// mostly of their overlap.
 pub const CNN_LEAST_PYRAMID_PX: u64 = 635_000;
 /// The most pixels of a frame.
 const MOST_FRAME_PX: u64 = crate::image::MAX_PIXELS;
 
-/// Where limits are read; tests use their own folders.
+/// The files from which limits are read; tests use their own folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     /// The mount point of the control groups.
@@ -72,7 +75,7 @@ pub struct Machine {
 pub struct Limit {
     /// The bytes that the program may use, after a reserve for others.
     pub usable: u64,
-    /// The limit and its origin, for messages.
+    /// The limit and the file or resource that sets it, for messages.
     pub what: String,
 }
 
@@ -100,22 +103,22 @@ impl Machine {
         limits.into_iter().min_by_key(|limit| limit.usable)
     }
 
-    /// The memory that is free now or that the kernel can free, of the machine or of a group, whichever has less;
-    /// `None` when it is not known, as where the unit's ProcSubset=pid hides /proc/meminfo.
+    /// The bytes that are free now or that the kernel can free, in the machine or in a control group, whichever has
+    /// fewer. `None` when they are not known, for instance because the unit's ProcSubset=pid hides /proc/meminfo.
     pub fn available(&self) -> Option<u64> {
         let meminfo = std::fs::read_to_string(self.process.join("../meminfo")).unwrap_or_default();
         let machine = number_after(&meminfo, "MemAvailable:").map(|kilobytes| kilobytes * 1024);
         let groups = self.groups().into_iter().filter_map(|group| {
             let limit = group.limits().map(|(_, bytes)| bytes).min()?;
             let used = group.read(group.used).trim().parse::<u64>().ok()?;
-            // Files that nobody has read lately.
+            // The cache of files that were not read lately, which the kernel frees easily.
             let spare = number_after(&group.read("memory.stat"), group.spare).unwrap_or(0);
             Some(limit.saturating_sub(used.saturating_sub(spare)))
         });
         groups.chain(machine).min()
     }
 
-    /// The memory that the process has in use.
+    /// The bytes of memory that the process has in use.
     pub fn used(&self) -> Option<u64> {
         let status = std::fs::read_to_string(self.process.join("status")).ok()?;
         number_after(&status, "VmRSS:").map(|kilobytes| kilobytes * 1024)
@@ -171,13 +174,13 @@ impl Machine {
 /// A memory control group of either version.
 struct Group {
     folder: PathBuf,
-    /// Its path, for messages.
+    /// The path of the group, for messages.
     name: String,
     /// The files with limits.
     maxima: &'static [&'static str],
     /// The file with the memory in use.
     used: &'static str,
-    /// The line of `memory.stat` with the part of it that is easily freed.
+    /// The name in `memory.stat` of the part of the memory in use that the kernel frees easily.
     spare: &'static str,
 }
 
@@ -186,7 +189,7 @@ impl Group {
         std::fs::read_to_string(self.folder.join(file)).unwrap_or_default()
     }
 
-    /// Its limits and their files. "max" means no limit; version 1 uses a huge number.
+    /// The limits of the group and their files. "max" means no limit; version 1 uses a huge number.
     fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let number = |file: &&'static str| Some((*file, self.read(file).trim().parse::<u64>().ok()?));
         self.maxima.iter().filter_map(number).filter(|(_, bytes)| *bytes < 1 << 50)
@@ -199,13 +202,13 @@ fn number_after(text: &str, name: &str) -> Option<u64> {
     lines.find_map(|mut words| (words.next() == Some(name)).then(|| words.next()?.parse().ok())?)
 }
 
-/// Checks that opening the models will get the memory that it asks for. When the system refuses OpenBLAS's buffer,
-/// OpenBLAS asks again without end.
+/// Checks that the system grants the address space that opening the models requests. When the system refuses OpenBLAS's
+/// buffer, OpenBLAS requests it again without end.
 ///
 /// # Errors
-/// The bytes that are refused, and what may refuse them.
+/// The bytes that the system refuses, and the limits that may be the reason.
 pub fn check_opening(config: &Config) -> Result<(), String> {
-    // One buffer a thread, and the size of another one for the models and dlib's network.
+    // One buffer per thread, and the size of another buffer for the models and dlib's network.
     let blocks = u64::from(config.recognition.blas_threads) + 1;
     if may_map(BLAS_BUFFER_BYTES, blocks) {
         return Ok(());
@@ -217,14 +220,16 @@ pub fn check_opening(config: &Config) -> Result<(), String> {
     ))
 }
 
-/// A word about memory that is short now, although the config fits; `None` when it suffices or is not known.
+/// A message when too little memory is available now, although the config fits. `None` when the memory suffices or is
+/// not known.
 pub fn shortage(config: &Config, machine: &Machine) -> Option<String> {
     let needed = OPEN_BYTES + landmark_bytes(config);
     let available = machine.available().filter(|available| *available < needed)?;
     Some(format!("the models need about {} of memory, but {} are available now", mb(needed), mb(available)))
 }
 
-/// True when the system grants `blocks` mappings of `bytes` at once. Nothing is written to them, so they take no memory.
+/// True when the system grants `blocks` mappings of `bytes` each at the same time. Nothing is written to the mappings,
+/// so they take no memory.
 fn may_map(bytes: u64, blocks: u64) -> bool {
     let length = bytes as usize;
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
@@ -239,7 +244,7 @@ fn may_map(bytes: u64, blocks: u64) -> bool {
     }
     let granted = mapped.len() as u64 == blocks;
     for block in mapped {
-        // SAFETY: a mapping of this length from above, to which no reference exists.
+        // SAFETY: the mapping was made above with this length, and no reference to it exists.
         unsafe { libc::munmap(block, length) };
     }
     granted
@@ -272,7 +277,7 @@ impl fmt::Display for Plan {
 /// The memory that the config needs, and the pixels that the detector may get at once.
 ///
 /// # Errors
-/// When it does not fit: names the keys, the need, the limit and values that fit.
+/// The config does not fit. The message names the keys, the memory they need, the limit and values that fit.
 pub fn plan(config: &Config, machine: &Machine) -> Result<Plan, String> {
     let limit = machine.limit();
     let usable = limit.as_ref().map_or(u64::MAX, |limit| limit.usable);
@@ -289,7 +294,8 @@ pub fn plan(config: &Config, machine: &Machine) -> Result<Plan, String> {
     }
     let (_, a_pixel) = of_detector(config.recognition.detector);
     let spare = usable.saturating_sub(takes(least));
-    // HOG gets what it needs for frames of the configured size. The CNN is slow with small tiles.
+    // HOG needs memory only for frames of the configured size, so it gets less of the spare memory than the CNN, which
+    // is slow with small tiles.
     let most_px = match config.recognition.detector {
         Detector::Hog => least + spare / 4 / a_pixel,
         Detector::Cnn => (least + spare / 8 * 7 / a_pixel).min(most),
@@ -338,7 +344,7 @@ fn of_detector(detector: Detector) -> (u64, u64) {
     }
 }
 
-/// The fewest pixels at once that the detector works with, and the most that it can use.
+/// The fewest pixels that the detector must get at once, and the most that it can use.
 fn bounds(config: &Config) -> (u64, u64) {
     let r = &config.recognition;
     match r.detector {
@@ -346,7 +352,7 @@ fn bounds(config: &Config) -> (u64, u64) {
             let px = scaled_px(config, r.detect_width, r.upsample).max(STILL_PX);
             (px, px)
         }
-        // A picture of the gallery may need as much as a frame.
+        // The same bounds hold for frames and for pictures of the gallery, which may need as many pixels as a frame.
         Detector::Cnn => (CNN_LEAST_PYRAMID_PX, CNN_MOST_PYRAMID_PX),
     }
 }
@@ -368,7 +374,7 @@ pub fn pyramid_px(width: f64, height: f64) -> u64 {
     let total = sides.iter().map(|(_, h)| h + PADDING).sum::<f64>() - 2.0 * PADDING;
     let (mut column, mut last_width) = (0.0, 0.0);
     for (w, h) in &sides {
-        // The rest fits into a second column, from bottom to top.
+        // The remaining copies fit into a second column, from bottom to top.
         if *w <= width - last_width - PADDING && (column - height) * 2.0 >= total - height {
             break;
         }
@@ -386,7 +392,8 @@ fn frame_px(config: &Config) -> u64 {
 fn scaled_px(config: &Config, detect_width: u32, upsample: u32) -> u64 {
     let (width, height) = config.camera.turn().size(config.camera.width, config.camera.height);
     let (width, height) = (f64::from(width), f64::from(height));
-    // A program may send frames of any size; those that are at least as wide as the key cost the most.
+    // A program or a recording may deliver frames of any size; frames that are at least as wide as `detect_width` cost
+    // the most.
     let frame = if matches!(config.camera.source, CameraSource::Pipe(_) | CameraSource::Replay { .. }) {
         f64::INFINITY
     } else {
@@ -439,9 +446,10 @@ pub fn mb(bytes: u64) -> String {
     format!("{} MB", bytes.div_ceil(MB))
 }
 
-/// The machine's memory. The unit's ProcSubset=pid hides /proc/meminfo.
+/// The machine's memory in bytes; 0 when unknown. It comes from sysinfo, because the unit's ProcSubset=pid hides
+/// /proc/meminfo.
 fn ram() -> u64 {
-    // SAFETY: `info` is plain old data, of which zeros are a value; sysinfo writes only to it.
+    // SAFETY: `info` is plain old data, for which zeros are a valid value; sysinfo writes only to `info`.
     let (failed, info) = unsafe {
         let mut info: libc::sysinfo = std::mem::zeroed();
         (libc::sysinfo(&mut info), info)

@@ -74,10 +74,10 @@ fn every_kind_of_limit_is_read() {
                   Max data size             unlimited            unlimited            bytes     \n\
                   Max address space         1000000000           unlimited            bytes     \n";
     fs::write(machine.process.join("limits"), limits).unwrap();
-    // It also counts mappings that use no memory.
+    // RLIMIT_AS also counts mappings that use no memory.
     let what = "RLIMIT_AS is 1000 MB, less 600 MB for libraries and stacks".to_owned();
     assert_eq!(machine.limit().unwrap(), Limit { usable: 300_000_000, what });
-    // It counts private mappings that use no memory: OpenBLAS's buffers and stacks.
+    // RLIMIT_DATA also counts private mappings that use no memory: OpenBLAS's buffers and stacks.
     let limits = limits.replace("size             unlimited", "size             700000000");
     fs::write(machine.process.join("limits"), limits).unwrap();
     let what = "RLIMIT_DATA is 700 MB, less 550 MB for libraries and stacks".to_owned();
@@ -165,7 +165,7 @@ fn this_machine_has_memory() {
     assert!(limit.usable > 100_000_000 && limit.usable < 1 << 50, "{limit:?}");
 }
 
-/// A machine with the limit of the unit.
+/// A machine with the memory limit of the systemd unit.
 fn unit() -> (tempfile::TempDir, Machine) {
     let unit = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/namecam.service")).unwrap();
     let max = unit.lines().find_map(|line| line.strip_prefix("MemoryMax=")).expect("a limit").trim_end_matches('G');
@@ -233,11 +233,11 @@ fn a_frame_is_no_wider_than_configured_except_that_of_a_program() {
 
 #[test]
 fn a_pyramid_has_as_many_pixels_as_in_dlib() {
-    // The size of the tensor that dlib 19.24 makes for such a picture.
+    // The sizes of the tensors that dlib 19.24 makes for such pictures.
     for (width, height, px) in [(640.0, 480.0, 1_179_684), (744.0, 720.0, 2_025_304), (160.0, 120.0, 89_362)] {
         assert_eq!(pyramid_px(width, height), px, "{width}x{height}");
     }
-    // A thin picture needs twice as much as one of the usual shape.
+    // A thin picture needs almost twice as many pixels as a picture of the usual shape with the same area.
     assert!(pyramid_px(30.0, 18_000.0) > pyramid_px(900.0, 600.0) * 9 / 5);
     assert_eq!(pyramid_px(0.0, 0.0), 0);
 }
