@@ -1,4 +1,4 @@
-//! [`Settings`]: how the config changes while namecam runs, by a reload and by what an admin sets on the page.
+//! [`Settings`]: changes of the config while namecam runs, by a reload, by an admin on the page and by MQTT.
 
 use crate::config::{Change, Config, Origin, Problem, Problems};
 use crate::memory::{self, Machine};
@@ -9,41 +9,41 @@ use std::io::{Error, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// Where the config comes from, and where it is published.
+/// The origin of the config and the slot in which the config is published.
 #[derive(Debug)]
 pub struct Settings {
     origin: Origin,
     config: Arc<Latest<Config>>,
     machine: Machine,
-    /// Held from the reading of the files to the publishing of the config, so that of two changes at once none is lost. Whether
-    /// recognition was ordered on or off since the last reload.
+    /// Locked from the reading of the files to the publishing of the config, so that no change is lost when two come at
+    /// once. The value is the order to turn recognition on or off that was given since the last reload, if any.
     changing: Mutex<Option<bool>>,
 }
 
-/// Why a config is not used. The one before stays in use, and no file has changed.
+/// Why a config is refused. The former config stays in use, and no file has changed.
 #[derive(Debug)]
 pub enum Refused {
     /// The config, or a change of it, has these problems.
     Wrong(Problems),
-    /// It needs more memory than there is.
+    /// The config needs more memory than is available.
     TooLarge(String),
     /// The settings file cannot be read or written.
     File(String),
 }
 
-/// What became of a change.
+/// The effect of a change.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Applied {
     /// The keys whose new values are in use.
     pub applied: Vec<String>,
-    /// The keys that `--set` gives, which counts more. Their new values are kept in the file.
+    /// The keys that a `--set` option overrides. Their new values are in the file but not in use.
     pub overridden: Vec<String>,
     /// The keys of the config file that have changed since the start and need a restart.
     pub restart: Vec<String>,
 }
 
 impl Settings {
-    /// Settings of the config that was read from there.
+    /// Settings for `config`, which was read from `origin`.
     pub fn new(origin: Origin, config: Arc<Latest<Config>>) -> Settings {
         Settings { origin, config, machine: Machine::this(), changing: Mutex::default() }
     }
@@ -51,7 +51,7 @@ impl Settings {
     /// Reads the config again and publishes it.
     ///
     /// # Errors
-    /// Why it is not used.
+    /// Why the config is refused.
     pub fn reload(&self) -> Result<(), Refused> {
         let mut ordered = lock(&self.changing);
         let new = self.origin.load().map_err(Refused::Wrong)?;
@@ -67,7 +67,7 @@ impl Settings {
     /// Writes a change into the settings file, and publishes the config that results.
     ///
     /// # Errors
-    /// Why not. Then nothing has changed.
+    /// Why the change is refused. Then neither the file nor the config has changed.
     pub fn change(&self, change: &Change) -> Result<Applied, Refused> {
         let mut ordered = lock(&self.changing);
         let no_folder =
@@ -100,10 +100,10 @@ impl Settings {
         Ok(Applied { applied, overridden, restart })
     }
 
-    /// Turns recognition on or off until the next reload, or until the page does.
+    /// Turns recognition on or off until the next reload, or until an admin sets `recognition.enabled` on the page.
     ///
     /// # Errors
-    /// It would need more memory than there is.
+    /// Recognition would need more memory than is available.
     pub fn recognize(&self, enabled: bool) -> Result<(), Refused> {
         let mut ordered = lock(&self.changing);
         let Some((_, old)) = self.config.newest() else { return Ok(()) };
@@ -115,7 +115,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The config as it can be used now, and the keys of it that need a restart.
+    /// The config with the former values of the keys that need a restart, and the changed keys among these.
     fn checked(&self, mut new: Config) -> Result<(Config, Vec<String>), Refused> {
         let kept = self.config.newest().map(|(_, old)| new.keep_what_needs_a_restart(&old)).unwrap_or_default();
         if new.recognition.enabled {
@@ -136,7 +136,7 @@ impl Settings {
 }
 
 impl Refused {
-    /// Each reason, and where it is.
+    /// The reasons, each with its place in the config.
     pub fn problems(self) -> Vec<Problem> {
         let one = |what: String| vec![Problem { place: String::new(), what }];
         match self {

@@ -2,7 +2,7 @@ use super::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-/// Settings of a config file and a folder of their own, with `--set` options.
+/// Settings with a new config file and state folder, and with `--set` options.
 fn settings(config: &str, sets: &[&str]) -> (tempfile::TempDir, Settings) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("namecam.ini");
@@ -37,7 +37,7 @@ fn a_change_is_written_applied_and_taken_back_and_says_what_counts_more() {
     let (version, config) = now();
     assert_eq!((version, config.stream.quality, config.camera.fps, config.recognition.enabled), (2, 70, 5, false));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    // What the owner changes in the meantime comes to work, too, and what needs a restart is named.
+    // A change on the page also applies later edits of the config file, and names the keys that need a restart.
     fs::write(folder.path().join("namecam.ini"), "[http]\nbind = 127.0.0.1:1\n[stream]\nquality = 61\n").unwrap();
     let applied = settings.change(&change(&[], &["stream.quality"])).unwrap();
     assert_eq!((applied.applied, applied.restart), (vec!["stream.quality".to_owned()], vec!["http.bind".to_owned()]));
@@ -63,7 +63,7 @@ fn what_is_refused_changes_neither_the_file_nor_the_config() {
         assert_eq!((fs::read(&file).ok(), settings.config.newest().unwrap().0), (before, version), "{reason}");
     };
     refused(&change(&[("overlay.unknown", "blurr")], &[]), "overlay.unknown: [overlay] unknown = blurr: must be show");
-    // The whole config counts, and the memory that it needs.
+    // The whole config is checked, and the memory that it needs.
     fs::write(folder.path().join("namecam.ini"), "[camera]\nfps = 0\n").unwrap();
     refused(&good, "namecam.ini:2: [camera] fps = 0: must be");
     fs::write(folder.path().join("namecam.ini"), "").unwrap();
@@ -75,7 +75,7 @@ fn what_is_refused_changes_neither_the_file_nor_the_config() {
     settings.change(&good).unwrap();
     assert_eq!(fs::read_to_string(&file).unwrap(), "[overlay]\nunknown = blur\n", "a change repairs its own key");
     fs::remove_dir_all(&state).unwrap();
-    // What root may write anywhere: a folder that is none, and a disk that is full.
+    // Errors that also root gets: the folder is a file, and the disk is full.
     fs::write(&state, "").unwrap();
     refused(&good, "state/settings.ini: ");
     fs::remove_file(&state).unwrap();
