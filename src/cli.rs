@@ -129,7 +129,7 @@ the gallery. A program logs in with a token in place of a password: Authorizatio
     },
 ];
 
-/// An option of some subcommands, with its description and those subcommands.
+/// An option of some subcommands: its name, its description and the subcommands that take it.
 pub(crate) struct Own {
     pub(crate) option: &'static str,
     pub(crate) what: &'static str,
@@ -164,7 +164,7 @@ pub(crate) const OPTIONS: &[(&str, &str)] = &[
     ("-V, --version", "show the version and the libraries in use"),
 ];
 
-/// The options of a subcommand; for "", those that all subcommands share.
+/// The options of a subcommand; for "", the options that all subcommands share.
 fn options(subcommand: &str) -> String {
     let own = OWN_OPTIONS.iter().filter(|own| own.of.contains(&subcommand)).map(|own| (own.option, own.what));
     let all = own.chain(OPTIONS.iter().copied());

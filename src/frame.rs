@@ -4,10 +4,10 @@ use crate::image::{Format, Luma, Mask, Raw, Rgb, Turn};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A point in time on two clocks.
+/// A point in time on the monotonic clock and on the wall clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
-    /// Monotonic, for ages.
+    /// The monotonic time, from which ages are computed.
     pub instant: Instant,
     /// The time of day, for display.
     pub wall: SystemTime,
@@ -19,12 +19,12 @@ impl Moment {
         Moment { instant: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// The time `later` than this one.
+    /// This time plus `later`.
     pub fn after(self, later: Duration) -> Moment {
         Moment { instant: self.instant + later, wall: self.wall + later }
     }
 
-    /// The time `age` ago.
+    /// The current time minus `age`.
     pub fn ago(age: Duration) -> Moment {
         let now = Moment::now();
         Moment {
@@ -41,9 +41,9 @@ pub struct Frame {
     pub seq: u64,
     /// The time of capture.
     pub captured_at: Moment,
-    /// When it was created, just before it was published.
+    /// When this value was created, just before it was published.
     pub published_at: Instant,
-    /// Its pixel format.
+    /// The pixel format.
     pub format: &'static Format,
     /// Width in pixels, before `turn`.
     pub width: u32,
@@ -51,11 +51,11 @@ pub struct Frame {
     pub height: u32,
     /// Bytes from one line of the first plane to the next; 0 for JPEG.
     pub stride: u32,
-    /// Exactly the bytes of the camera, without padding. Shared with viewers that get them unchanged.
+    /// The camera's bytes, unchanged, without padding. They are shared with viewers that get the camera's JPEG.
     pub bytes: Arc<Vec<u8>>,
-    /// The rotation that makes it upright.
+    /// The rotation and reflection that make the picture upright.
     pub turn: Turn,
-    /// What of the upright picture nobody sees. The bytes still show it.
+    /// The zones of the upright picture that are hidden from everybody. [`bytes`](Frame::bytes) still show them.
     pub mask: Mask,
     rgb: OnceLock<Result<Arc<Rgb>, String>>,
 }
@@ -69,13 +69,13 @@ impl Frame {
         Frame { seq, captured_at, published_at, format, width, height, stride, bytes, turn, mask, rgb }
     }
 
-    /// The same frame, of which nobody sees what the mask hides.
+    /// The same frame with this mask.
     pub fn masked(self, mask: Mask) -> Frame {
         Frame { mask, ..self }
     }
 
-    /// The picture as upright RGB. It is decoded at most once, by the first thread that needs it; other threads wait
-    /// for that. All share the same immutable picture.
+    /// The upright picture as RGB, with the mask applied. The first thread that needs the picture decodes it; other
+    /// threads wait for the result. All threads share the same immutable picture.
     ///
     /// # Errors
     /// Why the frame cannot be decoded.
@@ -83,7 +83,8 @@ impl Frame {
         self.rgb.get_or_init(|| self.decode()).clone()
     }
 
-    /// The same frame without the decoded picture, which is kept for comparison and needs only the memory of its bytes.
+    /// The same frame without the decoded picture. The copy shares the bytes, and is kept to be compared with later
+    /// frames.
     pub fn undecoded(&self) -> Frame {
         Frame { bytes: Arc::clone(&self.bytes), mask: self.mask.clone(), rgb: OnceLock::new(), ..*self }
     }
@@ -96,14 +97,15 @@ impl Frame {
         Ok(Arc::new(rgb))
     }
 
-    /// A small plane of the upright picture's luma, which detects motion without decoding the picture.
+    /// A small plane of the upright picture's luma, with the mask applied. Motion is detected on it, without decoding
+    /// the whole picture.
     ///
     /// # Errors
     /// As [`Frame::rgb`].
     pub fn luma(&self) -> Result<Luma, String> {
         let raw = Raw { bytes: &self.bytes[..], width: self.width, height: self.height, stride: self.stride };
         let Ok(mut luma) = self.format.to_luma(raw) else {
-            // The JPEGs of some cameras need the more tolerant decoder.
+            // Some cameras send JPEGs that only the more tolerant decoder of `rgb` accepts.
             return Ok(self.rgb()?.luma_as_of(self.width));
         };
         if !self.turn.is_none() {
@@ -115,7 +117,7 @@ impl Frame {
         Ok(luma)
     }
 
-    /// True when both have the same bytes: some cameras repeat a frame.
+    /// True when both frames have the same bytes, form, turn and mask. Some cameras repeat a frame.
     pub fn shows_the_same(&self, other: &Frame) -> bool {
         let form = |frame: &Frame| {
             (frame.format.fourcc, frame.width, frame.height, frame.stride, frame.turn, frame.mask.clone())
@@ -129,7 +131,7 @@ impl Frame {
     }
 }
 
-/// The end of a part of the stream, with the boundary of the next one.
+/// The end of a part of the stream, with the boundary of the next part.
 const END: &[u8] = b"\r\n--frame\r\n";
 
 /// An encoded picture, stored as a part of the MJPEG stream.
@@ -139,16 +141,16 @@ pub struct Jpeg {
     picture: Arc<Vec<u8>>,
     /// When the picture was captured; for a notice, when it was made.
     pub captured_at: Moment,
-    /// When it was ready for viewers.
+    /// When the picture was ready for viewers.
     pub made_at: Instant,
-    /// When its frame was published, if this is the first picture of that frame; `None` for other pictures, whose ages
+    /// When the frame was published, if this is the first picture of that frame. `None` for other pictures: their ages
     /// are not counted.
     pub frame_published_at: Option<Instant>,
-    /// True for a picture of the camera, false for a notice that it is unavailable.
+    /// True for a picture of the camera, false for a notice that the camera is unavailable.
     pub live: bool,
-    /// True when it shows no face without a name: they are blurred, or it is a notice.
+    /// True when the picture shows no face without a name: such faces are blurred, or the picture is a notice.
     pub hides_strangers: bool,
-    /// What of the camera's picture it hides.
+    /// The mask under which the picture was made.
     pub mask: Mask,
 }
 
@@ -166,7 +168,8 @@ impl Jpeg {
         Jpeg { head, picture, captured_at, made_at, frame_published_at, live, hides_strangers: !live, mask }
     }
 
-    /// The same for a picture of `frame`; its age counts when it `is_first`, that is, the first picture of the frame.
+    /// A picture of `frame` for viewers. With `is_first` this is the first picture of the frame, and its age is
+    /// counted.
     pub fn of_frame(picture: Arc<Vec<u8>>, frame: &Frame, is_first: bool, hides_strangers: bool) -> Jpeg {
         let frame_published_at = is_first.then_some(frame.published_at);
         let mask = frame.mask.clone();
@@ -179,7 +182,7 @@ impl Jpeg {
         [self.head.as_bytes(), &self.picture, END]
     }
 
-    /// The JPEG alone.
+    /// The JPEG without the header of the part.
     pub fn picture(&self) -> &Arc<Vec<u8>> {
         &self.picture
     }
@@ -189,7 +192,7 @@ impl Jpeg {
 mod tests {
     use super::*;
 
-    /// On each picture the left side is bright, in a JPEG, in raw formats and after each rotation.
+    /// The left side of each upright picture is bright.
     #[test]
     fn the_luma_is_that_of_the_upright_picture_in_each_format() {
         let mut rgb = Rgb::filled(640, 480, [20; 3]);

@@ -1,12 +1,13 @@
-//! The parsers of foreign bytes, in one table. `make fuzz` gives them what libFuzzer makes up; the tests give them the seeds in
-//! `fuzz/seeds` and random changes of them. Each is beside its parser, and says there what holds for any bytes.
+//! The table of the parsers of foreign bytes. `make fuzz` runs each parser on inputs from libFuzzer; the test here runs
+//! it on the seeds in `fuzz/seeds` and on random changes of them. Each `fuzz` function stands beside its parser and
+//! asserts what holds for any bytes.
 
 use crate::{camera, config, events, http, image, recognition};
 
-/// A parser by the name of the folder of its seeds.
+/// A parser with the name of the folder of its seeds.
 pub type Parser = (&'static str, fn(&[u8]));
 
-/// All of them.
+/// All parsers of foreign bytes.
 pub const PARSERS: &[Parser] = &[
     ("accounts", http::auth::accounts::fuzz),
     ("cache", recognition::gallery::cache::fuzz),
@@ -45,7 +46,8 @@ impl Random {
         &of[self.below(of.len())]
     }
 
-    /// `seed` with a few changes: bytes replaced, inserted, removed, pieces doubled or exchanged for those of another seed.
+    /// One of `seeds` with up to five changes: bytes replaced, inserted or removed, pieces repeated or exchanged for
+    /// pieces of another seed.
     pub(crate) fn changed(&mut self, seeds: &[&[u8]]) -> Vec<u8> {
         const MARKS: &[&[u8]] = &[
             b"%",
@@ -105,7 +107,7 @@ mod tests {
     use super::*;
     use std::time::{Duration, Instant};
 
-    /// Longer with `NAMECAM_FUZZ_S` seconds for each parser.
+    /// The environment variable `NAMECAM_FUZZ_S` sets the seconds for each parser; half a second is the default.
     #[test]
     fn each_parser_takes_its_seeds_and_random_changes_of_them() {
         let seconds = std::env::var("NAMECAM_FUZZ_S").ok().map_or(0.5, |seconds| seconds.parse().unwrap());
@@ -117,7 +119,7 @@ mod tests {
             let seeds: Vec<&[u8]> = seeds.iter().map(|seed| &seed[..]).collect();
             for seed in &seeds {
                 parse(seed);
-                // Every way of being cut short, of small ones.
+                // Each prefix of the seed, up to 2000 bytes.
                 (0..seed.len().min(2000)).for_each(|end| parse(&seed[..end]));
             }
             let seed = 0x6675_7a7a_0000_0000 | u64::from(std::process::id());

@@ -1,4 +1,5 @@
-//! namecam: a camera that recognises people and shows their names. docs/ARCHITECTURE.md says where things are, and why.
+//! namecam: a camera that recognises people and shows their names. docs/ARCHITECTURE.md describes the modules and the
+//! reasons for the design.
 //!
 //! The library serves the program, the benches and the tests in `tests/`; it has no other users.
 

@@ -2,16 +2,17 @@
 
 use serde::{Serialize, Serializer};
 
-/// `value`, rounded to this many decimals.
+/// `value`, rounded to `decimals` decimals.
 pub fn rounded(value: impl Into<f64>, decimals: i32) -> f64 {
     let per_one = 10f64.powi(decimals);
     (value.into() * per_one).round() / per_one
 }
 
-/// The same for a field: `#[serde(serialize_with = "decimals::<3, _>")]`. The field is a number or an `Option`.
+/// Serializes a field, which is a number or an `Option`, rounded to `DECIMALS` decimals:
+/// `#[serde(serialize_with = "decimals::<3, _>")]`.
 ///
 /// # Errors
-/// As `to`.
+/// The errors of the serializer `to`.
 pub fn decimals<const DECIMALS: i32, S: Serializer>(
     field: &(impl Into<Option<f32>> + Copy),
     to: S,

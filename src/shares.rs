@@ -1,4 +1,4 @@
-//! [`Shares`]: places that all clients share, and the rule for how many of them a client may take. It applies to
+//! [`Shares`]: places that all clients share, and the rule for how many of them a client may take. The rule applies to
 //! viewers of the stream, renditions and listeners.
 //!
 //! The rule: a client may take any free place except the last quarter (at least one), which is reserved for clients
@@ -34,19 +34,19 @@ impl fmt::Display for Client {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     Full,
-    /// The client has a place already, and the free ones are reserved for others.
+    /// The client has a place already, and the free places are reserved for clients without a place.
     Kept,
 }
 
-/// The number of `total` places that are reserved for clients without one.
+/// How many of `total` places are reserved for clients without a place.
 pub fn kept(total: usize) -> usize {
     (total / 4).max(1)
 }
 
-/// Applies the rule; `holders` lists the client of each used place.
+/// Applies the rule. `holders` lists the client of each used place.
 ///
 /// # Errors
-/// When `client` may not take another of `total` places.
+/// `client` may not take another of `total` places.
 pub fn may_take<'a>(
     client: &Client,
     holders: impl Iterator<Item = &'a Client> + Clone,
@@ -59,10 +59,10 @@ pub fn may_take<'a>(
     }
 }
 
-/// A place of a client, which is free again when this is dropped.
+/// A place of a client. The place is free again when the last copy of this value is dropped.
 pub type TakenPlace = Arc<Client>;
 
-/// Places of one kind, with the client of each used one.
+/// Places of one kind, with the client of each used place.
 #[derive(Default)]
 pub struct Shares(Mutex<Vec<Weak<Client>>>);
 
@@ -107,7 +107,7 @@ pub(crate) mod tests {
             let greedy = take_all(&shares, &at(2), total);
             assert_eq!(greedy.len(), own, "of {total}");
             let others: Vec<usize> = (3..=255).map(|host| take_all(&shares, &at(host), total).len()).collect();
-            // Each drops its places at once, so that the next one finds them free.
+            // Each client drops its places at once, so that the next client finds them free.
             assert!(others.iter().all(|taken| *taken == usize::from(total > 1)), "of {total}: {others:?}");
             let others: Vec<TakenPlace> = (3..=255).filter_map(|host| shares.take(&at(host), total).ok()).collect();
             assert_eq!((others.len(), shares.taken()), (total - own, total));

@@ -13,7 +13,7 @@ pub(crate) fn wait<'a, T>(changed: &Condvar, guard: MutexGuard<'a, T>, timeout: 
     changed.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0
 }
 
-/// Waits while `waits` is true of the value, at most `timeout`.
+/// Waits while `waits` returns true for the value, at most `timeout`.
 pub(crate) fn wait_while<'a, T>(
     changed: &Condvar,
     guard: MutexGuard<'a, T>,
@@ -78,7 +78,7 @@ impl<T> Latest<T> {
     }
 }
 
-/// Set once, when the program ends; every loop checks it at least every quarter of a second.
+/// A flag that is set once, when the program ends. Every loop checks it at least every quarter of a second.
 #[derive(Debug, Default)]
 pub struct Stop {
     stopped: Mutex<bool>,

@@ -1,5 +1,5 @@
-//! [`Tuning`]: where an admin asks the camera what it has, and tries controls and a mode. The camera thread answers between
-//! two frames.
+//! [`Tuning`]: the channel by which an admin asks for the camera's formats and controls, and tries controls and a mode.
+//! The camera thread answers between two frames.
 
 use crate::sync::{lock, wait_while};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// A control of a camera.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Control {
-    /// The V4L2 number.
+    /// The V4L2 control id.
     #[serde(skip)]
     pub id: u32,
     /// The name, as in `camera.controls`.
@@ -27,9 +27,9 @@ pub struct Control {
     pub value: Option<i64>,
     /// The items of a menu: value and meaning.
     pub menu: Vec<(i64, String)>,
-    /// True when it cannot be set, either now, because of another control, or ever.
+    /// True when the control cannot be set now, because of another control, or can never be set.
     pub locked: bool,
-    /// True when it can never be set.
+    /// True when the control can never be set.
     pub read_only: bool,
 }
 
@@ -45,7 +45,7 @@ impl Control {
     }
 }
 
-/// The name of a control in v4l2-ctl: "White Balance, Auto" becomes white_balance_auto.
+/// The name that v4l2-ctl gives to a control: "White Balance, Auto" becomes white_balance_auto.
 pub fn ctl_name(title: &str) -> String {
     let words = title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("_").to_ascii_lowercase()
@@ -58,7 +58,7 @@ pub struct Unset {
     pub why: String,
 }
 
-/// A control that the driver set to another value than was asked.
+/// A control that the driver set to another value than the requested one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Changed {
     pub name: String,
@@ -66,7 +66,7 @@ pub struct Changed {
     pub value: i64,
 }
 
-/// A mode to try, as the keys of `[camera]` say it.
+/// A mode to try, with the values of the keys of `[camera]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mode {
@@ -76,42 +76,42 @@ pub struct Mode {
     pub fps: u32,
 }
 
-/// What a running camera is and has.
+/// The mode, the formats and the controls of a running camera.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Equipment {
-    /// Its name, mode, driver and port, as text.
+    /// The camera's name, mode, driver and port, as text.
     pub camera: String,
     pub format: String,
     pub width: u32,
     pub height: u32,
     /// The frames per second that the driver confirmed, if any.
     pub fps: Option<f64>,
-    /// As in `namecam probe --json`.
+    /// The formats, as in `namecam probe --json`.
     pub formats: Vec<Value>,
     pub controls: Vec<Control>,
 }
 
-/// What a mode gave in the seconds for which it was measured.
+/// The measurement of a mode over a few seconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Measured {
-    /// The frames that came per second.
+    /// The frames per second that arrived.
     pub fps: f64,
-    /// From the beginning of the trial until the first picture.
+    /// The milliseconds from the beginning of the trial to the first picture.
     pub first_ms: u64,
-    /// The processor time of the whole program for a frame, in milliseconds.
+    /// The processor time of the whole program per frame, in milliseconds.
     pub cpu_ms: f64,
 }
 
-/// What is tried at the moment.
+/// The trial under way.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TrialState {
-    /// The controls that are tried, and the values that will be put back.
+    /// The controls that are tried. `before` has the values that will be put back.
     pub controls: BTreeMap<String, i64>,
     pub before: BTreeMap<String, i64>,
     pub mode: Option<Mode>,
-    /// The seconds until all is put back.
+    /// The seconds until the former controls and mode are put back.
     pub ends_in_s: u64,
-    /// The keys and values that keep it.
+    /// The config keys and values that make the trial permanent.
     pub settings: BTreeMap<&'static str, String>,
 }
 
@@ -126,28 +126,28 @@ pub struct Answer {
     pub measured: Option<Measured>,
 }
 
-/// What is asked of the camera thread.
+/// A question to the camera thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
     List,
-    /// Set these controls until they are saved.
+    /// Set these controls for the time of the trial.
     Controls(Vec<(String, i64)>),
-    /// Open the camera in this mode, and measure it.
+    /// Open the camera in this mode, and measure the mode.
     Mode(Mode),
-    /// Put back what is tried.
+    /// End the trial: put back the former controls and mode.
     PutBack,
 }
 
-/// Why there is no answer.
+/// Why a question has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
     /// Another question is under way.
     Busy,
     /// The camera thread has not answered in time.
     Late,
-    /// The camera gives no pictures.
+    /// The camera delivers no pictures.
     Away(String),
-    /// The camera cannot do that; what was before is put back.
+    /// The camera cannot do this; the former controls and mode are put back.
     Unfit(String),
 }
 
@@ -157,14 +157,14 @@ pub struct Ticket(u64);
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// True while somebody waits.
+    /// True while a thread waits for the answer.
     is_taken: bool,
     number: u64,
     question: Option<Ask>,
     answer: Option<Result<Answer, Trouble>>,
 }
 
-/// Shared by HTTP and the camera. It holds one question at a time.
+/// A slot for one question at a time, shared by HTTP and the camera thread.
 #[derive(Debug, Default)]
 pub struct Tuning {
     slot: Mutex<Slot>,
@@ -175,7 +175,7 @@ impl Tuning {
     /// Asks the camera thread and waits for its answer.
     ///
     /// # Errors
-    /// Another question is under way, or there is no answer, within `patience`; or the camera is away or refuses.
+    /// Another question is under way or no answer comes for `patience`, or the camera is away or refuses.
     pub fn ask(&self, ask: Ask, patience: Duration) -> Result<Answer, Trouble> {
         let deadline = Instant::now() + patience;
         let mut slot = wait_while(&self.changed, lock(&self.slot), patience, |slot| slot.is_taken);
@@ -193,14 +193,14 @@ impl Tuning {
         answer
     }
 
-    /// For the camera: the next question.
+    /// The next question, for the camera thread.
     pub fn next(&self) -> Option<(Ticket, Ask)> {
         let mut slot = lock(&self.slot);
         let number = slot.number;
         slot.question.take().map(|ask| (Ticket(number), ask))
     }
 
-    /// For the camera: the answer to a question, unless nobody waits for it any longer.
+    /// Answers a question, for the camera thread. An answer that no thread waits for is dropped.
     pub fn answer(&self, ticket: Ticket, answer: Result<Answer, Trouble>) {
         let mut slot = lock(&self.slot);
         if slot.is_taken && slot.number == ticket.0 {
