@@ -33,10 +33,10 @@ pub struct Captured {
     pub height: u32,
     /// The stride of the first plane in bytes; 0 for JPEG.
     pub stride: u32,
-    /// The bytes exactly as received.
+    /// The bytes exactly as the source delivered them.
     pub bytes: Vec<u8>,
     pub captured_at: Moment,
-    /// The frames before this one that the device or the source dropped for a newer one.
+    /// How many frames the device or the source dropped between the last picture and this one.
     pub dropped: u64,
 }
 
@@ -60,53 +60,54 @@ pub trait Source {
     /// A description for the log: "HD Pro Webcam C920, MJPG 1280x720 at 30 fps".
     fn describe(&self) -> String;
 
-    /// Why no picture arrives, when known.
+    /// Why no picture arrives, when the source knows the reason.
     fn why_nothing(&self) -> Option<String> {
         None
     }
 
-    /// Advice for the user while pictures arrive, one text per subject.
+    /// Advice for the user while pictures arrive, one text for each subject.
     fn hints(&self) -> Vec<&str> {
         Vec::new()
     }
 
-    /// What it is and has; `None` for a source whose modes and controls are not ours to set.
+    /// The mode, formats and controls of the source. `None` for a source whose modes and controls namecam does not set.
     fn equipment(&self) -> Option<Equipment> {
         None
     }
 
-    /// Sets controls while it runs, and says which ones were not set.
+    /// Sets controls of the running source, and returns the controls that were not set.
     fn set_controls(&mut self, _wanted: &[(String, i64)]) -> Vec<Unset> {
         Vec::new()
     }
 
-    /// Sets controls to what they were, in an order in which no automatic mode stands in the way.
+    /// Sets controls to the values in `_before`, in an order in which no automatic mode locks a control that is still
+    /// to be set. Returns the controls that were not set.
     fn put_back(&mut self, _before: &[(String, i64)]) -> Vec<Unset> {
         Vec::new()
     }
 }
 
 pub struct Stage {
-    /// The config; a changed `[camera]` opens the source again.
+    /// The config. When `[camera]` changes, the source is opened again.
     pub config: Arc<Latest<Config>>,
     pub frames: Arc<Latest<Frame>>,
-    /// What an admin asks of the camera and tries.
+    /// The questions of an admin to the camera.
     pub tuning: Arc<Tuning>,
     pub health: Arc<Health>,
     pub stop: Arc<Stop>,
 }
 
-/// The shortest time without a picture after which an opened source counts as failed.
+/// The shortest time without a picture after which a running source counts as failed.
 const SILENCE: Duration = Duration::from_secs(5);
-/// A source counts as failed after so many times its longest pause between two pictures.
+/// A source counts as failed after this many times its longest pause between two pictures.
 const PAUSES_OF_SILENCE: u32 = 3;
 /// The shortest and the longest pause before the source is opened again.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(3)];
-/// After pictures for this long, the pauses begin again with the shortest.
+/// When a source has delivered pictures for this long, the pauses begin again with the shortest.
 const STEADY: Duration = Duration::from_secs(30);
 
-/// The camera thread: opens the source of the config, publishes its pictures, and opens it again when it fails, until
-/// [`Stop`].
+/// The camera thread: opens the source of the config, publishes the pictures of the source, and opens the source again
+/// when it fails, until [`Stop`].
 pub fn run(stage: &Stage) {
     let (said, mut memory) = (Rc::default(), v4l2::LastCamera::default());
     run_with(stage, &mut |camera| open(camera, &said, &mut memory));
@@ -161,13 +162,14 @@ fn run_with(stage: &Stage, open: &mut Open) {
     }
 }
 
-/// True when both configs capture the same. Rotation, mirroring and the mask do not need the source to be opened again.
+/// True when both configs need the same source in the same mode. Rotation, mirroring and the mask do not need the
+/// source to be opened again.
 fn same_source(a: &Camera, b: &Camera) -> bool {
     Camera { rotate: b.rotate, mirror: b.mirror, mask: b.mask.clone(), ..a.clone() } == *b
 }
 
-/// The most log lines per hour about the format of a camera: a camera may come and go, or change its size, all the
-/// time.
+/// The most log lines per hour about the format of a camera. A camera may be lost and found, or change its size,
+/// without end.
 const NEWS_AN_HOUR: u32 = 20;
 
 /// The use of [`NEWS_AN_HOUR`] in the current hour.
@@ -178,7 +180,7 @@ struct News {
 }
 
 impl News {
-    /// `line` as it is logged; `None` when it is not.
+    /// The text to log for `line`; `None` when nothing is to be logged.
     fn of(&mut self, line: String, now: Instant) -> Option<String> {
         if self.since.is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(3600)) {
             (self.since, self.lines) = (Some(now), 0);
@@ -192,8 +194,9 @@ impl News {
     }
 }
 
-/// The sizes of a source's frames. A damaged head may tell any size, and a JPEG of 100 megapixels takes the decoder seconds. So one with
-/// far more pixels than the frame before counts when one about as large was refused before it.
+/// Checks the sizes of a source's frames. A damaged header may contain any size, and a JPEG of 100 megapixels takes the
+/// decoder seconds. So a frame with far more pixels than the last one is refused, unless a frame about as large was
+/// refused just before.
 #[derive(Default)]
 struct Sizes {
     last: Option<(u32, u32)>,
@@ -201,7 +204,7 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// The most pixels that are decoded at once, whatever the frame before had.
+    /// A frame with at most this many pixels is accepted, whatever the size of the last frame.
     const QUICK_PX: u64 = 4 << 20;
 
     fn plausible(&mut self, captured: Captured) -> Result<Captured, String> {
@@ -217,8 +220,8 @@ impl Sizes {
     }
 }
 
-/// The end of a source. Its last message differs from time to time, so it is shown in the state and is no separate
-/// fault.
+/// The end of a source. The last message of a program differs from run to run, so the message is shown in the state but
+/// makes no fault of its own.
 #[derive(Debug)]
 struct SourceEnd {
     how: String,
@@ -263,7 +266,8 @@ impl Thread<'_> {
         while !stop.is_set() {
             health.capture_beat.beat();
             let tried = self.tune(&mut *source, &camera);
-            // The trial has set its controls already; the config may have become another one meanwhile.
+            // The trial has set its controls on the source already, so `camera` gets the same values. `known` is the
+            // config that the source has; the newest config may differ.
             if let Some(known) = known.as_ref().filter(|_| tried) {
                 camera.controls.clone_from(&self.trial.camera(known).controls);
             }
@@ -322,7 +326,7 @@ impl Thread<'_> {
                 Err(why) => {
                     health.corrupt.add();
                     self.trial.is_broken(&why);
-                    // A source that knows the reason reports it once instead.
+                    // A source that knows the reason reports that reason once instead.
                     if source.why_nothing().is_none() {
                         health.faults.report(Cause::BrokenPicture, &why);
                     }
@@ -338,7 +342,8 @@ impl Thread<'_> {
         Ok(())
     }
 
-    /// Answers a question of an admin, and ends a trial whose time has passed. True when that changes what is tried.
+    /// Answers a question of an admin, and ends a trial whose time has passed. Returns true when the trial may have
+    /// changed.
     fn tune(&mut self, source: &mut dyn Source, camera: &Camera) -> bool {
         self.trial.belongs_to(&camera.source);
         let is_over = self.trial.is_over();
@@ -368,7 +373,7 @@ impl Thread<'_> {
         answer.ok_or_else(|| Trouble::Unfit("this camera has no controls and modes that namecam can set".to_owned()))
     }
 
-    /// Counts a picture of a mode that is tried, and answers when it has been measured.
+    /// Counts a picture of a mode that is being measured, and answers the admin when the measurement is complete.
     fn measure(&mut self, captured: &Captured, source: &dyn Source) -> Result<()> {
         if let Some((ticket, measured)) = self.trial.count(captured)? {
             let answer = self.answer(source).map(|answer| Answer { measured: Some(measured), ..answer });
@@ -377,7 +382,7 @@ impl Thread<'_> {
         Ok(())
     }
 
-    /// Gives up a mode that is being measured; false when none is.
+    /// Gives up the mode that is being measured. Returns false when no mode is being measured.
     fn give_up_mode(&mut self, error: &anyhow::Error) -> bool {
         let Some(ticket) = self.trial.give_up_mode() else { return false };
         log::info!("camera: the mode that was tried is put back: {error:#}");
@@ -388,7 +393,8 @@ impl Thread<'_> {
     fn publish(&mut self, captured: Captured, turn: Turn, mask: Mask) {
         let Captured { format, width, height, stride, mut bytes, captured_at, .. } = captured;
         self.seq += 1;
-        // Taken out of the picture, so that it looks the same with and without an overlay.
+        // The orientation is removed from the JPEG's metadata and becomes part of the turn, so that the picture looks
+        // the same with and without an overlay.
         let turn = if format.jpeg { jpeg::take_orientation(&mut bytes).then(turn) } else { turn };
         let frame = Frame::new(self.seq, captured_at, format, Raw { bytes, width, height, stride }, turn).masked(mask);
         self.stage.health.ages.frame_published(&frame);
@@ -458,7 +464,7 @@ impl Thread<'_> {
     }
 }
 
-/// How long a source may deliver nothing. The second picture may be as late as the first one.
+/// How long a source may deliver nothing. Until two pictures have come, the config key `camera.away_after_s` says so.
 fn patience(longest_pause: Duration, away_after_s: u32) -> Duration {
     if longest_pause.is_zero() {
         Duration::from_secs(away_after_s.into())
@@ -467,13 +473,16 @@ fn patience(longest_pause: Duration, away_after_s: u32) -> Duration {
     }
 }
 
-/// That no picture came; `by_the_key` when the config says how long to wait.
+/// The error that no picture came. `by_the_key` is true when `camera.away_after_s` sets the time.
 fn nothing_for(patience: Duration, by_the_key: bool) -> String {
     let remedy = if by_the_key { "; a slower camera needs a larger camera.away_after_s" } else { "" };
     format!("no picture for {} s{remedy}", patience.as_secs())
 }
 
-/// The picture, completed and checked; or why it cannot be used.
+/// Completes and checks a picture.
+///
+/// # Errors
+/// Why the picture cannot be used.
 pub(crate) fn checked(mut captured: Captured, plan: Option<&Plan>) -> Result<Captured, String> {
     if captured.format.jpeg {
         captured.bytes = jpeg::tidy(captured.bytes)?;

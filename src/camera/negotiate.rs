@@ -1,4 +1,4 @@
-//! Chooses the mode of a camera that is closest to the config. Pure logic on plain data.
+//! Chooses the mode of a camera that is closest to the config. The functions here make no system calls.
 //!
 //! The criteria, in this order: colour before grey, the closest size, the closest rate, raw before JPEG (raw needs no
 //! decoding), then the order of [`FORMATS`]. So JPEG is chosen exactly when raw is further from the configured rate.
@@ -59,7 +59,7 @@ impl Size {
     }
 }
 
-/// The value closest to `value` in `min, min + step, ... max`; the larger of two equally close ones.
+/// The value closest to `value` in `min, min + step, ... max`; of two equally close values, the larger one.
 fn snap(value: f64, min: u32, max: u32, step: u32) -> u32 {
     let step = step.max(1);
     let last = max.saturating_sub(min) / step;
@@ -70,7 +70,7 @@ fn snap(value: f64, min: u32, max: u32, step: u32) -> u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameRate {
     One(Interval),
-    /// Any between these intervals.
+    /// Any interval between these two.
     Steps {
         /// The highest rate.
         shortest: Interval,
@@ -94,11 +94,11 @@ impl FrameRate {
     }
 }
 
-/// A size, or a range of sizes, and the rates there.
+/// A size, or a range of sizes, and its rates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mode {
     pub size: Size,
-    /// The rates of that size, or of the closest size in a range; empty when the driver lists none.
+    /// The rates of the size, or of the closest size in a range; empty when the driver lists none.
     pub rates: Vec<FrameRate>,
 }
 
@@ -107,12 +107,12 @@ pub struct Mode {
 pub struct Offer {
     /// V4L2's FourCC.
     pub fourcc: [u8; 4],
-    /// Its sizes; empty when the driver lists none.
+    /// The sizes of the format; empty when the driver lists none.
     pub modes: Vec<Mode>,
 }
 
 impl Offer {
-    /// Its JSON, as docs/API.md says under `probe --json`.
+    /// The JSON of the format, as docs/API.md specifies for `probe --json`.
     pub fn json(&self) -> Value {
         let fps = |interval: Interval| interval.fps().map(|fps| rounded(fps, 3));
         let modes = self.modes.iter().map(|mode| {
@@ -134,7 +134,7 @@ impl Offer {
 /// The mode that the config requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModeRequest {
-    /// The pixel format; `None` for the best one.
+    /// The pixel format; `None` for the best available format.
     pub format: Option<[u8; 4]>,
     pub width: u32,
     pub height: u32,
@@ -156,13 +156,13 @@ pub struct Choice {
     pub width: u32,
     pub height: u32,
     pub interval: Interval,
-    /// Why it is the first of [`rank`]; empty for the others.
+    /// Why this mode is the first of [`rank`]; empty for the other modes.
     pub why: String,
     rate_listed: bool,
 }
 
 impl Choice {
-    /// The mode of a source that has no other one.
+    /// The mode of a source that has only this mode.
     pub fn only(format: &'static Format, width: u32, height: u32, interval: Interval) -> Choice {
         Choice { format, width, height, interval, why: String::new(), rate_listed: true }
     }
@@ -182,8 +182,8 @@ impl Choice {
     }
 }
 
-/// The distance of a ratio from 1 in thousandths, and whether it is below 1: the larger of two equally close ones is
-/// preferred.
+/// The distance of a ratio from 1 in thousandths, and whether the ratio is below 1, so that the larger of two equally
+/// close values is preferred.
 fn distance(ratio: f64) -> (u32, bool) {
     ((ratio.ln().abs() * 1000.0).round() as u32, ratio < 1.0)
 }
@@ -207,7 +207,7 @@ fn rate_distance(fps: f64, request: &ModeRequest) -> (u32, bool) {
 /// The best mode of each format, the best one first.
 ///
 /// # Errors
-/// When the camera has no format that namecam reads, or not the configured one; names the formats that it has.
+/// The camera has no format that namecam reads, or lacks the configured format. The message names the camera's formats.
 pub fn rank(offers: &[Offer], request: &ModeRequest) -> Result<Vec<Choice>, String> {
     let readable = offers.iter().filter_map(|offer| Some((Format::by_fourcc(&offer.fourcc)?, offer)));
     let wanted = readable.filter(|(format, _)| request.format.is_none_or(|named| named == format.fourcc));
@@ -235,7 +235,7 @@ fn best_of(format: &'static Format, offer: &Offer, request: &ModeRequest) -> Opt
     choices.filter(|choice| choice.width > 0 && choice.height > 0).min_by_key(|choice| choice.key(request))
 }
 
-/// Why `choice` is before all `others`.
+/// Why `choice` ranks before all `others`.
 fn why(choice: &Choice, others: &[Choice], request: &ModeRequest) -> String {
     let distance = |of: &Choice| (size_distance((of.width, of.height), request), rate_distance(of.fps(), request));
     let size = if (choice.width, choice.height) == (request.width, request.height) {
@@ -301,7 +301,7 @@ fn nothing_fits(offers: &[Offer], request: &ModeRequest) -> String {
     }
 }
 
-/// True when a camera has only raw Bayer formats, and none that namecam reads.
+/// True when a camera has raw Bayer formats and no format that namecam reads.
 pub fn bayer_only(offers: &[Offer]) -> bool {
     let readable = offers.iter().any(|offer| Format::by_fourcc(&offer.fourcc).is_some());
     !readable && offers.iter().any(|offer| is_bayer(&offer.fourcc))

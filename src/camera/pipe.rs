@@ -24,19 +24,20 @@ use std::time::{Duration, Instant};
 
 /// The most bytes that are read before they are split into pictures.
 const MAX_READ: u64 = 1 << 20;
-/// A program that ends after so many pictures at most was probably meant to go on.
+/// A program that ends after at most this many pictures was probably meant to go on.
 const FEW_PICTURES: u64 = 3;
 /// The size of the pipe: a whole picture fits, so the program need not wait for namecam.
 const PIPE_SIZE: libc::c_int = 1 << 20;
 
-/// Bytes of messages that are read in a second; a program that writes more waits.
+/// The most bytes of messages that are read per second. A program that writes more has to wait.
 const MESSAGES_A_SECOND: u64 = 64 << 10;
-/// Bytes of pictures that are read in a second: more than any camera delivers.
+/// The most bytes of pictures that are read per second: more than any camera delivers.
 const PICTURES_A_SECOND: u64 = 128 << 20;
-/// The same while the program has not written a picture.
+/// The most bytes that are read per second until the program has written a picture.
 const JUNK_A_SECOND: u64 = 4 << 20;
 
-/// How much of an output of the program is read, so that a program that writes without end does not use up a core.
+/// Limits how many bytes of an output of the program are read per second, so that a program that writes without end
+/// does not use up a core.
 struct Allowance {
     a_second: u64,
     left: u64,
@@ -45,7 +46,7 @@ struct Allowance {
 }
 
 impl Allowance {
-    /// The time for which it is given at once.
+    /// The time whose bytes may be read at once.
     const SHARE: Duration = Duration::from_millis(100);
 
     fn new(a_second: u64) -> Allowance {
@@ -77,7 +78,7 @@ pub struct Pipe {
     message_bytes: Allowance,
 }
 
-/// Why `words` cannot be started; checked without starting it.
+/// Why the program `words` cannot be started, without starting it; `None` when it can.
 pub fn trouble(words: &[String]) -> Option<String> {
     let program = words.first()?;
     let runs = |path: &Path| fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0);
@@ -101,7 +102,7 @@ fn no_program(program: &str) -> String {
 /// Starts `words`, a program and its arguments. `said` holds the messages of its earlier runs.
 ///
 /// # Errors
-/// When there is no such program, or it cannot be started.
+/// The program does not exist or cannot be started.
 pub fn open(words: &[String], said: &Rc<RefCell<Said>>) -> Result<Box<dyn Source>> {
     let (program, arguments) = words.split_first().context("pipe: has no command")?;
     let mut command = Command::new(program);
@@ -114,7 +115,7 @@ pub fn open(words: &[String], said: &Rc<RefCell<Said>>) -> Result<Box<dyn Source
         _ => anyhow!("pipe: '{program}' cannot be started: {error}"),
     })?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    // From here on the child is ended by drop.
+    // From here on, dropping `child` ends the process.
     let child = ProcessGroup::new(child);
     let stdout = stdout.context("pipe: no standard output")?;
     never_wait_for(&stdout)?;
@@ -133,7 +134,8 @@ pub fn open(words: &[String], said: &Rc<RefCell<Said>>) -> Result<Box<dyn Source
 fn prepare_child(parent: u32) -> std::io::Result<()> {
     // SAFETY: the calls touch this process only.
     unsafe {
-        // If namecam is killed, the kernel ends the program. Its parent is the camera thread, which started it.
+        // If namecam is killed, the kernel ends the program. The signal is bound to the thread that started the
+        // program, the camera thread.
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         if libc::getppid() as u32 != parent {
             libc::_exit(1);
@@ -155,13 +157,13 @@ fn never_wait_for(file: &impl AsRawFd) -> Result<()> {
 /// How much of the pipe's content was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Read {
-    /// A part; there may be more.
+    /// A part of the content; the pipe may hold more.
     Part,
-    /// Nothing more for now: the allowance is used up.
+    /// As many bytes as the allowance permits for now.
     Enough,
-    /// All that was available.
+    /// All content that was available.
     All,
-    /// All, and the pipe has ended.
+    /// All content, and the pipe has ended.
     End,
 }
 
@@ -296,7 +298,8 @@ impl Pipe {
         };
         let how = self.why_nothing().map_or(how.clone(), |why| format!("{how}: {why}"));
         if self.messages.last_words(Instant::now()).is_empty() {
-            // A program without a message may have written its reason where the pictures should be.
+            // A program without a message on stderr may have written its reason to the standard output, in place of
+            // pictures.
             self.messages.take(&self.program, self.pictures.text_without_pictures());
             self.messages.finish(&self.program);
         }

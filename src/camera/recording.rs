@@ -1,5 +1,6 @@
-//! Recordings of a camera: what `probe --record` writes and `replay:FILE` reads. docs/RECORDING.md has the layout. A file is
-//! read as one that somebody has made up: every number is checked before it is used, and one entry is in memory at a time.
+//! Recordings of a camera: the files that `probe --record` writes and `replay:FILE` reads. docs/RECORDING.md has the
+//! layout. A recording is untrusted input: every number is checked before it is used, and one entry is in memory at a
+//! time.
 
 use crate::image::check_size;
 use std::fs::{File, OpenOptions};
@@ -22,13 +23,13 @@ const VERSION: u32 = 1;
 const HEAD_BYTES: usize = 112;
 const ENTRY_BYTES: usize = 48;
 
-/// What the camera was set to.
+/// The head of a recording: the camera and its mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     pub fourcc: [u8; 4],
     pub width: u32,
     pub height: u32,
-    /// The bytes of a line; 0 for JPEG.
+    /// The bytes from one line to the next; 0 for JPEG.
     pub stride: u32,
     /// The time between two frames in seconds, as a fraction.
     pub interval: (u32, u32),
@@ -40,7 +41,7 @@ pub struct Head {
     pub driver: String,
 }
 
-/// What the kernel answered.
+/// The kind of an answer of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// DQBUF returned a buffer.
@@ -66,11 +67,11 @@ const KINDS: [Kind; 7] =
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     pub kind: Kind,
-    /// When it came, in microseconds since the start.
+    /// The time of the answer, in microseconds since the start of the recording.
     pub at_us: u64,
-    /// The bytes of the buffer that follow.
+    /// How many bytes of the buffer follow the entry.
     pub bytes: u32,
-    /// `bytesused` of a buffer, which may be wrong; else as [`Kind`] says.
+    /// For a buffer `bytesused`, which the driver may set wrongly; for other answers the value that [`Kind`] describes.
     pub value: u32,
     pub sequence: u32,
     pub flags: u32,
@@ -81,7 +82,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An answer that is no buffer.
+    /// An answer other than a buffer.
     pub fn other(kind: Kind, at_us: u64, value: u32) -> Entry {
         Entry { kind, at_us, bytes: 0, value, sequence: 0, flags: 0, field: 0, seconds: 0, micros: 0 }
     }
@@ -187,7 +188,7 @@ impl Entry {
     }
 }
 
-/// Writes a recording. A file that cannot be written further ends with the last whole entry.
+/// Writes a recording. When a write fails, the file is cut back to the last whole entry.
 pub struct Writer {
     file: File,
     /// The bytes of whole entries.
@@ -196,19 +197,20 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Writes the head into a file that is empty.
+    /// Writes the head into an empty file.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// The file cannot be written.
     pub fn new(mut file: File, head: &Head) -> io::Result<Writer> {
         file.write_all(&head.to_bytes())?;
         Ok(Writer { file, whole: HEAD_BYTES as u64, entries: 0 })
     }
 
-    /// Adds an entry and the bytes of its buffer; false when the recording is as large as it may be.
+    /// Adds an entry and the bytes of its buffer. Returns false, without adding it, when the recording has reached its
+    /// largest size.
     ///
     /// # Errors
-    /// When the disk is full, or the file cannot be written. The entry is then not in it.
+    /// The disk is full, or the file cannot be written. Then the entry is not in the file.
     pub fn add(&mut self, entry: Entry, buffer: &[u8]) -> io::Result<bool> {
         let bytes = (ENTRY_BYTES + buffer.len()) as u64;
         if self.whole + bytes > MAX_BYTES || self.entries >= MAX_ENTRIES {
@@ -223,15 +225,15 @@ impl Writer {
         Ok(true)
     }
 
-    /// Takes back what was written of an entry.
+    /// Removes the part of an entry that was written before a write failed.
     fn take_back(&mut self) -> io::Result<()> {
         self.file.set_len(self.whole)
     }
 
-    /// The size of the file in bytes, which is then on the disk.
+    /// Writes the file to the disk, and returns its size in bytes.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// The file cannot be written.
     pub fn finish(self) -> io::Result<u64> {
         self.file.sync_all()?;
         Ok(self.whole)
@@ -242,10 +244,10 @@ impl Writer {
 pub struct Reader<R> {
     from: R,
     pub head: Head,
-    /// Where the next entry begins, and where the file ends.
+    /// The offset of the next entry. `end` is the size of the file.
     at: u64,
     end: u64,
-    /// The bytes of a buffer before the next entry that were not read.
+    /// The unread bytes of a buffer before the next entry.
     unread: u32,
     before_us: u64,
     entries: u64,
@@ -254,13 +256,13 @@ pub struct Reader<R> {
 }
 
 impl Reader<BufReader<File>> {
-    /// Opens a file and checks all of it.
+    /// Opens a file and checks all its entries.
     ///
     /// # Errors
-    /// Says where the file is wrong.
+    /// The message says where the file is wrong.
     pub fn open(path: &Path) -> Result<Self, String> {
         let told = |why: String| format!("replay: {}: {why}", path.display());
-        // Without waiting for the writer of a FIFO.
+        // O_NONBLOCK: opening a FIFO does not wait for its writer.
         let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
         let file = opened.map_err(|error| told(error.to_string()))?;
         let meta = file.metadata().map_err(|error| told(error.to_string()))?;
@@ -290,7 +292,7 @@ impl<R: Read + Seek> Reader<R> {
         Ok(Reader { from, head, at: HEAD_BYTES as u64, end, unread: 0, before_us: 0, entries: 0, is_cut: false })
     }
 
-    /// Reads all entries, and goes back to the first.
+    /// Reads all entries, and goes back to the first entry.
     fn check(&mut self) -> Result<(), String> {
         while self.next()?.is_some() {}
         self.rewind()
@@ -299,7 +301,7 @@ impl<R: Read + Seek> Reader<R> {
     /// Goes back to the first entry.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// The file cannot be read.
     pub fn rewind(&mut self) -> Result<(), String> {
         self.from.seek(SeekFrom::Start(HEAD_BYTES as u64)).map_err(|error| error.to_string())?;
         (self.at, self.unread, self.before_us, self.entries) = (HEAD_BYTES as u64, 0, 0, 0);
@@ -309,7 +311,7 @@ impl<R: Read + Seek> Reader<R> {
     /// The next entry; `None` at the end.
     ///
     /// # Errors
-    /// Says where the file is wrong.
+    /// The message says where the file is wrong.
     pub fn next(&mut self) -> Result<Option<Entry>, String> {
         let (at, end) = (self.at, self.end);
         self.from.seek_relative(self.unread.into()).map_err(|error| error.to_string())?;
@@ -335,7 +337,8 @@ impl<R: Read + Seek> Reader<R> {
         Ok(Some(entry))
     }
 
-    /// The last entry is not whole: the program was stopped while it recorded, or the file was not copied to its end. What is before it counts.
+    /// Ends the recording before an incomplete last entry: the program was stopped while it recorded, or the file was
+    /// not copied to its end. The entries before it are used.
     fn cut(&mut self) -> Option<Entry> {
         (self.at, self.is_cut) = (self.end, true);
         None
@@ -344,7 +347,7 @@ impl<R: Read + Seek> Reader<R> {
     /// Reads the buffer of the last entry into the beginning of `to`, which has room for it.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// The file cannot be read.
     pub fn buffer(&mut self, to: &mut [u8]) -> Result<(), String> {
         let to = to.get_mut(..self.unread as usize).ok_or("its buffer is too large")?;
         self.from.read_exact(to).map_err(|error| error.to_string())?;
@@ -360,13 +363,13 @@ fn ended(error: &io::Error, at: u64, end: u64) -> String {
     format!("byte {at}: the file is cut at {end} bytes; copy it again")
 }
 
-/// A recording of any bytes, entry by entry with its buffer.
+/// Reads any bytes as a recording, each entry with its buffer.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let Ok(mut reader) = Reader::new(io::Cursor::new(bytes)) else { return };
     let mut buffer = vec![0; bytes.len()];
     while let Ok(Some(entry)) = reader.next() {
-        // What is told of a buffer is never more than the file has.
+        // `bytes` of an entry is never more than the file has.
         if reader.buffer(&mut buffer[..entry.bytes as usize]).is_err() {
             return;
         }

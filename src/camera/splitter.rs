@@ -14,7 +14,7 @@ const MAX_FIRST_TEXT: usize = 300;
 /// Finds the pictures in a stream and keeps the newest one.
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
-    /// The bytes that are not yet split: the reader appends, [`Splitter::split`] consumes.
+    /// The bytes that are not yet split: the reader appends bytes, and [`Splitter::split`] consumes them.
     pub bytes: Vec<u8>,
     /// The number of bytes that have been split. They are removed once per read, because each removal moves all the
     /// others.
@@ -27,7 +27,8 @@ pub(super) struct Splitter {
     why: &'static str,
     /// The bytes of text since the last picture.
     text: usize,
-    /// True after a damaged picture, up to the next whole one: its remains are not counted once more.
+    /// True after a damaged picture, up to the next whole one, so that the rest of the damaged picture is not counted
+    /// again.
     damaged: bool,
     /// The number of whole pictures.
     whole: u64,
@@ -45,7 +46,7 @@ impl Splitter {
         Some((self.newest.take()?, std::mem::take(&mut self.dropped)))
     }
 
-    /// Takes the reason of a damaged picture that was not reported yet.
+    /// Takes the reason for a damaged picture that was not reported yet.
     pub fn take_broken(&mut self) -> Option<&'static str> {
         self.broken = self.broken.checked_sub(1)?;
         Some(self.why)
@@ -56,7 +57,7 @@ impl Splitter {
         self.junk_first && self.whole == 0
     }
 
-    /// True when bytes that belong to no picture came between two of them.
+    /// True when bytes that belong to no picture came between two pictures.
     pub fn has_junk_between(&self) -> bool {
         self.junk_between
     }
@@ -120,7 +121,7 @@ impl Splitter {
         std::mem::replace(&mut self.bytes, next)
     }
 
-    /// Skips the bytes before the next picture; true when one begins.
+    /// Skips the bytes before the next picture. Returns true when a picture begins.
     fn find_start(&mut self) -> bool {
         let start = find_soi(&self.bytes, self.from);
         // The last byte may be the first half of an SOI marker.
@@ -142,7 +143,7 @@ impl Splitter {
         start.is_some()
     }
 
-    /// Continues after a damaged picture, at `from`.
+    /// Counts a damaged picture, and continues at `from`.
     fn give_up(&mut self, why: &'static str, from: usize) {
         self.tell(why);
         (self.from, self.walk) = (from, None);
@@ -155,7 +156,7 @@ impl Splitter {
     }
 }
 
-/// A stream of any bytes, in pieces of any size: each picture that comes out begins and ends as a JPEG does.
+/// Splits any bytes, in pieces of any size, and checks that each picture begins and ends as a JPEG does.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let Some((piece, bytes)) = bytes.split_first() else { return };
@@ -187,7 +188,7 @@ mod tests {
                 dropped as usize + 1
             });
             assert_eq!(found, pictures);
-            // It takes more than a minute when each piece moves all bytes after it.
+            // If each piece moved all bytes after it, this would take more than a minute.
             assert!(begun.elapsed() < Duration::from_secs(5), "{:?} for {piece:?}", begun.elapsed());
         }
     }

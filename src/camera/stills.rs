@@ -1,5 +1,6 @@
-//! `stills:FOLDER`: a camera that moves along the pictures of a folder, which hang side by side as on a wall. It never
-//! cuts from one to the next, so the faces of one are still in sight when those of the next come.
+//! `stills:FOLDER`: a simulated camera that pans along the pictures of a folder, placed side by side. The camera never
+//! jumps from one picture to the next, so the faces of a picture are still visible when the faces of the next picture
+//! appear.
 
 use super::{Captured, Shot, Source};
 use crate::config::Camera;
@@ -13,21 +14,21 @@ use std::time::{Duration, Instant};
 
 /// The most pictures that are used.
 const MAX_FILES: usize = 10_000;
-/// How long the camera takes from the middle of a picture to that of the next, in seconds.
+/// The seconds in which the camera moves from the middle of a picture to the middle of the next one.
 const SCENE_S: u64 = 8;
 /// The least distance between the middles of two pictures, as a share of the frame's width: two faces fit into the
 /// frame, and three do not.
 const APART: f64 = 0.7;
-/// The height of a picture, as a share of the frame's. What does not fit is the room in which the frame moves.
+/// The height of a picture, as a share of the frame's height. The frame moves up and down within the excess.
 const ENLARGED: f64 = 1.15;
-/// The largest ratio of height to width. Of a taller picture only the upper part is used, because it shows standing
+/// The largest ratio of height to width. Only the upper part of a taller picture is used: tall pictures show standing
 /// people.
 const MAX_TALL: f64 = 1.25;
 /// The colour beside a picture that is narrower than the frame: dark grey.
 const MARGIN: [u8; 3] = [28; 3];
 const JPEG_QUALITY: u32 = 85;
 
-/// Panned pictures, of which a few are in memory. The frame of a tick is always the same.
+/// The source: panned pictures, of which a few are in memory. A frame depends only on its tick.
 struct Stills {
     files: Vec<PathBuf>,
     format: &'static Format,
@@ -37,20 +38,21 @@ struct Stills {
     compressor: Compressor,
     started: Instant,
     tick: u64,
-    /// The number of the scene, and the pictures in sight during it: the one before, its own, and the two after it.
+    /// The number of the scene, which is the way from one picture to the next. `hung` holds the pictures of the scene:
+    /// the previous picture, the scene's own picture and the two after it.
     scene: u64,
     hung: VecDeque<Rgb>,
 }
 
-/// The pictures in sight during a scene.
+/// How many pictures belong to a scene.
 const HUNG: usize = 4;
-/// The scene's own one among them.
+/// The index of the scene's own picture among them.
 const OWN: usize = 1;
 
 /// Opens `folder` with the size and the rate of `camera`.
 ///
 /// # Errors
-/// When the folder or all of its pictures cannot be read.
+/// The folder or all of its pictures cannot be read.
 pub fn open(camera: &Camera, folder: &Path) -> Result<Box<dyn Source>> {
     Ok(Box::new(Stills::open(camera, folder)?))
 }
@@ -66,8 +68,8 @@ fn some_pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The pictures of the folder and its subfolders: the first of each subfolder in name order, then the second of each, and
-/// so on, because those of one folder may show one person, who cannot stand beside themselves.
+/// The pictures of the folder and its subfolders, in name order: the first picture of each subfolder, then the second
+/// of each, and so on. The pictures of one subfolder may show one person, and such pictures must not be neighbours.
 fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = |folder: &Path| -> std::io::Result<Vec<PathBuf>> {
         let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
@@ -101,7 +103,7 @@ impl Stills {
         Ok(stills)
     }
 
-    /// The frame of a tick. A picture that cannot be read is left out from then on.
+    /// The frame of a tick. A picture that cannot be read is not used again.
     fn frame(&mut self, tick: u64) -> Result<Rgb> {
         let ticks = SCENE_S * u64::from(self.fps);
         self.hang(tick / ticks)?;
@@ -115,7 +117,7 @@ impl Stills {
             return Ok(frame);
         }
         let apart = |a: usize, b: usize| self.apart(&self.hung[a], &self.hung[b]);
-        // Of the middle of each picture, from that of the own one.
+        // The distance of each picture's middle from the middle of the scene's own picture.
         let middles = [-apart(0, 1), 0, apart(1, 2), apart(1, 2) + apart(2, 3)];
         let way = (i128::from(tick % ticks) * i128::from(middles[2]) / i128::from(ticks)) as i64;
         for (picture, middle) in self.hung.iter().zip(middles) {
@@ -129,13 +131,13 @@ impl Stills {
         Ok(frame)
     }
 
-    /// How far the middles of two neighbours are from each other, in pixels.
+    /// The distance between the middles of two neighbouring pictures, in pixels.
     fn apart(&self, a: &Rgb, b: &Rgb) -> i64 {
         let least = (f64::from(self.width) * APART).ceil() as i64;
         i64::from((a.width + b.width).div_ceil(2)).max(least)
     }
 
-    /// Reads the pictures that are in sight during `scene` and were not during the last one. A single picture hangs alone.
+    /// Reads the pictures of `scene` that are not in memory from the last scene. A single picture has no neighbours.
     fn hang(&mut self, scene: u64) -> Result<()> {
         let wanted = |files: usize| if files == 1 { 1 } else { HUNG };
         let passed = scene.wrapping_sub(self.scene);
@@ -148,14 +150,15 @@ impl Stills {
         while self.hung.len() < wanted(self.files.len()) {
             ensure!(!self.files.is_empty(), "no picture is left");
             let files = self.files.len();
-            // The first one in sight is that of the scene before; counted from the end of a round, so that it is not negative.
+            // The first picture is the one before the scene's own. `files` is added so that the difference is not
+            // negative.
             let file = ((scene % files as u64) as usize + files - OWN + self.hung.len()) % files;
             match still::read(&self.files[file]) {
                 Ok(still) => self.hung.push_back(enlarged(&still.rgb, self.width, self.height)),
                 Err(why) => {
                     log::warn!("stills: {}: {why}", self.files[file].display());
                     self.files.remove(file);
-                    // The others hang in other places now.
+                    // The places of the other pictures have changed.
                     self.hung.clear();
                 }
             }
@@ -164,18 +167,18 @@ impl Stills {
     }
 }
 
-/// The picture with [`ENLARGED`] times the height of a frame.
+/// The picture scaled to [`ENLARGED`] times the height of a frame.
 fn enlarged(rgb: &Rgb, width: u32, height: u32) -> Rgb {
     let of = |side: u32, ratio: f64| (f64::from(side) * ratio).ceil() as u32;
     let h = rgb.height.min(of(rgb.width, MAX_TALL));
-    // A part of the frame's shape, so that a strip is not enlarged to millions of pixels.
+    // The part is at most as wide as the frame's shape, so that a strip is not enlarged to millions of pixels.
     let w = rgb.width.min(of(h, f64::from(width) / f64::from(height)));
     let part = rgb.cropped(Rect { x: ((rgb.width - w) / 2) as i32, y: 0, w, h });
     let tall = of(height, ENLARGED);
     part.resized(of(tall, f64::from(w) / f64::from(h)).max(1), tall)
 }
 
-/// The place after `tick` steps of one pixel, which turn round at both ends of `room`.
+/// The position after `tick` steps of one pixel. The direction reverses at both ends of `room`.
 fn to_and_fro(tick: u64, room: u32) -> u64 {
     let room = u64::from(room);
     let step = tick % (2 * room).max(1);

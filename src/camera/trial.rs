@@ -1,5 +1,5 @@
-//! What an admin tries: controls on the running source, and a mode, in which the source is opened and measured. All of it is
-//! put back unless the config says the same within [`KEPT_FOR`].
+//! The trial of an admin: controls that are set on the running source, and a mode in which the source is opened and
+//! measured. The former controls and mode are put back unless the config gets the same values within [`KEPT_FOR`].
 
 use super::{Captured, Source};
 use crate::config::{Camera, CameraSource};
@@ -9,21 +9,21 @@ use crate::tuning::{Answer, Changed, Control, Measured, Mode, Ticket, TrialState
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
 
-/// How long what is tried stays without being saved, from the last change on.
+/// How long a trial lasts after its last change, unless it is saved.
 const KEPT_FOR: Duration = Duration::from_secs(60);
-/// How long a mode may take for its first picture, with the opening of the source.
+/// How long a mode may take to its first picture, including the opening of the source.
 const FIRST_WITHIN: Duration = Duration::from_secs(5);
-/// How long pictures are counted after that.
+/// How long pictures are counted after the first picture.
 const SPAN: Duration = Duration::from_secs(2);
 
 type Values = Vec<(String, i64)>;
 
-/// What is tried; by default nothing.
+/// The controls and the mode that an admin tries. The default is no trial.
 #[derive(Default)]
 pub(super) struct Trial {
     source: CameraSource,
     controls: Values,
-    /// What the controls were, of those that a trial has changed or locked.
+    /// The former values of the controls that the trial has changed or locked.
     before: Values,
     mode: Option<Mode>,
     measurement: Option<Measurement>,
@@ -34,7 +34,7 @@ pub(super) struct Trial {
 struct Measurement {
     ticket: Ticket,
     begun: Instant,
-    /// The first picture, and the processor time until then.
+    /// The time of the first picture, and the processor time of the program until then.
     first: Option<(Instant, Duration)>,
     frames: u32,
     /// Why the last picture could not be used.
@@ -42,12 +42,13 @@ struct Measurement {
 }
 
 impl Trial {
-    /// True when the time of the trial has passed. A measurement ends by itself.
+    /// True when the time of the trial has passed. A trial is not over while its mode is being measured: the
+    /// measurement ends by itself.
     pub fn is_over(&self) -> bool {
         self.measurement.is_none() && self.ends.is_some_and(|ends| Instant::now() >= ends)
     }
 
-    /// `config` with what is tried.
+    /// `config` with the controls and the mode of the trial.
     pub fn camera(&self, config: &Camera) -> Camera {
         let mut camera = config.clone();
         if self.source != config.source || self.is_over() {
@@ -64,7 +65,7 @@ impl Trial {
         camera
     }
 
-    /// Ends the trial of what a newer config says, and of another source.
+    /// Ends the trial of controls and of a mode that a newer config contains, and the trial of another source.
     pub fn settle(&mut self, config: &Camera) {
         self.belongs_to(&config.source);
         let is_kept = |(name, value): &(String, i64)| {
@@ -74,7 +75,7 @@ impl Trial {
         self.controls = tried;
         self.before.retain(|(name, _)| !kept.iter().any(|(of, _)| of == name));
         let Camera { format, width, height, fps, .. } = config.clone();
-        // A mode that is being measured may be that of the config.
+        // The mode of the config may be measured, too.
         let is_measured = self.measurement.is_some();
         self.mode = self.mode.take().filter(|mode| is_measured || *mode != Mode { format, width, height, fps });
         if self.controls.is_empty() && self.mode.is_none() && self.measurement.is_none() {
@@ -82,7 +83,7 @@ impl Trial {
         }
     }
 
-    /// Ends the trial of another source, without a word to this one.
+    /// Ends the trial of another source, without putting back its controls on this source.
     pub fn belongs_to(&mut self, source: &CameraSource) {
         if self.source != *source {
             *self = Trial::default();
@@ -94,7 +95,8 @@ impl Trial {
         self.ends = Some(Instant::now() + KEPT_FOR);
     }
 
-    /// Sets controls of a running source at once.
+    /// Sets controls of the running source. Returns the controls that were not set, and the ones that the driver set to
+    /// another value.
     pub fn controls(
         &mut self,
         of: &CameraSource,
@@ -110,7 +112,8 @@ impl Trial {
         for control in &was {
             let name = &control.name;
             let is_wanted = wanted.iter().any(|(wanted, _)| wanted == name) && is_set(name);
-            // Of an automatic mode, the number that it sets itself is locked.
+            // A control also counts as changed when setting another one locks it: an automatic mode locks the number
+            // that it controls.
             let is_hit = find(name).is_some_and(|now| !control.locked && (now.locked || now.value != control.value));
             if let Some(value) = control.value.filter(|_| is_wanted || is_hit)
                 && !self.before.iter().any(|(known, _)| known == name)
@@ -120,7 +123,7 @@ impl Trial {
         }
         let mut changed = Vec::new();
         for (name, asked) in wanted.iter().filter(|(name, _)| is_set(name)) {
-            // A button has no value, and nothing of it can be kept.
+            // A button has no value, so it is no part of the trial.
             let Some(value) = find(name).and_then(|control| control.value) else { continue };
             if value != *asked {
                 changed.push(Changed { name: name.clone(), asked: *asked, value });
@@ -132,22 +135,22 @@ impl Trial {
         (refused, changed)
     }
 
-    /// Begins with a mode; the source has to be opened for it.
+    /// Begins the trial of a mode. The source has to be opened again in this mode.
     pub fn mode(&mut self, of: &CameraSource, mode: Mode, ticket: Ticket) {
         self.goes_on(of);
         self.mode = Some(mode);
         self.measurement = Some(Measurement { ticket, begun: Instant::now(), first: None, frames: 0, broken: None });
     }
 
-    /// True when a mode is to be measured with a source that is opened after `opened`.
+    /// True when a mode is to be measured that was requested after the source was `opened`.
     pub fn needs_newer(&self, opened: Instant) -> bool {
         self.measurement.as_ref().is_some_and(|measurement| measurement.begun > opened)
     }
 
-    /// A picture has come: the figures of the mode, once it has been measured.
+    /// Counts a picture. Returns the figures of the mode when the measurement is complete.
     ///
     /// # Errors
-    /// It is not of the mode.
+    /// The first picture has not the format or the size of the mode.
     pub fn count(&mut self, captured: &Captured) -> Result<Option<(Ticket, Measured)>> {
         let (Some(measurement), Some(mode)) = (&mut self.measurement, &self.mode) else { return Ok(None) };
         let Captured { format, width, height, .. } = captured;
@@ -174,17 +177,17 @@ impl Trial {
         Ok(Some((ticket, measured)))
     }
 
-    /// A picture could not be used.
+    /// Records why a picture could not be used.
     pub fn is_broken(&mut self, why: &str) {
         if let Some(measurement) = &mut self.measurement {
             measurement.broken = Some(why.to_owned());
         }
     }
 
-    /// Checks how long the mode that is measured takes for its first good picture.
+    /// Checks that the mode that is being measured delivers a good picture in time.
     ///
     /// # Errors
-    /// Too long.
+    /// No good picture came within [`FIRST_WITHIN`].
     pub fn check_silence(&self) -> Result<()> {
         let Some(measurement) = &self.measurement else { return Ok(()) };
         if measurement.first.is_none() && measurement.begun.elapsed() >= FIRST_WITHIN {
@@ -194,7 +197,7 @@ impl Trial {
         Ok(())
     }
 
-    /// Ends the trial of a mode that failed, and returns who waits for it.
+    /// Ends the trial of a mode that failed, and returns the ticket of the question that waits for it.
     pub fn give_up_mode(&mut self) -> Option<Ticket> {
         let ticket = self.measurement.take()?.ticket;
         self.mode = None;
@@ -204,7 +207,8 @@ impl Trial {
         Some(ticket)
     }
 
-    /// Puts back the controls of a running source, and the mode with the next opening.
+    /// Ends the trial and puts back the controls of the running source. The former mode is used when the source is
+    /// opened the next time.
     pub fn end(&mut self, source: &mut dyn Source) {
         if !self.before.is_empty() {
             for refused in source.put_back(&self.before) {
@@ -214,7 +218,7 @@ impl Trial {
         *self = Trial::default();
     }
 
-    /// What is tried, and what the source has; `None` when it says nothing of that.
+    /// The equipment of the source and the state of the trial. `None` when the source does not describe its equipment.
     pub fn answer(&self, config: &Camera, source: &dyn Source) -> Option<Answer> {
         let equipment = source.equipment()?;
         let trial = self.ends.map(|ends| TrialState {
@@ -227,7 +231,7 @@ impl Trial {
         Some(Answer { equipment, trial, ..Answer::default() })
     }
 
-    /// The keys and values that keep what is tried.
+    /// The config keys and values that make the trial permanent.
     fn settings(&self, config: &Camera) -> std::collections::BTreeMap<&'static str, String> {
         let mut settings = std::collections::BTreeMap::new();
         if !self.controls.is_empty() {
@@ -249,7 +253,7 @@ mod tests {
     use super::*;
     use crate::camera::{Equipment, Shot};
 
-    /// Records what is put back.
+    /// A source that records the controls that are put back.
     struct Spy(Values);
 
     impl Source for Spy {

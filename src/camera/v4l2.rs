@@ -1,4 +1,4 @@
-//! V4L2 cameras. Only this file and its folder use the crate `v4l` and its bindings.
+//! V4L2 cameras. Only this file and its folder use the crate `v4l` and the crate's bindings.
 //!
 //! The crate provides the ioctl numbers, the structs and the decoding of sizes and intervals. Its enumeration and its
 //! mmap stream are not used: they unwrap values of the driver (a card name that is cut inside a character, a colour
@@ -47,7 +47,7 @@ const CAPTURE: u32 = sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE;
 /// The most items of an enumeration, because a driver's enumeration may be endless.
 const MAX_ITEMS: u32 = 256;
 
-/// The system calls on a device; tests replace them with their own driver.
+/// The system calls on a device. Tests replace them with a simulated driver.
 trait Kernel {
     /// # Safety
     /// `argument` must point to the struct whose size the request number carries.
@@ -56,7 +56,7 @@ trait Kernel {
     /// # Safety
     /// The mapping must come from `mmap` and must not be used afterwards.
     unsafe fn munmap(&self, start: *mut u8, length: usize) -> io::Result<()>;
-    /// Waits once for a filled buffer; `revents` of poll(2), 0 after the timeout.
+    /// Waits once for a filled buffer. Returns `revents` of poll(2), or 0 after the time-out.
     fn poll(&self, timeout: Duration) -> io::Result<i16>;
     /// CLOCK_MONOTONIC, the clock of the buffers' time stamps.
     fn monotonic(&self) -> Duration;
@@ -143,7 +143,7 @@ fn zeroed<T: Plain>() -> T {
     unsafe { std::mem::zeroed() }
 }
 
-/// Executes an ioctl; repeats it when a signal interrupts it.
+/// Executes an ioctl, and repeats it when a signal interrupts it.
 fn call<T: Plain>(kernel: &dyn Kernel, request: vidioc::_IOC_TYPE, argument: &mut T) -> io::Result<()> {
     // The kernel reads and writes as many bytes as the request number encodes.
     if (request >> 16) as usize & 0x3fff != size_of::<T>() {
@@ -167,7 +167,8 @@ fn text(bytes: &[u8]) -> String {
 /// Opens the camera of the config and starts it.
 ///
 /// # Errors
-/// The reason and what to do: missing, no permission, in use, not a camera, or no format that namecam reads.
+/// The device is missing, may not be opened, is in use, is not a camera or has no format that namecam reads. The
+/// message says what to do.
 pub fn open(camera: &config::Camera, memory: &mut LastCamera) -> Result<Box<dyn Source>> {
     let config::CameraSource::Device(configured) = &camera.source else {
         bail!("{} is not a V4L2 device", camera.source);
@@ -176,7 +177,7 @@ pub fn open(camera: &config::Camera, memory: &mut LastCamera) -> Result<Box<dyn 
     let node = Node::open(&path).map_err(|error| words::explain(&path, "open", &error))?;
     let mut stream = start(Rc::new(node), &path, camera)?;
     memory.ran(configured, &path, &stream.about);
-    // Done now because udev creates the lasting names a moment after the node.
+    // Resolved only after opening, because udev creates the by-id names a moment after the node.
     let elsewhere = path != *configured && fs::canonicalize(configured).ok() != fs::canonicalize(&path).ok();
     stream.moved = elsewhere.then(|| format!("the camera is now at {}", path.display()));
     Ok(Box::new(stream))
@@ -261,9 +262,9 @@ pub struct CaptureStream {
     /// The frames per second that the driver confirmed, if any.
     fps: Option<f64>,
     pace: FramePace,
-    /// A hint that it is not at the configured node any more.
+    /// A hint that the camera is not at the configured node any more.
     moved: Option<String>,
-    /// Why its rate is too low.
+    /// Why the frame rate is too low.
     slow: Option<String>,
     /// The controls that could not be set.
     unset: Vec<Unset>,
@@ -290,8 +291,8 @@ impl CaptureStream {
         controls::set(&**kernel, &camera.controls);
         let whole = format.min_size(width, height, stride);
         let queue = Queue::start(Rc::clone(kernel), whole).map_err(|(doing, error)| Refused::Failed(doing, error))?;
-        // Some cameras reset their controls when they start, so they are set again. Errors are reported for this time
-        // only.
+        // Some cameras reset their controls when they start, so the controls are set again. Only the errors of this
+        // second time are reported.
         let unset = controls::set(&**kernel, &camera.controls);
         let fps = interval.and_then(Interval::fps);
         let (kernel, about, pace) = (Rc::clone(kernel), about.clone(), FramePace::of(fps));
@@ -321,7 +322,7 @@ impl CaptureStream {
         ))
     }
 
-    /// Counts `frames` more, and sets or clears the hint about a low rate.
+    /// Counts `frames` further frames, and sets or clears the hint about a low rate.
     fn keep_pace(&mut self, frames: u64) {
         match self.pace.count(frames, Instant::now()) {
             Some(true) => self.slow = self.slowed_by(),
@@ -398,7 +399,7 @@ fn set_format(kernel: &dyn Kernel, choice: &Choice) -> io::Result<sys::v4l2_pix_
     Ok(unsafe { wanted.fmt.pix })
 }
 
-/// Sets the rate if the driver supports it; returns the interval that the driver confirms, if any.
+/// Sets the rate if the driver supports setting it. Returns the interval that the driver confirms, if any.
 fn set_rate(kernel: &dyn Kernel, interval: Interval) -> Option<Interval> {
     let mut parameters = sys::v4l2_streamparm { type_: CAPTURE, ..zeroed() };
     call(kernel, vidioc::VIDIOC_G_PARM, &mut parameters).ok()?;

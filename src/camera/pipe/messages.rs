@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 pub(super) const MAX_LINE: usize = 300;
 /// The most lines per second that are logged.
 pub(super) const LINES_A_SECOND: u32 = 10;
-/// How long a message is not logged again.
+/// The time within which the same message is not logged again.
 const SAY_AGAIN: Duration = Duration::from_secs(86_400);
-/// The most different messages in that time.
+/// The most different messages that are logged within [`SAY_AGAIN`].
 const MAX_SAID: usize = 200;
 
-/// An older message is not taken as the reason why the program ended.
+/// The greatest age of a message that counts as the reason why the program ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The recent messages of all runs of the program, without digits.
@@ -32,7 +32,7 @@ impl Said {
         if self.since.is_none_or(|since| since.elapsed() >= SAY_AGAIN) {
             (self.since, self.lines) = (Some(Instant::now()), HashSet::new());
         }
-        // Without times, counters and memory addresses.
+        // Times, counters and memory addresses are removed, so that messages that differ only in them are the same.
         let gist = line.replace(|c: char| c.is_ascii_hexdigit(), "");
         self.lines.len() < MAX_SAID && self.lines.insert(gist)
     }

@@ -11,7 +11,7 @@ fn picture(width: u16) -> Vec<u8> {
     jpeg
 }
 
-/// A folder with `16.jpg`, `32.jpg` and `64.jpg`, each of that width, in which scripts run.
+/// A folder in which scripts run, with `16.jpg`, `32.jpg` and `64.jpg`, each named by its width.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for width in [16, 32, 64] {
@@ -43,7 +43,7 @@ fn next_width(source: &mut dyn Source) -> (u32, u64) {
     }
 }
 
-/// True while the process runs; a zombie that its new parent has not yet reaped does not.
+/// True while the process runs. A zombie that its new parent has not yet reaped counts as ended.
 fn runs(process: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     !matches!(stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next()), None | Some('Z'))

@@ -51,7 +51,7 @@ fn written() -> Vec<u8> {
     written
 }
 
-/// All entries with their buffers, or what is wrong.
+/// All entries with their buffers, or the error.
 fn read(bytes: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, String> {
     let mut reader = Reader::new(Cursor::new(bytes))?;
     let mut all = Vec::new();
@@ -69,7 +69,7 @@ fn what_was_written_is_read_again() {
     let mut reader = Reader::new(Cursor::new(&bytes)).unwrap();
     assert_eq!(reader.head, head());
     assert_eq!(read(&bytes).unwrap(), entries());
-    // A buffer that nobody reads is passed over, and a recording can be read twice.
+    // The reader skips a buffer that is not read, and a recording can be read twice.
     reader.check().unwrap();
     assert_eq!(reader.next().unwrap().unwrap(), entries()[0].0);
     assert_eq!(reader.next().unwrap().unwrap(), entries()[1].0);
@@ -139,7 +139,7 @@ fn a_recording_stays_within_its_bounds_and_a_full_disk_leaves_whole_entries() {
     assert!(!writer.add(entry, &buffer).unwrap());
     (writer.entries, writer.whole) = (1, MAX_BYTES - 10);
     assert!(!writer.add(entry, &buffer).unwrap());
-    // What cannot be written whole is taken back.
+    // An entry that cannot be written whole is removed.
     writer.whole = (HEAD_BYTES + ENTRY_BYTES + buffer.len()) as u64;
     let kept = writer.whole;
     writer.file.write_all(&entry.to_bytes()[..20]).unwrap();

@@ -54,12 +54,12 @@ fn the_same_tick_is_the_same_frame_and_every_frame_moves() {
         let camera = camera("auto", width, height, 30);
         let [mut one, mut two] = [0; 2].map(|_| Stills::open(&camera, folder.path()).unwrap());
         let mut before = one.frame(0).unwrap();
-        // A round and a bit, at 30 ticks a second.
+        // A little more than a whole round, at 30 ticks per second.
         for tick in 1..3 * 240 + 100 {
             let frame = one.frame(tick).unwrap();
             assert_eq!((frame.width, frame.height), (width, height));
             assert!(frame != before, "frame {tick} of {width}x{height} shows no motion");
-            // The camera never jumps, between two pictures neither.
+            // The camera never jumps, not even between two pictures.
             let near = (0..=2).flat_map(|x| (-1..=1).map(move |y| (x, y)));
             assert!(near.into_iter().any(|by| moved(&before, &frame, by)), "frame {tick} of {width}x{height} jumps");
             if tick.is_multiple_of(97) {
@@ -70,7 +70,7 @@ fn the_same_tick_is_the_same_frame_and_every_frame_moves() {
     }
 }
 
-/// True when `after` shows what is `by` pixels to the right of and below the place of `before`.
+/// True when the camera has moved by (`x`, `y`) pixels from `before` to `after`.
 fn moved(before: &crate::image::Rgb, after: &crate::image::Rgb, (x, y): (i32, i32)) -> bool {
     let (w, h) = (before.width - x.unsigned_abs(), before.height - y.unsigned_abs());
     let part = |rgb: &crate::image::Rgb, x: i32, y: i32| rgb.cropped(Rect { x: x.max(0), y: y.max(0), w, h });
@@ -86,7 +86,7 @@ fn each_picture_has_its_turn_in_the_middle_and_few_are_in_memory() {
     assert_eq!([0, 240, 480, 720, 960].map(|tick| red(tick, 160)), [200, 20, 200, 200, 20]);
     // Half-way, both neighbours are in sight.
     assert_eq!((red(120, 10), red(120, 310)), (200, 20));
-    // After a pause of hours, only those in sight are read.
+    // After a pause of hours, only the pictures of the current scene are read.
     assert_eq!(red(240 * 3_000_001, 160), 20);
     assert_eq!((stills.scene, stills.hung.len()), (3_000_001, HUNG));
 }
@@ -111,7 +111,7 @@ fn a_picture_of_any_shape_is_enlarged_to_little_more_than_a_frame() {
             let picture = enlarged(&rgb, w, h);
             assert!(picture.width >= 1 && picture.height > h, "{width}x{height} for {w}x{h}");
             let (wide, tall) = (f64::from(picture.width), f64::from(picture.height));
-            // The part of a strip is a whole number of its pixels.
+            // The part of a strip is rounded to a whole number of pixels.
             let a_pixel = tall / f64::from(height.min(width * 5 / 4).max(1));
             assert!(wide <= f64::from(w) * 1.15 + a_pixel + 2.0, "{wide} for {w}x{h} of {width}x{height}");
             assert!(tall <= f64::from(h) * 1.15 + 1.0, "{tall} for {w}x{h}");
@@ -123,7 +123,7 @@ fn a_picture_of_any_shape_is_enlarged_to_little_more_than_a_frame() {
 #[test]
 fn both_formats_show_the_same_picture_in_the_size_asked_for() {
     let folder = tempfile::tempdir().unwrap();
-    // Without edges, where the two differ by the loss of JPEG.
+    // A picture without edges: at edges JPEG loses much, and the two formats would differ.
     let slope = |x: u32, y: u32| Rgb([(x / 2) as u8, (y / 2) as u8, 255 - (x / 4 + y / 4) as u8]);
     RgbImage::from_fn(500, 400, slope).save(folder.path().join("a.png")).unwrap();
     for (width, height) in [(320, 240), (161, 91)] {

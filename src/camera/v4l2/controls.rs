@@ -1,4 +1,4 @@
-//! Controls of a camera, such as brightness, exposure and focus, with the names of v4l2-ctl.
+//! Controls of a camera, such as brightness, exposure and focus, under the names of v4l2-ctl.
 
 use super::{Kernel, MAX_ITEMS, call, sys, text, vidioc, zeroed};
 use crate::tuning::{Control, Unset, ctl_name};
@@ -51,7 +51,7 @@ fn describe(kernel: &dyn Kernel, query: &sys::v4l2_query_ext_ctrl) -> Option<Con
     })
 }
 
-/// The existing items of a menu: drivers leave out some values between minimum and maximum.
+/// The existing items of a menu: drivers may leave out values between minimum and maximum.
 fn menu(kernel: &dyn Kernel, query: &sys::v4l2_query_ext_ctrl) -> Vec<(i64, String)> {
     let numbers = query.type_ == sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER_MENU;
     let indices = (query.minimum.max(0)..=query.maximum).take(MAX_ITEMS as usize);
@@ -66,8 +66,9 @@ fn menu(kernel: &dyn Kernel, query: &sys::v4l2_query_ext_ctrl) -> Vec<(i64, Stri
     indices.filter_map(item).collect()
 }
 
-/// Sets controls, and says which ones were not set. Booleans and menus come first and numbers last, each in the given order:
-/// an automatic mode (auto_exposure) locks a number (exposure_time_absolute), and must be left before that is set.
+/// Sets controls, and returns the controls that were not set. Booleans and menus come first and numbers last, each in
+/// the given order: an automatic mode (auto_exposure) locks a number (exposure_time_absolute), and must be turned off
+/// before the number is set.
 pub(super) fn set(kernel: &dyn Kernel, wanted: &[(String, i64)]) -> Vec<Unset> {
     if wanted.is_empty() {
         return Vec::new();
@@ -96,8 +97,8 @@ fn is_number(control: &Control) -> bool {
     control.kind == "integer"
 }
 
-/// Sets controls to what they were. A number that an automatic mode is about to lock is set before it, and one that
-/// such a mode locks now is set after it.
+/// Sets controls to their former values. A number that is unlocked now is set before an automatic mode locks it, and a
+/// number that an automatic mode locks now is set after that mode.
 pub(super) fn put_back(kernel: &dyn Kernel, before: &[(String, i64)]) -> Vec<Unset> {
     let numbers: Vec<String> = list(kernel).into_iter().filter(is_number).map(|control| control.name).collect();
     let first: Vec<(String, i64)> = before.iter().filter(|(name, _)| numbers.contains(name)).cloned().collect();

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 /// The time over which frames are counted: long enough to ignore a hand in front of the lens.
 const WINDOW: Duration = Duration::from_secs(5);
-/// Shares of the confirmed rate. Below the first one the camera is slow, from the second one on it is normal again.
-/// Between them nothing changes, so that a rate near the limit does not fill the log.
+/// Shares of the confirmed rate. Below the first share the camera is slow; from the second share on its rate is normal
+/// again. Between them nothing changes, so that a rate near the limit does not fill the log.
 const SLOW: f64 = 0.8;
 const WELL: f64 = 0.9;
 
@@ -18,12 +18,14 @@ pub(super) struct FramePace {
 }
 
 impl FramePace {
-    /// A counter for the confirmed frames per second; without them no rate is too low.
+    /// A counter for a camera with this confirmed rate, in frames per second. Without a confirmed rate no rate is too
+    /// low.
     pub fn of(fps: Option<f64>) -> FramePace {
         FramePace { fps, begun: None, frames: 0, slow: false }
     }
 
-    /// Counts `frames` more. Returns true when the rate has become too low, and false when it is normal again.
+    /// Counts `frames` further frames. Returns true when the rate has become too low, and false when it is normal
+    /// again.
     pub fn count(&mut self, frames: u64, now: Instant) -> Option<bool> {
         let fps = self.fps?;
         // The first frame only starts the clock.

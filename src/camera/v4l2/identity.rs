@@ -1,4 +1,4 @@
-//! The identity of a camera, by which it is found again when it returns under another number.
+//! The identity of a camera, by which it is found again when it is plugged in again and gets another number.
 
 use super::nodes::nodes;
 use super::{NodeKind, Survey};
@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 struct Identity {
     card: String,
     driver: String,
-    /// The port that it is plugged into.
+    /// The port that the camera is plugged into.
     bus: String,
-    /// The index among the nodes of its device: some devices have a second one, for example for infrared.
+    /// The index among the nodes of the device: some devices have a second node, for example for infrared.
     index: Option<String>,
     usb: Option<Usb>,
 }
@@ -21,7 +21,7 @@ struct Identity {
 struct Usb {
     vendor: String,
     product: String,
-    /// The serial number. Many cameras have none; then two of the same model cannot be distinguished.
+    /// The serial number. Many cameras have none; then only the port distinguishes two cameras of the same model.
     serial: Option<String>,
 }
 
@@ -38,7 +38,7 @@ impl Identity {
         Identity { card, driver, bus, index: read("index"), usb }
     }
 
-    /// How reliably the other one is the same camera, the most reliable being the lowest number; `None` when it is not.
+    /// How reliably `other` is the same camera, from 0, the most reliable. `None` when it is another camera.
     fn same(&self, other: &Identity) -> Option<u8> {
         let alike = (&self.card, &self.driver, &self.index) == (&other.card, &other.driver, &other.index);
         let serial = |identity: &Identity| identity.usb.as_ref().is_some_and(|usb| usb.serial.is_some());
@@ -56,7 +56,7 @@ impl Identity {
 pub struct LastCamera {
     dev: PathBuf,
     sys: PathBuf,
-    /// The source of the config, and the camera that was there.
+    /// The source of the config, and the camera that ran there.
     last: Option<(PathBuf, Identity)>,
 }
 
@@ -77,7 +77,7 @@ impl LastCamera {
         self.last = Some((configured.to_owned(), Identity::of(about, node, &self.sys)));
     }
 
-    /// The node at which to open the configured camera: the configured one, unless the camera that ran there is at
+    /// The node at which to open the configured camera: the configured node, unless the camera that ran there is at
     /// another node now. When that camera is not found, any camera at the configured node is accepted.
     pub(super) fn find(&self, configured: &Path, ask: impl Fn(&Path) -> Option<Survey>) -> PathBuf {
         let Some((_, last)) = self.last.as_ref().filter(|(source, _)| source == configured) else {

@@ -21,7 +21,8 @@ pub struct Seen {
     changed_at: (i64, i64),
 }
 
-/// The configured node and all others. An item that was not in an earlier list is a reason to try again.
+/// The configured node and all other nodes. An item that was not in an earlier list is a reason to open the camera
+/// again.
 pub fn seen(configured: &Path) -> Vec<Seen> {
     let look = |path: PathBuf| {
         let meta = fs::metadata(&path).ok()?;

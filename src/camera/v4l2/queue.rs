@@ -6,7 +6,8 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// Enough that the driver has one while another is copied, and few enough that none gets old.
+/// The number of buffers: enough that the driver has a buffer while another is copied, and few enough that no picture
+/// gets old.
 const BUFFERS: u32 = 4;
 const MMAP: u32 = sys::v4l2_memory_V4L2_MEMORY_MMAP;
 /// The greatest valid age of a time stamp: some drivers use another clock.
@@ -24,7 +25,7 @@ pub(super) enum Take {
     Nothing,
 }
 
-/// The running queue; drop stops the camera and unmaps the buffers.
+/// The running queue. Dropping it stops the camera and unmaps the buffers.
 pub(super) struct Queue {
     kernel: Rc<dyn Kernel>,
     buffers: Vec<Mapping>,
@@ -55,14 +56,14 @@ impl Queue {
         Ok(queue)
     }
 
-    /// The newest picture; older ones are dropped and counted.
+    /// The newest picture. Older pictures are dropped and counted.
     pub fn next(&mut self, timeout: Duration) -> io::Result<Take> {
         let failed = match self.wait(timeout)? {
             0 => return Ok(Take::Nothing),
             events => events & libc::POLLIN == 0,
         };
         let Some(mut newest) = self.dequeue()? else {
-            // POLLERR alone is reported at once each time; without an error here the loop would be busy.
+            // poll reports POLLERR alone at once each time, so without an error here the loop would be a busy loop.
             return if failed { Err(io::Error::other("the driver reports an error")) } else { Ok(Take::Nothing) };
         };
         let mut passed_over = 0;
@@ -88,7 +89,7 @@ impl Queue {
         }
     }
 
-    /// The frames lost between the last one and this one.
+    /// How many frames were lost between the last frame and this one.
     fn lost(&mut self, sequence: u32) -> u64 {
         let last = self.sequence.replace(sequence);
         let gap = last.map_or(0, |last| sequence.wrapping_sub(last).saturating_sub(1));

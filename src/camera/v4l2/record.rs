@@ -1,4 +1,4 @@
-//! `probe --record`: what the kernel answers to the queue, written to a file as it comes.
+//! `probe --record`: writes the answers of the kernel to the queue into a file, as they come.
 
 use super::{CaptureStream, Kernel, Node, start, sys, vidioc, words};
 use crate::camera::Source;
@@ -14,7 +14,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// A kernel whose answers are written down.
+/// A [`Kernel`] that passes each call on to another kernel and records the answer.
 pub(super) struct Recorder {
     kernel: Rc<dyn Kernel>,
     tape: RefCell<Tape>,
@@ -24,9 +24,9 @@ pub(super) struct Recorder {
 struct Tape {
     writer: Option<Writer>,
     started: Duration,
-    /// The buffers by their numbers.
+    /// The start and the length of each buffer, by the buffer's number.
     mapped: Vec<(usize, usize)>,
-    /// True after a buffer, until DQBUF was asked for another one.
+    /// True when the last DQBUF returned a buffer.
     had_buffer: bool,
     buffers: u64,
     is_full: bool,
@@ -50,7 +50,7 @@ impl Tape {
     }
 }
 
-/// True for an error that the caller meets by asking again.
+/// True for an error after which the caller repeats the call.
 fn is_asked_again(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Interrupted
 }
@@ -64,7 +64,7 @@ impl Recorder {
         Rc::new(Recorder { kernel, tape: RefCell::default() })
     }
 
-    /// From now on, what comes is written.
+    /// Starts the recording: the answers from now on are written to `file`.
     pub(super) fn begin(&self, stream: &CaptureStream, file: std::fs::File) -> io::Result<()> {
         let mut tape = self.tape.borrow_mut();
         tape.started = self.kernel.monotonic();
@@ -85,7 +85,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// The file's bytes, the buffers in it, and why it could not be written further.
+    /// Ends the recording. Returns the size of the file in bytes, the number of buffers in it, and the error that ended
+    /// the writing, if any.
     pub(super) fn finish(&self) -> io::Result<(u64, u64, Option<io::Error>)> {
         let mut tape = self.tape.borrow_mut();
         let bytes = tape.writer.take().map_or(Ok(0), Writer::finish)?;
@@ -118,7 +119,7 @@ impl Recorder {
         tape.add(now, entry, bytes);
     }
 
-    /// DQBUF has no buffer, which only counts where it has just had one.
+    /// Records that DQBUF has no further buffer. This is recorded only when the last DQBUF returned a buffer.
     fn no_more(&self) {
         if std::mem::take(&mut self.tape.borrow_mut().had_buffer) {
             self.other(Kind::Empty, 0);
@@ -175,10 +176,12 @@ impl Kernel for Recorder {
     }
 }
 
-/// Records the camera at `path` in the mode of the config for `span`. `tell` gets a line before that. The result is a line, too.
+/// Records the camera at `path` in the mode of the config for `span`. `tell` gets a line of text before the recording.
+/// Returns a line about its result.
 ///
 /// # Errors
-/// When the camera cannot be used, or the file exists or cannot be written. What was written until then stays.
+/// The camera cannot be used, or the file exists or cannot be written. The entries that were written before the error
+/// stay in the file.
 pub fn record(
     path: &Path,
     camera: &config::Camera,

@@ -1,5 +1,5 @@
-//! `replay:FILE`: a kernel that answers as a recording says. The queue asks it as it asks a device, so it meets the same
-//! buffers, errors and pauses in the same order.
+//! `replay:FILE`: a [`Kernel`] that gives the answers of a recording. The queue calls it like a device, so the queue
+//! meets the same buffers, errors and pauses in the same order.
 
 use super::{CAPTURE, CaptureStream, Kernel, monotonic_now, start_mode, sys, vidioc};
 use crate::camera::Source;
@@ -17,7 +17,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The shortest time of a recording that begins again.
+/// The shortest time of one round of a recording that is played without end.
 const MIN_ROUND: Duration = Duration::from_millis(10);
 
 struct Replay {
@@ -28,9 +28,9 @@ struct Replay {
 
 struct Deck {
     reader: Reader<BufReader<File>>,
-    /// The entry that is answered next.
+    /// The entry for the next answer.
     next: Option<Entry>,
-    /// CLOCK_MONOTONIC at the start of the recording, as it is played.
+    /// CLOCK_MONOTONIC at the start of the current round.
     began: Duration,
     last_us: u64,
     /// The buffers that the driver has.
@@ -49,7 +49,7 @@ impl Deck {
         self.began + Duration::from_micros(entry.at_us)
     }
 
-    /// Writes the next entry, a buffer, into a buffer of the queue; `None` when the queue has none to fill.
+    /// Writes the bytes of `entry`, which is a buffer, into a buffer of the queue. `None` when no buffer is queued.
     fn fill(&mut self, entry: &Entry, started_us: u64) -> io::Result<Option<sys::v4l2_buffer>> {
         let Some(index) = self.queued.pop_front() else { return Ok(None) };
         let &(start, length) = self.mapped.get(index as usize).ok_or(io::ErrorKind::InvalidInput)?;
@@ -71,7 +71,8 @@ impl Deck {
     }
 }
 
-/// The time stamp of a buffer as if it were recorded now. One that is no time stays as it is.
+/// The time stamp of a buffer, moved from the time of the recording to the time of the replay. A time stamp that is not
+/// monotonic or not valid stays unchanged.
 fn moved_stamp(entry: &Entry, started_us: u64, began: Duration) -> (i64, i64) {
     let is_monotonic = entry.flags & sys::V4L2_BUF_FLAG_TIMESTAMP_MASK == sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
     if !is_monotonic || !(0..1_000_000).contains(&entry.micros) {
@@ -102,7 +103,7 @@ impl Replay {
             Kind::Buffer => deck.fill(&entry, self.head.started_us)?.ok_or_else(no_more),
             Kind::DequeueError => Err(errno(&entry)),
             Kind::Empty => Err(no_more()),
-            // It is answered to another call.
+            // The entry is the answer to another call.
             _ => return Err(no_more()),
         };
         deck.read_next()?;
@@ -119,7 +120,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Waits until the next entry is due; `None` when it is not within `timeout`.
+    /// Waits until the next entry is due. `None` when it is not due within `timeout`.
     fn wait(&self, timeout: Duration) -> io::Result<Option<Entry>> {
         let mut deck = self.deck.borrow_mut();
         while deck.next.is_some_and(|entry| entry.kind == Kind::Empty) {
@@ -201,7 +202,7 @@ impl Kernel for Replay {
 
     unsafe fn munmap(&self, start: *mut u8, length: usize) -> io::Result<()> {
         self.deck.borrow_mut().mapped.retain(|&(known, _)| known != start);
-        // SAFETY: mapped by `mmap` above; nothing refers to it any more.
+        // SAFETY: `mmap` above made the mapping, and nothing refers to it any more.
         match unsafe { libc::munmap(start.cast(), length) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
@@ -225,10 +226,10 @@ impl Kernel for Replay {
     }
 }
 
-/// Opens a recording as a camera. With `begins_again` it is played without end.
+/// Opens a recording as a camera. With `begins_again` the recording is played without end.
 ///
 /// # Errors
-/// When it cannot be read, or is of a format that namecam does not read.
+/// The recording cannot be read, or has a pixel format that namecam does not read.
 pub fn open(path: &Path, begins_again: bool, camera: &config::Camera) -> Result<Box<dyn Source>> {
     Ok(Box::new(play(path, begins_again, camera)?))
 }
@@ -252,7 +253,7 @@ fn opened(path: &Path) -> Result<(Reader<BufReader<File>>, Choice), String> {
     Ok((reader, Choice::only(format, width, height, Interval { numerator, denominator })))
 }
 
-/// Why a recording cannot be played; checked without playing it.
+/// Why a recording cannot be played, without playing it; `None` when it can.
 pub fn trouble(path: &Path) -> Option<String> {
     opened(path).err()
 }

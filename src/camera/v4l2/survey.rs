@@ -19,15 +19,15 @@ pub struct Survey {
     /// The bus and port.
     pub bus: String,
     pub kind: NodeKind,
-    /// Its pixel formats, including those that namecam does not read.
+    /// The pixel formats of the device, including formats that namecam does not read.
     pub offers: Vec<Offer>,
     pub controls: Vec<Control>,
 }
 
-/// Queries a device node; works while another program streams from it.
+/// Queries a device node. This works while another program streams from the node.
 ///
 /// # Errors
-/// When there is no such node, no permission, or it is not a V4L2 device.
+/// The node does not exist, may not be opened, or is not a V4L2 device.
 pub fn survey(path: &Path, request: &ModeRequest) -> Result<Survey> {
     let node = Node::open(path).map_err(|error| words::explain(path, "open", &error))?;
     let mut survey = identify(&node).map_err(|error| words::explain(path, "ask", &error))?;
@@ -42,7 +42,7 @@ pub fn is_busy(path: &Path) -> bool {
 }
 
 impl Survey {
-    /// Why namecam cannot use it, and what to do; `None` when it can.
+    /// Why namecam cannot use the device, and what to do; `None` when it can.
     pub fn problem(&self, request: &ModeRequest) -> Option<String> {
         if let Some(problem) = self.kind.problem(&self.driver, request) {
             return Some(problem);
@@ -60,7 +60,7 @@ impl Survey {
 pub(super) fn identify(kernel: &dyn Kernel) -> io::Result<Survey> {
     let mut caps: sys::v4l2_capability = zeroed();
     call(kernel, vidioc::VIDIOC_QUERYCAP, &mut caps)?;
-    // `capabilities` belongs to the whole device; in it a webcam's metadata node claims to capture.
+    // `capabilities` describes the whole device, so a webcam's metadata node claims there to capture pictures.
     let own = caps.capabilities & sys::V4L2_CAP_DEVICE_CAPS != 0;
     let (card, driver, bus) = (text(&caps.card), text(&caps.driver), text(&caps.bus_info));
     let kind = NodeKind::of(if own { caps.device_caps } else { caps.capabilities }, &driver);
@@ -79,7 +79,7 @@ fn enumerate<T: Plain, R: PartialEq>(
         call(kernel, request, &mut item).ok().map(|()| item)
     });
     let mut items: Vec<R> = answers.filter_map(read).collect();
-    // A driver that ignores the index returns the same item for ever.
+    // A driver that ignores the index returns the same item without end.
     items.dedup();
     items
 }

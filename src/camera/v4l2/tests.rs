@@ -1,4 +1,4 @@
-//! The queue and the negotiation with a simulated driver, so that no camera is needed.
+//! Tests of the queue and the negotiation with a simulated driver, so that no camera is needed.
 
 mod driver;
 mod recorded;
@@ -298,8 +298,8 @@ fn controls_are_set_before_and_after_the_start_and_bad_ones_only_give_hints() {
     assert_eq!(warnings, expected);
 }
 
-/// A camera whose automatic exposure (1: manual, 3: automatic) locks the exposure time. The number of the time is the lower
-/// one, as with focus, so the order of the driver's list helps nobody.
+/// A camera whose automatic exposure (1: manual, 3: automatic) locks the exposure time. The id of the exposure time is
+/// the lower one, as with focus, so setting controls in the order of the driver's list would fail.
 fn with_automatic_exposure() -> Rc<Driver> {
     let driver = Driver::webcam(RAW);
     driver.state().controls =

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The driver of loopback cameras, which another program feeds; that program has the node open as well.
+/// The driver of loopback cameras. Another program feeds such a camera, and has its node open as well.
 pub const LOOPBACK: &str = "v4l2 loopback";
 
 /// The kind of a device node.
@@ -18,7 +18,8 @@ pub enum NodeKind {
     Capture,
     /// Captures pictures in the multi-planar API, which namecam does not use.
     MultiPlanar,
-    /// Captures from a pipeline that a program must set up first; the formats that it lists are not those that it has.
+    /// Captures from a pipeline that a program must set up first. The formats that the node lists are not the formats
+    /// that it can deliver.
     MediaController,
     Metadata,
     /// Encodes, decodes or scales.
@@ -31,12 +32,12 @@ pub enum NodeKind {
 }
 
 impl NodeKind {
-    /// The kind by the capabilities of the node, with exceptions for two drivers whose capabilities are misleading.
+    /// The kind of a node with these capabilities, with exceptions for two drivers whose capabilities are misleading.
     pub(super) fn of(caps: u32, driver: &str) -> NodeKind {
         let has = |flag: u32| caps & flag != 0;
-        // The image processor of a Raspberry Pi, which captures what is written to its other node.
+        // The image processor of a Raspberry Pi, which processes the pictures that are written to its other node.
         let processor = driver == "bcm2835-isp" && has(sys::V4L2_CAP_VIDEO_CAPTURE);
-        // Older versions also claim to be a codec.
+        // Older versions of v4l2loopback also claim to be a codec.
         let codec = has(sys::V4L2_CAP_VIDEO_M2M | sys::V4L2_CAP_VIDEO_M2M_MPLANE) && driver != LOOPBACK;
         if codec || processor {
             NodeKind::Codec
@@ -71,7 +72,7 @@ impl NodeKind {
         }
     }
 
-    /// Why namecam cannot take pictures from it and what to do; `None` when it can.
+    /// Why namecam cannot take pictures from such a node, and what to do; `None` when it can.
     pub(super) fn problem(self, driver: &str, request: &ModeRequest) -> Option<String> {
         let other = "run namecam probe to list the cameras";
         let remedy = || remedy(driver, request);

@@ -29,7 +29,7 @@ pub struct State {
     pub unplugged: bool,
     pub revents: Option<i16>,
     pub controls: Vec<sys::v4l2_query_ext_ctrl>,
-    /// While the first control has the value, the second one is locked.
+    /// A control, a value and a second control: while the first control has the value, the second one is locked.
     pub locks: Vec<(u32, i32, u32)>,
     pub set: Vec<(u32, i32)>,
     /// Control numbers and their current values; other controls have the value 7.

@@ -1,4 +1,5 @@
-//! The responses of real drivers, in drivers/*.txt with their origin, and what namecam chooses for them.
+//! Tests with the responses of real drivers, which are in drivers/*.txt with their origin: the node kind and the mode
+//! that namecam chooses.
 
 use super::driver::Driver;
 use super::*;
@@ -54,7 +55,7 @@ fn hd() -> config::Camera {
     config::Camera { width: 1280, height: 720, ..camera() }
 }
 
-/// The kind of node, and the chosen mode with its reason, or why there is none.
+/// The kind of node, and the chosen mode with its reason, or the error.
 fn verdict(driver: &Rc<Driver>) -> (NodeKind, String) {
     let request = ModeRequest::of(&hd());
     let kind = identify(&**driver).unwrap().kind;

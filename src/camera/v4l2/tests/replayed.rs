@@ -1,4 +1,4 @@
-//! What was recorded of the simulated driver is played to the same code, and gives the same.
+//! Tests that a replay of a recording of the simulated driver gives the same pictures and errors as the driver.
 
 use super::driver::Driver;
 use super::record::{Recorder, record_with};
@@ -11,12 +11,12 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// A camera that was strange: its file is in tests/data.
+/// The path of a recording of a camera with faults, in tests/data.
 fn strange(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
-/// What `next` gave, in words.
+/// The result of `next` as text.
 fn told(stream: &mut CaptureStream, timeout: Duration) -> String {
     match stream.next(timeout) {
         Err(error) => format!("error: {error:#}"),
@@ -32,7 +32,7 @@ fn told(stream: &mut CaptureStream, timeout: Duration) -> String {
 
 type Step = dyn Fn(&Driver);
 
-/// Records what the driver gives after each of these steps, to a new file. Returns what came.
+/// Records the driver into a new file while the steps are taken. Returns the results of `next` as text.
 fn recorded(driver: &Rc<Driver>, file: &Path, steps: &[&Step]) -> Vec<String> {
     let recorder = Recorder::new(driver.clone());
     let mut stream = start(recorder.clone(), Path::new("/dev/video9"), &camera()).unwrap();
@@ -80,7 +80,7 @@ fn a_recording_gives_the_same_frames_errors_and_pauses_in_the_same_order() {
         }),
     ];
     let steps: Vec<&Step> = steps.iter().map(|step| &**step).collect();
-    // The failure of poll comes before an unplugged driver is asked for a buffer.
+    // poll fails before the queue asks an unplugged driver for a buffer.
     let came = recorded(&driver, &file, &steps);
     let pictures = came.iter().filter(|what| what.ends_with("good")).count();
     assert!(pictures >= 3 && came[1] == "nothing" && came[6].contains("Some(9)"), "{came:#?}");
@@ -89,7 +89,7 @@ fn a_recording_gives_the_same_frames_errors_and_pauses_in_the_same_order() {
     assert_eq!(again, came);
     assert_eq!(told(&mut stream, PATIENCE), "error: the camera stopped: the recording has ended");
     drop(stream);
-    // With ?loop it begins again.
+    // With ?loop the recording begins again.
     let mut stream = play(&file, true, &camera()).unwrap();
     for _ in 0..2 {
         let again: Vec<String> = came.iter().map(|_| told(&mut stream, POLL)).collect();
@@ -116,7 +116,7 @@ fn a_recording_takes_as_long_as_the_camera_and_its_time_stamps_move_with_it() {
     let times = [30_000, 80_000, 430_000];
     for (sequence, at_us) in (0..).zip(times) {
         let monotonic = sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
-        // Taken 10 ms before it came.
+        // The time stamp is 10 ms before the buffer came.
         let (seconds, micros) = (5, at_us as i64 - 10_000);
         let buffer =
             Entry { bytes: 64, sequence, flags: monotonic, seconds, micros, ..Entry::other(Kind::Buffer, at_us, 64) };
@@ -136,7 +136,7 @@ fn a_recording_takes_as_long_as_the_camera_and_its_time_stamps_move_with_it() {
         };
         assert_eq!(captured.bytes[0], number);
         assert!(begun.elapsed() >= Duration::from_micros(at_us), "{:?} for {at_us} us", begun.elapsed());
-        // It was taken 10 ms before it is due, however late this test is.
+        // The capture time is 10 ms before the entry is due, however late this test runs.
         let taken = captured.captured_at.instant.saturating_duration_since(begun);
         let due = Duration::from_micros(at_us - 10_000);
         assert!(taken >= due && taken < due + Duration::from_secs(3), "{taken:?} for {due:?}");

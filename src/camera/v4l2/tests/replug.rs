@@ -1,4 +1,4 @@
-//! A camera that is unplugged and plugged in again is found by its identity, and leaves no resources behind.
+//! Tests that a camera that is unplugged and plugged in again is found by its identity and leaves no resources behind.
 
 use super::driver::Driver;
 use super::*;
@@ -27,7 +27,7 @@ impl Machine {
         self.root.path().join("dev").join(name)
     }
 
-    /// Plugs in a camera; `usb` is its serial number, with vendor and product in front.
+    /// Plugs in a camera; `usb` holds its vendor, product and serial number.
     fn plug(&mut self, name: &str, card: &str, bus: &str, usb: Option<&str>) {
         let driver = Driver::webcam(RAW);
         (driver.state().card, driver.state().bus) = (card.into(), bus.into());
@@ -59,7 +59,7 @@ impl Machine {
         identify(&**self.drivers.get(&node)?).ok()
     }
 
-    /// The node at which the camera of this source is found; a found camera runs from then on.
+    /// The node at which the camera of this source is found. A camera that is found counts as running from then on.
     fn found(&mut self, source: &Path) -> String {
         let node = self.memory.find(source, |node| self.ask(node));
         if let Some(about) = self.ask(&node) {
@@ -149,7 +149,7 @@ fn a_loopback_is_known_by_its_name_and_a_new_source_is_unknown() {
 #[test]
 fn a_thousand_cameras_that_are_plugged_and_unplugged_leave_nothing_behind() {
     let driver = Driver::webcam(RAW);
-    // Each end in turn: unplugged while running, refused at each step of the start, stopped normally.
+    // The ends in turn: unplugged while running, refused at each step of the start, stopped normally.
     let steps = ["poll", "STREAMON", "QBUF", "mmap", "QUERYBUF", "REQBUFS", "S_FMT", "QUERYCAP"];
     for round in 0..1000 {
         let step = steps.get(round % (steps.len() + 1));
