@@ -1,4 +1,4 @@
-//! Converts the bytes of each format to RGB. The caller has checked size, stride and length; see `Format::to_rgb`.
+//! Converts the bytes of each pixel format to RGB. The caller, `Format::to_rgb`, has checked size, stride and length.
 
 use crate::image::{Raw, Rgb};
 use yuv::{
@@ -6,7 +6,7 @@ use yuv::{
     bgr_to_rgb, uyvy422_to_rgb, yuv_nv12_to_rgb, yuv_nv21_to_rgb, yuv420_to_rgb, yuyv422_to_rgb, yvyu422_to_rgb,
 };
 
-/// The signature of these functions.
+/// The signature of the conversion functions.
 pub(super) type Converter = fn(Raw<&[u8]>) -> Result<Rgb, String>;
 
 // The functions of the crate yuv for formats that differ only in the order of their channels.

@@ -1,4 +1,4 @@
-//! Pixel formats: the table [`FORMATS`], and the conversion of each of them to [`Rgb`].
+//! Pixel formats: the table [`FORMATS`], and the conversion of each format to [`Rgb`].
 
 use super::convert::{self, Converter};
 use super::luma::{self, Luma, Samples};
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 pub struct Format {
     /// V4L2's FourCC.
     pub fourcc: [u8; 4],
-    /// A description.
+    /// A description for the user.
     pub what: &'static str,
     /// True for JPEG, which can be sent to viewers unchanged.
     pub jpeg: bool,
@@ -23,9 +23,9 @@ pub struct Format {
     convert: Converter,
 }
 
-/// All pixel formats that namecam reads, in the order of preference between formats that are equal otherwise: among raw
-/// ones the cheapest to copy and convert is first. (Chroma of full height is no advantage, because the stream is
-/// 4:2:0.)
+/// All pixel formats that namecam reads, in the order of preference between formats that are equal otherwise: the raw
+/// format that is cheapest to copy and convert comes first. (Chroma of full height is no advantage, because the stream
+/// is 4:2:0.)
 pub const FORMATS: &[Format] = &[
     jpeg(b"MJPG", "JPEG pictures"),
     jpeg(b"JPEG", "JPEG pictures"),
@@ -46,7 +46,7 @@ const fn jpeg(fourcc: &[u8; 4], what: &'static str) -> Format {
     Format { fourcc: *fourcc, what, jpeg: true, min_stride: |_| 0, size: |_, _| 0, luma, convert: convert::jpeg }
 }
 
-/// A format with one plane; in red, green and blue, green is close enough to luma.
+/// A format with one plane. In formats of red, green and blue, green is close enough to luma.
 const fn packed(
     fourcc: &[u8; 4],
     what: &'static str,
@@ -103,7 +103,7 @@ impl Format {
     /// Converts a picture to RGB.
     ///
     /// # Errors
-    /// When the picture is too short, too large, or a JPEG that cannot be decoded.
+    /// The picture is too short, too large, or a JPEG that cannot be decoded.
     pub fn to_rgb(&self, raw: Raw<&[u8]>) -> Result<Rgb, String> {
         (self.convert)(self.checked(raw)?)
     }
@@ -134,14 +134,15 @@ impl Format {
     }
 }
 
-/// A raw picture of any format, size, stride and bytes: it is refused, or converts to a picture of its size.
+/// Converts any bytes as a picture of any format, size and stride: the picture is refused, or the result has the size
+/// of the picture.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let Some((head, bytes)) = bytes.split_first_chunk::<7>() else { return };
     let [format, rest @ ..] = head;
     let two = |at: usize| u32::from(u16::from_le_bytes([rest[at], rest[at + 1]]));
     let format = &FORMATS[usize::from(*format) % FORMATS.len()];
-    // A picture of some hundred pixels tells what one of a million does.
+    // The size is limited, because large pictures take long and run the same code.
     let raw = Raw { bytes, width: two(0) % 2048, height: two(2) % 64, stride: two(4) };
     if let Ok(rgb) = format.to_rgb(raw) {
         assert_eq!(rgb.data.len(), (rgb.width * rgb.height * 3) as usize);

@@ -1,5 +1,5 @@
-//! JPEG: pictures of a camera are parsed marker by marker ([`Walk`]), completed ([`tidy`]) and decoded ([`decode`]);
-//! pictures for viewers are encoded ([`Compressor`]).
+//! JPEG. A picture from a camera is parsed marker by marker ([`Walk`]), completed ([`tidy`]) and decoded ([`decode`]);
+//! a picture for viewers is encoded ([`Compressor`]).
 
 mod compressor;
 mod exif;
@@ -40,8 +40,8 @@ pub fn luma(jpeg: &[u8], divisor: u32) -> Result<Luma, String> {
     turbo::luma(jpeg, divisor)
 }
 
-/// Decodes the luma, scaled down. This decoder does not support smaller sizes, so the whole picture is decoded and
-/// scaled.
+/// Decodes the luma, scaled down by `divisor`. The decoder of this build does not support smaller sizes, so the whole
+/// picture is decoded and then scaled.
 ///
 /// # Errors
 /// The error of the decoder.
@@ -50,11 +50,11 @@ pub fn luma(jpeg: &[u8], _: u32) -> Result<Luma, String> {
     Ok(decode(jpeg)?.luma())
 }
 
-/// Refuses pictures on which zune-jpeg, used here and within the crate `image`, would panic, which would end the
-/// program; see [`layout`]. It must be called before either decodes a JPEG from outside.
+/// Refuses pictures on which zune-jpeg would panic, which would end the program; see [`layout`]. zune-jpeg is used here
+/// and within the crate `image`, so this check must come before either of them decodes a JPEG from outside.
 ///
 /// # Errors
-/// What is unusual about the picture.
+/// The property of the picture that is not supported.
 pub fn check(jpeg: &[u8]) -> Result<(), &'static str> {
     match Walk::new(0).go(jpeg) {
         Step::Broken(why) => Err(why),
@@ -105,8 +105,8 @@ pub fn size(jpeg: &[u8]) -> Option<(u32, u32)> {
     walk.head.size
 }
 
-/// The fewest bytes that a whole JPEG of this size has: each block of 8x8 pixels takes a bit at least. A damaged header may tell any
-/// size, and decoding it would take a second and 300 MB.
+/// The fewest bytes that a whole JPEG of this size has: each block of 8x8 pixels takes at least one bit. A damaged
+/// header may contain any size, and decoding such a picture would take a second and 300 MB.
 pub fn least_bytes(width: u32, height: u32) -> u64 {
     u64::from(width) * u64::from(height) / 512
 }
@@ -114,8 +114,8 @@ pub fn least_bytes(width: u32, height: u32) -> u64 {
 /// The start of the next picture, at `from` or after it.
 pub fn find_soi(bytes: &[u8], from: usize) -> Option<usize> {
     let tail = bytes.get(from..)?;
-    // Each block has the same length and is scanned completely, so that the compiler vectorises the loop. It is most of
-    // the cost of passing a frame through.
+    // Each block has the same length and is scanned completely, so that the compiler vectorises the loop. The loop is
+    // most of the cost of passing a frame through.
     let (firsts, seconds) = (tail.as_chunks::<64>().0, tail.get(1..)?.as_chunks::<64>().0);
     let is_soi = |(first, second): (&u8, &u8)| (*first == 0xFF) & (*second == 0xD8);
     let has_soi = |(a, b): &(&[u8; 64], &[u8; 64])| a.iter().zip(*b).fold(false, |found, pair| found | is_soi(pair));
@@ -126,7 +126,7 @@ pub fn find_soi(bytes: &[u8], from: usize) -> Option<usize> {
 
 fn find_ff(bytes: &[u8], from: usize) -> Option<usize> {
     let tail = bytes.get(from..)?;
-    // As above, with shorter blocks, because on average one in 200 bytes matches.
+    // The same with shorter blocks, because on average one in 200 bytes matches.
     let has_ff = |block: &&[u8; 32]| block.iter().fold(false, |found, byte| found | (*byte == 0xFF));
     let free = 32 * tail.as_chunks().0.iter().take_while(|block| !has_ff(block)).count();
     let at = tail.get(free..)?.iter().position(|byte| *byte == 0xFF)?;
@@ -174,12 +174,12 @@ impl Walk {
         Walk { at: soi + 2, retry: soi + 2, in_scan: false, head: Head::default() }
     }
 
-    /// The position from which to search for another picture when this one is damaged.
+    /// The position from which to search for the next picture when this picture is damaged.
     pub fn retry(&self) -> usize {
         self.retry
     }
 
-    /// Adjusts the positions after `count` bytes before the picture were removed.
+    /// Adjusts the positions after `by` bytes before the picture were removed.
     pub fn moved(&mut self, by: usize) {
         self.at -= by;
         self.retry -= by;
@@ -187,8 +187,8 @@ impl Walk {
         self.head.exif = self.head.exif.map(|at| at - by);
     }
 
-    /// Advances to the end of the picture or of the bytes. The bytes are those of the previous call, with more
-    /// appended.
+    /// Advances to the end of the picture or of the bytes. `bytes` must be the bytes of the previous call, with further
+    /// bytes appended.
     pub fn go(&mut self, bytes: &[u8]) -> Step {
         loop {
             match self.step(bytes) {
@@ -336,13 +336,13 @@ const STANDARD_TABLES: [u8; 420] = [
     0xf9, 0xfa,
 ];
 
-/// Any bytes as a JPEG: what is found whole and small is decoded by each decoder.
+/// Parses any bytes as a JPEG, and decodes a small whole picture with each decoder.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     find_soi(bytes, 0);
     let Ok(mut jpeg) = tidy(bytes.to_vec()) else { return };
     take_orientation(&mut jpeg);
-    // Larger ones take their time, and go the same way.
+    // Larger pictures take long and run the same code.
     if check(&jpeg).is_ok() && size(&jpeg).is_some_and(|(width, height)| width * height <= 1 << 16) {
         for decoded in [decode(&jpeg), forgiving::decode(&jpeg)].into_iter().flatten() {
             assert_eq!(decoded.data.len(), (decoded.width * decoded.height * 3) as usize);

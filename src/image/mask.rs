@@ -1,9 +1,9 @@
-//! [`Mask`]: parts of the picture that nobody sees.
+//! [`Mask`]: the zones of the picture that are hidden from everybody.
 
 use super::{Luma, Rgb, Turn};
 use std::sync::Arc;
 
-/// The parts of a side in which a zone is measured.
+/// The number of parts of a side. A zone is measured in such parts.
 const PARTS: u32 = 10_000;
 
 /// A rectangle of the picture, in ten-thousandths of its width and height.
@@ -16,10 +16,11 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// The zone with that left edge, top edge, width and height in percent; `None` when it is empty or beyond the picture.
+    /// The zone with this left edge, top edge, width and height in percent. `None` when the zone is empty or extends
+    /// beyond the picture.
     pub fn of_percent([left, top, width, height]: [f64; 4]) -> Option<Zone> {
         let side = |from: f64, length: f64| {
-            // Rounded outwards, but for what a decimal fraction is off as a binary one.
+            // Rounded outwards; the margin of 1e-6 ignores the error of a decimal fraction in binary.
             let (from, to) = ((from * 100.0 + 1e-6).floor(), ((from + length) * 100.0 - 1e-6).ceil());
             let is_inside = from >= 0.0 && from < to && to <= f64::from(PARTS);
             is_inside.then_some((from as u32, to as u32))
@@ -29,21 +30,22 @@ impl Zone {
     }
 }
 
-/// Zones that are black wherever the picture is shown or looked at.
+/// Zones that are black in every picture that is shown, and for recognition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mask {
     zones: Arc<[Zone]>,
-    /// How the picture is turned on which the zones are: with another turn they hide something else.
+    /// The turn of the picture to which the zones apply: with another turn the same zones hide other parts of the
+    /// scene.
     turn: Turn,
 }
 
 impl Mask {
-    /// The zones on a picture that is turned so.
+    /// A mask of `zones` for a picture with this turn.
     pub fn new(zones: &[Zone], turn: Turn) -> Mask {
         if zones.is_empty() { Mask::default() } else { Mask { zones: zones.into(), turn } }
     }
 
-    /// True when it hides nothing.
+    /// True when the mask hides nothing.
     pub fn is_empty(&self) -> bool {
         self.zones.is_empty()
     }
@@ -53,12 +55,13 @@ impl Mask {
         self.fill(&mut rgb.data, rgb.width, 3, rgb.height);
     }
 
-    /// The same of a small plane of luma.
+    /// Makes the zones of a small plane of luma black.
     pub fn apply_to_luma(&self, luma: &mut Luma) {
         self.fill(&mut luma.data, luma.width, 1, luma.height);
     }
 
-    /// A pixel that is partly in a zone is black, too.
+    /// Fills the zones with 0. Pixels that are partly in a zone are filled, too. `bytes` is the number of bytes per
+    /// pixel.
     fn fill(&self, data: &mut [u8], width: u32, bytes: usize, height: u32) {
         let pixels = |side: u32, from: u32, to: u32| {
             let scaled = |part: u32| u64::from(part) * u64::from(side);
@@ -83,7 +86,7 @@ mod tests {
         let mut rgb = Rgb::filled(20, 5, [9; 3]);
         mask.apply(&mut rgb);
         for (x, y) in (0..20).flat_map(|x| (0..5).map(move |y| (x, y))) {
-            // From 2 to 6.02 of 20 pixels, and from 2.5 of 5 lines.
+            // The zone extends from 2 to 6.02 of 20 pixels, and from 2.5 of 5 lines.
             let is_in = (2..=6).contains(&x) && y >= 2;
             assert_eq!(rgb.pixel(x, y) == [0; 3], is_in, "{x} {y}");
         }

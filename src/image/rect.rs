@@ -1,4 +1,4 @@
-//! [`Rect`]: a place in a picture.
+//! [`Rect`]: a rectangle of a picture.
 
 /// A rectangle in pixels. It may extend beyond the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,7 +44,7 @@ impl Rect {
         Rect { x: side(self.x), y: side(self.y), w: self.w + 2 * by, h: self.h + 2 * by }
     }
 
-    /// The smallest rectangle that contains both.
+    /// The smallest rectangle that contains both rectangles.
     pub fn around(self, other: Rect) -> Rect {
         let end = |start: i32, length: u32| i64::from(start) + i64::from(length);
         let span = |a: i32, a_len: u32, b: i32, b_len: u32| {

@@ -1,6 +1,6 @@
 //! Pictures in memory: [`Rgb`], and [`Raw`] in the pixel format of a camera.
 
-/// The most pixels per side. No camera exceeds it, but an invalid header may.
+/// The most pixels per side. No camera exceeds this, but an invalid header may.
 pub const MAX_SIDE: u32 = 16_384;
 /// The most pixels of a picture; more would need over 300 MB as RGB.
 pub const MAX_PIXELS: u64 = 100_000_000;
@@ -50,13 +50,13 @@ pub struct Raw<B> {
 /// Refuses impossible sizes before memory is allocated for them.
 ///
 /// # Errors
-/// Which limit was exceeded.
+/// The limit that is exceeded.
 pub fn check_size(width: u32, height: u32) -> Result<(), String> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
         return Err(format!("a picture of {width}x{height} has no pixels"));
     }
-    // A strip of 65500x20 is unusual but harmless: each side is limited only by JPEG.
+    // A strip of 65500x20 is unusual but harmless, so each side may be as long as JPEG allows.
     if width > 4 * MAX_SIDE || height > 4 * MAX_SIDE || pixels > MAX_PIXELS {
         return Err(format!(
             "a picture of {width}x{height} is too large ({} megapixels at most)",

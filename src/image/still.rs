@@ -14,26 +14,26 @@ pub const KEPT_SIDE: u32 = 2400;
 /// The largest picture file in bytes; a larger one is not read into memory.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
 
-/// The endings of files that are worth opening as pictures; what is in them decides. Formats that are not read are among them, so
-/// that the message says which format a file has.
+/// The extensions of files that are opened as pictures. The content of a file decides its format. The list includes
+/// formats that namecam does not read, so that the message can name the format of a file.
 const ENDINGS: [&str; 20] = [
     "jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "pjpeg", "pjp", "jps", "mpo", "png", "apng", "webp", "heic", "heif",
     "avif", "gif", "bmp", "tif", "tiff",
 ];
 
-/// True for a file whose ending is one of a picture's, or that has none.
+/// True for a file with an extension of pictures, or without an extension.
 pub fn may_be_a_picture(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
     ending.is_none_or(|ending| ENDINGS.contains(&ending.as_str()))
 }
 
-/// Why a picture without its end cannot be used.
+/// The message about a picture without its end.
 pub const INCOMPLETE: &str = "incomplete: its end is missing; copy it again";
 
 /// The largest decoded picture, which must fit into the memory of a board.
 const MAX_DECODED_BYTES: u64 = 200_000_000;
 
-/// A still picture as it is kept during detection.
+/// A still picture in the size that is kept during detection.
 #[derive(Debug, Clone)]
 pub struct Still {
     /// The picture, with sides of at most [`KEPT_SIDE`].
@@ -58,8 +58,8 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb, String> {
     Ok(upright(rgb, orientation))
 }
 
-/// As [`decode`], but scaled down to [`KEPT_SIDE`]. A picture of 60 megapixels takes 180 MB, which would be too much in
-/// addition to the memory of a detector.
+/// Like [`decode`], but scales the picture down to [`KEPT_SIDE`]. A picture of 60 megapixels takes 180 MB, which would
+/// be too much in addition to the memory of a detector.
 ///
 /// # Errors
 /// As [`decode`].
@@ -145,17 +145,18 @@ fn decode_as_stored(bytes: &[u8]) -> Result<(Rgb, Orientation), String> {
     }
     let orientation = decoder.orientation().map_err(broken)?;
     if format == Some(ImageFormat::Jpeg) {
-        // The decoder of the stream reads some that the crate's does not: a scan for each colour, for example.
+        // The decoder of the stream reads some JPEGs that the decoder of the crate `image` does not read, for example
+        // JPEGs with a scan for each colour.
         return Ok((jpeg::decode(bytes).map_err(unreadable)?, orientation));
     }
     Ok((of_dynamic(DynamicImage::from_decoder(decoder).map_err(broken)?), orientation))
 }
 
-/// A file of any bytes as a picture of the gallery.
+/// Reads any bytes as a picture of the gallery.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let size = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map(ImageReader::into_dimensions);
-    // Larger ones take their time, and go the same way.
+    // Larger pictures take long and run the same code.
     if size.is_ok_and(|size| size.is_ok_and(|(width, height)| u64::from(width) * u64::from(height) <= 1 << 16)) {
         let _ = decode_still(bytes);
     }
@@ -196,8 +197,8 @@ fn png_has_its_end(mut chunks: &[u8]) -> bool {
     false
 }
 
-/// Skips the segments up to the first scan, so that the end of a thumbnail inside one of them does not count, and
-/// searches for the end marker after it.
+/// Skips the segments up to the first scan, so that the end of a thumbnail in a segment does not count, and searches
+/// for the end marker after them.
 fn jpeg_has_its_end(mut segments: &[u8]) -> bool {
     loop {
         match *segments {

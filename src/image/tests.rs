@@ -9,8 +9,8 @@ fn reds(rgb: &Rgb) -> Vec<u8> {
     rgb.data.chunks(3).map(|pixel| pixel[0]).collect()
 }
 
-/// A picture in colour: luma rises along it, chroma by blocks of 2x2, so that every error in a plane's layout is
-/// visible.
+/// A picture in colour. Luma rises along the picture, and chroma rises by blocks of 2x2, so that every error in a
+/// plane's layout is visible.
 struct Golden {
     width: u32,
     height: u32,
@@ -33,12 +33,12 @@ impl Golden {
             .map(|channel| channel.clamp(0.0, 255.0))
     }
 
-    /// The value of padding bytes: bright, so that it is visible when it is read.
+    /// The picture filled with padding bytes, which are bright, so that padding that is read as pixels is visible.
     fn padding(&self, format: &Format, stride: u32) -> Vec<u8> {
         vec![255; format.min_size(self.width, self.height, stride)]
     }
 
-    /// 4:2:0; `first` and `second` are the chroma channels (U is 0, V is 1) in their order.
+    /// The bytes in 4:2:0. `first` and `second` are the chroma channels (U is 0, V is 1) in their order.
     fn planes(&self, format: &Format, stride: u32, interleaved: bool, [first, second]: [usize; 2]) -> Vec<u8> {
         let mut bytes = self.padding(format, stride);
         for y in 0..self.height {
@@ -63,7 +63,7 @@ impl Golden {
         bytes
     }
 
-    /// 4:2:2; `order` gives the positions of the left luma, U, the right luma and V in the four bytes.
+    /// The bytes in 4:2:2. `order` gives the positions of the left luma, U, the right luma and V in the four bytes.
     fn pairs(&self, format: &Format, stride: u32, order: [usize; 4]) -> Vec<u8> {
         let mut bytes = self.padding(format, stride);
         for y in 0..self.height {

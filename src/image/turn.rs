@@ -7,7 +7,7 @@ use crate::image::{Rect, Rgb};
 pub struct Turn {
     /// Clockwise: 0, 90, 180 or 270 degrees.
     pub degrees: u16,
-    /// True when mirrored.
+    /// True when the picture is mirrored left to right.
     pub mirror: bool,
 }
 
@@ -20,9 +20,9 @@ impl Turn {
         self == Turn::default()
     }
 
-    /// This turn, and `next` after it, as one.
+    /// The turn that has the effect of this turn followed by `next`.
     pub fn then(self, next: Turn) -> Turn {
-        // A turn after a mirror is the opposite turn before it.
+        // A rotation after mirroring equals the opposite rotation before mirroring.
         let degrees = if self.mirror { self.degrees + 360 - next.degrees } else { self.degrees + next.degrees };
         Turn { degrees: degrees % 360, mirror: self.mirror != next.mirror }
     }
@@ -154,7 +154,7 @@ impl Rgb {
     }
 }
 
-/// The lines (or columns) that a line of the smaller picture covers, the first and the last of them partly.
+/// The lines (or columns) that a line of the smaller picture covers. The first and the last one are covered partly.
 struct Span {
     first: usize,
     last: usize,

@@ -32,7 +32,7 @@ impl Codec {
         }
     }
 
-    /// Its word.
+    /// The word of this library in `stream.encoder`.
     pub fn as_str(self) -> &'static str {
         match self {
             #[cfg(feature = "turbojpeg")]
@@ -42,10 +42,10 @@ impl Codec {
     }
 }
 
-/// The largest width and height of libjpeg-turbo; the other library allows 35 more.
+/// The largest width and height of libjpeg-turbo. jpeg-encoder allows 35 pixels more.
 const MAX_SIDE: u32 = 65_500;
 
-/// Encodes baseline JFIF, 4:2:0. Keeps state between pictures, whatever their sizes.
+/// Encodes baseline JFIF, 4:2:0. The state of the library is kept between pictures, also when their sizes differ.
 #[derive(Debug)]
 pub struct Compressor {
     codec: Codec,
@@ -79,7 +79,7 @@ impl Compressor {
     /// Encodes `rgb` into `jpeg`, whose old content is replaced.
     ///
     /// # Errors
-    /// When the picture is too large for JPEG, or the library fails.
+    /// The picture is too large for JPEG, or the library fails.
     pub fn compress(&mut self, rgb: &Rgb, jpeg: &mut Vec<u8>) -> Result<(), String> {
         let Rgb { width, height, .. } = *rgb;
         if width > MAX_SIDE || height > MAX_SIDE {

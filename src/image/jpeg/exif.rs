@@ -3,15 +3,15 @@
 use super::{Walk, find_soi};
 use crate::image::Turn;
 
-/// What an APP1 segment with EXIF data begins with.
+/// The beginning of an APP1 segment with EXIF data.
 pub(super) const HEADER: &[u8] = b"Exif\0\0";
 /// The tag of the orientation in the first directory of EXIF data (CIPA DC-008).
 const ORIENTATION: u16 = 0x0112;
 /// The type of a value of two bytes.
 const SHORT: u16 = 3;
 
-/// The turn that makes the picture upright, by its EXIF orientation, which becomes 1 (upright): no program turns the picture once
-/// more. A picture without a legible orientation is upright.
+/// The turn that makes the picture upright, from its EXIF orientation. The orientation in the JPEG is set to 1
+/// (upright), so that no program turns the picture again. A picture without a valid orientation counts as upright.
 pub fn take_orientation(jpeg: &mut [u8]) -> Turn {
     let Some((at, big_endian)) = find(jpeg) else { return Turn::default() };
     let (low, high) = if big_endian { (at + 1, at) } else { (at, at + 1) };
@@ -30,7 +30,7 @@ pub fn take_orientation(jpeg: &mut [u8]) -> Turn {
     found
 }
 
-/// The position of the two bytes of the orientation, and whether the first is the higher one.
+/// The position of the two bytes of the orientation, and whether they are big-endian.
 fn find(jpeg: &[u8]) -> Option<(usize, bool)> {
     let mut walk = Walk::new(find_soi(jpeg, 0)?);
     walk.read_header(jpeg).ok()?;
@@ -51,7 +51,7 @@ fn find(jpeg: &[u8]) -> Option<(usize, bool)> {
     };
     let directory = u32_at(4)? as usize;
     let entries = usize::from(u16_at(directory)?);
-    // An entry: tag, type, count, value or where it is.
+    // An entry has a tag, a type, a count, and the value or its offset.
     let entry = (0..entries)
         .map(|entry| directory.saturating_add(2 + entry * 12))
         .find(|at| u16_at(*at) == Some(ORIENTATION))?;

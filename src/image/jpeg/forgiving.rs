@@ -1,5 +1,5 @@
-//! zune-jpeg: a decoder in Rust that decodes damaged pictures as far as possible. [`crate::image::jpeg::check`] must have refused
-//! those on which it panics.
+//! zune-jpeg: a decoder in Rust that decodes damaged pictures as far as possible. It panics on some pictures, which
+//! [`crate::image::jpeg::check`] refuses and which must not reach it.
 
 use crate::image::{Rgb, check_size};
 use zune_jpeg::JpegDecoder;

@@ -1,5 +1,5 @@
-//! The layout of a JPEG in components and scans. zune-jpeg panics on layouts that the standard forbids or that no
-//! program writes; damaged pictures may have them. They were found by decoding millions of damaged pictures.
+//! The layout of a JPEG in components and scans. zune-jpeg panics on some layouts that the standard forbids or that no
+//! program writes. Damaged pictures may have such layouts, which were found by decoding millions of damaged pictures.
 
 const ODD_SAMPLING: &str = "its colour sampling is not supported";
 const ODD_SCANS: &str = "its scans do not match";
@@ -41,11 +41,12 @@ impl Layout {
         if self.scans == 1 {
             self.whole = count == self.components;
         }
-        // zune-jpeg sizes pictures of several scans by the first component.
+        // zune-jpeg takes the size of a picture of several scans from the first component.
         if !self.finest_first && (self.progressive || !self.whole) {
             return Err(ODD_SAMPLING);
         }
-        // In a picture that is not progressive, each component occurs once: all in one scan, or each in its own.
+        // In a picture that is not progressive, each component occurs once: all components are in one scan, or each is
+        // in a scan of its own.
         let good = self.progressive
             || match self.whole {
                 true => self.scans == 1,

@@ -1,4 +1,4 @@
-//! The crate jpeg-encoder: it needs no C compiler, and executes three times the instructions of libjpeg-turbo on ARM.
+//! The crate jpeg-encoder, which needs no C compiler. On ARM it executes three times the instructions of libjpeg-turbo.
 
 use crate::image::Rgb;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};

@@ -35,7 +35,7 @@ fn plain() -> Vec<u8> {
     encoded(64, 48, |_| {})
 }
 
-/// The picture with another one as thumbnail in its APP1.
+/// The picture with another picture as thumbnail in its APP1 segment.
 fn with_thumbnail() -> Vec<u8> {
     encoded(64, 48, |encoder| {
         let thumbnail = encoded(16, 16, |_| {});
@@ -109,7 +109,7 @@ fn a_thumbnail_inside_is_not_used_as_the_picture() {
 #[test]
 fn a_picture_without_huffman_tables_gets_the_standard_ones() {
     let bare = without_tables(plain());
-    // libjpeg-turbo has them built in; browsers and the other decoder do not.
+    // libjpeg-turbo has the standard tables built in; browsers and the other decoder do not.
     assert!(forgiving::decode(&bare).is_err());
     let tidied = tidy(bare).unwrap();
     assert_close(&tidied, 64, 48);
@@ -180,7 +180,7 @@ fn laid_out(marker: u8, components: &[(u8, u8)], scans: &[&[u8]]) -> Vec<u8> {
     let count = components.len() as u8;
     jpeg.extend([0xFF, marker, 0, 8 + 3 * count, 8, 0, 20, 0, 40, count]);
     components.iter().for_each(|(number, sampling)| jpeg.extend([*number, *sampling, 0]));
-    // The tables are between the two; a frame header of three components has 19 bytes.
+    // The tables are between the frame header, which has 19 bytes for three components, and the scan header.
     jpeg.extend(&model[sof + 19..sos]);
     for scan in scans {
         let count = scan.len() as u8;
@@ -198,7 +198,7 @@ fn layouts_on_which_the_decoder_would_panic_are_refused_and_common_ones_are_not(
     let cmyk = [(0, 0x11), (1, 0x11), (2, 0x11), (3, 0x22)];
     let colour = [(1, 0x22), (2, 0x11), (3, 0x11)];
     let (odd_scans, odd_sampling) = ("its scans do not match", "its colour sampling is not supported");
-    // zune-jpeg panics on the first one; the others are variations of it.
+    // zune-jpeg panics on the first layout; the others are variations of it.
     for (jpeg, why) in [
         (laid_out(0xC0, &cmyk, &[&[0, 1, 2], &[0, 1, 2, 3]]), odd_sampling),
         (laid_out(0xC0, &cmyk, &[&[0], &[1], &[2], &[0, 1, 2, 3]]), odd_sampling),

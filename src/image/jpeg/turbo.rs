@@ -1,9 +1,10 @@
-//! libjpeg-turbo; only this file uses it. Its warnings, such as that of a truncated picture, are errors here.
+//! libjpeg-turbo; only this file uses it. Its warnings, such as the one about a truncated picture, are errors here.
 
 use crate::image::{Luma, Rgb, check_size};
 use turbojpeg::{Compressor, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor, Subsamp};
 
-/// The most scans of a progressive picture. Each takes as much work as the whole picture; programs write about 10.
+/// The most scans of a progressive picture. Each scan takes as much work as a whole picture. Programs write about 10
+/// scans.
 const MAX_SCANS: u32 = 100;
 
 /// Decodes to RGB.
@@ -17,7 +18,7 @@ pub fn decode(jpeg: &[u8]) -> Result<Rgb, String> {
     Ok(Rgb { width: header.width as u32, height: header.height as u32, data })
 }
 
-/// Decodes only the luma, scaled down by `divisor`: 1, 2, 4 or 8. At 8, a pixel is the mean of 64 and needs no
+/// Decodes only the luma, scaled down by `divisor`: 1, 2, 4 or 8. With 8, a pixel is the mean of 64 pixels and needs no
 /// transform.
 ///
 /// # Errors
@@ -57,7 +58,7 @@ fn read(
     decoder.decompress(jpeg, image).map_err(|e| e.to_string())
 }
 
-/// An encoder and its output buffer, which is most of its cost.
+/// An encoder with its output buffer, which is most of the cost of an encoder and is used again.
 #[derive(Debug)]
 pub struct TurboEncoder {
     compressor: Compressor,

@@ -32,7 +32,8 @@ fn segments(jpeg: &[u8], wanted: u8) -> Vec<&[u8]> {
     }
 }
 
-/// What each decoder makes of it. The one is not by the makers of the other, nor of both encoders.
+/// The picture as each decoder reads it. The decoders are independent of each other, and no decoder is by the authors
+/// of both encoders.
 fn decoded(jpeg: &[u8]) -> Vec<Rgb> {
     let by_image = image::load_from_memory_with_format(jpeg, image::ImageFormat::Jpeg).unwrap().to_rgb8();
     let (width, height) = by_image.dimensions();
@@ -54,7 +55,7 @@ fn each_library_makes_plain_jfif_of_any_size_that_each_decoder_reads() {
             let jpeg = encoded(codec, 90, &rgb);
             let name = format!("{} {w}x{h}", codec.as_str());
             assert_eq!(segments(&jpeg, 0xE0)[0][..5], *b"JFIF\0", "{name}");
-            // Baseline, 8 bits, three colours, of which the second and third are of half the width and height.
+            // Baseline, 8 bits, three components, the second and third with half the width and height.
             let frame = segments(&jpeg, 0xC0)[0];
             let factors = [frame[7], frame[10], frame[13]];
             assert_eq!((frame[0], frame[5], factors), (8, 3, [0x22, 0x11, 0x11]), "{name}");

@@ -1,4 +1,5 @@
-//! What cameras do to JPEG, on a real picture: each decoder must show that picture again.
+//! Tests with the deviations of cameras from plain JPEG, applied to a real picture: each decoder must show that
+//! picture.
 
 use super::*;
 use crate::image::Rect;
@@ -20,20 +21,20 @@ fn source(x: i32, w: u32, h: u32) -> Rgb {
 fn camera(rgb: &Rgb, set: impl Fn(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
     let mut jpeg = Vec::new();
     let mut encoder = Encoder::new(&mut jpeg, 92);
-    // What USB cameras send.
+    // The sampling that USB cameras use.
     encoder.set_sampling_factor(SamplingFactor::F_2_1);
     set(&mut encoder);
     encoder.encode(&rgb.data, rgb.width as u16, rgb.height as u16, ColorType::Rgb).unwrap();
     jpeg
 }
 
-/// Each decoder makes `rgb` of what a camera sent.
+/// Checks that each decoder makes `rgb` of the bytes that a camera sent.
 fn shows(what: &str, sent: Vec<u8>, rgb: &Rgb) {
     let tidied = tidy(sent).unwrap_or_else(|why| panic!("{what}: {why}"));
     shown_by(|_| true, what, &tidied, rgb);
 }
 
-/// The decoders with these names make `rgb` of it.
+/// Checks that the decoders with these names make `rgb` of `jpeg`.
 fn shown_by(wanted: impl Fn(&str) -> bool, what: &str, jpeg: &[u8], rgb: &Rgb) {
     for (name, decode) in DECODERS.iter().filter(|(name, _)| wanted(name)) {
         let shown = decode(jpeg).unwrap_or_else(|why| panic!("{what}, {name}: {why}"));
@@ -42,12 +43,12 @@ fn shown_by(wanted: impl Fn(&str) -> bool, what: &str, jpeg: &[u8], rgb: &Rgb) {
     }
 }
 
-/// The lines from `from` on, `count` of them.
+/// `count` lines, beginning with the line `from`.
 fn lines(rgb: &Rgb, from: u32, count: u32) -> Rgb {
     rgb.cropped(Rect { x: 0, y: from as i32, w: rgb.width, h: count })
 }
 
-/// Each decoder's answer to bytes that are no whole picture.
+/// The result of each decoder for bytes that are no whole picture.
 fn answers(bytes: &[u8]) -> impl Iterator<Item = (&'static str, Result<Rgb, String>)> {
     DECODERS.iter().map(move |(name, decode)| (*name, decode(bytes)))
 }
@@ -71,7 +72,7 @@ fn a_picture_without_huffman_tables_or_among_others_or_padded_is_shown() {
         ("fill before EOI", [&jpeg[..end], &[0xFF; 5], &jpeg[end..]].concat()),
     ] {
         let tidied = tidy(sent).unwrap();
-        // Of many bytes between the scan and EOI libjpeg-turbo only warns, which its crate makes an error.
+        // libjpeg-turbo only warns of many bytes between the scan and EOI, but its crate makes an error of the warning.
         let warned = what == "many before EOI";
         shown_by(|name| !(warned && name == "libjpeg-turbo"), what, &tidied, &rgb);
     }
@@ -83,7 +84,7 @@ fn restart_markers_are_followed_in_a_picture_that_has_them_too() {
     for interval in [1, 4, 21, 1000] {
         shows(&format!("every {interval}"), camera(&rgb, |encoder| encoder.set_restart_interval(interval)), &rgb);
     }
-    // As it was published: full chroma, a restart interval, and thumbnails in its metadata.
+    // The published file has full chroma, a restart interval, and thumbnails in its metadata.
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/target/pictures/obama3.jpg");
     let published = std::fs::read(file).unwrap();
     assert!(published.windows(4).any(|four| four == [0xFF, 0xDD, 0, 4]), "it has a restart interval");
@@ -96,7 +97,7 @@ fn what_is_there_of_a_picture_cut_off_in_its_scan_is_shown_and_never_taken_for_a
     let jpeg = camera(&rgb, |_| {});
     let half = &jpeg[..jpeg.len() / 2];
     assert_eq!(tidy(half.to_vec()), Err("it has no end (EOI)"));
-    // Some cameras put an end to it.
+    // Some cameras append EOI to a truncated picture.
     let ended = [half, &[0xFF, 0xD9]].concat();
     assert_eq!(tidy(ended.clone()).unwrap(), ended);
     for bytes in [half, &ended] {
