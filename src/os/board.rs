@@ -1,4 +1,4 @@
-//! What the kernel says of the board: temperature, throttling, room on a disk.
+//! Properties of the board that the kernel reports: temperature, throttling, free space on a disk.
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -9,12 +9,12 @@ pub const ZONES: &str = "/sys/class/thermal";
 /// The names of thermal zones of processors on Raspberry Pi, Jetson and PCs; other zones are batteries and wireless
 /// cards.
 const PROCESSORS: [&str; 6] = ["cpu", "soc", "x86_pkg", "gpu", "tj", "acpitz"];
-/// What the firmware of a Raspberry Pi says of its power and its heat.
+/// The file in which the firmware of a Raspberry Pi reports low voltage and throttling.
 const THROTTLED: &str = "/sys/devices/platform/soc/soc:firmware/get_throttled";
 
 /// The kernel: `Linux 6.1.0-18-arm64 aarch64`. It comes from a system call, because the service cannot see /proc/sys.
 pub fn kernel() -> Option<String> {
-    // SAFETY: `names` is plain old data, of which zeros are a value; uname writes only to it.
+    // SAFETY: `names` is plain old data, for which zeros are a valid value; uname writes only to `names`.
     let (failed, names) = unsafe {
         let mut names: libc::utsname = std::mem::zeroed();
         (libc::uname(&raw mut names), names)
@@ -32,7 +32,7 @@ pub fn is_processor(zone: &str) -> bool {
     PROCESSORS.iter().any(|name| zone.starts_with(name))
 }
 
-/// Thousandths of a degree, as the kernel writes them.
+/// Parses thousandths of a degree, as the kernel writes them, to degrees.
 pub fn thousandths(text: &str) -> Option<f32> {
     text.parse::<i32>().ok().map(|value| value as f32 / 1000.0)
 }
@@ -48,24 +48,27 @@ pub fn temperature(zones: &Path) -> Option<f32> {
     all.filter_map(|entry| of_zone(&entry.path())).max_by(f32::total_cmp)
 }
 
-/// Why the processor is slowed down now, or was since the board started: `power` and `heat`. `None` where nobody says.
+/// Why the processor is slowed down now, or was slowed down since the board started: `power` and `heat`. `None` when
+/// the board does not report this.
 pub fn throttled() -> Option<Vec<&'static str>> {
     throttled_by(&std::fs::read_to_string(THROTTLED).ok()?)
 }
 
 fn throttled_by(text: &str) -> Option<Vec<&'static str>> {
     let flags = u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok()?;
-    // Bits 0 and 16: too little voltage. Bits 1 to 3 and 17 to 19: a slower clock for power or for heat, 3 and 19 for heat.
+    // Bit 0: low voltage. Bits 1 and 2: a slower clock because of low voltage or heat. Bit 3: a slower clock because of
+    // heat. Bits 16 to 19: the same at any time since the board started.
     let (now_or_before, mut why) = (flags | flags >> 16, Vec::new());
     why.extend((now_or_before & 0b0001 != 0).then_some("power"));
     why.extend((now_or_before & 0b1100 != 0).then_some("heat"));
     Some(why)
 }
 
-/// The bytes that are free for this user on the file system of a folder, and all of it.
+/// The free bytes for this user on the file system of a folder, and its size in bytes.
 pub fn disk(folder: &Path) -> Option<(u64, u64)> {
     let path = CString::new(folder.as_os_str().as_bytes()).ok()?;
-    // SAFETY: `room` is plain old data, of which zeros are a value; statvfs reads the text and writes only to it.
+    // SAFETY: `room` is plain old data, for which zeros are a valid value; statvfs reads the path and writes only to
+    // `room`.
     let (failed, room) = unsafe {
         let mut room: libc::statvfs = std::mem::zeroed();
         (libc::statvfs(path.as_ptr(), &raw mut room), room)

@@ -1,4 +1,4 @@
-//! Files: the one atomic replacement, and digests as text.
+//! Files: atomic replacement, and bytes as hexadecimal digits.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -16,27 +16,27 @@ pub fn state_folder_of_unit() -> Option<PathBuf> {
     variable("STATE_DIRECTORY")?.to_string_lossy().split(':').next().map(PathBuf::from)
 }
 
-/// The folder of what the program keeps for a user.
+/// The state folder of the program for a user.
 pub fn state_folder_of_user() -> Option<PathBuf> {
     let of_user = variable("XDG_STATE_HOME").map(PathBuf::from);
     let folder = of_user.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/state")))?;
     Some(folder.join("namecam"))
 }
 
-/// Makes the folder of a file, for its owner only, when it is missing.
+/// Makes the folder of a file, accessible only to its owner, when the folder is missing.
 ///
 /// # Errors
-/// When it cannot be made.
+/// The folder cannot be made.
 pub fn make_folder_of(file: &Path) -> io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new(""));
     if folder.is_dir() { Ok(()) } else { DirBuilder::new().recursive(true).mode(0o700).create(folder) }
 }
 
-/// Replaces the content of a file, so that after a power cut it holds either the old bytes or the new ones. Owner and mode stay;
-/// a new file can be read by its owner only.
+/// Replaces the content of a file. After a power cut the file holds either the old bytes or the new bytes. Owner and
+/// mode of the file stay. A new file can be read only by its owner.
 ///
 /// # Errors
-/// When the folder is missing, the disk is full, or the file cannot be written. The old file stays then.
+/// The folder is missing, the disk is full, or the file cannot be written. The old file stays.
 pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
@@ -64,10 +64,10 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a file that only its owner may read: who called sudo, else the user of the process.
+/// Makes a file that only its owner may read. The owner is the user who called sudo, else the user of the process.
 ///
 /// # Errors
-/// When there is such a file, or the folder is missing or cannot be written.
+/// The file exists, or the folder is missing or cannot be written.
 pub fn create_private(file: &Path) -> io::Result<File> {
     let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
     let id = |name: &str| variable(name)?.to_str()?.parse().ok();
@@ -77,9 +77,9 @@ pub fn create_private(file: &Path) -> io::Result<File> {
     Ok(new)
 }
 
-/// Removes what killed programs have not finished in the folder of `beside`: that file, and those in whose names `writer` finds the number
-/// of a program that does not run. What cannot be removed stays. No two threads write the same file at once, so `beside` is a leftover
-/// of a program that had the number of this one.
+/// Removes unfinished files of killed processes from the folder of `beside`: the file `beside`, and each file in whose
+/// name `writer` finds the id of a process that does not run. A file that cannot be removed stays. No two threads write
+/// the same file at once, so `beside` was left by a former process with the id of this one.
 fn sweep(beside: &Path, writer: impl Fn(&str) -> Option<u32>) {
     let folder = beside.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -101,10 +101,12 @@ pub fn is_another_process(number: u32) -> bool {
 /// The beginning of the name of a file that [`write_new`] has not finished.
 pub const UNFINISHED: &str = ".namecam-";
 
-/// Writes a file that nobody reads before it is complete. Who may read it is what the umask and the folder say.
+/// Writes a new file, which gets its name only when it is complete. The umask and the folder decide who may read the
+/// file.
 ///
 /// # Errors
-/// When there is such a file, the folder is missing, the disk is full, or the file cannot be written. Nothing is left then.
+/// The file exists, the folder is missing, the disk is full, or the file cannot be written. Then no part of the file is
+/// left.
 pub fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
     if file.symlink_metadata().is_ok() {
         return Err(ErrorKind::AlreadyExists.into());
@@ -123,12 +125,13 @@ pub fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes what was renamed, made or deleted in a folder durable. A file system that cannot sync folders is no error.
+/// Makes the creation, renaming and deletion of files in a folder durable. Errors are ignored, because some file
+/// systems cannot sync folders.
 pub fn sync_folder(folder: &Path) {
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
-/// The bytes of as many hexadecimal digits as they need.
+/// The `N` bytes that `2 * N` hexadecimal digits stand for.
 pub fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     let pairs = digits.as_bytes().as_chunks::<2>().0;
@@ -154,7 +157,7 @@ mod tests {
     fn what_killed_programs_left_is_removed_and_no_hindrance_and_what_others_write_stays() {
         let folder = tempfile::tempdir().unwrap();
         let (kept, new) = (folder.path().join("settings.ini"), folder.path().join("1.jpg"));
-        // Of a program that had the same number, of one that is gone, and of one that runs.
+        // Files of a former process with the same id, of a process that has ended, and of a process that runs.
         for number in [std::process::id(), u32::MAX, 1] {
             for left in [format!("settings.ini.{number}"), format!("{UNFINISHED}{number}-1.jpg")] {
                 fs::write(folder.path().join(left), "half").unwrap();

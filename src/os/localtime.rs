@@ -12,7 +12,8 @@ pub fn clock(at: SystemTime, now: SystemTime) -> String {
     format!("{:04}-{:02}-{:02} {time}", at.tm_year + 1900, at.tm_mon + 1, at.tm_mday)
 }
 
-/// The time of day at `since`, computed from the current clock, so that it is right even if the clock was set later.
+/// The time of day at `since`, computed from the current clock, so that the result is right also when the clock was set
+/// after `since`.
 pub fn clock_since(since: Instant) -> String {
     let now = SystemTime::now();
     clock(now.checked_sub(since.elapsed()).unwrap_or(now), now)
@@ -46,7 +47,7 @@ pub fn utc(at: SystemTime) -> String {
 fn broken_down(at: SystemTime) -> libc::tm {
     let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let seconds = libc::time_t::try_from(seconds).unwrap_or_default();
-    // SAFETY: `tm` is plain numbers and a pointer that may be null, so all zeroes is a value of it.
+    // SAFETY: `tm` consists of numbers and a pointer that may be null, so all zeros is a valid value.
     let mut fields: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to live values; localtime_r writes only to the second one. When it fails (a year that
     // does not fit), the zeroes stay.

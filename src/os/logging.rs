@@ -8,17 +8,17 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
-/// The most bytes of a message; longer ones are cut, because a client may send long texts.
+/// The most bytes of a message. Longer messages are cut, because a client may send long texts.
 const MAX_MESSAGE: usize = 4000;
 
 /// The style of a line, which depends on the kind of stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LineStyle {
-    /// The journal: a priority, and the journal's own clock.
+    /// The journal: a line has a priority, and no time, because the journal adds the time.
     Journal,
-    /// A terminal: time of day and colours.
+    /// A terminal: a line has the time of day and colours.
     Colored,
-    /// Anything else: time of day.
+    /// Any other stderr: a line has the time of day.
     Plain,
 }
 
@@ -26,9 +26,9 @@ struct Logger {
     style: LineStyle,
 }
 
-/// Starts the log; called first. A second call only changes the level.
+/// Starts the log. A second call only changes the level.
 pub fn start(level: LevelFilter) {
-    // An error means that a logger is installed already, as in tests; it stays.
+    // An error means that a logger is installed already, as in tests. That logger stays.
     let _ = log::set_boxed_logger(Box::new(Logger { style: style() }));
     set_level(level);
 }
@@ -39,7 +39,7 @@ pub fn tell(text: &str) {
     let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
-/// Sets the log level. Of other crates only warnings are logged, unless the level is `debug` or below.
+/// Sets the log level. Other crates log only warnings and errors, unless the level is `debug` or `trace`.
 pub fn set_level(level: LevelFilter) {
     log::set_max_level(level);
 }
@@ -90,8 +90,8 @@ fn line(style: LineStyle, level: Level, message: &str, clock: impl FnOnce() -> [
     line
 }
 
-/// Appends `message`, with characters escaped that could begin another line, control the terminal or reverse the text.
-/// Names come from folders and from HTTP.
+/// Appends `message`. Characters that could begin another line, control the terminal or reverse the text are escaped:
+/// messages contain names from folders and from HTTP.
 fn escape_into(line: &mut String, message: &str) {
     for (at, c) in message.char_indices() {
         if at >= MAX_MESSAGE {
@@ -119,8 +119,8 @@ fn style() -> LineStyle {
     }
 }
 
-/// True when `stream`, systemd's `device:inode`, is this stream. Child processes inherit the variable, although their
-/// stderr may be another file.
+/// True when `stream`, systemd's `device:inode`, names this stderr. Child processes inherit the environment variable,
+/// although their stderr may be another file.
 fn is_journal(stream: &str, stderr: &impl AsFd) -> bool {
     let metadata = stderr.as_fd().try_clone_to_owned().map(std::fs::File::from).and_then(|file| file.metadata());
     metadata.is_ok_and(|m| stream == format!("{}:{}", m.dev(), m.ino()))

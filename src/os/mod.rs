@@ -1,4 +1,4 @@
-//! What namecam asks of the operating system.
+//! The functions of the operating system that namecam uses.
 
 pub mod board;
 pub mod files;

@@ -1,10 +1,11 @@
-//! The network: sockets whose options are set before they are used, which `std` does not offer, and the host name.
+//! The network: sockets whose options are set before they are bound or connected, which `std` does not offer, and the
+//! host name.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-/// A TCP socket for addresses like `address`, neither bound nor connected.
+/// A TCP socket of the address family of `address`, neither bound nor connected.
 pub(crate) fn socket(address: SocketAddr) -> io::Result<TcpStream> {
     let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     // SAFETY: no pointers; the result is checked.
@@ -20,7 +21,7 @@ pub(crate) fn set(socket: &TcpStream, level: libc::c_int, option: libc::c_int, v
     check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value, len) }).map(drop)
 }
 
-/// Binds `socket` to `address`; for port 0, the system chooses one.
+/// Binds `socket` to `address`. For port 0 the system chooses a port.
 pub(crate) fn bind(socket: &TcpStream, address: SocketAddr) -> io::Result<()> {
     with_raw(address, |raw, len| {
         // SAFETY: `raw` is an address of `len` bytes that lives through the call.

@@ -1,11 +1,11 @@
-//! In place of `tls.rs` in a build without the feature `tls`: there is no [`Tls`].
+//! Replaces `tls.rs` in a build without the feature `tls`: a [`Tls`] cannot be made.
 
 use super::wire::Trust;
 use std::io;
 use std::net::TcpStream;
 use std::time::Instant;
 
-/// What cannot be.
+/// A TLS connection. No value of this type exists.
 pub enum Tls {}
 
 impl Tls {

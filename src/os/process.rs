@@ -1,4 +1,4 @@
-//! The process: its heap, the priority of its threads, its end, its terminal, its user, its children, its processor.
+//! The process: heap, priority of threads, end, terminal, user, child processes, processor.
 
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -18,13 +18,13 @@ const MAPPED_BYTES: libc::c_int = 16 << 20;
 /// heap.
 const KEPT_BYTES: libc::c_int = 64 << 20;
 
-/// How long the program may take to end after SIGTERM. Together with [`crate::sync::POLL`], this is less than the 600 ms that
-/// namecam waits for its threads; if namecam ended first, the program's own children would stay.
+/// How long a child may take to end after SIGTERM. Together with [`crate::sync::POLL`], this is less than the 600 ms
+/// that namecam waits for its threads. If namecam ended first, the child's own children would stay.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// Makes all threads allocate from one heap; called before the first thread starts. glibc would use up to eight heaps
-/// per processor. Each would keep the megabytes of a decoded frame, because the threads of viewers take turns to
-/// decode.
+/// Makes all threads allocate from one heap. It must be called before the first thread starts. By default glibc uses up
+/// to eight heaps per processor. Each heap would keep the megabytes of a decoded frame, because the threads of viewers
+/// take turns to decode.
 ///
 /// By default glibc raises the size from which blocks are mapped, up to 32 MiB, when such a block is freed. The memory
 /// of a password check would then come from the heap, and a held response would keep it from being returned.
@@ -38,7 +38,7 @@ pub fn share_one_heap() {
     }
 }
 
-/// The most bytes that are read of the errors of a program.
+/// The most bytes of a program's stderr that are read.
 const MAX_SAID: usize = 2000;
 
 /// The thread that called [`yield_to_others`]; 0 before that.
@@ -63,7 +63,7 @@ pub fn yield_to_others() {
 pub fn yield_no_more() {
     let thread = PATIENT_THREAD.load(Relaxed);
     if thread != 0 {
-        // SAFETY: no pointers; the number is that of a thread of this process, which ends only with the process.
+        // SAFETY: no pointers; the number is the id of a thread of this process, which ends only with the process.
         unsafe {
             libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, libc::getpriority(libc::PRIO_PROCESS, 0))
         };
@@ -78,27 +78,27 @@ pub fn cpu_time() -> Duration {
     Duration::new(taken.tv_sec.try_into().unwrap_or(0), taken.tv_nsec.try_into().unwrap_or(0))
 }
 
-/// What the process takes of the machine.
+/// The resources that the process uses.
 #[derive(Debug)]
 pub struct Usage {
     /// The processor time of all threads.
     pub cpu: Duration,
-    /// The memory that is in use.
+    /// The memory in use.
     pub resident_bytes: u64,
-    /// The address space that is in use.
+    /// The address space in use.
     pub virtual_bytes: u64,
-    /// File descriptors.
+    /// The number of open file descriptors.
     pub open_files: usize,
-    /// The most of them; without a limit the largest number.
+    /// The most file descriptors that may be open; `u64::MAX` without a limit.
     pub most_open_files: u64,
 }
 
 impl Usage {
-    /// What it takes now; `None` when the kernel does not say.
+    /// The current use; `None` when the kernel does not report it.
     pub fn now() -> Option<Usage> {
         let read = |file: &str| std::fs::read_to_string(file).ok();
         let (status, limits) = (read("/proc/self/status")?, read("/proc/self/limits")?);
-        // The word behind a name at the beginning of a line.
+        // The first word after `name` in the line that begins with `name`.
         let word = |text: &'_ str, name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name))?;
             line.split_whitespace().next().map(str::to_owned)
@@ -108,7 +108,7 @@ impl Usage {
             cpu: cpu_time(),
             resident_bytes: bytes("VmRSS:")?,
             virtual_bytes: bytes("VmSize:")?,
-            // One of them is that of the folder.
+            // One descriptor belongs to the reading of the folder.
             open_files: std::fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1),
             most_open_files: word(&limits, "Max open files")?.parse().unwrap_or(u64::MAX),
         })
@@ -121,10 +121,10 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Runs `ask` with the echo of the terminal at stdin turned off. Ctrl-C is a plain character meanwhile, as in getpass:
-/// otherwise the program would end and leave the echo turned off. Without a terminal it only runs `ask`.
+/// Runs `ask` with the echo of the terminal at stdin turned off. Meanwhile Ctrl-C is a plain character, as in getpass:
+/// otherwise the program would end and leave the echo turned off. Without a terminal this only runs `ask`.
 pub fn without_echo<T>(ask: impl FnOnce() -> T) -> T {
-    // SAFETY: `termios` is plain old data, of which zeros are a value; tcgetattr writes only to it.
+    // SAFETY: `termios` is plain old data, for which zeros are a valid value; tcgetattr writes only to that value.
     let (had, asked) = unsafe {
         let mut termios: libc::termios = std::mem::zeroed();
         (libc::tcgetattr(libc::STDIN_FILENO, &mut termios) == 0, termios)
@@ -142,11 +142,11 @@ pub fn without_echo<T>(ask: impl FnOnce() -> T) -> T {
     answer
 }
 
-/// The most links from the name of a file to its folder that are followed.
+/// The most symbolic links that are followed from a file name to the file.
 const MAX_LINKS: usize = 16;
 
-/// The user and group of the first folder that is not root's on the way from `file` to the file behind its links; `None` when
-/// every folder is root's.
+/// The user and group of the first folder that does not belong to root, on the way from `file` along its symbolic
+/// links. `None` when every folder belongs to root.
 fn folders_owner(file: &Path) -> io::Result<Option<(u32, u32)>> {
     let mut file = file.to_owned();
     for _ in 0..MAX_LINKS {
@@ -161,18 +161,20 @@ fn folders_owner(file: &Path) -> io::Result<Option<(u32, u32)>> {
     Err(io::Error::from_raw_os_error(libc::ELOOP))
 }
 
-/// Makes a process of root a process of the user to whom the folder of `file` belongs. That user may put a link to any file in
-/// its place; what the process then reads and writes is only what the user may read and write too. A new file is the user's.
+/// Changes a process of root to the user who owns the folder of `file`. That user may replace `file` by a link to any
+/// file; afterwards the process can read and write only files that the user may read and write. A new file belongs to
+/// the user.
 ///
 /// # Errors
-/// When there is no such folder, or the kernel refuses.
+/// The folder does not exist, or the kernel refuses the change.
 pub fn act_as_owner_of_folder(file: &Path) -> io::Result<()> {
     // SAFETY: no pointers.
     if unsafe { libc::geteuid() } != 0 {
         return Ok(());
     }
     let Some((user, group)) = folders_owner(file)? else { return Ok(()) };
-    // SAFETY: a list of no groups is not read. The groups go before the user, who may not change them.
+    // SAFETY: an empty list of groups is not read. The groups are set before the user, because the user may not change
+    // them.
     let refused = unsafe {
         libc::setgroups(0, std::ptr::null()) != 0
             || libc::setresgid(group, group, group) != 0
@@ -181,7 +183,7 @@ pub fn act_as_owner_of_folder(file: &Path) -> io::Result<()> {
     if refused { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// A child and the processes that it starts. They end on drop.
+/// A child process and the processes that the child starts. Dropping this ends all of them.
 #[derive(Debug)]
 pub struct ProcessGroup {
     child: Child,
@@ -189,19 +191,19 @@ pub struct ProcessGroup {
 }
 
 impl ProcessGroup {
-    /// `child` leads a group of its own.
+    /// The group of `child`, which must lead a process group of its own.
     pub fn new(child: Child) -> ProcessGroup {
         ProcessGroup { child, reaped: false }
     }
 
-    /// The number of the child.
+    /// The process id of the child.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// True when the child has ended. It is not reaped yet, so its number cannot be reused.
+    /// True when the child has ended. The child is not reaped by this call, so its process id cannot be reused.
     pub fn has_ended(&self) -> bool {
-        // SAFETY: siginfo_t is plain data, of which zeros are a value, and the kernel writes into it.
+        // SAFETY: siginfo_t is plain data, for which zeros are a valid value, and the kernel writes into it.
         unsafe {
             let mut info: libc::siginfo_t = std::mem::zeroed();
             let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
@@ -209,7 +211,7 @@ impl ProcessGroup {
         }
     }
 
-    /// Waits for the child to end, at most `timeout`; true when it has ended.
+    /// Waits for the child to end, at most `timeout`. Returns true when the child has ended.
     pub fn wait(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         while !self.has_ended() {
@@ -221,9 +223,9 @@ impl ProcessGroup {
         true
     }
 
-    /// Sends a signal to all of them.
+    /// Sends a signal to all processes of the group.
     pub fn signal(&self, signal: libc::c_int) {
-        // SAFETY: the child leads its own group and is not reaped, so no other group can have the number.
+        // SAFETY: the child leads its own group and is not reaped, so no other group can have this id.
         unsafe { libc::kill(-(self.child.id() as libc::pid_t), signal) };
     }
 
@@ -251,10 +253,10 @@ pub fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-/// What `program` prints, at most `most` bytes of it, within `patience`.
+/// Runs `program` and returns its standard output.
 ///
 /// # Errors
-/// When it cannot be started, fails, takes longer, or prints more.
+/// The program cannot be started, fails, takes longer than `patience`, or prints more than `most` bytes.
 pub fn output_of(program: &str, arguments: &[&str], most: usize, patience: Duration) -> Result<String, String> {
     let mut command = Command::new(program);
     command.args(arguments).env("LC_ALL", "C").process_group(0);
@@ -266,7 +268,7 @@ pub fn output_of(program: &str, arguments: &[&str], most: usize, patience: Durat
     let (out, said) = (child.stdout.take(), child.stderr.take());
     let mut child = ProcessGroup::new(child);
     let (sends, read) = std::sync::mpsc::channel();
-    // A thread ends when the child closes its end, which it does when it is killed.
+    // A thread ends when the child closes its end of the pipe, also because the child is killed.
     let read_all = |which: usize, from: Option<Box<dyn io::Read + Send>>, most: usize| {
         let sends = sends.clone();
         std::thread::Builder::new().spawn(move || {
@@ -326,7 +328,7 @@ mod tests {
     fn what_the_process_takes_grows_with_what_it_opens_and_does() {
         const THIS: &str = "what_the_process_takes_grows_with_what_it_opens_and_does";
         if !is_child() {
-            // A process of its own, because other tests open files meanwhile.
+            // The test needs a process of its own, because other tests open files meanwhile.
             assert!(again(module_path!(), THIS).status().unwrap().success());
             return;
         }

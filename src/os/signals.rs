@@ -17,7 +17,7 @@ pub enum Event {
     Reload,
 }
 
-/// The signals that the program handles. Made by [`handle_signals`].
+/// The receiver of the signals that the program handles. [`handle_signals`] makes it.
 #[derive(Debug)]
 pub struct Signals {
     events: Receiver<Event>,
@@ -30,7 +30,7 @@ pub struct Signals {
 /// A second SIGTERM or SIGINT ends the process at once, with exit status 128 plus the signal's number.
 ///
 /// # Errors
-/// When the handlers or the thread cannot be installed.
+/// The signals cannot be handled or the thread cannot be started.
 pub fn handle_signals(stop: Arc<Stop>, within: Duration) -> anyhow::Result<Signals> {
     let incoming = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP]).context("cannot handle signals")?;
     let (sender, events) = channel();
@@ -61,7 +61,8 @@ fn take(mut incoming: signal_hook::iterator::Signals, sender: &Sender<Event>, st
 }
 
 impl Signals {
-    /// Waits for a signal, at most `timeout`. Several SIGHUPs before the call are one `Reload`, and a stop comes before them.
+    /// Waits for a signal, at most `timeout`. Several SIGHUPs before the call are one `Reload`. A stop has priority
+    /// over them.
     pub fn wait(&self, timeout: Duration) -> Option<Event> {
         let first = self.events.recv_timeout(timeout).ok()?;
         let more: Vec<Event> = self.events.try_iter().collect();
@@ -87,7 +88,7 @@ mod tests {
     }
 
     fn kill(child: &Child, signal: i32) {
-        // SAFETY: sends a signal to a child that has not been reaped, so its number is still its own.
+        // SAFETY: the child has not been reaped, so its process id still belongs to it.
         assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
     }
 

@@ -1,4 +1,4 @@
-//! systemd: its notifications, its watchdog, and the request to the own port that the watchdog depends on.
+//! systemd: notifications, the watchdog, and the request to the program's own port on which the watchdog depends.
 
 use crate::os::net;
 use crate::sync::lock;
@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// Notifies systemd of the state of the service. Without systemd (no NOTIFY_SOCKET) the calls do nothing.
+/// Notifies systemd of the state of the service. Without systemd (no NOTIFY_SOCKET) the methods do nothing.
 #[derive(Debug, Default)]
 pub struct Notify {
     failed: AtomicBool,
@@ -21,12 +21,12 @@ impl Notify {
         Notify::default()
     }
 
-    /// The start or a reload is complete; `status` as in [`Notify::status`].
+    /// Notifies systemd that the start or a reload is complete, and sets the status line.
     pub fn ready(&self, status: &str) {
         self.send(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
     }
 
-    /// A reload begins; [`Notify::ready`] ends it.
+    /// Notifies systemd that a reload begins. [`Notify::ready`] ends the reload.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => self.send(&[NotifyState::Reloading, now]),
@@ -34,7 +34,7 @@ impl Notify {
         }
     }
 
-    /// The program ends.
+    /// Notifies systemd that the program ends.
     pub fn stopping(&self) {
         self.send(&[NotifyState::Stopping]);
     }
@@ -44,7 +44,7 @@ impl Notify {
         self.send(&[NotifyState::Status(&one_line(text))]);
     }
 
-    /// Feeds the watchdog. When no call comes for WatchdogSec, systemd restarts the service.
+    /// Feeds the watchdog. Without a call for WatchdogSec, systemd restarts the service.
     pub fn watchdog(&self) {
         self.send(&[NotifyState::Watchdog]);
     }
@@ -64,7 +64,7 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// How often [`Notify::watchdog`] is due: twice per WatchdogSec. `None` without a watchdog.
+/// The time between two calls of [`Notify::watchdog`]: half of WatchdogSec. `None` without a watchdog.
 pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|wait| wait / 2).filter(|interval| !interval.is_zero())
 }
@@ -86,19 +86,20 @@ fn way_in(listening: SocketAddr) -> SocketAddr {
     match listening.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        // A link-local address is used unchanged, because it needs its scope.
+        // A link-local address is used unchanged, because it is valid only with its scope.
         _ => {}
     }
     address
 }
 
-/// Connects to `to` from the same address, which is this machine's. The port is chosen and stored first, because the
-/// server may accept before `connect` returns.
+/// Connects to `to`, an address of this machine, from the same address. The local port is chosen and stored first,
+/// because the server may accept the connection before `connect` returns.
 fn connect(to: SocketAddr, timeout: Duration, own_question: &Mutex<Option<SocketAddr>>) -> io::Result<TcpStream> {
     let socket = net::socket(to)?;
     let mut own = to;
     own.set_port(0);
-    // When no exclusive port is free, connect chooses one, and the check is a connection like any other.
+    // When no exclusive port is free, connect chooses a port, and the server treats the check like any other
+    // connection.
     if net::bind(&socket, own).is_ok() {
         *lock(own_question) = Some(socket.local_addr()?);
     }
@@ -117,7 +118,7 @@ fn status_line(address: SocketAddr, timeout: Duration, own_question: &Mutex<Opti
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
     let (mut line, mut read) = ([0; 12], 0);
     while read < line.len() {
-        // Set before each read, so that a byte now and then does not extend the total time.
+        // The time-out is set before each read, so that single late bytes do not extend the total time.
         stream.set_read_timeout(Some(left()?)).ok()?;
         match stream.read(&mut line[read..]) {
             Ok(0) => return None,

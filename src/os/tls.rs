@@ -1,4 +1,4 @@
-//! [`Tls`]: TLS 1.2 and 1.3 over a socket, by rustls with ring. Only this file uses them.
+//! [`Tls`]: TLS 1.2 and 1.3 over a socket, with rustls and ring. Only this file uses these two crates.
 
 use super::localtime;
 use super::wire::{Trust, is_late, left};
@@ -12,24 +12,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// The CAs of the system: where Debian and what comes of it have them.
+/// The CAs of the system, in the file where Debian and its derivatives have them.
 const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The most bytes of a file of CAs that are read.
 const MAX_CA_FILE: u64 = 8 << 20;
 
-/// A side of TLS.
+/// The client side of a TLS connection.
 pub struct Tls {
     state: Box<ClientConnection>,
-    /// For what is said about errors.
+    /// The host, for error messages.
     host: String,
     port: u16,
 }
 
 impl Tls {
-    /// The handshake, until `deadline`.
+    /// Performs the handshake, until `deadline`.
     ///
     /// # Errors
-    /// What is wrong and what to do, for people.
+    /// The message tells the user the problem and what to do.
     pub fn shake_hands(
         socket: &mut TcpStream,
         host: &str,
@@ -64,12 +64,13 @@ impl Tls {
                 },
             }
         }
-        // The end of the handshake of TLS 1.3 is ours.
+        // The client sends the last message of the handshake of TLS 1.3.
         tls.send(socket).map_err(|error| format!("the handshake of TLS breaks off: {error}"))?;
         Ok(tls)
     }
 
-    /// Sends what is to be sent, and takes in what is there or comes next; false when the other side has closed.
+    /// Sends the pending bytes, then reads and processes the next bytes. Returns false when the other side has closed
+    /// the connection.
     fn exchange(&mut self, socket: &mut TcpStream) -> io::Result<bool> {
         self.send(socket)?;
         if self.state.read_tls(socket)? == 0 {
@@ -77,7 +78,7 @@ impl Tls {
         }
         let taken = self.state.process_new_packets();
         if taken.is_err() {
-            // The other side learns why; whether that reaches it does not matter.
+            // An alert tells the other side the reason. A failure to send it is ignored.
             let _ = self.send(socket);
         }
         taken.map(|_| true).map_err(io::Error::other)
@@ -85,7 +86,8 @@ impl Tls {
 
     fn send(&mut self, socket: &mut TcpStream) -> io::Result<()> {
         while self.state.wants_write() {
-            // What was taken from the caller is sent: after an error it would give the same bytes again.
+            // The send is repeated after an interruption: rustls has taken the bytes, and after an error the caller
+            // would pass the same bytes again.
             if let Err(error) = self.state.write_tls(socket)
                 && error.kind() != io::ErrorKind::Interrupted
             {
@@ -117,7 +119,7 @@ impl Tls {
         Ok(taken)
     }
 
-    /// What an error means, and what to do.
+    /// The message for an error: its meaning and what to do.
     fn explain(&self, error: &Error, trust: Option<Trust>) -> String {
         let (host, port) = (&self.host, self.port);
         let (key, cas) = trust.map_or(("ca_file", SYSTEM.into()), |trust| {
@@ -165,7 +167,7 @@ impl Tls {
     }
 }
 
-/// The CAs that are trusted.
+/// The trusted CAs.
 fn roots(trust: Trust) -> Result<RootCertStore, String> {
     let (key, file) = (trust.key, trust.ca_file.unwrap_or(Path::new(SYSTEM)));
     let mut pem = Vec::new();
@@ -175,7 +177,7 @@ fn roots(trust: Trust) -> Result<RootCertStore, String> {
         None => format!("{SYSTEM}: {error}; install ca-certificates, or name the file of a CA in {key}"),
     })?;
     let mut roots = RootCertStore::empty();
-    // A bundle may have a CA that rustls does not understand; the others count.
+    // A bundle may contain CAs that rustls does not support. These are skipped.
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
     if roots.is_empty() {
         return Err(format!(
@@ -186,7 +188,7 @@ fn roots(trust: Trust) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// The names of a certificate, without the words that rustls puts around them: `DnsName("a.lan")`, `IpAddress(10.0.0.1)`.
+/// The names of a certificate, taken out of the text of rustls: `DnsName("a.lan")`, `IpAddress(10.0.0.1)`.
 fn names(presented: &[String]) -> Vec<&str> {
     let bare = |name: &'_ String| name.find('(').map_or(0, |at| at + 1);
     presented.iter().map(|name| name[bare(name)..].trim_matches(['(', ')', '"'])).collect()

@@ -1,4 +1,5 @@
-//! [`Wire`]: a connection to another machine, in the clear or by TLS. Its waits end, but for that of the system for the address of a name.
+//! [`Wire`]: a connection to another machine, in the clear or with TLS. Every wait has a time-out, except the
+//! resolution of a host name by the system.
 
 use super::tls::Tls;
 use std::io::{self, Read, Write};
@@ -8,37 +9,37 @@ use std::time::{Duration, Instant};
 
 /// The most addresses of a host that are tried.
 const ADDRESSES: usize = 4;
-/// The least time for a wait: the system takes none as for ever.
+/// The shortest time-out. The system takes a time-out of 0 as no time-out.
 const LEAST: Duration = Duration::from_millis(1);
 
-/// Which certificates a connection by TLS takes.
+/// The certificates that a TLS connection accepts.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(not(feature = "tls"), allow(dead_code))]
 pub struct Trust<'a> {
-    /// The CAs, PEM; `None`: those of the system.
+    /// The PEM file of the CAs; `None` for the CAs of the system.
     pub ca_file: Option<&'a Path>,
-    /// The key of the config that names it.
+    /// The config key that names `ca_file`, for error messages.
     pub key: &'static str,
 }
 
-/// A connection. A read that has to wait longer than its time-out, and one by TLS that got a part of what it needs, say `WouldBlock` or
-/// `TimedOut`.
+/// A connection. A read fails with `WouldBlock` or `TimedOut` when its time-out passes, and with TLS also when only a
+/// part of a record has arrived.
 pub struct Wire {
     socket: TcpStream,
     tls: Option<Tls>,
 }
 
 impl Wire {
-    /// Connects until `deadline`; with `trust` by TLS, and then nothing but the handshake is sent before the certificate of the other side
-    /// is found good.
+    /// Connects until `deadline`. With `trust` the connection uses TLS, and nothing but the handshake is sent before
+    /// the certificate of the other side has been verified.
     ///
     /// # Errors
-    /// Why there is no connection, for people.
+    /// The message tells the user why there is no connection.
     pub fn open(host: &str, port: u16, trust: Option<Trust>, deadline: Instant) -> Result<Wire, String> {
         let found = (host, port).to_socket_addrs().map_err(|error| format!("there is no such machine ({error})"))?;
         let found: Vec<_> = found.take(ADDRESSES).collect();
         let mut last = "there is no such machine".to_owned();
-        // Each address gets its share of the time: one that does not answer leaves some to the next.
+        // Each address gets a share of the time, so that an address that does not answer leaves time for the next ones.
         let connected = (1..=found.len() as u32).rev().zip(&found).find_map(|(to_try, address)| {
             let connected = TcpStream::connect_timeout(address, left(deadline) / to_try);
             connected.map_err(|error| last = format!("cannot connect: {error}")).ok()
@@ -56,12 +57,12 @@ impl Wire {
     }
 }
 
-/// The time until `deadline`, for a time-out.
+/// The time until `deadline`, at least [`LEAST`], for a time-out.
 pub fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now()).max(LEAST)
 }
 
-/// True when a read or write found nothing to do in its time.
+/// True when a read or write ended without an effect, because of its time-out or a signal.
 pub fn is_late(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }

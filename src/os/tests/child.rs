@@ -16,7 +16,7 @@ pub fn again(module: &str, test: &str) -> Command {
     command
 }
 
-/// True in that process.
+/// True in the child process.
 pub fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }

@@ -1,4 +1,4 @@
-//! Against real servers of TLS, by rustls.
+//! Tests against real TLS servers, which use rustls.
 
 #[path = "../../../tests/appliance/tls_front.rs"]
 pub mod tls_front;
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tls_front::{Ca, Identity, front};
 
-/// Years of a certificate that is good now.
+/// The first and the last year of a certificate that is valid now.
 pub const GOOD: [i32; 2] = [1975, 4000];
 
-/// A server that sends back what it gets: its port, and how many bytes came.
+/// A server that sends back the bytes it receives. Returns its port and the number of received bytes.
 fn echo() -> (u16, Arc<AtomicUsize>) {
     let (listener, came) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::new(AtomicUsize::new(0)));
     let (port, counted) = (listener.local_addr().unwrap().port(), Arc::clone(&came));
@@ -38,7 +38,7 @@ fn file(text: &str) -> tempfile::NamedTempFile {
     file
 }
 
-/// Sends bytes and takes them back.
+/// Sends bytes and receives the same bytes.
 fn talk(wire: &mut Wire, bytes: &[u8]) {
     wire.set_timeouts(Duration::from_millis(50), Duration::from_secs(10)).unwrap();
     let (mut back, mut some, until) = (Vec::<u8>::new(), [0; 1000], soon());
@@ -109,7 +109,7 @@ fn a_certificate_that_is_not_good_is_told_with_what_to_do_before_anything_is_sen
     ];
     for (identity, trust, words) in cases {
         let (port, words) = (front(identity, behind), words.replace("FILE", &another.path().display().to_string()));
-        // Where there is no bundle of the system, that is told.
+        // On a system without a bundle of CAs, the message says so.
         let is_missing = trust.ca_file.is_none() && !Path::new("/etc/ssl/certs/ca-certificates.crt").exists();
         let words = if is_missing { "install ca-certificates" } else { words.as_str() };
         let why = Wire::open("127.0.0.1", port, Some(trust), soon()).err().unwrap();
@@ -124,21 +124,21 @@ fn what_does_not_speak_tls_asks_for_more_or_hangs_is_told_in_time() {
     let cas = file(&ca.pem());
     let trust = Trust { ca_file: Some(cas.path()), key: "mqtt.ca_file" };
     let open = |port| Wire::open("127.0.0.1", port, Some(trust), soon()).err().unwrap();
-    // A server in the clear.
+    // A server without TLS.
     let server = |answer: &'static [u8]| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let _ = (stream.read(&mut [0; 4096]), stream.write_all(answer));
-            // What is sent is not lost by a reset.
+            // Reading to the end avoids a reset, by which the sent bytes could be lost.
             let _ = (stream.shutdown(std::net::Shutdown::Write), stream.read_to_end(&mut Vec::new()));
         });
         port
     };
     assert!(open(server(b"HTTP/1.1 400 Bad Request\r\n\r\n")).contains("does not speak TLS; is "));
     assert!(open(server(b"")).contains("closes the connection in the handshake of TLS; is "));
-    // It takes the connection, and says nothing, or too little for ever.
+    // A server that accepts the connection and sends nothing, and one that sends too few bytes without end.
     let (silent, begun) = (TcpListener::bind("127.0.0.1:0").unwrap(), Instant::now());
     let port = silent.local_addr().unwrap().port();
     let second = || Instant::now() + Duration::from_secs(1);
@@ -155,14 +155,14 @@ fn what_does_not_speak_tls_asks_for_more_or_hangs_is_told_in_time() {
     assert!(why.starts_with("no answer in the handshake"), "{why}");
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
     slow.join().unwrap();
-    // Of TLS 1.3 the handshake ends before the server has asked for a certificate.
+    // With TLS 1.3 the client's handshake ends before the server rejects the missing client certificate.
     let identity = Identity { clients_of: Some(ca.der()), ..ca.certificate(&["127.0.0.1"], GOOD) };
     let mut wire = Wire::open("127.0.0.1", front(identity, behind), Some(trust), soon()).unwrap();
     wire.set_timeouts(Duration::from_secs(5), Duration::from_secs(5)).unwrap();
     let why =
         std::iter::repeat_with(|| wire.read(&mut [0; 10])).find_map(|read| read.err().filter(|why| !is_late(why)));
     assert!(why.unwrap().to_string().contains("asks for a certificate of its clients"));
-    // Files of CAs.
+    // Files of CAs that cannot be used.
     let (port, empty) = (front(ca.certificate(&["127.0.0.1"], GOOD), behind), file("hello\n"));
     let with = |path: &Path| {
         Wire::open("127.0.0.1", port, Some(Trust { ca_file: Some(path), ..trust }), soon()).err().unwrap()
