@@ -2,18 +2,18 @@
 //! rendition, for any number of viewers, and not at all without subscriptions. A frame that equals the last one, with
 //! the same overlay, is not encoded again.
 //!
-//! A rendition has no thread of its own: one of the threads that wait for its next picture encodes it, so a single
-//! viewer needs no further thread. That thread returns the encoder before it writes to its client, so a slow client
-//! delays no other viewer. Each rendition has its own encoder, and no lock is held during encoding, so renditions are
-//! encoded in parallel. They share the decoded frame ([`Frame::rgb`]), the fonts, and the picture itself when two
-//! renditions come to the same.
+//! A rendition has no thread of its own: one of the threads that wait for its next picture encodes that picture, so a
+//! single viewer needs no further thread. The thread returns the encoder before it writes to its client, so a slow
+//! client delays no other viewer. Each rendition has its own encoder, and no lock is held during encoding, so
+//! renditions are encoded in parallel. Renditions share the decoded frame ([`Frame::rgb`]), the fonts, and the encoded
+//! picture when two renditions have equal pictures.
 //!
 //! `overlay.unknown = blur` applies to every picture, and `overlay.blur_for_viewers` to the renditions for viewers
-//! ([`RenditionSpec::blur`]). Both guarantee: Without a recent look at the whole frame (at the
-//! start, without models, with recognition off, before the first look after a reload) the whole picture is blurred.
-//! Areas that have changed since the last look are blurred, except faces with a name ([`crate::detection::Examined`]).
-//! A face without a name stays blurred where it was last seen until that look is stale. Areas in which the detector
-//! finds no face are clear after two looks.
+//! ([`RenditionSpec::blur`]). Both guarantee the following. Without a recent look at the whole frame (at the start,
+//! without models, with recognition off, before the first look after a reload) the whole picture is blurred. Areas that
+//! have changed since the last look are blurred, except faces with a name ([`crate::detection::Examined`]). A face
+//! without a name stays blurred where it was last seen until that look is stale. An area in which the detector finds no
+//! face is clear after two looks.
 
 mod renderer;
 
@@ -31,11 +31,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-/// How long a camera with an error must deliver no frame before it counts as unavailable; shorter failures are ignored.
+/// How long a camera with an error must deliver no frame before it counts as unavailable. Shorter failures are ignored.
 const AWAY_AFTER: Duration = Duration::from_secs(1);
 /// The interval of the notice pictures while the camera is unavailable.
 const AWAY_EVERY: Duration = Duration::from_secs(1);
-/// Without a frame for this time, the last one is encoded again if the overlay has changed.
+/// When no frame comes for this time, the last frame is encoded again if its overlay has changed.
 const PATIENCE: Duration = Duration::from_millis(150);
 
 /// The inputs and the counters of the encoders.
@@ -47,7 +47,7 @@ pub struct Stage {
     pub stop: Arc<Stop>,
 }
 
-/// The properties of a rendition. By default everything is as in the config.
+/// The properties of a rendition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RenditionSpec {
     /// False for a rendition without boxes and names. Blurred areas stay blurred.
@@ -56,7 +56,7 @@ pub struct RenditionSpec {
     pub width: u32,
     /// The most pictures per second; 0: as in the config.
     pub fps: u32,
-    /// True when faces without a name are blurred whatever the config says: a rendition for viewers, with
+    /// True when faces without a name are blurred, whatever `overlay.unknown` says: a rendition for viewers with
     /// `overlay.blur_for_viewers`.
     pub blur: bool,
 }
@@ -64,7 +64,7 @@ pub struct RenditionSpec {
 impl RenditionSpec {
     pub const USUAL: RenditionSpec = RenditionSpec { overlay: true, width: 0, fps: 0, blur: false };
 
-    /// True for the default renditions: the one for everybody, and the one in which strangers are blurred.
+    /// True for the two default renditions: the unblurred one, and the one in which strangers are blurred.
     pub fn is_usual(self) -> bool {
         RenditionSpec { blur: false, ..self } == Self::USUAL
     }
@@ -82,7 +82,7 @@ pub struct Rendition {
 struct Newest {
     version: u64,
     jpeg: Option<Arc<Jpeg>>,
-    /// The encoder, taken out during encoding; created for the first picture.
+    /// The encoder. It is created for the first picture, and absent while a thread encodes a picture.
     encoder: Option<Encoder>,
     /// True while a thread encodes a picture.
     in_work: bool,
@@ -110,7 +110,7 @@ impl Rendition {
     }
 
     /// A picture newer than number `seen` (0: any), encoded by this thread or by another one. Waits at most `timeout`
-    /// plus the time to encode it.
+    /// plus the time to encode the picture.
     pub fn next(&self, seen: u64, timeout: Duration) -> Option<(u64, Arc<Jpeg>)> {
         let deadline = Instant::now() + timeout;
         let mut newest = lock(&self.newest);
@@ -134,8 +134,8 @@ impl Rendition {
         }
     }
 
-    /// Encodes the next picture without the lock. All waiting threads get it; when there is none, one of them tries
-    /// next.
+    /// Encodes the next picture without the lock. All waiting threads get the picture. When there is no new picture,
+    /// one of the waiting threads tries next.
     fn make(&self, mut newest: MutexGuard<'_, Newest>, patience: Duration) -> Option<(u64, Arc<Jpeg>)> {
         newest.in_work = true;
         let encoder = newest.encoder.take();
@@ -154,7 +154,7 @@ impl Rendition {
         jpeg.map(|jpeg| (version, jpeg))
     }
 
-    /// Takes the encoder, to be dropped when there are no subscriptions; the newest picture stays.
+    /// Takes the encoder out, so that the caller can drop it when there are no subscriptions. The newest picture stays.
     pub(crate) fn take_encoder(&self) -> Option<Encoder> {
         lock(&self.newest).encoder.take()
     }
@@ -172,7 +172,7 @@ impl Rendition {
 }
 
 impl Newest {
-    /// Stores a picture; returns the previous one.
+    /// Stores a picture, and returns the previous picture.
     fn put(&mut self, jpeg: &Arc<Jpeg>) -> Option<Arc<Jpeg>> {
         self.version += 1;
         self.jpeg.replace(Arc::clone(jpeg))
@@ -182,9 +182,9 @@ impl Newest {
 /// The state that all renditions share. No lock is held during encoding.
 struct Shared {
     stage: Stage,
-    /// The pictures that a rendition still holds, and those being encoded.
+    /// The pictures that are being encoded or are still in use by a rendition.
     pictures: Mutex<Vec<Weak<EncodedPicture>>>,
-    /// The painter with the loaded fonts; each renderer uses a clone.
+    /// The painter with the loaded fonts. Each renderer uses a clone of it.
     painter: Mutex<Option<Painter>>,
     /// The number of the newest frame that was shown.
     shown_frame: AtomicU64,
@@ -192,15 +192,16 @@ struct Shared {
     bad_frame: AtomicU64,
 }
 
-/// A picture of a frame. Two renditions with equal pictures share it, such as `?fps=5` and one with a width beyond the
-/// frame's.
+/// A picture of a frame. Renditions with equal pictures share it, for example `?fps=5` and a rendition with a width
+/// beyond the frame's width.
 struct EncodedPicture {
     /// The number of the frame.
     number: u64,
-    /// The frame without its decoded picture, for comparison with later ones.
+    /// The frame without its decoded picture, for comparison with later frames.
     frame: Frame,
     look: Appearance,
-    /// The picture. The first rendition that needs it encodes it; others wait for that.
+    /// The encoded picture. The first rendition that needs the picture encodes it; other renditions wait for the
+    /// result.
     jpeg: OnceLock<Result<Arc<Jpeg>, Unrenderable>>,
 }
 
@@ -218,7 +219,7 @@ impl Shared {
         picture
     }
 
-    /// A painter for this `[overlay]`. The first call loads the fonts; other renderers wait meanwhile.
+    /// A painter for this `[overlay]`. The first call loads the fonts; other renderers wait until they are loaded.
     fn painter(&self, overlay: &config::Overlay) -> Painter {
         let mut slot = lock(&self.painter);
         match &*slot {
@@ -227,7 +228,8 @@ impl Shared {
         }
     }
 
-    /// Counts a picture of the frame with this number; several pictures of a frame count once.
+    /// Counts a picture of the frame with this number. In the rate of the stream several pictures of a frame count
+    /// once.
     fn count(&self, number: u64, jpeg: &Jpeg) {
         if self.shown_frame.fetch_max(number, Relaxed) < number {
             self.stage.health.stream_fps.tick();
@@ -248,7 +250,7 @@ pub(crate) struct Encoder {
     /// The number of the last frame that was processed.
     seen: u64,
     last: Option<Arc<EncodedPicture>>,
-    /// When frames became undecodable.
+    /// Since when no frame could be decoded.
     undecodable_since: Option<Instant>,
 }
 
@@ -258,7 +260,7 @@ impl Encoder {
         Encoder { shared, spec, renderer, due: now, away_due: now, seen: 0, last: None, undecodable_since: None }
     }
 
-    /// Encodes the next picture; waits at most `patience` for something new.
+    /// Encodes the next picture. Waits at most `patience` for a new frame.
     fn next(&mut self, patience: Duration) -> Option<Arc<Jpeg>> {
         let shared = Arc::clone(&self.shared);
         let stage = &shared.stage;
@@ -289,7 +291,7 @@ impl Encoder {
         jpeg
     }
 
-    /// A picture of the newest frame, if it or its overlay is new.
+    /// A picture of the newest frame, if the frame or its overlay is new.
     fn show(&mut self, shared: &Shared, config: &Config, version: u64) -> Option<Arc<Jpeg>> {
         let (number, frame) = shared.stage.frames.newest()?;
         let look = self.renderer.look(config, version, &frame, self.spec);
@@ -319,15 +321,15 @@ impl Encoder {
                 Some(jpeg)
             }
             Err(error) => {
-                // The frame is not tried again, because it would fail again.
+                // The frame is not decoded again, because that would fail again.
                 self.last = None;
                 self.cannot_show(shared, config, error)
             }
         }
     }
 
-    /// Handles an undecodable frame. A single one is skipped; when all are bad, viewers see a notice instead of an old
-    /// picture.
+    /// Handles an undecodable frame. A single undecodable frame is skipped. When all frames are undecodable for
+    /// [`AWAY_AFTER`], viewers see a notice instead of an old picture.
     fn cannot_show(&mut self, shared: &Shared, config: &Config, error: &Unrenderable) -> Option<Arc<Jpeg>> {
         let health = &shared.stage.health;
         let why = match error {
@@ -350,7 +352,7 @@ impl Encoder {
         None
     }
 
-    /// Encodes, once a second, a notice that the camera is unavailable, why, and since when.
+    /// Encodes the notice that the camera is unavailable, at most once per [`AWAY_EVERY`].
     fn show_away(&mut self, stage: &Stage, config: &Config, says: &Away) -> Option<Arc<Jpeg>> {
         let now = Instant::now();
         if self.away_due > now {
@@ -382,7 +384,7 @@ fn away_words(stage: &Stage) -> Away {
     Away { starting, why, since: localtime::clock_since(camera.since) }
 }
 
-/// The next time in steps of `interval`; starts again at `now` when a step was missed.
+/// The next time in steps of `interval`. When a step was missed, the steps start again at `now`.
 fn next_due(due: Instant, now: Instant, interval: Duration) -> Instant {
     let next = due + interval;
     if next > now { next } else { now + interval }

@@ -1,4 +1,4 @@
-//! The stream: which renditions have viewers, and how a frame with its overlay becomes the JPEG of each.
+//! The stream: the subscriptions to renditions, and the encoding of a frame with its overlay for each rendition.
 
 pub(crate) mod encoder;
 pub mod overlay;

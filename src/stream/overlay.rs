@@ -1,7 +1,7 @@
 //! [`Painter`]: draws boxes and labels on an RGB picture, with names in any script.
 //!
-//! A label has the name on its left and the distance on its right, whatever the script. The name is a line of its own, which
-//! runs in the direction of its first letter, so that nothing in a name can reorder the distance.
+//! A label has the name on its left and the distance on its right, whatever the script. The name is a line of its own,
+//! whose direction is the direction of its first letter, so that no character of a name can reorder the distance.
 
 mod away;
 mod fonts;
@@ -13,11 +13,12 @@ use crate::detection::{Sighting, State};
 use crate::image::{Rect, Rgb};
 use fonts::{Fonts, Glyph, Line, joiner, shown};
 
-/// The most characters of a line that are used; no picture is wide enough for more.
+/// The most characters of a line that are drawn. No picture is wide enough for more.
 const MAX_LINE: usize = 512;
 /// The cells per side of the mosaic of a blurred face.
 const MOSAIC: i64 = 8;
-/// How far the mosaic extends beyond the box on each side, as a share of it: the box leaves out chin, brow and ears.
+/// How far the mosaic extends beyond the box on each side, as a share of the box's size: the box does not include chin,
+/// brow and ears.
 const MOSAIC_MARGIN: f64 = 0.2;
 
 /// Draws according to `[overlay]`. Holds the fonts, which clones share, and recently drawn glyphs.
@@ -34,12 +35,12 @@ impl Painter {
         Painter { config: config.clone(), fonts }
     }
 
-    /// The section of the config.
+    /// The section `[overlay]` of this painter.
     pub fn config(&self) -> &config::Overlay {
         &self.config
     }
 
-    /// True when both share the same fonts.
+    /// True when both painters share the same fonts.
     #[cfg(test)]
     pub(crate) fn shares_fonts_with(&self, other: &Painter) -> bool {
         std::sync::Arc::ptr_eq(&self.fonts.files, &other.fonts.files)
@@ -65,7 +66,7 @@ impl Painter {
                 side.fill(rgb, self.config.box_color);
             }
         }
-        // Faces with a name get the better places, and are on top when labels overlap.
+        // The labels of faces with a name get the better places, and are on top when labels overlap.
         let (named, others): (Vec<&Sighting>, _) =
             faces.iter().filter(|face| face.state != State::Seen).partition(|face| face.name.is_some());
         let mut labels: Vec<(Area, Caption)> = Vec::new();
@@ -84,8 +85,9 @@ impl Painter {
         }
     }
 
-    /// The label of a face and its position: above the box, else at its top, below it or at its bottom, the first one
-    /// with room and without another label; moved into the picture where necessary.
+    /// The label of a face and its position: the first place inside the picture and without another label, of these:
+    /// above the box, inside at its top, below it, inside at its bottom. When all are taken, the first place inside the
+    /// picture. The label is moved sideways into the picture where necessary.
     fn label(
         &mut self,
         rgb: &Rgb,
@@ -108,7 +110,7 @@ impl Painter {
         (*place, caption)
     }
 
-    /// The text of a label that fits into `room` pixels; a name that is too long is cut at its end.
+    /// The text of a label that fits into `room` pixels. A name that is too long is cut at its end.
     fn caption(&mut self, face: &Sighting, px: u16, room: i64) -> Caption {
         let mut name = shown(face.name.as_deref().unwrap_or("Unknown"), MAX_LINE);
         if name.chars().all(|c| c == ' ' || joiner(c)) {
@@ -134,8 +136,8 @@ impl Painter {
         caption.iter().map(|part| self.fonts.line(part, px).width).sum()
     }
 
-    /// As much of the beginning of `text` as fits into `room` pixels with an ellipsis, which is all that is left of a text
-    /// without room for more.
+    /// As much of the beginning of `text` as fits into `room` pixels, followed by an ellipsis. Without room for a
+    /// letter, the result is the ellipsis alone.
     fn cut(&mut self, text: &str, px: u16, room: i64) -> String {
         let line = self.fonts.line(text, px);
         let room_for_text = (room - self.fonts.line("…", px).width) as f32;
@@ -143,7 +145,7 @@ impl Painter {
         let mut step = 1;
         while let Some((end, _)) = count.checked_sub(1).and_then(|at| line.cuts.get(at)) {
             let short = format!("{}…", &text[..*end]);
-            // A letter may be wider where its word is cut. The steps grow, so that there are few.
+            // A letter may be wider where its word is cut. The steps grow, so that few lines are tried.
             if self.fonts.line(&short, px).width <= room {
                 return short;
             }
@@ -164,7 +166,7 @@ impl Painter {
         self.fonts.line(&shown(text, MAX_LINE), px).width
     }
 
-    /// True when no font has one of the characters, which would be drawn as a box.
+    /// True when no font has some character of `text`, which would be drawn as a box.
     pub fn lacks(&mut self, px: u16, text: &str) -> bool {
         self.fonts.line(&shown(text, MAX_LINE), px).lacks
     }
@@ -190,7 +192,8 @@ struct Pen {
     color: [u8; 3],
 }
 
-/// The pixels from the top of a line of text to its base line; the same for all fonts, so that they can be mixed.
+/// The pixels from the top of a line of text to its base line. The value is the same for all fonts, so that fonts can
+/// be mixed in a line.
 fn base_line(px: u16) -> i64 {
     i64::from(px) * 7 / 8
 }
@@ -299,7 +302,7 @@ fn mix(under: [u8; 3], over: [u8; 3], share: u8) -> [u8; 3] {
     std::array::from_fn(|i| ((u32::from(over[i]) * share + u32::from(under[i]) * (255 - share) + 127) / 255) as u8)
 }
 
-/// The four lines of a box, which are inside of it.
+/// The four lines of a box, which are inside `rect`.
 fn sides(rect: Rect, line: i64) -> [Area; 4] {
     let all = Area::of_rect(rect);
     let sides = [
@@ -330,7 +333,7 @@ pub fn pixelate(rgb: &mut Rgb, rect: Rect) {
 /// Fills `rect` with its mean colour. `rect` is in pixels of a picture of which `rgb` is `scale` times the size.
 pub fn flatten(rgb: &mut Rgb, rect: Rect, scale: f64) {
     let Area { left, top, right, bottom } = Area::of_rect(rect);
-    // Rounded outwards, so that no gap is left between two of them.
+    // Rounded outwards, so that no gap is left between two rectangles.
     let start = |at: i64| (at as f64 * scale).floor() as i64;
     let end = |at: i64| (at as f64 * scale).ceil() as i64;
     Area { left: start(left), top: start(top), right: end(right), bottom: end(bottom) }.flatten(rgb);

@@ -1,5 +1,5 @@
-//! [`Renditions`]: the subscriptions to renditions of the stream. Without subscriptions nothing is decoded or encoded;
-//! subscriptions to the same rendition share every picture.
+//! [`Renditions`]: the subscriptions to renditions of the stream. Without subscriptions nothing is decoded or encoded.
+//! Subscriptions to the same rendition share every picture.
 
 use crate::shares::{Client, Refusal, Shares, TakenPlace, may_take};
 use crate::stream::encoder::{Rendition, Stage};
@@ -10,18 +10,18 @@ use std::sync::{Arc, Mutex};
 
 pub use crate::stream::encoder::RenditionSpec;
 
-/// The most renditions at a time besides the default ones; each is encoded separately.
+/// The most renditions at a time besides the default renditions. Each rendition is encoded separately.
 pub const MAX_SPECIAL: usize = 4;
 /// The smallest width in pixels that can be requested.
 pub const MIN_WIDTH: u32 = 64;
-/// The largest width in pixels that can be requested; frames are never enlarged.
+/// The largest width in pixels that can be requested. Frames are never enlarged.
 pub const MAX_WIDTH: u32 = 8192;
 /// The most pictures per second that can be requested.
 pub const MAX_FPS: u32 = 240;
 
 /// Every rendition that has subscriptions.
 pub struct Renditions {
-    /// The default rendition, which exists without subscriptions too.
+    /// The default rendition, which also exists without subscriptions.
     usual: Arc<Rendition>,
     /// The renditions with subscriptions, the default one first.
     wanted: Mutex<Vec<Wanted>>,
@@ -37,9 +37,10 @@ struct Wanted {
 /// Why a subscription is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// There is no place for another viewer, or none for this client.
+    /// There is no place for another viewer, or no place for this client.
     Viewers(Refusal),
-    /// There is no place for another rendition, and every existing one is wider than requested, or shows what must be blurred.
+    /// There is no place for another rendition, and every existing rendition is wider than requested or not blurred as
+    /// requested.
     Kinds,
 }
 
@@ -62,19 +63,19 @@ impl Renditions {
         Renditions::new(stage)
     }
 
-    /// Subscribes to the rendition `asked` until the result is dropped; to [the closest](nearest) existing one when
-    /// `client` may not add another.
+    /// Subscribes to the rendition `asked` until the result is dropped. When `client` may not add a rendition,
+    /// subscribes to [the closest](nearest) existing one.
     ///
     /// # Errors
-    /// When none of the existing ones will do.
+    /// No existing rendition fits.
     pub fn subscribe_for(&self, client: &Client, asked: RenditionSpec) -> Result<Subscription<'_>, Full> {
         self.sit(client, asked, None)
     }
 
-    /// The same for a viewer of the stream; there may be at most `max` viewers.
+    /// Like [`Renditions::subscribe_for`], for a viewer of the stream. There may be at most `max` viewers.
     ///
     /// # Errors
-    /// When there is no place for `client`; also as [`Renditions::subscribe_for`].
+    /// There is no place for `client`, or no existing rendition fits.
     pub fn subscribe_viewer(
         &self,
         client: &Client,
@@ -117,7 +118,7 @@ impl Renditions {
         self.viewers.taken()
     }
 
-    /// The renditions with subscriptions, the default one first, and how many each has.
+    /// The renditions with subscriptions, the default one first, each with the number of its subscriptions.
     pub fn wanted(&self) -> Vec<(Arc<Rendition>, usize)> {
         lock(&self.wanted).iter().map(|one| (Arc::clone(&one.rendition), one.clients.len())).collect()
     }
@@ -128,10 +129,10 @@ impl Renditions {
     }
 }
 
-/// The rendition closest to `asked` among those that are `made` and the default one, which is always available, also
-/// with `blur`. None may be wider, or less blurred; one that is not more blurred is preferred, then one with the same
-/// overlay, then the widest, then the slowest that is fast enough. A faster one is closer than a slower one, because the
-/// stream can skip pictures.
+/// The rendition closest to `asked`, from the renditions `made` and the default one, which is always available with and
+/// without `blur`. A rendition that is wider or less blurred than `asked` does not fit. The order of preference: the
+/// same blur, the same overlay, the largest width, the lowest rate that is high enough, the highest other rate. A rate
+/// that is too high is better than one that is too low, because the stream can skip pictures.
 pub fn nearest(asked: RenditionSpec, made: impl Iterator<Item = RenditionSpec>) -> Option<RenditionSpec> {
     let most = |limit: u32| if limit == 0 { u32::MAX } else { limit };
     let (width, fps) = (most(asked.width), most(asked.fps));
@@ -149,7 +150,7 @@ pub fn nearest(asked: RenditionSpec, made: impl Iterator<Item = RenditionSpec>) 
     })
 }
 
-/// A subscription; it ends on drop.
+/// A subscription to a rendition. Dropping it ends the subscription.
 pub struct Subscription<'a> {
     renditions: &'a Renditions,
     rendition: Arc<Rendition>,
@@ -171,7 +172,7 @@ impl Drop for Subscription<'_> {
         let mut wanted = lock(&self.renditions.wanted);
         let Some(at) = wanted.iter().position(|one| Arc::ptr_eq(&one.rendition, &self.rendition)) else { return };
         let clients = &mut wanted[at].clients;
-        // Removes the client's newest entry, so that the rendition counts for the client as long as it has a
+        // Removes the client's newest entry, so that the rendition counts for the client as long as the client has a
         // subscription.
         if let Some(own) = clients.iter().rposition(|client| *client == self.client) {
             clients.remove(own);
@@ -180,7 +181,7 @@ impl Drop for Subscription<'_> {
             wanted.remove(at);
             let encoder = self.rendition.take_encoder();
             drop(wanted);
-            // Megabytes, which are freed without the lock.
+            // The encoder takes megabytes, which are freed without the lock.
             drop(encoder);
         }
     }

@@ -1,5 +1,5 @@
-//! [`Renderer`]: renders and encodes the picture of a frame for one rendition. It keeps what is expensive to create:
-//! glyphs, a canvas, and the state of the JPEG library.
+//! [`Renderer`]: renders and encodes the picture of a frame for one rendition. A renderer keeps data that is expensive
+//! to create: glyphs, a canvas, and the state of the JPEG library.
 
 use crate::config::{self, Config};
 use crate::detection::{Examined, Sighting, Sightings};
@@ -21,18 +21,18 @@ pub(super) struct Appearance {
     private: bool,
     /// The current and recent positions of faces without a name.
     blurred: Vec<Rect>,
-    /// The areas that the last look examined; all others are blurred. `None`: the whole picture is blurred, because the
-    /// positions of faces are unknown.
+    /// The areas that the last look examined; all other areas are blurred. `None`: the whole picture is blurred,
+    /// because the positions of faces are unknown.
     examined: Option<Arc<Examined>>,
-    /// The faces with names, which are exempt from that.
+    /// The faces with names. They stay clear in areas that were not examined.
     named: Vec<Sighting>,
-    /// The faces with boxes, moved since the look that found them.
+    /// The faces with boxes, at their positions in this frame.
     faces: Vec<Sighting>,
 }
 
 impl PartialEq for Appearance {
     fn eq(&self, other: &Appearance) -> bool {
-        // Taken apart, so that a new field is not forgotten here.
+        // Destructured, so that the compiler reports a new field that is not compared here.
         let Appearance { config, width, private, blurred, examined, named, faces } = self;
         let same = |one: &[Sighting], other: &[Sighting]| {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is_drawn_like(other))
@@ -67,7 +67,7 @@ pub(super) enum Unrenderable {
 pub(super) struct Renderer {
     shared: Arc<Shared>,
     painter: Option<Painter>,
-    /// The picture to draw on; the frame's own picture is shared and not changed.
+    /// The picture to draw on. The picture of the frame itself is shared and never changed.
     canvas: Rgb,
     compressor: Compressor,
 }
@@ -96,7 +96,7 @@ impl Renderer {
         let (blurred, named, faces) = (Vec::new(), Vec::new(), Vec::new());
         let mut look = Appearance { config: config_version, width, private, blurred, examined: None, named, faces };
         let now = Instant::now();
-        // Faces from a frame of another size (another camera) do not apply to this one.
+        // Faces from a frame of another size (another camera) do not apply to this frame.
         let applies = |seen: &Sightings| !seen.is_stale(now) && (seen.width, seen.height) == size;
         let sightings = self.shared.stage.sightings.newest().map(|(_, seen)| seen).filter(|seen| applies(seen));
         let sightings = sightings.as_deref();
@@ -165,13 +165,13 @@ impl Renderer {
             pixelate(&mut self.canvas, place.scaled(scale));
         }
         let painter = painter(&mut self.painter, &self.shared, &config.overlay);
-        // After a change of scene, boxes and names are left out until the next look.
+        // After a change of scene, boxes and names are not drawn until the next look.
         let there = look.faces.iter().filter(|face| face.is_there(rgb));
         let there: Vec<Sighting> = there.cloned().collect();
         painter.draw(&mut self.canvas, &there, scale);
     }
 
-    /// The notice that the camera is unavailable, and why.
+    /// The picture of the notice that the camera is unavailable.
     pub(super) fn away(&mut self, config: &Config, says: &Away, spec: RenditionSpec) -> Result<Arc<Vec<u8>>, String> {
         let (width, height) = self.away_size(config, spec);
         (self.canvas.width, self.canvas.height) = (width, height);
@@ -181,7 +181,7 @@ impl Renderer {
         encoded(&mut self.compressor, config, &self.canvas)
     }
 
-    /// The size of the last frame in this rendition; before the first one, the size in the config.
+    /// The size of the last frame in this rendition; before the first frame, the size in the config.
     fn away_size(&self, config: &Config, spec: RenditionSpec) -> (u32, u32) {
         let wanted = || config.camera.turn().size(config.camera.width, config.camera.height);
         let (width, height) = self.shared.stage.frames.newest().map_or_else(wanted, |(_, frame)| frame.upright_size());
@@ -201,13 +201,13 @@ fn encoded(compressor: &mut Compressor, config: &Config, picture: &Rgb) -> Resul
     Ok(Arc::new(jpeg))
 }
 
-/// A part of a picture, clipped to it, and its pixels.
+/// The rectangle `place` clipped to the picture, and its pixels.
 fn kept(rgb: &Rgb, place: Rect) -> (Rect, Rgb) {
     let place = place.clipped(rgb.width, rgb.height);
     (place, rgb.cropped(place))
 }
 
-/// The width at which a frame of `width` pixels is shown; 0: as captured.
+/// The width at which a frame with a width of `width` pixels is shown; 0: as captured.
 fn shown_width(config: &Config, spec: RenditionSpec, width: u32) -> u32 {
     let smallest = [config.stream.width, spec.width].into_iter().filter(|limit| *limit > 0).min();
     smallest.filter(|limit| *limit < width).unwrap_or(0)

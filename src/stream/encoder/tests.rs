@@ -52,7 +52,7 @@ fn rig(change: impl FnOnce(&mut Config)) -> Rig {
     Rig { renditions: Renditions::new(stage) }
 }
 
-/// The same with a permanent subscription to the default rendition.
+/// A rig with a permanent subscription to the default rendition.
 fn watched(change: impl FnOnce(&mut Config)) -> Rig {
     let rig = rig(change);
     std::mem::forget(rig.renditions.subscribe(RenditionSpec::USUAL));
@@ -116,7 +116,7 @@ fn nobody() -> Arc<Sightings> {
     Arc::new(Sightings { faces: Vec::new(), ..(*seen(0, None, Duration::ZERO)).clone() })
 }
 
-/// The same for a look that has examined the whole of a frame like `rgb`.
+/// `sightings` as if the look had examined the whole of a frame like `rgb`.
 fn examined(sightings: &Sightings, rgb: &Rgb) -> Sightings {
     let rgb = crate::image::jpeg::decode(&jpeg_of(rgb)).unwrap();
     let first = Examined::new(&rgb, Vec::new(), None);
@@ -381,7 +381,7 @@ fn a_frame_that_cannot_be_decoded_is_counted_and_the_old_picture_stays() {
         stage.frames.publish(Arc::new(Frame::new(seq, Moment::now(), Format::mjpg(), broken, mirror)));
         stage.round();
     }
-    // It is not tried again, which would keep a processor busy.
+    // The frame is not decoded again, which would keep a processor busy.
     stage.round();
     assert_eq!((shown(&stage).0, stage.health.corrupt.get()), (1, 2));
     assert_eq!(stage.health.faults.all().len(), 1);
@@ -403,7 +403,7 @@ fn an_unavailable_camera_gives_a_notice_each_second_and_its_old_frame_is_not_sho
     assert!(!jpeg.live);
     assert_eq!((rgb.width, rgb.height), (640, 480));
     assert!(rgb.data.iter().any(|value| *value > 200) && rgb.pixel(5, 5)[0] < 40, "light text on a dark ground");
-    // When it is back, its picture is shown at once.
+    // When the camera delivers frames again, its picture is shown at once.
     stage.health.camera_is_online("/dev/video0", "MJPG", 320, 240);
     stage.frames.publish(grey_frame(2));
     stage.round();

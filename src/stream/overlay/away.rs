@@ -14,9 +14,9 @@ const MAX_REASON_LINES: usize = 3;
 pub struct Away {
     /// True while the camera is being opened for the first time.
     pub starting: bool,
-    /// Why it is unavailable.
+    /// Why the camera is unavailable.
     pub why: String,
-    /// Since when, as text: `14:05`.
+    /// The time since which the camera is unavailable, as text: `14:05`.
     pub since: String,
 }
 
@@ -76,7 +76,7 @@ impl Painter {
             }
             let fitting = whole.cuts.partition_point(|(_, width)| *width <= room as f32);
             let full = fitting.checked_sub(1).and_then(|at| whole.cuts.get(at)).map_or(rest.len(), |(end, _)| *end);
-            // A line breaks at its last space, or where it is full when it has none.
+            // A line breaks at its last space, or at its end when it has no space.
             let at = rest[..full].rfind(' ').filter(|at| *at > 0).unwrap_or(full);
             let next = rest.split_off(at).trim_start().to_owned();
             lines.push(std::mem::replace(&mut rest, next));

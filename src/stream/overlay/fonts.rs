@@ -21,18 +21,18 @@ const MAX_DEPTH: u32 = 6;
 const MAX_ENTRIES: usize = 8192;
 /// The most font files that are searched for a character, the preferred ones first.
 const MAX_FILES: usize = 256;
-/// The most fonts that are used of a collection.
+/// The most fonts of a collection that are used.
 const MAX_FACES: u32 = 64;
-/// The most drawn glyphs that are kept, which take a few hundred KB.
+/// The most drawn glyphs that are kept. They take a few hundred KB.
 const MAX_GLYPHS: usize = 1024;
-/// The most lines that are kept, and the most characters whose font is.
+/// The most lines that are kept. [`MAX_CHARS`] is the most characters whose font is kept.
 const MAX_LINES: usize = 128;
 const MAX_CHARS: usize = 4096;
 
-/// The preferred file names without extension, the best first: sans-serif fonts with many characters before those with
-/// few, and fonts with Hangul first, because one font for the whole label looks better than two. Nanum's regular weight
-/// is too thin for small text on a picture. FreeSans is late, because it lacks conjuncts and places marks badly in Thai and
-/// Devanagari.
+/// The preferred file names without extension, the best first: sans-serif fonts with many characters before fonts with
+/// few characters, and fonts with Hangul first, because one font for the whole label looks better than two. Nanum's
+/// regular weight is too thin for small text on a picture. FreeSans comes late, because it lacks conjuncts and places
+/// marks badly in Thai and Devanagari.
 const PREFERRED: &[&str] = &[
     "NanumGothicBold",
     "NanumGothic",
@@ -51,14 +51,14 @@ const PREFERRED: &[&str] = &[
     "wqy-microhei",
     "unifont",
 ];
-/// Parts of the names of fonts that are used only when no other font has the character.
+/// Fonts with one of these words in their name are used only when no other font has the character.
 const SPECIAL: &[&str] =
     &["bold", "italic", "oblique", "mono", "coding", "thin", "light", "black", "condensed", "serif"];
 
-/// A drawn glyph: how much of each pixel it covers.
+/// A drawn glyph: its coverage of each pixel.
 #[derive(Debug, Default)]
 pub(super) struct Glyph {
-    /// The distance to the next glyph in pixels, of a glyph that is not of a font.
+    /// The distance to the next glyph in pixels, for a glyph that comes from no font.
     pub(super) advance: f32,
     /// The pixels from the pen to the left edge.
     pub(super) left: i32,
@@ -76,15 +76,15 @@ pub(super) struct Glyph {
 #[derive(Clone)]
 pub(super) struct Fonts {
     pub(super) files: Arc<[FontFile]>,
-    /// The lines by their size and their text.
+    /// The lines by size and text.
     pub(super) lines: HashMap<u16, HashMap<String, Arc<Line>>>,
-    /// The glyphs by their font, their number in it, and the size.
+    /// The glyphs by font, number of the glyph in the font, and size.
     glyphs: HashMap<(FaceAt, u16, u16), Arc<Glyph>>,
-    /// The first font that has a character, if any.
+    /// For each character the first font that has it, if any.
     faces: HashMap<char, Option<FaceAt>>,
 }
 
-/// Where a font is: the index of its file, and its number in the file.
+/// The position of a font: the index of its file, and the number of the font in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct FaceAt {
     file: usize,
@@ -93,7 +93,7 @@ struct FaceAt {
 
 pub(super) struct FontFile {
     path: PathBuf,
-    /// The mapped file, mapped at first use; `None` when that fails.
+    /// The mapped file. It is mapped at first use; `None` when the mapping fails.
     map: OnceLock<Option<Mmap>>,
 }
 
@@ -106,7 +106,7 @@ impl Fonts {
         Self::in_folders(named, &folders)
     }
 
-    /// The same with other folders.
+    /// Like [`Fonts::of_system`], with the fonts in `folders`.
     pub(super) fn in_folders(named: Option<&Path>, folders: &[PathBuf]) -> Fonts {
         let mut found = Vec::new();
         let mut entries = 0;
@@ -130,7 +130,7 @@ impl Fonts {
         Fonts { files: files.into(), lines: HashMap::new(), glyphs: HashMap::new(), faces: HashMap::new() }
     }
 
-    /// The line of `text`, which is as [`shown`] returns it, with `px` pixels per em.
+    /// The line of `text`, which must come from [`shown`], with `px` pixels per em.
     pub(super) fn line(&mut self, text: &str, px: u16) -> Arc<Line> {
         if let Some(line) = self.lines.get(&px).and_then(|lines| lines.get(text)) {
             return Arc::clone(line);
@@ -167,7 +167,7 @@ impl Fonts {
         Some((FontRef::try_from_slice_and_index(bytes, at.face).ok()?, bytes))
     }
 
-    /// A glyph of a font for text of `px` pixels per em, empty when it has no outline.
+    /// A glyph of a font for text of `px` pixels per em. The result is empty when the glyph has no outline.
     fn glyph(&mut self, at: FaceAt, id: u16, px: u16) -> Arc<Glyph> {
         if let Some(glyph) = self.glyphs.get(&(at, id, px)) {
             return Arc::clone(glyph);
@@ -186,7 +186,7 @@ impl FontFile {
         FontFile { path, map: OnceLock::new() }
     }
 
-    /// What the file contains, nothing when it cannot be read.
+    /// The content of the file; empty when the file cannot be read.
     fn bytes(&self) -> &[u8] {
         self.map.get_or_init(|| map(&self.path)).as_deref().unwrap_or_default()
     }
@@ -238,7 +238,7 @@ fn is_font(ending: &str) -> bool {
     ["ttf", "otf", "ttc"].iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
-/// The rank of a font; a smaller one is searched earlier.
+/// The rank of a font. Fonts with smaller ranks are searched earlier.
 fn rank(path: &Path) -> (usize, bool) {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     // Noto Sans and Lohit have a font for each script.
@@ -252,11 +252,11 @@ fn rank(path: &Path) -> (usize, bool) {
 /// True when `font` has `c` and can draw it.
 fn has(font: &FontRef<'_>, c: char) -> bool {
     let id = font.glyph_id(c);
-    // A letter without an outline is a coloured bitmap; another font may have it as an outline.
+    // A letter without an outline is a coloured bitmap. Another font may have an outline for it.
     id != GlyphId(0) && (c.is_whitespace() || line::joiner(c) || draw(font, id, 16).is_some())
 }
 
-/// The pixels of a glyph of `font`; `None` when it has no outline, or invalid data.
+/// The pixels of a glyph of `font`; `None` when the glyph has no outline or invalid data.
 fn draw(font: &FontRef<'_>, id: GlyphId, px: u16) -> Option<Glyph> {
     let scale = scale(font, px)?;
     let px = f32::from(px);
@@ -277,8 +277,8 @@ fn draw(font: &FontRef<'_>, id: GlyphId, px: u16) -> Option<Glyph> {
     Some(Glyph { left: bounds.min.x as i32, top: bounds.min.y as i32, width, coverage, ..Glyph::default() })
 }
 
-/// The pixels of a unit of `font`. Scaled by the em rather than by ascent and descent as in ab_glyph, so that the sizes of
-/// different fonts match.
+/// The pixels per unit of `font`. The scale comes from the em rather than from ascent and descent as in ab_glyph, so
+/// that the sizes of different fonts match.
 fn scale(font: &FontRef<'_>, px: u16) -> Option<f32> {
     font.units_per_em().filter(|units| *units >= 1.0).map(|units| f32::from(px) / units)
 }

@@ -133,7 +133,7 @@ fn labels_of_neighbouring_faces_do_not_overlap_and_a_name_gets_the_better_place(
     }
     assert_eq!(labels[0].0.bottom, 62, "above its box");
     assert!(drawn([0, 1, 2]) == drawn([1, 0, 2]), "the order of detection does not matter");
-    // Without room for all, the name is on top.
+    // Without room for all labels, the name is on top.
     let crowd: Vec<_> =
         (0..9).map(|i| face(None, [i % 3, 40 + i / 3, 30, 30])).chain([face(Some("Alice"), [1, 41, 30, 30])]).collect();
     let mut rgb = Rgb::filled(160, 90, GREY);
@@ -334,7 +334,7 @@ fn the_away_picture_fits_every_size_and_a_long_reason_is_wrapped() {
 
 const TESTED: &str =
     "install fonts-nanum, fonts-dejavu-core, fonts-lohit-deva, fonts-tlwg-loma-ttf and libharfbuzz0b (make setup does)";
-/// Names in scripts that are shaped, and in some that are not.
+/// Names in scripts that are shaped, and in scripts that are not.
 const NAMES: [&str; 12] = [
     "אליס",
     "שָׁלוֹם",
@@ -350,12 +350,12 @@ const NAMES: [&str; 12] = [
     "Alice אליס (2)",
 ];
 
-/// A painter with a font of the system before the others.
+/// A painter that prefers this font of the system.
 fn with_font(path: &str) -> Painter {
     painter(|overlay| overlay.font = Some(Path::new("/usr/share/fonts/truetype").join(path)))
 }
 
-/// The line of `text`, and the place of each glyph's pen.
+/// The line of `text`, and the position of each glyph's pen.
 fn line(painter: &mut Painter, text: &str) -> (Arc<Line>, Vec<i64>) {
     let line = painter.fonts.line(&shown(text, MAX_LINE), 40);
     assert!(!line.lacks, "{text}: {TESTED}");
@@ -363,7 +363,7 @@ fn line(painter: &mut Painter, text: &str) -> (Arc<Line>, Vec<i64>) {
     (line, pens)
 }
 
-/// The place in `text` of the pen of `letter`, as it is by itself.
+/// The position of `letter` in the line of `text`. The letter must have the same glyph as when it stands alone.
 fn place(painter: &mut Painter, text: &str, letter: &str) -> i64 {
     let alone = Arc::clone(&line(painter, letter).0.glyphs[0].2);
     let whole = line(painter, text).0;
@@ -373,7 +373,7 @@ fn place(painter: &mut Painter, text: &str, letter: &str) -> i64 {
     found[0]
 }
 
-/// The places of the letters of `order` in `text` ascend.
+/// Checks that the letters of `order` stand in this order from left to right in the line of `text`.
 #[track_caller]
 fn assert_order(painter: &mut Painter, text: &str, order: &[&str]) {
     let places: Vec<i64> = order.iter().map(|letter| place(painter, text, letter)).collect();
@@ -385,7 +385,7 @@ fn hebrew_is_drawn_from_right_to_left() {
     let mut p = with_font("dejavu/DejaVuSans.ttf");
     assert_order(&mut p, "אבג", &["ג", "ב", "א"]);
     assert_order(&mut p, "ABג", &["A", "B", "ג"]);
-    // The first letter decides the direction, brackets are turned, and a number keeps its digits in order.
+    // The first letter decides the direction, brackets are mirrored, and the digits of a number keep their order.
     assert_order(&mut p, "אבC", &["C", "ב", "א"]);
     assert_order(&mut p, "Aבג 12D", &["A", "1", "2", "ג", "ב", "D"]);
     assert_order(&mut p, "אב (12)", &["(", "1", "2", ")", "ב", "א"]);
@@ -402,12 +402,12 @@ fn arabic_letters_are_joined() {
         assert!(!Arc::ptr_eq(glyph, &alone.glyphs[0].2), "a form for the beginning, the middle and the end");
     }
     assert!(joined.width < 3 * alone.width);
-    // No column without ink is between joined letters.
+    // There is no empty column between joined letters.
     let mut rgb = grey();
     p.text(&mut rgb, 10, 10, 40, [255; 3], "ببب");
     let (left, _, right, _) = changed(&rgb).unwrap();
     assert!((left..right).all(|x| (0..480).any(|y| rgb.pixel(x, y) != GREY)));
-    // Persian parts two letters of a name with a character of no shape.
+    // Persian separates two letters of a name by a character without a shape.
     assert!(line(&mut p, "علی\u{200c}رضا").1 != line(&mut p, "علیرضا").1);
 }
 

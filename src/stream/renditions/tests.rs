@@ -91,8 +91,8 @@ fn a_rendition_counts_for_its_oldest_client_until_that_one_leaves() {
     let got = |host, fps| renditions.subscribe_for(&at(host), kind(fps)).map(|subscription| subscription.spec.fps);
     let first: Vec<_> = (1..4).map(|fps| renditions.subscribe_for(&at(2), kind(fps)).unwrap()).collect();
     let joined: Vec<_> = (1..4).map(|fps| renditions.subscribe_for(&at(3), kind(fps)).unwrap()).collect();
-    // A client that subscribes again before it leaves still owns the rendition, so it cannot pass it on and keep using
-    // it.
+    // A client that subscribes again before it leaves still owns the rendition, so the client cannot pass the rendition
+    // on and keep using it.
     let again: Vec<_> = (1..4).map(|fps| renditions.subscribe_for(&at(2), kind(fps)).unwrap()).collect();
     drop(first);
     assert_eq!((got(2, 9), got(3, 9)), (Ok(3), Ok(9)), "joined renditions do not count for the other one");
@@ -123,7 +123,7 @@ fn a_refused_rendition_is_replaced_by_the_closest_existing_one_and_never_by_a_wi
         (spec(1, 640, 10), vec![spec(1, 640, 9), spec(1, 640, 0), spec(1, 640, 60)], Some(spec(1, 640, 60))),
         (spec(1, 320, 0), vec![spec(1, 640, 0), spec(0, 321, 1)], None),
         (spec(1, 320, 0), vec![], None),
-        // None is less blurred than the request, and one that is more blurred is the last choice.
+        // No result is less blurred than the request, and a rendition that is more blurred is the last choice.
         (blur(spec(1, 0, 5)), vec![], Some(blur(RenditionSpec::USUAL))),
         (blur(spec(1, 0, 5)), vec![spec(1, 0, 5), blur(spec(0, 100, 1))], Some(blur(RenditionSpec::USUAL))),
         (blur(spec(1, 640, 5)), vec![spec(1, 640, 5), blur(spec(0, 100, 1))], Some(blur(spec(0, 100, 1)))),

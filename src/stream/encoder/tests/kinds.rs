@@ -1,4 +1,4 @@
-//! Several renditions of a frame, and repeated frames.
+//! Tests of several renditions of a frame, and of repeated frames.
 
 use super::*;
 
@@ -82,8 +82,8 @@ fn a_viewer_with_a_lower_fps_gets_fewer_pictures_and_the_others_all() {
     assert!((3..=8).contains(&count(&seldom)), "{} of {seq} in 0.6 s", count(&seldom));
 }
 
-/// True when the checkers of a line of the newest picture can be told apart: the line `y` of 240, in the columns of the
-/// face of [`seen`].
+/// True when the checkers are sharp in the newest picture, in the line `y` of 240 and in the columns of the face of
+/// [`seen`].
 fn is_clear(rendition: &Rendition, y: u32) -> bool {
     let rgb = crate::image::jpeg::decode(rendition.newest().expect("a picture").1.picture()).unwrap();
     let at = |x: u32| rgb.pixel(x * rgb.width / SIZE.0, y * rgb.height / SIZE.1)[2];
@@ -91,7 +91,7 @@ fn is_clear(rendition: &Rendition, y: u32) -> bool {
     line.iter().max().unwrap() - line.iter().min().unwrap() > 150
 }
 
-/// The lines of the face of [`seen`], and of a place without a face.
+/// A line through the face of [`seen`]. [`ELSEWHERE`] is a line without a face.
 const FACE: u32 = 120;
 const ELSEWHERE: u32 = 220;
 
@@ -113,8 +113,8 @@ fn viewers_see_strangers_blurred_and_admins_see_them_and_each_kind_is_encoded_on
     let mut seq = 0;
     let blurred = RenditionSpec { blur: true, ..RenditionSpec::USUAL };
     let small = RenditionSpec { width: 160, ..blurred };
-    // The renditions that are watched; how many pictures are encoded, and passed through, of a frame with nobody and of one
-    // with a stranger.
+    // The watched renditions, and how many pictures are encoded and passed through: of a frame with nobody, and of a
+    // frame with a stranger.
     let table = [
         (vec![RenditionSpec::USUAL], (0, 1), (1, 0)),
         (vec![blurred], (1, 0), (1, 0)),
@@ -132,7 +132,7 @@ fn viewers_see_strangers_blurred_and_admins_see_them_and_each_kind_is_encoded_on
             let mut show = |sightings: &Sightings| {
                 let before = [stage.health.encoded.get(), stage.health.passed_through.get()];
                 seq += 1;
-                // Another frame than the last one, so that no picture is repeated.
+                // The frame differs from the last one, so that no picture is repeated.
                 let mut rgb = checkers();
                 rgb.data[..30].fill(seq as u8 * 5);
                 stage.sightings.publish(Arc::new(examined(sightings, &rgb)));
@@ -144,7 +144,7 @@ fn viewers_see_strangers_blurred_and_admins_see_them_and_each_kind_is_encoded_on
             assert_eq!(show(&nobody()), *nobodys, "{what}");
             assert!(watched.iter().all(|one| is_clear(one, FACE)), "{what}: nobody is there");
             let boxed = enabled && unknown == UnknownFaces::Show;
-            // Without a box, the camera's JPEG is an admin's picture.
+            // Without a box, an admin gets the camera's JPEG.
             let clear = specs.iter().filter(|spec| !spec.blur).count() as u64;
             let (encoded, passed) = *strangers;
             let without_box = (encoded - clear, passed + clear);

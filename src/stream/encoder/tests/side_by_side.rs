@@ -1,4 +1,4 @@
-//! Several renditions at the same time: none waits for another one, and shared data is not changed.
+//! Tests of several renditions at the same time: no rendition waits for another one, and shared data is not changed.
 
 use super::*;
 use std::sync::Barrier;
@@ -6,7 +6,7 @@ use std::sync::Barrier;
 /// The size of a picture whose encoding takes long enough to detect waiting threads.
 const LARGE: (u32, u32) = (4000, 3000);
 const LONG: Duration = Duration::from_secs(60);
-/// A time shorter than scaling or encoding one on any machine.
+/// A time shorter than the scaling or encoding of a large picture on any machine.
 const TAKES_LONGER: Duration = Duration::from_millis(10);
 
 fn large_frame(seq: u64) -> Arc<Frame> {
@@ -15,7 +15,7 @@ fn large_frame(seq: u64) -> Arc<Frame> {
     Arc::new(frame(seq, &Rgb { width: LARGE.0, height: LARGE.1, data }, Turn::default()))
 }
 
-/// Sightings on it, which do not become stale during encoding.
+/// Sightings on a large frame, which do not become stale during encoding.
 fn seen_on_large(name: &str) -> Arc<Sightings> {
     let captured_at = Moment::now().after(LONG);
     Arc::new(Sightings {
@@ -26,7 +26,7 @@ fn seen_on_large(name: &str) -> Arc<Sightings> {
     })
 }
 
-/// The number of tries: on a busy machine the thread that should not wait may be late for another reason.
+/// The number of tries. On a busy machine the thread that should not wait may be late for another reason.
 const TRIES: u64 = 5;
 
 #[test]

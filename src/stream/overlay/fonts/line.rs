@@ -1,8 +1,8 @@
-//! A line of text: which font draws each part of it, and where each glyph is.
+//! The layout of a line of text: the font of each part, and the position of each glyph.
 //!
-//! The direction of the line is that of its first letter. Parts of the other direction, and numbers, are put in their place
-//! by the bidirectional algorithm of Unicode (UAX #9). Scripts that join, stack or reorder letters are shaped by HarfBuzz, where the
-//! system has it.
+//! The direction of the line is the direction of its first letter. Parts of the other direction, and numbers, are
+//! placed by the bidirectional algorithm of Unicode (UAX #9). Scripts that join, stack or reorder letters are shaped by
+//! HarfBuzz, if the system has HarfBuzz.
 
 use super::shape::{self, Script, Shaped};
 use super::{FaceAt, Fonts, Glyph, bitmap, scale};
@@ -16,14 +16,14 @@ use unicode_normalization::char::is_combining_mark;
 /// A line of text of one size.
 #[derive(Debug, Default)]
 pub(in crate::stream::overlay) struct Line {
-    /// The glyphs, with the pixels from the start of the line to the pen of each, to the right and down.
+    /// The glyphs, each with the pixels from the start of the line to its pen, to the right and down.
     pub(in crate::stream::overlay) glyphs: Vec<(i64, i64, Arc<Glyph>)>,
     /// The width in pixels.
     pub(in crate::stream::overlay) width: i64,
-    /// True when no font has one of the characters.
+    /// True when no font has some character of the text.
     pub(in crate::stream::overlay) lacks: bool,
-    /// Where the text may be cut, as offsets in bytes in ascending order: after no part of a letter with its marks, nor of
-    /// a ligature. With each, about how wide the text before it is.
+    /// The offsets in bytes at which the text may be cut, in ascending order, each with the approximate width of the
+    /// text before it. No offset is inside a letter with its marks or inside a ligature.
     pub(in crate::stream::overlay) cuts: Vec<(usize, f32)>,
 }
 
@@ -36,14 +36,15 @@ struct Run {
     face: Option<FaceAt>,
 }
 
-/// What is drawn of a text: without characters that hide, reorder or have no shape, and with letters and their accents
-/// composed where Unicode has the composed letter. The result of a result is the same.
+/// The text that is drawn for `text`: without characters that hide or reorder others, and with letters and accents
+/// composed where Unicode has the composed letter. The function is idempotent. `most` is the largest number of
+/// characters.
 pub(in crate::stream::overlay) fn shown(text: &str, most: usize) -> String {
     text.chars().filter_map(printable).take(most).nfc().collect()
 }
 
-/// The character that is drawn for a character: none for those that hide or reorder others, a space for every kind of
-/// space, and the replacement character for those without a shape.
+/// The character that is drawn for `c`: none for a character that hides or reorders others, a space for every kind of
+/// space, and the replacement character for a character without a shape.
 fn printable(c: char) -> Option<char> {
     match c {
         c if joiner(c) => Some(c),
@@ -58,13 +59,13 @@ fn printable(c: char) -> Option<char> {
     }
 }
 
-/// True for the characters that join or part the letters around them, and have no shape: names in Persian and in scripts of
-/// India need them.
+/// True for the characters that join or separate the letters around them and have no shape. Names in Persian and in
+/// scripts of India need these characters.
 pub(in crate::stream::overlay) fn joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// True for a character that belongs to the one before it.
+/// True for a character that belongs to the preceding character.
 fn follows(c: char) -> bool {
     is_combining_mark(c) || joiner(c) || matches!(c, '\u{e33}' | '\u{eb3}')
 }
@@ -79,17 +80,17 @@ fn is_simple(c: char) -> bool {
 }
 
 impl Line {
-    /// Lays out `text`, which is as [`shown`] returns it, with `px` pixels per em.
+    /// Lays out `text`, which must come from [`shown`], with `px` pixels per em.
     pub(super) fn of(fonts: &mut Fonts, text: &str, px: u16) -> Line {
         let chars: Vec<char> = text.chars().collect();
-        // The offset of each character, and that of the end.
+        // The offset of each character, and the offset of the end.
         let offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
         let levels = ParagraphBidiInfo::new(text, None).levels;
         let levels: Vec<Level> = offsets.iter().filter_map(|at| levels.get(*at).copied()).collect();
         let runs = runs(fonts, &chars, &levels);
 
         let mut line = Line::default();
-        // The width of each character's glyphs, kept at the first character that they stand for.
+        // The width of the glyphs, stored at the first character that they stand for.
         let mut widths = vec![None; chars.len()];
         let mut pen = 0.0_f32;
         for at in BidiInfo::reorder_visual(&runs.iter().map(|run| run.level).collect::<Vec<_>>()) {
@@ -175,12 +176,12 @@ fn runs(fonts: &mut Fonts, chars: &[char], levels: &[Level]) -> Vec<Run> {
     while let (Some(first), Some(level)) = (chars.get(start), levels.get(start)) {
         let marks = chars[start + 1..].iter().zip(&levels[start + 1..]);
         let end = start + 1 + marks.take_while(|(c, at)| follows(**c) && *at == level).count();
-        // Simple letters need no script, so that the library is not loaded for them, and no font but their first.
+        // Simple letters need no script, so that HarfBuzz is not loaded for them, and use the first font that has them.
         let simple = is_simple(*first);
         let own = if simple { None } else { shape::script(*first) };
         let last = runs.last();
         let script = own.or(last.and_then(|run| run.script));
-        // The font of the text before is kept within a script, so that a word is not of two fonts.
+        // Within a script the font of the preceding text is kept, so that a word is not drawn with two fonts.
         let kept = last
             .filter(|_| !simple)
             .filter(|run| own.is_none() || run.script.is_none() || own == run.script)
@@ -202,8 +203,8 @@ fn runs(fonts: &mut Fonts, chars: &[char], levels: &[Level]) -> Vec<Run> {
     runs
 }
 
-/// The font that has a letter and all its marks: the kept one, else the first of those that have one of them; else a font
-/// for each.
+/// The fonts for a letter and its marks. One font is used if possible: `kept`, or else the first of the characters' own
+/// fonts that has all of them. Otherwise each character gets its own font.
 fn faces(
     fonts: &mut Fonts,
     letter: &[char],

@@ -1,6 +1,6 @@
-//! Turns a piece of text into the glyphs of a font, joined, reordered and placed as its script asks, with the HarfBuzz of the
-//! system; only this file uses it. It is loaded when the first text needs it, so that boards that never show such a name carry
-//! nothing: built in as it is, it takes 0.8 MB. Without it, letters are drawn one by one.
+//! Turns a piece of text into the glyphs of a font, joined, reordered and placed as its script requires, with the
+//! HarfBuzz of the system; only this file uses HarfBuzz. The library is loaded for the first text that needs it, so
+//! that boards that never show such a name save its 0.8 MB. Without the library, letters are drawn one by one.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::ops::Range;
@@ -11,15 +11,15 @@ pub(super) type Script = u32;
 
 /// A glyph of a font and its place, in the units of the font.
 pub(super) struct Shaped {
-    /// Its number in the font.
+    /// The number of the glyph in the font.
     pub(super) id: u16,
-    /// The index of the first character that it stands for.
+    /// The index of the first character that the glyph stands for.
     pub(super) from: usize,
     /// The distance to the next glyph.
     pub(super) advance: i32,
-    /// How far it is moved to the right.
+    /// How far the glyph is moved to the right.
     pub(super) right: i32,
-    /// How far it is moved up.
+    /// How far the glyph is moved up.
     pub(super) up: i32,
 }
 
@@ -130,7 +130,7 @@ impl HarfBuzz {
     }
 }
 
-/// A function of a loaded library; `None` when it has none of that name.
+/// A function of a loaded library; `None` when the library has no function of this name.
 ///
 /// # Safety
 /// `library` is a handle of `dlopen`, and `F` is the type of the function.
@@ -138,11 +138,12 @@ unsafe fn function<F: Copy>(library: Object, name: &CStr) -> Option<F> {
     const { assert!(size_of::<F>() == size_of::<Object>()) };
     // SAFETY: the library is loaded, and the name is a C string.
     let address = unsafe { libc::dlsym(library, name.as_ptr()) };
-    // SAFETY: an address that is not null is that of the function, of whose type it has the size.
+    // SAFETY: an address that is not null is the address of the function, and has the size of `F`.
     (!address.is_null()).then(|| unsafe { std::mem::transmute_copy(&address) })
 }
 
-/// The script of a character; `None` for those that take the script of the text around them, and without the library.
+/// The script of a character. `None` without the library, and for a character that takes the script of the text around
+/// it.
 pub(super) fn script(c: char) -> Option<Script> {
     let harfbuzz = harfbuzz()?;
     // SAFETY: the table exists for as long as the process, and the character is passed by value.
