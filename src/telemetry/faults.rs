@@ -1,5 +1,5 @@
-//! [`Faults`]: faults by cause. The list of causes is closed; text from a decoder, a driver or a file is the detail of
-//! a fault.
+//! [`Faults`]: counts faults by cause. The list of causes is closed. Text from a decoder, a driver or a file is the
+//! detail of a fault, not its cause.
 
 use crate::sync::lock;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub enum Cause {
     LookUndecodable,
     RecognitionBehind,
     RecognitionHot,
-    /// The models take too long to open; the detail says how much memory there is.
+    /// The models take too long to open; the detail says how much memory is available.
     ModelsLate,
     CacheUnwritable,
     FrameUndecodable,
@@ -81,7 +81,7 @@ pub const CAUSES: [Cause; 23] = [
 ];
 
 impl Cause {
-    /// The stage and the problem in constant words; the label of the metric.
+    /// The stage and the problem in constant words, which are also the label of the metric.
     pub fn as_str(self) -> &'static str {
         match self {
             Cause::CameraAway => "camera: no pictures",
@@ -116,9 +116,9 @@ pub struct Fault {
     pub cause: Cause,
     /// The number of faults since the start.
     pub count: u64,
-    /// The detail of the newest one; may be empty.
+    /// The detail of the newest fault; may be empty.
     pub detail: String,
-    /// The time of the newest one.
+    /// The time of the newest fault.
     pub last: Instant,
 }
 
@@ -144,7 +144,7 @@ impl Faults {
         }
     }
 
-    /// Counts a fault at `now`; returns the line to log, if any.
+    /// Counts a fault at `now`, and returns the line to log, if any.
     fn count(&self, cause: Cause, detail: &str, now: Instant) -> Option<String> {
         let detail: String = detail.chars().take(MAX_DETAIL).collect();
         let kind = kind(&detail);
@@ -178,7 +178,8 @@ impl Faults {
     }
 }
 
-/// A detail without its decimal and hexadecimal numbers: two damaged pictures differ only in their sizes and offsets.
+/// A detail without its decimal and hexadecimal numbers, so that damaged pictures with different sizes and offsets have
+/// the same kind.
 fn kind(detail: &str) -> String {
     let words = detail.split(|c: char| !c.is_alphanumeric());
     words.filter(|word| !word.contains(|c: char| c.is_ascii_digit())).collect::<Vec<_>>().join(" ")

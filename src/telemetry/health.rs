@@ -28,7 +28,7 @@ impl Counter {
     }
 }
 
-/// The last duration of an operation; none before the first.
+/// The duration of an operation's last run; none before the first run.
 #[derive(Debug, Default)]
 pub struct Took(Mutex<Option<Duration>>);
 
@@ -37,7 +37,7 @@ impl Took {
         *lock(&self.0) = Some(took);
     }
 
-    /// In milliseconds.
+    /// The duration in milliseconds.
     pub fn ms(&self) -> Option<f64> {
         lock(&self.0).map(|took| took.as_micros() as f64 / 1000.0)
     }
@@ -78,7 +78,7 @@ impl EventRate {
     }
 }
 
-/// The last round of a loop. A loop without a round for too long hangs.
+/// The time of a loop's last round. A loop whose last round is too long ago hangs.
 #[derive(Debug)]
 pub struct Heartbeat(Mutex<Instant>);
 
@@ -93,7 +93,7 @@ impl Heartbeat {
         *lock(&self.0) = Instant::now();
     }
 
-    /// The time since the last round; before the first one, since the start.
+    /// The time since the last round; before the first round, the time since the start.
     pub fn age(&self) -> Duration {
         lock(&self.0).elapsed()
     }
@@ -118,7 +118,7 @@ impl Ongoing {
         begun
     }
 
-    /// The age of the oldest operation; 0 without one.
+    /// The age of the oldest operation; 0 without an operation.
     pub fn age(&self) -> Duration {
         lock(&self.0).iter().filter_map(Weak::upgrade).min().map_or(Duration::ZERO, |oldest| oldest.elapsed())
     }
@@ -131,18 +131,18 @@ pub const STARTING: &str = "starting";
 pub struct CameraStatus {
     /// The source as in the config.
     pub source: String,
-    /// The pixel format of its frames; empty before the first frame.
+    /// The pixel format of the frames; empty before the first frame.
     pub format: String,
-    /// The width of its frames in pixels.
+    /// The width of the frames in pixels.
     pub width: u32,
-    /// The height of its frames in pixels.
+    /// The height of the frames in pixels.
     pub height: u32,
     /// Why no frames arrive; `None` while they do.
     pub error: Option<String>,
     /// Advice for the user about a camera that delivers frames.
     pub hint: Option<String>,
-    /// When `error` began, or when frames began to arrive. It is not a time of day, because a board without a clock
-    /// learns that later.
+    /// When `error` began, or when frames began to arrive. This is not a time of day, because a board without a clock
+    /// learns the time of day only later.
     pub since: Instant,
 }
 
@@ -174,7 +174,7 @@ pub struct Connections {
     pub refused: u64,
     /// Connections closed for a newer one since the start.
     pub closed_early: u64,
-    /// The client with the most connections, and their number; an IPv6 client is given by the first address of its
+    /// The client with the most connections, and their number. For an IPv6 client this is the first address of its
     /// network.
     #[serde(skip)]
     pub most: Option<(IpAddr, usize)>,
@@ -203,30 +203,30 @@ impl Started {
     }
 }
 
-/// What became of the events of a sink.
+/// The counters of a sink of events.
 #[derive(Debug, Default)]
 pub struct Sink {
-    /// Events that were taken.
+    /// Events that the receiver has taken.
     pub sent: Counter,
-    /// Events that were not, and are not sent again.
+    /// Events that the receiver has not taken and that are not sent again.
     pub dropped: Counter,
 }
 
-/// What became of messages by MQTT.
+/// The state and the counters of MQTT.
 #[derive(Debug, Default)]
 pub struct Mqtt {
-    /// True while a broker has accepted the connection.
+    /// True while namecam is connected and the broker has accepted the connection.
     pub connected: AtomicBool,
     pub connections: Counter,
     /// Messages that the broker has acknowledged.
     pub published: Counter,
-    /// Events that were no longer kept when the broker was there.
+    /// Events that were not sent, because the bus no longer kept them when the broker could be reached.
     pub missed: Counter,
-    /// Messages of the broker that were too large to be read.
+    /// Messages from the broker that were skipped because they were too large.
     pub skipped: Counter,
 }
 
-/// Every counter and heartbeat of the program. The stages write, HTTP and the watchdog read.
+/// Every counter, state and heartbeat of the program. The stages write them; HTTP and the watchdog read them.
 #[derive(Debug, Default)]
 pub struct Health {
     pub started: Started,
@@ -238,9 +238,9 @@ pub struct Health {
     pub corrupt: Counter,
     pub capture_fps: EventRate,
     last_frame: Mutex<Option<Instant>>,
-    /// Passes of recognition.
+    /// Looks of recognition.
     pub looks: Counter,
-    /// Frames without motion, for which recognition was skipped.
+    /// Frames without motion, for which the look was skipped.
     pub still: Counter,
     /// The duration of the last look.
     pub look_took: Took,
@@ -254,7 +254,7 @@ pub struct Health {
     pub strangers_remembered: AtomicUsize,
     pub reloads: Reloads,
     pub encoded: Counter,
-    /// Pictures that were sent again, because frame and overlay had not changed.
+    /// Pictures that were sent again because frame and overlay had not changed.
     pub repeated: Counter,
     /// Pictures that were sent as the camera encoded them.
     pub passed_through: Counter,
@@ -268,11 +268,11 @@ pub struct Health {
     pub recognition_beat: Heartbeat,
     /// Pictures that are being encoded.
     pub encoding: Ongoing,
-    /// The models, while they are being opened.
+    /// The opening of the models.
     pub opening: Ongoing,
     pub http_beat: Heartbeat,
     pub mqtt: Mqtt,
-    /// Of `run --events`.
+    /// The sink of `run --events`.
     pub lines: Sink,
     pub webhook: Sink,
     pub exec: Sink,
@@ -297,15 +297,16 @@ impl Hang {
     }
 }
 
-/// How long the capture loop may take for a round before it counts as hung. Opening some devices takes seconds.
+/// How long a round of the capture loop may take before the loop counts as hung. Opening some devices takes seconds.
 pub const CAPTURE_HANG: Duration = Duration::from_secs(20);
-/// How long a step of recognition may take before it counts as hung. The CNN takes many seconds for a large picture on
-/// a small board.
+/// How long a step of recognition may take before recognition counts as hung. The CNN takes many seconds for a large
+/// picture on a small board.
 pub const RECOGNITION_HANG: Duration = Duration::from_secs(120);
-/// How long a picture may take to encode; one of the largest size takes less than a second.
+/// How long a picture may take to encode before the encoder counts as hung. A picture of the largest size takes less
+/// than a second.
 pub const ENCODER_HANG: Duration = Duration::from_secs(30);
-/// How long the models may take to open before that is a fault: 32 MB are read, hashed and decoded. 1.0 s were
-/// measured on x86-64, and 8.4 s with a tenth of that processor. An SD card of 5 MB a second adds 6 s.
+/// How long the models may take to open before the delay is a fault. 32 MB are read, hashed and decoded. 1.0 s was
+/// measured on x86-64, and 8.4 s with a tenth of that processor. An SD card with 5 MB per second adds 6 s.
 pub const MODELS_LATE: Duration = Duration::from_secs(60);
 
 impl Health {
@@ -334,7 +335,7 @@ impl Health {
         *camera = CameraStatus { source, format, width, height, error: None, hint: None, since };
     }
 
-    /// Sets the advice about a camera that delivers frames. It ends when the camera fails or is opened again.
+    /// Sets the advice about a camera that delivers frames. The advice ends when the camera fails or is opened again.
     pub fn set_camera_hint(&self, hint: Option<String>) {
         lock(&self.camera).hint = hint;
     }
@@ -373,8 +374,8 @@ impl Health {
         *lock(&self.last_look) = Some(Instant::now());
     }
 
-    /// Sets the pace of recognition. A slower pace than the config's is a fault; on a busy board it comes and goes by
-    /// the second.
+    /// Sets the pace of recognition. A pace slower than the config's is a fault. On a busy board the pace changes by
+    /// the second, so only a new cause is reported.
     pub fn set_pace(&self, pace: LookPace) {
         let before = std::mem::replace(&mut *lock(&self.pace), pace.clone());
         let news = pace.slowed.filter(|(cause, _)| before.slowed.is_none_or(|(old, _)| old != *cause));
@@ -407,7 +408,7 @@ impl Health {
         lock(&self.pace).clone()
     }
 
-    /// The time since the end of the last look.
+    /// The time since the end of the last look, or since the last frame without motion if that is later.
     pub fn look_age(&self) -> Option<Duration> {
         lock(&self.last_look).map(|at| at.elapsed())
     }
@@ -422,7 +423,7 @@ impl Health {
         lock(&self.recognition_error).clone()
     }
 
-    /// What hangs, and for how long; nothing of a healthy program does.
+    /// The loop that hangs, if any, and for how long it has made no progress.
     pub fn hang(&self) -> Option<(Hang, Duration)> {
         let ages = [
             (Hang::Capture, self.capture_beat.age(), CAPTURE_HANG),
@@ -432,13 +433,13 @@ impl Health {
         ages.into_iter().find(|(_, age, limit)| age > limit).map(|(hang, age, _)| (hang, age))
     }
 
-    /// For how long the models have been opening, when that is too long.
+    /// How long the models have been opening, if that is longer than [`MODELS_LATE`].
     pub fn models_late(&self) -> Option<Duration> {
         Some(self.opening.age()).filter(|age| *age > MODELS_LATE)
     }
 
-    /// Why the program is not healthy: a loop that hangs, or no usable model. A camera without frames does not count.
-    /// Anybody may read it, so it names no file and no value; the log does.
+    /// Why the program is not healthy: a loop hangs, or no model can be used. A camera without frames does not count.
+    /// Anybody may read this text, so it names no file and no value. The log has the details.
     pub fn trouble(&self) -> Option<&'static str> {
         let hang = self.hang().map(|(hang, _)| hang);
         if self.models_late().is_some() && hang.is_none_or(|hang| hang == Hang::Recognition) {

@@ -7,10 +7,10 @@ use serde::Serialize;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// The bits of an `f32` mantissa that select the bucket of a time, 16 per doubling: a figure is at most a sixteenth too
-/// high.
+/// The bits of an `f32` mantissa that select the bucket of a time. 4 bits give 16 buckets per doubling, so a figure is
+/// at most a sixteenth too high.
 const MANTISSA_BITS: u32 = 4;
-/// The other bits.
+/// The number of the other mantissa bits.
 const SHIFT: u32 = f32::MANTISSA_DIGITS - 1 - MANTISSA_BITS;
 /// Times of 2^24 microseconds (17 s) or longer are counted in the last bucket.
 const DOUBLINGS: usize = 24;
@@ -24,11 +24,11 @@ const TURN: Duration = Duration::from_secs(30);
 pub struct Ages {
     /// From the capture to the publication of the frame.
     pub published: Histogram,
-    /// From there until its JPEG is ready.
+    /// From the publication of the frame until its JPEG is ready.
     pub encoded: Histogram,
-    /// From there until the kernel has accepted its last byte, for each viewer.
+    /// From the moment at which the JPEG is ready until the kernel has accepted its last byte, for each viewer.
     pub written: Histogram,
-    /// From the capture until then.
+    /// From the capture until the kernel has accepted the last byte of the JPEG, for each viewer.
     pub total: Histogram,
 }
 
@@ -54,7 +54,7 @@ impl Ages {
         }
     }
 
-    /// Begins a new period when the current one is over. To be called at least every few seconds.
+    /// Begins a new period when the current one is over. It must be called at least every few seconds.
     pub fn turn(&self) {
         let now = Instant::now();
         for (_, ages) in self.named() {
@@ -73,18 +73,18 @@ pub struct Histogram(Mutex<Counts>);
 
 #[derive(Debug)]
 struct Counts {
-    /// The number of times in each bucket since the start, and their sum.
+    /// The number of times in each bucket since the start. `sum` is the sum of the times.
     all: Vec<u64>,
     sum: Duration,
-    /// When the current period began, and the counts of then and of the beginning of the period before. Figures cover
-    /// the counts since the latter.
+    /// When the current period began. `newer` holds the counts at that moment, and `older` the counts at the beginning
+    /// of the period before. Figures cover the counts since `older`.
     turned: Instant,
     newer: Vec<u64>,
     older: Vec<u64>,
 }
 
-/// The figures of the last one to two periods of [`TURN`], in milliseconds: half, 95 and 99 of 100, and all of the
-/// times were at most so long. `None` without recent times.
+/// The percentiles of the times of the last one to two periods of [`TURN`], in milliseconds. `max` is the longest time.
+/// `None` without recent times.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Percentiles {
     #[serde(serialize_with = "decimals::<2, _>")]
@@ -149,22 +149,23 @@ impl Histogram {
     }
 }
 
-/// See [`Histogram::since_start`].
+/// The times since the start, as [`Histogram::since_start`] returns them.
 #[derive(Debug)]
 pub struct SinceStart {
-    /// Each power of two of microseconds from 2^7 on, and the number of times below it.
+    /// The powers of two of microseconds from 2^7 on, each with the number of times below it.
     pub below: Vec<(Duration, u64)>,
     pub count: u64,
     pub sum: Duration,
 }
 
-/// The bucket of a time: the upper bits of its floating-point number, which are the logarithm in steps.
+/// The bucket of a time: the upper bits of the time as a floating-point number, which grow with the logarithm of the
+/// time.
 fn bucket_of(micros: u64) -> usize {
     let micros = micros.clamp(1, 1 << DOUBLINGS) as f32;
     ((micros.to_bits() - 1f32.to_bits()) >> SHIFT) as usize
 }
 
-/// The end of a bucket; for the last one, its beginning.
+/// The end of a bucket in microseconds; for the last bucket, its beginning.
 fn end_us(bucket: usize) -> f32 {
     let end = (bucket + 1).min(BUCKETS - 1) as u32;
     f32::from_bits(1f32.to_bits() + (end << SHIFT))

@@ -1,4 +1,4 @@
-//! What the stages report, for `/api/state`, `/metrics` and the watchdog.
+//! The counters and states that the stages report, for `/api/state`, `/metrics` and the watchdog.
 
 pub mod faults;
 pub mod health;

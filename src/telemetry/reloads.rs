@@ -11,7 +11,7 @@ pub struct Reloads(Mutex<ReloadEnd>);
 struct ReloadEnd {
     /// The number of reloads whose config was refused.
     refused: u64,
-    /// The version of the config in use, whose gallery was enrolled or has failed. The first version is no reload.
+    /// The newest version of the config whose gallery was enrolled or has failed. The first version is no reload.
     config: u64,
     error: Option<String>,
 }
@@ -23,8 +23,8 @@ impl Reloads {
         (ended.refused, ended.error) = (ended.refused + 1, Some(error));
     }
 
-    /// Records that the config of this version is in use, with the `error` of its parts or its gallery. Reloads that
-    /// were overtaken by it end with it. A repeated call for the same version does not count.
+    /// Records that the config of this version is in use, with the `error` of its parts or its gallery. Earlier reloads
+    /// that have not ended yet end with this one. A repeated call for the same version does not count.
     pub fn at_work(&self, config: u64, error: Option<String>) {
         let mut ended = lock(&self.0);
         if config > ended.config {
@@ -38,7 +38,7 @@ impl Reloads {
         ended.refused + ended.config.saturating_sub(1)
     }
 
-    /// The error of the last reload, or of the start when there was none; `None` when there was no error.
+    /// The error of the last reload, or of the start before the first reload; `None` when there was no error.
     pub fn error(&self) -> Option<String> {
         lock(&self.0).error.clone()
     }
