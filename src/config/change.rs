@@ -1,4 +1,4 @@
-//! [`Change`]: what an admin changes in the settings file.
+//! [`Change`]: a change of the settings file by an admin.
 
 use super::{Config, Problems, keys, text, wrong};
 use crate::config::keys::Key;
@@ -9,20 +9,20 @@ use std::path::Path;
 /// The first line of a settings file that namecam writes.
 const ABOUT: &str = "; The settings that were changed on the page. They count more than the config file.\n";
 
-/// Values for keys, and keys that are to have the value of the config file again.
+/// New values for keys, and keys that get back the value of the config file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// Values by key, as `--set` takes them.
     #[serde(default)]
     pub set: BTreeMap<String, String>,
-    /// Keys.
+    /// The keys to remove from the settings file.
     #[serde(default)]
     pub unset: BTreeSet<String>,
 }
 
 impl Change {
-    /// The keys that it is about.
+    /// The keys of the change.
     pub fn keys(&self) -> impl Iterator<Item = &String> {
         self.set.keys().chain(&self.unset)
     }
@@ -30,7 +30,7 @@ impl Change {
     /// The text of the settings file after the change.
     ///
     /// # Errors
-    /// What is wrong with the change itself; the place of each problem is the key.
+    /// The problems of the change itself; the place of each problem is the key.
     pub fn applied_to(&self, settings: &str) -> Result<String, Problems> {
         let mut problems = Problems::default();
         let mut changes: Vec<(&'static Key, Option<&str>)> = Vec::new();
@@ -55,7 +55,7 @@ impl Change {
     }
 }
 
-/// A change as JSON of any bytes, and the file that it makes.
+/// Reads any bytes as the JSON of a change, and applies the change.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     if let Ok(change) = serde_json::from_slice::<Change>(bytes) {
@@ -63,7 +63,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     }
 }
 
-/// The key of that path, if the settings file may hold it.
+/// The key with this path, if the settings file may hold it.
 fn key(path: &str) -> Result<&'static Key, String> {
     let key = path.split_once('.').and_then(|(section, name)| keys::find(section, name));
     match key {

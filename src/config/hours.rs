@@ -6,10 +6,11 @@ use std::time::SystemTime;
 /// The minutes of a day.
 const DAY: u16 = 24 * 60;
 
-/// Spans of the local day. None at all means always.
+/// Spans of the local day. Without a span, the hours include every time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hours {
-    /// From a minute of the day, included, to another one, excluded; over midnight when that one is not later.
+    /// The first minute of the day and the end, which is excluded. A span whose end is not later than its beginning
+    /// goes over midnight.
     spans: Vec<(u16, u16)>,
 }
 
@@ -32,7 +33,7 @@ impl Hours {
         Some(Hours { spans: parts.map(span).collect::<Option<Vec<_>>>()? })
     }
 
-    /// True when that minute of the day is in one of them.
+    /// True when this minute of the day is in one of the spans.
     fn include(&self, minute: u16) -> bool {
         let is_in = |&(from, to): &(u16, u16)| {
             if from < to { (from..to).contains(&minute) } else { minute >= from || minute < to }
@@ -40,12 +41,13 @@ impl Hours {
         self.spans.is_empty() || self.spans.iter().any(is_in)
     }
 
-    /// True when that time is in one of them, by the local clock as it is set now.
+    /// True when this time is in one of the spans, by the current local clock.
     pub fn include_time(&self, at: SystemTime) -> bool {
         self.spans.is_empty() || self.include(minute_of_day(at))
     }
 
-    /// When that ends or begins next, after that time, as `07:00`; `None` when it never does.
+    /// The next time after `at` when the result of [`Hours::include_time`] changes, as `07:00`; `None` when it never
+    /// changes.
     pub fn next_change(&self, at: SystemTime) -> Option<String> {
         self.next_change_after(minute_of_day(at)).map(|minute| format!("{:02}:{:02}", minute / 60, minute % 60))
     }
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_of_day_is_refused() {
+    fn an_invalid_time_of_day_is_refused() {
         for wrong in [
             "7-22",
             "07:00",

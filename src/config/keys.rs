@@ -1,5 +1,5 @@
-//! [`KEYS`]: the table of the config's keys. The parser, the sample ini, the man page and docs/CONFIG.md are made
-//! from it.
+//! [`KEYS`]: the table of the config's keys, from which the parser, the sample ini, the man page and docs/CONFIG.md are
+//! made.
 
 use super::{Config, Detector, Hours, Landmarks, Metric, Templates, UnknownFaces, values};
 use crate::image::jpeg::Codec;
@@ -26,16 +26,16 @@ pub enum ValueKind {
     Color,
     /// ADDRESS:PORT.
     Address,
-    /// Spans of the local day; empty: always.
+    /// Spans of the local day; an empty value means always.
     Hours,
 }
 
 /// A parsed value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
-    /// Of `Text` and `OneOf`.
+    /// The value of `Text`, `OneOf` and `Address`.
     Text(String),
-    /// Of `Path` and `PathOrNone`, made absolute; `None` for an empty `PathOrNone`.
+    /// The value of `Path` and `PathOrNone`, made absolute; `None` for an empty `PathOrNone`.
     Path(Option<PathBuf>),
     YesNo(bool),
     Whole(u32),
@@ -62,7 +62,7 @@ impl ValueKind {
         }
     }
 
-    /// Its name in `/api/config`.
+    /// The name of the form in `/api/config`.
     pub fn word(self) -> &'static str {
         match self {
             ValueKind::Text => "text",
@@ -77,7 +77,7 @@ impl ValueKind {
         }
     }
 
-    /// The least and the largest number.
+    /// The smallest and the largest allowed number.
     pub fn range(self) -> Option<(f64, f64)> {
         match self {
             ValueKind::Whole(from, to) => Some((from.into(), to.into())),
@@ -86,12 +86,12 @@ impl ValueKind {
         }
     }
 
-    /// The allowed words, where there are only some.
+    /// The allowed words of `OneOf`; empty for other forms.
     pub fn words(self) -> &'static [&'static str] {
         if let ValueKind::OneOf(words) = self { words } else { &[] }
     }
 
-    /// Parses `text` as a value of this kind; `None` when it has another form.
+    /// Parses `text` as a value of this kind; `None` when the text is no such value.
     pub(crate) fn parse(self, text: &str, base: &std::path::Path) -> Option<Value> {
         let lower = text.to_lowercase();
         Some(match self {
@@ -100,7 +100,7 @@ impl ValueKind {
             ValueKind::PathOrNone if text.is_empty() => Value::Path(None),
             ValueKind::Path | ValueKind::PathOrNone => {
                 let path = base.join(text);
-                // Quotes and a comment are part of the value, and there is hardly such a file.
+                // Quotes and a comment would be part of the path, which is hardly meant unless such a file exists.
                 let odd = text.starts_with(['"', '\'']) || text.contains(" ;") || text.contains(" #");
                 if odd && !path.exists() {
                     return None;
@@ -138,13 +138,14 @@ pub struct Key {
     pub name: &'static str,
     /// The default, as it is written in a file.
     pub default: &'static str,
-    /// The form of its value.
+    /// The form of the value.
     pub kind: ValueKind,
-    /// What it does, for a user who does not know the code.
+    /// The description for a user who does not know the code.
     pub help: &'static str,
     /// True when a change needs a restart.
     pub restart: bool,
-    /// True when the settings file may hold it, which the page may change: neither a path nor a command, an address or a password.
+    /// True when the settings file may hold the key, so that an admin may change it on the page. Such a key holds no
+    /// path, command, address or password.
     pub in_settings: bool,
     put: Put,
 }
@@ -152,7 +153,7 @@ pub struct Key {
 type Put = fn(&mut Config, Value) -> Option<()>;
 
 impl Key {
-    /// Stores a value that [`ValueKind::parse`] returned for this key; `None` when it is of another kind.
+    /// Stores a value that [`ValueKind::parse`] returned for this key; `None` when the value is not allowed.
     pub(crate) fn put(&self, config: &mut Config, value: Value) -> Option<()> {
         (self.put)(config, value)
     }

@@ -37,12 +37,12 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// How a captured frame is rotated and mirrored.
+    /// The rotation and mirroring of a captured frame.
     pub fn turn(&self) -> Turn {
         Turn { degrees: self.rotate, mirror: self.mirror }
     }
 
-    /// What of the picture nobody sees.
+    /// The zones of the picture that are hidden from everybody.
     pub fn mask(&self) -> Mask {
         Mask::new(&self.mask, self.turn())
     }
@@ -58,7 +58,7 @@ macro_rules! words {
             fn from_word(word: String) -> Option<Self> {
                 match word.as_str() { $($word => Some(Self::$variant),)+ _ => None }
             }
-            /// The word of the config for it.
+            /// The word of this variant in the config.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }
@@ -110,12 +110,12 @@ pub struct Recognition {
 }
 
 impl Recognition {
-    /// True when it is to run at that time.
+    /// True when recognition is to run at this time.
     pub fn is_on(&self, at: SystemTime) -> bool {
         self.enabled && self.hours.include_time(at)
     }
 
-    /// Until when it is off although it is enabled, as `07:00`; `None` while it is on.
+    /// The time at which recognition that is enabled but off goes on again, as `07:00`; `None` while it is on.
     pub fn off_until(&self, at: SystemTime) -> Option<String> {
         let is_off = self.enabled && !self.hours.include_time(at);
         self.hours.next_change(at).filter(|_| is_off)
@@ -154,19 +154,19 @@ pub struct Gallery {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[allow(missing_docs)]
 pub struct Mqtt {
-    /// Empty: MQTT is off.
+    /// The broker; empty: MQTT is off.
     pub host: String,
-    /// 0: the usual one; see [`Mqtt::port`].
+    /// The port of the broker; 0: the usual port, see [`Mqtt::port`].
     pub port: u16,
     pub tls: bool,
-    /// `None`: the CAs of the system.
+    /// The PEM file of the CAs; `None`: the CAs of the system.
     pub ca_file: Option<PathBuf>,
     pub user: String,
     pub password_file: Option<PathBuf>,
     pub prefix: String,
-    /// Empty: nothing is announced to Home Assistant.
+    /// The prefix of Home Assistant's topics; empty: nothing is announced to Home Assistant.
     pub discovery_prefix: String,
-    /// Empty: the name of the machine.
+    /// The MQTT client id; empty: the name of the machine.
     pub client_id: String,
     pub control: bool,
 }
@@ -186,12 +186,12 @@ impl Mqtt {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[allow(missing_docs)]
 pub struct Webhook {
-    /// `None`: it is off.
+    /// The address of the webhook; `None`: the webhook is off.
     pub url: Option<Url>,
-    /// `None`: the CAs of the system.
+    /// The PEM file of the CAs; `None`: the CAs of the system.
     pub ca_file: Option<PathBuf>,
     pub secret_file: Option<PathBuf>,
-    /// Empty: all.
+    /// The kinds of events that are sent; empty: all kinds.
     pub events: Vec<String>,
 }
 
@@ -199,9 +199,9 @@ pub struct Webhook {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[allow(missing_docs)]
 pub struct Exec {
-    /// A program and its arguments; empty: it is off.
+    /// The program and its arguments; empty: no program is started.
     pub command: Vec<String>,
-    /// Empty: all.
+    /// The kinds of events that are sent; empty: all kinds.
     pub events: Vec<String>,
 }
 
@@ -223,13 +223,13 @@ pub struct Overlay {
     pub blur_for_viewers: bool,
     pub box_color: [u8; 3],
     pub text_color: [u8; 3],
-    /// `None`: the fonts of the system.
+    /// The font of the labels; `None`: the fonts of the system.
     pub font: Option<PathBuf>,
 }
 
 impl Overlay {
-    /// True when faces without a name are blurred in the pictures for an admin, or for a viewer. What an admin must not
-    /// see, a viewer must not see either.
+    /// True when faces without a name are blurred in the pictures for an admin, or for a viewer. Faces that are blurred
+    /// for admins are blurred for viewers, too.
     pub fn blurs_for(&self, is_admin: bool) -> bool {
         self.unknown == UnknownFaces::Blur || (self.blur_for_viewers && !is_admin)
     }
@@ -261,7 +261,7 @@ pub struct Http {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[allow(missing_docs)]
 pub struct State {
-    /// `None`: see [`Config::state_folder`].
+    /// The state folder; `None`: see [`Config::state_folder`].
     pub path: Option<PathBuf>,
 }
 
@@ -272,7 +272,7 @@ pub struct Log {
     pub level: log::LevelFilter,
 }
 
-/// The whole config. It never changes; a reload makes another one.
+/// The whole config. A config in use never changes; a reload makes a new one.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub struct Config {
@@ -289,14 +289,15 @@ pub struct Config {
     pub http: Http,
     pub state: State,
     pub log: Log,
-    /// The file that it was read from; `None` when there is no file and every key has its default.
+    /// The config file; `None` when there is no file and every key has its default.
     pub file: Option<PathBuf>,
-    /// The folder of what namecam keeps: `state.path`, else the one that systemd made for the unit, else that of the package or of
-    /// the user.
+    /// The folder of the files that namecam keeps: `state.path`, else the folder that systemd made for the unit, else
+    /// the folder of the package or of the user.
     pub state_folder: Option<PathBuf>,
-    /// The values that were given, those that count last.
+    /// The given values. Later values override earlier ones.
     pub given: Vec<Given>,
-    /// What is not as its owner may think, as sentences for the log and for `check`.
+    /// Warnings about values that may not have the effect that the owner expects, as sentences for the log and for
+    /// `check`.
     pub warnings: Vec<String>,
 }
 
@@ -311,7 +312,7 @@ pub struct Given {
     pub place: String,
 }
 
-/// The value of a key, where it was given, and what may be given.
+/// A key with its value, the place where the value was given, and the allowed values.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InUse {
     /// The key, as `--set` takes it.
@@ -326,17 +327,17 @@ pub struct InUse {
     pub allowed: String,
     /// The form of the value, as a word.
     pub kind: &'static str,
-    /// The least number, and the largest one.
+    /// The smallest allowed number.
     pub least: Option<f64>,
-    /// See `least`.
+    /// The largest allowed number.
     pub most: Option<f64>,
-    /// The allowed words, where there are only some.
+    /// The allowed words of a key that takes only certain words; empty for other keys.
     pub words: &'static [&'static str],
-    /// What the key does.
+    /// The description of the key.
     pub help: &'static str,
     /// True when a change needs a restart.
     pub restart: bool,
-    /// True when the settings file may hold it.
+    /// True when the settings file may hold the key.
     pub in_settings: bool,
 }
 
@@ -344,35 +345,36 @@ pub struct InUse {
 pub(crate) const FORMAT_WORDS: &[&str] =
     &["auto", "mjpg", "jpeg", "nv12", "nv21", "yu12", "yv12", "rgb3", "bgr3", "yuyv", "uyvy", "yvyu", "grey"];
 
-/// What a build without the feature says of TLS.
+/// The part of an error message about TLS in a build without the feature `tls`.
 const NO_TLS: &str = "this build has no TLS (the feature tls of cargo)";
 /// The kinds of events, as `webhook.events` and `exec.events` name them.
 pub(crate) const EVENT_WORDS: &[&str] =
     &["appeared", "named", "renamed", "withdrawn", "left", "stranger", "gallery", "camera"];
 
-/// The config of the package, and where it keeps what changes.
+/// The config file and the state folder of the package.
 const OF_PACKAGE: (&str, &str) = ("/etc/namecam/namecam.ini", "/var/lib/namecam");
-/// Where the package keeps the accounts.
+/// The password file of the package.
 const ACCOUNTS: &str = "/var/lib/namecam/users";
-/// The name by which the config of its first version has them: a credential that the unit made from a file in /etc/namecam.
+/// The password file in the config of the package's first version: a credential that the unit made from a file in
+/// /etc/namecam.
 const FORMER_ACCOUNTS: &str = "/run/credentials/namecam.service/users";
 
-/// An error in the config, and where it is.
+/// An error in the config, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// File and line, `--set`, or the key of a change.
     pub place: String,
-    /// The error, and what is allowed.
+    /// The error and the allowed values.
     pub what: String,
 }
 
 impl Problem {
-    /// The line of the file; `u32::MAX` for a problem without one, which sorts it last.
+    /// The line of the file; `u32::MAX` for a problem without a line, so that it sorts last.
     fn line(&self) -> u32 {
         self.place.rsplit_once(':').and_then(|(_, line)| line.parse().ok()).unwrap_or(u32::MAX)
     }
 
-    /// File by file, line by line, and then what is in no file.
+    /// The sort key: file by file, line by line, and then the problems that are in no file.
     fn order(&self) -> (bool, String, u32) {
         let (line, file) = (self.line(), self.place.rsplit_once(':').map_or("", |(file, _)| file));
         (line == u32::MAX, file.to_owned(), line)
@@ -399,7 +401,7 @@ impl Problems {
 }
 
 impl Config {
-    /// Every key at its default; relative paths start at `base`.
+    /// The config with the default of every key. Relative paths start at `base`.
     pub fn defaults(base: &Path) -> Config {
         let mut config = Config {
             camera: Camera::default(),
@@ -494,7 +496,7 @@ impl Config {
         }
     }
 
-    /// The value of each key, and where it was given.
+    /// The value of each key, with the place where it was given.
     pub fn in_use(&self) -> Vec<InUse> {
         let all = keys::KEYS.iter().map(|key| {
             let path = key.path();
@@ -522,7 +524,7 @@ impl Config {
         self.http.bind.parse().ok()
     }
 
-    /// Copies from `old` the values that cannot change without a restart; returns the keys whose new values are
+    /// Copies from `old` the values that cannot change without a restart. Returns the keys whose new values are
     /// ignored.
     pub fn keep_what_needs_a_restart(&mut self, old: &Config) -> Vec<String> {
         let mut kept = Vec::new();
@@ -544,7 +546,7 @@ impl Config {
     }
 }
 
-/// What is wrong with `value`, and which values are allowed.
+/// The error about a wrong `value`, with the allowed values.
 fn wrong(key: &keys::Key, value: &str) -> String {
     let source = key.path() == "camera.source";
     if let Some(what) = Some(value).filter(|_| source).and_then(values::no_source) {
@@ -564,7 +566,7 @@ fn allowed(key: &keys::Key) -> String {
                 .to_owned()
         }
         "camera.controls" => "name=NUMBER pairs separated by commas".to_owned(),
-        // A valid word, but this build has no such encoder.
+        // turbojpeg is a valid word, but this build lacks that encoder.
         "stream.encoder" if !cfg!(feature = "turbojpeg") => {
             "auto or jpeg-encoder; this build has no turbojpeg".to_owned()
         }

@@ -1,21 +1,22 @@
-//! Where the values of the config come from: the defaults, the config file, the settings file, `--set`, in this order.
+//! The origin of the config's values: the defaults, the config file, the settings file, `--set`. Later origins override
+//! earlier ones.
 
 use super::{Config, OF_PACKAGE, Problem, Problems, text};
 use crate::os::files;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The file in the state folder whose values count more than those of the config file.
+/// The name of the settings file in the state folder, whose values override the values of the config file.
 const SETTINGS: &str = "settings.ini";
 
-/// Where the config comes from. A reload reads the same file and `--set` options again.
+/// The files and options from which the config is read. A reload reads the same file and `--set` options again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     /// `--config FILE`.
     pub file: Option<PathBuf>,
-    /// `--set section.key=value`, in order; they outlive a reload.
+    /// `--set section.key=value`, in order. They also apply after a reload.
     pub sets: Vec<String>,
-    /// The state folder, once namecam runs: it stays the same until a restart.
+    /// The state folder of a running namecam, which stays the same until a restart.
     pub state_folder: Option<PathBuf>,
 }
 
@@ -33,7 +34,7 @@ impl Origin {
         self.state_folder.as_deref().map(|folder| folder.join(SETTINGS))
     }
 
-    /// Reads the config, as if this were the text of the settings file.
+    /// Reads the config, with `changed` in place of the text of the settings file.
     ///
     /// # Errors
     /// As [`Origin::load`].
@@ -67,13 +68,14 @@ impl Origin {
     }
 }
 
-/// The state folder of a config that names none. A command of the shell has no STATE_DIRECTORY, and means that of the service
-/// when it has the config of the service.
+/// The state folder of a config that names none. A command in a shell has no STATE_DIRECTORY. With the config of a
+/// service it uses the state folder of that service.
 fn usual_state_folder(file: Option<&Path>) -> Option<PathBuf> {
     files::state_folder_of_unit().or_else(|| of_service(file?)).or_else(files::state_folder_of_user)
 }
 
-/// The state folder of the service with this config: namecam.service, or `namecam@NAME.service` with /etc/namecam/NAME.ini.
+/// The state folder of the service with this config: namecam.service, or `namecam@NAME.service` with
+/// /etc/namecam/NAME.ini.
 pub(super) fn of_service(file: &Path) -> Option<PathBuf> {
     let (of_package, state) = (Path::new(OF_PACKAGE.0), OF_PACKAGE.1);
     if file == of_package {
@@ -84,8 +86,8 @@ pub(super) fn of_service(file: &Path) -> Option<PathBuf> {
     Some(format!("{state}-{name}").into())
 }
 
-/// What the settings file gives. A file that cannot be used is a problem like one in the config file: it may hold what
-/// protects people, such as `overlay.unknown = blur`.
+/// The values in the settings file. A settings file that cannot be used is a problem like one in the config file,
+/// because the file may hold values that protect people, such as `overlay.unknown = blur`.
 fn settings(folder: &Path, changed: Option<&str>, problems: &mut Problems) -> Vec<text::Setting> {
     let file = folder.join(SETTINGS);
     let bytes = match changed.map_or_else(|| std::fs::read(&file), |text| Ok(text.into())) {

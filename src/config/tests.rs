@@ -8,7 +8,7 @@ fn load(text: &str) -> Result<Config, Problems> {
     Origin { file: Some(file), state_folder: Some(folder.path().join("state")), ..Origin::default() }.load()
 }
 
-/// An origin whose state folder is not that of the user who runs the tests.
+/// An origin whose state folder is not the one of the user who runs the tests.
 fn nothing_kept() -> Origin {
     Origin { state_folder: Some("/nowhere".into()), ..Origin::default() }
 }
@@ -71,7 +71,7 @@ fn a_webhook_has_an_address_without_secrets_and_tls() {
 }
 
 #[test]
-fn tls_has_ports_of_its_own_and_without_it_the_keys_say_so() {
+fn tls_has_its_own_ports_and_a_build_without_tls_refuses_the_keys() {
     let text = "[mqtt]\ntls = yes\nca_file = ca.pem\n[webhook]\nurl = https://ntfy.lan/door\n";
     if !cfg!(feature = "tls") {
         let told = complaints(text);
@@ -111,7 +111,7 @@ fn the_sample_ini_is_generated_from_the_table_and_loads_as_the_defaults() {
     assert_eq!(config, Config::defaults(&folder));
 }
 
-/// Values in which some ini parsers find escapes, quotes, comments or separators.
+/// Values in which some ini parsers see escapes, quotes, comments or separators.
 const ODD: &[&str] = &[
     "",
     "\\",
@@ -153,7 +153,7 @@ const ODD: &[&str] = &[
 ];
 
 #[test]
-fn no_value_changes_the_next_key_and_each_is_the_text_on_its_line() {
+fn no_value_changes_the_next_key_and_each_value_is_the_text_on_its_line() {
     let read = |text: &str| {
         let mut problems = Problems::default();
         let settings = text::read(Path::new("/x/namecam.ini"), text.as_bytes(), &mut problems);
@@ -201,7 +201,7 @@ fn a_host_that_no_browser_sends_and_a_path_with_quotes_or_a_comment_are_problems
 }
 
 #[test]
-fn an_origin_is_what_a_browser_sends_and_all_else_is_a_problem_that_says_what_it_looks_like() {
+fn an_origin_has_the_form_that_browsers_send_and_any_other_form_is_explained() {
     for odd in [
         "*",
         "null",
@@ -293,7 +293,7 @@ fn values_are_verbatim_and_a_byte_order_mark_is_accepted() {
 }
 
 #[test]
-fn a_word_that_is_nearly_a_key_is_asked_about_and_another_is_not() {
+fn a_word_close_to_a_key_gets_a_suggestion_and_other_words_do_not() {
     for (section, typed, meant) in [
         ("camera", "widht", Some("width")),
         ("camera", "hight", Some("height")),
@@ -308,7 +308,7 @@ fn a_word_that_is_nearly_a_key_is_asked_about_and_another_is_not() {
     }
     let set = Origin { sets: vec!["camera.widht=640".to_owned()], ..nothing_kept() }.load().unwrap_err().to_string();
     assert!(set.contains("did you mean camera.width?"), "{set}");
-    // A very long name is answered too.
+    // A very long name also gets an answer.
     assert!(complaints(&format!("[camera]\n{} = 1\n", "x".repeat(100_000)))[0].contains("no such key; the keys are"));
 }
 
@@ -432,7 +432,7 @@ fn the_credential_of_the_first_package_means_the_accounts_in_the_state_folder() 
     let config = load("[http]\nbind = 0.0.0.0:5000\npassword_file = /run/credentials/namecam.service/users\n").unwrap();
     assert_eq!(config.http.password_file.as_deref(), Some(Path::new("/var/lib/namecam/users")));
     assert!(config.warnings.len() == 1 && config.warnings[0].contains("write password_file = /var/lib/namecam/users"));
-    // Another credential is what its owner made it.
+    // Another credential is used as it is given.
     let own = "/run/credentials/camera.service/users";
     let config = load(&format!("[http]\npassword_file = {own}\n")).unwrap();
     assert_eq!((config.http.password_file.as_deref(), config.warnings.len()), (Some(Path::new(own)), 0));
@@ -454,7 +454,7 @@ fn keys_that_need_a_restart_keep_their_values_and_are_named() {
     assert_eq!((new.http.bind.as_str(), new.camera.fps), ("127.0.0.1:5000", 5));
 }
 
-/// Loads a config and a settings file, and gives the folder of both as FOLDER in what is returned.
+/// Loads a config and a settings file. In the result the folder of both is replaced by FOLDER.
 fn load_with_settings(config: &str, settings: &str, sets: &[&str]) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
     let (file, state) = (folder.path().join("namecam.ini"), folder.path().join("kept"));
@@ -472,7 +472,7 @@ fn load_with_settings(config: &str, settings: &str, sets: &[&str]) -> Result<Con
 }
 
 #[test]
-fn settings_count_more_than_the_config_file_and_less_than_set_and_each_value_has_its_source() {
+fn settings_override_the_config_file_and_set_overrides_both_and_each_value_has_its_source() {
     let config =
         "[state]\npath = kept\n[camera]\nsource = pipe:ffmpeg -i rtsp://me:hush@cam/ -\nfps = 5\nwidth = 640\n";
     let config = &format!("{config}[exec]\ncommand = notify --key hush\n[webhook]\nurl = http://a/door?key=hush\n");
@@ -502,7 +502,7 @@ fn settings_count_more_than_the_config_file_and_less_than_set_and_each_value_has
 }
 
 #[test]
-fn a_settings_file_that_cannot_be_used_is_a_problem_and_never_passed_over() {
+fn a_settings_file_that_cannot_be_used_is_a_problem_and_never_skipped() {
     let config = "[state]\npath = kept\n";
     for (settings, told) in [
         (
@@ -519,7 +519,7 @@ fn a_settings_file_that_cannot_be_used_is_a_problem_and_never_passed_over() {
     std::fs::create_dir_all(folder.path().join("settings.ini")).unwrap();
     let origin = Origin { state_folder: Some(folder.path().to_owned()), ..Origin::default() };
     assert!(origin.load().unwrap_err().to_string().contains("settings.ini: cannot be read"));
-    // Both files with their lines, and what is in no file last.
+    // The problems of both files come with their lines, and the problems that are in no file come last.
     let all = load_with_settings(
         "[camera]\nfps = 0\n[state]\npath = kept\n[log]\nlevel = x\n",
         "[log]\nlevel = y\n",

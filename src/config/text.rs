@@ -1,5 +1,5 @@
-//! Turns the text of an ini file into [`Setting`]s. rust-ini parses each line by itself: of a whole file it would join a
-//! line that ends in a backslash with the next one, stop at the first error, and give no line numbers.
+//! Turns the text of an ini file into [`Setting`]s. rust-ini gets each line alone: in a whole file it would join a line
+//! that ends in a backslash with the next line, stop at the first error, and give no line numbers.
 
 use super::keys::{KEYS, Key, find};
 use super::{Problems, without_secrets};
@@ -14,7 +14,7 @@ const VERBATIM: ParseOption = ParseOption {
     enabled_preserve_key_leading_whitespace: false,
 };
 
-/// The value given for a key, and where it was given.
+/// A value given for a key, with its place.
 pub struct Setting {
     pub key: &'static Key,
     pub value: String,
@@ -23,7 +23,7 @@ pub struct Setting {
     pub base: PathBuf,
 }
 
-/// Reads the settings of a file; errors are added to `problems`.
+/// Reads the settings of a file. Errors are added to `problems`.
 pub fn read(file: &Path, bytes: &[u8], problems: &mut Problems) -> Vec<Setting> {
     let shown = file.display();
     let Ok(text) = std::str::from_utf8(bytes) else {
@@ -36,7 +36,7 @@ pub fn read(file: &Path, bytes: &[u8], problems: &mut Problems) -> Vec<Setting> 
     scan(&shown.to_string(), text.trim_start_matches('\u{feff}'), &base, problems)
 }
 
-/// A config file of any bytes: every line is a setting or a problem, and what is rewritten is read the same.
+/// Reads any bytes as a config file, and checks that the rewritten file has the same number of settings.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let mut problems = Problems::default();
@@ -88,11 +88,12 @@ fn scan(file: &str, text: &str, base: &Path, problems: &mut Problems) -> Vec<Set
     settings
 }
 
-/// The text of a file with other values for some keys; `None` takes a key out. Every other line stays as it is.
+/// The text of a file with new values for some keys; `None` removes a key. Every other line stays unchanged.
 pub fn rewritten(text: &str, changes: &[(&'static Key, Option<&str>)]) -> String {
     let mut lines: Vec<String> = text.trim_start_matches('\u{feff}').lines().map(str::to_owned).collect();
     for (key, value) in changes {
-        // The lines that give the key, and the end of its section: comments behind it may be about what follows.
+        // The lines that give the key, and the end of the section's last setting: comments after it may belong to the
+        // next section.
         let (mut section, mut given, mut end) = (None, Vec::new(), None);
         for (at, line) in lines.iter().enumerate() {
             let Ok(parsed) = Ini::load_from_str_opt(line.trim(), VERBATIM) else { continue };
@@ -120,7 +121,7 @@ pub fn rewritten(text: &str, changes: &[(&'static Key, Option<&str>)]) -> String
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
-/// The key `name` of `section`; `None` in an unknown section, which is reported once.
+/// The key `name` of `section`; `None` in an unknown section, which is reported only once.
 fn key_for(section: Option<&str>, name: &str, settings: &[Setting]) -> Result<Option<&'static Key>, String> {
     let section = section.ok_or_else(|| format!("{name}: is before the first [section]; move it below one"))?;
     let Some(key) = find(section, name) else {
@@ -172,7 +173,7 @@ const MANY_SLIPS: usize = 2;
 fn did_you_mean(typed: &str, names: Vec<String>) -> String {
     let slips = |name: &String| slips(typed, name);
     let nearest = names.into_iter().min_by_key(slips);
-    // In a short word, so many edits would change nearly every letter.
+    // In a short word, two edits would change nearly every letter.
     let near = nearest.filter(|name| slips(name) <= (typed.chars().count() / 2).min(MANY_SLIPS));
     near.map_or_else(String::new, |name| format!("did you mean {name}? "))
 }
@@ -180,11 +181,11 @@ fn did_you_mean(typed: &str, names: Vec<String>) -> String {
 /// The edit distance of two words: insertions, deletions, substitutions and swaps of neighbouring letters.
 fn slips(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    // The distance is at least the difference of the lengths; this bounds the work for a long input.
+    // The distance is at least the difference of the lengths. This check bounds the work for a long input.
     if a.len() > b.len() + MANY_SLIPS {
         return MANY_SLIPS + 1;
     }
-    // Row i is about the first i letters of `a`, column j about the first j of `b`.
+    // Row i stands for the first i letters of `a`, column j for the first j letters of `b`.
     let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
     for i in 1..=a.len() {
         let mut row = vec![i];

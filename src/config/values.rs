@@ -1,10 +1,10 @@
-//! Values of the config that have a syntax of their own.
+//! Values of the config with a syntax of their own.
 
 use crate::image::Zone;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where frames come from.
+/// The source of frames.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum CameraSource {
     /// The path of a V4L2 device.
@@ -17,15 +17,15 @@ pub enum CameraSource {
     Replay {
         /// The recording.
         file: PathBuf,
-        /// True when it is played without end.
+        /// True when the recording is played without end.
         begins_again: bool,
     },
-    /// Not yet set; occurs only while the config is read.
+    /// No source is set. This occurs only while the config is read.
     #[default]
     None,
 }
 
-/// The end of a recording that is played without end.
+/// The end of the value for a recording that is played without end.
 const LOOP: &str = "?loop";
 
 impl fmt::Display for CameraSource {
@@ -43,7 +43,7 @@ impl fmt::Display for CameraSource {
 }
 
 impl CameraSource {
-    /// The source as viewers may see it: without the arguments of a program, which may contain a password.
+    /// The source in the form that viewers may see: without the arguments of a program, which may contain a password.
     pub fn public(&self) -> String {
         match self {
             CameraSource::Pipe(words) => format!("pipe:{}", words.first().map_or("", String::as_str)),
@@ -71,7 +71,8 @@ pub fn without_secrets(text: &str) -> String {
     shown + rest
 }
 
-/// What is wrong with a `camera.source` that is a URL or a shell command, and what to write instead.
+/// The error about a `camera.source` that is a URL or a shell command, with the value to write instead; `None` for any
+/// other value.
 pub fn no_source(text: &str) -> Option<String> {
     let scheme = text.split_once("://").map(|(scheme, _)| scheme);
     if scheme.is_some_and(|scheme| !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric())) {
@@ -155,18 +156,18 @@ pub fn mask(text: String) -> Option<Vec<Zone>> {
 pub fn hosts(text: String) -> Option<Vec<String>> {
     let names = text.split(',').map(|name| name.trim().trim_end_matches('.').to_lowercase());
     let names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
-    // What a browser sends: a name in another script as punycode, and never a pattern.
+    // A browser sends a name in another script as punycode, and never a pattern.
     let is_sent = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     names.iter().all(|name| name.chars().all(is_sent)).then_some(names)
 }
 
-/// Reads `http.cors`: origins as browsers send them.
+/// Reads `http.cors`: origins in the form that browsers send.
 pub fn origins(text: String) -> Option<Vec<String>> {
     let origins = text.split(',').map(|origin| origin.trim().to_lowercase()).filter(|origin| !origin.is_empty());
     origins.map(|origin| sent_origin(&origin)).collect()
 }
 
-/// An origin without the port that its scheme has anyway.
+/// The origin in the form that browsers send, without the default port of its scheme.
 fn sent_origin(origin: &str) -> Option<String> {
     let (scheme, rest) = origin.split_once("://")?;
     let usual_port = match scheme {
@@ -182,18 +183,19 @@ fn sent_origin(origin: &str) -> Option<String> {
 /// The address of a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
-    /// Whether what is sent is encrypted.
+    /// True when the connection is encrypted.
     pub is_https: bool,
     /// The name or address of the host.
     pub host: String,
-    /// The port; 80 or 443 where the address has none.
+    /// The port; 80 or 443 when the address has none.
     pub port: u16,
     /// The path with the query, from the `/` on.
     pub path: String,
 }
 
 impl Url {
-    /// Reads `http://HOST:PORT/PATH`, and with TLS `https://`; `None` for any other scheme, and with a user, a password or a fragment.
+    /// Reads `http://HOST:PORT/PATH`, in a build with TLS also `https://`. `None` for any other scheme, and for an
+    /// address with a user, a password or a fragment.
     pub fn parse(text: &str) -> Option<Url> {
         let (scheme, rest) = text.split_once("://")?;
         let is_https = match scheme {
