@@ -1,4 +1,4 @@
-//! `namecam check`: the state of config, models and gallery, and how to fix problems.
+//! `namecam check`: reports the state of config, models and gallery, and how to fix problems.
 
 mod table;
 
@@ -14,7 +14,7 @@ use crate::roster::{PictureReport, Roster};
 use serde_json::{Value, json};
 use table::{TextTable, paragraph};
 
-/// `namecam check`: the exit status.
+/// Runs `namecam check`, and returns the exit status.
 pub fn check(config: &Config, json: bool) -> u8 {
     let plan = memory::plan(config, &Machine::this()).ok();
     let opened = recognition::open(config);
@@ -45,7 +45,8 @@ pub fn check(config: &Config, json: bool) -> u8 {
     status
 }
 
-/// Warnings about the config, and about files that it names and that cannot be read, although `run` works without them.
+/// Warnings about the config, and about files that the config names and that cannot be read, although `run` works
+/// without them.
 fn warnings_of(config: &Config) -> Vec<String> {
     let mut warnings = config.warnings.clone();
     if let Some(Err(error)) = config.overlay.font.as_ref().map(std::fs::File::open) {
@@ -65,8 +66,8 @@ fn warnings_of(config: &Config) -> Vec<String> {
     warnings
 }
 
-/// True when the config has the default camera and none is plugged in. Such a machine waits for a camera, which is no
-/// problem to report.
+/// True when the config has the default camera and no camera is plugged in. Such a machine waits for a camera, which is
+/// no problem to report.
 fn waits_for_one(camera: &Camera, none_is_there: bool) -> bool {
     let usual = keys::find("camera", "source").map(|key| key.default);
     none_is_there && matches!(&camera.source, CameraSource::Device(path) if path.to_str() == usual)
@@ -74,13 +75,13 @@ fn waits_for_one(camera: &Camera, none_is_there: bool) -> bool {
 
 struct Report<'a> {
     config: &'a Config,
-    /// The memory that it takes; `None` when recognition is off and would not fit.
+    /// The memory plan; `None` when recognition is off and would not fit.
     plan: Option<Plan>,
     /// Why the camera would deliver no frames.
     camera: Option<String>,
     /// True when the only reason is that no camera is plugged in and the config has the default one.
     waits: bool,
-    /// Whether the broker can be used; `None` without one.
+    /// Whether the MQTT broker can be used; `None` without a broker.
     mqtt: Option<Result<(), String>>,
     models_error: Option<String>,
     gallery_error: Option<String>,
@@ -117,7 +118,7 @@ impl Report<'_> {
             .map_or("no config file; every key has its default".to_owned(), |f| f.display().to_string());
         let mut out = paragraph("config     ", &format!("{file}: good"));
         let given = config.in_use().into_iter().filter(|value| value.source != "default");
-        // A line of the config file need not be told; what counts more than it is easily overlooked.
+        // Values from the config file are left out. Values from elsewhere override the file and are easily overlooked.
         let elsewhere = given.filter(|value| !value.source.starts_with(&file));
         for InUse { key, value, source, .. } in elsewhere {
             out.push_str(&paragraph("           ", &format!("{key} = {value} ({source})")));

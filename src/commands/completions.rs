@@ -1,4 +1,4 @@
-//! The completions of bash, made from the same tables as `--help` and the man page.
+//! The completions for bash, made from the same tables as `--help` and the man page.
 
 use crate::cli::{OPTIONS, OWN_OPTIONS, SUBCOMMANDS};
 use crate::config::keys::KEYS;
@@ -55,12 +55,12 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// What bash offers for the words of a command line, of which the last one is not complete.
+    /// The completions that bash offers for the last of these words of a command line.
     fn offered(words: &[&str]) -> Vec<String> {
         let (last, before) = (words[words.len() - 1], words[words.len() - 2]);
         let quoted = shell_words::join(words);
         let count = words.len() - 1;
-        // compopt works only while bash completes a line that somebody types.
+        // compopt works only while bash completes a line that a user types.
         let script = format!(
             "compopt() {{ :; }}\n{}\nCOMP_WORDS=({quoted}); COMP_CWORD={count}\n_namecam namecam {last:?} {before:?}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
             bash()

@@ -1,4 +1,4 @@
-//! The subcommands that end by themselves.
+//! The subcommands that end by themselves: all except `run` and `demo`.
 
 mod check;
 pub mod completions;
@@ -28,7 +28,7 @@ use std::sync::Arc;
 // Exit statuses.
 const GOOD: u8 = 0;
 const WARNINGS: u8 = 1;
-/// There is no usable model or gallery.
+/// No model or no gallery can be used.
 const UNUSABLE: u8 = 2;
 /// The output cannot be written: EX_IOERR of sysexits.h.
 const NOT_WRITTEN: i32 = 74;
@@ -46,7 +46,7 @@ pub fn print(text: &str) {
     }
 }
 
-/// `namecam identify`: the exit status.
+/// Runs `namecam identify`, and returns the exit status.
 pub fn identify(config: &Config, images: &[PathBuf], json: bool) -> u8 {
     let loaded = recognition::open(config).and_then(|mut opened| {
         let library = recognition::load(config, &mut opened)?;
@@ -71,7 +71,7 @@ pub fn identify(config: &Config, images: &[PathBuf], json: bool) -> u8 {
     status
 }
 
-/// The size of a picture, and the faces on it in its pixels.
+/// The size of a picture and its faces, in pixels of the whole picture; or why the picture cannot be read.
 type Found = Result<((u32, u32), Vec<Sighting>), String>;
 
 fn who_is_on(image: &Path, opened: &mut Opened, library: &Library, config: &Config) -> Found {
@@ -101,7 +101,7 @@ fn json_line(file: &str, found: &Found) -> String {
         }
         Err(error) => Identified { file, faces: Vec::new(), error: Some(error) },
     };
-    // A line without text would be a bug: nothing in it can fail to be written as JSON.
+    // The serialization cannot fail; an empty line would be a bug.
     serde_json::to_string(&line).unwrap_or_default() + "\n"
 }
 
@@ -120,21 +120,22 @@ fn text_line(image: &str, found: &Found) -> String {
     format!("{image}: {who}\n")
 }
 
-/// True for a credential, a copy of a file that systemd makes for the service alone and removes when the service ends.
+/// True for a credential. That is a copy of a file which systemd makes for the service alone and removes when the
+/// service ends.
 pub fn is_credential(file: &Path) -> bool {
     file.starts_with("/run/credentials")
 }
 
-/// True for a file that this user may not read, although the service's user may. A credential is not such a file,
-/// because running the command with more rights would not help.
+/// True for a file that the current user may not read; the user of the service may be allowed to. False for a
+/// credential, because running the command with more rights would not help.
 pub fn is_anothers(file: &Path, opened: std::io::Result<std::fs::File>) -> bool {
     !is_credential(file) && opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
-/// `namecam passwd`.
+/// Runs `namecam passwd`.
 ///
 /// # Errors
-/// When there is no file to write to, no password, or the file cannot be written.
+/// No password file is named, no password is given, or the file cannot be read or written.
 pub fn passwd(config: &Config, file: Option<&Path>, action: PasswdAction) -> anyhow::Result<()> {
     let file = file.or(config.http.password_file.as_deref());
     let file = file.context("no password file is set; give --file FILE, or set http.password_file in the config")?;
@@ -183,7 +184,7 @@ pub fn passwd(config: &Config, file: Option<&Path>, action: PasswdAction) -> any
     Ok(())
 }
 
-/// What makes a running namecam with this config use the changed password file.
+/// The step by which a running namecam with this config uses the changed password file, as text for the user.
 fn when_it_counts(file: &Path, config: &Config) -> String {
     let same = |named: &Path| std::path::absolute(file).is_ok_and(|file| file == named);
     match config.http.password_file.as_deref() {
@@ -221,7 +222,7 @@ fn ask_twice(user: &str) -> anyhow::Result<String> {
     Ok(password)
 }
 
-/// `namecam --version`.
+/// The output of `namecam --version`.
 pub fn version() -> String {
     let simd = process::simd();
     let encoder = Codec::default().as_str();
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_file_that_this_user_may_not_read_is_anothers() {
+    fn a_file_is_anothers_only_when_this_user_may_not_read_it() {
         let is = |file: &str, kind: ErrorKind| is_anothers(Path::new(file), Err(kind.into()));
         assert!(is("/srv/users", ErrorKind::PermissionDenied));
         assert!(!is("/srv/users", ErrorKind::NotFound) && !is("/run/credentials/users", ErrorKind::PermissionDenied));

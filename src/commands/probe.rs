@@ -1,4 +1,5 @@
-//! The output of `namecam probe`: the cameras, what they advertise and deliver, and what namecam would choose and why.
+//! The output of `namecam probe`: the cameras, the modes that they advertise and deliver, and the mode that namecam
+//! would choose, with the reason.
 
 mod measure;
 
@@ -20,21 +21,21 @@ use std::time::Duration;
 /// A device node and its properties.
 struct Device {
     path: PathBuf,
-    /// The name that stays the same when it is plugged in again.
+    /// The name that stays the same when the camera is plugged in again.
     lasting: Option<PathBuf>,
     used_by: Vec<String>,
-    /// Its properties, or why they cannot be read.
+    /// The properties, or why they cannot be read.
     survey: Result<Survey, String>,
-    /// The mode that namecam would choose, or why it cannot be used.
+    /// The mode that namecam would choose, or why the device cannot be used.
     choice: Result<Choice, String>,
     /// The measured modes.
     measured: Vec<Measured>,
-    /// Why it was not measured although it can be used.
+    /// Why the device was not measured although it can be used.
     not_measured: Option<String>,
 }
 
-/// Describes `device`, or every `/dev/video*`, as text or JSON, with a hint when there is none. With `measure`, runs
-/// the candidate modes for a second each.
+/// Describes `device`, or every `/dev/video*`, as text or JSON, with a hint when no device can be used. With `measure`,
+/// runs each candidate mode for a second.
 pub fn probe(device: Option<&Path>, camera: &config::Camera, measure: bool, json: bool) -> String {
     let request = ModeRequest::of(camera);
     let paths = device.map_or_else(|| v4l2::nodes(Path::new("/dev")), |path| vec![path.to_owned()]);
@@ -52,10 +53,10 @@ pub fn probe(device: Option<&Path>, camera: &config::Camera, measure: bool, json
     blocks.join("\n")
 }
 
-/// Records `device`, or the camera of the config, for so many seconds into `file`.
+/// Records `device`, or the camera of the config, into `file` for `seconds` seconds.
 ///
 /// # Errors
-/// When the camera cannot be used, or the file exists or cannot be written.
+/// The camera cannot be used, or the file exists or cannot be written.
 pub fn record(device: Option<&Path>, camera: &config::Camera, seconds: u32, file: &Path) -> anyhow::Result<()> {
     let path = match (device, &camera.source) {
         (Some(device), _) => device,
@@ -69,8 +70,8 @@ pub fn record(device: Option<&Path>, camera: &config::Camera, seconds: u32, file
     Ok(())
 }
 
-/// Why the source of the config would deliver no picture now, checked without taking one. A camera in use is no
-/// problem: it may be used by namecam.
+/// Why the source of the config would deliver no picture now, without taking a picture; `None` when it would. A camera
+/// in use is no problem, because namecam may be using it.
 pub fn trouble(camera: &config::Camera) -> Option<String> {
     match &camera.source {
         config::CameraSource::Device(path) => {
@@ -90,7 +91,7 @@ pub(super) fn no_camera_at_all() -> bool {
     v4l2::nodes(Path::new("/dev")).is_empty()
 }
 
-/// The link in /dev/v4l to a node: by-id follows the camera, by-path the port that it is plugged into.
+/// The link in /dev/v4l to a node: by-id follows the camera, by-path follows the port that the camera is plugged into.
 fn lasting_name(path: &Path) -> Option<PathBuf> {
     let node = fs::canonicalize(path).ok()?;
     ["/dev/v4l/by-id", "/dev/v4l/by-path"].into_iter().find_map(|folder| {
@@ -102,7 +103,7 @@ fn lasting_name(path: &Path) -> Option<PathBuf> {
 fn ask(path: PathBuf, request: &ModeRequest) -> Device {
     let survey = v4l2::survey(&path, request).map_err(|error| error.to_string());
     let choice = survey.as_ref().map_err(Clone::clone).and_then(|survey| choose(survey, request));
-    // Nodes that are no cameras may be open in many programs.
+    // Programs are listed only for cameras: other nodes may be open in many programs.
     let used_by = if survey.is_ok() || v4l2::is_busy(&path) { v4l2::users_of(&path) } else { Vec::new() };
     let lasting = lasting_name(&path);
     Device { path, lasting, used_by, survey, choice, measured: Vec::new(), not_measured: None }
@@ -133,7 +134,7 @@ impl Device {
         if survey.bayer_only() { "capture, raw Bayer only" } else { survey.kind.what() }
     }
 
-    /// Measures its modes, and chooses by the results.
+    /// Measures the modes of the device, and chooses a mode by the results.
     fn measure(&mut self, camera: &config::Camera, request: &ModeRequest) {
         let (Ok(survey), Ok(choice)) = (&self.survey, &mut self.choice) else { return };
         self.not_measured = measure::busy(&survey.driver, &self.used_by);
@@ -144,7 +145,7 @@ impl Device {
         if stderr().is_terminal() {
             logging::tell(&format!("measuring {}, about {} s ...", self.path.display(), 2 * modes.len()));
         }
-        // The controls of the config apply only to its own camera.
+        // The controls of the config apply only to the camera of the config.
         let configured = matches!(&camera.source, config::CameraSource::Device(source)
             if fs::canonicalize(source).ok() == fs::canonicalize(&self.path).ok());
         let controls = if configured { camera.controls.clone() } else { Vec::new() };

@@ -11,19 +11,19 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// The file, where none is given.
+/// The file name of the report when the user gives none.
 const USUAL: &str = "namecam-report.txt";
-/// Why no running namecam is asked.
+/// The reason when no running namecam can be asked.
 const NOWHERE: &str = "the config does not say where namecam listens";
 /// How long a running namecam may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The most bytes that are read of its answer.
+/// The most bytes of the answer that are read.
 const MAX_ANSWER: u64 = 512 << 10;
 
 /// Writes the report to `file`, or prints it for `-`.
 ///
 /// # Errors
-/// When there is such a file, or it cannot be written.
+/// The file exists, or cannot be written.
 pub fn report(origin: &Origin, file: Option<&Path>) -> anyhow::Result<()> {
     let text = text(origin);
     let file = file.unwrap_or(Path::new(USUAL));
@@ -45,7 +45,7 @@ pub fn report(origin: &Origin, file: Option<&Path>) -> anyhow::Result<()> {
 fn text(origin: &Origin) -> String {
     let config = origin.load();
     let usual = Config::defaults(Path::new(""));
-    // A camera is asked even where the config is wrong; a report does not run it.
+    // The cameras are described also when the config has errors. A report does not run them.
     let camera = probe::probe(None, &config.as_ref().unwrap_or(&usual).camera, false, false);
     let (state, metrics) = match &config {
         Ok(config) => (state(config), ask(config, "/metrics")),
@@ -58,7 +58,7 @@ fn state(config: &Config) -> Result<Value, String> {
     serde_json::from_str(&ask(config, "/api/state")?).map_err(|error| format!("the answer is no JSON: {error}"))
 }
 
-/// What the running namecam of this config answers, or why it does not.
+/// The answer of the running namecam of this config to a request for `path`, or why there is no answer.
 fn ask(config: &Config, path: &str) -> Result<String, String> {
     let mut address = config.bind_address().ok_or(NOWHERE)?;
     if address.ip().is_unspecified() {
@@ -82,7 +82,7 @@ fn request(address: SocketAddr, path: &str) -> std::io::Result<String> {
     let deadline = Instant::now() + PATIENCE;
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    // Without HTTP/1.1 the body comes as it is, and its end is that of the connection.
+    // With HTTP/1.0 the body comes without chunks and ends with the connection.
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let (mut bytes, mut part) = (Vec::new(), [0; 16 << 10]);
     while (bytes.len() as u64) < MAX_ANSWER {
@@ -90,7 +90,7 @@ fn request(address: SocketAddr, path: &str) -> std::io::Result<String> {
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        // Set before each read, so that a byte now and then does not extend the total time.
+        // The time-out is set before each read, so that single late bytes do not extend the total time.
         stream.set_read_timeout(Some(left))?;
         match stream.read(&mut part)? {
             0 => break,

@@ -8,7 +8,7 @@ const WIDTH: usize = 100;
 const NAME: usize = 22;
 const HEAD: &str = "    picture                face px  sharp  light    own  verdict\n";
 
-/// The table.
+/// The table of all pictures.
 #[derive(Default)]
 pub struct TextTable(String);
 
@@ -55,7 +55,7 @@ fn row(picture: &PictureReport) -> String {
     format!("    {name}{padding} {numbers}  ")
 }
 
-/// `text` after `lead`, wrapped between words, with further lines indented to the first.
+/// `text` after `lead`, wrapped between words. Further lines are indented to the beginning of the text.
 pub fn paragraph(lead: &str, text: &str) -> String {
     let indent = columns(lead);
     let (mut out, mut at) = (lead.to_owned(), indent);

@@ -1,4 +1,4 @@
-//! Measures what a camera really delivers: each candidate mode runs for a second.
+//! Measures the pictures that a camera really delivers: each candidate mode runs for a second.
 
 use crate::camera::negotiate::{self, Choice, ModeRequest, Offer};
 use crate::camera::v4l2::{self, LOOPBACK};
@@ -19,16 +19,17 @@ const MAX_MODES: usize = 8;
 const MAX_SILENT: usize = 3;
 /// How long the first picture may take.
 const FIRST: Duration = Duration::from_secs(3);
-/// How long pictures are counted after that.
+/// How long pictures are counted after the first picture.
 const SPAN: Duration = Duration::from_secs(1);
-/// The share of its advertised rate that a mode must reach, and the share of damaged pictures that it may have.
+/// The share of its advertised rate that a mode must reach. [`BROKEN`] is the share of damaged pictures that a mode may
+/// have.
 const KEPT: f64 = 0.9;
 const BROKEN: f64 = 0.01;
 
 /// A mode and its measurement.
 pub(super) struct Measured {
     pub mode: Choice,
-    /// The figures, or why there are none.
+    /// The figures, or why the measurement failed.
     pub figures: Result<FrameCounts, String>,
 }
 
@@ -37,14 +38,14 @@ pub(super) struct Measured {
 pub(super) struct FrameCounts {
     /// Good pictures per second.
     pub fps: f64,
-    /// The share of damaged pictures, and of dropped ones.
+    /// The share of damaged pictures. `dropped` is the share of dropped pictures.
     pub corrupt: f64,
     pub dropped: f64,
-    /// A possible reason why it is slow.
+    /// A possible reason why the mode is slow.
     pub hint: Option<String>,
 }
 
-/// The modes to measure: the configured one, the same in other formats, and a few common sizes.
+/// The modes to measure: the configured mode, the configured size in other formats, and a few common sizes.
 pub(super) fn modes(offers: &[Offer], request: &ModeRequest) -> Vec<Choice> {
     let any = ModeRequest { format: None, ..*request };
     let ranked = |request: &ModeRequest| negotiate::rank(offers, request).unwrap_or_default();
@@ -62,7 +63,7 @@ pub(super) fn modes(offers: &[Offer], request: &ModeRequest) -> Vec<Choice> {
     modes
 }
 
-/// The other programs that use the device, as text; the writer of a loopback does not count.
+/// The other programs that use the device, as text. The program that feeds a loopback camera does not count.
 pub(super) fn busy(driver: &str, users: &[String]) -> Option<String> {
     let writer = usize::from(driver == LOOPBACK);
     (users.len() > writer).then(|| format!("it is in use by {}", users.join(", ")))
@@ -91,7 +92,7 @@ fn figures(path: &Path, camera: &config::Camera, mode: &Choice) -> Result<FrameC
     Ok(figures)
 }
 
-/// Counts pictures for `span` after the first good one, which may take `patience`.
+/// Counts pictures for `span` after the first good picture, which may take `patience`.
 pub(super) fn count(source: &mut dyn Source, patience: Duration, span: Duration) -> Result<FrameCounts> {
     let begun = Instant::now();
     let (mut first, mut broken_before) = (None::<Instant>, false);
@@ -129,9 +130,9 @@ pub(super) fn count(source: &mut dyn Source, patience: Duration, span: Duration)
     }
 }
 
-/// The recommended mode, with the reason in `why`: the first one that reaches its advertised rate. A mode that does not
-/// is still preferred to slower ones that do: fifteen of thirty frames are more than ten of ten. `None` when no mode
-/// works.
+/// The recommended mode, with the reason in `why`: the first mode that reaches its advertised rate. A mode that misses
+/// its rate is preferred to slower modes that reach theirs: fifteen of thirty frames are more than ten of ten. `None`
+/// when no mode works.
 pub(super) fn best(measured: &[Measured]) -> Option<Choice> {
     let works = || measured.iter().filter_map(|one| Some((&one.mode, one.figures.as_ref().ok()?)));
     let (first, figures) = works().next()?;
@@ -174,7 +175,7 @@ impl Measured {
         }
     }
 
-    /// A line with the result, and another with a possible reason why it is slow.
+    /// A line with the result, and a second line with a possible reason why the mode is slow.
     pub fn text(&self) -> String {
         let hint = self.figures.as_ref().ok().and_then(|figures| figures.hint.as_ref());
         let hint = hint.map_or(String::new(), |hint| format!("      {hint}\n"));

@@ -105,7 +105,7 @@ fn the_measurements_are_in_the_text_and_in_the_json() {
 }
 
 #[test]
-fn a_device_in_use_is_not_opened_and_one_that_delivers_nothing_still_has_a_choice() {
+fn a_device_in_use_is_not_measured_and_a_device_without_pictures_still_has_a_choice() {
     let camera = config::Camera { format: "auto".into(), width: 1280, height: 720, fps: 30, ..Default::default() };
     let mut device = webcam();
     (device.path, device.used_by) = ("/dev/null".into(), vec!["cheese (pid 8)".to_owned()]);
@@ -129,7 +129,7 @@ fn a_metadata_node_says_that_the_pictures_are_elsewhere() {
 }
 
 #[test]
-fn a_bare_sensor_is_described_as_one() {
+fn a_bare_sensor_is_described_as_a_bare_sensor() {
     let bayer = Offer { fourcc: *b"pRAA", modes: vec![] };
     let text = as_text(&device(NodeKind::Capture, vec![bayer]));
     assert!(text.contains("raw Bayer only") && text.contains("pipe:rpicam-vid"), "{text}");

@@ -4,7 +4,7 @@ use crate::camera::negotiate::{FrameRate, Interval, Mode, Size};
 use crate::frame::Moment;
 use crate::image::Format;
 
-/// A source with a picture every `every_ms`, of which each `broken_every`th is damaged.
+/// A source with a picture every `every_ms`. Each `broken_every`th picture is damaged.
 struct Clockwork {
     every_ms: u64,
     broken_every: u64,
@@ -40,9 +40,9 @@ fn counted(every_ms: u64, broken_every: u64) -> Result<FrameCounts> {
 #[test]
 fn pictures_are_counted_from_the_first_good_one_on() {
     let figures = counted(20, 4).unwrap();
-    // A busy machine delivers fewer pictures, and never more.
+    // A busy machine delivers fewer pictures, but never more.
     assert!(figures.fps > 10.0 && figures.fps < 40.0, "{figures:?}");
-    // One of four is damaged, and each good one reports one dropped picture.
+    // One of four pictures is damaged, and each good picture reports one dropped picture.
     assert!((0.08..0.2).contains(&figures.corrupt) && (0.3..0.5).contains(&figures.dropped), "{figures:?}");
 }
 
