@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hangs_is_reported_once_for_as_long_as_it_lasts_with_the_memory_that_opening_the_models_needs() {
+    fn a_hang_and_late_models_are_reported_once_while_they_last_with_the_memory_for_the_models() {
         let wires = Wires::new(Origin::default(), Config::defaults("/".as_ref()), Arc::default());
         let (faults, mut reported) = (&wires.health.faults, None);
         let mut report = |times: usize| {

@@ -194,7 +194,7 @@ mod tests {
 
     /// The left side of each upright picture is bright.
     #[test]
-    fn the_luma_is_that_of_the_upright_picture_in_each_format() {
+    fn each_format_gives_the_luma_of_the_upright_picture() {
         let mut rgb = Rgb::filled(640, 480, [20; 3]);
         for (x, y) in (0..320).flat_map(|x| (0..480).map(move |y| (x, y))) {
             let at = rgb.offset(x, y);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_mask_hides_is_black_in_the_picture_and_in_the_luma_after_the_turn() {
+    fn masked_zones_are_black_in_the_upright_picture_and_in_its_luma() {
         let grey = vec![200; 640 * 480];
         for turn in [Turn::default(), Turn { degrees: 90, mirror: true }] {
             let raw = Raw { bytes: grey.clone(), width: 640, height: 480, stride: 640 };

@@ -101,7 +101,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn one_client_gets_three_quarters_and_each_remaining_place_goes_to_another_one() {
+    fn one_client_gets_three_quarters_and_each_remaining_place_goes_to_another_client() {
         for (total, own) in [(1, 1), (2, 1), (3, 2), (4, 3), (5, 4), (8, 6), (32, 24), (99, 75), (250, 188)] {
             let shares = Shares::default();
             let greedy = take_all(&shares, &at(2), total);

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reader_gets_only_the_newest_value_and_each_once() {
+    fn a_reader_gets_only_the_newest_value_and_gets_it_once() {
         let latest = Latest::default();
         assert!(latest.wait_newer(0, Duration::ZERO).is_none());
         latest.publish(Arc::new("old"));

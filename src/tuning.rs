@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn one_question_at_a_time_is_answered_and_a_late_answer_is_for_nobody() {
+    fn one_question_at_a_time_is_answered_and_a_late_answer_is_dropped() {
         let tuning = Arc::new(Tuning::default());
         assert_eq!(tuning.ask(Ask::List, Duration::from_millis(5)), Err(Trouble::Late));
         assert!(tuning.next().is_none(), "who no longer waits asks no longer");

@@ -220,7 +220,7 @@ fn a_stranger_in_flickering_light_is_in_no_picture_of_a_viewer() {
 }
 
 #[test]
-fn with_blur_for_viewers_a_stranger_is_in_no_picture_of_a_viewer_and_in_the_one_of_an_admin() {
+fn with_blur_for_viewers_viewers_see_no_stranger_and_admins_do() {
     let root = tempfile::tempdir().unwrap();
     let stage = stage_with(root.path(), |overlay| overlay.blur_for_viewers = true);
     let mut film = Film::new(&stage, RenditionSpec { blur: true, ..RenditionSpec::USUAL });

@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_counts_until_its_time_has_passed_and_is_then_put_back() {
+    fn a_trial_applies_until_its_time_has_passed_and_then_the_former_values_are_put_back() {
         let (running, config) = trial(Duration::from_secs(9));
         let camera = running.camera(&config);
         assert_eq!((camera.width, camera.controls), (320, vec![("gain".to_owned(), 9)]));
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_is_of_one_source() {
+    fn a_trial_applies_to_one_source_only() {
         let (mut running, config) = trial(Duration::from_secs(9));
         let other = Camera { source: CameraSource::Device("/dev/video8".into()), ..config.clone() };
         assert_eq!(running.camera(&other), other);

@@ -223,7 +223,8 @@ fn jpeg_has_its_end(mut segments: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// A baseline JPEG of 48x32 pixels, 4:2:0, with a scan for each colour (jpegtran -scans): red, and blue from the middle.
+    /// A baseline JPEG of 48x32 pixels, 4:2:0, with a scan for each colour (jpegtran -scans): red, and blue from the
+    /// middle.
     #[rustfmt::skip]
     const SCAN_FOR_EACH_COLOUR: [u8; 392] = [
         0xff, 0xd8, 0xff, 0xe0, 0x00, 0x10, 0x4a, 0x46, 0x49, 0x46, 0x00, 0x01, 0x01, 0x00, 0x00, 0x01, 0x00, 0x01, 0x00, 0x00, 0xff, 0xdb, 0x00, 0x43,

@@ -85,7 +85,7 @@ fn every_kind_of_limit_is_read() {
 }
 
 #[test]
-fn what_is_available_now_is_that_of_the_machine_or_of_a_group_without_what_nobody_reads() {
+fn available_memory_is_the_least_of_machine_and_groups_and_counts_unused_file_caches_as_free() {
     let files = [
         ("system.slice/namecam.service/memory.max", "200000000\n"),
         ("system.slice/namecam.service/memory.current", "190000000\n"),
@@ -202,7 +202,7 @@ fn the_cnn_gets_smaller_tiles_when_memory_is_short_and_is_refused_when_even_thos
 }
 
 #[test]
-fn hog_is_refused_with_the_keys_the_need_the_limit_and_values_that_fit() {
+fn a_refusal_of_hog_names_the_keys_the_memory_the_limit_and_values_that_fit() {
     let (_folder, unit) = unit();
     let asked = config(Detector::Hog, 3840, 4096, 2);
     let refused = plan(&asked, &unit).unwrap_err();
@@ -221,7 +221,7 @@ fn hog_is_refused_with_the_keys_the_need_the_limit_and_values_that_fit() {
 }
 
 #[test]
-fn a_frame_is_no_wider_than_configured_except_that_of_a_program() {
+fn only_frames_of_a_program_may_be_wider_than_configured() {
     let mut config = config(Detector::Hog, 1280, 4096, 2);
     assert_eq!(scaled_px(&config, 4096, 2), 5120 * 2880);
     config.camera.source = CameraSource::Pipe(vec!["cat".to_owned()]);

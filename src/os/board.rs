@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hottest_processor_counts_and_what_is_none_does_not() {
+    fn the_hottest_processor_counts_and_other_zones_do_not() {
         let root = tempfile::tempdir().unwrap();
         for (n, (zone, temp)) in
             [("cpu-thermal", "48312"), ("soc-thermal", "51000"), ("battery", "70000"), ("gpu", "x")].iter().enumerate()

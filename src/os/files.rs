@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_killed_programs_left_is_removed_and_no_hindrance_and_what_others_write_stays() {
+    fn files_left_by_killed_processes_are_removed_and_files_of_running_processes_stay() {
         let folder = tempfile::tempdir().unwrap();
         let (kept, new) = (folder.path().join("settings.ini"), folder.path().join("1.jpg"));
         // Files of a former process with the same id, of a process that has ended, and of a process that runs.

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn of_other_crates_only_warnings_are_logged() {
+    fn other_crates_log_only_warnings() {
         let logger = Logger { style: LineStyle::Plain };
         let heard = |target: &str, level| logger.enabled(&Metadata::builder().target(target).level(level).build());
         set_level(LevelFilter::Info);

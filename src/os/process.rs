@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_prints_is_read_within_bounds_of_time_and_size() {
+    fn the_output_of_a_program_is_bounded_in_time_and_size() {
         let ask = |script: &str| output_of("sh", &["-c", script], 100, Duration::from_secs(1));
         assert_eq!(ask("echo a; echo b >&2").unwrap(), "a\n");
         assert_eq!(ask("echo no >&2; exit 1").unwrap_err(), "no");

@@ -25,7 +25,7 @@ fn told(refused: Refused) -> String {
 }
 
 #[test]
-fn a_change_is_written_applied_and_taken_back_and_says_what_counts_more() {
+fn a_change_is_written_applied_and_reverted_and_reports_overridden_keys() {
     let sets = ["camera.fps=5"];
     let (folder, settings) = settings("[stream]\nquality = 60\n", &sets);
     let file = folder.path().join("state/settings.ini");
@@ -50,7 +50,7 @@ fn a_change_is_written_applied_and_taken_back_and_says_what_counts_more() {
 }
 
 #[test]
-fn what_is_refused_changes_neither_the_file_nor_the_config() {
+fn a_refused_change_alters_neither_the_file_nor_the_config() {
     let (folder, mut settings) = settings("", &[]);
     settings.machine.ram = 400_000_000;
     let (state, good) = (folder.path().join("state"), change(&[("overlay.unknown", "blur")], &[]));
@@ -91,7 +91,7 @@ fn what_is_refused_changes_neither_the_file_nor_the_config() {
 }
 
 #[test]
-fn of_changes_at_once_none_is_lost() {
+fn no_change_is_lost_when_several_come_at_once() {
     let (_folder, settings) = settings("", &[]);
     std::thread::scope(|scope| {
         for n in 0..4 {

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_detail_of_a_known_cause_is_logged_once_and_endless_ones_are_not() {
+    fn a_new_detail_of_a_known_cause_is_logged_once_and_the_number_of_details_is_bounded() {
         let (faults, now) = (Faults::default(), Instant::now());
         let tell = |detail: &str| faults.count(Cause::CameraAway, detail, now);
         assert_eq!(tell("no such device").as_deref(), Some("camera: no pictures: no such device"));

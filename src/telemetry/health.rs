@@ -455,7 +455,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_that_of_the_last_whole_second_and_falls_to_zero() {
+    fn a_rate_covers_the_last_whole_second_and_falls_to_zero() {
         let (rate, start) = (EventRate::default(), Instant::now());
         let at = |ms: u64| start + Duration::from_millis(ms);
         for i in 0..30 {
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_operations_the_oldest_counts_however_many_others_end() {
+    fn the_age_is_that_of_the_oldest_operation_however_many_others_end() {
         let ongoing = Ongoing::default();
         assert!(ongoing.age().is_zero());
         let oldest = ongoing.begin();

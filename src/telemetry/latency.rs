@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_counts_at_each_stage_by_its_own_times_and_one_without_a_frame_does_not() {
+    fn a_picture_of_a_frame_counts_at_each_stage_and_a_notice_does_not() {
         let (ages, captured_at) = (Ages::default(), Moment::ago(Duration::from_millis(300)));
         let count = |ages: &Ages| ages.named().map(|(_, histogram)| histogram.since_start().count);
         let mut jpeg = Jpeg::new(b"JPEG".to_vec().into(), captured_at, true);

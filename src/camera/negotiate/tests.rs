@@ -89,7 +89,7 @@ fn raw_comes_first_where_it_reaches_the_rate() {
 }
 
 #[test]
-fn a_camera_with_the_format_jpeg_is_treated_and_named_like_one_with_mjpg() {
+fn the_format_jpeg_is_treated_and_named_like_mjpg() {
     let mut offers = c920();
     offers[2].fourcc = *b"JPEG";
     let ranked = rank(&offers, &request("auto", 1280, 720, 30)).unwrap();
@@ -120,7 +120,7 @@ fn a_configured_format_is_used_whatever_its_rate() {
 }
 
 #[test]
-fn a_configured_format_that_the_camera_lacks_is_refused_with_those_that_it_has() {
+fn a_configured_format_that_the_camera_lacks_is_refused_with_a_list_of_its_formats() {
     let refusal = rank(&c920(), &request("nv12", 640, 480, 30)).unwrap_err();
     assert_eq!(refusal, "it has no NV12; it has YUYV, H264, MJPG (format = auto uses the best one)");
 }
@@ -138,7 +138,7 @@ fn for_a_sensor_without_an_image_processor_the_user_is_referred_to_rpicam_vid() 
 }
 
 #[test]
-fn unsupported_formats_are_listed_with_those_that_namecam_reads() {
+fn unsupported_formats_are_listed_with_the_formats_that_namecam_reads() {
     let refusal = rank(&[offer(b"H264", vec![])], &request("auto", 640, 480, 30)).unwrap_err();
     assert_eq!(
         refusal,
@@ -148,7 +148,7 @@ fn unsupported_formats_are_listed_with_those_that_namecam_reads() {
 }
 
 #[test]
-fn a_loopback_has_one_size_and_that_is_used() {
+fn the_only_size_of_a_loopback_is_used() {
     let loopback = [offer(b"YU12", vec![one(1920, 1080, &[25])])];
     let ranked = rank(&loopback, &request("auto", 640, 480, 30)).unwrap();
     assert_eq!(taken(&loopback, &request("auto", 640, 480, 30)), expect("YU12", 1920, 1080, "25"));
@@ -171,7 +171,7 @@ fn grey_does_not_win_by_size_or_rate_over_a_picture_with_colour() {
 }
 
 #[test]
-fn a_device_that_lists_no_rates_is_asked_for_the_configured_one() {
+fn the_configured_rate_is_requested_from_a_device_that_lists_no_rates() {
     let silent = [offer(b"YUYV", vec![one(720, 576, &[])])];
     let ranked = rank(&silent, &request("auto", 720, 576, 25)).unwrap();
     assert_eq!(ranked[0].interval, Interval::of_fps(25));
@@ -187,7 +187,7 @@ fn of_two_equally_close_sizes_the_larger_is_used() {
 }
 
 #[test]
-fn a_size_of_the_same_aspect_ratio_beats_another_one_that_is_a_little_closer_in_area() {
+fn a_size_of_the_same_aspect_ratio_beats_a_size_that_is_a_little_closer_in_area() {
     let offers = [offer(b"YUYV", vec![one(1280, 960, &[30]), one(1024, 576, &[30])])];
     assert_eq!(taken(&offers, &request("auto", 1280, 720, 30)), expect("YUYV", 1024, 576, "30"));
 }
@@ -203,7 +203,7 @@ fn a_size_beyond_a_range_keeps_its_aspect_ratio_and_its_steps() {
 }
 
 #[test]
-fn a_fraction_of_29_97_is_30_and_an_invalid_one_is_skipped() {
+fn a_rate_of_29_97_counts_as_30_and_an_invalid_fraction_is_skipped() {
     let ntsc = FrameRate::One(Interval { numerator: 1001, denominator: 30000 });
     let broken = FrameRate::One(Interval { numerator: 0, denominator: 30 });
     let size = Size::One { width: 640, height: 480 };

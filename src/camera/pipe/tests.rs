@@ -92,7 +92,7 @@ fn a_multipart_stream_is_read_and_its_heads_are_no_fault() {
 }
 
 #[test]
-fn bytes_between_whole_pictures_are_a_hint_and_a_truncated_picture_is_a_damaged_one() {
+fn bytes_between_whole_pictures_give_a_hint_and_a_truncated_picture_counts_as_damaged() {
     let folder = folder();
     let mut source = script(
         folder.path(),

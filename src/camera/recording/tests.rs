@@ -64,7 +64,7 @@ fn read(bytes: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, String> {
 }
 
 #[test]
-fn what_was_written_is_read_again() {
+fn a_recording_is_read_as_it_was_written() {
     let bytes = written();
     let mut reader = Reader::new(Cursor::new(&bytes)).unwrap();
     assert_eq!(reader.head, head());
@@ -76,7 +76,7 @@ fn what_was_written_is_read_again() {
 }
 
 #[test]
-fn of_a_file_that_is_cut_what_is_whole_is_played_and_without_a_head_it_is_refused() {
+fn a_truncated_file_is_played_up_to_its_last_whole_entry_and_refused_without_a_head() {
     let bytes = written();
     let mut ends = vec![HEAD_BYTES];
     for (_, buffer) in entries() {

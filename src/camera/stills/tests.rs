@@ -37,7 +37,7 @@ fn difference(a: &[u8], b: &[u8]) -> f64 {
 }
 
 #[test]
-fn pictures_of_sub_folders_take_turns_and_other_files_do_not_come() {
+fn pictures_of_subfolders_alternate_and_other_files_are_ignored() {
     let folder = folder();
     std::fs::write(folder.path().join("notes.txt"), "none").unwrap();
     std::fs::write(folder.path().join(".hidden.png"), "none").unwrap();
@@ -78,7 +78,7 @@ fn moved(before: &crate::image::Rgb, after: &crate::image::Rgb, (x, y): (i32, i3
 }
 
 #[test]
-fn each_picture_has_its_turn_in_the_middle_and_few_are_in_memory() {
+fn each_picture_comes_to_the_middle_and_few_pictures_are_in_memory() {
     let folder = folder();
     let mut stills = Stills::open(&camera("auto", 320, 240, 30), folder.path()).unwrap();
     // Alice's pictures are red, and Bob's is not: Alice/1, Bob/1, Alice/2, and from the start.

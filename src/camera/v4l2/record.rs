@@ -104,8 +104,8 @@ impl Recorder {
         tape.had_buffer = true;
         let Some(&(start, length)) = tape.mapped.get(buffer.index as usize) else { return };
         let length = length.min(buffer.bytesused as usize);
-        // SAFETY: the queue mapped so many bytes there and unmaps them after its last call; the buffer is dequeued, so the
-        // driver does not write to it until it is queued again.
+        // SAFETY: the queue mapped so many bytes there and unmaps them after its last call; the buffer is dequeued, so
+        // the driver does not write to it until it is queued again.
         let bytes = unsafe { std::slice::from_raw_parts(start as *const u8, length) };
         let entry = Entry {
             bytes: length as u32,

@@ -315,7 +315,7 @@ fn values(driver: &Driver) -> [Option<i64>; 2] {
 }
 
 #[test]
-fn an_automatic_mode_is_left_before_its_number_is_set_and_put_back_after_it() {
+fn an_automatic_mode_is_turned_off_before_its_number_is_set_and_put_back_after_the_number() {
     let driver = with_automatic_exposure();
     assert!(controls::list(&*driver)[0].locked && !controls::list(&*driver)[0].read_only);
     let named = |list: [(&str, i64); 2]| list.map(|(name, value)| (name.to_owned(), value));
@@ -330,7 +330,7 @@ fn an_automatic_mode_is_left_before_its_number_is_set_and_put_back_after_it() {
 }
 
 #[test]
-fn what_a_camera_has_is_listed_while_it_runs() {
+fn formats_and_controls_are_listed_while_the_camera_runs() {
     let driver = with_automatic_exposure();
     let mut stream = begin(&driver, &camera()).unwrap();
     driver.state().log.clear();
@@ -355,7 +355,7 @@ fn a_menu_of_step_0_lists_the_items_that_it_really_has() {
 }
 
 #[test]
-fn what_cannot_be_opened_is_explained() {
+fn a_device_that_cannot_be_opened_is_explained() {
     let mut camera = camera();
     let mut refused = |path: &str| {
         camera.source = config::CameraSource::Device(path.into());

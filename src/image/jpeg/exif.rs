@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn exif_data_that_are_cut_short_or_lie_leave_the_picture_as_it_is() {
+    fn truncated_or_wrong_exif_data_cause_no_panic() {
         let mut whole = Vec::new();
         Compressor::new(Codec::default(), 90).compress(&stored(6), &mut whole).unwrap();
         let exif = exif(6, false);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn two_turns_are_one() {
+    fn two_turns_in_a_row_equal_one_turn() {
         let picture = stored(1);
         let turns =
             || [0, 90, 180, 270].into_iter().flat_map(|degrees| [false, true].map(|mirror| Turn { degrees, mirror }));

@@ -83,7 +83,7 @@ fn padding_and_garbage_around_a_picture_are_removed() {
 }
 
 #[test]
-fn the_last_complete_picture_of_a_buffer_counts() {
+fn the_last_complete_picture_of_a_buffer_is_used() {
     let (old, new) = (encoded(32, 32, |_| {}), with_thumbnail());
     let half = old.len() / 2;
     for buffer in [

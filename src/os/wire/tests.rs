@@ -62,7 +62,7 @@ fn talk(wire: &mut Wire, bytes: &[u8]) {
 }
 
 #[test]
-fn what_is_sent_by_tls_1_2_and_1_3_comes_whole() {
+fn bytes_sent_with_tls_1_2_and_1_3_arrive_whole() {
     let (ca, (behind, _)) = (Ca::new("ours"), echo());
     let cas = file(&format!("a comment\n{}{}", Ca::new("another").pem(), ca.pem()));
     let trust = Trust { ca_file: Some(cas.path()), key: "mqtt.ca_file" };
@@ -79,7 +79,7 @@ fn what_is_sent_by_tls_1_2_and_1_3_comes_whole() {
 }
 
 #[test]
-fn a_certificate_that_is_not_good_is_told_with_what_to_do_before_anything_is_sent() {
+fn a_bad_certificate_is_reported_with_a_remedy_before_any_bytes_are_sent() {
     let (ca, (behind, came)) = (Ca::new("ours"), echo());
     let (cas, another) = (file(&ca.pem()), file(&Ca::new("another").pem()));
     let trust = Trust { ca_file: Some(cas.path()), key: "mqtt.ca_file" };
@@ -119,7 +119,7 @@ fn a_certificate_that_is_not_good_is_told_with_what_to_do_before_anything_is_sen
 }
 
 #[test]
-fn what_does_not_speak_tls_asks_for_more_or_hangs_is_told_in_time() {
+fn a_server_without_tls_or_with_client_certificates_or_that_hangs_is_reported_in_time() {
     let (ca, (behind, _)) = (Ca::new("ours"), echo());
     let cas = file(&ca.pem());
     let trust = Trust { ca_file: Some(cas.path()), key: "mqtt.ca_file" };

@@ -24,7 +24,7 @@ pub(super) struct Appearance {
     /// The areas that the last look examined; all other areas are blurred. `None`: the whole picture is blurred,
     /// because the positions of faces are unknown.
     examined: Option<Arc<Examined>>,
-    /// The faces with names. They stay clear in areas that were not examined.
+    /// The faces with names. In areas that were not examined, such a face stays clear while it is surely still there.
     named: Vec<Sighting>,
     /// The faces with boxes, at their positions in this frame.
     faces: Vec<Sighting>,

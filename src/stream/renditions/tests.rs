@@ -85,7 +85,7 @@ fn equal_requests_share_a_rendition_and_a_client_that_requests_all_leaves_the_la
 }
 
 #[test]
-fn a_rendition_counts_for_its_oldest_client_until_that_one_leaves() {
+fn a_rendition_counts_for_its_oldest_client_until_that_client_leaves() {
     let renditions = Renditions::idle();
     let kind = |fps| RenditionSpec { fps, ..SMALL };
     let got = |host, fps| renditions.subscribe_for(&at(host), kind(fps)).map(|subscription| subscription.spec.fps);
@@ -103,7 +103,7 @@ fn a_rendition_counts_for_its_oldest_client_until_that_one_leaves() {
 }
 
 #[test]
-fn a_refused_rendition_is_replaced_by_the_closest_existing_one_and_never_by_a_wider_one() {
+fn a_refused_rendition_is_replaced_by_the_closest_existing_rendition_and_never_by_a_wider_one() {
     let spec = |overlay: u32, width, fps| RenditionSpec { overlay: overlay == 1, width, fps, blur: false };
     let blur = |spec| RenditionSpec { blur: true, ..spec };
     // The request, the existing renditions besides the default one, and the result.
@@ -139,7 +139,7 @@ fn a_refused_rendition_is_replaced_by_the_closest_existing_one_and_never_by_a_wi
 }
 
 #[test]
-fn both_default_renditions_are_always_available_and_take_no_place_of_another_one() {
+fn the_default_renditions_are_always_available_and_take_no_place() {
     let renditions = Renditions::idle();
     let blurred = RenditionSpec { blur: true, ..RenditionSpec::USUAL };
     let usual = [RenditionSpec::USUAL, blurred].map(|spec| renditions.subscribe(spec).unwrap());
@@ -154,7 +154,7 @@ fn both_default_renditions_are_always_available_and_take_no_place_of_another_one
 }
 
 #[test]
-fn each_picture_is_made_once_and_all_waiting_viewers_get_it_although_one_writes_slowly() {
+fn each_picture_is_encoded_once_for_all_waiting_viewers_although_one_of_them_writes_slowly() {
     let (camera, renditions) = Camera::new();
     let take = |pause: Duration| {
         let subscription = renditions.subscribe(RenditionSpec::USUAL).unwrap();

@@ -139,7 +139,7 @@ fn the_effect_of_exposure_on_the_rate_of_a_webcam_is_known_from_its_controls() {
 }
 
 #[test]
-fn for_a_camera_that_is_slow_in_dim_light_the_hint_says_what_helps() {
+fn a_camera_that_is_slow_in_dim_light_gets_a_hint_with_a_remedy() {
     let stream = begin(&recorded!("uvc-c920"), &hd()).unwrap();
     let words = stream.slowed_by().unwrap();
     assert!(words.contains("fewer than the 30 fps") && words.contains("exposure_dynamic_framerate=0"), "{words}");

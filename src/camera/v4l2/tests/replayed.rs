@@ -144,7 +144,7 @@ fn a_recording_takes_as_long_as_the_camera_and_its_time_stamps_move_with_it() {
 }
 
 #[test]
-fn probe_record_overwrites_nothing_and_tells_how_large_it_gets_and_why_it_ends() {
+fn probe_record_overwrites_no_file_and_reports_the_size_and_why_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x");
     let (said, driver) = (RefCell::new(Vec::new()), Driver::webcam(RAW));
@@ -246,7 +246,7 @@ fn write_strange() {
 }
 
 #[test]
-fn strange_cameras_of_files_are_met_as_they_were() {
+fn recordings_of_faulty_cameras_give_the_expected_results() {
     if std::env::var_os("WRITE_DATA").is_some() {
         write_strange();
     }

@@ -90,7 +90,7 @@ fn a_camera_is_followed_to_its_new_number_and_the_configured_node_has_priority()
 }
 
 #[test]
-fn another_camera_at_the_configured_node_is_used_only_without_the_known_one() {
+fn another_camera_at_the_configured_node_is_used_only_when_the_known_camera_is_missing() {
     let mut machine = Machine::new();
     let source = machine.node("video0");
     machine.plug("video0", "C920", "usb-1", Some("046d 082d ABC"));

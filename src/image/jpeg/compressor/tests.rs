@@ -70,7 +70,7 @@ fn each_library_makes_plain_jfif_of_any_size_that_each_decoder_reads() {
 }
 
 #[test]
-fn quality_decides_how_large_and_how_close() {
+fn a_higher_quality_is_larger_and_closer_to_the_picture() {
     let rgb = obama().cropped(Rect { x: 300, y: 200, w: 320, h: 240 });
     for codec in codecs() {
         let of = |quality| {
@@ -125,7 +125,7 @@ fn a_picture_too_large_for_jpeg_is_refused_with_advice_and_the_next_one_is_taken
 }
 
 #[test]
-fn auto_is_the_fastest_that_is_built_in_and_what_is_not_is_no_word() {
+fn auto_is_the_fastest_built_in_library_and_the_word_of_a_missing_library_is_refused() {
     let turbojpeg = cfg!(feature = "turbojpeg");
     assert_eq!(Codec::default().as_str(), if turbojpeg { "turbojpeg" } else { "jpeg-encoder" });
     assert_eq!(Codec::from_word("auto"), Some(Codec::default()));

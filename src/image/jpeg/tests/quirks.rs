@@ -54,7 +54,7 @@ fn answers(bytes: &[u8]) -> impl Iterator<Item = (&'static str, Result<Rgb, Stri
 }
 
 #[test]
-fn a_picture_without_huffman_tables_or_among_others_or_padded_is_shown() {
+fn a_picture_without_huffman_tables_after_another_picture_or_with_padding_is_shown() {
     let (rgb, other) = (source(300, 640, 480), source(500, 640, 480));
     let (jpeg, old) = (camera(&rgb, |_| {}), camera(&other, |_| {}));
     let end = jpeg.len() - 2;
@@ -92,7 +92,7 @@ fn restart_markers_are_followed_in_a_picture_that_has_them_too() {
 }
 
 #[test]
-fn what_is_there_of_a_picture_cut_off_in_its_scan_is_shown_and_never_taken_for_a_whole_one() {
+fn the_beginning_of_a_truncated_picture_is_shown_and_never_counts_as_a_whole_picture() {
     let rgb = source(300, 640, 480);
     let jpeg = camera(&rgb, |_| {});
     let half = &jpeg[..jpeg.len() / 2];
@@ -131,7 +131,7 @@ fn damage_between_restart_markers_stays_between_them() {
 }
 
 #[test]
-fn a_picture_that_lies_about_its_size_is_refused_before_there_is_room_for_it() {
+fn a_picture_with_a_wrong_size_is_refused_before_memory_is_allocated() {
     let jpeg = camera(&source(300, 64, 48), |_| {});
     let sof = jpeg.windows(2).position(|two| two == [0xFF, 0xC0]).unwrap();
     let mut huge = jpeg.clone();

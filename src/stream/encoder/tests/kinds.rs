@@ -8,7 +8,7 @@ fn size_of(subscription: &Rendition) -> (u32, bool) {
 }
 
 #[test]
-fn each_rendition_is_encoded_once_per_frame_and_those_with_equal_pictures_share_one() {
+fn each_rendition_is_encoded_once_per_frame_and_renditions_with_equal_pictures_share_one_picture() {
     let stage = watched(|_| ());
     let subscription = |spec| stage.renditions.subscribe(spec).unwrap();
     let small = RenditionSpec { width: 160, ..RenditionSpec::USUAL };
@@ -66,7 +66,7 @@ fn a_repeated_frame_is_sent_again_but_not_encoded_again_unless_the_overlay_has_c
 }
 
 #[test]
-fn a_viewer_with_a_lower_fps_gets_fewer_pictures_and_the_others_all() {
+fn a_viewer_with_a_lower_fps_gets_fewer_pictures_and_other_viewers_get_all() {
     let stage = watched(|_| ());
     let seldom = stage.renditions.subscribe(RenditionSpec { fps: 10, ..RenditionSpec::USUAL }).unwrap();
     let end = Instant::now() + Duration::from_millis(600);
@@ -165,7 +165,7 @@ fn viewers_see_strangers_blurred_and_admins_see_them_and_each_kind_is_encoded_on
 }
 
 #[test]
-fn without_a_look_at_the_whole_frame_all_is_blurred_for_viewers_and_nothing_for_admins() {
+fn without_a_look_at_the_whole_frame_everything_is_blurred_for_viewers_and_nothing_for_admins() {
     let stage = rig(|config| config.overlay.blur_for_viewers = true);
     let blurred = RenditionSpec { blur: true, ..RenditionSpec::USUAL };
     let (admin, viewer) =

@@ -30,7 +30,7 @@ fn seen_on_large(name: &str) -> Arc<Sightings> {
 const TRIES: u64 = 5;
 
 #[test]
-fn a_rendition_whose_picture_takes_long_does_not_delay_that_of_another_one() {
+fn a_slow_rendition_does_not_delay_another_one() {
     let stage = rig(|_| ());
     let subscription = |spec| stage.renditions.subscribe(spec).unwrap();
     let (usual, nearly_as_large) = (
@@ -123,7 +123,7 @@ fn renditions_with_equal_pictures_encode_once_even_when_they_begin_at_the_same_t
 }
 
 #[test]
-fn a_fault_of_a_frame_is_one_detail_however_many_renditions_see_it() {
+fn a_fault_of_a_frame_is_counted_once_for_all_renditions() {
     let stage = rig(|config| config.camera.mirror = true);
     let subscriptions: Vec<_> = (0..4)
         .map(|i| stage.renditions.subscribe(RenditionSpec { width: 64 * i, ..RenditionSpec::USUAL }).unwrap())

@@ -151,8 +151,9 @@ pub(super) fn script(c: char) -> Option<Script> {
     (![COMMON, INHERITED, UNKNOWN].contains(&script)).then_some(script)
 }
 
-/// The glyphs of the characters in `range` of `text`, from left to right; `None` without the library. `font` is a font file,
-/// and `face` the number of the font in it. The rest of the text decides how the characters at both ends are joined.
+/// The glyphs of the characters in `range` of `text`, from left to right; `None` without the library. `font` is a font
+/// file, and `face` the number of the font in it. The rest of the text decides how the characters at both ends are
+/// joined.
 pub(super) fn shape(
     font: &[u8],
     face: u32,
@@ -169,9 +170,10 @@ pub(super) fn shape(
     }
     let direction = if right_to_left { RIGHT_TO_LEFT } else { LEFT_TO_RIGHT };
     // SAFETY: `font` and `text` outlive every object made here: each is destroyed before the end of the block, in the
-    // reverse order. HarfBuzz reads within `size` bytes and `count` characters, which have the size and alignment of its
-    // code points, and `range` is within them. A failed allocation gives an inert object, which is valid in every call.
-    // The arrays of glyphs belong to the buffer, have `glyphs` and `places` entries, and are copied before it goes.
+    // reverse order. HarfBuzz reads within `size` bytes and `count` characters, which have the size and alignment of
+    // its code points, and `range` is within them. A failed allocation gives an inert object, which is valid in every
+    // call. The arrays of glyphs belong to the buffer, have `glyphs` and `places` entries, and are copied before it
+    // goes.
     unsafe {
         let blob = (hb.blob_create)(font.as_ptr().cast(), size, READONLY, std::ptr::null_mut(), None);
         let face = (hb.face_create)(blob, face);
