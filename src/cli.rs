@@ -24,7 +24,7 @@ pub enum Command {
     Version,
 }
 
-/// What `passwd` does with the password file.
+/// The action of `passwd` on the password file.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)] // OWN_OPTIONS documents each variant
 pub enum PasswdAction {

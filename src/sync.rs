@@ -1,4 +1,4 @@
-//! What threads share: [`Latest`], the hand-off between two stages, and [`Stop`], which tells threads to end.
+//! Synchronization of threads: [`Latest`], the hand-off between two stages, and [`Stop`], which tells threads to end.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

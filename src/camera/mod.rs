@@ -464,7 +464,7 @@ impl Thread<'_> {
     }
 }
 
-/// How long a source may deliver nothing. Until two pictures have come, the config key `camera.away_after_s` says so.
+/// How long a source may deliver nothing. Until two pictures have come, `camera.away_after_s` sets this time.
 fn patience(longest_pause: Duration, away_after_s: u32) -> Duration {
     if longest_pause.is_zero() {
         Duration::from_secs(away_after_s.into())

@@ -74,11 +74,11 @@ words!(/// How a face is aligned.
     Landmarks { /// Corners of the eyes, and the nose.
     Five = "5", /// The whole outline.
     SixtyEight = "68" });
-words!(/// How far apart two descriptors are.
+words!(/// The metric for the distance of two descriptors.
     Metric { /// Length of the difference.
     Euclidean = "euclidean", /// One less the cosine of the angle between them.
     Cosine = "cosine" });
-words!(/// What a person is compared by.
+words!(/// The templates of a person, with which a probe is compared.
     Templates { /// The mean of the person's pictures.
     Means = "means", /// Each of the person's pictures.
     Exemplars = "exemplars" });

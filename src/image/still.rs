@@ -90,7 +90,7 @@ pub fn read(file: &Path) -> Result<Still, String> {
 }
 
 impl Rgb {
-    /// The picture scaled to this size, larger or smaller. [`Rgb::shrunk`] is better at making it smaller.
+    /// The picture scaled to this size, larger or smaller. [`Rgb::shrunk`] gives a better smaller picture.
     pub fn resized(self, width: u32, height: u32) -> Rgb {
         of_dynamic(dynamic(self).thumbnail_exact(width, height))
     }

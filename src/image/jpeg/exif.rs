@@ -78,7 +78,7 @@ mod tests {
         segment
     }
 
-    /// A picture of four colours, as a camera stores it when it is held so that `value` is its orientation.
+    /// A picture of four colours, stored as by a camera that writes the orientation `value`.
     fn stored(value: u8) -> Rgb {
         let mut rgb = Rgb::filled(64, 32, [0; 3]);
         for (at, pixel) in rgb.data.as_chunks_mut::<3>().0.iter_mut().enumerate() {

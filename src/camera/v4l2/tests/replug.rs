@@ -27,7 +27,7 @@ impl Machine {
         self.root.path().join("dev").join(name)
     }
 
-    /// Plugs in a camera; `usb` holds its vendor, product and serial number.
+    /// Plugs in a camera; `usb` holds its vendor, product and serial number, separated by spaces.
     fn plug(&mut self, name: &str, card: &str, bus: &str, usb: Option<&str>) {
         let driver = Driver::webcam(RAW);
         (driver.state().card, driver.state().bus) = (card.into(), bus.into());

@@ -59,7 +59,7 @@ fn a_repeated_frame_is_sent_again_but_not_encoded_again_unless_the_overlay_has_c
     config.overlay.box_color = [255, 0, 0];
     stage.config.publish(Arc::new(config));
     assert_eq!(counts(4, seen(1, Some("Bob"), Duration::ZERO)), (4, 3, 1));
-    // A look between two frames that finds the same changes nothing.
+    // A look between two frames that finds the same faces changes nothing.
     stage.sightings.publish(seen(1, Some("Bob"), Duration::ZERO));
     stage.round();
     assert_eq!((shown(&stage).0, stage.health.encoded.get()), (4, 3));

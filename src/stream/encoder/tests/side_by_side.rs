@@ -45,7 +45,8 @@ fn a_slow_rendition_does_not_delay_another_one() {
             while stage.health.encoding.age().is_zero() {
                 thread::yield_now();
             }
-            // From here on the other picture must still be scaled and encoded, and the default one is passed through.
+            // At this point the other picture still has to be scaled and encoded, and the default picture is passed
+            // through.
             frame.rgb().unwrap();
             usual.next(tried, LONG).unwrap();
             let got = Instant::now();
