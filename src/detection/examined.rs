@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fade_over_many_looks_stays_unexamined_while_it_lasts_and_not_for_ever() {
+    fn a_fade_over_many_looks_is_unexamined_until_it_ends() {
         for (noise, step) in [(0.0, 0.1), (2.0, 0.4)] {
             let frame = |look: u32| stripes(room(look + 1, noise), [step * f64::from(look.min(100)); 3]);
             let mut examined = after((0..10).map(|seed| room(1000 + seed, noise)));
