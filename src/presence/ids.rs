@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_written_is_told_and_ids_begin_at_the_time() {
+    fn an_unwritable_folder_is_reported_and_ids_begin_at_the_current_time() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("events");
         // A file where the folder should be, and a file that holds no id.
@@ -111,7 +111,7 @@ mod tests {
             let all = faults.all();
             assert!(all.len() == 1 && all[0].detail.ends_with("the ids of events begin at the time"), "{all:?}");
         }
-        // What held no id has one now.
+        // The file that held no id has one now.
         assert_eq!(Ids::take(Some(folder.path()), at(0), &Faults::default()).begin, 1_800_000_001_000_000);
         assert_eq!(Ids::take(None, at(7), &Faults::default()).begin, 7_000_000);
     }
