@@ -1,12 +1,13 @@
-//! The parsers of foreign bytes, in one table. `make fuzz` gives them what libFuzzer makes up; the tests give them the seeds in
-//! `fuzz/seeds` and random changes of them. Each is beside its parser, and says there what holds for any bytes.
+//! The parsers of untrusted bytes, in one table. `make fuzz` calls them with inputs of libFuzzer; the tests call them
+//! with the seeds in `fuzz/seeds` and random changes of the seeds. Each function is beside its parser and asserts what
+//! holds for any bytes.
 
 use crate::{camera, config, events, http, image, recognition};
 
-/// A parser by the name of the folder of its seeds.
+/// The name of the folder of seeds, and the function that calls the parser.
 pub type Parser = (&'static str, fn(&[u8]));
 
-/// All of them.
+/// All parsers.
 pub const PARSERS: &[Parser] = &[
     ("accounts", http::auth::accounts::fuzz),
     ("cache", recognition::gallery::cache::fuzz),
@@ -45,7 +46,8 @@ impl Random {
         &of[self.below(of.len())]
     }
 
-    /// `seed` with a few changes: bytes replaced, inserted, removed, pieces doubled or exchanged for those of another seed.
+    /// A seed with up to five random changes: bytes replaced, inserted or removed, pieces repeated or replaced by
+    /// pieces of another seed.
     pub(crate) fn changed(&mut self, seeds: &[&[u8]]) -> Vec<u8> {
         const MARKS: &[&[u8]] = &[
             b"%",
@@ -105,7 +107,7 @@ mod tests {
     use super::*;
     use std::time::{Duration, Instant};
 
-    /// Longer with `NAMECAM_FUZZ_S` seconds for each parser.
+    /// Runs longer with `NAMECAM_FUZZ_S` seconds for each parser.
     #[test]
     fn each_parser_takes_its_seeds_and_random_changes_of_them() {
         let seconds = std::env::var("NAMECAM_FUZZ_S").ok().map_or(0.5, |seconds| seconds.parse().unwrap());
@@ -117,7 +119,7 @@ mod tests {
             let seeds: Vec<&[u8]> = seeds.iter().map(|seed| &seed[..]).collect();
             for seed in &seeds {
                 parse(seed);
-                // Every way of being cut short, of small ones.
+                // Every prefix of a small seed.
                 (0..seed.len().min(2000)).for_each(|end| parse(&seed[..end]));
             }
             let seed = 0x6675_7a7a_0000_0000 | u64::from(std::process::id());
