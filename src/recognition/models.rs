@@ -42,7 +42,7 @@ pub struct ModelFiles {
     pub recognizer: PathBuf,
     /// The SHA-256 of the model of the descriptor network.
     pub sha256: String,
-    /// Identifies the models; descriptors of different models must not be compared.
+    /// The identity of the models; descriptors of different models must not be compared.
     pub tag: String,
 }
 
