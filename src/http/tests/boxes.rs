@@ -8,7 +8,7 @@ use crate::http::message::Wire;
 use base64::Engine;
 use std::io;
 
-/// A client that takes a further step each time that something comes.
+/// A client that takes the next step after each write to it.
 struct Client<F>(Vec<u8>, F);
 
 impl<F: FnMut(usize)> Wire for Client<F> {
@@ -44,14 +44,14 @@ fn moving(age: Duration) -> Sightings {
 }
 
 #[test]
-fn boxes_come_after_each_look_and_go_when_it_is_stale_and_other_clients_hear_nothing_of_it() {
+fn boxes_are_sent_after_each_look_and_cleared_when_it_is_stale_and_only_on_request() {
     let events = |target: &str| {
         let site = site(|_| {});
         let publish = |age| site.stage.sightings.publish(Arc::new(moving(age)));
         let steps: Vec<Box<dyn FnMut() + '_>> = vec![
             Box::new(|| publish(Duration::ZERO)),
             Box::new(|| publish(Duration::ZERO)),
-            // It is stale after 1.5 s.
+            // The look is stale after 1.5 s.
             Box::new(|| publish(Duration::from_millis(1300))),
             Box::new(|| ()),
             Box::new(|| site.stage.stop.set()),
@@ -93,9 +93,9 @@ fn the_time_of_a_look_is_the_x_timestamp_of_its_frame() {
     assert_eq!(boxes["captured_at"].as_f64(), stamp.parse().ok(), "{boxes}");
 }
 
-/// As page/boxes.js moves them.
+/// Extrapolated as in page/boxes.js.
 #[test]
-fn boxes_that_a_client_moves_on_are_where_the_drawn_overlay_has_them() {
+fn boxes_that_a_client_extrapolates_agree_with_the_drawn_overlay() {
     let seen = moving(Duration::ZERO);
     let boxes = serde_json::to_value(api::BoxesEvent::of(&seen, false)).unwrap();
     for age_ms in (0..2000).step_by(7) {
@@ -113,19 +113,19 @@ fn boxes_that_a_client_moves_on_are_where_the_drawn_overlay_has_them() {
 }
 
 #[test]
-fn no_boxes_come_where_the_whole_picture_is_blurred() {
+fn no_boxes_are_sent_while_the_whole_picture_is_blurred() {
     for (unknown, expected) in [(UnknownFaces::Blur, 0), (UnknownFaces::Hide, 2)] {
         let site = site(|config| config.overlay.unknown = unknown);
-        // A look that has not examined the whole frame, as of before a reload.
+        // A look that has not examined the whole frame, as before a reload.
         site.stage.sightings.publish(Arc::new(moving(Duration::ZERO)));
         let told = heard(&site, "/api/events?boxes=1", vec![Box::new(|| site.stage.stop.set())]);
         assert_eq!(told[2].1["faces"].as_array().map(Vec::len), Some(expected), "{unknown:?}");
     }
 }
 
-/// The views of strangers whom a viewer must not see stay here.
+/// The views of strangers are not sent to a viewer who must not see them.
 #[test]
-fn a_view_comes_with_each_face_but_those_that_are_blurred() {
+fn every_face_that_is_not_blurred_has_a_view() {
     let mut seen = moving(Duration::ZERO);
     let rgb = crate::image::Rgb::filled(640, 360, [10, 200, 30]);
     seen.faces.iter_mut().for_each(|face| face.view = Some(Arc::new(View::of(&rgb, face.rect))));

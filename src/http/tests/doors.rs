@@ -133,7 +133,7 @@ fn a_password_file_on_a_disk_that_hangs_keeps_the_accounts_and_delays_no_request
 
     std::fs::write(&pipes[0], good.replace("anna", "bob")).unwrap();
     let begun = Instant::now();
-    // Each time from another address, because requests do not wait any more.
+    // Each request is from another address, because requests no longer wait.
     let mut addresses = (0..=255).map(|host| format!("192.168.2.{host}"));
     while status(&site, &login("/api/state", &addresses.next().unwrap(), "bob:a")) != 200 {
         assert!(begun.elapsed() < Duration::from_secs(20), "the file was never read");

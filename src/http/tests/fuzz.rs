@@ -108,7 +108,7 @@ fn random_bodies_log_nobody_in_and_change_nothing() {
     let before = std::fs::read(&users).unwrap();
     let (mut number, mut peer) = (0_u32, String::new());
     fuzzed("forms and JSON", |random| {
-        // A password is checked slowly, and each address may try five.
+        // Password checks are slow, and each address may try five passwords.
         number += 1;
         if number % 4 == 1 {
             peer = std::net::Ipv4Addr::from_bits(10 << 24 | number).to_string();
