@@ -20,15 +20,15 @@ const REPEAT: Duration = Duration::from_secs(1);
 const _: () = assert!(PLACE_WAIT.as_millis() > 2 * REPEAT.as_millis() + 2 * POLL.as_millis());
 /// The oldest picture that a snapshot or a new viewer gets at once.
 const FRESH: Duration = Duration::from_millis(250);
-/// How long a client waits for the first picture of a camera that is being opened before it gets the notice. The notice has
-/// the size in the config, and programs such as OpenCV and ffmpeg keep the size of the first picture.
+/// How long a client waits for the first picture of a camera that is being opened before it gets the notice. The notice
+/// has the size in the config, and programs such as OpenCV and ffmpeg keep the size of the first picture.
 const FIRST_WAIT: Duration = Duration::from_secs(3);
 /// How long a snapshot waits for a new picture.
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(3);
 /// The oldest picture that a snapshot returns when no new one arrives in time.
 const SNAPSHOT_OLDEST: Duration = Duration::from_secs(10);
 
-/// How soon a client that waits for the first picture looks again.
+/// The interval at which a client that waits for the first picture checks again.
 const TOO_EARLY: Duration = Duration::from_millis(20);
 
 /// The longest key in bytes. The page's keys are shorter; a request with a longer one is treated as having none.
