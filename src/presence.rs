@@ -33,7 +33,7 @@ pub struct Stage {
     pub config: Arc<Latest<Config>>,
     /// The faces of the newest look.
     pub sightings: Arc<Latest<Sightings>>,
-    /// The gallery at work.
+    /// The gallery in use.
     pub roster: Arc<Latest<Roster>>,
     /// The state of the camera and of recognition.
     pub health: Arc<Health>,

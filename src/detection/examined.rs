@@ -237,8 +237,8 @@ fn median(mut values: Vec<i32>) -> i32 {
 mod tests {
     use super::*;
 
-    /// A picture of a room, 330 pixels wide, whose edges are no edges of cells or blocks, with noise of a deviation of
-    /// about `noise`.
+    /// A picture of a room, 330 pixels wide, whose edges do not coincide with those of cells or blocks. The noise
+    /// has a deviation of about `noise`.
     fn room(seed: u32, noise: f64) -> Rgb {
         let mut state = seed.wrapping_mul(2_654_435_761) | 1;
         let mut uniform = || {

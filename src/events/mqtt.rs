@@ -109,7 +109,8 @@ pub fn run(stage: &Stage) {
 
 /// Checks whether the broker of the config can be used, for `check`.
 ///
-/// # Errors The reason why it cannot be used.
+/// # Errors
+/// The reason why it cannot be used.
 pub fn try_out(config: &Config) -> Result<(), String> {
     let id = format!("{}-check", Device::of(config).id);
     Link::open(&config.mqtt, &id, None).map(|mut link| link.say_goodbye())

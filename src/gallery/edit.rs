@@ -61,7 +61,8 @@ pub type Written = Candidate;
 
 /// The name of a person in the form in which it is stored: NFC, without spaces around it.
 ///
-/// # Errors Why a folder cannot have the name.
+/// # Errors
+/// Why a folder cannot have the name.
 pub fn person_name(text: &str) -> Result<String, Refusal> {
     let name: String = text.trim().nfc().collect();
     let bad = |why: &str| Err(Refusal::BadName(format!("{why}; choose another name")));
@@ -89,7 +90,8 @@ pub fn person_name(text: &str) -> Result<String, Refusal> {
 
 /// Writes pictures of a person, either all of them or none.
 ///
-/// # Errors See [`Refusal`]. When the disk is full, existing files are unchanged.
+/// # Errors
+/// See [`Refusal`]. When the disk is full, existing files are unchanged.
 pub fn add(root: &Path, whose: &Whose, pictures: &[NewPicture]) -> Result<Vec<Written>, Refusal> {
     let listing = listing(root)?;
     let (folder, shown, is_new) = folder_for(root, &listing, whose)?;
@@ -200,7 +202,8 @@ fn is_settled(file: &Path) -> bool {
 
 /// Deletes a person with all their files; returns the number of files.
 ///
-/// # Errors See [`Refusal`]; some files may be deleted then.
+/// # Errors
+/// See [`Refusal`]; some files may be deleted then.
 pub fn remove_person(root: &Path, name: &str) -> Result<usize, Refusal> {
     let listing = listing(root)?;
     let mut count = 0;
@@ -216,7 +219,8 @@ pub fn remove_person(root: &Path, name: &str) -> Result<usize, Refusal> {
 /// The path of a picture; `file` is its name in [`crate::roster::Roster`]. Only pictures of people and of the blocklist
 /// are found, so no name leads out of the gallery.
 ///
-/// # Errors When there is no such picture.
+/// # Errors
+/// When there is no such picture.
 pub fn picture(root: &Path, file: &str) -> Result<PathBuf, Refusal> {
     find(&listing(root)?, file)
 }

@@ -21,7 +21,7 @@ struct Entry {
     slug: String,
     /// `None` when the person is gone and their messages outside have yet to be deleted.
     name: Option<String>,
-    /// The former name, until the gallery at work has the new one.
+    /// The former name, until the gallery in use has the new one.
     former: Option<String>,
 }
 
@@ -30,7 +30,7 @@ struct Entry {
 pub struct Known {
     /// ASCII letters, digits and `_`.
     pub slug: String,
-    /// The name in the gallery at work.
+    /// The name in the gallery in use.
     pub name: String,
 }
 
@@ -78,7 +78,8 @@ impl Slugs {
     /// Gives each person in the gallery a slug, in the order of `people`. A person with a slug who is not in the
     /// gallery counts as gone.
     ///
-    /// # Errors When the slugs cannot be written. They are kept in memory until the program ends.
+    /// # Errors
+    /// When the slugs cannot be written. They are kept in memory until the program ends.
     pub fn follow(&self, people: &[&str]) -> (Vec<Known>, Result<(), String>) {
         let mut table = lock(&self.table);
         let before = table.clone();
@@ -106,7 +107,7 @@ impl Slugs {
         (known, kept)
     }
 
-    /// All people in the file, for the time before the first gallery is at work.
+    /// All people in the file, for the time before the first gallery is in use.
     pub fn all(&self) -> Vec<Known> {
         let table = lock(&self.table);
         let known = |entry: &Entry| Some(Known { slug: entry.slug.clone(), name: entry.name.clone()? });
@@ -191,7 +192,7 @@ mod tests {
         assert!(!folder.path().join("people").exists(), "nothing is kept before somebody is told");
         assert_eq!(slugs(&table.follow(&["Alice", "Bob"]).0), ["alice", "bob"]);
         table.rename("Alice", "Alicia");
-        // First the gallery at work still has the old name, then it has the new one.
+        // First the gallery in use still has the old name, then it has the new one.
         assert_eq!(slugs(&table.follow(&["Alice", "Bob"]).0), ["alice", "bob"]);
         let table = open();
         let known = table.follow(&["Alicia", "Bob"]).0;

@@ -40,7 +40,8 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Checks the head of a request. Then the body is read, if it is not larger than the returned number of bytes.
     ///
-    /// # Errors The response for which the body is not read, usually a refusal.
+    /// # Errors
+    /// The response for which the body is not read, usually a refusal.
     fn admit(&self, request: &Request) -> Result<(Self::Admitted, Option<usize>), Whole>;
 
     /// The response to `request`. A slow response does not delay other requests.

@@ -67,7 +67,7 @@ struct Kept {
 struct Rename {
     from: Arc<str>,
     to: Arc<str>,
-    /// True once the gallery at work no longer has a person of the old name.
+    /// True once the gallery in use no longer has a person of the old name.
     is_at_work: bool,
 }
 
@@ -101,7 +101,7 @@ impl Day {
         kept.version += u64::from(is_changed);
     }
 
-    /// For the thread `presence`: updates names when another gallery is at work. `called` maps a name to the current
+    /// For the thread `presence`: updates names when another gallery is in use. `called` maps a name to the current
     /// name of the same person, usually the same name. It returns `None` for a person who is not in the gallery; their
     /// ended visits lose the name.
     pub fn gallery_is(&self, called: impl Fn(&str) -> Option<Arc<str>>) {
@@ -124,7 +124,7 @@ impl Day {
         lock(&self.0).renames.iter().map(|rename| (Arc::clone(&rename.from), Arc::clone(&rename.to))).collect()
     }
 
-    /// Records that an admin has renamed a person. The rename takes effect when the gallery at work has the new name.
+    /// Records that an admin has renamed a person. The rename takes effect when the gallery in use has the new name.
     pub fn rename(&self, from: &str, to: &str) {
         keep(&mut lock(&self.0).renames, Rename { from: from.into(), to: to.into(), is_at_work: false });
     }

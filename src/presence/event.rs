@@ -22,7 +22,7 @@ pub enum Kind {
     Left,
     /// The person has been unknown for `events.stranger_looks` comparisons in a row and `events.stranger_s` seconds.
     Stranger,
-    /// Another gallery is at work.
+    /// Another gallery came into use.
     Gallery,
     /// Frames began or ceased to arrive.
     Camera,

@@ -160,7 +160,7 @@ impl Play {
         }
     }
 
-    /// The event as a word, after a check of what holds for each.
+    /// The event as a word, after checks that apply to every event.
     fn check(&mut self, event: &Event, now: Instant) -> String {
         let latency = event.decided_at.instant - event.captured_at.instant;
         assert_eq!((event.decided_at.instant, u128::from(event.latency_ms)), (now, latency.as_millis()));
@@ -188,7 +188,7 @@ impl Play {
         format!("{kind} {}", rest.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
-    /// The list of the day: who, from when until when in milliseconds, and `now` for those who are present.
+    /// The list of visits: name, arrival and departure in milliseconds, `now` for present people.
     fn list(&self) -> Vec<String> {
         let ms = |at: Instant| (at - self.start.instant).as_millis();
         let (_, stays) = self.day.stays();
@@ -225,7 +225,7 @@ fn a_person_comes_is_named_once_and_leaves_once_at_the_time_their_face_was_last_
         (9400, Look(vec![]), ""),
         (18_900, Look(vec![]), ""),
     ]);
-    // The last frame with the face was captured at 9.0 s; what was shown at 9.2 s was missed by the detector.
+    // The last frame with the face was captured at 9.0 s; at 9.2 s the detector missed the face.
     let captured_at = play.start.instant + Duration::from_millis(19_001);
     let events = play.presence.update(None, &play.around, Moment { instant: captured_at, ..play.start });
     assert_eq!(play.check(&events[0], captured_at), "left 1/1 Alice unseen");
@@ -494,7 +494,7 @@ fn a_rename_applies_to_visits_and_people_who_left_the_gallery_lose_their_names()
         (12_000, Look(vec![f(3, "Alice"), f(4, "Bob")]), "appeared 3/3, named 3/3 Alice, appeared 4/4, named 4/4 Bob"),
         (12_200, Look(vec![f(4, "Bob")]), ""),
     ]);
-    // Alice was renamed twice before a gallery is at work, to a person whom the gallery already has.
+    // Alice was renamed twice before a gallery is in use, to a person whom the gallery already has.
     play.day.rename("Alice", "Anna");
     play.day.rename("Anna", "Carol");
     assert_eq!(play.list(), ["Alice 1000-1000", "Bob 1000-1000", "Alice 12000-now", "Bob 12000-now"]);

@@ -27,7 +27,7 @@ const MAX_VISITS: usize = 256;
 pub struct Surroundings {
     /// The state of the camera.
     pub camera: CameraStatus,
-    /// The gallery at work.
+    /// The gallery in use.
     pub roster: Arc<Roster>,
     /// False while recognition is off or cannot run.
     pub recognizes: bool,
@@ -75,10 +75,9 @@ pub struct Presence {
     visits: Vec<Visit>,
     /// The number of the newest visit.
     last: u64,
-    /// When the newest look becomes stale, and how long a person may be unseen only because looks are far apart. What
-    /// the last event `camera` said: whether frames arrive. `None` before the first one.
+    /// When the newest look becomes stale, and how long a person may be unseen only because looks are far apart.
     looks: Option<(Instant, Duration)>,
-    /// Whether frames arrived when that was told last; `None` before the first time.
+    /// Whether frames arrive, according to the last event `camera`; `None` before the first one.
     online: Option<bool>,
     generation: u64,
     /// The visits that have ended since the last [`Presence::take_left`].

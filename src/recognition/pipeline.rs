@@ -117,7 +117,7 @@ impl Pipeline {
         self.gate.remember(luma);
     }
 
-    /// Requests a new look and new descriptions of all faces, because another gallery is at work.
+    /// Requests a new look and new descriptions of all faces, because another gallery is in use.
     pub fn look_again(&mut self) {
         self.looked_at = None;
         self.tracks.describe_again();

@@ -105,7 +105,7 @@ impl Tracks {
         self.posing == Some(track.number) || track.wants_description(at)
     }
 
-    /// Takes the `faces` that were found on a picture, describes those that need it, and says who they are, left to right.
+    /// Assigns the `faces` on a picture to tracks, and returns the sightings from left to right.
     pub fn look(&mut self, engine: &mut dyn Engine, rgb: &Rgb, faces: &[Rect], scene: &Scene) -> Vec<Sighting> {
         self.end(|track| is_lost(track, scene.at));
         self.assign(rgb, faces, scene.at);
@@ -148,7 +148,7 @@ impl Tracks {
         self.album.clear();
     }
 
-    /// Another gallery is at work: the faces are looked at anew, so that a name that it speaks against goes soon.
+    /// Makes all faces be described again, because another gallery is in use and may not confirm their names.
     pub fn describe_again(&mut self) {
         self.tracks.iter_mut().for_each(Track::describe_again);
     }

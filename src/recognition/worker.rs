@@ -96,7 +96,7 @@ struct Worker<'a> {
     memory: EnrolmentMemory,
     /// The folder of the caches; `None` keeps descriptors in memory only.
     caches: Option<PathBuf>,
-    /// The gallery at work and the tag of the engine that enrolled it; `None` before the first.
+    /// The gallery in use and the tag of the engine that enrolled it; `None` before the first.
     library: Option<(String, Matcher)>,
     generation: u64,
     /// The running enrolment, its cause, and its progress display, which only a reload has.
@@ -105,7 +105,7 @@ struct Worker<'a> {
     told: HashSet<String>,
     /// The newest change of the gallery's files whose enrolment has begun.
     change: Change,
-    /// The part of the newest config that could not be applied; reported when its gallery is at work.
+    /// The part of the newest config that could not be applied; reported when its gallery is in use.
     undone: Option<String>,
     next_retry: Instant,
     next_save: Instant,
@@ -188,7 +188,7 @@ impl<'a> Worker<'a> {
                 return;
             };
             self.undone = Some(error);
-            // The engine at work stays, with its options. The gallery is enrolled all the same.
+            // The engine in use stays, with its options. The gallery is enrolled all the same.
             let recognition = with_options(&self.config.recognition, options);
             self.config = Arc::new(Config { recognition, ..(*self.config).clone() });
         }

@@ -56,7 +56,8 @@ impl Former {
 
     /// Records that `place` is used from now on. Returns the former places at the same broker.
     ///
-    /// # Errors When the file cannot be written. The places are kept in memory until the program ends.
+    /// # Errors
+    /// When the file cannot be written. The places are kept in memory until the program ends.
     pub fn begin(&mut self, place: &Place) -> (Vec<Place>, Result<(), String>) {
         let before = self.places.clone();
         self.places.retain(|former| former != place);

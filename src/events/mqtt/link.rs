@@ -54,7 +54,8 @@ pub struct Link {
 impl Link {
     /// Connects. `last_will` has topic and payload.
     ///
-    /// # Errors Why there is no connection, as text for users.
+    /// # Errors
+    /// Why there is no connection, as text for users.
     pub fn open(mqtt: &Mqtt, client_id: &str, last_will: Option<(&str, &str)>) -> Result<Link, String> {
         let opened = Link::connect(mqtt, client_id, last_will);
         opened.map_err(|why| format!("{}:{}: {why}", mqtt.host, mqtt.port()))
@@ -138,7 +139,8 @@ impl Link {
 
     /// Processes what the broker has sent, without waiting.
     ///
-    /// # Errors Why the connection cannot be used any more.
+    /// # Errors
+    /// Why the connection cannot be used any more.
     pub fn read(&mut self) -> Result<Vec<Message>, String> {
         let mut messages = Vec::new();
         // The number is bounded; the next call continues, so that a broker that sends much delays nothing else.

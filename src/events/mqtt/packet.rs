@@ -127,7 +127,8 @@ impl Reader {
 
     /// The next packet, if it is complete.
     ///
-    /// # Errors When the bytes are not a packet of MQTT 3.1.1 that a broker may send.
+    /// # Errors
+    /// When the bytes are not a packet of MQTT 3.1.1 that a broker may send.
     pub fn next(&mut self) -> Result<Option<Said>, &'static str> {
         let Some((head, length)) = self.length()? else { return Ok(None) };
         if length > MAX_TAKEN {

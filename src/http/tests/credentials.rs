@@ -390,7 +390,7 @@ fn a_body_is_read_after_admission_within_its_bound() {
     let length = format!("Content-Length: {}\r\n", fields.len());
     let whole = running.answer(&format!("{}{fields}", head(&length)));
     assert!(whole.starts_with("HTTP/1.1 303 "), "{whole}");
-    // A program that asks first, as curl does, is told to go on.
+    // A program that sends `Expect: 100-continue`, as curl does, is told to go on.
     let mut asked = running.ask(&head(&format!("{length}Expect: 100-continue\r\n")));
     let mut said = [0; 25];
     asked.read_exact(&mut said).unwrap();

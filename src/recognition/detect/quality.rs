@@ -109,7 +109,7 @@ mod tests {
         rgb
     }
 
-    /// Each pixel becomes the mean of what is around it, 5 % of the picture's width to each side.
+    /// Each pixel becomes the mean of the pixels around it, up to 5 % of the picture's width to each side.
     fn blurred(rgb: &Rgb) -> Rgb {
         let reach = (rgb.width / 20) as i32;
         let mut out = rgb.clone();

@@ -227,8 +227,9 @@ impl Cache {
     /// Writes all rows if anything has changed, including rows that may turn out to be unused. Without rows there is no
     /// file.
     ///
-    /// # Errors When the file cannot be written; the old file is kept, and the next call tries again.
-    /// When the file cannot be written; the old one is kept, and the next call tries again.
+    /// # Errors
+    /// When the file cannot be written; the old file is kept, and the next call tries again. When the file cannot be
+    /// written; the old one is kept, and the next call tries again.
     pub fn write(&mut self) -> io::Result<()> {
         if let (Some(file), Some(owner), true) = (&self.file, &self.owner, self.changed) {
             let bytes = format(&self.rows, owner, &self.tag);

@@ -152,8 +152,9 @@ impl Cohort {
 
 /// Reads the cohort of the model whose SHA-256 is `sha256`; `None` when the file does not exist.
 ///
-/// # Errors When the file is for another model, is truncated, or is not in the format of [`bytes`]. The error names the
-/// file and the remedy.
+/// # Errors
+/// When the file is for another model, is truncated, or is not in the format of [`bytes`]. The error names the file and
+/// the remedy.
 pub fn read(path: &Path, sha256: &str) -> anyhow::Result<Option<Cohort>> {
     let Some(bytes) = content(path, MAX_BYTES, REMEDY)? else { return Ok(None) };
     parse(&bytes, sha256).map(Some).map_err(|error| anyhow!("{}: {error}; {REMEDY}", path.display()))
@@ -161,7 +162,8 @@ pub fn read(path: &Path, sha256: &str) -> anyhow::Result<Option<Cohort>> {
 
 /// The content of a file beside a model, of at most `most` bytes; `None` when the file does not exist.
 ///
-/// # Errors When the file is longer or cannot be read. The error names the file, and may contain `remedy`.
+/// # Errors
+/// When the file is longer or cannot be read. The error names the file, and may contain `remedy`.
 pub(super) fn content(path: &Path, most: u64, remedy: &str) -> anyhow::Result<Option<Vec<u8>>> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
@@ -178,7 +180,8 @@ pub(super) fn content(path: &Path, most: u64, remedy: &str) -> anyhow::Result<Op
 /// Parses the format of [`bytes`]: lines `label: value`, an empty line, and 128 signed bytes per member, in units of
 /// `step`.
 ///
-/// # Errors Describes what is wrong with the file.
+/// # Errors
+/// Describes what is wrong with the file.
 pub fn parse(bytes: &[u8], sha256: &str) -> anyhow::Result<Cohort> {
     let end = bytes.windows(2).position(|pair| pair == b"\n\n").context("its header has no end")?;
     let header = std::str::from_utf8(&bytes[..end]).context("its header is no text")?;
@@ -214,7 +217,8 @@ pub fn parse(bytes: &[u8], sha256: &str) -> anyhow::Result<Cohort> {
 
 /// The content of the file of a cohort. It depends only on the members, the source and the model.
 ///
-/// # Errors When [`parse`] would refuse the file.
+/// # Errors
+/// When [`parse`] would refuse the file.
 pub fn bytes(cohort: &Cohort, sha256: &str) -> anyhow::Result<Vec<u8>> {
     let largest = cohort.members.iter().flatten().fold(0.0f32, |largest, v| largest.max(v.abs()));
     let step = largest / 127.0;

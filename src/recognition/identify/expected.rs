@@ -211,7 +211,7 @@ mod tests {
     use crate::recognition::identify::rates::Rates;
     use std::sync::Arc;
 
-    /// A gallery of people of the cohort, who are at most as near to each other as it allows for; `nearer` times as near.
+    /// A gallery of members of the cohort, moved together so that their distances are divided by `nearer`.
     fn gallery(people: usize, budget: f32, nearer: f32, rates: Option<Arc<Rates>>) -> Threshold {
         let defaults = Config::defaults("/".as_ref()).recognition;
         let mut matcher = Matcher::new(&Recognition { false_name_budget: budget, ..defaults }, rates);

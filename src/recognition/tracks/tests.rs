@@ -73,7 +73,7 @@ impl Room {
     }
 }
 
-/// People: the colour of the first pixel says who, the rest what they look like. A hand hides a part of a face.
+/// People: the colour of the first pixel identifies the person, the rest is the appearance. A hand hides a part.
 fn paint(faces: &[([u8; 3], i32)]) -> Rgb {
     let mut rgb = Rgb::filled(800, 200, [60; 3]);
     for &(color, x) in faces {

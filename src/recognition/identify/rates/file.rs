@@ -17,8 +17,9 @@ const REMEDY: &str = "make it anew (make tables RECOGNIZER=FILE LFW=\"FOLDER ...
 
 /// Reads the rates of the model whose SHA-256 is `sha256`; `None` when the file does not exist.
 ///
-/// # Errors When the file is for another model or not in the format of [`text`]. The error names the file, the line and
-/// the remedy.
+/// # Errors
+/// When the file is for another model or not in the format of [`text`]. The error names the file, the line and the
+/// remedy.
 pub fn read(path: &Path, sha256: &str, cohort: Arc<Cohort>) -> anyhow::Result<Option<Rates>> {
     let Some(bytes) = content(path, MAX_BYTES, REMEDY)? else { return Ok(None) };
     let text = std::str::from_utf8(&bytes).with_context(|| format!("{} is no text; {REMEDY}", path.display()))?;
@@ -28,7 +29,8 @@ pub fn read(path: &Path, sha256: &str, cohort: Arc<Cohort>) -> anyhow::Result<Op
 
 /// Parses the text of such a file.
 ///
-/// # Errors The error begins with `:LINE: `, so that the caller can put the file name before it.
+/// # Errors
+/// The error begins with `:LINE: `, so that the caller can put the file name before it.
 pub fn parse(text: &str, name: &str, sha256: &str, cohort: Arc<Cohort>) -> anyhow::Result<Rates> {
     let mut lines = Lines { rest: (1..).zip(text.lines().map(str::trim)).collect::<Vec<_>>().into_iter(), at: 1 };
     let magic = lines.next_line();
