@@ -55,7 +55,7 @@ pub struct Frame {
     pub bytes: Arc<Vec<u8>>,
     /// The rotation that makes it upright.
     pub turn: Turn,
-    /// The areas of the upright picture that are hidden. `bytes` still shows them.
+    /// What of the upright picture nobody sees. The bytes still show it.
     pub mask: Mask,
     rgb: OnceLock<Result<Arc<Rgb>, String>>,
 }
@@ -69,7 +69,7 @@ impl Frame {
         Frame { seq, captured_at, published_at, format, width, height, stride, bytes, turn, mask, rgb }
     }
 
-    /// The same frame with a mask.
+    /// The same frame, of which nobody sees what the mask hides.
     pub fn masked(self, mask: Mask) -> Frame {
         Frame { mask, ..self }
     }
@@ -83,8 +83,7 @@ impl Frame {
         self.rgb.get_or_init(|| self.decode()).clone()
     }
 
-    /// The same frame without the decoded picture. Frames that are kept for comparison need only the memory of their
-    /// bytes.
+    /// The same frame without the decoded picture, which is kept for comparison and needs only the memory of its bytes.
     pub fn undecoded(&self) -> Frame {
         Frame { bytes: Arc::clone(&self.bytes), mask: self.mask.clone(), rgb: OnceLock::new(), ..*self }
     }
@@ -116,7 +115,7 @@ impl Frame {
         Ok(luma)
     }
 
-    /// True when both frames have the same format and bytes: some cameras repeat a frame.
+    /// True when both have the same bytes: some cameras repeat a frame.
     pub fn shows_the_same(&self, other: &Frame) -> bool {
         let form = |frame: &Frame| {
             (frame.format.fourcc, frame.width, frame.height, frame.stride, frame.turn, frame.mask.clone())
@@ -147,9 +146,9 @@ pub struct Jpeg {
     pub frame_published_at: Option<Instant>,
     /// True for a picture of the camera, false for a notice that it is unavailable.
     pub live: bool,
-    /// True when the picture shows no unnamed face: either they are blurred, or the picture is a notice.
+    /// True when it shows no face without a name: they are blurred, or it is a notice.
     pub hides_strangers: bool,
-    /// The areas of the camera's picture that are hidden.
+    /// What of the camera's picture it hides.
     pub mask: Mask,
 }
 
@@ -167,8 +166,7 @@ impl Jpeg {
         Jpeg { head, picture, captured_at, made_at, frame_published_at, live, hides_strangers: !live, mask }
     }
 
-    /// A picture of `frame` for viewers. Its age counts only when `is_first`: when it is the first picture of the
-    /// frame.
+    /// The same for a picture of `frame`; its age counts when it `is_first`, that is, the first picture of the frame.
     pub fn of_frame(picture: Arc<Vec<u8>>, frame: &Frame, is_first: bool, hides_strangers: bool) -> Jpeg {
         let frame_published_at = is_first.then_some(frame.published_at);
         let mask = frame.mask.clone();
@@ -225,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn masked_areas_are_black_in_the_picture_and_in_the_luma_after_the_turn() {
+    fn what_the_mask_hides_is_black_in_the_picture_and_in_the_luma_after_the_turn() {
         let grey = vec![200; 640 * 480];
         for turn in [Turn::default(), Turn { degrees: 90, mirror: true }] {
             let raw = Raw { bytes: grey.clone(), width: 640, height: 480, stride: 640 };

@@ -1,13 +1,12 @@
-//! The parsers of untrusted bytes, in one table. `make fuzz` calls them with inputs of libFuzzer; the tests call them
-//! with the seeds in `fuzz/seeds` and random changes of the seeds. Each function is beside its parser and asserts what
-//! holds for any bytes.
+//! The parsers of foreign bytes, in one table. `make fuzz` gives them what libFuzzer makes up; the tests give them the seeds in
+//! `fuzz/seeds` and random changes of them. Each is beside its parser, and says there what holds for any bytes.
 
 use crate::{camera, config, events, http, image, recognition};
 
-/// The name of the folder of seeds, and the function that calls the parser.
+/// A parser by the name of the folder of its seeds.
 pub type Parser = (&'static str, fn(&[u8]));
 
-/// All parsers.
+/// All of them.
 pub const PARSERS: &[Parser] = &[
     ("accounts", http::auth::accounts::fuzz),
     ("cache", recognition::gallery::cache::fuzz),
@@ -46,8 +45,7 @@ impl Random {
         &of[self.below(of.len())]
     }
 
-    /// A seed with up to five random changes: bytes replaced, inserted or removed, pieces repeated or replaced by
-    /// pieces of another seed.
+    /// `seed` with a few changes: bytes replaced, inserted, removed, pieces doubled or exchanged for those of another seed.
     pub(crate) fn changed(&mut self, seeds: &[&[u8]]) -> Vec<u8> {
         const MARKS: &[&[u8]] = &[
             b"%",
@@ -107,7 +105,7 @@ mod tests {
     use super::*;
     use std::time::{Duration, Instant};
 
-    /// Runs longer with `NAMECAM_FUZZ_S` seconds for each parser.
+    /// Longer with `NAMECAM_FUZZ_S` seconds for each parser.
     #[test]
     fn each_parser_takes_its_seeds_and_random_changes_of_them() {
         let seconds = std::env::var("NAMECAM_FUZZ_S").ok().map_or(0.5, |seconds| seconds.parse().unwrap());
@@ -119,7 +117,7 @@ mod tests {
             let seeds: Vec<&[u8]> = seeds.iter().map(|seed| &seed[..]).collect();
             for seed in &seeds {
                 parse(seed);
-                // Every prefix of a small seed.
+                // Every way of being cut short, of small ones.
                 (0..seed.len().min(2000)).for_each(|end| parse(&seed[..end]));
             }
             let seed = 0x6675_7a7a_0000_0000 | u64::from(std::process::id());

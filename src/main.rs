@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Command::Completions => return print(&completions::bash()),
         Command::Manual => return print(&manual::page()),
         Command::SampleIni => return print(&namecam::config::keys::sample()),
-        // A report can be made of an invalid config, too.
+        // It is made of a config with errors, too.
         Command::Report { origin, file } => return end(commands::report(origin, file.as_deref())),
         Command::Run { origin, .. } | Command::Demo(origin) => origin.clone(),
         Command::Check { origin, .. } | Command::Probe { origin, .. } | Command::Record { origin, .. } => {
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     logging::start(config.log.level);
     let reads = |file: &PathBuf| match command {
         Command::Run { .. } | Command::Demo(_) => true,
-        // A file that only the user of the service can read does not make the config invalid.
+        // A file that only the service's user can read does not make the config bad.
         Command::Check { .. } => {
             !commands::is_credential(file) && !commands::is_anothers(file, std::fs::File::open(file))
         }
@@ -93,7 +93,7 @@ fn end(done: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// `run` on panned stills: those of the config, or else those of the gallery.
+/// `run` on panned stills: those of the config, else the gallery.
 fn demo(mut origin: Origin, mut config: Config, accounts: Option<Accounts>) -> anyhow::Result<()> {
     if !matches!(config.camera.source, CameraSource::Stills(_)) {
         origin.sets.push(format!("camera.source=stills:{}", config.gallery.path.display()));

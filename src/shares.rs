@@ -59,7 +59,7 @@ pub fn may_take<'a>(
     }
 }
 
-/// A place of a client. It becomes free when all clones are dropped.
+/// A place of a client, which is free again when this is dropped.
 pub type TakenPlace = Arc<Client>;
 
 /// Places of one kind, with the client of each used one.
@@ -107,7 +107,7 @@ pub(crate) mod tests {
             let greedy = take_all(&shares, &at(2), total);
             assert_eq!(greedy.len(), own, "of {total}");
             let others: Vec<usize> = (3..=255).map(|host| take_all(&shares, &at(host), total).len()).collect();
-            // Each place is dropped at once, so that the next client finds it free.
+            // Each drops its places at once, so that the next one finds them free.
             assert!(others.iter().all(|taken| *taken == usize::from(total > 1)), "of {total}: {others:?}");
             let others: Vec<TakenPlace> = (3..=255).filter_map(|host| shares.take(&at(host), total).ok()).collect();
             assert_eq!((others.len(), shares.taken()), (total - own, total));

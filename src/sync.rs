@@ -61,7 +61,7 @@ impl<T> Latest<T> {
         let old = slot.value.replace(value);
         drop(slot);
         self.changed.notify_all();
-        // The old value may be several megabytes large, so it is freed without the lock.
+        // The old value may have megabytes, so it is freed without the lock.
         drop(old);
     }
 

@@ -1,5 +1,5 @@
-//! [`Tuning`]: passes questions of an admin to the camera thread: which controls and formats the camera has, and trials
-//! of controls and of a mode. The camera thread answers between two frames.
+//! [`Tuning`]: where an admin asks the camera what it has, and tries controls and a mode. The camera thread answers between
+//! two frames.
 
 use crate::sync::{lock, wait_while};
 use serde::{Deserialize, Serialize};
@@ -27,9 +27,9 @@ pub struct Control {
     pub value: Option<i64>,
     /// The items of a menu: value and meaning.
     pub menu: Vec<(i64, String)>,
-    /// True when the control cannot be set, either now, because of another control, or ever.
+    /// True when it cannot be set, either now, because of another control, or ever.
     pub locked: bool,
-    /// True when the control can never be set.
+    /// True when it can never be set.
     pub read_only: bool,
 }
 
@@ -58,7 +58,7 @@ pub struct Unset {
     pub why: String,
 }
 
-/// A control that the driver set to another value than the requested one.
+/// A control that the driver set to another value than was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Changed {
     pub name: String,
@@ -66,7 +66,7 @@ pub struct Changed {
     pub value: i64,
 }
 
-/// A mode to try, with the keys of `[camera]`.
+/// A mode to try, as the keys of `[camera]` say it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mode {
@@ -76,10 +76,10 @@ pub struct Mode {
     pub fps: u32,
 }
 
-/// The state and the capabilities of a running camera.
+/// What a running camera is and has.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Equipment {
-    /// The name, mode, driver and port of the camera, as text.
+    /// Its name, mode, driver and port, as text.
     pub camera: String,
     pub format: String,
     pub width: u32,
@@ -91,27 +91,27 @@ pub struct Equipment {
     pub controls: Vec<Control>,
 }
 
-/// What was measured while a mode was tried.
+/// What a mode gave in the seconds for which it was measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Measured {
-    /// The frames per second.
+    /// The frames that came per second.
     pub fps: f64,
-    /// The time from the beginning of the trial to the first picture.
+    /// From the beginning of the trial until the first picture.
     pub first_ms: u64,
-    /// The processor time of the whole program per frame, in milliseconds.
+    /// The processor time of the whole program for a frame, in milliseconds.
     pub cpu_ms: f64,
 }
 
-/// The trial that is under way.
+/// What is tried at the moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TrialState {
-    /// The controls that are tried, with their values. `before` has the values that will be put back.
+    /// The controls that are tried, and the values that will be put back.
     pub controls: BTreeMap<String, i64>,
     pub before: BTreeMap<String, i64>,
     pub mode: Option<Mode>,
-    /// The seconds until all controls and the mode are put back.
+    /// The seconds until all is put back.
     pub ends_in_s: u64,
-    /// The config keys and values that make the trial permanent.
+    /// The keys and values that keep it.
     pub settings: BTreeMap<&'static str, String>,
 }
 
@@ -126,19 +126,19 @@ pub struct Answer {
     pub measured: Option<Measured>,
 }
 
-/// A question to the camera thread.
+/// What is asked of the camera thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
     List,
-    /// Set these controls, until the trial ends or they are saved.
+    /// Set these controls until they are saved.
     Controls(Vec<(String, i64)>),
-    /// Open the camera in this mode and measure it.
+    /// Open the camera in this mode, and measure it.
     Mode(Mode),
-    /// End the trial: put back the controls and the mode.
+    /// Put back what is tried.
     PutBack,
 }
 
-/// Why a question has no answer.
+/// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
     /// Another question is under way.
@@ -147,7 +147,7 @@ pub enum Trouble {
     Late,
     /// The camera gives no pictures.
     Away(String),
-    /// The camera cannot do that. The previous state is put back.
+    /// The camera cannot do that; what was before is put back.
     Unfit(String),
 }
 
@@ -157,14 +157,14 @@ pub struct Ticket(u64);
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// True while a caller waits for an answer.
+    /// True while somebody waits.
     is_taken: bool,
     number: u64,
     question: Option<Ask>,
     answer: Option<Result<Answer, Trouble>>,
 }
 
-/// The slot that HTTP and the camera thread share. It holds one question at a time.
+/// Shared by HTTP and the camera. It holds one question at a time.
 #[derive(Debug, Default)]
 pub struct Tuning {
     slot: Mutex<Slot>,
@@ -175,8 +175,7 @@ impl Tuning {
     /// Asks the camera thread and waits for its answer.
     ///
     /// # Errors
-    /// When another question is under way, when there is no answer within `patience`, or when the camera is away or
-    /// refuses.
+    /// Another question is under way, or there is no answer, within `patience`; or the camera is away or refuses.
     pub fn ask(&self, ask: Ask, patience: Duration) -> Result<Answer, Trouble> {
         let deadline = Instant::now() + patience;
         let mut slot = wait_while(&self.changed, lock(&self.slot), patience, |slot| slot.is_taken);
@@ -201,7 +200,7 @@ impl Tuning {
         slot.question.take().map(|ask| (Ticket(number), ask))
     }
 
-    /// For the camera: answers a question, unless its caller no longer waits.
+    /// For the camera: the answer to a question, unless nobody waits for it any longer.
     pub fn answer(&self, ticket: Ticket, answer: Result<Answer, Trouble>) {
         let mut slot = lock(&self.slot);
         if slot.is_taken && slot.number == ticket.0 {
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn one_question_at_a_time_is_answered_and_a_late_answer_is_discarded() {
+    fn one_question_at_a_time_is_answered_and_a_late_answer_is_for_nobody() {
         let tuning = Arc::new(Tuning::default());
         assert_eq!(tuning.ask(Ask::List, Duration::from_millis(5)), Err(Trouble::Late));
         assert!(tuning.next().is_none(), "who no longer waits asks no longer");
