@@ -233,8 +233,7 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
         Err(full) => return not_subscribed(site, &client, full, 0).into(),
     };
     loop {
-        // `starting` is read first: when the camera begins to deliver between the two reads, it counts as online and
-        // the notice as old.
+        // Starting is read first: a camera that begins to deliver between the two reads counts as online, and its notice as old.
         let (starting, online) = (stage.health.camera_is_starting(), stage.health.camera_online());
         if strict && !online {
             return away(site);
@@ -244,7 +243,7 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
         if let Some((_, jpeg)) = newest.filter(|(_, jpeg)| may_see(who.role, jpeg, &site.config())) {
             let age = jpeg.captured_at.instant.elapsed();
             let fresh = jpeg.captured_at.instant + FRESH >= begun;
-            // While the camera is unavailable, the notice is valid at any age.
+            // While the camera is unavailable, the one picture that says so stays valid.
             let right = if online { fresh && jpeg.live } else { !jpeg.live && !starting };
             if right || (begun.elapsed() >= SNAPSHOT_WAIT && age < SNAPSHOT_OLDEST && (jpeg.live || !strict)) {
                 return picture(jpeg, rendition(asked, spec, RenditionSpec { fps: 0, ..subscription.spec })).into();

@@ -44,14 +44,14 @@ fn moving(age: Duration) -> Sightings {
 }
 
 #[test]
-fn boxes_are_sent_after_each_look_and_cleared_when_it_is_stale_and_only_on_request() {
+fn boxes_come_after_each_look_and_go_when_it_is_stale_and_other_clients_hear_nothing_of_it() {
     let events = |target: &str| {
         let site = site(|_| {});
         let publish = |age| site.stage.sightings.publish(Arc::new(moving(age)));
         let steps: Vec<Box<dyn FnMut() + '_>> = vec![
             Box::new(|| publish(Duration::ZERO)),
             Box::new(|| publish(Duration::ZERO)),
-            // The look is stale after 1.5 s.
+            // It is stale after 1.5 s.
             Box::new(|| publish(Duration::from_millis(1300))),
             Box::new(|| ()),
             Box::new(|| site.stage.stop.set()),
@@ -113,10 +113,10 @@ fn boxes_that_a_client_extrapolates_agree_with_the_drawn_overlay() {
 }
 
 #[test]
-fn no_boxes_are_sent_while_the_whole_picture_is_blurred() {
+fn no_boxes_come_where_the_whole_picture_is_blurred() {
     for (unknown, expected) in [(UnknownFaces::Blur, 0), (UnknownFaces::Hide, 2)] {
         let site = site(|config| config.overlay.unknown = unknown);
-        // A look that has not examined the whole frame, as before a reload.
+        // A look that has not examined the whole frame, as of before a reload.
         site.stage.sightings.publish(Arc::new(moving(Duration::ZERO)));
         let told = heard(&site, "/api/events?boxes=1", vec![Box::new(|| site.stage.stop.set())]);
         assert_eq!(told[2].1["faces"].as_array().map(Vec::len), Some(expected), "{unknown:?}");
