@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// The most pictures that wait for a judgement.
+/// The most pictures that wait for an answer.
 const MAX_QUESTIONS: usize = 8;
 /// How long a person counts as posing after the last notice of the page; the page sends one twice a second.
 const POSES_FOR: Duration = Duration::from_secs(3);
@@ -106,8 +106,7 @@ impl Desk {
         self.changed.notify_all();
     }
 
-    /// The judgement of a picture; `None` when recognition does not answer within `patience`, or too many questions
-    /// wait.
+    /// The judgement of a picture; `None` when recognition does not answer within `patience`, or too many callers wait.
     pub fn ask(&self, bytes: Vec<u8>, patience: Duration) -> Option<Worth> {
         let mut left = lock(&self.left);
         if left.questions.len() >= MAX_QUESTIONS {
@@ -142,7 +141,7 @@ impl Desk {
     /// For recognition: answers a question.
     pub fn answer(&self, question: &Question, worth: Worth) {
         let mut left = lock(&self.left);
-        // Answers whose callers no longer wait are dropped.
+        // Of those who no longer wait, the answers go.
         while left.answers.len() >= 2 * MAX_QUESTIONS {
             left.answers.pop_front();
         }
