@@ -58,7 +58,7 @@ impl Surroundings {
 /// Who is present, for readers that need the state rather than events.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Present {
-    /// True while frames arrive and recognition runs. While it is false, a missing person may still be there.
+    /// True while frames arrive and recognition runs. While it is false, an unlisted person may be there.
     pub is_watching: bool,
     /// The name of each visit; `None` for a visit without a name.
     pub visits: Vec<Option<Arc<str>>>,
@@ -197,8 +197,8 @@ impl Presence {
         }
     }
 
-    /// Updates names that are no longer in the gallery, of visits that the newest look does not show: a renamed person
-    /// gets the new name, and others lose their name. Visits in view get their names from the next look.
+    /// Updates the names that are no longer in the gallery: a renamed person gets the new name, and others lose their
+    /// name. A visit that the newest look shows is left out while that look is not stale; the next look gives its name.
     fn forget(&mut self, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
         let is_stale = self.looks.is_none_or(|(stale_at, _)| now.instant > stale_at);
         for which in 0..self.visits.len() {

@@ -25,7 +25,6 @@ pub struct Penalties {
 struct PenaltyRecord {
     /// The different wrong passwords since the last penalty. A repeated one does not count: a program with an old
     /// password must not lock out the people behind its address.
-    /// password must not lock out the people behind its address.
     wrong: Vec<Mark>,
     /// When the newest of them was sent.
     last: Instant,

@@ -228,8 +228,7 @@ impl Cache {
     /// file.
     ///
     /// # Errors
-    /// When the file cannot be written; the old file is kept, and the next call tries again. When the file cannot be
-    /// written; the old one is kept, and the next call tries again.
+    /// When the file cannot be written; the old file is kept, and the next call tries again.
     pub fn write(&mut self) -> io::Result<()> {
         if let (Some(file), Some(owner), true) = (&self.file, &self.owner, self.changed) {
             let bytes = format(&self.rows, owner, &self.tag);
