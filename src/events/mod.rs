@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_takes_each_event_once_and_counts_those_that_are_old_or_gone() {
+    fn a_reader_takes_each_event_once_and_counts_outdated_and_lost_ones() {
         let stage = stage(|_| {});
         let sink = Sink::default();
         let mut reader = Reader::new(&stage, &sink);

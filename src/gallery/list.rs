@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blocklist_that_is_no_folder_is_reported_with_the_consequence() {
+    fn a_blocklist_that_is_not_a_folder_is_reported_with_the_consequence() {
         let root = tempfile::tempdir().unwrap();
         touch(root.path(), "Alice/1.jpg");
         std::os::unix::fs::symlink("Alice", root.path().join(".not")).unwrap();

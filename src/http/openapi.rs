@@ -263,7 +263,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_route_is_in_the_document_with_what_it_takes_and_answers() {
+    fn every_route_is_in_the_document_with_its_parameters_body_and_responses() {
         let document = document("namecam_5000");
         for route in ROUTES {
             let operation = &document["paths"][route.path][route.method.as_str().to_lowercase()];

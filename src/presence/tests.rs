@@ -513,7 +513,7 @@ fn a_rename_applies_to_visits_and_people_who_left_the_gallery_lose_their_names()
 }
 
 #[test]
-fn visits_of_a_person_who_is_forgotten_go() {
+fn visits_of_a_forgotten_person_are_removed() {
     let mut play = Play::new().table(vec![
         (1000, Look(vec![f(1, "Alice")]), "appeared 1/1, named 1/1 Alice"),
         (9000, Look(vec![f(2, "Alice")]), ""),

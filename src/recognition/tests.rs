@@ -131,7 +131,7 @@ fn a_descriptor_is_computed_once_while_the_picture_is_unchanged() {
 }
 
 #[test]
-fn a_recently_written_file_is_waited_for_but_not_one_from_the_future() {
+fn a_recently_written_file_is_awaited_but_not_one_from_the_future() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "Alice/1.png", &png([200, 0, 0]));
     let touch = |at: SystemTime| {

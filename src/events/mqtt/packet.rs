@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packets_are_those_of_the_standard() {
+    fn packets_have_the_format_of_the_standard() {
         let hello = Hello {
             client_id: "door",
             user: "u",

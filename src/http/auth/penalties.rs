@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn five_different_wrong_passwords_must_wait_ten_seconds_and_then_count_anew() {
+    fn five_different_wrong_passwords_cost_ten_seconds_and_then_the_count_starts_again() {
         let (mut penalties, now) = (Penalties::default(), Instant::now());
         for number in 0..TRIES {
             assert_eq!(penalties.left(address(1), now), None);

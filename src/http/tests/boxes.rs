@@ -166,7 +166,7 @@ fn a_raw_stream_has_the_same_bytes_and_another_type() {
 }
 
 #[test]
-fn state_says_how_boxes_are_drawn_for_the_role() {
+fn state_has_the_overlay_settings_for_the_role() {
     let overlay = |change: fn(&mut Config), peer: &str| {
         let site = site(|config| {
             config.http.open = true;

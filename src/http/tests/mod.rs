@@ -662,7 +662,7 @@ fn the_gallery_says_which_pictures_are_skipped_and_why() {
 }
 
 #[test]
-fn healthz_says_what_hangs_and_an_unavailable_camera_is_healthy() {
+fn healthz_names_the_part_that_hangs_and_an_unavailable_camera_is_healthy() {
     let site = site(|_| {});
     site.stage.health.camera_is_away("/dev/video0", "no such device");
     assert_eq!(status(&site, &request("GET", "/healthz", LAN)), 200);

@@ -105,7 +105,7 @@ fn the_list_of_those_present_is_sent_once_between_missed_and_new_events() {
 }
 
 #[test]
-fn without_the_parameter_no_typed_event_comes() {
+fn without_the_parameter_no_typed_event_is_sent() {
     let running = Running::small();
     for query in ["", "?typed=0"] {
         let request = format!("GET /api/events{query} HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 0\r\n\r\n");

@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pose_is_where_the_nose_is_between_the_eyes_however_the_head_leans() {
+    fn a_pose_is_the_offset_of_the_nose_from_the_eyes_at_any_tilt() {
         let face = |nose: [f32; 2]| [[140.0, 100.0], [120.0, 100.0], [60.0, 100.0], [80.0, 100.0], nose];
         assert_eq!(of(&face([100.0, 140.0])), Some(Pose { turn: 0.0, nod: 0.5 }));
         assert_eq!(of(&face([116.0, 132.0])), Some(Pose { turn: 0.2, nod: 0.4 }));

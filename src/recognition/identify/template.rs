@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_of_one_picture_are_worth_one() {
+    fn copies_of_a_picture_count_as_one_picture() {
         let copies = templates_of(&[at(0.3); 5], false, &Rates::default());
         assert_eq!((copies.len(), copies[0].effective), (1, 1.0));
         let apart = templates_of(&[at(0.0), at(0.5)], false, &Rates::default());

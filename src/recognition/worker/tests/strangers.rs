@@ -106,7 +106,7 @@ fn a_dense_gallery_is_no_longer_denser_than_the_cohort_with_remembered_strangers
 }
 
 #[test]
-fn scores_are_normalised_anew_every_30_s_and_the_roster_is_published_only_where_it_says_something_else() {
+fn scores_are_normalised_again_every_30_s_and_only_a_changed_roster_is_published() {
     let root = tempfile::tempdir().unwrap();
     let stage = stage(root.path());
     let now = Instant::now();
