@@ -255,7 +255,7 @@ fn a_restarted_broker_gets_the_newest_states_and_every_kept_event() {
 }
 
 #[test]
-fn a_misbehaving_broker_is_reported_clearly_and_nothing_else_changes() {
+fn a_broker_that_does_not_behave_is_told_in_clear_words_and_nothing_else_changes() {
     let nobody = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
