@@ -1,7 +1,8 @@
 //! Who is present. [`Presence`] derives visits from the looks of recognition, and [`event::Event`]s from changes of
 //! visits. The [`Bus`] passes the events on.
 //!
-//! The part runs in its own thread. A look may take seconds and recognition may be off, and visits must end in time all
+//! Presence has its own thread. A look may take seconds and recognition may be off, and visits must end in time all the
+//! same.
 //! the same.
 
 pub mod bus;

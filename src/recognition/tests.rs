@@ -1,5 +1,5 @@
-//! Enrolment and the recognition stage with a fake engine that reads the "face" from the picture's colour: reloads, and
-//! pictures that are incomplete or damaged. The real engine is tested with real pictures in `tests/`.
+//! Tests of enrolment and of the recognition stage, with a fake engine that reads the "face" from the picture's colour:
+//! reloads, and pictures that are incomplete or damaged. Tests with the real engine and real pictures are in `tests/`.
 
 use super::*;
 use crate::frame::{Frame, Moment};

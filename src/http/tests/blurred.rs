@@ -1,5 +1,5 @@
-//! `overlay.blur_for_viewers` and `overlay.unknown = blur`: who gets which rendition, and what a reload does to those who
-//! watch.
+//! Tests of `overlay.blur_for_viewers` and `overlay.unknown = blur`: the rendition of each role, and the effect of a
+//! reload on running streams.
 
 use super::*;
 use crate::config::UnknownFaces;

@@ -1,4 +1,4 @@
-//! What a client needs to draw boxes itself: `/api/events?boxes=1` and `/video_feed?raw=1`.
+//! Tests of the data with which a client draws boxes itself: `/api/events?boxes=1` and `/video_feed?raw=1`.
 
 use super::*;
 use crate::config::UnknownFaces;

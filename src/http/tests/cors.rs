@@ -1,4 +1,4 @@
-//! `http.cors`: which pages elsewhere may read what.
+//! Tests of `http.cors`: what pages of other origins may read.
 
 use super::*;
 use crate::frame::Jpeg;

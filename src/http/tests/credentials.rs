@@ -1,4 +1,4 @@
-//! Sessions, tokens, the login page, and who may change what.
+//! Tests of sessions, tokens, the login page and the access of each role.
 
 use super::sockets::{CLOSE, Running};
 use super::*;

@@ -1,4 +1,4 @@
-//! Access from behind a proxy, and penalties for wrong passwords.
+//! Tests of access from behind a proxy, and of penalties for wrong passwords.
 
 use super::sockets::{CLOSE, Running};
 use super::*;

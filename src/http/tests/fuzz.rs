@@ -1,5 +1,5 @@
-//! Requests with random changes: no one ends the program or hangs, and none is let in. Each test takes a second, or as many as
-//! `NAMECAM_FUZZ_S` says.
+//! Requests with random changes: none ends the program, hangs or is admitted. Each test takes a second, or
+//! `NAMECAM_FUZZ_S` seconds.
 
 use super::sockets::{CLOSE, Running};
 use super::*;

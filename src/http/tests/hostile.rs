@@ -1,4 +1,4 @@
-//! Malicious clients, and broken ones with the same effect.
+//! Tests of malicious clients, and of broken ones with the same effect.
 
 use super::sockets::{CLOSE, Running};
 use crate::config::Config;

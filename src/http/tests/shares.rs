@@ -1,4 +1,4 @@
-//! The share of one client in viewers, renditions and listeners, and the rendition that it gets instead of its own.
+//! Tests of the share of one client in viewers, renditions and listeners, and of substitute renditions.
 
 use super::hostile::from;
 use super::sockets::{CLOSE, Running, read_head};

@@ -1,4 +1,5 @@
-//! Snapshots: how new a picture must be, and the response when there is none. And the first picture of a stream.
+//! Tests of snapshots: the age of the picture, and the response when there is none; and of the first picture of a
+//! stream.
 
 use super::*;
 use crate::frame::Moment;

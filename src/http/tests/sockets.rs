@@ -1,4 +1,4 @@
-//! The server over real sockets, with pictures from a fake encoder.
+//! Tests of the server over real sockets, with pictures from a fake encoder.
 
 use super::{faces, stage};
 use crate::detection::Sightings;

@@ -1,4 +1,4 @@
-//! The camera from the page, with a camera thread of this test.
+//! Tests of the camera routes, with a simulated camera thread.
 
 use super::*;
 use crate::config::CameraSource;

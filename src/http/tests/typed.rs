@@ -1,4 +1,4 @@
-//! `/api/events?typed=1`.
+//! Tests of `/api/events?typed=1`.
 
 use super::sockets::{Running, read_head};
 use crate::frame::Moment;

@@ -1,4 +1,4 @@
-//! `/api/visits`.
+//! Tests of `/api/visits`.
 
 use super::*;
 use crate::config::{Given, UnknownFaces};

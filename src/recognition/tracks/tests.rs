@@ -1,4 +1,4 @@
-//! Tracks with an engine that reads a face's descriptor off its colour.
+//! Tests of tracks, with an engine that derives a face's descriptor from its colour.
 
 use super::*;
 use crate::config::{Config, Recognition};

@@ -1,4 +1,4 @@
-//! The recognition thread with an engine that takes every picture for a face.
+//! Tests of the recognition thread, with an engine that detects every picture as a face.
 
 mod arrivals;
 mod strangers;

@@ -1,5 +1,5 @@
-//! Pictures that come while a reload is under way and after it: how often the gallery is swapped, what is read and what the
-//! log is told, second by second on a clock of the test's own, with real files.
+//! Tests of pictures that arrive during and after a reload: how often the gallery is swapped, what is read, and what is
+//! logged. The tests run second by second on a simulated clock, with real files.
 
 use super::*;
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! People without a name are remembered, count as members of the cohort, and are forgotten.
+//! Tests of strangers: people without a name are remembered, count as members of the cohort, and are forgotten.
 
 use super::*;
 use crate::recognition::identify::strangers::Unnamed;
