@@ -3,7 +3,6 @@
 //!
 //! Presence has its own thread. A look may take seconds and recognition may be off, and visits must end in time all the
 //! same.
-//! the same.
 
 pub mod bus;
 pub mod day;

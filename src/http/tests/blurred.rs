@@ -148,8 +148,8 @@ impl<F: FnMut(&str)> Wire for Client<F> {
     }
 }
 
-/// The pictures that a viewer gets when a reload changes `[overlay]` after the first one, and `later` are the next ones of
-/// the encoder: its text, and whether strangers are blurred in it. True when the stream then goes on.
+/// The pictures that a viewer gets when a reload changes `[overlay]` after the first one. `later` are the next pictures
+/// of the encoder: their text, and whether strangers are blurred in them. True when the stream then goes on.
 fn watch(
     site: &Site,
     peer: &str,

@@ -263,8 +263,8 @@ fn every_role_and_credential_gets_on_every_route_only_what_the_table_allows() {
         for who in ["viewer", "admin", "viewer session", "admin session", "viewer token", "admin token"] {
             let may = route.access != Access::Admin || who.starts_with("admin");
             let (is_token, is_session) = (who.ends_with("token") && !is_open, who.ends_with("session"));
-            // A cookie comes with what any page sends; a password and a token do not. A login has a password in its body, a
-            // logout nothing but the cookie.
+            // The browser sends a cookie with the requests of any page; it does not send a password or a token. A login
+            // has a password in its body, a logout has only the cookie.
             let needs_origin = changes && target != "/login" && (is_session || is_open);
             for (origin, allowed) in [
                 (Some(OWN), may),
@@ -275,7 +275,7 @@ fn every_role_and_credential_gets_on_every_route_only_what_the_table_allows() {
             ] {
                 let request = origin.map_or_else(bare, |origin| with(bare(), "Origin", origin));
                 let status = say(who, &request);
-                // Admitted, although there may be no such face, no camera, nothing to try, and an empty body is not right.
+                // Admitted. The face, the camera or a trial may be missing, and the empty body may be invalid.
                 let good =
                     [200, 303, 400, 404, 409].contains(&status) || (target.starts_with("/api/camera") && status == 503);
                 assert!(if allowed { good } else { status == 403 }, "{name} as {who} from {origin:?}: {status}");

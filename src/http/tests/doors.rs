@@ -215,8 +215,9 @@ fn an_owner_logs_in_for_the_first_time_among_a_hundred_attackers_with_forged_add
             before.push(wrong() - count);
         }
         over.store(true, Relaxed);
-        // Two checks at most, and on a busy machine those that run before the request arrives, the more the more connections
-        // begin at that time. In the order of arrival it would be about a hundred for each owner.
+        // Two checks at most. On a busy machine, checks that run before the request arrives are added; their number
+        // grows with the number of connections that begin at that time. In the order of arrival it would be about a
+        // hundred for each owner.
         assert!(before.iter().filter(|&&checks| checks < 6).count() >= 3, "{before:?}");
         println!("checks before the owners': {before:?}");
     });

@@ -7,8 +7,8 @@ use crate::recognition::descriptor::Descriptor;
 use crate::recognition::identify::cohort::tests::center;
 use std::path::Path;
 
-/// The descriptor of a face: red and green of its first pixel, over 255, in two of its dimensions, around the middle of the
-/// cohort.
+/// The descriptor of a face: near the middle of the cohort, with red and green of its first pixel, divided by 255, in
+/// two dimensions.
 #[derive(Default)]
 struct Fake {
     described: usize,

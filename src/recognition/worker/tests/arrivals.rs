@@ -293,8 +293,8 @@ fn a_picture_that_is_overwritten_after_the_reload_is_enrolled_whole() {
     scene.write("Bob/1.png", &png(4, 30));
     scene.reload();
     let read = scene.bytes_read();
-    // What scp does with a file that is there: from the beginning, and what is behind it stays until the end. The time is
-    // that of a server far behind.
+    // Overwrites an existing file as scp does: from the beginning, and the old rest stays until the end. The time stamp
+    // is that of a server far behind.
     let long_ago = scene.start.wall - Duration::from_secs(86_400);
     for part in 1..=20 {
         scene.pass(1);
