@@ -187,7 +187,7 @@ impl Strangers {
         std::mem::take(&mut self.is_changed)
     }
 
-    /// The people who count as members of the cohort: all, or nobody while fewer than [`LEAST`] are remembered.
+    /// The people who count as members of the cohort: all, or nobody while fewer than `LEAST` are remembered.
     pub fn members(&self) -> impl Iterator<Item = &Descriptor> {
         let enough = self.remembered.len() >= LEAST;
         self.remembered.iter().filter(move |_| enough).map(|stranger| &stranger.descriptor)
