@@ -1,5 +1,6 @@
-//! Changes to the files of the gallery. A change is on disk before its function returns, or nothing has changed. `http`
-//! decides who may make a change; in a shell, `cp`, `mv` and `rm` have the same effect.
+//! Changes to the files of the gallery. A change is on disk before its function returns. [`add`] writes all of its
+//! pictures or none; other changes may fail half way. `http` decides who may make a change; in a shell, `cp`, `mv` and
+//! `rm` have the same effect.
 
 use super::list::{self, Candidate, Listing, NEVER};
 use crate::os::files;
