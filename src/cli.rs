@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn help_and_version_may_be_asked_for_by_words_too() {
+    fn help_and_version_are_also_subcommands() {
         assert_eq!(parsed("help"), Ok(Command::Help("")));
         assert_eq!(parsed("help probe"), Ok(Command::Help("probe")));
         assert_eq!(parsed("version"), Ok(Command::Version));

@@ -1,4 +1,4 @@
-//! What recognition says of a frame, as plain data: [`Sightings`], with a [`Sighting`] per face.
+//! The result of recognition for a frame, as plain data: [`Sightings`], with a [`Sighting`] per face.
 
 mod blurred_areas;
 pub mod chips;
@@ -83,12 +83,12 @@ pub enum Flaw {
     Bright,
 }
 
-/// The reason for a name or for none. All numbers of a face that people see are those of its reason.
+/// The reason why a face has a name or none. All numbers that users see of a face are those of its reason.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reason {
     /// The reason as a word.
     pub because: Because,
-    /// The person to whom `distance` is; `None` for a picture of `.not`.
+    /// The person to whose pictures `distance` was measured; `None` for a picture of `.not`.
     pub person: Option<Arc<str>>,
     /// The distance that was compared with `limit`; `None` with an empty gallery.
     pub distance: Option<f32>,
@@ -106,20 +106,21 @@ pub struct Evidence {
     /// The normalised score of the closest person, and the score up to which the face gets a name; `None` without a
     /// budget.
     pub score: Option<(f32, f32)>,
-    /// By how much the score of the second person is greater than that of the first; without a budget, the distance. `None` where
-    /// there is no second one, or where the face keeps a name that is not the first one's.
+    /// The difference between the scores of the second closest person and the closest one; without a budget, between
+    /// their distances. `None` without a second person, or when the face keeps the name of another person than the
+    /// closest one.
     pub margin: Option<f32>,
     /// The closest pictures of the gallery, at most three, the closest first.
     pub pictures: Vec<Near>,
     /// The number of looks whose descriptors were compared with the gallery.
     pub looks: u32,
-    /// The number of independent descriptors to which those are equivalent.
+    /// The number of independent descriptors to which `looks` is equivalent.
     pub effective_looks: f32,
     /// The width of the face in pixels of the frame, at the last comparison.
     pub width_px: u32,
     /// The sharpness of the face at that comparison; see `recognition::quality`.
     pub sharpness: f32,
-    /// What made it hard to recognise there.
+    /// What made the face hard to recognise at that comparison.
     pub flaw: Option<Flaw>,
 }
 
@@ -146,9 +147,10 @@ pub struct Sighting {
     pub state: State,
     /// The evidence.
     pub evidence: Arc<Evidence>,
-    /// The appearance of its place on the frame of the look; `None` when it was not kept.
+    /// The appearance of the face on the frame of the look; `None` when it was not kept.
     pub view: Option<Arc<View>>,
-    /// The number of somebody without a name, by whom they are known when they come again (`recognition.remember_strangers_h`).
+    /// The number of a remembered stranger (`recognition.remember_strangers_h`), by which they are recognised when they
+    /// return.
     pub stranger: Option<u64>,
 }
 
@@ -161,12 +163,12 @@ const STILL_ALIKE: f32 = 0.6;
 /// of 64 cases, and in a fourth one, in which a head turns fast, in 4 of 4.
 const SURELY_ALIKE: f32 = 0.78;
 
-/// The longest time for which the motion of a face is extrapolated; after that its box stays in place. page/boxes.js and
-/// docs/API.md have it too.
+/// The longest time for which the motion of a face is extrapolated; after that its box stays in place. page/boxes.js
+/// and docs/API.md state the same value.
 const LONGEST_WAY: Duration = Duration::from_millis(400);
 
 impl Sighting {
-    /// The expected box at `after` the frame of the look.
+    /// The expected box, `age` after the capture of the look's frame.
     pub fn rect_after(&self, age: Duration) -> Rect {
         let seconds = age.min(LONGEST_WAY).as_secs_f32();
         let [x, y] = self.velocity.map(|v| (v * seconds).round() as i32);
@@ -216,7 +218,7 @@ pub struct Sightings {
     pub blurred_areas: Vec<BlurredArea>,
     /// The content of the whole frame, with `overlay.unknown = blur`; `None` when this look has not examined all of it.
     pub examined: Option<Arc<Examined>>,
-    /// What of the frame was hidden from the look.
+    /// The areas of the frame that the look could not see.
     pub mask: Mask,
 }
 

@@ -1,6 +1,8 @@
-//! Who is there: [`Presence`] makes visits of what each look says, and [`event::Event`]s of what changes; the [`Bus`] passes them on.
+//! Who is present. [`Presence`] derives visits from the looks of recognition, and [`event::Event`]s from changes of
+//! visits. The [`Bus`] passes the events on.
 //!
-//! A thread of its own drives it. Recognition may be in one look for seconds or be off, and a visit ends in time all the same.
+//! Presence has its own thread. A look may take seconds and recognition may be off, and visits must end in time all the
+//! same.
 
 pub mod bus;
 pub mod day;
@@ -22,39 +24,39 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use visits::{Presence, Present, Surroundings};
 
-/// How long a listener may take to be told that a name is withdrawn, before the name goes from the kept event.
+/// How long the event `withdrawn` keeps the name of a person who left the gallery, so that listeners can read it.
 const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
-/// What the thread reads, and where events go.
+/// What the thread `presence` reads and writes.
 pub struct Stage {
     /// The config; a newer one takes effect at once.
     pub config: Arc<Latest<Config>>,
-    /// What recognition says.
+    /// The faces of the newest look.
     pub sightings: Arc<Latest<Sightings>>,
-    /// The gallery at work.
+    /// The gallery in use.
     pub roster: Arc<Latest<Roster>>,
     /// The state of the camera and of recognition.
     pub health: Arc<Health>,
-    /// Where events go.
+    /// Receives the events.
     pub bus: Arc<Bus>,
-    /// Where it goes who was here.
+    /// Receives the list of visits.
     pub day: Arc<Day>,
-    /// Who is present; it is not older than the events.
+    /// Receives who is present. It is published before the events that lead to it.
     pub present: Arc<Latest<Present>>,
-    /// When to end.
+    /// Tells the thread to end.
     pub stop: Arc<Stop>,
-    /// Where it is kept which ids are given away.
+    /// The folder of the file that records which event ids are used.
     pub state_folder: Option<PathBuf>,
 }
 
-/// The body of the thread: until [`Stop`].
+/// The body of the thread. Returns on [`Stop`].
 pub fn run(stage: &Stage) {
     let faults = &stage.health.faults;
     let mut ids = Ids::take(stage.state_folder.as_deref(), SystemTime::now(), faults);
     stage.bus.begin_at(ids.begin);
     let (mut presence, mut seen, mut generation) = (Presence::default(), 0, 0);
-    // When names that have left the gallery go from the kept events: once at once, and once more after the listeners have been
-    // told that such a name is withdrawn.
+    // Names that left the gallery are removed from the kept events twice: at once, and again after `TOLD_WITHIN`, when
+    // listeners have received the event `withdrawn` with such a name.
     let mut forget_again: Option<Instant> = None;
     while !stage.stop.is_set() {
         let newer = stage.sightings.wait_newer(seen, POLL);
@@ -62,7 +64,7 @@ pub fn run(stage: &Stage) {
             seen = version;
             sightings
         });
-        // Read after the sightings, so that the gallery is not older than the names that they have.
+        // Read after the sightings, so that the gallery is not older than the names in them.
         let Some(around) = surroundings(stage) else { continue };
         let now = Moment::now();
         let events = presence.update(sightings.as_deref(), &around, now);
@@ -77,7 +79,7 @@ pub fn run(stage: &Stage) {
             stage.present.publish(Arc::new(present));
         }
         stage.bus.publish(events);
-        // After the events, so that a listener who begins with who is present misses none, and gets none twice.
+        // Updated after the events, so that a listener that begins with this list misses no event and gets none twice.
         let (left, newest, hours) = (presence.take_left(), stage.bus.newest(), around.config.visits_h);
         stage.day.take(left, presence.stays(), newest, hours, now.instant);
         ids.take_more(stage.bus.newest(), faults);

@@ -1,5 +1,5 @@
-//! The report of `namecam report` and `/api/report`: one text to attach to an issue. Who calls says what the camera and a
-//! running namecam say; the rest is looked up here. Nothing in it says who anybody is.
+//! The report of `namecam report` and `/api/report`: a text to attach to an issue. The caller provides the data of the
+//! camera and of a running namecam; this part collects the rest. The report identifies nobody.
 
 mod hidden;
 mod machine;
@@ -11,32 +11,32 @@ use serde_json::Value;
 use std::fmt::Write;
 use std::time::SystemTime;
 
-/// The most bytes of a report; its parts have less together.
+/// The largest report in bytes; the limits of its parts add up to less.
 #[cfg(test)]
 const MAX_BYTES: usize = 256 << 10;
-/// The commit of which the program was built, where the build says it.
+/// The commit from which the program was built, if the build sets it.
 const COMMIT: Option<&str> = option_env!("NAMECAM_COMMIT");
-/// Keys whose values say where somebody lives or let somebody in.
+/// Keys whose values may reveal an address or a credential.
 const PRIVATE_KEYS: [&str; 6] =
     ["http.hosts", "mqtt.client_id", "mqtt.host", "mqtt.prefix", "mqtt.user", "webhook.url"];
-/// The stages whose faults have details without names: what a camera, a decoder or the board says.
+/// The stages whose faults have details without names of people: texts of cameras, decoders and the board.
 const PLAIN_FAULTS: [&str; 4] = ["camera: ", "recognition: ", "encoder: ", "namecam: "];
 
-/// What a report is about.
+/// The inputs of a report.
 pub struct Subject<'a> {
-    /// As `namecam --version` tells them.
+    /// The versions, as in `namecam --version`.
     pub versions: String,
-    /// The config, or its problems where it cannot be used.
+    /// The config, or its problems when it is invalid.
     pub config: Result<&'a Config, &'a Problems>,
-    /// What the camera is and has, or why that is not known.
+    /// The description of the camera, or why there is none.
     pub camera: Result<String, String>,
-    /// `/api/state` of a running namecam.
+    /// The JSON of `/api/state` of a running namecam.
     pub state: Result<Value, String>,
-    /// Its `/metrics`.
+    /// The text of `/metrics` of a running namecam.
     pub metrics: Result<String, String>,
 }
 
-/// The end of a part that stays when it is too long.
+/// Which end of a part is kept when the part is too long.
 #[derive(Clone, Copy, PartialEq)]
 enum Keep {
     First,
@@ -80,12 +80,12 @@ pub fn text(subject: Subject) -> String {
     text
 }
 
-/// Whole lines of `text` of at most `most` bytes.
+/// The first or last whole lines of `text`, at most `most` bytes.
 fn cut(text: &str, most: usize, keep: Keep) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
-    // The note takes some of them.
+    // Leaves room for the note.
     let (most, lines) = (most - 100, text.split_inclusive('\n'));
     let mut bytes = 0;
     let mut fits = |line: &&str| {
@@ -105,7 +105,7 @@ fn cut(text: &str, most: usize, keep: Keep) -> String {
     if keep == Keep::First { kept + &note } else { note + &kept }
 }
 
-/// Every key with its value and where it was given.
+/// Each key with its value and its source.
 fn values(config: &Config) -> String {
     let file =
         config.file.as_ref().map_or("none; every key has its default".to_owned(), |file| file.display().to_string());
@@ -119,7 +119,7 @@ fn values(config: &Config) -> String {
     text
 }
 
-/// Where the config is wrong. A line that cannot be read may be a secret, so no text of it is told but that of a known key.
+/// The places of the problems of a config. An invalid line may be a secret, so only the names of known keys are shown.
 fn problems(problems: &Problems) -> String {
     let mut text = String::from("it cannot be used:\n");
     for problem in &problems.0 {
@@ -132,7 +132,7 @@ fn problems(problems: &Problems) -> String {
     text
 }
 
-/// `/api/state` without who is there, who asks, and details in which names may stand.
+/// `/api/state` without the faces, the user and the details that may contain names.
 fn without_people(mut state: Value) -> Value {
     let Some(fields) = state.as_object_mut() else { return Value::Null };
     let faces = fields.get("faces").and_then(Value::as_array).map_or(0, Vec::len);

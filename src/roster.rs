@@ -9,11 +9,11 @@ use serde::Serialize;
 pub struct PictureReport {
     /// The path below the gallery, such as `Alice/1.jpg`; unprintable bytes are replaced.
     pub file: String,
-    /// Why it is not used, as text; `None` when it is used.
+    /// Why the picture is not used, as text; `None` when it is used.
     pub skipped: Option<String>,
     /// A remark about a picture that is used.
     pub note: Option<String>,
-    /// The quality of its face; `None` unless it has exactly one face.
+    /// The quality of the face; `None` unless the picture has exactly one face.
     pub face: Option<FaceNumbers>,
 }
 
@@ -23,7 +23,7 @@ impl PictureReport {
         PictureReport { file: file.into(), skipped: Some(reason.into()), note: None, face: None }
     }
 
-    /// True when it needs attention.
+    /// True when the file needs attention.
     pub fn is_doubtful(&self) -> bool {
         self.skipped.is_some() || self.note.is_some()
     }

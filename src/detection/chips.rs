@@ -1,4 +1,4 @@
-//! [`Chips`]: the best pictures of the faces that were followed lately, for admins who say who they are.
+//! [`Chips`]: the best pictures of the faces that were followed lately. An admin names faces by these pictures.
 
 use super::Flaw;
 use crate::frame::Moment;
@@ -8,29 +8,29 @@ use std::sync::Arc;
 /// A part of a frame with one face and half its width around it.
 #[derive(Debug)]
 pub struct Chip {
-    /// As JPEG.
+    /// The JPEG.
     pub jpeg: Vec<u8>,
     /// When the frame was captured.
     pub captured_at: Moment,
     /// The width of the face in pixels of the frame.
     pub width_px: u32,
-    /// Its sharpness; see `recognition::quality`.
+    /// The sharpness of the face; see `recognition::quality`.
     pub sharpness: f32,
-    /// Its mean luma, 0 to 255.
+    /// The mean luma of the face, 0 to 255.
     pub brightness: f32,
-    /// What makes it hard to recognise.
+    /// What makes the face hard to recognise.
     pub flaw: Option<Flaw>,
-    /// Which way it is turned; `None` without landmarks.
+    /// The direction of the face; `None` without landmarks.
     pub pose: Option<Pose>,
 }
 
-/// Which way a face is turned: where the lower end of the nose is from the middle between the outer corners of the eyes, in
-/// distances between these corners.
+/// The direction of a face: the offset of the lower end of the nose from the middle between the outer corners of the
+/// eyes, in units of the distance between these corners.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pose {
-    /// Along the line of the eyes, to the right of the picture; 0 for a face from the front.
+    /// The offset along the line of the eyes, to the right of the picture; 0 for a frontal face.
     pub turn: f32,
-    /// Down from that line; smaller when the chin is raised.
+    /// The offset down from that line; smaller when the chin is raised.
     pub nod: f32,
 }
 
@@ -39,33 +39,33 @@ pub struct Pose {
 pub struct TrackChips {
     /// The number of the track.
     pub track: u64,
-    /// The best first.
+    /// The chips, the best first.
     pub chips: Vec<Arc<Chip>>,
-    /// Which way the face was turned at its last description.
+    /// The direction of the face at its last description.
     pub pose: Option<Pose>,
 }
 
 /// The chips of all tracks that have some.
 #[derive(Debug, Clone, Default)]
 pub struct Chips {
-    /// Those of each track.
+    /// The chips of each track.
     pub tracks: Vec<TrackChips>,
-    /// What of the camera's picture they hide.
+    /// The areas of the camera's picture that are hidden in the chips.
     pub mask: Mask,
 }
 
 impl Chips {
-    /// How many there are.
+    /// The number of chips.
     pub fn count(&self) -> usize {
         self.tracks.iter().map(|of| of.chips.len()).sum()
     }
 
-    /// Those of a track.
+    /// The chips of a track.
     pub fn of(&self, track: u64) -> &[Arc<Chip>] {
         self.of_track(track).map_or(&[], |of| &of.chips)
     }
 
-    /// Which way the face of a track is turned.
+    /// The direction of the face of a track.
     pub fn pose(&self, track: u64) -> Option<Pose> {
         self.of_track(track).and_then(|of| of.pose)
     }

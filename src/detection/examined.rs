@@ -237,8 +237,8 @@ fn median(mut values: Vec<i32>) -> i32 {
 mod tests {
     use super::*;
 
-    /// A picture of a room, 330 pixels wide, whose edges are no edges of cells or blocks, with noise of a deviation of
-    /// about `noise`.
+    /// A picture of a room, 330 pixels wide, whose edges do not coincide with those of cells or blocks. The noise
+    /// has a deviation of about `noise`.
     fn room(seed: u32, noise: f64) -> Rgb {
         let mut state = seed.wrapping_mul(2_654_435_761) | 1;
         let mut uniform = || {
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fade_over_many_looks_stays_unexamined_while_it_lasts_and_not_for_ever() {
+    fn a_fade_over_many_looks_is_unexamined_until_it_ends() {
         for (noise, step) in [(0.0, 0.1), (2.0, 0.4)] {
             let frame = |look: u32| stripes(room(look + 1, noise), [step * f64::from(look.min(100)); 3]);
             let mut examined = after((0..10).map(|seed| room(1000 + seed, noise)));

@@ -1,4 +1,5 @@
-//! `[exec]`: a program is started for each event. Its values are in the environment, and no shell sees them.
+//! `[exec]`: starts a program for each event. The fields of the event are environment variables, and no shell is
+//! involved.
 
 use super::{Reader, Stage};
 use crate::config::Exec;
@@ -12,13 +13,13 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The most programs at a time; further events wait on the bus.
+/// The most programs that run at a time; further events wait on the bus.
 const MOST: usize = 4;
 /// How long a program may run.
 const LONGEST: Duration = Duration::from_secs(30);
-/// While some run, so often it is asked whether they have ended.
+/// How often the thread checks whether programs have ended, while some run.
 const SOON: Duration = Duration::from_millis(50);
-/// What the program gets of namecam's own environment.
+/// The variables of namecam's own environment that the program gets.
 const PASSED_ON: [&str; 5] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ"];
 
 struct Running {
@@ -26,7 +27,7 @@ struct Running {
     begun: Instant,
 }
 
-/// The body of the thread: until [`crate::sync::Stop`], which ends the programs too.
+/// The body of the thread. On [`crate::sync::Stop`] it kills the programs and returns.
 pub fn run(stage: &Stage) {
     let sink = &stage.health.exec;
     let (mut reader, mut running) = (Reader::new(stage, sink), Vec::<Running>::new());
@@ -52,7 +53,7 @@ pub fn run(stage: &Stage) {
             }
         }
     }
-    // All at once: namecam ends soon, and each would be given time by itself.
+    // All at once: namecam ends soon, and waiting for each program in turn would take longer.
     running.iter_mut().for_each(|program| _ = program.group.reap());
 }
 
@@ -87,7 +88,8 @@ fn start(exec: &Exec, event: &Event) -> Result<ProcessGroup, String> {
     child.map(ProcessGroup::new).map_err(|error| format!("'{program}' cannot be started: {error}"))
 }
 
-/// `NAMECAM_KIND` and so on: the fields of the event, empty where they are null, and `NAMECAM_EVENT`, its JSON.
+/// The environment variables of an event: `NAMECAM_KIND` and so on for its fields, empty for null, and `NAMECAM_EVENT`
+/// with its JSON.
 fn variables(event: &Event) -> Vec<(String, String)> {
     let Ok(json) = serde_json::to_value(event) else { return Vec::new() };
     let mut variables = vec![("NAMECAM_EVENT".to_owned(), json.to_string())];
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn four_run_at_a_time_and_what_fails_is_told() {
+    fn four_programs_run_at_a_time_and_failures_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         let script = "touch \"$0/$NAMECAM_ID\"; exec sleep 60";
         let (stage, thread) = running(words(&["sh", "-c", script, folder.path().to_str().unwrap()]));

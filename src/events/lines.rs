@@ -5,7 +5,8 @@ use crate::sync::POLL;
 use crate::telemetry::faults::Cause;
 use std::io::Write;
 
-/// The body of the thread: until [`crate::sync::Stop`]. A reader that is too slow holds up nothing else, and is told how many events it missed.
+/// The body of the thread. Returns on [`crate::sync::Stop`]. A slow reader delays no other part, and gets a line with
+/// the number of events that it missed.
 pub fn run(stage: &Stage, out: &mut dyn Write) {
     let mut seen = 0;
     while !stage.stop.is_set() {

@@ -1,5 +1,5 @@
-//! Where events leave the machine. Each sink has a thread of its own and reads the bus at its own pace: it waits for no frame and for no
-//! other sink, and what it is too slow for it learns as a number.
+//! The sinks of events: where events leave the machine. Each sink has its own thread and reads the bus at its own pace,
+//! so it delays no frame and no other sink. The bus tells a slow sink how many events it has missed.
 
 pub mod exec;
 pub mod lines;
@@ -14,27 +14,27 @@ use crate::telemetry::health::{Health, Sink};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What a sink reads.
+/// The inputs of a sink.
 #[derive(Clone)]
 pub struct Stage {
     /// The config; a newer one takes effect with the next event.
     pub config: Arc<Latest<Config>>,
-    /// Where events come from.
+    /// The source of the events.
     pub bus: Arc<Bus>,
-    /// Counters.
+    /// The counters of the sink.
     pub health: Arc<Health>,
-    /// When to end.
+    /// Tells the thread to end.
     pub stop: Arc<Stop>,
 }
 
-/// An event that has not left the machine within this time is dropped: it is news no more.
+/// An event that has not left the machine within this time is dropped as outdated.
 const NEWS_FOR: Duration = Duration::from_secs(300);
 
-/// The events that a sink takes, one at a time.
+/// Reads the events of a sink from the bus, one at a time.
 struct Reader<'a> {
     stage: &'a Stage,
     sink: &'a Sink,
-    /// The event that was taken last.
+    /// The id of the event that was read last.
     seen: u64,
 }
 
@@ -43,12 +43,12 @@ impl<'a> Reader<'a> {
         Reader { stage, sink, seen: 0 }
     }
 
-    /// What has happened so far is never told.
+    /// Skips all events so far.
     fn skip(&mut self) {
         self.seen = self.stage.bus.newest();
     }
 
-    /// The oldest event that was not taken yet, if it is one of `kinds`. Those that are no longer kept are counted as dropped.
+    /// The next event, if its kind is one of `kinds`. Events that the bus no longer has are counted as dropped.
     fn next(&mut self, kinds: &[String], timeout: Duration) -> Option<Arc<Event>> {
         let batch = self.stage.bus.wait_after(self.seen, timeout);
         self.sink.dropped.add_many(batch.missed);
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
         is_wanted.then(|| Arc::clone(event)).filter(|event| self.is_news(event))
     }
 
-    /// The same event again, as it is kept now: a person may have been forgotten meanwhile.
+    /// The last event again, as the bus has it now: meanwhile, the name of a person may have been removed from it.
     fn again(&self) -> Option<Arc<Event>> {
         let batch = self.stage.bus.wait_after(self.seen.saturating_sub(1), Duration::ZERO);
         let event = batch.events.first().filter(|event| event.id == self.seen).cloned();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_takes_each_event_once_and_counts_those_that_are_old_or_gone() {
+    fn a_reader_takes_each_event_once_and_counts_outdated_and_lost_ones() {
         let stage = stage(|_| {});
         let sink = Sink::default();
         let mut reader = Reader::new(&stage, &sink);

@@ -1,9 +1,11 @@
-//! MQTT: states and events to a broker, and the device for Home Assistant.
+//! MQTT: publishes states and events to a broker, and announces the device to Home Assistant.
 //!
-//! The thread compares what should be said with what this broker has been told, and says the difference. So after any trouble the newest
-//! states win, and nothing piles up. Events it reads from the bus, after the last one that was acknowledged: of those the bus keeps the newest.
+//! The thread compares the payloads that retained topics should have with the payloads that this connection has sent,
+//! and sends the difference. After any interruption the newest states are sent, and nothing queues up. Events are read
+//! from the bus, after the last one that the broker has acknowledged; the bus keeps the newest ones.
 //!
-//! The packets are our own ([`packet`]): namecam needs seven kinds of them. docs/MQTT.md says what was compared.
+//! The packets are implemented in [`packet`]: namecam needs seven kinds of them. docs/MQTT.md has the comparison with
+//! libraries.
 
 mod former;
 mod home;
@@ -31,29 +33,30 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The first pause before a new attempt to connect, and the longest one. Each is prolonged to at most twice its length.
+/// The pauses before a new attempt to connect: the first one and the longest one. Each is prolonged by up to its own
+/// length.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
-/// How long a connection must have lasted for the next pause to be the first one again.
+/// A connection that lasts longer than this resets the pause to the first one.
 const GOOD: Duration = Duration::from_secs(2);
-/// While the broker has to acknowledge something, so soon it is looked for.
+/// The longest wait between reads while the broker has messages to acknowledge.
 const SOON: Duration = Duration::from_millis(20);
-/// So long after it has subscribed, namecam has heard whether a camera is online where it was before.
+/// How long after its subscription namecam waits for the retained status of cameras at its former topics.
 const QUIET: Duration = Duration::from_secs(2);
-/// So long after that, the broker has said the last will of a connection that was lost without its notice.
+/// After this time, the broker has published the last will of a connection that was lost without its notice.
 const WILL_IS_SAID: Duration =
     if cfg!(test) { Duration::from_secs(4) } else { Duration::from_secs(2 * link::KEEP_ALIVE.as_secs()) };
-/// How often the numbers of `diagnostics` are told.
+/// How often `diagnostics` is published.
 const DIAGNOSTICS_EVERY: Duration = Duration::from_secs(60);
 
-/// What somebody at the broker asks for, with `mqtt.control`.
+/// A command from a client of the broker, with `mqtt.control`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     Reload,
-    /// Recognition on or off, until the next reload.
+    /// Switch recognition on or off, until the next reload.
     Recognize(bool),
 }
 
-/// What the thread reads, and where orders go.
+/// What the thread reads, and the channel of its orders.
 pub struct Stage {
     pub config: Arc<Latest<Config>>,
     pub roster: Arc<Latest<Roster>>,
@@ -62,27 +65,27 @@ pub struct Stage {
     pub slugs: Arc<Slugs>,
     pub chips: Arc<Latest<Chips>>,
     pub health: Arc<Health>,
-    /// Orders that nobody takes in time are dropped.
+    /// Receives the orders. An order is dropped while the channel is full.
     pub orders: SyncSender<Order>,
     pub stop: Arc<Stop>,
-    /// Where it is remembered what a broker keeps.
+    /// The folder of the file that records former topics.
     pub state_folder: Option<PathBuf>,
 }
 
-/// What outlasts a connection.
+/// The state that outlasts a connection.
 struct Kept {
     picture: Picture,
     former: Former,
 }
 
-/// The body of the thread: until [`Stop`].
+/// The body of the thread. Returns on [`Stop`].
 pub fn run(stage: &Stage) {
     let (mut seen, mut pause) = (stage.bus.begin_after(Some(0)), PAUSES[0]);
     let former = Former::open(stage.state_folder.as_ref().map(|folder| folder.join("mqtt")));
     let mut kept = Kept { picture: Picture::new(), former };
     while !stage.stop.is_set() {
         let Some((_, config)) = stage.config.newest().filter(|(_, config)| !config.mqtt.host.is_empty()) else {
-            // What happens while nobody is to be told is never told.
+            // Events that occur while no broker is configured are never sent.
             seen = stage.bus.newest();
             stage.stop.wait(POLL);
             continue;
@@ -104,10 +107,10 @@ pub fn run(stage: &Stage) {
     }
 }
 
-/// Whether the broker of the config can be used, for `check`.
+/// Checks whether the broker of the config can be used, for `check`.
 ///
 /// # Errors
-/// Why not.
+/// The reason why it cannot be used.
 pub fn try_out(config: &Config) -> Result<(), String> {
     let id = format!("{}-check", Device::of(config).id);
     Link::open(&config.mqtt, &id, None).map(|mut link| link.say_goodbye())
@@ -123,37 +126,39 @@ fn wait(stage: &Stage, mqtt: &Mqtt, pause: Duration) {
     }
 }
 
-/// Between once and twice the pause, so that many cameras do not come back at one moment.
+/// A pause of `pause` to twice `pause`, so that many cameras do not reconnect at the same moment.
 fn jittered(pause: Duration) -> Duration {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
     pause + pause.mul_f64(f64::from(nanos % 1000) / 1000.0)
 }
 
-/// A connection, and what the broker has been told over it.
+/// A connection and what was sent over it.
 struct Session<'a> {
     stage: &'a Stage,
     kept: &'a mut Kept,
     mqtt: Mqtt,
     device: Device,
     link: Link,
-    /// What each retained topic says.
+    /// The payload of each retained topic that this connection has sent.
     told: HashMap<String, String>,
-    /// What they should say, in order, and of which versions of its sources that was made.
+    /// The payloads that the retained topics should have, in order. `made_of` has the versions of the sources that they
+    /// were made from.
     should: Vec<(String, String)>,
     made_of: Option<[u64; 5]>,
     known: Vec<Known>,
-    /// Those who are being taken back.
+    /// The slugs of people who have left the gallery and whose topics are being deleted.
     gone: BTreeSet<String>,
-    /// Where this broker was told before, and is to keep nothing.
+    /// The former topics at this broker. Their retained messages are to be deleted.
     former: Vec<Place>,
-    /// Those of them whose camera is online as far as the broker knows, and those that are being taken back.
+    /// The status topics of those former places where a camera is online according to the broker. `taking_back` has the
+    /// places whose messages are being deleted.
     online: BTreeSet<String>,
     taking_back: Vec<Place>,
-    /// The generation that `known` is of.
+    /// The generation of the gallery from which `known` was made.
     generation: Option<u64>,
-    /// The numbers, when they were taken, and how many looks there had been then.
+    /// The payload of `diagnostics`, when it was made, and the number of looks at that time.
     numbers: (String, Option<Instant>, u64),
-    /// The newest event that was sent.
+    /// The id of the newest event that was sent.
     sent: u64,
 }
 
@@ -170,7 +175,7 @@ impl<'a> Session<'a> {
         kept.picture.begin();
         let elsewhere = former.iter().filter(|place| place.status() != device.topic("status")).map(Place::status);
         link.subscribe(link::COMMANDS, &device.commands())?;
-        // Apart from the commands: a broker may refuse these.
+        // In a packet of its own: a broker may refuse this subscription.
         link.subscribe(link::FORMER, &elsewhere.collect::<Vec<_>>())?;
         Ok(Session {
             stage,
@@ -192,8 +197,8 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Until the program stops or the config names another broker. The connection ends without a goodbye, so that the broker says the
-    /// last will.
+    /// Serves the connection until the program stops or the config of the broker changes. The connection ends without
+    /// DISCONNECT, so that the broker publishes the last will.
     fn run(&mut self) -> Result<(), String> {
         loop {
             let Some((_, config)) = self.stage.config.newest() else { return Ok(()) };
@@ -221,7 +226,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Makes out what should be said.
+    /// Computes the payloads that the retained topics should have.
     fn tell_states(&mut self) {
         if self.numbers.1.is_none_or(|at| at.elapsed() >= DIAGNOSTICS_EVERY) {
             self.take_numbers();
@@ -247,16 +252,16 @@ impl<'a> Session<'a> {
         self.should.extend(self.device.states(&self.known, &self.gone, &present, recognizes));
         self.should.push((self.device.topic("diagnostics"), self.numbers.0.clone()));
         self.take_back(due);
-        // The last one: what is said before is true when it comes.
+        // Last, so that the states before it are up to date when a client receives it.
         self.should.push((self.device.topic("status"), ONLINE.to_owned()));
     }
 
-    /// The former places where nothing is to be kept. Where a camera is online, that may be this one before its power failed, for which
-    /// the broker has not said the last will yet.
+    /// The former places whose messages are to be deleted now. Where a camera is online, that may be this camera before
+    /// a loss of power, for which the broker has not published the last will yet.
     fn due(&mut self) -> Vec<Place> {
         match self.link.former {
             Some(Ok(since)) if since.elapsed() > WILL_IS_SAID => {
-                // Another camera is there now.
+                // The last will is overdue, so another camera uses the topics.
                 let others: Vec<Place> =
                     self.former.iter().filter(|place| self.online.contains(&place.status())).cloned().collect();
                 others.iter().for_each(|place| self.leave(place));
@@ -267,14 +272,14 @@ impl<'a> Session<'a> {
                 let what = "the broker does not let namecam listen to its former topics, which stay there; delete them with a tool of the broker";
                 self.stage.health.faults.report(Cause::Broker, what);
             }
-            // At the same root, only the announcement was elsewhere, and there is nothing to listen to.
+            // At the same root only the topic of the announcement differed, and no status topic was subscribed to.
             None if self.former.iter().all(|place| place.root == self.device.root) => {}
             _ => return Vec::new(),
         }
         self.former.iter().filter(|place| !self.online.contains(&place.status())).cloned().collect()
     }
 
-    /// What was told at former places is deleted, of all people.
+    /// Deletes the retained messages at former places, including those of every person.
     fn take_back(&mut self, places: Vec<Place>) {
         self.taking_back = places;
         let mut slugs: BTreeSet<String> = self.stage.slugs.gone();
@@ -286,7 +291,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The picture of the newest event, or that there is to be none.
+    /// Publishes the picture of the newest event, or its deletion.
     fn say_picture(&mut self, config: &Config) -> Result<(), String> {
         let picture = &mut self.kept.picture;
         if !self.gone.is_empty() {
@@ -309,7 +314,7 @@ impl<'a> Session<'a> {
         self.made_of = None;
     }
 
-    /// Learns who is in the gallery. Before the first one, those of the last run are.
+    /// Follows the gallery. Before the first gallery, the people of the last run are used.
     fn follow_gallery(&mut self, roster: Option<&Roster>) {
         let generation = roster.map(|roster| roster.generation);
         if self.generation.is_some() && self.generation == generation {
@@ -368,7 +373,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The newest event up to which the broker has acknowledged all.
+    /// The id up to which the broker has acknowledged all events.
     fn acknowledged_up_to(&self) -> u64 {
         self.link.oldest_mark().map_or(self.sent, |oldest| oldest - 1)
     }
@@ -385,13 +390,13 @@ impl<'a> Session<'a> {
         }
         let order = match std::str::from_utf8(&message.payload).unwrap_or_default() {
             "online" if Some(&message.topic) == self.device.birth.as_ref() => {
-                // Home Assistant has started, and the announcement is repeated for it.
+                // Home Assistant has started. It needs the announcement again.
                 if let Some(topic) = &self.device.announced_at {
                     self.told.remove(topic);
                 }
                 return;
             }
-            // An order that the broker has kept is an old one.
+            // A retained order is an old one.
             _ if message.retained => return,
             "ON" if message.topic == self.device.topic("recognition/set") => Order::Recognize(true),
             "OFF" if message.topic == self.device.topic("recognition/set") => Order::Recognize(false),
@@ -411,7 +416,7 @@ impl<'a> Session<'a> {
         self.made_of = None;
     }
 
-    /// When the broker has acknowledged that people and former topics are taken back, they are left out.
+    /// When the broker has acknowledged all deletions, the deleted people and places are dropped from the lists.
     fn finish_taking_back(&mut self) {
         if self.link.waits() {
             return;
@@ -430,7 +435,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Why a connection ended, with what its owner may not think of.
+    /// Why a connection ended, with a hint at a cause that is easy to miss.
     fn explain(&self, why: String, was_good: bool) -> String {
         let is_closed = !was_good && (why.contains("closed the connection") || why.contains("is lost"));
         let hint = format!("; if another client has the id {} too, set mqtt.client_id to another name", self.device.id);

@@ -1,4 +1,4 @@
-//! `[webhook]`: each event as a POST of JSON to an address.
+//! `[webhook]`: sends each event as a POST of JSON to a URL.
 
 use super::{Reader, Stage};
 use crate::config::{Url, Webhook};
@@ -14,16 +14,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long an attempt may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The pause after the first failed attempt at an event; each later one is twice as long, up to the other.
+/// The pause after the first failed attempt at an event, and the longest one. Each pause is twice as long as the one
+/// before.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
-/// So much of an answer is read at most; all that counts is its first line.
+/// The most bytes of an answer that are read; only its first line is used.
 const MOST_ANSWER: u64 = 1024;
 
-/// Why an event was not taken.
+/// Why an event was not delivered.
 #[derive(Debug, PartialEq)]
 struct Failure {
     why: String,
-    /// False when the receiver has refused it for good.
+    /// False when the receiver has refused the event for good.
     is_worth_another: bool,
 }
 
@@ -31,7 +32,7 @@ fn failed(why: String) -> Failure {
     Failure { why, is_worth_another: true }
 }
 
-/// The body of the thread: until [`crate::sync::Stop`].
+/// The body of the thread. Returns on [`crate::sync::Stop`].
 pub fn run(stage: &Stage) {
     let sink = &stage.health.webhook;
     let mut reader = Reader::new(stage, sink);
@@ -62,7 +63,7 @@ pub fn run(stage: &Stage) {
     }
 }
 
-/// Waits for `pause`; false when the program ends, or the config has become another one.
+/// Waits for `pause`; false when the program ends or the config changes.
 fn wait(stage: &Stage, pause: Duration, is_same: impl Fn() -> bool) -> bool {
     let until = Instant::now() + pause;
     while Instant::now() < until {
@@ -73,7 +74,7 @@ fn wait(stage: &Stage, pause: Duration, is_same: impl Fn() -> bool) -> bool {
     true
 }
 
-/// Sends an event.
+/// Makes one attempt to send an event.
 fn post(hook: &Webhook, url: &Url, event: &Event) -> Result<(), Failure> {
     let body = serde_json::to_string(event).map_err(|error| failed(error.to_string()))?;
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -91,13 +92,13 @@ fn post(hook: &Webhook, url: &Url, event: &Event) -> Result<(), Failure> {
         event.kind.as_str()
     );
     let status = ask(hook, url, request.as_bytes()).map_err(|error| failed(format!("{authority}: {error}")))?;
-    // Too many at a time and too slow is worth another attempt; another answer of the kind 4xx says that the request is wrong.
+    // Too many requests and time-outs are worth another attempt. Any other 4xx status says that the request is wrong.
     let is_worth_another = !(300..500).contains(&status) || [408, 425, 429].contains(&status);
     let why = || format!("{authority} answers {status}");
     if (200..300).contains(&status) { Ok(()) } else { Err(Failure { why: why(), is_worth_another }) }
 }
 
-/// Connects, until `deadline`.
+/// Connects, at the latest until `deadline`.
 fn open(hook: &Webhook, url: &Url, deadline: Instant) -> Result<Wire, String> {
     let trust = url.is_https.then_some(Trust { ca_file: hook.ca_file.as_deref(), key: "webhook.ca_file" });
     Wire::open(&url.host, url.port, trust, deadline)
@@ -127,14 +128,14 @@ fn ask(hook: &Webhook, url: &Url, request: &[u8]) -> Result<u16, String> {
     status.ok_or_else(|| "the answer is not HTTP".to_owned())
 }
 
-/// The secret of a file, without the line end.
+/// The secret in a file, without white space around it.
 fn secret(file: &Path) -> Result<Vec<u8>, String> {
     let bytes = std::fs::read(file).map_err(|error| format!("secret_file {}: {error}", file.display()))?;
     let secret = bytes.trim_ascii().to_vec();
     if secret.is_empty() { Err(format!("secret_file {} is empty", file.display())) } else { Ok(secret) }
 }
 
-/// What is wrong with the secret file, and with TLS of the receiver, for `check`. Nothing is sent but the handshake.
+/// What is wrong with the secret file or with the TLS of the receiver, for `check`. Only the TLS handshake is sent.
 pub fn trouble(hook: &Webhook) -> Option<String> {
     let url = hook.url.as_ref()?;
     let signed = hook.secret_file.as_ref().map_or(Ok(()), |file| secret(file).map(drop));
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_posted_with_a_signature_and_again_when_the_receiver_is_not_well() {
+    fn an_event_is_posted_with_a_signature_and_again_after_a_temporary_failure() {
         let (folder, listener) = (tempfile::tempdir().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         let (port, file) = (listener.local_addr().unwrap().port(), folder.path().join("secret"));
         std::fs::write(&file, "a long secret\n").unwrap();
@@ -231,11 +232,11 @@ mod tests {
         assert_eq!(signed, signature(b"a long secret", at.parse().unwrap(), &body));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         assert!(now - at.parse::<u64>().unwrap() < 60);
-        // What is refused is not sent again.
+        // A refused event is not sent again.
         stage.bus.publish(vec![event(Kind::Named, "Bob"), event(Kind::Named, "Carol")]);
         assert!(take(&listener, "HTTP/1.1 400 never\r\n\r\n").1.contains("Bob"));
         assert!(take(&listener, "HTTP/1.1 200 yes\r\n\r\n").1.contains("Carol"));
-        // Without its secret nothing leaves.
+        // Without its secret, no event is sent.
         std::fs::remove_file(&file).unwrap();
         stage.bus.publish(vec![event(Kind::Named, "Dora")]);
         for _ in 0..500 {
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_that_hangs_lies_or_is_not_there_is_told_in_time() {
+    fn a_receiver_that_hangs_lies_or_is_missing_is_reported_in_time() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let url = Url::parse(&format!("http://127.0.0.1:{port}/")).unwrap();
@@ -269,7 +270,7 @@ mod tests {
         let moved = Failure { why: format!("127.0.0.1:{port} answers 301"), is_worth_another: false };
         assert_eq!(answers("HTTP/1.1 301 there\r\n\r\n"), moved);
         assert!(answers("HTTP/1.1 429 later\r\n\r\n").is_worth_another);
-        // It accepts, and says nothing.
+        // The receiver accepts the connection and says nothing.
         let begun = Instant::now();
         assert_eq!(ask().why, format!("127.0.0.1:{port}: no answer within 5 s"));
         assert!(begun.elapsed() < Duration::from_secs(8));
@@ -294,7 +295,7 @@ mod tests {
         let good = hook("localhost", Some(cas.clone()));
         assert_eq!(trouble(&good), None);
         let (head, body) = std::thread::scope(|scope| {
-            // The connection of `trouble` has brought no request.
+            // The connection of `trouble` brought no request.
             let _ = listener.accept().unwrap();
             let took = scope.spawn(|| take(&listener, "HTTP/1.1 204 fine\r\n\r\n"));
             assert_eq!(post(&good, good.url.as_ref().unwrap(), &event(Kind::Named, "Alice")), Ok(()));

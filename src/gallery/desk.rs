@@ -1,4 +1,5 @@
-//! [`Desk`]: where those who change the gallery leave word for recognition, and wait until it has taken the change in.
+//! [`Desk`]: passes changes of the gallery and questions about pictures to recognition, and lets the caller wait for
+//! the result.
 
 use crate::sync::{lock, wait_while};
 use std::collections::VecDeque;
@@ -6,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// The most pictures that wait to be judged.
+/// The most pictures that wait for an answer.
 const MAX_QUESTIONS: usize = 8;
-/// How long a person poses after the page has last said so; it says so twice a second.
+/// How long a person counts as posing after the last notice of the page; the page sends one twice a second.
 const POSES_FOR: Duration = Duration::from_secs(3);
 
-/// What a picture is worth, before it is kept: `Ok` when it would be used.
+/// The judgement of a picture before it is stored: `Ok` when recognition would use it.
 pub type Worth = Result<(), Unfit>;
 
 /// Why a picture cannot be used.
@@ -23,7 +24,7 @@ pub struct Unfit {
     pub faces: Vec<[f32; 4]>,
 }
 
-/// A picture that somebody would like to add.
+/// A picture that a user would like to add.
 #[derive(Debug)]
 pub struct Question {
     number: u64,
@@ -31,25 +32,25 @@ pub struct Question {
     bytes: Vec<u8>,
 }
 
-/// A change that was made, by number; by default, none yet.
+/// The number of a change; by default, of none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Change(u64);
 
-/// What changes mean for recognition.
+/// What recognition has to know about changes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct News {
     /// Files that are complete, because namecam wrote them.
     pub written: Vec<PathBuf>,
-    /// True when somebody was forgotten: no chip is to stay.
+    /// True when a person was forgotten, so that no chip may stay.
     pub forgets: bool,
 }
 
 #[derive(Debug, Default)]
 struct Left {
-    /// The last change that was made, and the last one that is at work.
+    /// The number of the newest change, and that of the newest one that is at work.
     made: u64,
     at_work: u64,
-    /// What has been made since recognition asked last.
+    /// The news since recognition asked last.
     news: News,
     asked: u64,
     questions: VecDeque<Question>,
@@ -66,19 +67,20 @@ pub struct Desk {
 }
 
 impl Question {
-    /// The bytes, which are judged once.
+    /// The bytes. They can be taken once.
     pub fn take_bytes(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)
     }
 }
 
 impl Desk {
-    /// Changes to the files are made one after the other, by the thread that holds this.
+    /// The lock for changes of the files: only the thread that holds it changes them.
     pub fn edit(&self) -> MutexGuard<'_, ()> {
         lock(&self.edits)
     }
 
-    /// The files of the gallery have changed. `written` are complete; of others recognition waits whether they still grow.
+    /// Records that files of the gallery have changed. The files in `written` are complete; recognition waits until
+    /// others stop growing.
     pub fn changed(&self, written: impl IntoIterator<Item = PathBuf>, forgets: bool) -> Change {
         let mut left = lock(&self.left);
         left.made += 1;
@@ -87,24 +89,24 @@ impl Desk {
         Change(left.made)
     }
 
-    /// Waits until a change is at work; false when it is not within `patience`.
+    /// Waits until a change is at work. False when that takes longer than `patience`.
     pub fn wait(&self, change: Change, patience: Duration) -> bool {
         wait_while(&self.changed, lock(&self.left), patience, |left| left.at_work < change.0).at_work >= change.0
     }
 
-    /// For recognition: the last change, when it is another one than `before`, and what all since then mean.
+    /// For recognition: the newest change, if it is newer than `before`, and the news since the last call.
     pub fn take_change(&self, before: Change) -> Option<(Change, News)> {
         let mut left = lock(&self.left);
         (left.made > before.0).then(|| (Change(left.made), std::mem::take(&mut left.news)))
     }
 
-    /// For recognition: that change, and those before it, are at work.
+    /// For recognition: records that `change`, with all earlier ones, is at work.
     pub fn at_work(&self, change: Change) {
         lock(&self.left).at_work = change.0;
         self.changed.notify_all();
     }
 
-    /// What a picture would be worth; `None` when recognition does not say within `patience`, or too many ask.
+    /// The judgement of a picture; `None` when recognition does not answer within `patience`, or too many callers wait.
     pub fn ask(&self, bytes: Vec<u8>, patience: Duration) -> Option<Worth> {
         let mut left = lock(&self.left);
         if left.questions.len() >= MAX_QUESTIONS {
@@ -120,12 +122,12 @@ impl Desk {
         left.answers.remove(at).map(|(_, worth)| worth)
     }
 
-    /// The person of a track enrols before the camera now.
+    /// Records that the person of a track is enrolling before the camera.
     pub fn poses(&self, track: u64, now: Instant) {
         lock(&self.left).posing = Some((track, now));
     }
 
-    /// For recognition: the track of the person who does.
+    /// For recognition: the track of the person who is enrolling before the camera.
     pub fn posing(&self, now: Instant) -> Option<u64> {
         let posing = lock(&self.left).posing;
         posing.filter(|(_, said)| now.saturating_duration_since(*said) < POSES_FOR).map(|(track, _)| track)
@@ -136,7 +138,7 @@ impl Desk {
         lock(&self.left).questions.pop_front()
     }
 
-    /// For recognition: what it is worth.
+    /// For recognition: answers a question.
     pub fn answer(&self, question: &Question, worth: Worth) {
         let mut left = lock(&self.left);
         // Of those who no longer wait, the answers go.
@@ -155,7 +157,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn who_changes_the_gallery_waits_until_that_change_is_at_work() {
+    fn a_caller_waits_until_its_change_is_at_work() {
         let desk = Arc::new(Desk::default());
         assert_eq!(desk.take_change(Change::default()), None);
         let first = desk.changed([PathBuf::from("a")], true);

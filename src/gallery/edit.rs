@@ -1,5 +1,6 @@
-//! Changes to the files of the gallery. Each is on disk before it is acknowledged, or it has changed nothing. Who may ask for
-//! one is decided in `http`; people with a shell make the same changes with `cp`, `mv` and `rm`.
+//! Changes to the files of the gallery. A change is on disk before its function returns. [`add`] writes all of its
+//! pictures or none; other changes may fail half way. `http` decides who may make a change; in a shell, `cp`, `mv` and
+//! `rm` have the same effect.
 
 use super::list::{self, Candidate, Listing, NEVER};
 use crate::os::files;
@@ -10,49 +11,49 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use unicode_normalization::UnicodeNormalization;
 
-/// The most files in a folder that the page adds to, and the most people. More is a mistake rather than a gallery.
+/// The most files in a folder that the page adds to, and the most people. More than that is a mistake.
 const MAX_FILES: usize = 500;
 const MAX_PEOPLE: usize = 2000;
 /// The most bytes in the name of a person, as on most file systems.
 const MAX_NAME: usize = 255;
-/// A file that was not written to for so long is complete.
+/// A file that was not written to for this long is complete.
 const SETTLED: Duration = Duration::from_secs(10);
-/// Device names of Windows. A folder with such a name cannot be copied there.
+/// Device names of Windows: a folder with such a name cannot be copied to Windows.
 const RESERVED: [&str; 22] = [
     "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2",
     "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
 ];
 
-/// Why a change was not made.
+/// Why no change was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// The name is not one that a folder may have.
     BadName(String),
-    /// There is no such person or picture.
+    /// No person or picture has this name.
     NotFound(String),
-    /// There is one of that name already, or there are too many.
+    /// The name is taken, or there are too many people or files.
     Conflict(String),
     /// The file system refused it.
     Failed(String),
 }
 
-/// Whose pictures are meant.
+/// The owner of pictures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whose {
-    /// Those of a person.
+    /// A person of the gallery.
     Person(String),
-    /// Those of people who never get a name.
+    /// The blocklist: people who never get a name.
     Never,
 }
 
-/// A picture to be written: the beginning of its file name, its ending, its bytes.
+/// A picture to be written.
 #[derive(Debug, Clone, Copy)]
 pub struct NewPicture<'a> {
     /// The name of the file without the ending.
     pub stem: &'a str,
     /// `jpg` or `png`.
     pub ending: &'a str,
-    /// The file.
+    /// The content of the file.
     pub bytes: &'a [u8],
 }
 
@@ -62,7 +63,7 @@ pub type Written = Candidate;
 /// The name of a person in the form in which it is stored: NFC, without spaces around it.
 ///
 /// # Errors
-/// Why no folder may have it.
+/// Why a folder cannot have the name.
 pub fn person_name(text: &str) -> Result<String, Refusal> {
     let name: String = text.trim().nfc().collect();
     let bad = |why: &str| Err(Refusal::BadName(format!("{why}; choose another name")));
@@ -88,10 +89,10 @@ pub fn person_name(text: &str) -> Result<String, Refusal> {
     })
 }
 
-/// Writes pictures of a person, all of them or none.
+/// Writes pictures of a person, either all of them or none.
 ///
 /// # Errors
-/// See [`Refusal`]. A full disk leaves what was there.
+/// See [`Refusal`]. When the disk is full, existing files are unchanged.
 pub fn add(root: &Path, whose: &Whose, pictures: &[NewPicture]) -> Result<Vec<Written>, Refusal> {
     let listing = listing(root)?;
     let (folder, shown, is_new) = folder_for(root, &listing, whose)?;
@@ -135,7 +136,7 @@ pub fn remove_picture(root: &Path, file: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Moves a picture to somebody else, or to those who never get a name.
+/// Moves a picture to another person or to the blocklist.
 ///
 /// # Errors
 /// See [`Refusal`].
@@ -155,8 +156,8 @@ pub fn move_picture(root: &Path, file: &str, to: &Whose) -> Result<Written, Refu
     Ok(candidate(&shown, moved))
 }
 
-/// Gives a person another name. With `merge`, the name may be that of another person, who then has the pictures of both. Returns
-/// the pictures that are complete.
+/// Renames a person. With `merge`, the new name may be that of another person, who then has the pictures of both.
+/// Returns the complete pictures of the person.
 ///
 /// # Errors
 /// See [`Refusal`].
@@ -171,7 +172,7 @@ pub fn rename(root: &Path, name: &str, to: &str, merge: bool) -> Result<Vec<Writ
     }
     let target = others.first().filter(|_| !is_same).cloned().unwrap_or_else(|| root.join(&to));
     for folder in &folders {
-        // A folder of that name that is no person's, such as a link, stays what it is.
+        // An entry of that name that is not a person's folder, such as a link, is not changed.
         if *folder == target {
             continue;
         }
@@ -194,33 +195,33 @@ pub fn rename(root: &Path, name: &str, to: &str, merge: bool) -> Result<Vec<Writ
     Ok(files)
 }
 
-/// True for a file that nobody has written to for a while: one that somebody copies meanwhile is not complete.
+/// True for a file that was not written to for a while. A file that is being copied is not complete.
 fn is_settled(file: &Path) -> bool {
     let written = fs::metadata(file).and_then(|metadata| metadata.modified());
     written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age >= SETTLED))
 }
 
-/// Deletes a person with all their files; returns how many there were.
+/// Deletes a person with all their files; returns the number of files.
 ///
 /// # Errors
-/// See [`Refusal`]; some files may be gone then.
+/// See [`Refusal`]; some files may be deleted then.
 pub fn remove_person(root: &Path, name: &str) -> Result<usize, Refusal> {
     let listing = listing(root)?;
     let mut count = 0;
     for folder in folders_of(&listing, name)? {
         count += files_below(&folder);
-        // It links nowhere: `remove_dir_all` deletes a link and not where it leads.
+        // `remove_dir_all` deletes a symbolic link, not its target.
         fs::remove_dir_all(&folder).map_err(|error| failed(root, name, &error))?;
     }
     files::sync_folder(root);
     Ok(count)
 }
 
-/// The path of a picture; `file` is its name in [`crate::roster::Roster`]. Only pictures of people are found, so that no name leads
-/// out of the gallery.
+/// The path of a picture; `file` is its name in [`crate::roster::Roster`]. Only pictures of people and of the blocklist
+/// are found, so no name leads out of the gallery.
 ///
 /// # Errors
-/// When there is none.
+/// When there is no such picture.
 pub fn picture(root: &Path, file: &str) -> Result<PathBuf, Refusal> {
     find(&listing(root)?, file)
 }
@@ -237,7 +238,7 @@ fn find(listing: &Listing, file: &str) -> Result<PathBuf, Refusal> {
         .ok_or_else(|| Refusal::NotFound(format!("{file} is not in the gallery")))
 }
 
-/// A name as the gallery has it, in NFC.
+/// The NFC form of a name, as the gallery stores it.
 pub fn composed(name: &str) -> String {
     name.nfc().collect()
 }
@@ -248,8 +249,8 @@ fn folders_of(listing: &Listing, name: &str) -> Result<Vec<PathBuf>, Refusal> {
     folder.map(|folder| folder.paths.clone()).ok_or_else(|| Refusal::NotFound(format!("{name} is not in the gallery")))
 }
 
-/// The folder that new pictures go to, its name for display, and whether it has to be made. A name that is stored decomposed
-/// (macOS) means the folder that is there.
+/// The folder for new pictures, its name for display, and whether it must be created. When a folder with a decomposed
+/// form of the name exists (macOS), that folder is used.
 fn folder_for(root: &Path, listing: &Listing, whose: &Whose) -> Result<(PathBuf, String, bool), Refusal> {
     let name = match whose {
         Whose::Person(name) => person_name(name)?,
@@ -270,7 +271,7 @@ fn candidate(folder: &str, path: PathBuf) -> Written {
     Candidate { shown: format!("{folder}/{file}").into(), path }
 }
 
-/// A path in the folder that no file has.
+/// A path in the folder that does not exist yet.
 fn free_path(folder: &Path, stem: &str, ending: &str) -> PathBuf {
     let numbered = |number: usize| match number {
         1 => folder.join(format!("{stem}.{ending}")),
@@ -279,7 +280,7 @@ fn free_path(folder: &Path, stem: &str, ending: &str) -> PathBuf {
     (1..=MAX_FILES + 1).map(numbered).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| numbered(1))
 }
 
-/// Moves a file into a folder, under a name that is free there.
+/// Moves a file into a folder, under a name that is free there. Returns the new path.
 fn move_into(file: &Path, folder: &Path) -> std::io::Result<PathBuf> {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let target = match file.extension() {
@@ -292,7 +293,7 @@ fn move_into(file: &Path, folder: &Path) -> std::io::Result<PathBuf> {
     Ok(target)
 }
 
-/// Removes the folder of a picture that is gone, if that was the last file in it.
+/// Removes the folder of a deleted or moved picture when it is empty.
 fn leave_no_empty_folder(root: &Path, picture: &Path) {
     if let Some(folder) = picture.parent().filter(|folder| *folder != root)
         && fs::remove_dir(folder).is_ok()
@@ -318,7 +319,7 @@ fn failed(root: &Path, what: &str, error: &Error) -> Refusal {
             "the disk is full; delete something there first".to_owned()
         }
         ErrorKind::PermissionDenied => {
-            // Folders that were copied with scp may be written to by their owner only.
+            // Folders that were copied with scp may be writable only for their owner.
             let folder = root.join(what.split('/').next().unwrap_or_default());
             let folder = shell_words::quote(&folder.to_string_lossy()).into_owned();
             format!("namecam may not write there; this allows it: sudo chmod -R g+w {folder}")

@@ -1,5 +1,5 @@
-//! The gallery on disk: the pictures of each person in order, and the files that are ignored, with the reason. Only
-//! names and kinds of files are examined here; `enrol.rs` reads their content.
+//! The gallery on disk: the pictures of each person in order, and the ignored files with the reason. Only names and
+//! types of files are examined here; `enrol.rs` reads their content.
 
 use crate::image::still::may_be_a_picture;
 use crate::os::files;
@@ -23,11 +23,11 @@ pub struct Candidate {
 /// The folder of a person (or several, when their names have the same NFC form).
 #[derive(Debug, Default)]
 pub struct Folder {
-    /// Where it is.
+    /// The paths of the folder or folders.
     pub paths: Vec<PathBuf>,
     /// The pictures in name order.
     pub candidates: Vec<Candidate>,
-    /// Files that are no pictures, with the reason.
+    /// Files that are not pictures, with the reason.
     pub passed_over: Vec<PictureReport>,
 }
 
@@ -41,14 +41,15 @@ pub struct Listing {
     pub ignored: Vec<PictureReport>,
 }
 
-/// The most people, and the most files per folder. More is a mistake rather than a gallery.
+/// The most people, and the most files per folder. More than that is a mistake.
 const MAX_ENTRIES: usize = 100_000;
 /// The folder of the blocklist.
 pub const NEVER: &str = ".not";
 /// Why a folder in a person's folder is ignored.
 const A_FOLDER: &str = "a folder inside a person's folder is not read: move its pictures up";
 
-/// What operating systems, file managers, NAS devices and programs that synchronise leave in folders, in small letters.
+/// Names of files and folders that operating systems, file managers, NAS devices and sync programs create, in lower
+/// case.
 const LEFT_BEHIND: [&str; 29] = [
     "lost+found",
     "@eadir",
@@ -80,8 +81,8 @@ const LEFT_BEHIND: [&str; 29] = [
     ".stignore",
     ".stversions",
 ];
-/// Beginnings of such names: of files that namecam has not finished to write, of resource forks, trash folders, files that a
-/// program keeps open, of git.
+/// Prefixes of such names: unfinished files of namecam, resource forks, trash folders, files that a program keeps open,
+/// git.
 const LEFT_BEHIND_BEGINNINGS: [&str; 9] =
     [files::UNFINISHED, "._", ".trash", ".fuse_hidden", ".nfs", ".~lock.", ".goutputstream-", ".sync", ".git"];
 
@@ -134,13 +135,13 @@ fn not_a_folder(entry: &DirEntry) -> Option<String> {
     Some(format!("{kind}; until then people on the blocklist may get a name"))
 }
 
-/// True for what systems leave behind, which is passed over in silence.
+/// True for a file or folder that a system created; it is ignored silently.
 pub(super) fn is_left_behind(name: &OsStr) -> bool {
     let name = name.to_string_lossy().to_lowercase();
     LEFT_BEHIND.contains(&name.as_str()) || LEFT_BEHIND_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
 
-/// The name of the person; `None` for a file that is clearly no picture, such as a README.
+/// The name of the person; `None` for a file that is clearly not a picture, such as a README.
 fn folder_name(entry: &DirEntry) -> Result<Option<String>, String> {
     let kind = entry.file_type().map_err(|e| e.to_string())?;
     let name = checked_name(&entry.file_name())?;
@@ -186,7 +187,7 @@ fn read_never(path: &Path, never: &mut Folder) {
         }
     }
     read_folder(path, NEVER, never);
-    // Folders are allowed in it.
+    // `.not` may contain folders, so they are not reported.
     never
         .passed_over
         .retain(|picture| picture.skipped.as_deref() != Some(A_FOLDER) || picture.file.matches('/').count() > 1);
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_systems_leave_behind_is_passed_over_in_silence_and_a_hidden_picture_is_not() {
+    fn files_that_systems_create_are_ignored_silently_and_a_hidden_picture_is_reported() {
         let root = tempfile::tempdir().unwrap();
         for file in
             [".DS_Store", "Thumbs.db", "DESKTOP.INI", "._1.jpg", ".Trash-1000/1.jpg", "@eaDir/1.jpg", ".directory"]
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blocklist_that_is_no_folder_is_reported_with_the_consequence() {
+    fn a_blocklist_that_is_not_a_folder_is_reported_with_the_consequence() {
         let root = tempfile::tempdir().unwrap();
         touch(root.path(), "Alice/1.jpg");
         std::os::unix::fs::symlink("Alice", root.path().join(".not")).unwrap();

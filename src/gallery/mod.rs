@@ -1,4 +1,4 @@
-//! The gallery on disk: who is in it, and the changes that the page makes.
+//! The gallery on disk: its people and pictures, and the changes that the page makes.
 
 pub mod desk;
 pub mod edit;

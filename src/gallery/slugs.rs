@@ -1,7 +1,8 @@
-//! [`Slugs`]: under which ASCII name a person is known outside, so that it stays when they are renamed.
+//! [`Slugs`]: the ASCII names by which people are known outside. A slug stays when its person is renamed.
 //!
-//! The file `people` of the state folder holds them. It is written only where somebody outside is told of people, by MQTT. The page
-//! renames a person here as well. A folder that is renamed by hand is another person: its files do not say who is meant.
+//! The file `people` in the state folder records them. It is written only when MQTT publishes people. A rename on the
+//! page also renames the person here. A folder that is renamed by hand is a new person, because its files do not
+//! identify the old one.
 
 use crate::os::files;
 use crate::sync::lock;
@@ -11,25 +12,25 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// The most letters of a name in its slug.
+/// The most characters of a name in its slug.
 const MAX_LETTERS: usize = 40;
 
 /// A person and their slug.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     slug: String,
-    /// `None`: the person is gone, and what was said of them outside has yet to be taken back.
+    /// `None` when the person is gone and their messages outside have yet to be deleted.
     name: Option<String>,
-    /// The name before, until the gallery at work has the new one.
+    /// The former name, until the gallery in use has the new one.
     former: Option<String>,
 }
 
-/// A person who is known outside.
+/// A person with a slug.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     /// ASCII letters, digits and `_`.
     pub slug: String,
-    /// The name in the gallery at work.
+    /// The name in the gallery in use.
     pub name: String,
 }
 
@@ -41,7 +42,7 @@ pub struct Slugs {
 }
 
 impl Slugs {
-    /// Those of the file in the state folder; none when it cannot be read, which is logged.
+    /// Reads the slugs of the file in the state folder. A file that cannot be parsed is logged and counts as empty.
     pub fn open(folder: Option<&Path>) -> Slugs {
         let file = folder.map(|folder| folder.join("people"));
         let read = |file: &PathBuf| {
@@ -53,7 +54,7 @@ impl Slugs {
         Slugs { file, table: Mutex::new(table) }
     }
 
-    /// A person has another name. With somebody of that name they become one.
+    /// Records that a person was renamed. When `to` is the name of another person, the two become one.
     pub fn rename(&self, name: &str, to: &str) {
         let mut table = lock(&self.table);
         if table.iter().any(|entry| entry.name.as_deref() == Some(to)) {
@@ -65,7 +66,7 @@ impl Slugs {
         }
     }
 
-    /// A person is forgotten: their name goes. The slug stays until what was said outside has been taken back.
+    /// Records that a person was forgotten. The slug stays until their messages outside are deleted.
     pub fn forget(&self, name: &str) {
         let mut table = lock(&self.table);
         if let Some(entry) = table.iter_mut().find(|entry| entry.name.as_deref() == Some(name)) {
@@ -74,10 +75,11 @@ impl Slugs {
         }
     }
 
-    /// Gives everybody in the gallery a slug, in the order of `people`. Who has one and is not in it is gone.
+    /// Gives each person in the gallery a slug, in the order of `people`. A person with a slug who is not in the
+    /// gallery counts as gone.
     ///
     /// # Errors
-    /// When the slugs cannot be kept; they hold until the program ends.
+    /// When the slugs cannot be written. They are kept in memory until the program ends.
     pub fn follow(&self, people: &[&str]) -> (Vec<Known>, Result<(), String>) {
         let mut table = lock(&self.table);
         let before = table.clone();
@@ -105,19 +107,19 @@ impl Slugs {
         (known, kept)
     }
 
-    /// Everybody, as the file has them: for the time in which no gallery is at work.
+    /// All people in the file, for the time before the first gallery is in use.
     pub fn all(&self) -> Vec<Known> {
         let table = lock(&self.table);
         let known = |entry: &Entry| Some(Known { slug: entry.slug.clone(), name: entry.name.clone()? });
         table.iter().filter_map(known).collect()
     }
 
-    /// The slugs of those who are gone.
+    /// The slugs of people who are gone.
     pub fn gone(&self) -> BTreeSet<String> {
         lock(&self.table).iter().filter(|entry| entry.name.is_none()).map(|entry| entry.slug.clone()).collect()
     }
 
-    /// What was said of them has been taken back.
+    /// Records that the messages about these people are deleted outside.
     pub fn are_taken_back(&self, slugs: &BTreeSet<String>) {
         let mut table = lock(&self.table);
         table.retain(|entry| entry.name.is_some() || !slugs.contains(&entry.slug));
@@ -138,12 +140,12 @@ impl Slugs {
     }
 }
 
-/// True when the gallery at work knows the person of the entry by this name.
+/// True when `name` is the name of the entry or its former name.
 fn is_called(entry: &Entry, name: &str) -> bool {
     [&entry.name, &entry.former].into_iter().any(|known| known.as_deref() == Some(name))
 }
 
-/// A slug that nobody has: the name in lower case; where that does not say the name, with the beginning of its SHA-256.
+/// A free slug: the name in lower case if it is short and ASCII, else with the beginning of its SHA-256.
 fn free_slug(table: &[Entry], name: &str) -> String {
     let letters = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
     let letters: String = letters.take(MAX_LETTERS).collect();
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slug_is_ascii_says_who_it_is_and_no_two_have_one() {
+    fn a_slug_is_ascii_readable_and_unique() {
         let table = Slugs::default();
         let people = ["Alice", "alice", "Barack Obama", "민호", "민수", "-", &"x".repeat(60)];
         let known = table.follow(&people).0;
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slug_outlasts_renaming_and_a_restart_and_one_who_is_gone_is_told_until_that_is_taken_back() {
+    fn a_slug_outlasts_a_rename_and_a_restart_and_stays_listed_until_its_messages_are_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let open = || Slugs::open(Some(folder.path()));
         let table = open();
@@ -190,7 +192,7 @@ mod tests {
         assert!(!folder.path().join("people").exists(), "nothing is kept before somebody is told");
         assert_eq!(slugs(&table.follow(&["Alice", "Bob"]).0), ["alice", "bob"]);
         table.rename("Alice", "Alicia");
-        // The gallery at work still has the old name; then the new one.
+        // First the gallery in use still has the old name, then it has the new one.
         assert_eq!(slugs(&table.follow(&["Alice", "Bob"]).0), ["alice", "bob"]);
         let table = open();
         let known = table.follow(&["Alicia", "Bob"]).0;
@@ -198,7 +200,7 @@ mod tests {
         assert!(table.gone().is_empty());
         let known = table.follow(&["Alice", "Alicia", "Bob"]).0;
         assert!(known[0].slug.starts_with("alice_") && known[1].slug == "alice", "{known:?}");
-        // Two become one.
+        // Two people are merged.
         table.rename("Bob", "Alicia");
         table.follow(&["Alice", "Alicia"]).1.unwrap();
         assert_eq!(table.gone(), ["bob".to_owned()].into());
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn slugs_that_cannot_be_kept_hold_and_are_told() {
+    fn slugs_that_cannot_be_written_are_kept_in_memory_and_reported() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();

@@ -1,4 +1,4 @@
-//! The routes of a user's own account: sessions and the password.
+//! The routes for a user's own account: sessions and the password.
 
 use super::Site;
 use super::api::SessionJson;
@@ -11,14 +11,14 @@ use crate::os::files;
 use serde::Deserialize;
 use serde_json::json;
 
-/// The bytes of a session's key that name it; the rest stays here.
+/// How many bytes of a session's key are its public id; the rest is not shown.
 const ID_BYTES: usize = 8;
 
 fn id(key: &Fingerprint) -> String {
     files::hex(&key[..ID_BYTES])
 }
 
-/// Whether `who` may see and end a session.
+/// True when `who` may see and end the session.
 fn is_theirs(who: &Who, session: &Session) -> bool {
     who.role == Role::Admin || who.user.as_deref() == Some(&*session.user)
 }

@@ -1,5 +1,5 @@
-//! The JSON of HTTP, in the shapes that docs/API.md promises. `/api/gallery` is a [`crate::roster::Roster`].
-//! `namecam identify --json` prints the same faces.
+//! The JSON of HTTP, in the shapes of docs/API.md. `/api/gallery` is a [`crate::roster::Roster`]. `namecam identify
+//! --json` prints the same faces.
 
 use super::Stage;
 use crate::config::{Config, Events, Overlay, UnknownFaces};
@@ -39,7 +39,7 @@ pub struct SessionJson {
 }
 
 impl SessionJson {
-    /// `own` is true for the session of the request.
+    /// `own` is true for the session of this request.
     pub fn of(id: String, session: &Session, own: bool) -> SessionJson {
         let age_s = |since| SystemTime::now().duration_since(since).unwrap_or_default().as_secs();
         SessionJson {
@@ -75,19 +75,19 @@ impl ChipJson {
     }
 }
 
-/// Which way a face is turned.
+/// The direction of a face.
 #[derive(Serialize)]
 struct PoseJson {
-    /// To the person's own left.
+    /// How far the face is turned to the person's own left.
     #[serde(serialize_with = "decimals::<2, _>")]
     left: f32,
-    /// Down.
+    /// How far the face is turned down.
     #[serde(serialize_with = "decimals::<2, _>")]
     down: f32,
 }
 
 impl PoseJson {
-    /// Somebody who looks into the camera and turns to their own left turns to the right of the picture, unless that is mirrored.
+    /// The left of a person who looks into the camera is the right of the picture, unless the picture is mirrored.
     fn of(pose: Pose, is_mirrored: bool) -> PoseJson {
         PoseJson { left: if is_mirrored { -pose.turn } else { pose.turn }, down: pose.nod }
     }
@@ -96,9 +96,9 @@ impl PoseJson {
 /// `/api/faces/enrol`.
 #[derive(Serialize)]
 pub struct EnrolJson {
-    /// How many faces the last look found.
+    /// The number of faces that the last look found.
     faces: usize,
-    /// The only one; `None` when there is none or more.
+    /// The face, if there is exactly one.
     face: Option<FaceJson>,
     pose: Option<PoseJson>,
     chips: Vec<ChipJson>,
@@ -106,7 +106,7 @@ pub struct EnrolJson {
 
 impl EnrolJson {
     pub fn of(seen: Option<&Sightings>, chips: &Chips, is_mirrored: bool) -> EnrolJson {
-        // A face that the last look has missed is one that turns away, or another one has just been found in its place.
+        // A face that the last look missed turns away, or another face has just been found in its place.
         let is_found = |face: &&Sighting| face.evidence.flaw != Some(Flaw::Turned);
         let found: Vec<u64> =
             seen.iter().flat_map(|seen| &seen.faces).filter(is_found).map(|face| face.track).collect();
@@ -121,7 +121,7 @@ impl EnrolJson {
         }
     }
 
-    /// The track of the only face.
+    /// The track of the face, if there is exactly one.
     pub fn track(&self) -> Option<u64> {
         self.face.as_ref().and_then(|face| face.track)
     }
@@ -130,15 +130,15 @@ impl EnrolJson {
 /// `/api/visits`.
 #[derive(Serialize)]
 pub struct VisitsJson {
-    /// As `visits_version` of `/api/state`.
+    /// The same number as `visits_version` of `/api/state`.
     pub version: u64,
-    /// The time of day.
+    /// The current time.
     pub now: f64,
     /// `events.visits_h`
     pub hours: u32,
-    /// When the event `stranger` is sent.
+    /// The conditions of the event `stranger`.
     pub alert: AlertJson,
-    /// Those who came first at first.
+    /// The visits in the order of arrival.
     pub visits: Vec<VisitJson>,
 }
 
@@ -156,7 +156,7 @@ pub struct VisitJson {
     visit: u64,
     track: u64,
     name: Option<Arc<str>>,
-    /// Only for those who see strangers.
+    /// Only for roles that may see strangers.
     stranger: Option<u64>,
     since: f64,
     until: f64,
@@ -165,7 +165,7 @@ pub struct VisitJson {
     distance: Option<f32>,
     looks: u32,
     stranger_at: Option<f64>,
-    /// How many pictures of the face there are; only for an admin.
+    /// The number of chips of the face; only for an admin.
     chips: Option<usize>,
 }
 
@@ -189,10 +189,10 @@ impl VisitsJson {
     }
 }
 
-/// Visits, as `role` may see them.
+/// The JSON of visits, limited to what `role` may see.
 pub fn visits(stage: &Stage, config: &Config, stays: impl IntoIterator<Item = Stay>, role: Role) -> Vec<VisitJson> {
     let is_admin = role == Role::Admin;
-    // That a stranger was here before is told to nobody from whom strangers are hidden.
+    // Whether a stranger was here before is not shown to roles from which strangers are hidden.
     let sees_strangers = !config.overlay.blurs_for(is_admin);
     let chips = stage.chips();
     let visit = |stay: Stay| VisitJson {
@@ -211,18 +211,18 @@ pub fn visits(stage: &Stage, config: &Config, stays: impl IntoIterator<Item = St
     stays.into_iter().map(visit).collect()
 }
 
-/// The answer to what is taught.
+/// The response to a change of the gallery.
 #[derive(Serialize)]
 pub struct TaughtJson {
     /// The files that were written.
     pub files: Vec<String>,
-    /// What became of each of them; empty while it is not at work.
+    /// The result of each of these files; empty until the change is at work.
     pub pictures: Vec<PictureReport>,
-    /// The pictures that are no longer used because of them.
+    /// The pictures that are no longer used because of the change.
     pub displaced: Vec<String>,
-    /// True when recognition uses the change.
+    /// True when the change is at work.
     pub at_work: bool,
-    /// The face that was taught, as it is seen then.
+    /// The taught face after the change.
     pub face: Option<FaceJson>,
 }
 
@@ -299,7 +299,7 @@ struct ExpectedJson {
     known_named: Option<f32>,
 }
 
-/// What a client that draws boxes itself draws, as `[overlay]` says it for its role.
+/// The settings with which a client draws boxes itself, for its role.
 #[derive(Serialize)]
 struct OverlayJson {
     enabled: bool,
@@ -406,7 +406,7 @@ struct EvidenceJson {
     why: String,
 }
 
-/// `/api/health`: what is known of the board.
+/// `/api/health`: the state of the board.
 #[derive(Serialize)]
 pub struct HealthJson {
     temperature_c: Option<f32>,
@@ -430,10 +430,10 @@ struct MemoryJson {
 }
 
 impl HealthJson {
-    /// What is known now; `state_folder` is on the disk that is meant.
+    /// The current state. `state_folder` is on the disk whose space is shown.
     pub fn now(state_folder: Option<&Path>) -> HealthJson {
         let machine = Machine::this();
-        // The folder is made when something is written there.
+        // A folder that does not exist yet is created at the first write.
         let folder = state_folder.and_then(|folder| folder.ancestors().find(|folder| folder.is_dir()));
         let disk = folder.and_then(|folder| {
             let (free_bytes, total_bytes) = board::disk(folder)?;
@@ -454,12 +454,12 @@ impl HealthJson {
 pub struct CameraEvent<'a> {
     /// True while frames arrive.
     pub online: bool,
-    /// Why none do.
+    /// Why no frames arrive.
     pub error: Option<&'a str>,
 }
 
-/// The event `boxes`: what a client needs to draw the boxes of a look on later frames. All is null and empty without
-/// recent sightings.
+/// The event `boxes`: the data with which a client draws the boxes of a look on later frames. Without recent sightings,
+/// all fields are null or empty.
 #[derive(Serialize, Default)]
 pub struct BoxesEvent {
     width: Option<u32>,
@@ -476,7 +476,7 @@ struct BoxJson {
     state: &'static str,
     #[serde(serialize_with = "decimals::<3, _>")]
     distance: Option<f32>,
-    /// Not clipped: it moves on from there.
+    /// Not clipped, because clients extrapolate the box.
     r#box: [i64; 4],
     velocity: [f64; 2],
     /// The [`detection::view::View`] as base64.
@@ -484,8 +484,8 @@ struct BoxJson {
 }
 
 impl BoxesEvent {
-    /// The faces of these sightings. `blurs`: people without a name are blurred; before the whole frame has been examined,
-    /// the whole picture is blurred, and there are no boxes on it.
+    /// The event for these sightings. With `blurs`, unnamed faces are blurred for the client. Until a look has examined
+    /// the whole frame, the whole picture is blurred, and there are no boxes.
     pub fn of(seen: &Sightings, blurs: bool) -> BoxesEvent {
         let hidden = blurs && seen.examined.is_none();
         let stamp = |at: Moment| at.wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as f64 / 1e6;
@@ -520,8 +520,8 @@ fn state_word(state: detection::State) -> &'static str {
     }
 }
 
-/// `/api/state`. `watching` tells whether the stream of the requesting page is being sent; `None` when the request has
-/// no key.
+/// The JSON of `/api/state`. `watching` is true while the stream of the requesting page is being sent; `None` when the
+/// request has no key.
 pub fn state(stage: &Stage, who: &Who, watching: Option<bool>) -> StateJson {
     let role = who.role;
     let health = &stage.health;
@@ -530,7 +530,7 @@ pub fn state(stage: &Stage, who: &Who, watching: Option<bool>) -> StateJson {
     let threshold = roster.threshold.as_ref();
     let config = stage.config.newest().map(|(_, config)| config);
     let recognition = config.as_ref().map(|config| config.recognition.clone()).unwrap_or_default();
-    // Before the first gallery, while the models are opened.
+    // True before the first gallery, while the models are opened.
     let opening = gallery_version == 0 && health.recognition_error().is_none();
     let [published, encoded, written, total] = health.ages.named().map(|(_, ages)| ages.lately());
     let tiers = stage.renditions.wanted().into_iter();
@@ -628,7 +628,7 @@ impl FaultJson {
     }
 }
 
-/// The faces of `/api/state`, and of the event `faces`.
+/// The faces of `/api/state` and of the event `faces`.
 pub fn faces(sightings: Option<&Sightings>, role: Role) -> Vec<FaceJson> {
     let Some(sightings) = sightings else { return Vec::new() };
     let shown = sightings.faces.iter().map(|face| FaceJson {
@@ -646,7 +646,7 @@ pub fn face(stage: &Stage, track: &str, role: Role) -> Option<FaceJson> {
     face_in(&*stage.faces_in_view()?, track.parse().ok()?, role)
 }
 
-/// The face of a track, with the evidence for its name; `None` when it is not among those.
+/// The face of a track, with the evidence for its name; `None` when `sightings` does not contain it.
 pub fn face_in(sightings: &Sightings, track: u64, role: Role) -> Option<FaceJson> {
     let (face, shown) =
         sightings.faces.iter().zip(faces(Some(sightings), role)).find(|(face, _)| face.track == track)?;
@@ -705,8 +705,8 @@ impl EvidenceJson {
     }
 }
 
-/// The time of day of an instant, in seconds since 1970 with three decimals. It follows from the clock as it is now,
-/// because a board without a clock learns the time after the start.
+/// The wall-clock time of an instant, in seconds since 1970 with three decimals. It is computed from the present
+/// setting of the clock, because a board without a real-time clock gets the time only after the start.
 fn unix_seconds(at: Instant) -> f64 {
     let now = SystemTime::now();
     let at = now.checked_sub(at.elapsed()).unwrap_or(now);

@@ -4,8 +4,8 @@ use super::message::Request;
 use crate::shares::Client;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The client of a request. A proxy on this machine adds the address of its client to `X-Forwarded-For`. That header is
-/// ignored from other addresses, because any client can send it.
+/// The address of the client of a request. A proxy on this machine adds it to `X-Forwarded-For`. The header is ignored
+/// from other addresses, because any client can send it.
 pub fn client(request: &Request) -> Option<IpAddr> {
     let peer = request.peer?.to_canonical();
     let mut headers = request.headers.iter().rev();
@@ -14,7 +14,7 @@ pub fn client(request: &Request) -> Option<IpAddr> {
     Some(last.map_or(peer, |last| last.to_canonical()))
 }
 
-/// The client that a request's places count for: its network, and the user who logged in.
+/// The client to which the places of a request are counted: its network and the user who logged in.
 pub fn holder(request: &Request, user: Option<&str>) -> Client {
     Client { address: client(request).map(network), user: user.map(Into::into) }
 }

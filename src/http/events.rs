@@ -46,18 +46,18 @@ pub fn events<'a>(site: &'a Site, request: &Request, who: &Who) -> Answer<'a> {
     })
 }
 
-/// The state of the faces whose change is an event.
+/// The properties of faces whose change is an event.
 type ShownFaces = Vec<(u64, Option<Arc<str>>, State)>;
 
 fn scene(sightings: Option<&Sightings>) -> ShownFaces {
     let faces = sightings.map(|sightings| sightings.faces.as_slice()).unwrap_or_default();
     let mut scene: ShownFaces = faces.iter().map(|face| (face.track, face.name.clone(), face.state)).collect();
-    // A set, because the order of the faces is no event.
+    // Sorted, because a change of the order is not an event.
     scene.sort_by_key(|(track, ..)| *track);
     scene
 }
 
-/// Sends events until `who` is no longer admitted.
+/// Sends events while `who` is admitted.
 fn tell(site: &Site, who: &Who, boxes: bool, wire: &mut dyn Wire) -> io::Result<()> {
     let stage = &site.stage;
     let (mut seen, mut sent) = (0, Instant::now());
@@ -102,7 +102,7 @@ fn tell(site: &Site, who: &Who, boxes: bool, wire: &mut dyn Wire) -> io::Result<
     Ok(())
 }
 
-/// The boxes of a look for `who`.
+/// The boxes of a look, limited to what `who` may see.
 fn boxes_of(site: &Site, seen: &Sightings, who: &Who) -> api::BoxesEvent {
     api::BoxesEvent::of(seen, site.config().overlay.blurs_for(who.role == Role::Admin))
 }

@@ -1,4 +1,4 @@
-//! The login page, which works without JavaScript, and who gets it in place of a refusal.
+//! The login page, which works without JavaScript, and the responses to requests without a valid credential.
 
 use super::Site;
 use super::message::{Answer, Body, Request, Whole, form};
@@ -54,8 +54,8 @@ fn words(request: &Request) -> &'static LoginWords {
     if request.is_in_korean() { &KOREAN } else { &ENGLISH }
 }
 
-/// The response to a request without a right credential: the way to the login page for a person who opens an address, a challenge for
-/// a program, and neither for the requests of the page, whose browser would ask for a password.
+/// The response to a request without a valid credential. A browser that navigates is redirected to the login page, and
+/// a program gets a challenge. The requests of the page get neither, because its browser would ask for a password.
 pub fn refuse(request: &Request, refused: Refused) -> Whole {
     let why = match refused {
         Refused::Because(whole) => return whole,
@@ -76,8 +76,8 @@ pub fn refuse(request: &Request, refused: Refused) -> Whole {
     }
 }
 
-/// GET `/login`. A browser that needs no login goes on: when it follows a link from another site, it sends the cookie only with
-/// the second request.
+/// GET `/login`. A browser that needs no login is redirected at once: when it follows a link from another site, it
+/// sends the cookie only with the second request.
 pub fn show<'a>(site: &'a Site, request: &'a Request) -> Answer<'a> {
     let fields = form(request.query.as_bytes());
     let next = own_path(field(&fields, "next"));
@@ -114,15 +114,15 @@ pub fn log_out<'a>(site: &'a Site, request: &'a Request) -> Answer<'a> {
     to("/").with("Set-Cookie", site.gate.log_out(request)).into()
 }
 
-/// Sends the browser to `path` by a GET.
+/// Redirects the browser to `path`.
 fn to(path: &str) -> Whole {
     Whole::text(303, "").with("Location", path)
 }
 
-/// `next`, when it is a path of this server; else that of the page.
+/// `next` if it is a path of this server, or else "/".
 fn own_path(next: &str) -> &str {
     let is_path = next.starts_with('/') && !next.starts_with("//") && next.len() <= MAX_NEXT;
-    // A browser reads a backslash as a slash, and passes over tabs and line ends.
+    // A browser treats a backslash as a slash, and ignores tabs and line ends.
     let is_plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if is_path && is_plain { next } else { "/" }
 }
@@ -141,7 +141,8 @@ fn page(request: &Request, status: u16, error: &str, next: &str, user: &str) -> 
         ("next", own_path(next)),
         ("name", user),
     ];
-    // The style and the script have braces too; only these names are replaced, and values are not searched again.
+    // The style and the script contain braces too, so only these names are replaced. Inserted values are not searched
+    // again.
     let mut html = String::with_capacity(HTML.len() + 1024);
     let mut rest = HTML;
     while let Some((before, after)) = rest.split_once('{') {
@@ -165,7 +166,7 @@ fn page(request: &Request, status: u16, error: &str, next: &str, user: &str) -> 
         .with("Referrer-Policy", "same-origin")
 }
 
-/// `text` as a value of a query.
+/// `text`, percent-encoded as a value of a query.
 fn encoded(text: &str) -> String {
     let mut coded = String::with_capacity(text.len());
     for byte in text.bytes() {

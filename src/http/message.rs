@@ -1,4 +1,4 @@
-//! [`Request`] and [`Answer`]: the HTTP types of handlers, which can be tested without a socket.
+//! [`Request`] and [`Answer`]: the HTTP types of handlers. They can be tested without a socket.
 
 use crate::frame::Jpeg;
 use serde::Serialize;
@@ -14,7 +14,7 @@ pub struct Request {
     pub path: String,
     /// The part of the target after `?`.
     pub query: String,
-    /// Host and port of an absolute target, as proxies send it.
+    /// The host and port of an absolute target, as proxies send it.
     pub authority: Option<String>,
     /// Header names and values in the order received.
     pub headers: Vec<(String, String)>,
@@ -56,7 +56,8 @@ impl Request {
         self.header("Accept-Language").is_some_and(|languages| languages.trim().to_ascii_lowercase().starts_with("ko"))
     }
 
-    /// The value of a parameter. A further `?` begins another one: dashboards append `?TIME` to what has a query already.
+    /// The value of a parameter. A further `?` separates parameters like `&`: dashboards append `?TIME` to addresses
+    /// with a query.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.query
             .split(['&', '?'])
@@ -65,7 +66,7 @@ impl Request {
             .map(|(_, value)| value)
     }
 
-    /// The value of a parameter that is 0 or 1; `without` when it is absent.
+    /// The value of a parameter that is 0 or 1; `without` is the value of an absent one.
     pub fn flag(&self, name: &str, without: bool) -> Result<bool, Whole> {
         match self.param(name) {
             None => Ok(without),
@@ -76,7 +77,7 @@ impl Request {
     }
 }
 
-/// The fields of an HTML form, or of a query, as `application/x-www-form-urlencoded`.
+/// The fields of an HTML form or of a query, in `application/x-www-form-urlencoded`.
 pub fn form(text: &[u8]) -> Vec<(String, String)> {
     let decoded = |text: &[u8]| {
         let mut bytes = Vec::with_capacity(text.len());
@@ -154,12 +155,12 @@ impl Whole {
         Whole { status, ..Whole::new("text/plain; charset=utf-8", body) }
     }
 
-    /// The same with another status.
+    /// The same response with another status.
     pub fn with_status(self, status: u16) -> Whole {
         Whole { status, ..self }
     }
 
-    /// A refusal; the client may retry after `seconds`.
+    /// A refusal that tells the client to retry after `seconds`.
     pub fn later(status: u16, seconds: u32, text: &str) -> Whole {
         Whole::text(status, text).with("Retry-After", seconds.to_string())
     }
@@ -179,7 +180,7 @@ impl Whole {
 
 #[derive(Debug)]
 pub enum Body {
-    /// Made for this response.
+    /// Created for this response.
     Bytes(Vec<u8>),
     /// Part of the program file.
     Static(&'static [u8]),
@@ -225,7 +226,8 @@ impl Wire for Vec<u8> {
     }
 }
 
-/// A request whose target, headers and body are any bytes: `METHOD TARGET`, lines `Name: value`, an empty line, the body.
+/// A request with any bytes as its target, headers and body: `METHOD TARGET`, lines `Name: value`, an empty line, the
+/// body.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) -> Request {
     let end = bytes.windows(2).position(|pair| pair == b"\n\n").unwrap_or(bytes.len());

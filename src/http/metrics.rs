@@ -108,10 +108,12 @@ impl Metrics {
         self.single(name, help, "counter", value);
     }
 
-    /// What Prometheus' own clients say of their process, under the same names. What the kernel does not say is absent.
+    /// The process metrics of Prometheus' own clients, under the same names. Values that the kernel does not provide
+    /// are left out.
     fn process(&mut self, health: &Health) {
         let Some(usage) = process::Usage::now() else { return };
-        // It follows from the clock as it is now, and whole seconds keep it still while the clock is slewed.
+        // The start time is computed from the present setting of the clock. Whole seconds keep it constant while the
+        // clock is slewed.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started = now.saturating_sub(health.started.elapsed());
         let page = &mut self.0;

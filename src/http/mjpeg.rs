@@ -1,4 +1,4 @@
-//! The MJPEG stream and the snapshot, in the default rendition or the one that a request asks for.
+//! The MJPEG stream and the snapshot, in the default rendition or the requested one.
 
 use super::client::holder;
 use super::message::{Answer, Body, Request, StreamAnswer, Whole, Wire};
@@ -15,20 +15,20 @@ use std::io;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-/// A viewer gets the last picture again after this time without a newer one.
+/// A viewer gets the last picture again when no newer one arrives within this time.
 const REPEAT: Duration = Duration::from_secs(1);
 const _: () = assert!(PLACE_WAIT.as_millis() > 2 * REPEAT.as_millis() + 2 * POLL.as_millis());
 /// The oldest picture that a snapshot or a new viewer gets at once.
 const FRESH: Duration = Duration::from_millis(250);
-/// How long a client waits for the first picture of a camera that is being opened before it gets the notice. The notice has
-/// the size in the config, and programs such as OpenCV and ffmpeg keep the size of the first picture.
+/// How long a client waits for the first picture of a camera that is being opened before it gets the notice. The notice
+/// has the size in the config, and programs such as OpenCV and ffmpeg keep the size of the first picture.
 const FIRST_WAIT: Duration = Duration::from_secs(3);
 /// How long a snapshot waits for a new picture.
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(3);
 /// The oldest picture that a snapshot returns when no new one arrives in time.
 const SNAPSHOT_OLDEST: Duration = Duration::from_secs(10);
 
-/// How soon a client that waits for the first picture looks again.
+/// The interval at which a client that waits for the first picture checks again.
 const TOO_EARLY: Duration = Duration::from_millis(20);
 
 /// The longest key in bytes. The page's keys are shorter; a request with a longer one is treated as having none.
@@ -108,14 +108,14 @@ fn resolved(asked: RenditionSpec, config: &Config, role: Role) -> RenditionSpec 
     RenditionSpec { overlay: asked.overlay, width, fps, blur }
 }
 
-/// True when the config allows that the role sees this picture: it is not one of the time before a reload, with the
-/// faces that must be blurred now or what must be hidden now.
+/// True when the role may see this picture under the present config. A picture from before a reload may show faces that
+/// must be blurred now, or areas that are hidden now.
 fn may_see(role: Role, jpeg: &Jpeg, config: &Config) -> bool {
     let is_masked = !jpeg.live || jpeg.mask == config.camera.mask();
     is_masked && (jpeg.hides_strangers || !config.overlay.blurs_for(role == Role::Admin))
 }
 
-/// True when a rendition has more pictures a second than wanted, so that the viewer skips some.
+/// True when a rendition has more pictures per second than `wanted`, so that the viewer skips some.
 fn is_faster(kind: RenditionSpec, wanted: RenditionSpec) -> bool {
     wanted.fps > 0 && (kind.fps == 0 || kind.fps > wanted.fps)
 }
@@ -148,9 +148,10 @@ fn not_subscribed(site: &Site, client: &Client, full: Full, max: usize) -> Whole
     }
 }
 
-/// Sends each picture in one write; pictures that are encoded during a write are skipped. Ends when a new config calls for
-/// another rendition than `spec`: it makes the pictures wider than `asked`, or strangers are to be blurred for `who`, or no
-/// longer. A client that reconnects gets that one. Ends when `who` is no longer admitted, too.
+/// Sends each picture in one write; pictures that are encoded during a write are skipped. Ends when a new config
+/// requires another rendition than `spec`: when its pictures are wider than `asked`, or when strangers begin or cease
+/// to be blurred for `who`. A client that reconnects gets the new rendition. Also ends when `who` is no longer
+/// admitted.
 fn show(
     site: &Site,
     subscription: &Subscription<'_>,
@@ -179,10 +180,10 @@ fn show(
             stage.stop.wait(early.min(POLL));
             continue;
         }
-        // A camera that has begun to deliver has the notice as its newest picture until one of its own is encoded.
+        // When a camera begins to deliver, the newest picture is the notice until the first frame is encoded.
         let comes = stage.health.camera_is_starting() || stage.health.camera_online();
         let awaits_first = sent == begun && begun.elapsed() < FIRST_WAIT && comes;
-        // Before the first picture of this rendition there is none to repeat.
+        // Before the first picture of this rendition, there is none to repeat.
         let due = if seen == 0 || awaits_first { POLL } else { REPEAT.saturating_sub(sent.elapsed()) };
         let newer = subscription.next(seen, due.min(POLL));
         // A picture that was encoded before the viewer connected does not count as late.
@@ -195,7 +196,7 @@ fn show(
         }
         if let Some((version, jpeg)) = next {
             (seen, sent) = (version, Instant::now());
-            // The config is read after the picture was made, so that no picture of before a reload is sent after it.
+            // The config is read after the picture was made, so that no picture from before a reload is sent after it.
             let config = site.config();
             let now = resolved(asked, &config, who.role);
             if now.blur != spec.blur || (has_usual_width && now.width > 0) {
@@ -214,7 +215,7 @@ fn show(
     Ok(())
 }
 
-/// The newest picture; waits when the last one is old.
+/// The newest picture. Waits for a new one when the last one is old.
 pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'a> {
     let (stage, begun) = (&site.stage, Instant::now());
     let strict = match request.flag("strict", false) {

@@ -1,8 +1,8 @@
 //! HTTP: [`ROUTES`], access control, and the dispatch of requests.
 //!
-//! For each request, the host, the route, the access, the method and the origin of a change are checked in this order, and
-//! then the body is read; a preflight of [`cors`] is answered before the access. Handlers use only the types of [`message`]. [`server`] handles sockets, [`auth`] credentials,
-//! [`mjpeg`] and [`events`] endless responses.
+//! For each request, the host, the route, the access, the method and the origin of a change are checked in this order,
+//! and then the body is read. A preflight of [`cors`] is answered before the access is checked. Handlers use only the
+//! types of [`message`]. [`server`] handles sockets, [`auth`] credentials, [`mjpeg`] and [`events`] endless responses.
 
 mod account;
 pub(crate) mod api;
@@ -53,37 +53,37 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long a viewer or a listener waits for a place. A page that is reloaded requests its stream before the server
-/// notices the end of the old one, which it does at the second write after that.
+/// How long a viewer or a listener waits for a place. A page that is reloaded requests its stream before the server has
+/// noticed the end of the old one, which it does at its second write after that.
 const PLACE_WAIT: Duration = Duration::from_millis(2500);
-/// The interval at which it tries to get one.
+/// The interval between attempts to get a place.
 const PLACE_POLL: Duration = Duration::from_millis(50);
 
-/// What HTTP reads, and where it subscribes to pictures.
+/// The inputs of HTTP, and the parts that it notifies.
 pub(crate) struct Stage {
     /// The config; a newer one takes effect at once.
     pub config: Arc<Latest<Config>>,
-    /// How an admin changes it.
+    /// Makes the config changes of an admin.
     pub settings: Arc<Settings>,
     pub sightings: Arc<Latest<Sightings>>,
     pub roster: Arc<Latest<Roster>>,
     /// The chips of faces that were followed lately.
     pub chips: Arc<Latest<Chips>>,
-    /// Where recognition learns that the gallery's files have changed.
+    /// Passes changes of the gallery's files to recognition.
     pub desk: Arc<Desk>,
-    /// Where it is learnt outside that people were renamed or forgotten.
+    /// Records renamed and forgotten people for MQTT.
     pub slugs: Arc<Slugs>,
-    /// Where the camera answers what it has, and tries it.
+    /// Passes questions about the camera to its thread.
     pub tuning: Arc<Tuning>,
     pub events: Arc<Bus>,
-    /// Who was here and who is.
+    /// The list of visits.
     pub day: Arc<Day>,
     pub renditions: Arc<Renditions>,
     pub health: Arc<Health>,
     pub stop: Arc<Stop>,
-    /// As `namecam --version` tells them.
+    /// The versions, as in `namecam --version`.
     pub versions: String,
-    /// Where sessions are kept; `None`: they end with the program.
+    /// The folder of the sessions; with `None` they end with the program.
     pub state_folder: Option<PathBuf>,
 }
 
@@ -93,25 +93,25 @@ impl Stage {
         self.look_in_view().map(|(_, sightings)| sightings)
     }
 
-    /// The same with their number.
+    /// The newest sightings with their version, unless they are stale or were made with another mask.
     fn look_in_view(&self) -> Option<(u64, Arc<Sightings>)> {
         let newest = self.sightings.newest().filter(|(_, sightings)| !sightings.is_stale(Instant::now()));
         newest.filter(|(_, sightings)| sightings.mask == self.mask())
     }
 
-    /// The newest chips.
+    /// The newest chips, unless they were made with another mask.
     fn chips(&self) -> Arc<Chips> {
         let newest = self.chips.newest().map(|(_, chips)| chips).filter(|chips| chips.mask == self.mask());
         newest.unwrap_or_default()
     }
 
-    /// What nobody is to see: what was made of a frame of which something else was hidden is not sent any more.
+    /// The mask in the config. Results that were made with another mask are not sent.
     fn mask(&self) -> Mask {
         self.config.newest().map(|(_, config)| config.camera.mask()).unwrap_or_default()
     }
 }
 
-/// Serves until the program ends, then returns within 0.3 s. `accounts` are those of the first config.
+/// Serves until the program ends, then returns within 0.3 s. `accounts` are the accounts of the first config.
 pub(crate) fn run(server: Server, stage: Stage, accounts: Option<Accounts>) {
     let site = match Site::new(stage, accounts) {
         Ok(site) => Arc::new(site),
@@ -137,7 +137,7 @@ pub(crate) struct Site {
     thumbnails: Shares,
     lessons: teach::Lessons,
     watchers: mjpeg::Watchers,
-    /// Held while a report is made.
+    /// Locked while a report is made.
     reporting: Mutex<()>,
     /// How long a viewer waits for a place.
     place_wait: Duration,
@@ -146,16 +146,16 @@ pub(crate) struct Site {
 /// The method of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// GET, and HEAD as GET without a body. It changes nothing.
+    /// GET, or HEAD as GET without a body. The route changes nothing.
     Get,
-    /// Changes something; the body says how.
+    /// Changes something, as the body says.
     Post,
-    /// Removes what the path names.
+    /// Deletes what the path names.
     Delete,
 }
 
 impl Method {
-    /// Its name in a request.
+    /// The name of the method in a request.
     pub fn as_str(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -168,7 +168,7 @@ impl Method {
         name == self.as_str() || (self == Method::Get && name == "HEAD")
     }
 
-    /// True when it changes something.
+    /// True when the method changes something.
     pub fn changes(self) -> bool {
         self != Method::Get
     }
@@ -177,7 +177,7 @@ impl Method {
 /// The body that a route takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
-    /// None; one that is sent is not read.
+    /// No body; if there is one, it is not read.
     Nothing,
     /// The fields of an HTML form of this shape.
     Form(&'static str),
@@ -198,7 +198,7 @@ impl Takes {
         }
     }
 
-    /// True when a body of this type is taken.
+    /// True when the route accepts a body of this type.
     fn accepts(self, content_type: &str) -> bool {
         self.content_type().is_some_and(|own| own.eq_ignore_ascii_case(content_type))
             || (self == Takes::Picture && content_type.eq_ignore_ascii_case("image/png"))
@@ -214,14 +214,14 @@ impl Takes {
     }
 }
 
-/// The most pictures that are sent at a time, each of which takes memory while it arrives and is judged.
+/// The most uploads of pictures at a time: each takes memory while it arrives and is judged.
 const MAX_UPLOADS: usize = 4;
 
 /// A route of [`ROUTES`].
 pub struct Route {
     /// The method.
     pub method: Method,
-    /// The body that it takes.
+    /// The body that the route accepts.
     pub takes: Takes,
     /// The path; a final `{name}` matches any rest.
     pub path: &'static str,
@@ -229,11 +229,11 @@ pub struct Route {
     pub action: Option<&'static str>,
     /// Who may use it.
     pub access: Access,
-    /// What it does; the table in docs/API.md is made from it.
+    /// The description of the route; the table in docs/API.md is made from it.
     pub help: &'static str,
-    /// The parameters of the query, as shapes.txt writes fields.
+    /// The parameters of the query, as fields in the notation of shapes.txt.
     query: &'static [&'static str],
-    /// Each status that it answers, beside those of all routes, with a content type or a shape of shapes.txt.
+    /// The statuses of the route, beside those that all routes have, each with a content type or a shape of shapes.txt.
     gives: &'static [(u16, &'static str)],
     handler: RouteHandler,
 }
@@ -275,11 +275,11 @@ const OF_SNAPSHOT: &[&str] = &["strict?: 0 | 1", "overlay?: 0 | 1", "width?: int
 const A_STREAM: &[(u16, &str)] =
     &[(200, "multipart/x-mixed-replace"), (200, "application/octet-stream"), (400, TEXT), (503, TEXT)];
 const A_SNAPSHOT: &[(u16, &str)] = &[(200, JPEG), (400, TEXT), (503, TEXT)];
-/// The answers of what is taught.
+/// The responses to changes of the gallery.
 const TAUGHT: &[(u16, &str)] = &[(200, "Taught"), (404, TEXT), (409, TEXT), (500, TEXT)];
 const TAUGHT_OR_UNFIT: &[(u16, &str)] =
     &[(200, "Taught"), (404, TEXT), (409, TEXT), (422, "Unfit"), (500, TEXT), (503, TEXT)];
-/// The answers about what the camera has and what is tried.
+/// The responses about the camera and its trials.
 const CAMERA: &[(u16, &str)] = &[(200, "Camera"), (503, TEXT), (504, TEXT)];
 const TRIED: &[(u16, &str)] = &[(200, "Camera"), (409, TEXT), (422, TEXT), (503, TEXT), (504, TEXT)];
 const HTML: &str = "text/html";
@@ -527,7 +527,7 @@ impl Site {
         newest.unwrap_or_else(|| Arc::new(Config::defaults(std::path::Path::new(""))))
     }
 
-    /// Takes a place as soon as there is one, for up to `place_wait`.
+    /// Calls `take` until it succeeds, for up to `place_wait`.
     fn wait_for<T, E>(&self, take: impl Fn() -> Result<T, E>) -> Result<T, E> {
         self.wait_up_to(self.place_wait, take)
     }
@@ -565,7 +565,7 @@ impl Site {
             return Err(Whole::text(405, &format!("This address only allows {allowed}.")).with("Allow", allowed));
         }
         if route.method.changes() {
-            // The body of a login has a user name and a password, like a program's header.
+            // A login has its user name and password in the body, which counts like a program's header.
             let is_login = matches!(route.takes, Takes::Form(_));
             AccessCheck::check_origin(request, if is_login { Credential::Password } else { who.credential })?;
         }
@@ -612,14 +612,15 @@ pub(crate) struct AdmittedRequest {
     who: Who,
     /// The headers for pages of other origins.
     for_others: Vec<(&'static str, String)>,
-    /// Of a picture that is sent.
+    /// The place of an upload.
     _place: Option<TakenPlace>,
 }
 
-/// The routes of the address of a request, whatever their methods. A path as it is goes before one with a name in it.
+/// The routes that match the address of a request, with any method. An exact path takes precedence over a path with a
+/// name.
 fn routes_of(request: &Request) -> Vec<&'static Route> {
     let action = request.param("action");
-    // The page has no action; other paths pass over a parameter of this name.
+    // The page has no action. Other paths ignore a parameter of this name.
     let has_action = |route: &&Route| route.path != "/" || route.action == action;
     let exact = ROUTES.iter().filter(|route| route.path == request.path).filter(has_action);
     let exact: Vec<&Route> = exact.collect();

@@ -1,4 +1,4 @@
-//! `/api/openapi.json`: [`ROUTES`], with the shapes of shapes.txt, as OpenAPI 3.1.
+//! `/api/openapi.json`: [`ROUTES`] with the shapes of shapes.txt, as OpenAPI 3.1.
 
 use super::{ROUTES, Route, Takes};
 use crate::config::keys::KEYS;
@@ -6,14 +6,14 @@ use crate::http::auth::access::Access;
 use serde_json::{Map, Value, json};
 
 const SHAPES: &str = include_str!("shapes.txt");
-/// The content type of answers for people.
+/// The content type of text for users.
 pub const TEXT: &str = "text/plain";
 
-/// The document. `cookie` is the name of the cookie of a session.
+/// The document. `cookie` is the name of the session cookie.
 pub fn document(cookie: &str) -> Value {
     let mut paths = json!({});
     for route in ROUTES {
-        // The address / is the page, the stream or the snapshot, by its action.
+        // The path / is the page, the stream or the snapshot, depending on its action.
         let is_same = |other: &&Route| (other.path, other.method) == (route.path, route.method);
         let same: Vec<&Route> = ROUTES.iter().filter(is_same).collect();
         paths[route.path][route.method.as_str().to_lowercase()] = operation(&same);
@@ -41,7 +41,7 @@ pub fn document(cookie: &str) -> Value {
     })
 }
 
-/// What the routes of one path and method take and answer.
+/// The operation of the routes with the same path and method.
 fn operation(routes: &[&Route]) -> Value {
     let first = routes[0];
     let words = first.path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -101,7 +101,7 @@ fn parameters(routes: &[&Route]) -> Vec<Value> {
     parameters
 }
 
-/// What every such route may answer in place of what it gives.
+/// The refusals that every such route may give.
 fn refusals(route: &Route) -> Vec<(u16, &'static str)> {
     let mut all = vec![(421, TEXT)];
     if route.access != Access::Open {
@@ -141,7 +141,7 @@ fn meaning(status: u16) -> &'static str {
     }
 }
 
-/// The credentials of which one is needed, with the role.
+/// The credentials, of which one is needed, with the role.
 fn security(access: Access) -> Value {
     let role = if access == Access::Admin { "admin" } else { "viewer" };
     match access {
@@ -208,13 +208,13 @@ fn settings_change() -> Value {
     })
 }
 
-/// A field, `name: type` or `name?: type`: its name, whether it must be there, its schema.
+/// A field, `name: type` or `name?: type`: its name, whether it is required, its schema.
 fn parsed(field: &str) -> (&str, bool, Value) {
     let (name, kind) = field.split_once(": ").unwrap_or((field, "string"));
     (name.trim_end_matches('?'), !name.ends_with('?'), schema(kind))
 }
 
-/// The schema of a type, as shapes.txt writes it.
+/// The schema of a type in the notation of shapes.txt.
 fn schema(kind: &str) -> Value {
     let mut all: Vec<Value> = kind.split(" | ").map(schema_of_one).collect();
     let is_value = |one: &Value| one.get("const").is_some() || one["type"] == "null";
@@ -263,7 +263,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_route_is_in_the_document_with_what_it_takes_and_answers() {
+    fn every_route_is_in_the_document_with_its_parameters_body_and_responses() {
         let document = document("namecam_5000");
         for route in ROUTES {
             let operation = &document["paths"][route.path][route.method.as_str().to_lowercase()];
@@ -280,7 +280,7 @@ mod tests {
                 "{told}"
             );
             assert!(route.action.is_none() || named("action"), "{told}");
-            // What the help says of the query is there.
+            // The parameters in the help of the route are in the document.
             let in_help = route.help.split(['?', '&']).skip(1).filter_map(|part| part.split_once('='));
             for (name, _) in in_help.filter(|(name, _)| name.bytes().all(|byte| byte.is_ascii_lowercase())) {
                 assert!(named(name), "{name} of {told}");
@@ -312,11 +312,11 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_that_is_named_is_there_and_every_shape_is_used() {
+    fn every_referenced_shape_exists_and_every_shape_is_used() {
         let document = document("namecam_5000").to_string();
         let named: BTreeSet<&str> =
             document.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-        // Those of the events are named by nothing: a schema cannot say which event comes when.
+        // No schema refers to the shapes of events, because a schema cannot state which event occurs when.
         let all = shapes();
         let all: BTreeSet<&str> = all.keys().map(String::as_str).filter(|name| !name.starts_with("Event")).collect();
         assert_eq!(named, all);

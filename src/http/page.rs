@@ -1,4 +1,5 @@
-//! The page, joined from the files of `page/`, and a content security policy that allows its own script and style only.
+//! The page: joined from the files of `page/`, with a content security policy that allows only its own script and
+//! style.
 
 use super::message::{Body, Request, Whole};
 use base64::Engine;
@@ -8,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::sync::LazyLock;
 
-/// The style and the scripts, in the order in which the page has them. All scripts share one scope.
+/// The style and the scripts in their order on the page. All scripts share one scope.
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPTS: &[&str] = &[
     "\"use strict\";\n",
@@ -30,19 +31,19 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/main.js"),
 ];
 
-/// The page as it is sent.
+/// The page in the form in which it is sent.
 static HTML: LazyLock<String> = LazyLock::new(|| {
     let page = include_str!("page/page.html").replace("/* page.css */\n", STYLE);
     sent(&page.replace("/* the scripts of page.rs */\n", &SCRIPTS.concat()))
 });
 
-/// The same, compressed: a third of it. Empty when that fails, which writing to memory does not.
+/// The page compressed to a third of its size. Empty when the compression fails, which does not happen in memory.
 static GZIP: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(HTML.as_bytes()).and_then(|()| encoder.finish()).unwrap_or_default()
 });
 
-/// True when a client takes gzip: it names it, and not with a weight of 0.
+/// True when the client accepts gzip: `Accept-Encoding` names it with a weight other than 0.
 fn takes_gzip(request: &Request) -> bool {
     let taken = request.header("Accept-Encoding").unwrap_or_default();
     taken.split(',').any(|coding| {
@@ -52,13 +53,13 @@ fn takes_gzip(request: &Request) -> bool {
     })
 }
 
-/// A page without what only its authors read: indents, empty lines, and lines that are comments.
+/// A page without indents, empty lines and lines that are comments.
 fn sent(page: &str) -> String {
     let lines = page.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with("//"));
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
-/// The page with its policy.
+/// The page and its content security policy.
 pub struct Page {
     policy: String,
 }
@@ -69,7 +70,8 @@ impl Default for Page {
     }
 }
 
-/// The content security policy of a page: its own script and style, and no others. `targets` are those of its forms.
+/// The content security policy of a page: allows its own script and style only. `targets` are the allowed targets of
+/// forms.
 pub fn policy(html: &str, targets: &str) -> String {
     let hash = |tag: &str| STANDARD.encode(Sha256::digest(inside(html, tag).as_bytes()));
     format!(
@@ -96,7 +98,7 @@ impl Page {
     }
 }
 
-/// The text between `<tag>` and `</tag>`.
+/// The text of the first element `tag`.
 fn inside<'a>(html: &'a str, tag: &str) -> &'a str {
     let behind = html.split_once(&format!("<{tag}>")).map_or("", |(_, rest)| rest);
     behind.split_once(&format!("</{tag}>")).map_or("", |(inside, _)| inside)
@@ -140,7 +142,7 @@ mod tests {
             assert!(!allowed.contains(forbidden), "{forbidden} in page/");
         }
         assert!(!HTML.contains('\r'), "a browser would hash other line ends than we do");
-        // A text over several lines would lose its indents.
+        // A string over several lines would lose its indents.
         let is_whole = |line: &str| line.matches('`').count().is_multiple_of(2);
         assert!(
             SCRIPTS.iter().flat_map(|script| script.lines()).all(is_whole),
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_compressed_for_those_who_take_that() {
+    fn the_page_is_compressed_for_clients_that_accept_gzip() {
         for (taken, is) in [
             ("gzip", true),
             ("br, GZIP;q=0.5", true),

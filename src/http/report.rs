@@ -1,4 +1,4 @@
-//! GET `/api/report`: the report of `namecam report`, made by the running program.
+//! GET `/api/report`: the same report as `namecam report`, made by the running program.
 
 use super::Site;
 use super::message::{Answer, Body, Request, Whole};
@@ -7,7 +7,7 @@ use crate::http::auth::access::Who;
 use crate::report::{self, Subject};
 
 pub fn report<'a>(site: &'a Site, _: &'a Request, who: &Who) -> Answer<'a> {
-    // Programs of the system are asked for it, so one is made at a time.
+    // One report at a time, because a report runs programs of the system.
     let Ok(_one) = site.reporting.try_lock() else {
         return Whole::later(503, 10, "A report is being made; please try again.").into();
     };

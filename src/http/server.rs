@@ -27,7 +27,7 @@ const PER_VIEWER: usize = 3;
 /// Further connections per client: those whose passwords wait to be checked, and a few more. Behind a proxy or a
 /// router, all viewers have one address.
 const FURTHER: usize = checks::MOST + 32;
-/// Connections that remain for other clients when one client has all of its own.
+/// The connections that are left for other clients when one client has its maximum.
 const LEFT_TO_OTHERS: usize = 128;
 /// How long the body of a request may take.
 const BODY_WITHIN: Duration = Duration::from_secs(20);
@@ -35,20 +35,20 @@ const BODY_WITHIN: Duration = Duration::from_secs(20);
 const FAREWELL: Duration = Duration::from_millis(300);
 
 pub trait Handler: Send + Sync + 'static {
-    /// What is known of an admitted request.
+    /// The state of an admitted request.
     type Admitted;
 
-    /// Checks the head of a request. The body is read afterwards, if it is not larger than the number of bytes returned.
+    /// Checks the head of a request. Then the body is read, if it is not larger than the returned number of bytes.
     ///
     /// # Errors
-    /// The response without the body having been read: mostly one that refuses the request.
+    /// The response for which the body is not read, usually a refusal.
     fn admit(&self, request: &Request) -> Result<(Self::Admitted, Option<usize>), Whole>;
 
-    /// The response to `request`. A slow one does not delay other requests.
+    /// The response to `request`. A slow response does not delay other requests.
     fn answer<'a>(&'a self, request: &'a Request, admitted: Self::Admitted) -> Answer<'a>;
 }
 
-/// A server that listens; requests wait until [`Server::serve`] runs.
+/// A listening server. Requests wait until [`Server::serve`] runs.
 pub struct Server {
     tiny: tiny_http::Server,
     address: SocketAddr,
@@ -79,7 +79,7 @@ impl Server {
         Ok(Server { tiny, address })
     }
 
-    /// The address that it listens on; for port 0, with the port that the system chose.
+    /// The address on which the server listens; for port 0, with the port that the system chose.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
@@ -102,7 +102,7 @@ impl Server {
     /// There are never more threads than connections, whose number is limited: a connection's next request is read
     /// after the response.
     pub fn serve(&self, handler: &Arc<impl Handler>, stop: &Stop, tick: impl Fn() -> u32) {
-        // Each response under way has a clone.
+        // Each running response holds a clone.
         let under_way = Arc::new(());
         let mut viewers = None;
         while !stop.is_set() {
@@ -115,7 +115,7 @@ impl Server {
                 Ok(Some(request)) => {
                     let (handler, one_of_them) = (Arc::clone(handler), Arc::clone(&under_way));
                     let thread = std::thread::Builder::new().name("http-answer".to_owned());
-                    // Without a thread the request is dropped, which responds with 500 and closes the connection.
+                    // Without a thread the request is dropped, which sends status 500 and closes the connection.
                     let spawned = thread.spawn(move || {
                         respond(&*handler, request);
                         drop(one_of_them);
@@ -138,7 +138,7 @@ impl Server {
     }
 }
 
-/// The limits of connections for `max_viewers`, wherever the viewers are, and for their further requests.
+/// The connection limits for `max_viewers` viewers, from any addresses, with their further requests.
 fn limits(max_viewers: u32) -> tiny_http::Limits {
     let max_connections_per_client = PER_VIEWER * max_viewers as usize + FURTHER;
     let max_connections = max_connections_per_client + LEFT_TO_OTHERS;
@@ -165,7 +165,7 @@ fn respond(handler: &impl Handler, mut tiny: tiny_http::Request) {
         Answer::Whole(whole) => send_whole(&mut wire, &whole, keeps_alive, head_only).is_ok() && keeps_alive,
         Answer::Stream(stream) => {
             wire.0.streams();
-            // A client that disconnected, or was disconnected, is no fault.
+            // A client that disconnected, or was disconnected, is not a fault.
             let _ = send_stream(&mut wire, stream, head_only);
             false
         }

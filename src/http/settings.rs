@@ -1,4 +1,4 @@
-//! POST `/api/settings`: what an admin changes in the config.
+//! POST `/api/settings`: the config changes of an admin.
 
 use super::message::{Answer, Request, Whole};
 use super::{Site, teach};

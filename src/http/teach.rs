@@ -1,5 +1,5 @@
-//! What an admin teaches on the page: who a face is, who it is not, which pictures a person has. All of it ends as files in
-//! the gallery, so that a shell and the page see the same.
+//! Changes of the gallery from the page: naming faces, barring faces, and editing the pictures of a person. All changes
+//! are files in the gallery, so the page and a shell show the same state.
 
 use super::Site;
 use super::api::{self, ChipJson, EnrolJson, TaughtJson};
@@ -21,11 +21,12 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long a change may take until recognition uses it, before it is answered that it will.
+/// How long a request waits until recognition uses a change. After that, the response says that it is not at work yet.
 const AT_WORK_WITHIN: Duration = Duration::from_secs(20);
-/// How long a face may take to show what a change does to it: two looks and what they wait for.
+/// How long a request waits until a look shows the effect of a change on a face: the time of two looks.
 const SHOWN_WITHIN: Duration = Duration::from_secs(3);
-/// How long a picture waits to be judged: dlib may be in a look, and looks at up to three rotations of it.
+/// How long a picture waits for its judgement: a look may be running, and the picture is examined in up to three
+/// rotations.
 const JUDGED_WITHIN: Duration = Duration::from_secs(20);
 /// The widths of a thumbnail in pixels.
 const THUMBNAIL_PX: std::ops::RangeInclusive<u32> = 32..=1280;
@@ -33,12 +34,12 @@ const USUAL_THUMBNAIL_PX: u32 = 160;
 const THUMBNAIL_QUALITY: u32 = 85;
 /// The most thumbnails that are made at a time: each may decode a picture of 64 megapixels.
 const MAX_THUMBNAILS: usize = 1;
-/// How long a thumbnail waits for those before it.
+/// How long a thumbnail waits for earlier ones.
 const THUMBNAIL_WITHIN: Duration = Duration::from_secs(20);
 
-/// The body of a request as JSON, or the answer that says what it must be.
+/// The body of a request as JSON, or the refusal that states the required shape.
 pub(super) fn body<T: DeserializeOwned>(request: &Request, shape: &str) -> Result<T, Whole> {
-    // serde takes a list for the fields of a struct, too.
+    // serde also accepts a list for the fields of a struct.
     if !request.body.trim_ascii_start().starts_with(b"{") {
         return Err(Whole::text(400, &format!("The body must be {shape}.")));
     }
@@ -60,7 +61,7 @@ pub(super) fn answered<'a>(done: Result<Whole, Whole>) -> Answer<'a> {
     done.unwrap_or_else(|refusal| refusal).into()
 }
 
-/// `?NAME=...` of a request, decoded.
+/// The decoded value of the parameter `name`.
 fn param(request: &Request, name: &str) -> Option<String> {
     form(request.query.as_bytes()).into_iter().find(|(given, _)| given == name).map(|(_, value)| value)
 }
@@ -73,7 +74,7 @@ struct FaceIs {
     name: Option<String>,
 }
 
-/// POST `/api/faces/name`: the face of a track is that of a person.
+/// POST `/api/faces/name`: names the face of a track.
 pub fn name<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     let named = || -> Result<Whole, Whole> {
         let shape = "{\"track\": NUMBER, \"name\": \"...\"}";
@@ -86,7 +87,7 @@ pub fn name<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     answered(named())
 }
 
-/// POST `/api/faces/not`: the face of a track is nobody's who may be named.
+/// POST `/api/faces/not`: adds the face of a track to the blocklist.
 pub fn not<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     let barred = || -> Result<Whole, Whole> {
         let shape = "{\"track\": NUMBER}";
@@ -103,7 +104,8 @@ pub fn not<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
 #[serde(deny_unknown_fields)]
 struct Enrol {}
 
-/// POST `/api/faces/enrol`: the only person in view enrols before the camera. The answer says what to ask them for.
+/// POST `/api/faces/enrol`: the only person in view enrols before the camera. The page derives its instructions from
+/// the response.
 pub fn enrol<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     let posing = || -> Result<Whole, Whole> {
         let Enrol {} = body(request, "{}")?;
@@ -117,7 +119,7 @@ pub fn enrol<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     answered(posing())
 }
 
-/// Writes the chips of a track into the gallery, and waits for what that makes of its name.
+/// Writes the chips of a track into the gallery, and waits for the effect on the name of its face.
 fn teach(site: &Site, track: u64, whose: &Whose, name: Option<&str>) -> Result<Whole, Whole> {
     let chips = site.stage.chips();
     let chips = chips.of(track);
@@ -131,7 +133,7 @@ fn teach(site: &Site, track: u64, whose: &Whose, name: Option<&str>) -> Result<W
     let pictures: Vec<NewPicture> = chips.iter().map(|chip| picture(&chip.jpeg)).collect();
     let before = roster(site);
     let (written, change) = edit(site, false, |root| {
-        // What was written for this face under another name goes to the new one.
+        // When the face was named differently before, the files of that name are moved.
         let earlier: Vec<String> = if name.is_some() { site.lessons.take(track) } else { Vec::new() };
         let moved: Vec<Written> =
             earlier.iter().filter_map(|file| edit::move_picture(root, file, whose).ok()).collect();
@@ -156,7 +158,7 @@ fn teach(site: &Site, track: u64, whose: &Whose, name: Option<&str>) -> Result<W
     Ok(Whole::json(&TaughtJson { face, ..taught }))
 }
 
-/// Which files were written for the face of a track, of the last tracks that were named.
+/// The files that were written for the faces of the tracks that were named last.
 #[derive(Default)]
 pub struct Lessons(Mutex<VecDeque<(u64, Vec<String>)>>);
 
@@ -185,7 +187,7 @@ impl Lessons {
     }
 }
 
-/// Changes the files of the gallery, and leaves word for recognition. `forgets`: no chip is to stay, either.
+/// Changes the files of the gallery and notifies recognition. With `forgets`, no chip may stay.
 fn edit(
     site: &Site,
     forgets: bool,
@@ -208,7 +210,7 @@ fn roster(site: &Site) -> Arc<Roster> {
     site.stage.roster.newest().map(|(_, roster)| roster).unwrap_or_default()
 }
 
-/// Waits until a change is at work, and says what became of the files that it wrote, and of others.
+/// Waits until a change is at work. Returns the results of its files, and the pictures that it displaced.
 fn taken_in(site: &Site, before: &Roster, written: &[Written], change: Change) -> TaughtJson {
     let runs = site.config().recognition.is_on(SystemTime::now()) && site.stage.health.recognition_error().is_none();
     let at_work = runs && site.stage.desk.wait(change, AT_WORK_WITHIN);
@@ -234,12 +236,13 @@ fn taken_in(site: &Site, before: &Roster, written: &[Written], change: Change) -
     taught
 }
 
-/// Waits until a look after a change shows what `is_so` says; the newest sightings then. Without a camera no look comes.
+/// Waits for a look after a change for which `is_so` is true. Returns the newest sightings. Without a camera there is
+/// no look.
 fn wait_for_look(site: &Site, within: Duration, is_so: impl Fn(&Sightings) -> bool) -> Option<Arc<Sightings>> {
     let (deadline, mut seen, mut newest) = (Instant::now() + within, 0, None);
     while Instant::now() < deadline && !site.stage.stop.is_set() && site.stage.health.camera_online() {
         let Some((version, sightings)) = site.stage.sightings.wait_newer(seen, POLL) else { continue };
-        // The first ones may be of before the change.
+        // The first sightings may be older than the change.
         let is_first = std::mem::replace(&mut seen, version) == 0;
         let is_done = !is_first && is_so(&sightings);
         newest = Some(sightings);
@@ -255,7 +258,7 @@ fn wait_for_look(site: &Site, within: Duration, is_so: impl Fn(&Sightings) -> bo
 #[serde(deny_unknown_fields)]
 struct Move {
     file: String,
-    /// `None`: to those who never get a name.
+    /// `None` for the blocklist.
     person: Option<String>,
 }
 
@@ -302,7 +305,7 @@ pub fn rename<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
         let person = edit::composed(&person);
         changed(site, |root| {
             let moved = edit::rename(root, &person, &to, merge)?;
-            // Before recognition learns of it, so that no one takes it for a person who has left.
+            // Before recognition learns of the change, so that the person does not count as gone.
             site.stage.day.rename(&person, &edit::person_name(&to)?);
             site.stage.slugs.rename(&person, &edit::person_name(&to)?);
             Ok(moved)
@@ -324,7 +327,7 @@ struct Forget {
     person: String,
 }
 
-/// POST `/api/gallery/forget`: everything that is known of a person goes; the answer is the receipt.
+/// POST `/api/gallery/forget`: deletes everything that is known of a person. The response is the receipt.
 pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     let forgotten = || -> Result<Whole, Whole> {
         let Forget { person } = body(request, "{\"person\": \"...\"}")?;
@@ -342,7 +345,7 @@ pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
         })?;
         let taught = taken_in(site, &before, &[], change);
         site.lessons.forget(&person);
-        // What was forgotten is not shown after the receipt, on a board with slow looks either.
+        // Waits, so that a forgotten person is not shown after the receipt, even with slow looks.
         wait_for_look(site, AT_WORK_WITHIN, |seen| {
             seen.faces.iter().all(|face| face.name.as_deref() != Some(&*person))
         });
@@ -359,7 +362,7 @@ pub fn forget<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     answered(forgotten())
 }
 
-/// POST `/api/gallery/picture?person=NAME`: a picture is judged, and kept when it is good.
+/// POST `/api/gallery/picture?person=NAME`: judges a picture, and stores it if it is good.
 pub fn add_picture<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     let added = || -> Result<Whole, Whole> {
         let person = param(request, "person").unwrap_or_default();
@@ -398,7 +401,7 @@ pub fn chip<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     let (Some(track), Some(at)) = (number("track"), number("number")) else {
         return Whole::text(400, "Please name a picture: ?track=TRACK&number=NUMBER, from 0.").into();
     };
-    // Where nobody may see strangers, an admin does not see them here either.
+    // Where nobody may see strangers, an admin must not see them here either.
     let is_named = || {
         let sightings = site.stage.faces_in_view();
         sightings.is_some_and(|seen| seen.faces.iter().any(|face| face.track == track && face.name.is_some()))

@@ -1,4 +1,4 @@
-//! The camera from the page: its modes and controls, and trials of them. Saving is `/api/settings`.
+//! The camera from the page: its modes and controls, and trials of them. `/api/settings` saves a trial.
 
 use super::Site;
 use super::message::{Answer, Request, Whole};
@@ -10,13 +10,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long the camera thread may take to answer, between two frames.
+/// The time limit for an answer of the camera thread, which answers between two frames.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
-/// How long setting controls may take: each is a transfer over USB.
+/// The time limit for setting controls: each is a transfer over USB.
 const SET_WITHIN: Duration = Duration::from_secs(5);
-/// How long a mode may take: opening the camera, 5 s for its first picture, 2 s of measurement.
+/// The time limit for a trial of a mode: opening the camera, 5 s for its first picture, 2 s of measurement.
 const MEASURED_WITHIN: Duration = Duration::from_secs(15);
-/// The most controls that are tried at once.
+/// The most controls in one trial.
 const MAX_CONTROLS: usize = 64;
 
 #[derive(Serialize)]
@@ -29,7 +29,7 @@ struct CameraJson {
     answer: Option<tuning::Answer>,
 }
 
-/// The kind of a source, and why it has neither modes nor controls that namecam can set.
+/// The kind of a source, and why it has no modes and controls that namecam can set.
 fn kind(source: &CameraSource) -> (&'static str, Option<&'static str>) {
     match source {
         CameraSource::Device(_) => ("device", None),
@@ -74,7 +74,7 @@ pub fn list<'a>(site: &'a Site, _: &'a Request, _: &Who) -> Answer<'a> {
     answered(asked(site, Ask::List, ANSWERED_WITHIN))
 }
 
-/// What the camera is and has, as text for a report.
+/// The description of the camera, as text for a report.
 pub fn equipment(site: &Site) -> Result<String, String> {
     let text = |whole: &Whole| String::from_utf8_lossy(whole.body.bytes()).into_owned();
     let listed = asked(site, Ask::List, ANSWERED_WITHIN).map_err(|refusal| text(&refusal))?;
@@ -96,7 +96,7 @@ struct Trial {
     mode: Option<Mode>,
 }
 
-/// A mode by the names of its fields; serde would take a list of them, too.
+/// A mode with the names of its fields; serde would also accept a list.
 fn mode_of_object<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Mode>, D::Error> {
     let fields = Option::<serde_json::Map<String, serde_json::Value>>::deserialize(from)?;
     let mode = fields.map(|fields| Mode::deserialize(serde_json::Value::Object(fields))).transpose();

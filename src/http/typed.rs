@@ -1,4 +1,5 @@
-//! `/api/events?typed=1`: each [`crate::presence::event::Event`], once, with its id; and once who is present.
+//! `/api/events?typed=1`: sends each [`crate::presence::event::Event`] once, with its id, and once the list of those
+//! present.
 
 use super::events::KEEP_ALIVE;
 use super::message::{Request, Wire};
@@ -19,7 +20,7 @@ struct PresentEvent {
     visits: Vec<api::VisitJson>,
 }
 
-/// The events of a batch up to an id, as they are sent.
+/// The text of the events of a batch with ids up to `most`.
 fn written(batch: &Batch, most: u64) -> io::Result<String> {
     let mut text = String::new();
     if batch.missed > 0 {
@@ -32,16 +33,16 @@ fn written(batch: &Batch, most: u64) -> io::Result<String> {
     Ok(text)
 }
 
-/// After which event a listener begins who asks for typed events: after the one of `Last-Event-ID`, as browsers send it when they
-/// connect again, else after the newest one whose outcome is known.
+/// The id after which a listener of typed events begins: that of `Last-Event-ID`, which browsers send when they
+/// reconnect, or else that of the newest event that the list of those present includes.
 pub fn begin(site: &Site, request: &Request) -> u64 {
     let last = request.header("Last-Event-ID").and_then(|id| id.trim().parse().ok());
     let newest = || site.stage.day.present().0.filter(|_| last.is_none());
     newest().unwrap_or_else(|| site.stage.events.begin_after(last))
 }
 
-/// Sends the events after `seen` until `who` is no longer admitted. Between those of before it began and those of later it says who
-/// is present.
+/// Sends the events after `seen` while `who` is admitted. The list of those present is sent after the earlier events
+/// and before the later ones.
 pub fn tell(site: &Site, who: &Who, mut seen: u64, wire: &mut dyn Wire) -> io::Result<()> {
     let (mut sent, mut checked) = (Instant::now(), Instant::now());
     let (newest, stays) = site.stage.day.present();

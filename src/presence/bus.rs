@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-/// So many events are kept.
+/// How many events are kept.
 const KEPT: usize = 256;
 
 /// The newest events. The writer never waits; a reader that is too slow misses the oldest events and learns how many.
@@ -18,7 +18,7 @@ pub struct Bus {
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// The id after which those of this run begin.
+    /// The events of this run have ids greater than this.
     begin: u64,
     /// The id of the newest event; `begin` before the first.
     last: u64,
@@ -26,17 +26,17 @@ struct Kept {
     events: VecDeque<Arc<Event>>,
 }
 
-/// What a reader gets.
+/// The events that a reader gets at a time.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// How many events came before these that are no longer kept.
+    /// How many events before these the reader has missed, because they are no longer kept.
     pub missed: u64,
-    /// The events after the one that the reader had last.
+    /// The events after the last one that the reader has seen.
     pub events: Vec<Arc<Event>>,
 }
 
 impl Bus {
-    /// Says after which id those of this run begin. Called before the first event.
+    /// Sets the id after which the events of this run begin. Called before the first event.
     pub fn begin_at(&self, begin: u64) {
         let mut kept = lock(&self.kept);
         (kept.begin, kept.last) = (begin, begin);
@@ -65,8 +65,9 @@ impl Bus {
         drop(old);
     }
 
-    /// After which event a reader begins that had `last` at last: after the newest one if there is none. With an id of before the
-    /// restart, or one that has not been given yet, it begins with all that is kept.
+    /// The id after which a reader begins to read. `last` is the id of the last event that it received. Without one,
+    /// the reader begins after the newest event. With an id of an earlier run, or an id that no event has yet, it
+    /// begins with the oldest kept event.
     pub fn begin_after(&self, last: Option<u64>) -> u64 {
         let kept = lock(&self.kept);
         last.map_or(kept.last, |last| if last <= kept.last { last.max(kept.begin) } else { kept.begin })
@@ -80,7 +81,7 @@ impl Bus {
         Batch { missed: all - events.len() as u64, events }
     }
 
-    /// Takes the names of people away from the events that are kept: of those for whom `is_meant`.
+    /// Removes the names for which `is_meant` is true from the kept events.
     pub fn forget(&self, is_meant: impl Fn(&str) -> bool) {
         for event in &mut lock(&self.kept).events {
             if event.names(&is_meant) {

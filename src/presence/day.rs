@@ -1,25 +1,26 @@
-//! [`Day`]: who was here in the last hours, and who is. It is in memory alone and has no pictures.
+//! [`Day`]: the list of the visits of the last hours, ended and present ones. It is kept in memory only and has no
+//! pictures.
 
 use crate::sync::lock;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// The most stays, with those of the people who are present.
+/// The most visits in the list, including those of people who are present.
 const MOST: usize = 500;
-/// Of so many renamings, and of so many faces that were named, word is kept.
+/// How many renames, and how many faces named by an admin, are remembered.
 const WORDS: usize = 32;
 
-/// A visit, as it is listed.
+/// A visit as an entry of the list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stay {
     /// The number of the visit.
     pub visit: u64,
-    /// The track that shows the person, or did so last.
+    /// The track that shows the person, or showed them last.
     pub track: u64,
-    /// The name; the last one where the visit has ended.
+    /// The person's name; for an ended visit, the last one.
     pub name: Option<Arc<str>>,
-    /// The number of a stranger who is remembered (`recognition.remember_strangers_h`), also where they have got a name.
+    /// The number of a remembered stranger (`recognition.remember_strangers_h`). It stays when the person gets a name.
     pub stranger: Option<u64>,
     /// When the person came.
     pub since: Instant,
@@ -27,45 +28,46 @@ pub struct Stay {
     pub until: Instant,
     /// True until the visit has ended.
     pub is_present: bool,
-    /// The smallest distance to the pictures of the person whose name it is.
+    /// The smallest distance of the face to the pictures of the named person; `None` before it has a name.
     pub distance: Option<f32>,
-    /// How many looks were compared with the gallery.
+    /// How many looks compared the face with the gallery.
     pub looks: u32,
-    /// When the event `stranger` was told.
+    /// When the event `stranger` was published.
     pub stranger_at: Option<Instant>,
 }
 
 impl Stay {
-    /// What makes the list another one.
+    /// The fields whose change makes a new version of the list.
     fn mark(&self) -> (u64, Option<&str>, Option<u64>, bool) {
         (self.visit, self.name.as_deref(), self.stranger, self.stranger_at.is_some())
     }
 }
 
-/// Who was here and who is. The thread `presence` tells it, HTTP reads it, and tells what an admin says of people.
+/// The list of visits. The thread `presence` updates it. HTTP reads it, and records the changes that an admin makes to
+/// names.
 #[derive(Debug, Default)]
 pub struct Day(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// In the order in which they ended.
+    /// In the order in which the visits ended.
     ended: VecDeque<Stay>,
     present: Vec<Stay>,
-    /// The id of the newest event that `present` knows; `None` before the first.
+    /// The id of the newest event that `present` includes; `None` before the first update.
     newest: Option<u64>,
     /// Counts the changes of the list.
     version: u64,
     renames: VecDeque<Rename>,
-    /// Tracks whose face an admin has named.
+    /// The tracks whose faces an admin has named.
     named: VecDeque<(u64, Arc<str>)>,
 }
 
-/// A person of the gallery has another name.
+/// A person of the gallery who was renamed.
 #[derive(Debug)]
 struct Rename {
     from: Arc<str>,
     to: Arc<str>,
-    /// True once the gallery at work has nobody of the old name.
+    /// True once the gallery in use no longer has a person of the old name.
     is_at_work: bool,
 }
 
@@ -77,8 +79,8 @@ fn keep<T>(words: &mut VecDeque<T>, word: T) {
 }
 
 impl Day {
-    /// For the thread `presence`: those who have left, and who is present after the event `newest`. Those who left more than `hours`
-    /// before `now` are forgotten.
+    /// For the thread `presence`: adds the visits that ended, replaces the visits of those present after the event
+    /// `newest`, and removes the visits that ended `hours` or more before `now`.
     pub fn take(&self, left: Vec<Stay>, present: Vec<Stay>, newest: u64, hours: u32, now: Instant) {
         let mut kept = lock(&self.0);
         let kept = &mut *kept;
@@ -99,8 +101,9 @@ impl Day {
         kept.version += u64::from(is_changed);
     }
 
-    /// For the thread `presence`: another gallery is at work. `called` says under which name it has the person of a name: under
-    /// that one, as a rule; `None` where they are not in it, and then their visits have no name.
+    /// For the thread `presence`: updates names when another gallery is in use. `called` maps a name to the current
+    /// name of the same person, usually the same name. It returns `None` for a person who is not in the gallery; their
+    /// ended visits lose the name.
     pub fn gallery_is(&self, called: impl Fn(&str) -> Option<Arc<str>>) {
         let mut kept = lock(&self.0);
         for stay in &mut kept.ended {
@@ -108,7 +111,7 @@ impl Day {
         }
         kept.renames.retain_mut(|rename| {
             let is_gone = called(&rename.from).as_ref() != Some(&rename.from);
-            // Somebody else may get the old name later.
+            // The old name exists again, and belongs to another person.
             let is_over = rename.is_at_work && !is_gone;
             rename.is_at_work |= is_gone;
             !is_over
@@ -116,18 +119,18 @@ impl Day {
         kept.version += 1;
     }
 
-    /// For the thread `presence`: which people were renamed, the last one last.
+    /// For the thread `presence`: the old and new names of renamed people, the latest rename last.
     pub fn renames(&self) -> Vec<(Arc<str>, Arc<str>)> {
         lock(&self.0).renames.iter().map(|rename| (Arc::clone(&rename.from), Arc::clone(&rename.to))).collect()
     }
 
-    /// An admin has renamed a person. It counts when the gallery at work has the new name.
+    /// Records that an admin has renamed a person. The rename takes effect when the gallery in use has the new name.
     pub fn rename(&self, from: &str, to: &str) {
         keep(&mut lock(&self.0).renames, Rename { from: from.into(), to: to.into(), is_at_work: false });
     }
 
-    /// An admin has said whose the face of a track is: so are the visits of that track that have ended, and those of a stranger with
-    /// the same number.
+    /// Records that an admin has named the face of a track. The name applies to the ended visits of the track, and to
+    /// the ended unnamed visits of the same stranger.
     pub fn name(&self, track: u64, name: &str) {
         let mut kept = lock(&self.0);
         let name: Arc<str> = name.into();
@@ -143,7 +146,7 @@ impl Day {
         kept.version += 1;
     }
 
-    /// An admin has forgotten a person: their visits that have ended go.
+    /// Removes the ended visits of a person whom an admin has forgotten.
     pub fn forget(&self, person: &str) {
         let mut kept = lock(&self.0);
         kept.ended.retain(|stay| stay.name.as_deref() != Some(person));
@@ -152,12 +155,12 @@ impl Day {
         kept.version += 1;
     }
 
-    /// Counts the changes of the list.
+    /// The number of changes of the list.
     pub fn version(&self) -> u64 {
         lock(&self.0).version
     }
 
-    /// All stays, those who came first at first, and the version of the list.
+    /// All visits in the order of arrival, and the version of the list.
     pub fn stays(&self) -> (u64, Vec<Stay>) {
         let kept = lock(&self.0);
         let mut stays: Vec<Stay> = kept.ended.iter().chain(&kept.present).cloned().collect();
@@ -165,7 +168,8 @@ impl Day {
         (kept.version, stays)
     }
 
-    /// Who is present, and the id of the newest event of which that is the outcome; `None` before the first.
+    /// The visits of those who are present, and the id of the newest event that this includes; `None` before the first
+    /// update.
     pub fn present(&self) -> (Option<u64>, Vec<Stay>) {
         let kept = lock(&self.0);
         (kept.newest, kept.present.clone())

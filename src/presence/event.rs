@@ -1,4 +1,4 @@
-//! [`Event`], as it is sent.
+//! [`Event`], in the form in which it is sent.
 
 use crate::frame::Moment;
 use crate::rounding::decimals;
@@ -6,30 +6,30 @@ use serde::{Serialize, Serializer};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-/// What has happened. In JSON in lower case.
+/// The kind of an event. In JSON in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A visit has begun.
     Appeared,
-    /// The person of the visit has a name.
+    /// The person of the visit got a name.
     Named,
-    /// They have another name.
+    /// The visit got another name.
     Renamed,
-    /// They no longer have a name.
+    /// The visit lost its name.
     Withdrawn,
     /// The visit has ended.
     Left,
-    /// So many looks did not find the person in the gallery.
+    /// The person has been unknown for `events.stranger_looks` comparisons in a row and `events.stranger_s` seconds.
     Stranger,
-    /// Another gallery is at work.
+    /// Another gallery came into use.
     Gallery,
-    /// Frames arrive, or no longer.
+    /// Frames began or ceased to arrive.
     Camera,
 }
 
 impl Kind {
-    /// Its name in JSON.
+    /// The name of the kind in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Appeared => "appeared",
@@ -44,10 +44,11 @@ impl Kind {
     }
 }
 
-/// Something that happened. Its JSON has every field, with null where it means nothing. docs/API.md says what each is.
+/// A change of who is present, of the gallery or of the camera. Its JSON has every field, with null
+/// where a field does not apply; docs/API.md describes the fields.
 #[derive(Debug, Clone, Serialize)]
 pub struct Event {
-    /// Counts up; 0 until the bus has it.
+    /// Increases by one with each event; 0 until the event is on the bus.
     pub id: u64,
     /// What has happened.
     pub kind: Kind,
@@ -55,11 +56,11 @@ pub struct Event {
     pub visit: Option<u64>,
     /// The track that shows the person.
     pub track: Option<u64>,
-    /// The name now; with `Left`, the last one.
+    /// The name after the event; with `Left`, the last one.
     pub name: Option<Arc<str>>,
-    /// The name before, of `Renamed` and `Withdrawn`.
+    /// The name before the event, with `Renamed` and `Withdrawn`.
     pub former: Option<Arc<str>>,
-    /// The distance by which the look decided.
+    /// The distance that the look compared with the limit.
     #[serde(serialize_with = "decimals::<3, _>")]
     pub distance: Option<f32>,
     /// The score of the nearest person.
@@ -68,30 +69,31 @@ pub struct Event {
     /// When the visit began.
     #[serde(serialize_with = "unix_seconds_or_null")]
     pub since: Option<Moment>,
-    /// When the frame was captured that led to it; with `Left`, when the face was last seen; with `Camera`, when that state began.
+    /// When the frame that led to the event was captured; with `Left`, when the face was last seen; with `Camera`, when
+    /// that state began.
     #[serde(serialize_with = "unix_seconds")]
     pub captured_at: Moment,
-    /// When it was decided.
+    /// When the event was decided.
     #[serde(serialize_with = "unix_seconds")]
     pub decided_at: Moment,
-    /// From `captured_at` to `decided_at`.
+    /// The time from `captured_at` to `decided_at`.
     pub latency_ms: u64,
-    /// True while the person is still present after it.
+    /// True while the person is still present after the event.
     pub still_present: Option<bool>,
-    /// How many people are present after it.
+    /// How many people are present after the event.
     pub present: usize,
-    /// Why the visit ended, as a word; why no frames arrive, as text.
+    /// With `Left`, why the visit ended, as a word; with `Camera`, why no frames arrive, as text.
     pub reason: Option<Arc<str>>,
     /// True when frames arrive.
     pub online: Option<bool>,
     /// The number of the gallery since the start.
     pub generation: Option<u64>,
-    /// How many people it has.
+    /// How many people the gallery has.
     pub people: Option<usize>,
 }
 
 impl Event {
-    /// An event of nobody.
+    /// An event that concerns no person.
     pub fn new(kind: Kind, captured_at: Moment, decided_at: Moment, present: usize) -> Event {
         let latency = decided_at.instant.saturating_duration_since(captured_at.instant);
         Event {
@@ -116,7 +118,7 @@ impl Event {
         }
     }
 
-    /// True when it has the name, as that of now or that of before.
+    /// True when `is_meant` is true for the name or the former name.
     pub fn names(&self, is_meant: impl Fn(&str) -> bool) -> bool {
         self.name.iter().chain(&self.former).any(|name| is_meant(name))
     }

@@ -1,7 +1,7 @@
-//! [`Ids`]: the ids of events, which grow across a restart.
+//! [`Ids`]: the ids of events. They increase across restarts.
 //!
-//! A file of the state folder says up to which id they are given away. Each start takes the next million with one write, whatever the
-//! clock says.
+//! A file in the state folder holds the end of the ids that are taken. Each start takes the next million with one
+//! write, and does not depend on the clock.
 
 use crate::os::files;
 use crate::telemetry::faults::{Cause, Faults};
@@ -9,31 +9,32 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// So many ids are taken at a time.
+/// How many ids are taken at a time.
 const BLOCK: u64 = 1_000_000;
-/// When so few of them are left, more are taken.
+/// When fewer than this many ids are left, more are taken.
 const FEW: u64 = 10_000;
-/// A larger number is no id of ours: a browser cannot count beyond 2^53.
+/// A larger number in the file is not valid: a browser cannot represent integers above 2^53 exactly.
 const MOST: u64 = 1 << 52;
 
-/// The ids that are taken.
+/// The range of ids that this run has taken.
 #[derive(Debug)]
 pub struct Ids {
     file: Option<PathBuf>,
-    /// The id after which they begin.
+    /// The ids begin after this one.
     pub begin: u64,
     end: u64,
 }
 
 impl Ids {
-    /// Takes ids that no earlier run has given. Where the folder has no room for that, it is told, and they begin at the time.
+    /// Takes ids that no earlier run has used. When the file cannot be read or written, a fault is reported, and the
+    /// ids begin at the current time in microseconds.
     pub fn take(folder: Option<&Path>, now: SystemTime, faults: &Faults) -> Ids {
         let file = folder.map(|folder| folder.join("events"));
         let found = file.as_deref().map_or_else(|| Err("there is no state folder".to_owned()), read);
         let begin = *found.as_ref().unwrap_or(&0);
         let mut ids = Ids { file, begin, end: begin + BLOCK };
         if let Err(why) = found.and_then(|_| ids.write()) {
-            // A microsecond for each id: more than any run gives.
+            // One id per microsecond: more than any run uses.
             let time = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
             ids.begin = u64::try_from(time).unwrap_or_default().max(begin).min(MOST);
             ids.end = ids.begin + BLOCK;
@@ -43,7 +44,7 @@ impl Ids {
         ids
     }
 
-    /// Takes more when `newest` is one of the last.
+    /// Takes more ids when fewer than [`FEW`] are left after `newest`.
     pub fn take_more(&mut self, newest: u64, faults: &Faults) {
         if newest + FEW < self.end {
             return;
@@ -62,7 +63,7 @@ impl Ids {
     }
 }
 
-/// The id up to which the file says they are given away: 0 without a file.
+/// The end of the taken ids according to the file; 0 without a file.
 fn read(file: &Path) -> Result<u64, String> {
     let told = |what: &str| format!("{}: {what}", file.display());
     match std::fs::read_to_string(file) {
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_written_is_told_and_ids_begin_at_the_time() {
+    fn an_unwritable_folder_is_reported_and_ids_begin_at_the_current_time() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("events");
         // A file where the folder should be, and a file that holds no id.
@@ -110,7 +111,7 @@ mod tests {
             let all = faults.all();
             assert!(all.len() == 1 && all[0].detail.ends_with("the ids of events begin at the time"), "{all:?}");
         }
-        // What held no id has one now.
+        // The file that held no id has one now.
         assert_eq!(Ids::take(Some(folder.path()), at(0), &Faults::default()).begin, 1_800_000_001_000_000);
         assert_eq!(Ids::take(None, at(7), &Faults::default()).begin, 7_000_000);
     }

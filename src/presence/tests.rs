@@ -1,4 +1,4 @@
-//! Visits and events by tables of looks, with a clock of their own; the bus; the thread.
+//! Tests of visits and events by tables of looks, with a simulated clock; of the bus; of the thread.
 
 use super::bus::Batch;
 use super::day::Stay;
@@ -12,11 +12,11 @@ use crate::roster::{Person, PictureReport, Roster};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// A face of a look: its track, who it is, and where. `?` is unknown, `?7` a stranger with a number, `.` not compared yet, `Alice~` has the name of Alice withheld, and
-/// `Alice^` was missed by the detector.
+/// A face of a look: its track, its name, and its place. `?` is unknown, `?7` a stranger with a number, `.` not
+/// compared yet. In `Alice~` the name is withheld, and `Alice^` was missed by the detector.
 type Face = (u64, &'static str, i32);
 
-/// A face at a place of its track's own.
+/// A face at the place of its track.
 fn f(track: u64, who: &'static str) -> Face {
     (track, who, track as i32 * 100)
 }
@@ -29,7 +29,7 @@ enum Step {
     Camera(Option<&'static str>),
     Recognition(bool),
     Gallery(&'static [&'static str]),
-    /// The clock of the board is set, by so many seconds.
+    /// Changes the wall clock by this many seconds.
     Clock(i64),
 }
 use Step::*;
@@ -160,7 +160,7 @@ impl Play {
         }
     }
 
-    /// The event as a word, after a check of what holds for each.
+    /// The event as a word, after checks that apply to every event.
     fn check(&mut self, event: &Event, now: Instant) -> String {
         let latency = event.decided_at.instant - event.captured_at.instant;
         assert_eq!((event.decided_at.instant, u128::from(event.latency_ms)), (now, latency.as_millis()));
@@ -188,7 +188,7 @@ impl Play {
         format!("{kind} {}", rest.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
-    /// The list of the day: who, from when until when in milliseconds, and `now` for those who are present.
+    /// The list of visits: name, arrival and departure in milliseconds, `now` for present people.
     fn list(&self) -> Vec<String> {
         let ms = |at: Instant| (at - self.start.instant).as_millis();
         let (_, stays) = self.day.stays();
@@ -225,7 +225,7 @@ fn a_person_comes_is_named_once_and_leaves_once_at_the_time_their_face_was_last_
         (9400, Look(vec![]), ""),
         (18_900, Look(vec![]), ""),
     ]);
-    // The last frame with the face was captured at 9.0 s; what was shown at 9.2 s was missed by the detector.
+    // The last frame with the face was captured at 9.0 s; at 9.2 s the detector missed the face.
     let captured_at = play.start.instant + Duration::from_millis(19_001);
     let events = play.presence.update(None, &play.around, Moment { instant: captured_at, ..play.start });
     assert_eq!(play.check(&events[0], captured_at), "left 1/1 Alice unseen");
@@ -237,13 +237,13 @@ fn a_person_comes_is_named_once_and_leaves_once_at_the_time_their_face_was_last_
 fn a_visit_outlasts_a_turned_head_and_goes_on_under_another_track() {
     table(vec![
         (1000, Look(vec![f(1, "Alice")]), "appeared 1/1, named 1/1 Alice"),
-        // Lost for 3 s, and back under another track, which has no name at first.
+        // Lost for 3 s, then back under another track, which has no name at first.
         (1200, Look(vec![f(1, "Alice^")]), ""),
         (2000, Look(vec![]), ""),
         (4200, Look(vec![f(2, ".")]), ""),
         (4400, Look(vec![f(2, "?")]), ""),
         (4600, Look(vec![f(2, "Alice")]), ""),
-        // Events of later are of the new track; the old one is another face.
+        // Later events are about track 2. Track 1 is another face now.
         (5000, Look(vec![f(1, "?"), f(2, "Alice")]), "appeared 2/1"),
         (5200, Look(vec![f(2, "?")]), "withdrawn 1/2 Alice>"),
         (14_900, Look(vec![f(2, "?")]), ""),
@@ -252,7 +252,7 @@ fn a_visit_outlasts_a_turned_head_and_goes_on_under_another_track() {
 }
 
 #[test]
-fn a_newcomer_waits_while_somebody_is_missed_who_they_may_be_and_then_is_somebody_else() {
+fn a_new_face_waits_while_it_may_be_a_missed_person_and_then_begins_its_own_visit() {
     table(vec![
         (1000, Look(vec![f(1, "Alice")]), "appeared 1/1, named 1/1 Alice"),
         (1200, Look(vec![]), ""),
@@ -261,14 +261,14 @@ fn a_newcomer_waits_while_somebody_is_missed_who_they_may_be_and_then_is_somebod
         (4000, Look(vec![f(2, "?")]), "appeared 2/2"),
         // Another name does not wait.
         (4200, Look(vec![f(2, "?"), f(3, "Bob")]), "appeared 3/3, named 3/3 Bob"),
-        // It was Alice after all: the old visit ends, and the name is on one visit at a time.
+        // The second face was Alice: the old visit ends, so that only one visit has the name.
         (4400, Look(vec![f(2, "Alice"), f(3, "Bob")]), "left 1/1 Alice elsewhere, named 2/2 Alice"),
     ]);
-    // While nobody is missed, a newcomer is told at once.
+    // While nobody is missed, a new face is reported at once.
     table(vec![
         (1000, Look(vec![f(1, "Alice")]), "appeared 1/1, named 1/1 Alice"),
         (1200, Look(vec![f(1, "Alice"), f(2, ".")]), "appeared 2/2"),
-        // Somebody whom the detector misses may be the one who has come elsewhere.
+        // The person whom the detector misses may be the new face.
         (1400, Look(vec![f(1, "Alice^"), f(2, "."), f(3, ".")]), ""),
         (1600, Look(vec![f(2, "."), f(3, "Alice")]), ""),
     ]);
@@ -288,7 +288,7 @@ fn two_tracks_with_one_name_are_one_visit() {
 }
 
 #[test]
-fn a_stranger_is_told_once_a_visit_and_only_comparisons_count() {
+fn a_stranger_is_reported_once_per_visit_and_only_comparisons_count() {
     table(vec![
         (1000, Look(vec![f(1, ".")]), "appeared 1/1"),
         (1200, Look(vec![f(1, "?")]), ""),
@@ -298,12 +298,12 @@ fn a_stranger_is_told_once_a_visit_and_only_comparisons_count() {
         (2000, Still, ""),
         (2200, Look(vec![f(1, "?")]), "stranger 1/1"),
         (2400, Look(vec![f(1, "?")]), ""),
-        // Back after 3 s where they were, under another track: the same visit.
+        // Back after 3 s at the same place, under another track: the same visit.
         (2600, Look(vec![]), ""),
         (5400, Look(vec![(2, ".", 120)]), ""),
         (5600, Look(vec![(2, "?", 120)]), ""),
         (5800, Look(vec![(2, "?", 120), f(3, "?")]), "appeared 2/3"),
-        // They have a name late, lose it, and are no stranger for the second time.
+        // The person gets a name late and loses it. No second event `stranger` follows.
         (6000, Look(vec![(2, "Bob", 120), f(3, "?")]), "named 1/2 Bob"),
         (6200, Look(vec![(2, "?", 120), f(3, "?")]), "withdrawn 1/2 Bob>"),
         (6400, Look(vec![(2, "?", 120), f(3, "?")]), "stranger 2/3"),
@@ -314,7 +314,7 @@ fn a_stranger_is_told_once_a_visit_and_only_comparisons_count() {
 }
 
 #[test]
-fn a_stranger_is_told_once_they_have_stayed_and_at_the_hours_that_are_wanted() {
+fn a_stranger_is_reported_after_a_stay_and_only_within_the_configured_hours() {
     let mut play = Play::new();
     play.around.config = Events { stranger_looks: 2, stranger_s: 3, ..play.around.config };
     play = play.table(vec![
@@ -337,13 +337,13 @@ fn a_stranger_is_told_once_they_have_stayed_and_at_the_hours_that_are_wanted() {
         (5000, Look(vec![f(1, "?"), f(2, "?")]), "appeared 2/2"),
         (9000, Look(vec![f(1, "?"), f(2, "?")]), ""),
     ]);
-    // Who is there when the time begins is told then.
+    // A stranger who is present when the hours begin is reported then.
     play.around.config.stranger_hours = now.unwrap();
     play.table(vec![(9200, Still, "stranger 2/2")]);
 }
 
 #[test]
-fn names_change_go_and_come_and_a_withheld_name_stays() {
+fn names_change_and_a_withheld_name_stays() {
     table(vec![
         (1000, Look(vec![f(1, "Alice")]), "appeared 1/1, named 1/1 Alice"),
         (1200, Look(vec![f(1, "Alice~")]), ""),
@@ -351,14 +351,14 @@ fn names_change_go_and_come_and_a_withheld_name_stays() {
         (1600, Look(vec![f(1, "Bob")]), "renamed 1/1 Alice>Bob"),
         (1800, Look(vec![f(1, "Alice~")]), "withdrawn 1/1 Bob>"),
         (2000, Look(vec![f(1, "Bob")]), "named 1/1 Bob"),
-        // Two swap their names.
+        // Two people swap their names.
         (2200, Look(vec![f(1, "Bob"), f(2, "Alice")]), "appeared 2/2, named 2/2 Alice"),
         (2400, Look(vec![f(1, "Alice"), f(2, "Bob")]), "renamed 1/1 Bob>Alice, renamed 2/2 Alice>Bob"),
     ]);
 }
 
 #[test]
-fn whom_the_gallery_forgets_has_no_name_in_view_or_not() {
+fn a_person_who_leaves_the_gallery_loses_their_name_in_view_or_not() {
     table(vec![
         (1000, Look(vec![f(1, "Alice"), f(2, "Bob")]), "appeared 1/1, named 1/1 Alice, appeared 2/2, named 2/2 Bob"),
         (1200, Look(vec![f(1, "Alice")]), ""),
@@ -367,7 +367,7 @@ fn whom_the_gallery_forgets_has_no_name_in_view_or_not() {
         (1400, Look(vec![f(1, "?")]), "withdrawn 1/1 Alice>"),
         (1500, Gallery(&["Carol", "Alice"]), "gallery 3 of 2"),
         (1600, Look(vec![f(1, "Alice")]), "named 1/1 Alice"),
-        // No look comes any more.
+        // No further look arrives.
         (1700, Gallery(&[]), "gallery 4 of 0"),
         (3200, Tick, "withdrawn 1/1 Alice>"),
         (11_700, Tick, "left 1/1 no_look, left 2/2 no_look"),
@@ -375,12 +375,12 @@ fn whom_the_gallery_forgets_has_no_name_in_view_or_not() {
 }
 
 #[test]
-fn when_the_camera_goes_away_visits_end_in_their_time_and_when_recognition_stops_at_once() {
+fn visits_end_after_their_usual_time_without_a_camera_and_at_once_without_recognition() {
     table(vec![
         (1000, Look(vec![f(1, "Alice")]), "appeared 1/1, named 1/1 Alice"),
         (1100, Camera(Some("unplugged")), "camera away: unplugged"),
         (1200, Camera(Some("still unplugged")), ""),
-        // It is opened again, and Alice is still there.
+        // The camera is opened again, and Alice is still there.
         (6000, Camera(None), "camera online"),
         (6200, Look(vec![f(2, "Alice")]), ""),
         (7000, Camera(Some("starting")), ""),
@@ -390,7 +390,7 @@ fn when_the_camera_goes_away_visits_end_in_their_time_and_when_recognition_stops
         (20_000, Camera(None), "camera online"),
         (20_200, Look(vec![f(3, "Alice"), f(4, "?")]), "appeared 2/3, named 2/3 Alice, appeared 3/4"),
         (20_300, Recognition(false), "left 2/3 Alice recognition, left 3/4 recognition"),
-        // A look that was under way when it was switched off.
+        // A look that was under way when recognition was switched off.
         (20_400, Look(vec![f(3, "Alice")]), ""),
         (25_000, Recognition(true), ""),
         (25_200, Look(vec![f(5, "Alice")]), "appeared 4/5, named 4/5 Alice"),
@@ -408,7 +408,7 @@ fn the_clock_may_be_set_and_slow_looks_end_no_visit() {
     let now = play.start.instant + Duration::from_secs(20);
     let wall = play.start.wall + Duration::from_secs(113_620);
     let events = play.presence.update(None, &play.around, Moment { instant: now, wall });
-    // All times are of the clock as it is now.
+    // All times are on the new clock.
     let before = |ms| wall - Duration::from_millis(ms);
     assert_eq!((events[0].kind, events[0].captured_at.wall), (Kind::Left, before(11_000)));
     assert_eq!((events[0].since.unwrap().wall, events[0].decided_at.wall), (before(19_000), wall));
@@ -430,7 +430,7 @@ fn the_clock_may_be_set_and_slow_looks_end_no_visit() {
 }
 
 #[test]
-fn visits_have_a_bound() {
+fn the_number_of_visits_is_bounded() {
     let mut play = Play::new();
     let mut left = 0;
     for track in 0..1000 {
@@ -440,12 +440,12 @@ fn visits_have_a_bound() {
 }
 
 #[test]
-fn the_day_lists_each_visit_once_from_coming_to_going() {
+fn the_list_has_each_visit_once_from_arrival_to_departure() {
     let mut play =
         Play::new().table(vec![(1000, Look(vec![f(1, ".")]), "appeared 1/1"), (1200, Look(vec![f(1, "?7")]), "")]);
     assert_eq!(play.list(), ["?7 1000-now"]);
     let version = play.day.version();
-    // Named in mid-visit: one visit, and no stranger's.
+    // Named during the visit: one visit, and not a stranger's.
     play = play.table(vec![
         (1400, Look(vec![f(1, "Alice"), f(2, "?")]), "named 1/1 Alice, appeared 2/2"),
         (1600, Look(vec![f(1, "Alice"), f(2, "?8")]), ""),
@@ -462,7 +462,7 @@ fn the_day_lists_each_visit_once_from_coming_to_going() {
         (2200, Look(vec![f(2, "?8")]), ""),
         (11_000, Look(vec![f(2, "?8")]), "stranger 2/2"),
         (11_900, Look(vec![f(2, "?8")]), "left 1/1 Alice unseen"),
-        // It is another visit when they come again; a stranger who is told stays told.
+        // A return is another visit. The event `stranger` stays in the list.
         (12_100, Look(vec![f(3, "Alice")]), "appeared 3/3, named 3/3 Alice"),
         (30_000, Tick, "left 2/2 no_look, left 3/3 Alice no_look"),
     ]);
@@ -473,7 +473,7 @@ fn the_day_lists_each_visit_once_from_coming_to_going() {
 }
 
 #[test]
-fn somebody_who_was_missed_and_turns_out_to_be_another_visit_is_listed_once() {
+fn a_missed_person_who_turns_up_in_another_visit_is_listed_once() {
     let play = Play::new().table(vec![
         (1000, Look(vec![f(1, "Alice")]), "appeared 1/1, named 1/1 Alice"),
         (1200, Look(vec![]), ""),
@@ -485,7 +485,7 @@ fn somebody_who_was_missed_and_turns_out_to_be_another_visit_is_listed_once() {
 }
 
 #[test]
-fn a_rename_renames_and_whom_the_gallery_has_no_more_has_no_name() {
+fn a_rename_applies_to_visits_and_people_who_left_the_gallery_lose_their_names() {
     let both = "appeared 1/1, named 1/1 Alice, appeared 2/2, named 2/2 Bob";
     let mut play = Play::new().table(vec![
         (1000, Look(vec![f(1, "Alice"), f(2, "Bob")]), both),
@@ -494,11 +494,11 @@ fn a_rename_renames_and_whom_the_gallery_has_no_more_has_no_name() {
         (12_000, Look(vec![f(3, "Alice"), f(4, "Bob")]), "appeared 3/3, named 3/3 Alice, appeared 4/4, named 4/4 Bob"),
         (12_200, Look(vec![f(4, "Bob")]), ""),
     ]);
-    // Twice before a gallery is at work, and merged into a person whom the gallery has.
+    // Alice was renamed twice before a gallery is in use, to a person whom the gallery already has.
     play.day.rename("Alice", "Anna");
     play.day.rename("Anna", "Carol");
     assert_eq!(play.list(), ["Alice 1000-1000", "Bob 1000-1000", "Alice 12000-now", "Bob 12000-now"]);
-    // The next look says who is in view.
+    // A person in view gets their name from the next look.
     play = play.table(vec![(12_300, Gallery(&["Bob", "Carol"]), "gallery 2 of 2, renamed 3/3 Alice>Carol")]);
     assert_eq!(play.list(), ["Carol 1000-1000", "Bob 1000-1000", "Carol 12000-now", "Bob 12000-now"]);
     play = play.table(vec![
@@ -506,14 +506,14 @@ fn a_rename_renames_and_whom_the_gallery_has_no_more_has_no_name() {
         (12_600, Look(vec![f(5, "Alice"), f(3, "Carol")]), "appeared 5/5, named 5/5 Alice"),
         (22_000, Look(vec![f(3, "Carol")]), ""),
         (23_000, Look(vec![f(3, "Carol")]), "left 4/4 Bob unseen, left 5/5 Alice unseen"),
-        // The new Alice was not renamed. Their folder and Bob's were deleted.
+        // The folders of the new Alice, who was not renamed, and of Bob were deleted.
         (23_100, Gallery(&["Carol"]), "gallery 4 of 1"),
     ]);
     assert_eq!(play.list(), ["Carol 1000-1000", "? 1000-1000", "Carol 12000-now", "? 12000-12200", "? 12600-12600"]);
 }
 
 #[test]
-fn visits_of_a_person_who_is_forgotten_go() {
+fn visits_of_a_forgotten_person_are_removed() {
     let mut play = Play::new().table(vec![
         (1000, Look(vec![f(1, "Alice")]), "appeared 1/1, named 1/1 Alice"),
         (9000, Look(vec![f(2, "Alice")]), ""),
@@ -544,7 +544,7 @@ fn naming_a_face_names_its_visits_and_those_of_the_same_stranger() {
     play.day.name(5, "Alice");
     assert_eq!(play.list()[..3], ["Alice 1000-1000", "Alice 12000-12000", "?8 12000-12000"]);
     play.day.name(3, "Carol");
-    // The visit has not ended yet, but its face is gone.
+    // The visit has not ended yet, but its face is no longer in view.
     play.day.name(4, "Bob");
     play = play.table(vec![(40_000, Tick, "left 4/4 no_look, left 5/5 Alice no_look")]);
     assert_eq!(play.list()[2..], ["Carol 12000-12000", "Bob 24000-24000", "Alice 24000-24200"]);
@@ -594,7 +594,7 @@ fn the_bus_keeps_256_events_and_a_slow_reader_learns_how_many_it_missed() {
     assert_eq!((ids(&batch), batch.missed), ((47..=302).collect(), 44));
     assert_eq!(ids(&bus.wait_after(300, Duration::ZERO)), [301, 302]);
     assert!(bus.wait_after(302, Duration::ZERO).events.is_empty());
-    // An id of before a restart is no reason to miss what came since.
+    // After an id of an earlier run, no event of this run is missed.
     assert_eq!([None, Some(300), Some(0), Some(9000)].map(|last| bus.begin_after(last)), [302, 300, 0, 0]);
     let bus = Bus::default();
     bus.begin_at(1_000_000);
@@ -644,7 +644,7 @@ fn the_json_has_every_field_and_rounded_numbers() {
 }
 
 #[test]
-fn the_thread_tells_what_looks_camera_and_reloads_change_and_takes_forgotten_names_away() {
+fn the_thread_publishes_changes_by_looks_camera_and_reloads_and_removes_forgotten_names() {
     let folder = tempfile::tempdir().unwrap();
     let stage = Arc::new(Stage {
         config: Arc::new(Latest::with(Config::defaults("/".as_ref()))),

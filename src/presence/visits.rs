@@ -1,4 +1,4 @@
-//! [`Presence`]: which faces belong to one visit, and what is worth an event. It has no clock, no thread and no lock.
+//! [`Presence`]: assigns faces to visits and derives events from changes. It has no clock, thread or lock.
 
 use super::day::Stay;
 use super::event::{Event, Kind};
@@ -12,27 +12,28 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// While somebody is missed, a face without a name waits for so long before it is a visit of its own: it may be them, under a new track.
+/// While a person of a visit is missed, a face without a name waits for this long before it begins a visit of its own:
+/// it may be the missed person under a new track.
 const MAY_BE_KNOWN: Duration = Duration::from_secs(2);
-/// Somebody without a name who comes back within this time, where they were, is taken for the same person.
+/// A person without a name who reappears at the same place within this time continues the visit.
 const SAME_PLACE_WITHIN: Duration = Duration::from_secs(10);
-/// Boxes that overlap so much are at the same place, as with tracks.
+/// The overlap (intersection over union) from which two boxes are at the same place; the tracks use the same value.
 const SAME_PLACE: f32 = 0.25;
-/// The most visits at a time. Beyond it, the one that was not seen for longest ends.
+/// The most visits at a time. When there would be more, the visit that was not seen for longest ends.
 const MAX_VISITS: usize = 256;
 
-/// What counts beside what recognition says.
+/// The inputs of [`Presence`] beside the looks.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
     /// The state of the camera.
     pub camera: CameraStatus,
-    /// The gallery at work.
+    /// The gallery in use.
     pub roster: Arc<Roster>,
     /// False while recognition is off or cannot run.
     pub recognizes: bool,
     /// `[events]`
     pub config: Events,
-    /// Which people an admin has renamed, the last one last.
+    /// The old and new names of people whom an admin has renamed, the latest rename last.
     pub renames: Vec<(Arc<str>, Arc<str>)>,
 }
 
@@ -42,8 +43,8 @@ impl Surroundings {
         self.roster.people.iter().any(|person| person.name == name && person.used() > 0)
     }
 
-    /// Under which name the gallery has the person of a name, also while none of their pictures can be used: a moment after a rename,
-    /// they are still looked at.
+    /// The current name of the person who has, or had, this name. Pictures of the person need not be usable: just after
+    /// a rename they are still being enrolled.
     pub fn called(&self, name: &str) -> Option<Arc<str>> {
         let is_there = |name: &str| self.roster.people.iter().any(|person| person.name == name);
         if is_there(name) {
@@ -54,31 +55,32 @@ impl Surroundings {
     }
 }
 
-/// Who is present, for those who tell states rather than events.
+/// Who is present, for readers that need the state rather than events.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Present {
-    /// True while frames arrive and recognition runs: nobody who is not here is here.
+    /// True while frames arrive and recognition runs. While it is false, an unlisted person may be there.
     pub is_watching: bool,
-    /// Of each visit the name.
+    /// The name of each visit; `None` for a visit without a name.
     pub visits: Vec<Option<Arc<str>>>,
-    /// How many of them are strangers: the event `stranger` was told, and no name since.
+    /// How many visits are of strangers: the event `stranger` was published, and the visit has no name.
     pub strangers: usize,
-    /// When each of those who are in the gallery came last, or was last seen before they left, since the start.
+    /// For each person of the gallery, the time of their newest event `named`, `renamed` or `left` since the start. For
+    /// `left`, that is when their face was last seen.
     pub seen: BTreeMap<Arc<str>, SystemTime>,
 }
 
-/// Who is present.
+/// The visits that have not ended.
 #[derive(Debug, Default)]
 pub struct Presence {
     visits: Vec<Visit>,
     /// The number of the newest visit.
     last: u64,
-    /// Until when the newest look holds, and how long a person is not missed between two looks.
+    /// When the newest look becomes stale, and how long a person may be unseen only because looks are far apart.
     looks: Option<(Instant, Duration)>,
-    /// Whether frames arrived when that was told last; `None` before the first time.
+    /// Whether frames arrive, according to the last event `camera`; `None` before the first one.
     online: Option<bool>,
     generation: u64,
-    /// Those whose visits have ended since the last [`Presence::take_left`].
+    /// The visits that have ended since the last [`Presence::take_left`].
     left: Vec<Stay>,
     seen: BTreeMap<Arc<str>, SystemTime>,
 }
@@ -87,35 +89,36 @@ pub struct Presence {
 #[derive(Debug)]
 struct Visit {
     number: u64,
-    /// The track that shows the person, or did so last.
+    /// The track that shows the person, or showed them last.
     track: u64,
     name: Option<Arc<str>>,
     since: Instant,
-    /// When the person came: earlier, where another visit turns out to have been theirs.
+    /// When the person came. Earlier than `since` when another visit turned out to be of the same person.
     came_at: Instant,
     seen_at: Instant,
     rect: Rect,
     distance: Option<f32>,
-    /// The smallest one while they had the name.
+    /// The smallest distance while the visit had its present name.
     best: Option<f32>,
-    /// The number of a stranger who is remembered.
+    /// The number of a remembered stranger.
     stranger: Option<u64>,
     score: Option<f32>,
-    /// Which face of the newest look it is; `None`: that look does not show the person.
+    /// The index of the visit's face in the newest look; `None` when that look does not show the person.
     face: Option<usize>,
-    /// The count of the track's looks at the last comparison with the gallery.
+    /// The number of looks in the track's evidence at the last comparison with the gallery.
     compared: u32,
-    /// How many comparisons there were.
+    /// The number of comparisons with the gallery.
     looks: u32,
-    /// How many of them in a row have left the person unknown.
+    /// The number of latest comparisons in a row that left the person unknown.
     unknown: u32,
     stranger_at: Option<Instant>,
-    /// True when the person has left the gallery while they were not in view.
+    /// True when the person left the gallery while they were not in view. Such a visit is not listed after its end.
     is_forgotten: bool,
 }
 
 impl Presence {
-    /// Takes in what the newest look says, if there is one, and what time and surroundings have changed: the events of that, in order.
+    /// Processes the newest look, if there is one, and the changes of time and surroundings. Returns the resulting
+    /// events in order.
     pub fn update(&mut self, seen: Option<&Sightings>, around: &Surroundings, now: Moment) -> Vec<Event> {
         let mut told = Vec::new();
         self.tell_surroundings(around, now, &mut told);
@@ -133,17 +136,17 @@ impl Presence {
         told
     }
 
-    /// Who is present.
+    /// The visits of people who are present.
     pub fn stays(&self) -> Vec<Stay> {
         self.visits.iter().map(Visit::stay).collect()
     }
 
-    /// Those whose visits have ended since the last call.
+    /// The visits that have ended since the last call.
     pub fn take_left(&mut self) -> Vec<Stay> {
         std::mem::take(&mut self.left)
     }
 
-    /// Who is present after the events.
+    /// Who is present after `events`.
     pub fn present(&mut self, events: &[Event], around: &Surroundings) -> Present {
         for event in events {
             match (event.kind, &event.name) {
@@ -165,7 +168,7 @@ impl Presence {
     fn tell_surroundings(&mut self, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
         let (camera, roster) = (&around.camera, &around.roster);
         let online = camera.error.is_none();
-        // A camera that is being opened is no news.
+        // The state "camera is being opened" is not reported.
         if self.online != Some(online) && camera.error.as_deref() != Some(STARTING) {
             self.online = Some(online);
             let reason = camera.error.as_deref().map(Into::into);
@@ -179,7 +182,7 @@ impl Presence {
         }
     }
 
-    /// Ends the visits of those who were not seen for too long.
+    /// Ends the visits of people who were not seen for too long.
     fn end_old(&mut self, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
         let (stale_at, between_looks) = self.looks.unwrap_or((now.instant, Duration::ZERO));
         let hold = seconds(around.config.presence_s).max(between_looks);
@@ -194,8 +197,8 @@ impl Presence {
         }
     }
 
-    /// Withdraws the names of people who are no longer in the gallery, and whom the newest look does not show; one who was renamed
-    /// gets the new one. Of the others, the next look says who they are.
+    /// Updates the names that are no longer in the gallery: a renamed person gets the new name, and others lose their
+    /// name. A visit that the newest look shows is left out while that look is not stale; the next look gives its name.
     fn forget(&mut self, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
         let is_stale = self.looks.is_none_or(|(stale_at, _)| now.instant > stale_at);
         for which in 0..self.visits.len() {
@@ -240,7 +243,7 @@ impl Presence {
         }
     }
 
-    /// Says of each visit which face it is, and returns the faces that begin another one.
+    /// Assigns faces to visits, and returns the faces that begin a new visit.
     fn assign(&mut self, faces: &[Sighting], captured_at: Instant) -> Vec<usize> {
         self.visits.iter_mut().for_each(|visit| visit.face = None);
         let mut others = Vec::new();
@@ -250,7 +253,7 @@ impl Presence {
                 None => others.push(index),
             }
         }
-        // First those with a name: they go on with the visit of that name, under another track.
+        // Named faces first: a named face continues the visit of that name under another track.
         let (named, unnamed): (Vec<_>, Vec<_>) = others.into_iter().partition(|&index| faces[index].name.is_some());
         let mut newcomers: Vec<usize> = Vec::new();
         for index in named {
@@ -258,7 +261,7 @@ impl Presence {
             let has_the_name = |other: usize| faces[other].name == face.name;
             match self.visits.iter_mut().find(|visit| visit.name == face.name) {
                 Some(visit) if visit.face.is_none() => visit.go_on(index, face),
-                // Two tracks with one name are one person.
+                // Two tracks with the same name are one person.
                 Some(visit) if visit.face.is_some_and(has_the_name) => {}
                 _ if newcomers.iter().any(|&other| has_the_name(other)) => {}
                 _ => newcomers.push(index),
@@ -286,7 +289,7 @@ impl Presence {
         newcomers
     }
 
-    /// Gives the visits the names that their faces have now. Those that go are told first.
+    /// Gives each visit the name of its face. Withdrawn names come first.
     fn change_names(&mut self, faces: &[Sighting], now: Moment, told: &mut Vec<Event>) {
         let mut changes: Vec<(u64, Option<Arc<str>>)> = Vec::new();
         for visit in &self.visits {
@@ -298,7 +301,7 @@ impl Presence {
         }
         changes.sort_by_key(|(_, name)| name.is_some());
         for (number, name) in changes {
-            // Somebody who was missed, and whose name another visit gets, is there.
+            // When a visit that is not in view has the same name, it ends: its person is the one in view.
             let had_it = |visit: &Visit| visit.number != number && name.is_some() && visit.name == name;
             let mut came_at = None;
             if let Some(which) = self.visits.iter().position(|visit| had_it(visit) && visit.face.is_none()) {
@@ -359,7 +362,7 @@ impl Presence {
     fn end(&mut self, which: usize, reason: &str, now: Moment, told: &mut Vec<Event>) {
         let left = Event { distance: None, score: None, ..self.event(Kind::Left, which, now) };
         let visit = self.visits.remove(which);
-        // A person who is elsewhere is listed with the visit that goes on.
+        // With `elsewhere`, the visit that continues lists the person.
         if reason != "elsewhere" && !visit.is_forgotten {
             self.left.push(Stay { is_present: false, ..visit.stay() });
         }
@@ -383,7 +386,7 @@ impl Presence {
 }
 
 impl Visit {
-    /// The person is back, under another track.
+    /// Continues the visit with a face of another track.
     fn go_on(&mut self, index: usize, face: &Sighting) {
         (self.face, self.track, self.compared) = (Some(index), face.track, 0);
     }
@@ -411,7 +414,8 @@ impl Visit {
         }
     }
 
-    /// Counts comparisons with the gallery, and those that leave the person unknown; keeps the smallest distance to whose name it is.
+    /// Counts comparisons with the gallery and those that leave the person unknown, and keeps the smallest distance to
+    /// the named person.
     fn compare(&mut self, face: &Sighting) {
         let is_compared = std::mem::replace(&mut self.compared, face.evidence.looks) != face.evidence.looks;
         self.looks = self.looks.saturating_add(is_compared.into());
@@ -425,7 +429,8 @@ impl Visit {
         }
     }
 
-    /// True once, when the person has been unknown at enough comparisons, has been there long enough, and it is the time for it.
+    /// True once per visit: when the person has been unknown for enough comparisons in a row, has stayed long enough,
+    /// and the time is within `stranger_hours`.
     fn is_now_a_stranger(&mut self, config: &Events, captured_at: Instant, now: Moment) -> bool {
         let has_stayed = captured_at.saturating_duration_since(self.since) >= seconds(config.stranger_s);
         let is_unknown = self.name.is_none() && self.unknown >= config.stranger_looks && has_stayed;
@@ -441,18 +446,19 @@ fn seconds(count: u32) -> Duration {
     Duration::from_secs(count.into())
 }
 
-/// False for a face that is shown where it was, although the detector missed it.
+/// False for a face that is kept at its place although the detector missed it.
 fn is_found(face: &Sighting) -> bool {
     face.evidence.flaw != Some(Flaw::Turned)
 }
 
-/// True when a face still is the person, and its name is not shown only because the last look speaks against it.
+/// True when the face still belongs to the person, and its name is withheld only because the last look speaks against
+/// it.
 fn is_withheld(face: &Sighting, name: &Arc<str>) -> bool {
     let reason = &face.evidence.reason;
     matches!(reason.because, Because::Named | Because::Kept | Because::Doubted) && reason.person.as_ref() == Some(name)
 }
 
-/// An instant on both clocks, as they are now.
+/// The moment of `instant`, with the wall clock as it is set now.
 fn at(instant: Instant, now: Moment) -> Moment {
     let age = now.instant.saturating_duration_since(instant);
     Moment { instant, wall: now.wall.checked_sub(age).unwrap_or(now.wall) }

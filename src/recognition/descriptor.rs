@@ -8,12 +8,12 @@ pub const DESCRIPTOR_LEN: usize = 128;
 /// apart.
 pub type Descriptor = [f32; DESCRIPTOR_LEN];
 
-/// The distance of two descriptors: euclidean, or one less the cosine of their angle.
+/// The distance of two descriptors: euclidean, or 1 minus the cosine of their angle.
 pub fn distance(metric: Metric, a: &Descriptor, b: &Descriptor) -> f32 {
     shown(metric, squared_distance(&prepared(metric, a), &prepared(metric, b)))
 }
 
-/// A descriptor whose squared distance from another one that is prepared for `metric` gives their distance, see [`shown`].
+/// The form of a descriptor in which squared distances lead to distances of `metric`, see [`shown`].
 pub fn prepared(metric: Metric, descriptor: &Descriptor) -> Descriptor {
     match metric {
         Metric::Euclidean => *descriptor,
@@ -21,13 +21,13 @@ pub fn prepared(metric: Metric, descriptor: &Descriptor) -> Descriptor {
     }
 }
 
-/// The descriptor at length 1.
+/// The descriptor scaled to length 1.
 pub fn unit(descriptor: &Descriptor) -> Descriptor {
     let length = descriptor.iter().map(|v| v * v).sum::<f32>().sqrt();
     descriptor.map(|v| v / length)
 }
 
-/// Eight sums side by side: the compiler makes one vector register of them.
+/// Sums in eight lanes, which the compiler keeps in a vector register.
 pub fn squared_distance(a: &Descriptor, b: &Descriptor) -> f32 {
     let mut sums = [0.0f32; 8];
     for (a, b) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0) {
@@ -44,8 +44,8 @@ pub fn euclidean(a: &Descriptor, b: &Descriptor) -> f32 {
     squared_distance(a, b).sqrt()
 }
 
-/// From the squared distance of prepared descriptors to the distance that people see. For unit vectors
-/// |a - b|² = 2 (1 - cos), so the cosine distance 1 - cos is half of it.
+/// The distance that users see, from the squared distance of prepared descriptors. For unit vectors |a - b|² = 2 (1 -
+/// cos), so the cosine distance 1 - cos is half of it.
 pub fn shown(metric: Metric, squared: f32) -> f32 {
     match metric {
         Metric::Euclidean => squared.sqrt(),
@@ -53,7 +53,7 @@ pub fn shown(metric: Metric, squared: f32) -> f32 {
     }
 }
 
-/// The mean of descriptors with weights.
+/// The weighted mean of descriptors.
 pub fn mean(of: impl Iterator<Item = (Descriptor, f32)>) -> Descriptor {
     let (mut sum, mut weights) = ([0.0; DESCRIPTOR_LEN], 0.0);
     for (descriptor, weight) in of {
@@ -63,7 +63,7 @@ pub fn mean(of: impl Iterator<Item = (Descriptor, f32)>) -> Descriptor {
     sum.map(|v| v / weights)
 }
 
-/// The mean squared distance of descriptors with weights from their mean.
+/// The weighted mean of the squared distances of descriptors from `mean`.
 pub fn spread(of: impl Iterator<Item = (Descriptor, f32)>, mean: &Descriptor) -> f32 {
     let (mut sum, mut weights) = (0.0, 0.0);
     for (descriptor, weight) in of {

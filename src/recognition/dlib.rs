@@ -1,5 +1,5 @@
-//! dlib; only this file uses it. Sizes and files are checked before they reach dlib, because a C++ exception cannot be
-//! caught through the crate and ends the process.
+//! The bindings to dlib; only this file uses it. Sizes and files are checked before they reach dlib, because a C++
+//! exception cannot be caught through the crate and ends the process.
 
 use crate::image::{Rect, Rgb};
 use crate::recognition::descriptor::{DESCRIPTOR_LEN, Descriptor};
@@ -15,7 +15,7 @@ use dlib_face_recognition::{
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::Arc;
 
-// Both are from OpenBLAS, which the feature `openblas` of the crate links.
+// These functions are part of OpenBLAS, which the feature `openblas` of the crate links.
 unsafe extern "C" {
     fn openblas_set_num_threads(threads: c_int);
     fn openblas_get_config() -> *const c_char;
@@ -235,7 +235,7 @@ pub fn set_blas_threads(threads: u32) {
     unsafe { openblas_set_num_threads(threads as c_int) };
 }
 
-/// The BLAS in use, such as "OpenBLAS 0.3.21 Haswell".
+/// The BLAS library in use, such as "OpenBLAS 0.3.21 Haswell".
 pub fn blas() -> String {
     let text = |pointer: *const c_char| {
         if pointer.is_null() {

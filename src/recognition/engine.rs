@@ -1,4 +1,4 @@
-//! [`Engine`]: what the other parts of recognition ask of dlib.
+//! [`Engine`]: the interface of dlib for the other parts of recognition.
 
 use super::descriptor::Descriptor;
 use crate::image::{Rect, Rgb};
@@ -46,13 +46,13 @@ pub trait Engine {
     /// copies.
     fn describe(&mut self, picture: &Rgb, faces: &[Rect], jitters: u32) -> Vec<Descriptor>;
 
-    /// The landmarks of a face, in pixels of the picture; none from an engine that has no landmarks.
+    /// The landmarks of a face, in pixels of the picture; empty for an engine without landmarks.
     fn landmarks(&mut self, _picture: &Rgb, _face: Rect) -> Vec<[f32; 2]> {
         Vec::new()
     }
 
-    /// Makes a look of several calls beat `health.recognition_beat` after each of them, so that a slow look is not
-    /// taken for a hang.
+    /// Makes a look that consists of several calls beat `health.recognition_beat` for each of them, so that a slow look
+    /// does not count as a hang.
     fn beat(&mut self, _health: &Arc<Health>) {}
 
     /// Sets the most pixels that the detector gets at once, after a change of the config; see

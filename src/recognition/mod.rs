@@ -38,7 +38,7 @@ use std::time::Instant;
 /// The version of the checks of still pictures; a cache of another version is rebuilt.
 const ENROLMENT: u32 = 6;
 
-/// An engine, and the identity of its descriptors.
+/// An engine and the identity of its descriptors.
 pub struct Opened {
     /// The engine.
     pub engine: Box<dyn Engine>,
@@ -105,7 +105,7 @@ pub fn identify_faces(
     sightings.collect()
 }
 
-/// Enrols the whole gallery at once, for the subcommands that end by themselves.
+/// Enrols the whole gallery at once, for subcommands that end by themselves.
 ///
 /// # Errors
 /// When the folder is missing or cannot be read.

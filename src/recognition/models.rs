@@ -42,7 +42,7 @@ pub struct ModelFiles {
     pub recognizer: PathBuf,
     /// The SHA-256 of the model of the descriptor network.
     pub sha256: String,
-    /// Identifies the models; descriptors of different models must not be compared.
+    /// The identity of the models; descriptors of different models must not be compared.
     pub tag: String,
 }
 
@@ -200,7 +200,7 @@ mod tests {
         assert!(check(&config).unwrap().tag.starts_with(sum));
     }
     #[test]
-    fn rates_are_beside_a_model_and_those_of_dlibs_own_are_built_in_whatever_its_name() {
+    fn rates_are_read_beside_a_model_and_dlibs_own_are_built_in_under_any_name() {
         let folder = tempfile::tempdir().unwrap();
         let files = |sha256: &str| ModelFiles {
             detector: None,

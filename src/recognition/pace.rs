@@ -1,4 +1,4 @@
-//! The interval between looks: as in the config, and longer while the board is hot or cannot keep up.
+//! [`Pacer`]: the interval between looks. It is that of the config, or longer while the board is hot or cannot keep up.
 
 use crate::os::board::{ZONES, is_processor, thousandths};
 use crate::telemetry::faults::Cause;
@@ -35,7 +35,7 @@ pub struct Pacer {
 struct Heat {
     zone: String,
     celsius: f32,
-    /// The factor by which intervals are longer.
+    /// The factor by which intervals are prolonged.
     times: u32,
 }
 

@@ -1,4 +1,5 @@
-//! A look at a picture: where faces are, whose tracks they belong to, who they are. And whether a look is needed at all.
+//! [`Pipeline`]: decides whether a frame needs a look, and performs a look: finds faces, assigns them to tracks and
+//! identifies them.
 
 use super::tracks::{Scene, Tracks};
 use crate::config::Recognition;
@@ -12,10 +13,10 @@ use crate::recognition::identify::matcher::Matcher;
 use crate::recognition::identify::strangers::Unnamed;
 use std::time::{Duration, Instant};
 
-/// A face that does not move is looked at again so often: it is easy to be still for a moment.
+/// The interval of looks at faces when nothing moves: a person may be still for a moment.
 const STILL_FACE_EVERY: Duration = Duration::from_millis(1500);
 
-/// What is remembered from look to look.
+/// The state of recognition between looks.
 #[derive(Debug, Default)]
 pub struct Pipeline {
     gate: MotionGate,
@@ -25,12 +26,12 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// What moved since the last look on a frame of `size` pixels. With `None`, nobody can tell.
+    /// The motion since the last look, on a frame of `size` pixels. Without a luma plane it is unknown.
     pub fn motion(&mut self, luma: Option<&Luma>, size: (u32, u32)) -> Motion {
         luma.map_or(Motion::Unknown, |luma| self.gate.compare(luma, size))
     }
 
-    /// True when a frame that was captured at `at` and on which that moved has to be looked at.
+    /// True when a frame with this motion, captured at `at`, needs a look.
     pub fn need(&self, motion: &Motion, at: Instant) -> bool {
         let since = self.looked_at.map(|last| at.saturating_duration_since(last));
         !motion.is_none()
@@ -39,7 +40,8 @@ impl Pipeline {
             || self.scanner.is_due(at)
     }
 
-    /// The faces on a picture that was captured at `at`, left to right. Without a `matcher` nobody can say who they are.
+    /// The faces on a picture that was captured at `at`, from left to right. Without a `matcher` they are not
+    /// identified.
     pub fn look(
         &mut self,
         engine: &mut dyn Engine,
@@ -53,7 +55,7 @@ impl Pipeline {
             self.tracks.scatter();
         }
         let expected = self.tracks.expected(at);
-        // Without word of what moved, the scanner looks at the whole frame.
+        // Without known motion, the scanner examines the whole frame.
         let motion = if self.tracks.are_private { &Motion::Unknown } else { motion };
         let faces = self.scanner.find(engine, rgb, &expected, motion, config, at);
         let interval = Duration::from_millis(u64::from(config.interval_ms));
@@ -63,8 +65,8 @@ impl Pipeline {
         self.tracks.look(engine, rgb, &faces, &scene)
     }
 
-    /// With `true`, as for `overlay.unknown = blur`: each look covers the whole frame, and a face has a name only while
-    /// nothing speaks against it.
+    /// With `true`, as for `overlay.unknown = blur`, each look examines the whole frame, and a face has a name only
+    /// while no look speaks against it.
     pub fn keep_private(&mut self, private: bool) {
         self.tracks.are_private = private;
     }
@@ -74,12 +76,12 @@ impl Pipeline {
         self.tracks.posing = track;
     }
 
-    /// Where the last look, at `at`, saw what looks like a face and bears no name.
+    /// The boxes of possible faces without a name, as of the last look, which was at `at`.
     pub fn nameless(&self, at: Instant) -> Vec<Rect> {
         self.scanner.doubted().iter().copied().chain(self.tracks.nameless(at)).collect()
     }
 
-    /// Those who are followed and never had a name.
+    /// The people who are followed and have not had a name.
     pub fn unnamed(&self) -> impl Iterator<Item = Unnamed> {
         self.tracks.unnamed()
     }
@@ -104,24 +106,25 @@ impl Pipeline {
         self.tracks.forget_chips();
     }
 
-    /// Forgets everybody who was followed, and all frames: the whole of the next one is looked at.
+    /// Forgets all tracks and frames: the next look examines the whole frame.
     pub fn forget_all(&mut self) {
         self.tracks.forget_all();
         (self.gate, self.scanner, self.looked_at) = (MotionGate::default(), Scanner::default(), None);
     }
 
-    /// Later frames are compared with this one, which was looked at.
+    /// Stores the luma of a frame that was looked at, for comparison with later frames.
     pub fn remember(&mut self, luma: Option<Luma>) {
         self.gate.remember(luma);
     }
 
-    /// Another gallery is at work: faces are looked at again, whether they move or not.
+    /// Requests a new look and new descriptions of all faces, because another gallery is in use.
     pub fn look_again(&mut self) {
         self.looked_at = None;
         self.tracks.describe_again();
     }
 
-    /// Another engine looks from now on: what two engines make of a face must not be compared.
+    /// Forgets all descriptors, because another engine is used from now on; descriptors of two engines must not be
+    /// compared.
     pub fn forget_looks(&mut self) {
         self.tracks.forget_looks();
     }

@@ -1,5 +1,5 @@
-//! Enrolment and the recognition stage with a fake engine that reads the "face" from the picture's colour: reloads, and
-//! pictures that are incomplete or damaged. The real engine is tested with real pictures in `tests/`.
+//! Tests of enrolment and of the recognition stage, with a fake engine that reads the "face" from the picture's colour:
+//! reloads, and pictures that are incomplete or damaged. Tests with the real engine and real pictures are in `tests/`.
 
 use super::*;
 use crate::frame::{Frame, Moment};
@@ -131,7 +131,7 @@ fn a_descriptor_is_computed_once_while_the_picture_is_unchanged() {
 }
 
 #[test]
-fn a_recently_written_file_is_waited_for_but_not_one_from_the_future() {
+fn a_recently_written_file_is_awaited_but_not_one_from_the_future() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "Alice/1.png", &png([200, 0, 0]));
     let touch = |at: SystemTime| {

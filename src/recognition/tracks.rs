@@ -1,7 +1,8 @@
-//! Faces from look to look. A track gathers evidence: the mean of its looks is compared with the gallery, and a name
-//! stays until looks speak against it. Two tracks never bear one name; boxes move on between looks.
+//! [`Tracks`]: follows faces from look to look. A track gathers evidence: the mean of its looks is compared with the
+//! gallery, and a name stays until looks speak against it. No two tracks have the same name. Between looks, boxes are
+//! extrapolated.
 //!
-//! No neural tracker: faces a fifth of a second apart overlap, and the descriptors tell who is who after all.
+//! There is no neural tracker: faces a fifth of a second apart overlap, and descriptors decide in doubt.
 
 mod album;
 mod path;
@@ -24,30 +25,31 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use track::Track;
 
-/// Faces that overlap less than this with where a track is expected are not the same.
+/// The overlap with the expected box of a track from which a face belongs to the track.
 const MIN_IOU: f32 = 0.25;
-/// A face that nobody saw for so long is a new one when it comes back, if two looks missed it: where a look takes seconds,
-/// it has not been looked for.
+/// The absence after which a track ends, if at least two looks missed its face. Where a look takes seconds, a longer
+/// absence does not mean that the face was searched.
 const MAX_ABSENCE: Duration = Duration::from_secs(2);
-/// Nor is it followed when there was no look at all for so long.
+/// The absence after which a track ends in any case.
 const MAX_GAP: Duration = Duration::from_secs(30);
-/// A face that the detector misses is shown for so long, if its place still looks like it: people turn and blink.
+/// How long a face that the detector misses is shown if its place still looks like it: people turn their heads and
+/// blink.
 const COAST: Duration = Duration::from_millis(700);
-/// A track that has a name loses it to another one only if the score of that is smaller by this much.
+/// A track that has a name loses it to another track only if the score of that track is smaller by this much.
 const HOLDS: f32 = 1.0;
 
-/// Of so many people whose tracks ended without a name, word is kept until somebody asks.
+/// The most ended tracks without a name that are kept until [`Tracks::take_unnamed`].
 const UNNAMED: usize = 16;
 
-/// What a look needs beside the picture.
+/// The inputs of a look beside the picture.
 pub struct Scene<'a> {
-    /// Whom faces are compared with; `None`: nobody can say yet.
+    /// The gallery; `None` when faces cannot be identified yet.
     pub matcher: Option<&'a Matcher>,
-    /// True when that is another gallery than at the last look.
+    /// True when the gallery differs from that of the last look.
     pub is_new: bool,
-    /// Shaken copies of a face that are averaged.
+    /// The number of jittered copies of a face whose descriptors are averaged.
     pub jitters: u32,
-    /// From look to look.
+    /// The interval between looks.
     pub interval: Duration,
     /// When the frame was captured.
     pub at: Instant,
@@ -56,9 +58,10 @@ pub struct Scene<'a> {
 /// The faces that are followed.
 #[derive(Debug, Default)]
 pub struct Tracks {
-    /// True when a face has a name only while nothing speaks against it, see [`Track::is_doubted`].
+    /// True when a face has a name only while no look speaks against it, see [`Track::is_doubted`].
     pub are_private: bool,
-    /// The track of a person who is enrolling before the camera: it is described at every look, so that its chips come soon.
+    /// The track of a person who is enrolling before the camera. It is described at every look, so that its chips are
+    /// soon complete.
     pub posing: Option<u64>,
     last: u64,
     tracks: Vec<Track>,
@@ -68,23 +71,23 @@ pub struct Tracks {
 }
 
 impl Tracks {
-    /// The picture has changed as a whole: a person who was followed may be anywhere on it, and is known by the face alone.
+    /// For a change of the whole picture: a followed person may be anywhere, and is recognised only by the face.
     pub fn scatter(&mut self) {
         self.tracks.iter_mut().for_each(|track| track.path.scatter());
     }
 
-    /// Where faces are expected at `at`, those that were missed lately too.
+    /// The expected places of faces at `at`, including faces that were missed lately.
     pub fn expected(&self, at: Instant) -> Vec<Expected> {
         let known = self.tracks.iter().filter(|track| !is_lost(track, at) && !track.path.is_scattered());
         known.map(|track| Expected { place: track.path.rect_at(at), was_seen: !track.is_missed() }).collect()
     }
 
-    /// True when nobody is followed.
+    /// True when there is no track.
     pub fn is_empty(&self) -> bool {
         self.tracks.is_empty()
     }
 
-    /// The boxes of the faces that the look at `at` found and that bear no name.
+    /// The boxes of faces without a name that the look at `at` found.
     pub fn nameless(&self, at: Instant) -> impl Iterator<Item = Rect> {
         let found = self.tracks.iter().filter(move |track| track.seen_at == at);
         found
@@ -92,7 +95,7 @@ impl Tracks {
             .map(|track| track.detected)
     }
 
-    /// True when some face should be looked at again soon, although nothing moves.
+    /// True when a face needs another look soon, although nothing moves.
     pub fn are_unsettled(&self, at: Instant) -> bool {
         let is_unsettled = |track: &Track| track.is_missed() || self.wants_description(track, at);
         self.tracks.iter().any(|track| !is_lost(track, at) && is_unsettled(track))
@@ -102,7 +105,7 @@ impl Tracks {
         self.posing == Some(track.number) || track.wants_description(at)
     }
 
-    /// Takes the `faces` that were found on a picture, describes those that need it, and says who they are, left to right.
+    /// Assigns the `faces` on a picture to tracks, and returns the sightings from left to right.
     pub fn look(&mut self, engine: &mut dyn Engine, rgb: &Rgb, faces: &[Rect], scene: &Scene) -> Vec<Sighting> {
         self.end(|track| is_lost(track, scene.at));
         self.assign(rgb, faces, scene.at);
@@ -119,7 +122,7 @@ impl Tracks {
         self.sightings(rgb, scene)
     }
 
-    /// Those who are followed and never had a name.
+    /// The people who are followed and have not had a name.
     pub fn unnamed(&self) -> impl Iterator<Item = Unnamed> {
         self.tracks.iter().filter_map(Track::unnamed)
     }
@@ -145,12 +148,12 @@ impl Tracks {
         self.album.clear();
     }
 
-    /// Another gallery is at work: the faces are looked at anew, so that a name that it speaks against goes soon.
+    /// Makes all faces be described again, because another gallery is in use and may not confirm their names.
     pub fn describe_again(&mut self) {
         self.tracks.iter_mut().for_each(Track::describe_again);
     }
 
-    /// Forgets everybody. Later tracks have other numbers.
+    /// Forgets all tracks. Later tracks have other numbers.
     pub fn forget_all(&mut self) {
         self.album.clear();
         (self.tracks, self.unnamed) = (Vec::new(), Vec::new());
@@ -162,7 +165,7 @@ impl Tracks {
         self.tracks.retain(|track| !is_over(track));
     }
 
-    /// Descriptors of another engine are to be compared from now on.
+    /// Forgets the descriptors of all tracks, because another engine is used from now on.
     pub fn forget_looks(&mut self) {
         self.tracks.iter_mut().for_each(Track::forget_looks);
     }
@@ -243,7 +246,7 @@ impl Tracks {
         described
     }
 
-    /// The track that a new one goes on: of somebody who is missed, whom it looks like, and who can have got there.
+    /// The missed track that a new one continues, if the face is like that of the track and can have moved there.
     fn missed(
         &self,
         new: usize,
@@ -261,8 +264,8 @@ impl Tracks {
         near.min_by(|(_, a), (_, b)| distance(a).total_cmp(&distance(b))).map(|(old, _)| old)
     }
 
-    /// For each name, the track that bears it: the nearest one that claims it. A track that is missed yields to one that is
-    /// present: that will be the same person, who moved too fast to be followed.
+    /// The track that has a name: the nearest one that claims it. A missed track yields to a present one, which is
+    /// probably the same person who moved too fast to be followed.
     fn bearer(&self, matcher: &Matcher, name: &Arc<str>) -> Option<u64> {
         let claims = self.tracks.iter().filter(|track| track.naming.claim() == Some(name));
         let there = claims.clone().any(|track| !track.is_missed());
@@ -285,7 +288,7 @@ impl Tracks {
             track.naming.settle(bearer == Some(track.number));
             let coasting =
                 || scene.at.saturating_duration_since(track.seen_at) <= COAST && track.is_there(rgb, scene.at);
-            // A person who is seen elsewhere is not here.
+            // When another track has the name that this one claims, the person is there and not here.
             let elsewhere = track.naming.claim().is_some() && !track.naming.bears();
             if !track.is_missed() || (!elsewhere && coasting()) {
                 shown.push(sighting(track, bearer, scene, are_private && track.is_doubted()));
@@ -308,7 +311,7 @@ fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: b
     let state = track.state(name.as_ref(), scene.at, scene.interval);
     let reason = track.reason(state, bearer);
     let runner_up = found.and_then(|found| match &name {
-        // The second person is the one that it is not taken for.
+        // The second person is the nearest one, whose name the face does not have.
         Some(name) if *name != found.best.what => Some(found.best.clone()),
         _ => found.runner_up.clone(),
     });

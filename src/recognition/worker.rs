@@ -1,4 +1,4 @@
-//! The recognition thread.
+//! The recognition thread: takes frames, performs looks, and enrols the gallery between looks.
 
 use super::pace::Pacer;
 use super::pipeline::Pipeline;
@@ -29,42 +29,43 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// What the recognition thread works with.
+/// The inputs and outputs of the recognition thread.
 pub struct Stage {
-    /// The config; a newer one means: reload.
+    /// The config; a newer one causes a reload.
     pub config: Arc<Latest<Config>>,
-    /// Where frames come from.
+    /// The source of frames.
     pub frames: Arc<Latest<Frame>>,
-    /// Where its findings go.
+    /// Receives the result of each look.
     pub sightings: Arc<Latest<Sightings>>,
-    /// Where the state of the gallery goes.
+    /// Receives the state of the gallery.
     pub roster: Arc<Latest<Roster>>,
-    /// Where the chips go.
+    /// Receives the chips.
     pub chips: Arc<Latest<Chips>>,
-    /// Where changes of the gallery come from.
+    /// The source of changes of the gallery.
     pub desk: Arc<Desk>,
-    /// Counters and heartbeat.
+    /// The counters and the heartbeat.
     pub health: Arc<Health>,
-    /// When to end.
+    /// Tells the thread to end.
     pub stop: Arc<Stop>,
 }
 
-/// How often files that are still being copied are looked at.
+/// How often files that are still being copied are checked.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
-/// How long pictures are taken in before it is time for a look again. Those that are known take microseconds: with one
+/// How long pictures are enrolled before the next look may run. Pictures in the cache take microseconds: with only one
 /// between two looks, a gallery of thousands would take an hour where looks are slow.
 const ENROL_FOR: Duration = Duration::from_millis(50);
-/// How often what has been taken in so far is saved, so that whatever ends the program costs no more than that.
+/// How often the results of an enrolment are saved, so that the end of the program loses no more than that.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
-/// The gallery is compared with the strangers of the camera anew so often at most: it takes a scan of the cohort a template.
+/// The shortest interval between normalisations of the gallery by the strangers; each takes a scan of the cohort per
+/// template.
 const NORMALISE_EVERY: Duration = Duration::from_secs(30);
-/// And so many times as seldom as it takes.
+/// The interval is also at least this many times the duration of a normalisation.
 const NORMALISE_PART: u32 = 20;
-/// Of so many files and people that something is wrong with, the log tells, a reload and all that follows from it.
+/// The most remarks about files and people in the log, for a reload and the scans that follow it.
 const REMARKS: usize = 50;
 
-/// The body of the recognition thread: until [`Stop`].
+/// The body of the recognition thread. Returns on [`Stop`].
 pub fn run(stage: &Stage) {
     let mut worker = Worker::new(stage, open);
     worker.caches = cache::folder();
@@ -87,41 +88,41 @@ struct Worker<'a> {
     /// Whether recognition runs, by the config and the time of day.
     is_on: bool,
     open: fn(&Config) -> anyhow::Result<Opened>,
-    /// The engine that looks, and the options that it was opened with.
+    /// The engine that performs looks, and the options with which it was opened.
     opened: Option<(Opened, Recognition)>,
-    /// The engine that takes the gallery in, where that is another one. It looks when the gallery is swapped: what two
-    /// engines make of a face must not be compared.
+    /// The engine that enrols the gallery, when it is another one. It performs looks as soon as that gallery is used,
+    /// because descriptors of two engines must not be compared.
     coming: Option<(Opened, Recognition)>,
     memory: EnrolmentMemory,
     /// The folder of the caches; `None` keeps descriptors in memory only.
     caches: Option<PathBuf>,
-    /// The gallery at work and the tag of the engine that took it in; `None` before the first.
+    /// The gallery in use and the tag of the engine that enrolled it; `None` before the first.
     library: Option<(String, Matcher)>,
     generation: u64,
-    /// The gallery that is being taken in, why, and how far that is; only a reload shows that.
+    /// The running enrolment, its cause, and its progress display, which only a reload has.
     enrolment: Option<(Enrolment, EnrolmentCause, Option<Progress>)>,
-    /// What the log has been told since the reload.
+    /// The lines that were logged since the reload.
     told: HashSet<String>,
-    /// The last change of the gallery's files that was begun.
+    /// The newest change of the gallery's files whose enrolment has begun.
     change: Change,
-    /// What of the newest config could not be done, told when its gallery is at work.
+    /// The part of the newest config that could not be applied; reported when its gallery is in use.
     undone: Option<String>,
     next_retry: Instant,
     next_save: Instant,
     pipeline: Pipeline,
     strangers: Strangers,
-    /// When strangers that have become others may count.
+    /// When a change of the strangers may take effect.
     next_normalise: Instant,
     pacer: Pacer,
     frame_seen: u64,
     /// The bytes, size and turn of the frame that was looked at last.
     looked_at: Option<LookedAt>,
-    /// What of the last frame was hidden.
+    /// The mask of the last frame.
     mask: Mask,
     next_look: Instant,
 }
 
-/// What makes two frames the same picture.
+/// The values that are equal for two frames with the same picture.
 type LookedAt = (Arc<Vec<u8>>, (u32, u32), Turn);
 
 impl<'a> Worker<'a> {
@@ -156,7 +157,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// A newer config, at start or after SIGHUP, or another time of day: models when they are others, and the gallery in any case.
+    /// Reloads after a change of the config (at the start or SIGHUP), or of the time of day: opens the models if they
+    /// differ, and enrols the gallery in any case.
     fn reload_if_asked(&mut self, now: Moment) {
         let Some((seen, config)) = self.stage.config.newest() else { return };
         let is_on = config.recognition.is_on(now.wall);
@@ -186,7 +188,7 @@ impl<'a> Worker<'a> {
                 return;
             };
             self.undone = Some(error);
-            // With an engine at work, that one stays, with its options; the gallery is read again all the same.
+            // The engine in use stays, with its options. The gallery is enrolled all the same.
             let recognition = with_options(&self.config.recognition, options);
             self.config = Arc::new(Config { recognition, ..(*self.config).clone() });
         }
@@ -194,14 +196,14 @@ impl<'a> Worker<'a> {
         self.begin_enrolment(EnrolmentCause::Reload, now);
     }
 
-    /// As much of the newest config as can be is at work.
+    /// Reports that the newest config is at work, as far as possible.
     fn at_work(&mut self) {
         self.stage.health.taking_in.store(self.enrolment.is_some(), Relaxed);
         self.stage.health.reloads.at_work(self.config_seen, self.undone.take());
         self.stage.desk.at_work(self.change);
     }
 
-    /// The files of the gallery were changed over HTTP.
+    /// Enrols the gallery again after its files were changed over HTTP.
     fn take_change(&mut self, now: Moment) {
         let Some((change, news)) = self.stage.desk.take_change(self.change) else { return };
         self.change = change;
@@ -210,7 +212,8 @@ impl<'a> Worker<'a> {
             self.show_chips(now.instant);
         }
         if self.opened.is_none() {
-            // The gallery is read when the models are opened; until then the change is not at work. Who was forgotten goes at once.
+            // The change is at work when the models are open and the gallery is enrolled. People who were forgotten are
+            // removed at once.
             if news.forgets {
                 self.forget_who_is_gone();
             }
@@ -220,7 +223,7 @@ impl<'a> Worker<'a> {
         self.begin_enrolment(EnrolmentCause::Reload, now);
     }
 
-    /// While nobody reads the gallery: its people without those who have no folder any more.
+    /// Removes people without a folder from the roster, while no engine can enrol the gallery.
     fn forget_who_is_gone(&mut self) {
         self.library = None;
         let (Some((_, roster)), Ok(listing)) = (self.stage.roster.newest(), list::list(&self.config.gallery.path))
@@ -234,7 +237,7 @@ impl<'a> Worker<'a> {
         self.stage.roster.publish(Arc::new(roster));
     }
 
-    /// Judges a picture that somebody would like to add, one between two looks.
+    /// Judges one picture that a user would like to add.
     fn answer_one(&mut self) {
         let Some(mut question) = self.stage.desk.next_question() else { return };
         let jitters = self.config.recognition.num_jitters;
@@ -254,7 +257,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Opens another engine when the options are others than those of the one that takes the gallery in.
+    /// Opens another engine when the options differ from those of the engine that enrols the gallery.
     fn open_engine(&mut self) -> anyhow::Result<()> {
         let wanted = self.config.recognition.clone();
         if self.coming.as_ref().or(self.opened.as_ref()).is_some_and(|(_, options)| same_engine(options, &wanted)) {
@@ -278,7 +281,7 @@ impl<'a> Worker<'a> {
         if self.library.as_ref().is_some_and(|(tag, _)| *tag != opened.tag) && self.opened.is_none() {
             self.library = None;
         }
-        // What the other engine has taken in is not for this one to go on with.
+        // A running enrolment of the old engine cannot be continued with the new one.
         self.enrolment = None;
         let engine = Some((opened, wanted));
         if self.opened.is_some() {
@@ -289,7 +292,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Writes what has been taken in so far.
+    /// Writes the results of the enrolment so far.
     fn save(&mut self) {
         self.next_save = Instant::now() + SAVE_EVERY;
         let written = self.memory.cache.write();
@@ -302,8 +305,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Opens the cache of the gallery of the config, unless it is open. A reload may name another gallery, and a path
-    /// may lead to another one than before.
+    /// Opens the cache of the gallery of the config, unless it is open. After a reload, the path of the gallery may be
+    /// another one or lead to another folder.
     fn open_cache(&mut self) {
         let Some((opened, _)) = self.coming.as_ref().or(self.opened.as_ref()) else { return };
         let tag = opened.tag.clone();
@@ -330,7 +333,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The gallery cannot be read.
+    /// Reports that the gallery cannot be read.
     fn stays_as_it_was(&mut self, error: &anyhow::Error) {
         let error = format!("{error:#}");
         log::error!("{error}; the gallery stays as it was");
@@ -341,7 +344,7 @@ impl<'a> Worker<'a> {
         self.at_work();
     }
 
-    /// Takes a few more pictures in; swaps the gallery after the last.
+    /// Enrols some pictures; replaces the gallery after the last one.
     fn enrol(&mut self, now: Moment) {
         let Some((opened, _)) = self.coming.as_mut().or(self.opened.as_mut()) else { return };
         let Some((enrolment, _, progress)) = &mut self.enrolment else {
@@ -369,7 +372,7 @@ impl<'a> Worker<'a> {
         if let Some(mut progress) = progress {
             progress.done();
         }
-        // The files of a gallery that went while it was read are not there either, and it would be taken for an empty one.
+        // When the gallery disappears while it is read, its files are missing and it would count as empty.
         if let Err(error) = list::list(&self.config.gallery.path) {
             self.memory.arrivals.stop();
             return self.stays_as_it_was(&error);
@@ -387,7 +390,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Tells the log what it has not been told since the reload, up to a bound.
+    /// Logs what was not logged since the reload, up to a bound.
     fn tell(&mut self, roster: &Roster) {
         let coming = roster.files().filter(|picture| picture.skipped.as_deref() == Some(COMING)).count();
         let (people, used, skipped) = (roster.known(), roster.used(), roster.skipped() - coming);
@@ -429,7 +432,7 @@ impl<'a> Worker<'a> {
         self.report_unsaved(written);
     }
 
-    /// Remembers those who have left without a name, and forgets those whose time is over.
+    /// Remembers people who have left without a name, and forgets strangers after their time.
     fn keep_strangers(&mut self, now: Instant) {
         let hours = self.config.recognition.remember_strangers_h;
         let unnamed = self.pipeline.take_unnamed();
@@ -442,7 +445,7 @@ impl<'a> Worker<'a> {
         }
         self.strangers.keep_followed(|track| self.pipeline.follows(track));
         self.stage.health.strangers_remembered.store(self.strangers.count(), Relaxed);
-        // What was forgotten altogether counts no longer at once.
+        // When all strangers are forgotten, that takes effect at once.
         let is_due = now >= self.next_normalise || self.strangers.count() == 0;
         if !is_due || !self.strangers.is_changed() {
             return;
@@ -458,7 +461,7 @@ impl<'a> Worker<'a> {
         self.pipeline.look_again();
     }
 
-    /// Scores are normalised by the strangers of the camera too, and what is expected of the gallery is said anew.
+    /// Normalises scores by the strangers of the camera too, and updates the expected rates of the gallery.
     fn normalise(&mut self, matcher: &mut Matcher, roster: &mut Roster, now: Instant) {
         let started = Instant::now();
         self.strangers.take_change();
@@ -474,7 +477,7 @@ impl<'a> Worker<'a> {
         self.next_normalise = now + NORMALISE_EVERY.max(NORMALISE_PART * started.elapsed());
     }
 
-    /// Looks at the newest frame when the interval is over; else waits, but not when pictures are to be taken in.
+    /// Looks at the newest frame when the interval is over. Otherwise it waits, unless pictures are to be enrolled.
     fn look_if_due(&mut self) {
         let busy = self.enrolment.is_some();
         let wait = self.next_look.saturating_duration_since(Instant::now()).min(POLL);
@@ -495,7 +498,7 @@ impl<'a> Worker<'a> {
         self.stage.health.set_pace(pace);
     }
 
-    /// Nothing moved: what was seen is still so.
+    /// Publishes the last result for another frame, because nothing moved.
     fn say_again(&self, frame: &Frame) {
         self.stage.health.nothing_moved();
         if let Some((_, seen)) = self.stage.sightings.newest() {
@@ -508,7 +511,7 @@ impl<'a> Worker<'a> {
         let started = Instant::now();
         let captured_at = frame.captured_at.instant;
         if frame.mask != self.mask {
-            // What was seen until now may have been hidden since.
+            // Earlier results may show areas that are hidden now.
             self.mask = frame.mask.clone();
             self.pipeline.forget_all();
             self.pipeline.forget_chips();
@@ -519,7 +522,7 @@ impl<'a> Worker<'a> {
         // A look serves every rendition, so it examines the whole frame when only viewers get blurred pictures, too.
         let private = self.config.overlay.blurs_for(false);
         let before = self.stage.sightings.newest().map(|(_, before)| before);
-        // Where strangers are blurred, a change that is too small to be motion is looked at as well.
+        // With blur, a change that is too small to count as motion needs a look as well.
         let picture: LookedAt = (Arc::clone(&frame.bytes), frame.upright_size(), frame.turn);
         let examined = before.as_ref().and_then(|before| before.examined.as_deref());
         let is_known = examined.is_some_and(Examined::is_settled) && self.looked_at.as_ref() == Some(&picture);
@@ -539,7 +542,7 @@ impl<'a> Worker<'a> {
         let engine = opened.engine.as_mut();
         let interval = self.stage.health.pace().interval;
         let nobody = Matcher::new(&config, None);
-        // While the first gallery is on its way, nobody can be said to be unknown.
+        // During the first enrolment, no face can be said to be unknown.
         let matcher = match &self.library {
             Some((_, matcher)) => Some(matcher),
             None => self.enrolment.is_none().then_some(&nobody),
@@ -580,13 +583,13 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// True when one engine does for both.
+/// True when the same engine serves both.
 fn same_engine(a: &Recognition, b: &Recognition) -> bool {
     let options = |r: &Recognition| (r.detector, r.landmarks, r.num_jitters);
     options(a) == options(b)
 }
 
-/// `config`, but for what an engine that was opened with `options` cannot do otherwise.
+/// `config` with those of `options` that an open engine cannot change.
 fn with_options(config: &Recognition, options: &Recognition) -> Recognition {
     let Recognition { detector, landmarks, num_jitters, .. } = *options;
     Recognition { detector, landmarks, num_jitters, ..config.clone() }

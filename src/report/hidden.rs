@@ -1,6 +1,6 @@
-//! What a report must not hold, and what stands in its place: secrets, names of people and users, serial numbers,
-//! addresses. Only what is known or has a form can be found in a text, so that the report leaves out where names that nobody
-//! knows any more may stand.
+//! [`Hidden`]: replaces secrets, names of people and users, serial numbers and addresses in a report. Only known texts
+//! and texts of a known form can be found, so the report leaves out lines that may contain names that are no longer
+//! known.
 
 use crate::config::{CameraSource, Config, Url, without_secrets};
 use crate::gallery::list;
@@ -13,19 +13,19 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use unicode_normalization::UnicodeNormalization;
 
-/// The most bytes that are read of a file with secrets or users.
+/// The most bytes that are read of a file of secrets or users.
 const MAX_FILE: u64 = 256 << 10;
-/// The most texts that are looked for.
+/// The most texts that are replaced.
 const MAX_TEXTS: usize = 20_000;
-/// The shortest secret that is found inside a word, too.
+/// The length from which a secret is replaced inside a word, too.
 const MIN_INSIDE: usize = 4;
-/// The shortest part of an address that may be one: "webhook" is none.
+/// The length from which a part of a URL counts as a secret; "webhook" is shorter.
 const MIN_PART: usize = 8;
-/// The shortest argument of a command that may be a secret.
+/// The length from which an argument of a command counts as a secret.
 const MIN_ARGUMENT: usize = 6;
-/// What is in the name of a parameter whose value is a secret, however short.
+/// Words in the names of parameters whose values are secrets, however short.
 const SECRET_WORDS: [&str; 7] = ["auth", "key", "pass", "pw", "secret", "token", "user"];
-/// Names of users and machines that say nothing about anybody.
+/// Names of users and machines that identify nobody.
 const COMMON: [&str; 14] = [
     "admin",
     "camera",
@@ -43,7 +43,7 @@ const COMMON: [&str; 14] = [
     "viewer",
 ];
 
-/// The texts that are replaced, by their first letter.
+/// The texts to replace, by their first letter.
 #[derive(Default)]
 pub struct Hidden {
     texts: HashMap<char, Vec<Known>>,
@@ -51,15 +51,15 @@ pub struct Hidden {
 }
 
 struct Known {
-    /// In small letters and NFC.
+    /// The text in lower case and NFC.
     letters: Vec<char>,
-    /// True when it is replaced only where no further letter stands beside it.
+    /// True when the text is replaced only as a whole word.
     is_word: bool,
     stands: String,
 }
 
 impl Hidden {
-    /// What no config knows: the names of the machine and of who runs this.
+    /// The names of the machine and of the user who runs the program, which no config has.
     pub fn of_machine() -> Hidden {
         let mut hidden = Hidden::default();
         hidden.name(&machine_name(), "(machine)");
@@ -69,7 +69,8 @@ impl Hidden {
         hidden
     }
 
-    /// What a config names: its secrets, the users, the people of the gallery. Also why something could not be looked up.
+    /// The texts that a config leads to: its secrets, the users, the people of the gallery. Also the sources that
+    /// cannot be read, with the reason.
     pub fn of(config: &Config) -> (Hidden, Vec<String>) {
         let (mut hidden, mut missing) = (Hidden::of_machine(), Vec::new());
         let mut lines_of = |file: &Option<PathBuf>, what: &str| {
@@ -122,8 +123,8 @@ impl Hidden {
         (hidden, missing)
     }
 
-    /// What an argument of a command may hold, which may be a whole script: the hosts of addresses, what is a secret by its name, and
-    /// words that are long enough to be one.
+    /// Adds the possible secrets in an argument of a command, which may be a whole script: the hosts of URLs, values of
+    /// parameters with a name in [`SECRET_WORDS`], and words of at least [`MIN_ARGUMENT`] bytes.
     fn argument(&mut self, argument: &str) {
         for word in argument.split(|c: char| c.is_whitespace() || "'\"`;|,()".contains(c)) {
             if let Some((_, rest)) = word.split_once("://") {
@@ -147,7 +148,7 @@ impl Hidden {
         }
     }
 
-    /// A person, by the whole name and by each part of it.
+    /// Adds a person, by the whole name and by each part of it.
     fn person(&mut self, name: &str, number: usize) {
         let stands = format!("person-{number}");
         self.add(name, true, &stands);
@@ -160,7 +161,7 @@ impl Hidden {
         }
     }
 
-    /// The name of a user or a machine.
+    /// Adds the name of a user or a machine.
     fn name(&mut self, name: &str, stands: &str) {
         let is_loopback = name.parse().is_ok_and(|address: IpAddr| address.is_loopback());
         if !COMMON.contains(&name.to_lowercase().as_str()) && !is_loopback {
@@ -176,7 +177,8 @@ impl Hidden {
         let letters: Vec<char> = text.trim().nfc().map(folded).collect();
         let Some(first) = letters.first().filter(|_| self.count < MAX_TEXTS) else { return };
         let known = self.texts.entry(*first).or_default();
-        // The longest first: a name that begins like another one is found as a whole.
+        // Sorted by length, the longest first, so that a name with another name at its beginning is replaced as a
+        // whole.
         let at = known.partition_point(|other| other.letters.len() >= letters.len());
         if !known.iter().any(|other| other.letters == letters) {
             known.insert(at, Known { letters, is_word, stands: stands.to_owned() });
@@ -184,7 +186,7 @@ impl Hidden {
         }
     }
 
-    /// `text` without what must not be in it, in NFC.
+    /// `text` in NFC with all hidden texts replaced.
     pub fn hide(&self, text: &str) -> String {
         let shown: String = without_secrets(text).split_inclusive('\n').map(without_forms).collect();
         let letters: Vec<char> = shown.nfc().collect();
@@ -221,20 +223,20 @@ impl Known {
     }
 }
 
-/// The letter by which it is compared.
+/// A letter in the form in which texts are compared.
 fn folded(letter: char) -> char {
     letter.to_lowercase().next().unwrap_or(letter)
 }
 
 fn read(file: &Path) -> std::io::Result<String> {
     let mut bytes = Vec::new();
-    // Without waiting for the writer of a FIFO.
+    // O_NONBLOCK, because opening a FIFO would wait for a writer.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(file)?;
     file.take(MAX_FILE).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A line without what has a form: serial numbers, homes of users, addresses of the network.
+/// A line without serial numbers, home folders and network addresses.
 fn without_forms(line: &str) -> String {
     let small = line.to_ascii_lowercase();
     for mark in ["serialnumber:", "serial number:", "serial no:"] {
@@ -248,7 +250,8 @@ fn without_forms(line: &str) -> String {
     line.split_inclusive(char::is_whitespace).map(|word| without_addresses(&without_device(word))).collect()
 }
 
-/// `line` without what follows `mark` up to the end of the word or folder. The end of the name of a camera stays.
+/// `line` without the text from `mark` to the end of the word or folder. The suffix `-video-index...` of a camera
+/// stays.
 fn without_component(line: &str, mark: &str, stands: &str) -> String {
     let (mut shown, mut rest) = (String::new(), line);
     while let Some((before, after)) = rest.split_once(mark) {
@@ -261,17 +264,17 @@ fn without_component(line: &str, mark: &str, stands: &str) -> String {
     shown + rest
 }
 
-/// A word without the name that udev gives to a camera, which holds its serial number.
+/// A word without the serial number in the name that udev gives to a camera.
 fn without_device(word: &str) -> String {
     let Some(end) = word.find("-video-index") else { return word.to_owned() };
     match word[..end].find("usb-") {
-        // Behind a dash it is the port of a name of by-path.
+        // After a dash, "usb-" is the port in a name of by-path.
         Some(at) if !word[..at].ends_with('-') => format!("{}usb-(hidden){}", &word[..at], &word[end..]),
         _ => word.to_owned(),
     }
 }
 
-/// A word without addresses of other machines.
+/// A word without network addresses, except loopback addresses.
 fn without_addresses(word: &str) -> String {
     let is_part = |c: char| c.is_ascii_hexdigit() || c == ':' || c == '.';
     let (mut shown, mut rest) = (String::new(), word);
@@ -279,7 +282,7 @@ fn without_addresses(word: &str) -> String {
         let (before, from) = rest.split_at(at);
         let (run, after) = from.split_at(from.find(|c| !is_part(c)).unwrap_or(from.len()));
         let begun = run.trim_start_matches(['.', ':']);
-        // "::1" is an address, ":10.0.0.5" follows a word.
+        // "::1" is an address. In ":10.0.0.5" the colon belongs to the text before the address.
         let begun = if hidden_address(run).is_some() || run.starts_with("::") { run } else { begun };
         let name = begun.trim_end_matches(['.', ':']);
         shown += before;
@@ -297,7 +300,7 @@ fn hidden_address(text: &str) -> Option<String> {
         return is_public(address.ip()).then(|| format!("(address):{}", address.port()));
     }
     let groups: Vec<&str> = text.split(':').collect();
-    // Of a frame, the kernel tells both addresses and a type in one.
+    // In messages about Ethernet frames, the kernel writes both addresses and a type in one word.
     let is_hardware = groups.len() >= 6 && groups.iter().all(|group| group.len() == 2);
     let is_address = is_hardware || text.parse().is_ok_and(is_public);
     is_address.then(|| "(address)".to_owned())
@@ -308,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_a_form_is_hidden_and_numbers_that_look_alike_stay() {
+    fn texts_of_a_known_form_are_hidden_and_similar_numbers_stay() {
         let hide = |text: &str| Hidden::default().hide(text);
         for (text, shown) in [
             (
@@ -354,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_arguments_of_a_command_hold_is_found_in_what_the_command_says() {
+    fn secrets_in_the_arguments_of_a_command_are_hidden_in_its_output() {
         let mut hidden = Hidden::default();
         for argument in [
             "-i",

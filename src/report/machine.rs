@@ -1,4 +1,5 @@
-//! What the system says: the machine, the service, its journal, the kernel's messages about the camera.
+//! The parts of the report that the system provides: the machine, the service, its journal, and kernel messages about
+//! cameras.
 
 use crate::config::Config;
 use crate::memory::{self, Machine};
@@ -10,21 +11,21 @@ use std::path::Path;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-/// The unit of the package.
+/// The systemd unit of the package.
 const UNIT: &str = "namecam.service";
-/// How long a program of the system may take to answer.
+/// How long a system program may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The most bytes that are read of its answer.
+/// The most bytes that are read of its output.
 const MAX_OUTPUT: usize = 2 << 20;
-/// The most lines of a journal that are asked for.
+/// The most lines that are requested of a journal.
 const MAX_LINES: &str = "600";
-/// What systemd is asked of the service.
+/// The properties of the service in the report.
 const PROPERTIES: &str = "LoadState,ActiveState,SubState,Result,NRestarts,ExecMainStartTimestamp,ExecMainCode,ExecMainStatus,\
                           StatusText,MemoryCurrent,MemoryPeak,MemoryMax,TasksCurrent,CPUUsageNSec,WatchdogUSec,FragmentPath,DropInPaths";
-/// Words of kernel messages about cameras and about what stops them.
+/// Words in kernel messages about cameras and about problems that stop them.
 const KERNEL_WORDS: [&str; 10] =
     ["uvc", "usb", "video", "oom", "out of memory", "voltage", "throttl", "i/o error", "mmc", "hung task"];
-/// Beginnings of log lines that hold no text from outside but what a camera, a decoder or the kernel says.
+/// Prefixes of log lines that contain no text from outside except texts of a camera, a decoder or the kernel.
 const LINES: [&str; 14] = [
     "camera: ",
     "recognition: ",
@@ -42,7 +43,7 @@ const LINES: [&str; 14] = [
     "cannot notify systemd",
 ];
 
-/// Kernel, distribution, board, memory, disks, temperature.
+/// The kernel, distribution, board, memory, disks and temperature.
 pub fn machine(config: Option<&Config>) -> String {
     let mut text = String::new();
     let file =
@@ -77,7 +78,7 @@ pub fn machine(config: Option<&Config>) -> String {
     for (what, folder) in
         [("disk of the state folder", state), ("disk of the gallery", config.map(|config| &*config.gallery.path))]
     {
-        // The folder is made when something is written there.
+        // A folder that does not exist yet is created at the first write.
         let folder = folder.and_then(|folder| folder.ancestors().find(|folder| folder.is_dir()));
         let room = folder.and_then(board::disk);
         let room = room.map(|(free, all)| format!("{} free of {}", memory::mb(free), memory::mb(all)));
@@ -90,7 +91,8 @@ fn ask(program: &str, arguments: &[&str]) -> Result<String, String> {
     process::output_of(program, arguments, MAX_OUTPUT, PATIENCE).map_err(|why| format!("{program}: {why}"))
 }
 
-/// What systemd says of the service. The status of namecam itself may name people and addresses, which only a config tells.
+/// The properties of the service. Its status text may contain names of people and addresses, which cannot be hidden
+/// without a config.
 pub fn service(has_config: bool) -> Result<String, String> {
     let text = ask("systemctl", &["show", UNIT, "--no-pager", &format!("--property={PROPERTIES}")])?;
     let lines = text.lines().filter(|line| has_config || !line.starts_with("StatusText="));
@@ -103,7 +105,7 @@ pub fn journal() -> Result<String, String> {
     of_journal(&lines)
 }
 
-/// The newest messages of the kernel about cameras.
+/// The newest kernel messages about cameras.
 pub fn kernel() -> Result<String, String> {
     let lines = journal_lines(&["--dmesg"]).and_then(|lines| {
         let lines: Vec<String> = lines.into_iter().map(|line| format!("{} {}", line.at, line.message)).collect();
@@ -180,8 +182,8 @@ fn of_journal(lines: &[Line]) -> Result<String, String> {
     Ok(text)
 }
 
-/// A log line of namecam as the report tells it: whole, only its cause, or not at all. People who were forgotten may be named
-/// in an old line, and nobody knows their names any more.
+/// A log line of namecam as the report shows it: the whole line, only its cause, or `None`. An old line may name people
+/// who were forgotten since, and whose names cannot be found any more.
 pub fn told(message: &str) -> Option<String> {
     // The end of a source tells the last line of a program, and stills name files.
     let is_whole = LINES.iter().any(|beginning| message.starts_with(beginning));
@@ -198,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_line_is_told_whole_by_its_cause_or_not_at_all() {
+    fn a_log_line_is_shown_whole_by_its_cause_or_not_at_all() {
         let whole = ["camera: C920, MJPG 1280x720 at 30 fps", "gallery 3: 2 people, 5 pictures, 1 skipped", "stopping"];
         for line in whole {
             assert_eq!(told(line).as_deref(), Some(line));
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_is_read_line_by_line_and_what_is_left_out_is_counted() {
+    fn a_journal_is_read_line_by_line_and_lines_that_are_left_out_are_counted() {
         let line = |from: &str, message: &str| {
             let fields = serde_json::json!({"__REALTIME_TIMESTAMP": "1700000000000000", "SYSLOG_IDENTIFIER": from, "MESSAGE": message});
             journal_line(&fields.to_string())

@@ -70,7 +70,7 @@ fn nothing_secret_and_no_name_is_in_a_report_wherever_it_was_planted() {
         "203.0.113.9",
         "forgottenperson",
     ];
-    // What a program says is found where it is known or has a form, so a name that nobody knows goes where it may stand.
+    // An unknown name cannot be found in a text, so texts that may contain one are left out.
     let said = "김민호 박서준 Zoë Quimby quentin kühn brokerpass7 xhmacsecret7x flagsecret7 hooksecret7 from 203.0.113.9 \
                 rtsp://camuser:campass7@cam.invalid/x?key=querysecret7 /dev/v4l/by-id/usb-C920_0F1E2D3C-video-index0";
     let state = json!({
@@ -87,7 +87,7 @@ fn nothing_secret_and_no_name_is_in_a_report_wherever_it_was_planted() {
     for secret in planted {
         let forms =
             [secret.to_lowercase(), secret.to_lowercase().nfc().collect(), secret.to_lowercase().nfd().collect()];
-        // A part of a Korean name that is no name of the gallery alone is looked for with its whole name.
+        // A part of a Korean name is hidden only within its whole name.
         if secret != "민호를 " {
             forms.iter().for_each(|form| assert!(!small.contains(form.as_str()), "{secret}:\n{report}"));
         }
@@ -109,7 +109,7 @@ fn nothing_secret_and_no_name_is_in_a_report_wherever_it_was_planted() {
 }
 
 #[test]
-fn a_config_that_cannot_be_used_is_told_without_its_lines() {
+fn an_invalid_config_is_reported_without_its_lines() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("namecam.ini");
     fs::write(&file, "[mqtt]\npassword badsecret7\nport = portsecret7\nuser = brokeruser7\nusre = typosecret7\nbHVja3lzZWNyZXQ3=\n[sectionsecret7]\n")
@@ -135,7 +135,7 @@ fn a_long_part_is_cut_at_a_line_and_says_so() {
         assert!(short.lines().all(|line| line.starts_with("line ") || line.starts_with("(cut: ")), "{short}");
     }
     assert_eq!(cut("a\nb", 100, Keep::First), "a\nb");
-    // Nothing fits: there is only the note.
+    // No line fits, so there is only the note.
     assert!(cut(&"x".repeat(5000), 4096, Keep::Last).starts_with("(cut: 5000 of 5000"));
     let report = report(
         Ok(&Config::defaults(std::path::Path::new("/nowhere"))),

@@ -1,6 +1,7 @@
-//! [`Former`]: under which topics a broker was told of this camera before the config named others, so that it keeps nothing there.
+//! [`Former`]: the topics that this camera used at a broker before the config changed. Retained messages there are to
+//! be deleted.
 //!
-//! The file `mqtt` of the state folder holds them.
+//! The file `mqtt` in the state folder records them.
 
 use super::home::{self, Device};
 use crate::config::Mqtt;
@@ -12,12 +13,12 @@ use std::path::PathBuf;
 /// The most former places that are remembered.
 const MAX: usize = 4;
 
-/// Where a broker was told.
+/// A broker and the topics that this camera uses, or used, there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     host: String,
     port: u16,
-    /// What every topic begins with.
+    /// The prefix of every topic.
     pub root: String,
     /// The topic of the announcement.
     announced_at: Option<String>,
@@ -29,13 +30,13 @@ impl Place {
         Place { host: mqtt.host.clone(), port: mqtt.port(), root, announced_at }
     }
 
-    /// Where its camera says whether it is online.
+    /// The topic of the status of the camera there.
     pub fn status(&self) -> String {
         format!("{}/status", self.root)
     }
 }
 
-/// The places, the newest last.
+/// The places, the newest last. The last one is in use.
 #[derive(Debug, Default)]
 pub struct Former {
     file: Option<PathBuf>,
@@ -43,7 +44,7 @@ pub struct Former {
 }
 
 impl Former {
-    /// Those of the file; none when it cannot be read, which is logged.
+    /// Reads the places of the file. A file that cannot be parsed is logged and counts as empty.
     pub fn open(file: Option<PathBuf>) -> Former {
         let read = |file: &PathBuf| {
             let read = serde_json::from_slice(&std::fs::read(file).ok()?);
@@ -53,10 +54,10 @@ impl Former {
         Former { file, places }
     }
 
-    /// The broker is told at `place` from now on. Returns the former places at the same broker.
+    /// Records that `place` is used from now on. Returns the former places at the same broker.
     ///
     /// # Errors
-    /// When the place cannot be kept; it holds until the program ends.
+    /// When the file cannot be written. The places are kept in memory until the program ends.
     pub fn begin(&mut self, place: &Place) -> (Vec<Place>, Result<(), String>) {
         let before = self.places.clone();
         self.places.retain(|former| former != place);
@@ -68,7 +69,7 @@ impl Former {
         (self.places.iter().filter(is_here).cloned().collect(), kept)
     }
 
-    /// The broker keeps nothing at `place` any more, or another camera is there.
+    /// Removes a place where no retained message is left, or that another camera uses now.
     pub fn forget(&mut self, place: &Place) -> Result<(), String> {
         self.places.retain(|former| former != place);
         self.write()
@@ -82,7 +83,7 @@ impl Former {
     }
 }
 
-/// The topics that `place` has and the device has not, with those of the people who have these slugs.
+/// The topics of `place` that the device does not use, including those of the people with these slugs.
 pub fn topics(place: &Place, device: &Device, slugs: &BTreeSet<String>) -> Vec<String> {
     let announced_at = place.announced_at.iter().filter(|at| device.announced_at.as_ref() != Some(at)).cloned();
     if place.root == device.root {

@@ -1,6 +1,7 @@
-//! What is said by MQTT, as topics and payloads: states, and the device that Home Assistant makes of them.
+//! The topics and payloads of MQTT: states, events, and the announcement of the device to Home Assistant.
 //!
-//! Home Assistant rejects a payload with a key at its root that it does not know, so only those stand there that 2025.4 knew.
+//! Home Assistant rejects an announcement with an unknown key at its root, so only keys that version 2025.4 knew are
+//! used.
 
 use super::picture::Picture;
 use crate::config::Config;
@@ -16,35 +17,35 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-/// The most people who are told of; a larger gallery is told in part.
+/// The most people with topics; the other people of a larger gallery have none.
 const MAX_PEOPLE: usize = 500;
-/// An older event is not for automations: whom it names may be gone.
+/// An older event is not sent to automations: the person may have left since.
 const FRESH: Duration = Duration::from_secs(10);
 /// The kinds of events that are about people.
 const OF_PEOPLE: [Kind; 6] = [Kind::Appeared, Kind::Named, Kind::Renamed, Kind::Withdrawn, Kind::Stranger, Kind::Left];
 
-/// The topics that the broker keeps, beside those of people.
+/// The retained topics other than those of people.
 pub const RETAINED: [&str; 7] = ["status", "watching", "people", "stranger", "recognition", "diagnostics", "picture"];
 
 pub const ONLINE: &str = "online";
 pub const OFFLINE: &str = "offline";
 
-/// This camera, and where its topics are.
+/// This camera and its topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Its name for the broker and in topics.
+    /// The name of the camera for the broker and in topics.
     pub id: String,
-    /// What every topic begins with.
+    /// The prefix of every topic.
     pub root: String,
-    /// The topic of its announcement; `None`: it is not announced.
+    /// The topic of the announcement; `None` when the camera is not announced.
     pub announced_at: Option<String>,
-    /// Where Home Assistant says that it has started.
+    /// The topic on which Home Assistant says that it has started.
     pub birth: Option<String>,
-    /// Where the page is, as far as that is known.
+    /// The address of the page, if it is known.
     page: Option<String>,
-    /// Whether it takes commands.
+    /// Whether the camera takes commands.
     control: bool,
-    /// Whether pictures of faces may leave.
+    /// Whether pictures of faces may be sent.
     pictures: bool,
 }
 
@@ -76,7 +77,7 @@ impl Device {
         self.birth.iter().cloned().chain(of_control.into_iter().filter(|_| self.control)).collect()
     }
 
-    /// The announcement: everybody in `known`; `gone` are taken back.
+    /// The announcement, with the entities of the people in `known`. The entities of `gone` are removed.
     pub fn announcement(&self, known: &[Known], gone: &BTreeSet<String>) -> String {
         let mut parts = Map::new();
         for Known { slug, name } in known.iter().take(MAX_PEOPLE) {
@@ -153,7 +154,8 @@ impl Device {
             .to_string()
     }
 
-    /// Adds an entity. One that `needs_looks` is not available while nobody looks: it does not say that nobody is there.
+    /// Adds an entity. An entity that `needs_looks` is unavailable while recognition does not watch, because its state
+    /// would wrongly say that nobody is there.
     fn add(&self, parts: &mut Map<String, Value>, part: &str, needs_looks: bool, mut entity: Value) {
         let domain = entity["p"].as_str().unwrap_or_default();
         let own = format!("{}_{part}", plain(&self.id).replace('-', "_").to_lowercase());
@@ -166,7 +168,7 @@ impl Device {
         parts.insert(part.to_owned(), entity);
     }
 
-    /// The states, retained, in the order in which they are said. An empty payload deletes what the broker keeps.
+    /// The retained states, in the order in which they are sent. An empty payload deletes the retained message.
     pub fn states(
         &self,
         known: &[Known],
@@ -200,7 +202,8 @@ impl Device {
         states
     }
 
-    /// An event for everybody, and for automations of Home Assistant when it is fresh and about people: topics and payloads, not retained.
+    /// The topics and payloads of an event, not retained. An event about people that is fresh is also sent to `face`,
+    /// for automations of Home Assistant.
     pub fn event(&self, event: &Event) -> Vec<(String, String)> {
         let Ok(mut value) = serde_json::to_value(event) else { return Vec::new() };
         let mut said = vec![(self.topic("events"), value.to_string())];
@@ -212,7 +215,7 @@ impl Device {
     }
 }
 
-/// The numbers of `diagnostics`. `looks` are those since the last time, in so many seconds.
+/// The payload of `diagnostics`. `looks` is the number of looks in the last `seconds`.
 pub fn diagnostics(health: &Health, roster: &Roster, looks: u64, seconds: f64) -> String {
     let celsius = board::temperature(Path::new(board::ZONES));
     let wrong = roster.threshold.as_ref().and_then(|threshold| threshold.strangers_named_at_most);
@@ -230,7 +233,7 @@ fn person_part(slug: &str) -> String {
     format!("person_{slug}")
 }
 
-/// A name as a part of a topic and of an id.
+/// A name in the characters that are valid in topics and ids.
 fn plain(name: &str) -> String {
     let plain: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(64).collect();

@@ -1,4 +1,4 @@
-//! [`Link`]: a connection to a broker. Its waits end, as those of [`Wire`].
+//! [`Link`]: a connection to a broker. No call waits without a bound, as with [`Wire`].
 
 use super::packet::{self, Hello, Reader, Said};
 use crate::config::Mqtt;
@@ -7,55 +7,55 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-/// How long a connection, a write or an answer may take.
+/// The time limit of connecting, of a write and of an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a broker may take for a message of which it takes a piece now and then.
+/// The time limit of one message when the broker accepts it in small pieces.
 const SLOWEST: Duration = Duration::from_secs(20);
-/// The broker says the last will when it has heard nothing for one and a half times as long.
+/// The keep-alive interval. A broker publishes the last will after one and a half intervals without a packet.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// The numbers of the two SUBSCRIBEs of a connection. Those of messages are smaller.
+/// The packet identifiers of the two SUBSCRIBEs of a connection. The identifiers of messages are smaller.
 pub const COMMANDS: u16 = u16::MAX;
 pub const FORMER: u16 = u16::MAX - 1;
-/// How long a look for bytes takes when there are none: the least that the system knows.
+/// The read time-out: the shortest one that the system accepts.
 const NO_WAIT: Duration = Duration::from_millis(1);
 /// The most messages that wait for an acknowledgement.
 const WINDOW: usize = 64;
 /// The most reads for a packet in one call.
 const READS: usize = 256;
-/// The most packets of a broker in [`PATIENCE`], beside acknowledgements.
+/// The most packets, other than acknowledgements, that a broker may send within [`PATIENCE`].
 const FLOOD: u32 = 500;
 
-/// A message that came.
+/// A message from the broker.
 pub struct Message {
     pub topic: String,
     pub payload: Vec<u8>,
-    /// True when it was not said now.
+    /// True when the broker had stored the message.
     pub retained: bool,
 }
 
 pub struct Link {
     wire: Wire,
     reader: Reader,
-    /// The messages that are not acknowledged: number, since when, and what the sender knows them by.
+    /// The unacknowledged messages: packet identifier, time of sending, and mark of the sender.
     waiting: VecDeque<(u16, Instant, Option<u64>)>,
     last_number: u16,
     wrote: Instant,
-    /// When an answer to a ping or a subscription was asked for.
+    /// When the unanswered ping or subscription was sent.
     asked: Option<Instant>,
-    /// The packets since then.
+    /// The start of the period in which packets are counted, and their number.
     counted: (Instant, u32),
-    /// Since when the broker tells what is said under [`FORMER`] topics; `Err` when it refuses.
+    /// When the broker accepted the subscription to [`FORMER`] topics; `Err` when it refused.
     pub former: Option<Result<Instant, ()>>,
-    /// What has come in numbers: acknowledgements, packets that were too large.
+    /// The numbers of acknowledged messages, and of packets that were skipped because they were too large.
     pub acknowledged: u64,
     pub skipped: u64,
 }
 
 impl Link {
-    /// Connects. `last_will` is topic and payload.
+    /// Connects. `last_will` has topic and payload.
     ///
     /// # Errors
-    /// Why there is no connection, for people.
+    /// Why there is no connection, as text for users.
     pub fn open(mqtt: &Mqtt, client_id: &str, last_will: Option<(&str, &str)>) -> Result<Link, String> {
         let opened = Link::connect(mqtt, client_id, last_will);
         opened.map_err(|why| format!("{}:{}: {why}", mqtt.host, mqtt.port()))
@@ -103,7 +103,7 @@ impl Link {
         }
     }
 
-    /// Asks for what is said under `topics`; `number` is [`COMMANDS`] or [`FORMER`].
+    /// Subscribes to `topics`; `number` is [`COMMANDS`] or [`FORMER`].
     pub fn subscribe(&mut self, number: u16, topics: &[String]) -> Result<(), String> {
         if topics.is_empty() {
             return Ok(());
@@ -112,17 +112,17 @@ impl Link {
         self.write(&packet::subscribe(number, topics))
     }
 
-    /// True when more would not be kept track of.
+    /// True when the number of unacknowledged messages has reached its limit.
     pub fn is_full(&self) -> bool {
         self.waiting.len() >= WINDOW
     }
 
-    /// True while something is not acknowledged.
+    /// True while a message is unacknowledged.
     pub fn waits(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Sends a message; `mark` is what the sender knows it by.
+    /// Sends a message. `mark` identifies it for the sender.
     pub fn publish(&mut self, topic: &str, payload: &[u8], retain: bool, mark: Option<u64>) -> Result<(), String> {
         if topic.len() + payload.len() + 4 > packet::MAX_SENT {
             return Err(format!("a message of {} bytes is too large for MQTT", payload.len()));
@@ -137,13 +137,13 @@ impl Link {
         self.waiting.iter().find_map(|(_, _, mark)| *mark)
     }
 
-    /// Takes in what the broker says, without waiting.
+    /// Processes what the broker has sent, without waiting.
     ///
     /// # Errors
-    /// Why the connection is of no use any more.
+    /// Why the connection cannot be used any more.
     pub fn read(&mut self) -> Result<Vec<Message>, String> {
         let mut messages = Vec::new();
-        // The next call goes on: a broker that says much does not keep anything waiting.
+        // The number is bounded; the next call continues, so that a broker that sends much delays nothing else.
         for _ in 0..WINDOW * 2 {
             match self.next()? {
                 None => break,
@@ -209,7 +209,7 @@ impl Link {
 
     fn next(&mut self) -> Result<Option<Said>, String> {
         let mut bytes = [0; 4096];
-        // A packet that is too large is passed over in several calls, so that nothing else waits for it.
+        // The reads are bounded; an oversized packet is skipped in several calls, so that it delays nothing else.
         for _ in 0..READS {
             let said = self.reader.next().map_err(|what| format!("what answers is no broker of MQTT 3.1.1: {what}"))?;
             if said.is_some() {
@@ -239,13 +239,13 @@ impl Link {
         Ok(())
     }
 
-    /// Ends the connection without the last will.
+    /// Disconnects without the last will.
     pub fn say_goodbye(&mut self) {
         let _ = self.write(&packet::GOODBYE);
     }
 }
 
-/// Why a broker refuses, by the code of CONNACK.
+/// The meaning of a return code of CONNACK.
 fn refusal(code: u8) -> &'static str {
     match code {
         1 => "it does not speak MQTT 3.1.1",

@@ -1,21 +1,22 @@
-//! Packets of MQTT 3.1.1, as far as namecam sends and takes them.
+//! The packets of MQTT 3.1.1 that namecam sends and receives.
 
-/// The most bytes of a packet from a broker that are kept. Commands are words.
+/// The most bytes of a received packet that are kept. Commands are single words.
 pub const MAX_TAKEN: usize = 1024;
-/// The largest packet that MQTT knows.
+/// The largest size of a packet in MQTT.
 pub const MAX_SENT: usize = 0x0fff_ffff;
 
 const CONNECT: u8 = 0x10;
 const PUBLISH: u8 = 0x30;
 const SUBSCRIBE: u8 = 0x82;
 
-/// How a client introduces itself.
+/// The fields of CONNECT.
 pub struct Hello<'a> {
     pub client_id: &'a str,
     pub user: &'a str,
     pub password: Option<&'a str>,
     pub keep_alive_s: u16,
-    /// What the broker says, retained, when the connection ends without a goodbye: topic and payload.
+    /// The last will: topic and payload of the retained message that the broker publishes when the connection ends
+    /// without DISCONNECT.
     pub last_will: Option<(&'a str, &'a str)>,
 }
 
@@ -52,7 +53,7 @@ pub fn publish(id: u16, topic: &str, payload: &[u8], retain: bool) -> Vec<u8> {
     packet(PUBLISH | 0x02 | u8::from(retain), &body)
 }
 
-/// SUBSCRIBE with QoS 0: what comes needs no acknowledgement.
+/// SUBSCRIBE with QoS 0, so that received messages need no acknowledgement.
 pub fn subscribe(id: u16, topics: &[String]) -> Vec<u8> {
     let mut body = id.to_be_bytes().to_vec();
     for topic in topics {
@@ -67,7 +68,7 @@ pub const PING: [u8; 2] = [0xc0, 0];
 /// DISCONNECT.
 pub const GOODBYE: [u8; 2] = [0xe0, 0];
 
-/// Bytes with their length before them. Longer ones than MQTT can say are cut.
+/// Bytes after their length. More bytes than the length can express are cut off.
 fn field(bytes: &[u8]) -> Vec<u8> {
     let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
     let mut field = length.to_be_bytes().to_vec();
@@ -90,7 +91,7 @@ fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// What a broker says.
+/// A packet from a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     /// CONNACK with its code.
@@ -103,20 +104,20 @@ pub enum Said {
     Pong,
     /// PUBLISH.
     Message { topic: String, payload: Vec<u8>, retained: bool },
-    /// A packet of more than [`MAX_TAKEN`] bytes, which is not read.
+    /// A packet of more than [`MAX_TAKEN`] bytes, which is skipped.
     TooLarge,
 }
 
-/// Takes packets out of what a broker sends, however it is cut.
+/// Splits the bytes from a broker into packets.
 #[derive(Debug, Default)]
 pub struct Reader {
     bytes: Vec<u8>,
-    /// So many bytes to come belong to a packet that is too large.
+    /// How many of the next bytes belong to an oversized packet.
     skip: usize,
 }
 
 impl Reader {
-    /// Takes in bytes.
+    /// Adds received bytes.
     pub fn feed(&mut self, mut bytes: &[u8]) {
         let skipped = self.skip.min(bytes.len());
         self.skip -= skipped;
@@ -127,7 +128,7 @@ impl Reader {
     /// The next packet, if it is complete.
     ///
     /// # Errors
-    /// When it is not one of MQTT 3.1.1 that a broker may send.
+    /// When the bytes are not a packet of MQTT 3.1.1 that a broker may send.
     pub fn next(&mut self) -> Result<Option<Said>, &'static str> {
         let Some((head, length)) = self.length()? else { return Ok(None) };
         if length > MAX_TAKEN {
@@ -143,7 +144,7 @@ impl Reader {
         said(packet[0], &packet[head..]).map(Some)
     }
 
-    /// The length of the head and that of the body, once they are there.
+    /// The length of the fixed header and that of the body, once the header is complete.
     fn length(&self) -> Result<Option<(usize, usize)>, &'static str> {
         if !matches!(self.bytes.first(), None | Some(0x20 | 0x30..=0x40 | 0x90 | 0xd0)) {
             return Err("a packet that no broker sends");
@@ -178,7 +179,7 @@ fn said(kind: u8, body: &[u8]) -> Result<Said, &'static str> {
     }
 }
 
-/// What a broker sends, of any bytes, in pieces of any size.
+/// Parses any bytes as if from a broker, in pieces of any size.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let Some((piece, bytes)) = bytes.split_first() else { return };
@@ -189,7 +190,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
             match reader.next() {
                 Ok(Some(said)) => assert!(!matches!(said, Said::Message { payload, .. } if payload.len() > MAX_TAKEN)),
                 Ok(None) => break,
-                // It ends the connection.
+                // An error ends the connection.
                 Err(_) => return,
             }
         }
@@ -202,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packets_are_those_of_the_standard() {
+    fn packets_have_the_format_of_the_standard() {
         let hello = Hello {
             client_id: "door",
             user: "u",
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_broker_says_is_understood_however_it_is_cut() {
+    fn packets_of_a_broker_are_parsed_however_they_are_split() {
         let bytes = b"\x20\x02\0\x05\x40\x02\x01\x02\x90\x04\0\x01\0\x80\xd0\0\x31\x05\0\x01aON\x30\x03\0\x01b";
         let message = |topic: &str, payload: &[u8], retained| Said::Message {
             topic: topic.into(),
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_of_10_mb_is_passed_over_in_little_memory_and_what_follows_is_read() {
+    fn a_packet_of_10_mb_is_skipped_in_little_memory_and_the_next_one_is_read() {
         let mut bytes = publish(1, "a", &vec![b'x'; 10 << 20], false);
         bytes[0] = 0x30;
         bytes.extend(b"\xd0\0");
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_mqtt_is_an_error_and_no_panic() {
+    fn bytes_that_are_not_mqtt_are_an_error_and_no_panic() {
         let wrong: [&[u8]; 8] = [
             b"HTTP/1.1 400 Bad Request\r\n",
             b"\x20\xff\xff\xff\xff\x01",
@@ -281,7 +282,7 @@ mod tests {
             reader.feed(bytes);
             assert!(reader.next().is_err(), "{bytes:?}");
         }
-        // Whatever comes, at whatever place it is cut.
+        // Any bytes, cut at any place.
         let mut seed = 1_u64;
         for _ in 0..20_000 {
             let mut reader = Reader::default();

@@ -1,7 +1,8 @@
-//! [`Picture`]: the face of the newest event as a JPEG, where `events.pictures` lets it leave the machine.
+//! [`Picture`]: the face of the newest event as a JPEG, where `events.pictures` allows it to leave the machine.
 //!
-//! It is told once and kept by the broker, unlike states: who gets it takes it for news. It is deleted there when it must not be seen any
-//! more, and when namecam starts, which does not know whose it is.
+//! Unlike a state, the picture is sent once and not again to the same broker, because a client takes a repeated picture
+//! for a new one. The retained picture is deleted when it must no longer be seen, and when namecam starts, which does
+//! not know what it shows.
 
 use crate::config::Config;
 use crate::detection::chips::Chips;
@@ -11,16 +12,18 @@ use std::time::{Duration, Instant};
 
 /// The most bytes of a picture; a larger chip is not sent.
 const MAX_BYTES: usize = 256 << 10;
-/// So long after an event a chip of the face is waited for.
+/// How long after an event a chip of its face is awaited.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub struct Picture {
-    /// The track whose chip is waited for, and until when.
+    /// The track whose chip is awaited, and until when.
     wanted: Option<(u64, Instant)>,
-    /// What the broker has yet to be told, and whether this connection has sent it; empty: what it keeps is deleted.
+    /// The payload that the broker has not acknowledged, and whether this connection has sent it. An empty payload
+    /// deletes the retained picture.
     to_tell: Option<(Vec<u8>, bool)>,
-    /// Under which mask the one was made that the broker keeps or is to keep; `None`: there is none, or a former run has left it.
+    /// The mask of the picture that the broker has retained or will retain; `None` when there is none, or only one of a
+    /// former run.
     shown: Option<Mask>,
 }
 
@@ -29,19 +32,20 @@ impl Picture {
         Picture { wanted: None, to_tell: Some((Vec::new(), false)), shown: None }
     }
 
-    /// True when pictures may be sent. Beside a person there may be another, so none is where strangers are blurred for anybody.
+    /// True when pictures may be sent. A chip may show a second person beside the first, so no picture is sent when
+    /// strangers are blurred for any client.
     pub fn is_allowed(config: &Config) -> bool {
         config.events.pictures && !config.overlay.blurs_for(false)
     }
 
-    /// Another connection: what the last one did not get acknowledged is sent again.
+    /// Starts another connection: what the last one did not get acknowledged is sent again.
     pub fn begin(&mut self) {
         if let Some((_, is_sent)) = &mut self.to_tell {
             *is_sent = false;
         }
     }
 
-    /// Learns of an event that is told now.
+    /// Processes an event that is being sent.
     pub fn hear(&mut self, event: &Event) {
         let is_for_it = matches!(event.kind, Kind::Named | Kind::Renamed | Kind::Stranger);
         if let Some(track) = event.track.filter(|_| is_for_it && event.decided_at.instant.elapsed() < PATIENCE) {
@@ -49,7 +53,7 @@ impl Picture {
         }
     }
 
-    /// Takes a chip that is waited for, or deletes what must not be seen.
+    /// Takes the awaited chip, or deletes a picture that must not be seen.
     pub fn follow(&mut self, config: &Config, chips: &Chips) {
         let mask = config.camera.mask();
         if !Picture::is_allowed(config) || self.shown.as_ref().is_some_and(|shown| *shown != mask) {
@@ -65,7 +69,7 @@ impl Picture {
         }
     }
 
-    /// The broker is to keep none.
+    /// Deletes the retained picture.
     pub fn delete(&mut self) {
         self.wanted = None;
         if self.shown.take().is_some() {
@@ -73,13 +77,13 @@ impl Picture {
         }
     }
 
-    /// What is to be sent now.
+    /// The payload to send now.
     pub fn next(&mut self) -> Option<&[u8]> {
         let (bytes, is_sent) = self.to_tell.as_mut()?;
         (!std::mem::replace(is_sent, true)).then_some(bytes)
     }
 
-    /// The broker has acknowledged everything that was sent.
+    /// Records that the broker has acknowledged everything that was sent.
     pub fn is_acknowledged(&mut self) {
         self.to_tell.take_if(|(_, is_sent)| *is_sent);
     }

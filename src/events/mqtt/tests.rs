@@ -1,4 +1,4 @@
-//! The thread against a broker over real sockets, with visits of our own.
+//! Tests of the thread against a broker over real sockets, with simulated visits.
 
 #[path = "../../../tests/appliance/broker.rs"]
 #[allow(dead_code)] // the tests of the appliance use more of it
@@ -124,7 +124,7 @@ fn announced(heard: &Heard) -> Value {
 }
 
 #[test]
-fn who_is_there_is_told_with_states_an_announcement_and_events() {
+fn presence_is_published_as_states_an_announcement_and_events() {
     let broker = Broker::start(0, Manners::Good);
     let password = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(password.path(), "secret\nno more\n").unwrap();
@@ -169,13 +169,13 @@ fn who_is_there_is_told_with_states_an_announcement_and_events() {
     camera.present(&[]);
     let heard = broker.until("nobody is there", |heard| says(heard, "namecam/door/person/alice", "OFF"));
     assert!(says(&heard, "namecam/door/person/alice/last_seen", "1970-01-01T00:00:00+00:00"), "it stays");
-    // Without a goodbye the broker says the last will.
+    // The connection ends without DISCONNECT, so the broker publishes the last will.
     drop(camera);
     broker.until("it is offline", |heard| says(heard, "namecam/door/status", "offline"));
 }
 
 #[test]
-fn who_is_renamed_keeps_their_topics_and_who_is_gone_is_taken_back() {
+fn a_renamed_person_keeps_their_topics_and_those_of_a_deleted_person_are_deleted() {
     let broker = Broker::start(0, Manners::Good);
     let mut camera = Camera::start(broker.port, |_| {});
     camera.gallery(&["Alice", "Bob"]);
@@ -198,7 +198,7 @@ fn who_is_renamed_keeps_their_topics_and_who_is_gone_is_taken_back() {
 }
 
 #[test]
-fn home_assistant_that_starts_is_told_again_and_orders_count_only_when_they_are_allowed_and_new() {
+fn a_start_of_home_assistant_repeats_the_announcement_and_only_new_allowed_orders_count() {
     let broker = Broker::start(0, Manners::Good);
     let mut camera = Camera::start(broker.port, |mqtt| mqtt.control = true);
     camera.gallery(&["Alice"]);
@@ -227,7 +227,7 @@ fn home_assistant_that_starts_is_told_again_and_orders_count_only_when_they_are_
 }
 
 #[test]
-fn a_broker_that_is_killed_and_comes_back_is_told_the_newest_states_and_every_event_that_is_kept() {
+fn a_restarted_broker_gets_the_newest_states_and_every_kept_event() {
     let broker = Broker::start(0, Manners::Good);
     let mut camera = Camera::start(broker.port, |_| {});
     camera.gallery(&["Alice", "Bob"]);
@@ -272,7 +272,7 @@ fn a_broker_that_does_not_behave_is_told_in_clear_words_and_nothing_else_changes
         (Manners::Floods, "the broker sends more than 500 packets in 5 s"),
         (Manners::Closes, "if another client has the id door too, set mqtt.client_id to another name"),
     ];
-    // Side by side: some of it takes its time.
+    // In parallel: some cases take their time.
     let running = cases.map(|(manners, words)| {
         let broker = Broker::start(0, manners);
         let mut camera = Camera::start(broker.port, |_| {});
@@ -287,7 +287,7 @@ fn a_broker_that_does_not_behave_is_told_in_clear_words_and_nothing_else_changes
 }
 
 #[test]
-fn another_broker_in_the_config_counts_at_once_and_without_one_nothing_is_told() {
+fn a_changed_broker_is_used_at_once_and_without_a_broker_nothing_is_sent() {
     let [first, second] = [(); 2].map(|()| Broker::start(0, Manners::Good));
     let mut camera = Camera::start(first.port, |_| {});
     camera.gallery(&["Alice"]);
@@ -311,7 +311,7 @@ fn another_broker_in_the_config_counts_at_once_and_without_one_nothing_is_told()
 }
 
 #[test]
-fn a_picture_goes_with_an_event_only_where_it_may_and_goes_when_somebody_is_forgotten() {
+fn a_picture_follows_an_event_only_where_allowed_and_is_deleted_when_a_person_is_forgotten() {
     const PICTURE: &str = "namecam/door/picture";
     let broker = Broker::start(0, Manners::Good);
     broker.heard.lock().unwrap().retained.insert(PICTURE.into(), "of a former run".into());
@@ -329,13 +329,13 @@ fn a_picture_goes_with_an_event_only_where_it_may_and_goes_when_somebody_is_forg
     camera.change(|config| config.events.pictures = true);
     let heard = broker.until("an image", |heard| announced(heard)["cmps"]["picture"]["img_t"] == PICTURE);
     assert_eq!((told(&heard), &announced(&heard)["cmps"]["picture"]["cont_type"]), (0, &"image/jpeg".into()));
-    // The chip comes after the event, and one that is too large is passed over.
+    // The chip arrives after the event. A chip that is too large is skipped.
     camera.chips(&[]);
     camera.event_of_track(Kind::Stranger);
     std::thread::sleep(2 * POLL);
     camera.chips(&[&vec![b'x'; 300 << 10], b"two"]);
     broker.until("the picture", |heard| says(heard, PICTURE, "two"));
-    // One for each event; that of an event that says nothing about a face, or whose track has no chip, is none.
+    // One picture per event. An event that is not about a face, or whose track has no chip, has no picture.
     camera.chips(&[b"three"]);
     camera.event_of_track(Kind::Left);
     std::thread::sleep(2 * POLL);
@@ -348,7 +348,7 @@ fn a_picture_goes_with_an_event_only_where_it_may_and_goes_when_somebody_is_forg
     broker.until("Bob is left out", |heard| announced(heard)["cmps"].get("person_bob").is_none());
     camera.event_of_track(Kind::Named);
     broker.until("the next one", |heard| says(heard, PICTURE, "three"));
-    // Strangers are blurred, for viewers at least.
+    // Strangers are blurred, at least for viewers.
     camera.change(|config| config.overlay.blur_for_viewers = true);
     broker.until("it goes", |heard| !heard.retained.contains_key(PICTURE));
     let before = told(&broker.until("no image", |heard| announced(heard)["cmps"]["picture"].get("img_t").is_none()));
@@ -362,7 +362,7 @@ fn a_picture_goes_with_an_event_only_where_it_may_and_goes_when_somebody_is_forg
 }
 
 #[test]
-fn what_was_told_under_other_topics_is_deleted_unless_another_camera_is_there() {
+fn retained_messages_at_former_topics_are_deleted_unless_another_camera_uses_them() {
     let (broker, folder) = (Broker::start(0, Manners::Good), tempfile::tempdir().unwrap());
     let start = |prefix: &str, client_id: &str| {
         let mut camera = Camera::with(broker.port, Some(folder.path()), |config| {
@@ -377,7 +377,7 @@ fn what_was_told_under_other_topics_is_deleted_unless_another_camera_is_there() 
     drop(start("old", "door"));
     let heard = broker.until("it is offline", |heard| says(heard, "old/door/status", "offline"));
     assert_eq!(under(&heard, "old/door/"), 8);
-    // The power failed: the broker says the last will only later.
+    // The power failed: the broker publishes the last will only later.
     broker.heard.lock().unwrap().retained.insert("old/door/status".into(), "online".into());
     let camera = start("new", "door");
     std::thread::sleep(QUIET / 2);
@@ -385,12 +385,12 @@ fn what_was_told_under_other_topics_is_deleted_unless_another_camera_is_there() 
     let heard = broker.until("the old ones go", |heard| under(heard, "old/") == 0);
     assert_eq!(under(&heard, "new/door/"), 8);
     assert_eq!(announced(&heard)["cmps"]["people"]["stat_t"], "new/door/people", "the announcement is where it was");
-    // With another id it is another device.
+    // With another id the camera is another device.
     camera.change(|config| config.mqtt.client_id = "garden".into());
     broker.until("the old ones go", |heard| under(heard, "new/door/") == 0 && announced(heard).is_null());
     broker.until("the new ones are there", |heard| says(heard, "new/garden/person/alice", "ON"));
     drop(camera);
-    // Another camera gets the place while this one is away.
+    // Another camera takes the topics while this one is away.
     broker.until("it is offline", |heard| says(heard, "new/garden/status", "offline"));
     broker.heard.lock().unwrap().retained.insert("new/garden/status".into(), "online".into());
     let camera = start("third", "garden");
@@ -402,7 +402,7 @@ fn what_was_told_under_other_topics_is_deleted_unless_another_camera_is_there() 
 }
 
 #[test]
-fn a_broker_that_does_not_let_a_camera_listen_to_its_former_topics_is_told_all_the_same() {
+fn a_broker_that_refuses_the_subscription_to_former_topics_still_gets_states() {
     let (broker, folder) = (Broker::start(0, Manners::Keeps("old")), tempfile::tempdir().unwrap());
     for prefix in ["old", "new"] {
         let camera = Camera::with(broker.port, Some(folder.path()), |config| config.mqtt.prefix = prefix.into());
@@ -455,7 +455,7 @@ fn by_tls_a_broker_gets_the_password_only_when_its_certificate_is_good() {
     broker.until("it is offline", |heard| says(heard, "namecam/door/status", "offline"));
 }
 
-/// Set in the process of its own that the test of memory starts: other tests take memory, too.
+/// Set in the child process in which the memory test runs, because other tests use memory, too.
 const ALONE: &str = "NAMECAM_TEST_ALONE";
 
 #[test]
@@ -479,7 +479,7 @@ fn memory_stays_flat_at_10_000_events_a_minute_with_a_broker_and_without() {
     camera.gallery(&["Alice"]);
     let mut sizes = Vec::new();
     for at in 0..EVENTS {
-        // The broker of the test must not be what grows.
+        // The broker of the test must not be the part that grows.
         broker.heard.lock().unwrap().said.clear();
         camera.present(&[Some("Alice")][..at % 2]);
         camera.event(Kind::Named, Some("Alice"));

@@ -37,7 +37,7 @@ fn person(name: &str) -> Whose {
 }
 
 #[test]
-fn a_name_is_kept_composed_and_one_that_no_folder_may_have_is_refused_with_the_reason() {
+fn a_name_is_stored_composed_and_an_invalid_name_is_refused_with_the_reason() {
     for (text, name) in [
         ("Alice", "Alice"),
         ("  민호 ", "민호"),
@@ -83,7 +83,7 @@ fn pictures_of_a_person_are_added_all_or_none_and_nothing_is_overwritten() {
     add(root, &person(" Bob"), &[new("1", b"b")]).unwrap();
     add(root, &Whose::Never, &[new("x", b"n")]).unwrap();
     assert_eq!(files_of(root), [".not/x.jpg", "Alice/1-2.jpg", "Alice/1.jpg", "Alice/2.jpg", "Bob/1.jpg"]);
-    // The second file cannot be written, so the first goes again, and so does the new folder.
+    // The second file cannot be written, so the first one and the new folder are removed again.
     let long: &'static str = Box::leak("x".repeat(255).into_boxed_str());
     let refused = add(root, &person("Carol"), &[new("1", b"c"), new(long, b"c")]);
     assert!(matches!(refused, Err(Refusal::Failed(_))), "{refused:?}");
@@ -107,7 +107,7 @@ fn a_folder_whose_name_is_stored_decomposed_gets_the_new_pictures() {
 }
 
 #[test]
-fn a_picture_is_deleted_or_moved_by_the_name_that_the_roster_has_and_nothing_else_can_be_named() {
+fn a_picture_is_deleted_or_moved_only_by_its_name_in_the_roster() {
     let root = gallery(&["Alice/1.jpg", "Alice/2.jpg", "Bob/1.jpg", ".not/x.jpg", "secret.txt"]);
     let root = root.path();
     symlink("/etc/passwd", root.join("Alice/link.jpg")).unwrap();
@@ -124,7 +124,7 @@ fn a_picture_is_deleted_or_moved_by_the_name_that_the_roster_has_and_nothing_els
     remove_picture(root, "Bob/1.jpg").unwrap();
     assert_eq!(files_of(root), [".not/2.jpg", "Alice/link.jpg", "Bob/1-2.jpg", "Carol/x.jpg", "secret.txt"]);
     assert_eq!(fs::read(root.join("Bob/1-2.jpg")).unwrap(), b"Alice/1.jpg");
-    // Whose last picture goes has no folder any more, and the gallery stays.
+    // The folder of a person without pictures is removed; the gallery folder stays.
     move_picture(root, "Carol/x.jpg", &person("Bob")).unwrap();
     remove_picture(root, ".not/2.jpg").unwrap();
     assert_eq!(files_of(root), ["Alice/link.jpg", "Bob/1-2.jpg", "Bob/x.jpg", "secret.txt"]);
@@ -132,7 +132,7 @@ fn a_picture_is_deleted_or_moved_by_the_name_that_the_roster_has_and_nothing_els
 }
 
 #[test]
-fn a_person_is_renamed_or_merged_with_another_one_when_that_is_meant() {
+fn a_person_is_renamed_and_merged_with_another_one_only_on_request() {
     let root = gallery(&["Alice/1.jpg", "Alice/notes.txt", "Bob/1.jpg"]);
     let root = root.path();
     assert!(matches!(rename(root, "Carol", "Dan", false), Err(Refusal::NotFound(_))));
@@ -155,7 +155,7 @@ fn a_person_is_renamed_or_merged_with_another_one_when_that_is_meant() {
 }
 
 #[test]
-fn a_person_who_is_removed_leaves_no_file_and_a_link_leads_nowhere() {
+fn removing_a_person_deletes_all_their_files_and_no_target_of_a_link() {
     let root = gallery(&["Alice/1.jpg", "Alice/deep/2.jpg", "Bob/1.jpg"]);
     let root = root.path();
     symlink(root.join("Bob"), root.join("Alice/bob")).unwrap();
@@ -167,7 +167,7 @@ fn a_person_who_is_removed_leaves_no_file_and_a_link_leads_nowhere() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_to_is_told_with_the_remedy() {
+fn an_unwritable_folder_is_reported_with_the_remedy() {
     // Root may write anywhere.
     // SAFETY: geteuid has no arguments and cannot fail.
     if unsafe { libc::geteuid() } == 0 {

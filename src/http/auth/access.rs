@@ -1,4 +1,4 @@
-//! Access control: the Host check against DNS rebinding, and by which credential a request comes.
+//! Access control: the Host check against DNS rebinding, and the credentials of requests.
 
 use crate::config::Config;
 use crate::http::auth::accounts::{self, Accounts, Role};
@@ -28,17 +28,17 @@ pub enum Access {
     Open,
     /// Viewers and admins.
     Viewer,
-    /// Like `Viewer`, and also with a viewer's token in the address: a dashboard shows a picture in an `<img>`, with which
-    /// no other credential comes.
+    /// Viewers and admins, and also a viewer's token in the address, because a dashboard shows the picture in an
+    /// `<img>`, which sends no other credential.
     Picture,
     /// Admins.
     Admin,
 }
 
-/// By what a request shows whose it is.
+/// The credential of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
-    /// Nothing: no password is needed.
+    /// None, because no password is needed.
     None,
     /// A user name and a password.
     Password,
@@ -55,11 +55,11 @@ pub struct Who {
     pub role: Role,
     /// The name of the user or token; `None` when no password is needed.
     pub user: Option<String>,
-    /// How the request shows it.
+    /// The credential of the request.
     pub credential: Credential,
     /// The fingerprint of the user's line in the password file.
     account: Option<Fingerprint>,
-    /// The cookie that the response shall set, so that the browser keeps the session for longer.
+    /// The cookie that the response sets, so that the browser keeps the session for longer.
     pub renewed_cookie: Option<String>,
 }
 
@@ -68,7 +68,7 @@ pub struct Who {
 pub enum Refused {
     /// A credential is missing or wrong.
     LogIn(&'static str),
-    /// The response that says why.
+    /// The response with the reason.
     Because(Whole),
 }
 
@@ -89,12 +89,12 @@ const READ_PATIENCE: Duration = Duration::from_secs(1);
 pub struct AccessCheck {
     health: Arc<Health>,
     machine: String,
-    /// A random key of this process, without which the remembered marks are useless.
+    /// A random key of this process. Without it, the marks in `proven` are useless.
     key: [u8; 32],
     known: Mutex<KnownLogin>,
     /// Signals that a password file was read.
     read: Condvar,
-    /// The [`AccessCheck::mark`] of each password that was verified. A mark belongs to a line of the password file: it stays
+    /// The [`AccessCheck::mark`] of each verified password. A mark belongs to a line of the password file: it stays
     /// valid across a reload, and does not match another hash.
     proven: Mutex<HashMap<String, Mark>>,
     checks: Checks,
@@ -112,8 +112,8 @@ struct KnownLogin {
 }
 
 impl AccessCheck {
-    /// A gate with the `accounts` of the first config, when they have been read; [`AccessCheck::refresh`] reads others.
-    /// The sessions are kept in `folder`.
+    /// An access check with the `accounts` of the first config, if they have been read; [`AccessCheck::refresh`] reads
+    /// those of later configs. The sessions are stored in `folder`.
     ///
     /// # Errors
     /// When the system provides no random numbers.
@@ -134,7 +134,7 @@ impl AccessCheck {
     /// for a disk that hangs. A bad file is reported, and the previous accounts stay in use; at first there are none.
     pub fn refresh(self: &Arc<AccessCheck>, version: u64, config: &Config) {
         let mut known = lock(&self.known);
-        // A late request with an older config does not restore that config's accounts.
+        // An old config from a late request does not restore its accounts.
         if version <= known.version {
             return;
         }
@@ -182,7 +182,7 @@ impl AccessCheck {
         }
     }
 
-    /// Ends the sessions of users who have another password now, or are gone.
+    /// Ends the sessions of users whose password has changed or who were removed.
     fn end_sessions_of_other(&self, accounts: &Accounts) {
         self.sessions.end(|_, session| account_of(accounts, &session.user) != Some(session.account));
     }
@@ -244,7 +244,8 @@ impl AccessCheck {
         Ok(who)
     }
 
-    /// Whether `who` may still see what they were admitted to: their password has not changed, and their session has not ended.
+    /// True while `who` may still see what they were admitted to: their password has not changed and their session has
+    /// not ended.
     pub fn is_still_admitted(&self, who: &Who) -> bool {
         let accounts = lock(&self.known).accounts.clone();
         let (accounts, user) = match (accounts, &who.user) {
@@ -257,12 +258,13 @@ impl AccessCheck {
         same && if let Credential::Session(key) = who.credential { lasts(key) } else { true }
     }
 
-    /// Accepts a request that changes something when no page elsewhere can have sent it.
+    /// Accepts a change unless a page of another origin may have sent the request.
     ///
     /// # Errors
     /// The response that says what is missing.
     pub fn check_origin(request: &Request, credential: Credential) -> Result<(), Whole> {
-        // A browser does not send a token by itself, and a program that sends a password by itself is no browser.
+        // A browser does not send a token on its own, and a request with a password but without an origin is not from a
+        // browser.
         let allowed = match (credential, origin::is_own(request)) {
             (Credential::Token, _) | (_, Some(true)) => true,
             (_, Some(false)) => false,
@@ -323,7 +325,7 @@ impl AccessCheck {
         self.sessions.find(cookies::secret(request)?, SystemTime::now())
     }
 
-    /// True when a browser needs no login: no password is needed, or it has a session.
+    /// True when a browser needs no login, because no password is needed or the browser has a session.
     pub fn needs_no_login(&self, request: &Request) -> bool {
         let Some(accounts) = self.accounts() else { return true };
         self.session(request).is_some_and(|found| of_session(request, &accounts, &found).is_some())
@@ -352,7 +354,7 @@ impl AccessCheck {
         stays: bool,
         from: String,
     ) -> Result<String, Refused> {
-        // A browser has one session here.
+        // A browser has at most one session.
         if let Some(old) = self.session(request) {
             self.sessions.end(|key, _| *key == old.key);
         }
@@ -361,7 +363,7 @@ impl AccessCheck {
         Ok(cookies::set(request, &secret, longest))
     }
 
-    /// Ends the session of a request, and returns the cookie that removes its own.
+    /// Ends the session of a request, and returns the cookie that deletes the browser's.
     pub fn log_out(&self, request: &Request) -> String {
         if let Some(found) = self.session(request) {
             self.sessions.end(|key, _| *key == found.key);
@@ -374,8 +376,8 @@ impl AccessCheck {
         &self.sessions
     }
 
-    /// Changes the password of the user of a request, which ends all their sessions, and begins another one for a browser.
-    /// Returns its cookie.
+    /// Changes the password of the user of a request, which ends all their sessions. For a browser, a new session
+    /// begins; its cookie is returned.
     ///
     /// # Errors
     /// Why nothing is changed.
@@ -466,8 +468,8 @@ impl AccessCheck {
         Ok(role)
     }
 
-    /// The mark by which a verified password is remembered: a keyed hash over it and its line of the password file. The
-    /// time of a look-up reveals nothing without the key.
+    /// The mark by which a verified password is remembered: a keyed hash of the password and its line of the password
+    /// file. Without the key, the time of a look-up reveals nothing.
     fn mark(&self, accounts: &Accounts, user: &str, password: &str) -> Mark {
         let mut hash = Sha256::new();
         hash.update(self.key);
@@ -509,8 +511,8 @@ fn without_password(request: &Request, config: &Config) -> Result<Role, Whole> {
     }
 }
 
-/// False when a proxy on this machine forwards another client's request, as far as the request shows it: by a
-/// forwarding header or by the host name. A proxy that shows neither looks like a local client.
+/// False when a proxy on this machine forwards the request of another client, as far as a forwarding header or the host
+/// name shows that. A proxy that shows neither looks like a local client.
 fn asks_for_itself(request: &Request) -> bool {
     let proxied = |name: &str| {
         let name = name.to_ascii_lowercase();
@@ -530,13 +532,13 @@ fn hosts(request: &Request) -> impl Iterator<Item = &str> {
     headers.map(|(_, host)| host.as_str()).chain(request.authority.as_deref())
 }
 
-/// The address, or else the name in lower case, of a host that may have a port. What is neither stays whole, so that it is no
-/// known name.
+/// The address, or else the name in lower case, of a host that may have a port. A malformed host is returned whole, so
+/// that it is not a known name.
 fn address_or_name(host: &str) -> Result<IpAddr, String> {
     let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if let Some((ip, rest)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         let ends = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
-        // The zone, the link of a link-local address, says nothing about whose address it is.
+        // The zone of a link-local address is ignored.
         let ip = ip.split('%').next().filter(|_| ends).and_then(|ip| ip.parse::<Ipv6Addr>().ok());
         return ip.map(IpAddr::V6).ok_or_else(|| host.to_lowercase());
     }
@@ -548,7 +550,7 @@ fn address_or_name(host: &str) -> Result<IpAddr, String> {
     name.parse().map_err(|_| name)
 }
 
-/// What a request says of who it is from, of any bytes.
+/// Parses any bytes as the parts of a request that identify its sender.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let request = crate::http::message::fuzz(bytes);
@@ -562,7 +564,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     request.header("Authorization").and_then(basic);
 }
 
-/// A user without a name.
+/// The user of a request without a credential.
 fn nobody(role: Role) -> Who {
     Who { role, user: None, credential: Credential::None, account: None, renewed_cookie: None }
 }
@@ -572,12 +574,12 @@ fn account_of(accounts: &Accounts, user: &str) -> Option<Fingerprint> {
     accounts.hash(user).map(fingerprint)
 }
 
-/// The user of a session; `None` when it has ended, because the account is another one.
+/// The user of a session; `None` when the session has ended because the account has changed.
 fn of_session(request: &Request, accounts: &Accounts, found: &FoundSession) -> Option<Who> {
     let session = &found.session;
     let role = accounts.role(&session.user)?;
     let account = account_of(accounts, &session.user);
-    // Who has become an admin logs in again: only a viewer stays signed in.
+    // A viewer who has become an admin logs in again: only viewers stay signed in.
     if account != Some(session.account) || (session.stays && role == Role::Admin) {
         return None;
     }
@@ -596,7 +598,7 @@ fn of_session(request: &Request, accounts: &Accounts, found: &FoundSession) -> O
 fn basic(header: &str) -> Option<(String, String)> {
     let (scheme, code) = header.split_once(' ')?;
     let plain = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(code.trim()).ok())??;
-    // Some libraries send Latin-1, of which each byte is the character with that number.
+    // Some libraries send Latin-1, in which each byte is the code point of its character.
     let text = String::from_utf8(plain)
         .unwrap_or_else(|error| error.as_bytes().iter().map(|&byte| char::from(byte)).collect());
     let (user, password) = text.split_once(':')?;

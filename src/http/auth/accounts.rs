@@ -1,5 +1,5 @@
-//! The password file: a line `user:role:hash` for each user, and one `name:role:sha256:hash` for each token of a program.
-//! [`Accounts::load`] reads it; [`passwd`], [`new_token`] and [`remove`] write it.
+//! The password file: a line `user:role:hash` for each user, and a line `name:role:sha256:hash` for each token of a
+//! program. [`Accounts::load`] reads it; [`passwd`], [`new_token`] and [`remove`] write it.
 
 use crate::http::auth::secret;
 use crate::os::files;
@@ -23,7 +23,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Its word in the password file.
+    /// The word of the role in the password file.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Viewer => "viewer",
@@ -42,19 +42,19 @@ const COST: (u32, u32) = (19_456, 2);
 /// The most memory (KiB) and rounds of a hash that is accepted; a check of a larger one would block a small board.
 const MAX_COST: (u32, u32) = (262_144, 16);
 
-/// Before the digest of a token. A token is 128 random bits, which a slow hash would not protect any better.
+/// The prefix of the digest of a token. A token has 128 random bits, so a slow hash would not protect it better.
 const TOKEN: &str = "sha256:";
-/// Passwords with fewer characters are called weak: NIST SP 800-63B-4, 3.1.1.2, for a password without a second factor.
+/// Passwords with fewer characters are weak: NIST SP 800-63B-4, 3.1.1.2, for a password without a second factor.
 const SHORT: usize = 15;
 
 struct Account {
     role: Role,
     proof: Proof,
-    /// The hash as it is in the file.
+    /// The hash as in the file.
     text: String,
 }
 
-/// By what an account is recognised.
+/// The secret by which an account is verified.
 enum Proof {
     Password(Box<PasswordHash>),
     /// The SHA-256 of a token.
@@ -74,7 +74,7 @@ impl Account {
 #[derive(Default)]
 pub struct Accounts {
     users: BTreeMap<String, Account>,
-    /// What makes the file useless or unsafe, as sentences for the log.
+    /// Problems that make the file useless or unsafe, as sentences for the log.
     warnings: Vec<String>,
 }
 
@@ -116,7 +116,7 @@ impl Accounts {
         Ok(accounts)
     }
 
-    /// Logs what makes the file useless or unsafe.
+    /// Logs the problems that make the file useless or unsafe.
     pub fn warn(&self) {
         self.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     }
@@ -126,7 +126,7 @@ impl Accounts {
         self.users.get(user).map(|account| account.role)
     }
 
-    /// The hash of `user` as it is in the file.
+    /// The hash of `user` as in the file.
     pub fn hash(&self, user: &str) -> Option<&str> {
         self.users.get(user).map(|account| account.text.as_str())
     }
@@ -190,7 +190,7 @@ fn read_line(line: &str) -> Result<(String, Account), String> {
     Ok((user.to_owned(), Account { role, proof: Proof::Password(Box::new(hash)), text }))
 }
 
-/// A password file whose lines are any bytes.
+/// Parses any bytes as lines of a password file.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     for line in String::from_utf8_lossy(bytes).lines() {
@@ -223,7 +223,7 @@ pub fn passwd(file: &Path, user: &str, role: Role, password: &str) -> Result<()>
     write(file, user, Some(&format!("{user}:{}:{hash}", role.as_str())))
 }
 
-/// Makes a token for the program `name`, which replaces its old one. The file holds only a digest of it.
+/// Makes a token for the program `name`, replacing its old one. The file contains only a digest of the token.
 ///
 /// # Errors
 /// When `name` is not allowed or is a user's, or the file cannot be read or written.
@@ -247,7 +247,7 @@ pub fn remove(file: &Path, name: &str) -> Result<()> {
     write(file, name, None)
 }
 
-/// Why `password` is easy to guess; `None` for one that is not known to be.
+/// Why `password` is easy to guess; `None` if it is not known to be.
 pub fn weakness(user: &str, password: &str) -> Option<&'static str> {
     let lower = password.to_lowercase();
     let letters: Vec<char> = lower.chars().collect();
@@ -255,7 +255,7 @@ pub fn weakness(user: &str, password: &str) -> Option<&'static str> {
         return Some("it has fewer than 15 characters");
     }
     let user: Vec<char> = user.to_lowercase().chars().collect();
-    // The characters that no known piece explains.
+    // The number of characters that are not part of a known piece.
     let (mut at, mut own) = (0, 0);
     while at < letters.len() {
         let known = known_piece(&letters, at, &user);
@@ -265,7 +265,8 @@ pub fn weakness(user: &str, password: &str) -> Option<&'static str> {
     (own < SHORT / 2).then_some("it consists of common words, rows of the keyboard, repetitions or the user name")
 }
 
-/// How many characters from `at` on are a piece that is guessed early: what stood before, a row, a common word, the user name.
+/// The length of the longest easily guessed piece that begins at `at`: a repetition, a row, a common word or the user
+/// name.
 fn known_piece(letters: &[char], at: usize, user: &[char]) -> usize {
     let rest = &letters[at..];
     let same = |piece: &[char]| rest.iter().zip(piece).take_while(|(a, b)| a == b).count();
@@ -279,11 +280,11 @@ fn known_piece(letters: &[char], at: usize, user: &[char]) -> usize {
     };
     let rows = ROWS.iter().map(|row| in_row(row)).max().unwrap_or(0);
     let words = COMMON.iter().map(|word| whole(&word.chars().collect::<Vec<_>>())).max().unwrap_or(0);
-    // Two letters that stood before, or that are neighbours on the keyboard, are chance.
+    // Two repeated letters, or two neighbours on the keyboard, may be chance.
     [repeated, rows].into_iter().filter(|length| *length > 2).max().unwrap_or(0).max(words).max(whole(user))
 }
 
-/// Rows that passwords are made of.
+/// Rows of keys and letters that passwords are made of.
 const ROWS: &[&str] = &[
     "12345678901234567890",
     "qwertyuiop",
@@ -293,8 +294,8 @@ const ROWS: &[&str] = &[
     "abcdefghijklmnopqrstuvwxyz",
 ];
 
-/// Words that lists of common passwords begin with, and those that a camera invites; the Korean ones as an English keyboard
-/// writes them, too.
+/// Words at the top of lists of common passwords, and words that a camera suggests; Korean ones also as typed on an
+/// English keyboard.
 const COMMON: &[&str] = &[
     "password",
     "passwort",
@@ -356,7 +357,7 @@ const COMMON: &[&str] = &[
     "eogksalsrnr",
 ];
 
-/// Puts `new` in the place of the line of `name`, or at the end; `None` removes the line.
+/// Replaces the line of `name` with `new`, or appends it; `None` removes the line.
 fn write(file: &Path, name: &str, new: Option<&str>) -> Result<()> {
     if let Err(what) = check_user(name) {
         bail!(what);
@@ -406,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_of_an_unknown_user_costs_what_one_in_the_file_costs_and_always_the_same() {
+    fn a_check_of_an_unknown_user_costs_as_much_as_one_in_the_file_and_always_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("passwords");
         let mut text = String::new();

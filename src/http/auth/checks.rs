@@ -116,11 +116,12 @@ struct WaitingLine {
     last_id: u64,
     /// The request that has the turn.
     now: Option<u64>,
-    /// In order of arrival; empty while no request has the turn.
+    /// The waiting requests in the order of arrival; empty while no request has the turn.
     waiting: VecDeque<Waiter>,
     /// True when the newest request is next.
     newest_next: bool,
-    /// Held responses for wrong passwords, in the order of their checks. One that was removed may be sent.
+    /// Held responses to wrong passwords, in the order of their checks. A response that was removed from here may be
+    /// sent.
     held: VecDeque<u64>,
     /// When the next held response may be sent.
     next_answer: Option<Instant>,
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn newer_requests_delay_an_owner_by_at_most_twice_those_that_were_waiting() {
+    fn newer_requests_delay_an_owner_by_at_most_twice_the_number_of_waiting_ones() {
         // One request arrives every 50 ms and a check takes 100 ms: after 12 s as many wait as allowed.
         for owner in (75..12_000).step_by(450) {
             let (before, waited) = Attack::of(1000, |i| 50 * i, 100, owner);

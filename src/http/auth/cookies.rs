@@ -1,13 +1,14 @@
-//! The cookie that holds the secret of a session.
+//! The cookie with the secret of a session.
 
 use crate::http::message::Request;
 use std::time::Duration;
 
-/// The digits of a secret.
+/// The number of digits of a secret.
 const DIGITS: usize = 32;
 
-/// The name of the cookie. The browser sends a cookie to every port of a host, so the name holds the port: two cameras of one
-/// board do not log each other's users out. With TLS the prefix `__Host-` keeps others from setting it (RFC 6265bis, 4.1.3.2).
+/// The name of the cookie. A browser sends a cookie to every port of a host, so the name contains the port: otherwise
+/// two cameras on one board would log each other's users out. With TLS, the prefix `__Host-` keeps other sites from
+/// setting the cookie (RFC 6265bis, 4.1.3.2).
 pub fn name(request: &Request) -> String {
     if is_secure(request) {
         return "__Host-namecam".to_owned();
@@ -32,7 +33,7 @@ pub fn secret(request: &Request) -> Option<&str> {
     Some(value).filter(|value| value.len() == DIGITS && value.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The header `Set-Cookie` by which the browser keeps `secret` for `longest`; zero removes it.
+/// The header `Set-Cookie` that makes the browser keep `secret` for `longest`; zero deletes the cookie.
 pub fn set(request: &Request, secret: &str, longest: Duration) -> String {
     let secure = if is_secure(request) { "; Secure" } else { "" };
     let (name, seconds) = (name(request), longest.as_secs());
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_tls_the_cookie_is_for_this_host_alone_and_another_machine_cannot_say_so() {
+    fn behind_tls_the_cookie_is_for_this_host_only_and_another_machine_cannot_claim_tls() {
         let tls = [("Host", "cam.example"), ("X-Forwarded-Proto", "https"), ("Cookie", &format!("namecam={SECRET}"))];
         let (near, far) = (request("127.0.0.1", &tls), request("192.0.2.1", &tls));
         assert_eq!((secret(&near), secret(&far)), (None, Some(SECRET)));

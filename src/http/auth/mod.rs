@@ -1,4 +1,5 @@
-//! Who may do what: accounts, password checks and their order, penalties, and the access of each route.
+//! Authentication and authorisation: accounts, password checks and their order, penalties, and the access of each
+//! route.
 
 pub mod access;
 pub mod accounts;

@@ -1,10 +1,10 @@
-//! Where a request that changes something comes from: a browser says whose page sent it.
+//! The origin of a request that changes something, as the browser states it.
 
 use crate::http::message::Request;
 
-/// Whether this server's own page sent the request; `None` when the client does not say, as a program does not.
+/// True when a page of this server sent the request; `None` when the client does not state an origin, as with programs.
 pub fn is_own(request: &Request) -> Option<bool> {
-    // Browsers send it where the page cannot be changed under way: over TLS and on the machine itself.
+    // Browsers send this header only where nobody can change the page on its way: over TLS and on the machine itself.
     if let Some(site) = request.header("Sec-Fetch-Site") {
         return Some(site == "same-origin");
     }
@@ -13,7 +13,8 @@ pub fn is_own(request: &Request) -> Option<bool> {
     Some(origins.next().is_none() && request.header("Host").is_some_and(|host| is_origin_of(origin, host)))
 }
 
-/// True when `origin`, such as `http://board:5000`, is that of `host`. Without a port, both mean the one of the scheme.
+/// True when `origin`, such as `http://board:5000`, is the origin of `host`. Without a port, both have the port of the
+/// scheme.
 fn is_origin_of(origin: &str, host: &str) -> bool {
     let origin = origin.to_ascii_lowercase();
     let (own, usual_port) = match origin.split_once("://") {
@@ -37,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_page_of_the_same_host_and_port_is_the_own_one() {
+    fn only_a_page_of_the_same_host_and_port_has_the_own_origin() {
         for (host, origin) in [
             ("board:5000", "http://board:5000"),
             ("Board:5000", "http://board:5000"),
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_browser_says_of_the_site_comes_first() {
+    fn the_header_sec_fetch_site_takes_precedence() {
         for (site, own) in [("same-origin", true), ("same-site", false), ("cross-site", false), ("none", false)] {
             let headers = [("Sec-Fetch-Site", site), ("Origin", if own { "http://evil" } else { "http://board" })];
             assert_eq!(from("board", &headers), Some(own), "{site}");

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 /// How many different wrong passwords an address may send before it must wait.
 const TRIES: usize = 5;
-/// How long it must wait.
+/// How long the address must wait.
 const PENALTY: Duration = Duration::from_secs(10);
 /// The most addresses that are remembered.
 const REMEMBERED: usize = 1024;
-/// The most addresses that are logged while the program runs. The faults count every wrong password.
+/// The most addresses that are logged during the run of the program. The faults count every wrong password.
 const TOLD: usize = 64;
 
 /// Addresses that sent wrong passwords.
@@ -23,12 +23,12 @@ pub struct Penalties {
 }
 
 struct PenaltyRecord {
-    /// The different wrong passwords since the last penalty. The same one again is no further try: a program with an old
+    /// The different wrong passwords since the last penalty. A repeated one does not count: a program with an old
     /// password must not lock out the people behind its address.
     wrong: Vec<Mark>,
-    /// The time of the newest of them.
+    /// When the newest of them was sent.
     last: Instant,
-    /// All wrong passwords, repeated ones too.
+    /// The number of all wrong passwords, including repeated ones.
     count: u64,
 }
 
@@ -70,7 +70,7 @@ impl Penalties {
         (is_told && is_power).then_some(record.count)
     }
 
-    /// Removes the record of `who` after a right password.
+    /// Removes the record of `who` after a correct password.
     pub fn forgive(&mut self, who: IpAddr) {
         self.records.remove(&network(who));
     }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn five_different_wrong_passwords_must_wait_ten_seconds_and_then_count_anew() {
+    fn five_different_wrong_passwords_cost_ten_seconds_and_then_the_count_starts_again() {
         let (mut penalties, now) = (Penalties::default(), Instant::now());
         for number in 0..TRIES {
             assert_eq!(penalties.left(address(1), now), None);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_others_fail_a_recent_penalty_is_kept_and_all_is_bounded() {
+    fn a_recent_penalty_is_kept_however_many_others_fail_and_the_table_is_bounded() {
         let (mut penalties, now) = (Penalties::default(), Instant::now());
         let mut lines = 0;
         for number in 0..3 * REMEMBERED as u32 {

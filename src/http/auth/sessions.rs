@@ -1,8 +1,8 @@
-//! [`Sessions`]: who has logged in on the login page, from which browser, and until when.
+//! [`Sessions`]: the sessions that began on the login page, with their users, browsers and end.
 //!
-//! The browser holds a secret of 128 random bits in a cookie. The program holds its SHA-256, in memory and in the file
-//! `sessions` of the state folder, so the file lets nobody in. A use of a session changes only memory; times of last use are
-//! written once a day.
+//! The browser has a secret of 128 random bits in a cookie. The program has its SHA-256, in memory and in the file
+//! `sessions` of the state folder, so the file lets nobody in. The use of a session changes only memory; times of last
+//! use are written once a day.
 
 use crate::http::auth::secret;
 use crate::os::files;
@@ -18,15 +18,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// How long a session lasts at most.
+/// The longest life of a session.
 pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long it lasts without use.
+/// The longest life without use.
 const UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
-/// How long a session that stays lasts without use: the longest time that browsers keep a cookie (RFC 6265bis, 5.5).
+/// The longest life without use of a session that stays: the longest time for which browsers keep a cookie (RFC
+/// 6265bis, 5.5).
 pub const STAYS_UNUSED: Duration = Duration::from_secs(400 * 24 * 3600);
-/// The most sessions; one more ends the one of the user with the most that was unused for the longest time.
+/// The most sessions. One more ends, of the user with the most sessions, the one that was unused for longest.
 const MOST: usize = 1000;
-/// The most of one user.
+/// The most sessions of one user.
 const MOST_OF_A_USER: usize = 100;
 /// The largest file that is read; a session takes about 250 bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -40,24 +41,24 @@ pub struct Session {
     pub user: Arc<str>,
     /// The fingerprint of the user's line in the password file; another password ends the session.
     pub account: Fingerprint,
-    /// Of a viewer who stays signed in on this device.
+    /// True when a viewer stays signed in on this device.
     pub stays: bool,
-    /// The address that logged in.
+    /// The address from which the user logged in.
     pub from: String,
     pub begun: SystemTime,
     pub used: SystemTime,
-    /// The time of last use that the file holds.
+    /// The time of last use in the file.
     written: SystemTime,
 }
 
 impl Session {
-    /// How long after its last use it ends.
+    /// The time without use after which the session ends.
     fn unused(&self) -> Duration {
         if self.stays { STAYS_UNUSED } else { UNUSED }
     }
 
-    /// True for a session that has ended by itself. Without a clock of its own, a board may be back in the past after a start;
-    /// a session from the future is as old as one that has just begun.
+    /// True for a session that has expired. A board without a real-time clock may be back in the past after a start; a
+    /// session from the future counts as one that has just begun.
     fn is_over(&self, now: SystemTime) -> bool {
         let age = |since| now.duration_since(since).unwrap_or_default();
         age(self.used) >= self.unused() || (!self.stays && age(self.begun) >= LONGEST)
@@ -67,7 +68,7 @@ impl Session {
 /// The sessions.
 pub struct Sessions {
     health: Arc<Health>,
-    /// `None`: they end with the program.
+    /// The file; with `None` the sessions end with the program.
     file: Option<PathBuf>,
     table: Mutex<Table>,
 }
@@ -75,23 +76,23 @@ pub struct Sessions {
 #[derive(Default)]
 struct Table {
     sessions: HashMap<Fingerprint, Session>,
-    /// Increased by each change that the file shall hold.
+    /// Increased by each change that must be written.
     version: u64,
     /// True while a thread writes the file.
     is_writing: bool,
 }
 
-/// A session that has been found.
+/// The result of a search for a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundSession {
     pub key: Fingerprint,
     pub session: Session,
-    /// True when the browser should keep the cookie for longer: at most once a day.
+    /// True when the browser should keep the cookie for longer; that happens at most once a day.
     pub is_renewed: bool,
 }
 
 impl Sessions {
-    /// The sessions of the file in `folder`; without one, or when it cannot be read, none.
+    /// The sessions of the file in `folder`; none when there is no file or it cannot be read.
     pub fn open(folder: Option<&Path>, health: Arc<Health>) -> Sessions {
         let file = folder.map(|folder| folder.join("sessions"));
         let sessions = file.as_deref().map_or_else(HashMap::new, |file| {
@@ -126,7 +127,7 @@ impl Sessions {
         Ok(secret)
     }
 
-    /// The session of a secret; this is a use of it.
+    /// The session of a secret. This counts as a use.
     pub fn find(self: &Arc<Self>, secret: &str, now: SystemTime) -> Option<FoundSession> {
         let key = fingerprint(secret);
         let mut table = lock(&self.table);
@@ -144,12 +145,12 @@ impl Sessions {
         Some(found)
     }
 
-    /// The session of a key, as [`Sessions::list`] shows it; this is no use of it.
+    /// The session of a key, as in [`Sessions::list`]. This does not count as a use.
     pub fn get(&self, key: &Fingerprint) -> Option<Session> {
         lock(&self.table).sessions.get(key).filter(|session| !session.is_over(SystemTime::now())).cloned()
     }
 
-    /// Ends the sessions for which `ends` is true; returns how many.
+    /// Ends the sessions for which `ends` is true; returns their number.
     pub fn end(self: &Arc<Self>, ends: impl Fn(&Fingerprint, &Session) -> bool) -> usize {
         let mut ended = 0;
         let any = lock(&self.table).sessions.iter().any(|(key, session)| ends(key, session));
@@ -174,7 +175,7 @@ impl Sessions {
         list
     }
 
-    /// Changes the table, and has the file written by a thread, so that no request waits for the disk.
+    /// Changes the table. A thread writes the file, so that no request waits for the disk.
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut Table)) {
         let mut table = lock(&self.table);
         change(&mut table);
@@ -237,7 +238,7 @@ pub fn fingerprint(text: &str) -> Fingerprint {
     Sha256::digest(text).into()
 }
 
-/// A line of the file.
+/// The format of a line of the file.
 #[derive(Serialize, Deserialize)]
 struct SessionLine {
     key: String,
@@ -297,7 +298,7 @@ fn parsed(line: &str) -> Option<(Fingerprint, Session)> {
     Some((files::from_hex(&line.key)?, session))
 }
 
-/// A file of sessions whose lines are any bytes.
+/// Parses any bytes as lines of a file of sessions.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let sessions: HashMap<Fingerprint, Session> = String::from_utf8_lossy(bytes).lines().filter_map(parsed).collect();
@@ -396,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_with_many_logins_ends_their_own_oldest_session_and_all_take_less_than_a_megabyte() {
+    fn many_logins_end_the_users_own_oldest_session_and_the_file_stays_below_a_megabyte() {
         let sessions = Arc::new(Sessions::open(None, Arc::default()));
         let owner = begin(&sessions, "owner", false);
         for login in 0..3 * MOST {

@@ -1,5 +1,6 @@
-// The boxes and names over the picture, and a button over each face. They come after each look as the event `boxes`, and
-// move on with the faces until the next one, as those that namecam draws itself (detection.rs, stream/overlay.rs).
+// The boxes and names over the picture, and a button over each face. The event `boxes` brings them after each look.
+// Until the next one they are extrapolated, in the same way as in namecam's own overlay (detection.rs,
+// stream/overlay.rs).
 const LONGEST_WAY_S = 0.4, NO_BOXES = { width: null, faces: [] };
 let boxes = NO_BOXES, overlay = null, newestTrack = 0, cameraOn = true, listener = null, listening = 0;
 async function listen() {
@@ -27,9 +28,10 @@ function unlisten() {
   [listener, boxes] = [null, NO_BOXES];
   if (last) last.abort();
 }
-// Where the faces are on a picture of this size that was captured at `at`; by default, at the time of the look.
+// The places of the faces on a picture of this size that was captured at `at`; by default, at the time of the look.
 function facesAt(width, height, at = boxes.captured_at) {
-  // Pictures are never larger than the frame, and smaller with stream.width. Those of another shape are another camera's.
+  // Pictures have at most the size of the frame; stream.width makes them smaller. A picture of another shape is from
+  // another camera.
   const scale = width / boxes.width, isSame = scale <= 1 && Math.abs(boxes.height * scale - height) < 2;
   if (!boxes.width || !isSame || !cameraOn || at > boxes.stale_at) return [];
   const way = Math.min(Math.max(at - boxes.captured_at, 0), LONGEST_WAY_S);
@@ -38,8 +40,8 @@ function facesAt(width, height, at = boxes.captured_at) {
     return { face, x: (x + Math.round(right * way)) * scale, y: (y + Math.round(down * way)) * scale, w: w * scale, h: h * scale };
   }).filter(({ x, y, w, h }) => x < width && y < height && x + w > 0 && y + h > 0);
 }
-// Draws the boxes of `faces` on a picture at `place`, in pixels of the canvas; `scale`: canvas pixels in a pixel of the
-// page. Lines and letters have a size that can be read, however small the picture is.
+// Draws the boxes of `faces` on a picture at `place`, in pixels of the canvas. `scale` is the number of canvas pixels
+// per pixel of the page. Lines and letters are readable at any size of the picture.
 function drawBoxes(context, faces, place, scale) {
   const shown = overlay && overlay.enabled ? faces.filter(({ face }) => face.name !== null || overlay.unknown === "show") : [];
   if (!shown.length) return;
@@ -65,7 +67,8 @@ function drawBoxes(context, faces, place, scale) {
     let text = `\u2068${name.join("")}\u2069`;
     while (name.length && wide(text) + wide(distance) > room) text = `\u2068${(name = name.slice(0, -1)).join("")}\u2026\u2069`;
     const long = wide(text) + wide(distance) + 2 * padding, left = Math.max(Math.min(x, place.w - long), 0);
-    // Above the box, else at its top, below it or at its bottom: the first place with room and without another label.
+    // The label is above the box, else at its top, below it or at its bottom: the first place with room and without
+    // another label.
     const [top, bottom] = [Math.max(y, 0), Math.min(y + h, place.h)];
     const tops = [top - tall, top, bottom, bottom - tall].filter(at => at >= 0 && at + tall <= place.h);
     const isFree = at => labels.every(label => left >= label.left + label.long || label.left >= left + long || at >= label.top + tall || label.top >= at + tall);
@@ -82,7 +85,8 @@ function drawBoxes(context, faces, place, scale) {
   context.restore();
 }
 const nameOf = face => face.name !== null ? face.name : face.state === "seen" ? say.seen : say.unknown;
-// The buttons, by track; `place` is the place of the picture in pixels of the page, `scale` the size of its pixels there.
+// The buttons by track. `place` is the place of the picture in pixels of the page, `scale` the size of a picture pixel
+// there.
 const faceButtons = new Map();
 function placeButtons(faces, place, scale) {
   for (const [track, button] of faceButtons) if (!faces.some(({ face }) => face.track === track)) { button.remove(); faceButtons.delete(track); }

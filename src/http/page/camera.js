@@ -1,4 +1,4 @@
-// The camera's modes and controls, for an admin. What is tried is at work at once, and put back unless it is saved.
+// The camera's modes and controls, for an admin. A trial takes effect at once, and is undone unless it is saved.
 const tuner = $("tuning").querySelector("details"), controlRows = new Map();
 let wanted = {}, isSetting = false, trialEnds = 0, toSave = null;
 function tuning(state) { $("tuning").hidden = state.role !== "admin"; }
@@ -35,7 +35,7 @@ function drawControl({ name, type, menu, min, max, step, locked, value }) {
     else Object.assign(input, type === "boolean" ? { type: "checkbox" } : { type: "range", min, max, step });
     input.oninput = () => { wanted[name] = Number(type === "boolean" ? input.checked : input.value); setControls(); };
     row.append(make("span", "", titleOf(name)), input, make("output", "", ""));
-    // A screen reader says the value of the slider, and not its name with it.
+    // A screen reader reads the value of the slider itself, so the text must not be part of the name.
     row.lastChild.setAttribute("aria-hidden", "true");
     controlRows.set(name, row);
     $("controls").append(row);
@@ -43,7 +43,7 @@ function drawControl({ name, type, menu, min, max, step, locked, value }) {
   const [, input, output] = row.children;
   input.disabled = locked;
   row.title = locked ? say.locked : name;
-  // What the user has moved meanwhile stays.
+  // A value that the user has changed meanwhile is not overwritten.
   if (name in wanted) return;
   if (type === "boolean") input.checked = value; else input.value = value;
   if (type === "integer") write(output, String(value));
@@ -59,7 +59,7 @@ async function setControls() {
   }
   isSetting = false;
 }
-// Of a range of sizes or rates, the usual ones in it are offered.
+// For a range of sizes or rates, the usual ones within the range are offered.
 const SIZES = [[320, 240], [640, 480], [1280, 720], [1920, 1080], [3840, 2160]], RATES = [5, 10, 15, 30, 60];
 function modesOf({ format, modes }, now) {
   const sizesOf = size => size.min ? SIZES.filter(at => at.every((side, i) => side >= size.min[i] && side <= size.max[i])) : [size];

@@ -1,16 +1,16 @@
-// The sheet of a face: why it has its name or none, and for an admin who it is, or who it is not.
+// The sheet of a face: why it has its name or none. An admin can also name it, or say who it is not.
 const sheet = $("sheet");
 let sheetTrack = null, sheetFace = null, sheetAdmin = false, sheetBusy = false, sheetLeft = false;
-// What to do about a face.
+// Advice on a face.
 const BARELY = 0.85;
 function nextStep(face) {
   if (face.name === null && face.flaw !== null && face.because !== "empty_gallery") return say.flaw[face.flaw](face.width_px);
   const barely = ["kept", "doubted"].includes(face.because) || (face.because === "named" && face.distance > BARELY * face.threshold);
   const what = barely ? "barely" : face.because === "withdrawn" ? "near" : face.because;
-  // An admin does it here, a viewer asks for it.
+  // An admin can follow the advice here; a viewer is told to ask an admin.
   return ((sheetAdmin && say.nextHere[what]) || say.next[what])(face.person, face.runner_up && face.runner_up.name);
 }
-// A tap on a face in the picture, or on its row.
+// Called for a tap on a face in the picture, or on its row.
 function tapFace(track) {
   if (document.fullscreenElement) document.exitFullscreen();
   [sheetTrack, sheetFace, sheetLeft] = [track, null, false];
@@ -22,17 +22,18 @@ function tapFace(track) {
   if (!sheet.open) sheet.showModal();
   showFace();
 }
-// Asked for while the sheet is open. A face that has left keeps what was last known of it; its pictures stay for a minute.
+// Requests the face while the sheet is open. For a face that has left, the last data stay; its pictures stay for a
+// minute.
 async function showFace() {
   const track = sheetTrack;
   if (!sheet.open || track === null) return;
-  // A track that has ended does not come back.
+  // A track that has ended does not return.
   const answer = sheetLeft ? null : await ask("api/faces/" + track, 4000).catch(() => null);
   if (track !== sheetTrack || !sheet.open) return;
   if (answer && answer.json) drawFace(answer.json);
   else if (answer && answer.status === 404) {
     sheetLeft = true;
-    // Of a face that had left before, an admin has the pictures.
+    // For a face that had left before the sheet was opened, an admin still gets the pictures.
     if (!sheetFace) { put("sheet-title", say.unknown); if (sheetAdmin && !$("sheet-likely").childElementCount) choices([], null); }
     put("sheet-next", sheetAdmin ? say.hasLeft : say.leftUnseen);
   }
@@ -48,7 +49,7 @@ function drawFace(face) {
   if (!sheetAdmin || !isAnother) return;
   choices([face.person, face.runner_up && face.runner_up.name].filter(Boolean), face.name);
 }
-// Who a face may be, beside the one whose name it has.
+// The buttons for people whom the face may show, other than the person whose name it has.
 function choices(likely, own) {
   const all = [...new Set(likely.concat(knownPeople))].filter(name => name !== own).slice(0, 8);
   $("sheet-likely").replaceChildren(...all.map(name => action(say.is(name), () => teach(name))));
@@ -65,7 +66,7 @@ function showNearest(face) {
     return item;
   }));
 }
-// The pictures of the face that would be kept. They are asked for again only when there are others.
+// Shows the pictures of the face that would be stored. They are loaded again only when they differ.
 async function showChips(track) {
   const answer = await ask("api/chips/" + track, 4000).catch(() => null);
   if (track !== sheetTrack || !answer || !answer.json) return;
@@ -86,7 +87,7 @@ function chipPictures(track, chips) {
     return item;
   });
 }
-// What became of pictures that were written.
+// Shows the results of pictures that were written.
 function verdicts(pictures) {
   const list = make("div", "chips", "");
   list.append(...pictures.map(picture => {
@@ -109,7 +110,7 @@ function action(text, act, kind = "") {
   button.onclick = act;
   return button;
 }
-// Sends a change, and returns the answer's JSON, or shows why it was refused.
+// Sends a change. Returns the JSON of the response, or shows why the change was refused.
 async function change(path, body, where) {
   const answer = await ask(path, 40000, "POST", body).catch(() => null);
   if (answer && answer.json) return answer.json;
@@ -149,8 +150,8 @@ $("who").addEventListener("submit", event => {
 $("sheet-not").addEventListener("click", () => teach(null));
 for (const dialog of document.querySelectorAll("dialog")) {
   dialog.querySelector(".close").addEventListener("click", () => dialog.close());
-  // A click beside the sheet closes it.
+  // A click outside the sheet closes it.
   dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
 }
-// The event comes later than the close; meanwhile another face may have been tapped.
+// The event comes later than the close. Another face may have been tapped in between.
 sheet.addEventListener("close", () => { if (!sheet.open) sheetTrack = null; });

@@ -1,4 +1,4 @@
-// The people of the gallery. A viewer sees only how many pictures are not used; an admin sees each person, and changes them.
+// The people of the gallery. A viewer sees only how many pictures are not used; an admin sees and changes each person.
 const FIRST = 3;
 let galleryMark = null, knownPeople = [], roster = null;
 async function gallery(state) {
@@ -30,7 +30,7 @@ async function gallery(state) {
   $("known").replaceChildren(...knownPeople.map(name => new Option(name)));
   if ($("person").open && personName !== null) drawPerson();
 }
-// People, and under other titles the pictures of .not and what is nobody's. `key` names one of them.
+// The people, and under other titles the pictures of .not and the files of nobody. `key` identifies a folder.
 function folders() {
   const others = [{ key: ".not", name: say.never, pictures: roster.never }, { key: "", name: say.nobodys, pictures: roster.ignored }];
   return roster.people.map(person => ({ key: "/" + person.name, ...person })).concat(others.filter(other => other.pictures.length));
@@ -49,7 +49,7 @@ function personCard(folder) {
   return card;
 }
 
-// The sheet of a person. `personName` is a key of `folders()`; null: somebody new.
+// The sheet of a person. `personName` is a key of `folders()`; null for a new person.
 const person = $("person");
 let personName = null, forgetting = false, watching = 0;
 function openPerson(name) {
@@ -101,7 +101,7 @@ function pictureItem(picture) {
   for (const img of item.querySelectorAll("img")) img.addEventListener("error", () => img.remove());
   return item;
 }
-// Whom new pictures are of: nobody, until a new person has a name and agrees.
+// The person whom new pictures show; nobody until a new person has a name and has agreed.
 function whom() {
   if (personName !== null) return personName.slice(1);
   return $("agrees").checked ? $("new-name").value.trim() : "";
@@ -110,7 +110,8 @@ function ready() { $("files").disabled = $("walk").disabled = !whom(); }
 for (const id of ["new-name", "agrees"]) $(id).addEventListener("input", ready);
 $("add").addEventListener("click", () => openPerson(null));
 
-// Pictures from a phone or a computer. What namecam does not read is turned into JPEG here, if this browser can read it.
+// Pictures from a phone or a computer. Formats that namecam cannot read are converted to JPEG if this browser can read
+// them.
 const MOST_FILE_BYTES = 20 << 20, LONGEST_SIDE = 2400;
 async function asJpeg(bitmap, x = 0, y = 0, w = bitmap.width, h = bitmap.height) {
   const scale = Math.min(LONGEST_SIDE / Math.max(w, h), 1), part = document.createElement("canvas");
@@ -189,21 +190,21 @@ async function sendPictures(files) {
   for (let at = 0; at < files.length; at++) kept += await sendPicture(name, files[at], lines[at]);
   $("files").value = "";
   galleryMark = null;
-  // Nobody was added when none is kept, and the name and the consent stay for the next try.
+  // When no picture is stored, no person was added. The name and the consent stay for the next attempt.
   if (kept && personName === null) personName = "/" + name;
 }
 $("files").addEventListener("change", () => sendPictures([...$("files").files]));
-// Files that are dropped beside the sheet would open in place of the page.
+// The browser would open files that are dropped outside the sheet in place of the page.
 for (const kind of ["dragover", "drop"]) addEventListener(kind, event => event.preventDefault());
 person.addEventListener("drop", event => {
   if (whom()) sendPictures([...event.dataTransfer.files]);
   else $("person-done").replaceChildren(make("p", "bad", say.whoFirst));
 });
 
-// Pictures from this camera: the person turns before it until there are five that differ. In distances between the eyes: from
-// where a face is turned to one side, and how far the nose rises with the chin.
+// Pictures from this camera: the person turns before it until there are five that differ. TURNED and RAISED are in
+// units of the distance between the eyes: the least turn to a side, and the least rise of the nose with the chin.
 const ENOUGH = 5, WALK_MS = 20000, STEP_MS = 400, TURNED = 0.12, RAISED = 0.05;
-// What of a person is still to be seen, as an index of `say.turn`: the front, both sides, the chin, and something else.
+// The next view that is missing, as an index of `say.turn`: the front, both sides, the chin, and something else.
 function toBeSeen(chips) {
   const poses = chips.map(chip => chip.pose).filter(Boolean), front = poses.find(pose => Math.abs(pose.left) < TURNED);
   if (chips.length && !poses.length) return Math.min(chips.length, ENOUGH - 1);
@@ -214,18 +215,18 @@ async function walkUp() {
   const name = whom(), mine = ++watching, done = $("person-done"), begun = Date.now();
   const asks = make("p", "", ""), soFar = make("p", "soft", ""), list = make("div", "chips", "");
   done.replaceChildren(asks, soFar, list);
-  // The picture is seen above the sheet, so that the person sees where they stand.
+  // The picture stays visible above the sheet, so that the person sees where they stand.
   person.classList.add("low");
   scrollTo(0, 0);
   let track = null, chips = [], mark = "", isCrowd = false;
-  // Five pictures of one side are fewer than five of all, so the time is used.
+  // Five pictures of one side are not enough, so the whole time is used.
   const isDone = () => chips.length >= ENOUGH && toBeSeen(chips) === ENOUGH - 1;
   while (mine === watching && person.open && !isDone() && Date.now() - begun < WALK_MS) {
     const answer = await ask("api/faces/enrol", 4000, "POST", {}).catch(() => null), told = answer && answer.json;
     if (mine !== watching) return;
     isCrowd = told !== null && told.faces > 1;
     if (isCrowd) break;
-    // Another track may be another person: only the pictures of the first one count.
+    // Another track may be another person, so only pictures of the first track count.
     if (told && told.face && (!chips.length || told.face.track === track)) [track, chips] = [told.face.track, told.chips];
     const flaw = told && told.face ? told.face.flaw : null;
     write(asks, !told || !told.face ? say.standThere : flaw ? say.flaw[flaw](told.face.width_px) : say.turn[toBeSeen(chips)]);

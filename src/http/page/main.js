@@ -38,7 +38,8 @@ async function beat() {
     misses += 1;
     if (misses < 2 && !refused) return;
     const words = refused || [say.lost, say.lostMore];
-    // After a refusal the page asks less often; frequent requests with an old password would lock the client out.
+    // After a refusal the requests are less frequent, because frequent requests with an old password would lock the
+    // client out.
     pauseMs = refused ? 5000 : 1000;
     notice(...words);
     people([], "\u2014");

@@ -1,4 +1,4 @@
-// The list of people. A row stays as long as its track, so that rows do not jump.
+// The list of people. A row stays in its place while its track lasts.
 const rows = new Map();
 let told = null;
 function people(faces, nobody, now) {
@@ -15,7 +15,8 @@ function people(faces, nobody, now) {
       $("people").append(row.li);
       rows.set(face.track, row);
     }
-    // When the track began, by the clock of this browser: that of the server may be wrong. Answers take more or less time.
+    // When the track began, by the clock of this browser, because the server's may be wrong. The durations of responses
+    // vary.
     const since = Date.now() - 1000 * (now - face.since);
     if (Math.abs(since - row.since) > 2000) row.since = since;
     card(row, face);

@@ -1,10 +1,10 @@
-// The picture. The page draws each frame, boxes and names itself; where it cannot, or when the user wants it, an <img>
-// shows the stream with the overlay that namecam draws. A browser reports only that the stream of an <img> has begun. To
-// learn whether it is still sent, the page asks for the state with the key of its stream.
+// The picture. The page draws each frame, boxes and names itself. Where it cannot, or when the user prefers that, an
+// <img> shows the stream with namecam's overlay. For an <img>, a browser reports only the beginning of a stream. To
+// learn whether the stream is still sent, the page requests the state with the key of its stream.
 const picture = $("picture"), canvas = $("canvas"), context = canvas.getContext("2d");
 const canDraw = Boolean(context && window.createImageBitmap && window.AbortController && window.ReadableStream);
 let retry = 0, retryMs = 1000, shown = false, key = "", begunAt = 0, graceMs = 3000;
-// The stream that is being read, its newest part, the frame that is shown, and what went wrong in a row.
+// The stream that is being read, its newest part, the frame that is shown, and the numbers of failures in a row.
 let reading = null, part = null, frame = null, decoding = false, undecoded = 0, failures = 0;
 const MOST_FAILURES = 3, MOST_UNDECODED = 10;
 let drawn = !canDraw || storedOverlay() === "drawn";
@@ -25,12 +25,12 @@ async function read() {
   const path = "video_feed?overlay=0&raw=1&t=" + key;
   const refused = await readEndless(path, mine, partReader(newest => { if (reading === mine) { part = newest; decode(); } })).catch(() => 0);
   if (reading !== mine) return;
-  // Where other requests are answered and this one is not, the <img> is tried.
+  // When other requests succeed and this one fails, the page falls back to the <img>.
   if (!refused && !shown && !misses) failures += 1;
   if (failures >= MOST_FAILURES) return useImage();
   ended(refused);
 }
-// Decodes the newest part; those that come meanwhile but for the newest are dropped.
+// Decodes the newest part. Of the parts that arrive meanwhile, only the newest is decoded next.
 async function decode() {
   if (decoding) return;
   decoding = true;
@@ -95,7 +95,7 @@ function fit() {
   const [width, height] = size(), ratio = width + " / " + height;
   if (width && $("frame").style.aspectRatio !== ratio) $("frame").style.aspectRatio = ratio;
 }
-// Draws the frame and its boxes, in pixels of the screen, and puts the buttons over the faces.
+// Draws the frame and its boxes in pixels of the screen, and places the buttons over the faces.
 function paint() {
   const [width, height] = size(), bounds = $("frame").getBoundingClientRect(), sharp = window.devicePixelRatio || 1;
   const faces = !width ? [] : drawn ? facesAt(width, height) : facesAt(width, height, frame.at).filter(face => isThere(frame.bitmap, face));

@@ -1,4 +1,5 @@
-// The settings of an admin: keys of settings.ini, each with its field, made from /api/config. A change counts at once.
+// The settings of an admin: the keys of settings.ini, each with its field, made from /api/config. A change takes effect
+// at once.
 const GROUPS = {
   names: ["recognition.enabled", "recognition.hours", "recognition.false_name_budget", "recognition.remember_strangers_h", "events.presence_s"],
   alert: ["events.stranger_looks", "events.stranger_s", "events.stranger_hours"],
@@ -15,7 +16,7 @@ async function loadSettings() {
   }
   for (const value of values.filter(value => fields.has(value.key))) {
     const { input, source, reset, saves } = fields.get(value.key);
-    // What is being saved is newer than the answer.
+    // A value that is being saved is newer than the response.
     if (saves) continue;
     if (input.type === "checkbox") input.checked = ["yes", "true", "on"].includes(value.value.toLowerCase());
     else if (value.key === "camera.mask") { mask = value.value; input.value = say.zoneCount(zonesOf(mask).length); }
@@ -52,7 +53,7 @@ function settingRow(value) {
   fields.set(key, { input, source, reset, wrong, saves: 0 });
   return row;
 }
-// Sets a key, or takes it out of settings.ini; an error is told at its field.
+// Sets a key, or removes it from settings.ini. An error is shown at its field.
 async function setKey(key, text, wrong, input, { kind, least, most }) {
   write(wrong, "");
   fields.get(key).saves += 1;

@@ -1,13 +1,13 @@
 // The status section.
 let trouble = null;
-// A look that takes longer makes a name late for somebody who only walks by.
+// With looks that take longer, a name may be too late for a person who walks by.
 const SLOW_MS = 1500;
-// How many strangers may get a name; empty where nothing is known of that.
+// The share of strangers who may get a name; empty when it is not known.
 function rate(names) {
   const strangers = names.expected && names.expected.strangers_named;
   return names.people && typeof strangers === "number" ? say.judges(Math.round(strangers * 1000), Math.round(names.expected.strangers_named_at_most * 1000)) : "";
 }
-// The health of the board for an admin, with what helps. Only what can be known is said.
+// The health of the board for an admin, with remedies. Unknown values are not shown.
 const healthDetails = $("health").querySelector("details");
 let healthBusy = false;
 async function boardHealth(state) {
@@ -18,7 +18,7 @@ async function boardHealth(state) {
   healthBusy = false;
   if (!answer || !answer.json) return;
   const { temperature_c: celsius, throttled, disk, memory } = answer.json, { camera, recognition } = state, h = say.health, lines = [];
-  // What is said, and what helps where that is not well.
+  // Adds a line, with a remedy when the value is bad.
   const line = (text, remedy) => { const li = make("li", remedy ? "bad" : "", text); if (remedy) li.append(make("div", "soft", remedy)); lines.push(li); };
   const isHot = /\u00b0C/.test(recognition.pace_why || "");
   if (celsius !== null) line(h.temperature(Math.round(celsius)), isHot ? h.cool : "");
@@ -34,7 +34,7 @@ async function boardHealth(state) {
 }
 // Why recognition is off; empty while it is on.
 const isOff = names => !names.enabled ? say.disabled : names.off_until ? say.offUntil(names.off_until) : "";
-// Why there are no new results; empty while they come.
+// Why there are no new results; empty while there are.
 function noResult({ camera, recognition: names, overlay }) {
   if (!camera.online) return say.resting;
   const blurred = overlay.unknown === "blur" ? " " + say.allBlurred : "";
@@ -54,7 +54,7 @@ function health(state) {
   put("camera", camera.online ? told : starting ? say.starting : say.cameraOff(camera.error));
   const pace = isOff(names) ? isOff(names) : trouble ? say.trouble(trouble) : noResult(state) || slowness(names);
   dot("names-dot", trouble ? "bad" : pace || !names.people ? "" : "good");
-  // A gallery that was never read is not an empty one; the reload message says why it was not read.
+  // A gallery that was never read is not shown as empty; the message about the reload gives the reason.
   const known = names.generation ? say.knows(names.people, names.pictures) : names.taking_in ? say.takingIn : say.unread;
   put("names", trouble || isOff(names) ? pace : [known, rate(names), pace].filter(Boolean).join(" "));
   const undone = state.reload_error !== trouble && state.reload_error;

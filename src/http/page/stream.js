@@ -1,7 +1,7 @@
-// Endless answers: the stream and the events, read by fetch.
-// namecam sends something once a second; an answer that is silent for this time has ended.
+// Endless responses, the stream and the events, read by fetch. namecam sends data at least once a second; a response
+// that is silent for SILENT_MS has ended.
 const SILENT_MS = 10000;
-// Reads an answer until it ends or `control` is aborted. `take` gets its bytes. Returns the status of a refusal, or 0.
+// Reads a response until it ends or `control` is aborted. `take` gets its bytes. Returns the status of a refusal, or 0.
 async function readEndless(path, control, take) {
   let timer = 0;
   const wait = () => { clearTimeout(timer); timer = setTimeout(() => control.abort(), SILENT_MS); };

@@ -1,4 +1,4 @@
-// What the server says of pictures and people, in Korean. Each pattern is the server's sentence; what none fits stays English.
+// The server's sentences about pictures and people, in Korean. Each pattern matches a sentence; others stay English.
 const VERDICTS = [
   [/^face is (\d+) px wide, (\d+) or more are good/, (px, least) => `얼굴 너비 ${px}px (${least}px 이상 권장)`],
   [/^too dark: light (\d+) of 255, (\d+) or more is good/, (light, least) => `너무 어두움: 밝기 ${light}/255 (${least} 이상 권장)`],

@@ -1,5 +1,5 @@
-// Whether a picture still shows the scene of the look at the place of a face, by the rule of detection/view.rs: a box whose
-// face has left, or that is of before a cut, is not drawn.
+// Tests whether a picture still shows the scene of the look at the place of a face, by the rule of detection/view.rs. A
+// box is not drawn when its face has left, or after a cut.
 const CELLS = 16, POINTS = 4, STILL_ALIKE = 0.6, OFF = 16, STEPS = 4;
 const sample = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 if (sample) sample.canvas.width = sample.canvas.height = CELLS * POINTS;
@@ -16,7 +16,7 @@ function cellsOf(bitmap, x, y, w, h) {
   }
   return cells;
 }
-// 1 when they are equal, 0 when they differ by as much as the cells of the first one among each other.
+// The similarity: 1 for equal cells, 0 when they differ by as much as the cells of the first part among each other.
 function likeness(cells, others) {
   if (!others) return 0;
   const mean = [0, 0, 0];
@@ -25,7 +25,8 @@ function likeness(cells, others) {
   cells.forEach((value, i) => { among += (value - mean[i % 3]) ** 2; between += (value - others[i]) ** 2; });
   return 1 - between / Math.max(2 * among, cells.length / 3);
 }
-// True when the face is there: at its place, or near it in steps to what is more alike, because the box may be slightly wrong.
+// True when the face is at its place or near it, because the box may be slightly wrong. The search moves in steps of
+// rising similarity.
 function isThere(bitmap, { face, x, y, w, h }) {
   if (!sample || face.view === null) return true;
   if (typeof face.view === "string") face.view = Float32Array.from(atob(face.view), letter => letter.charCodeAt(0));

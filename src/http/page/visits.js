@@ -1,9 +1,9 @@
-// Who was here today: a row for each person and each stranger with a number, and one for all others. Rows stay in the order in which
-// people came, and as high as they are, so that nothing moves under a finger.
+// The visits of today: a row for each person and each stranger with a number, and one for all others. Rows stay in the
+// order of arrival and at their height, so that nothing moves under a finger.
 const dayRows = new Map();
 let visits = null, visitsMark = null, visitsAt = 0, drawnAt = 0, visitsClock = 0;
 async function day(version) {
-  // That there are pictures of a face ends without a change of the list.
+  // The pictures of a face expire without a change of the list, so the list is requested again.
   const isOld = visits && visits.visits.some(visit => visit.chips) && Date.now() - visitsAt > 10000;
   if (version !== visitsMark || isOld) await askVisits(version);
   if (visits && Date.now() - drawnAt > 30000 && !$("day").matches(":active")) drawDay();
@@ -13,7 +13,7 @@ async function askVisits(version) {
   const answer = await ask("api/visits", 4000).catch(() => null);
   if (!answer || !answer.json) { visitsMark = null; return; }
   [visits, drawnAt] = [answer.json, 0];
-  // By the clock of this browser: that of the server may be wrong.
+  // By the clock of this browser, because the server's may be wrong.
   const ahead = Date.now() - 1000 * visits.now;
   if (Math.abs(ahead - visitsClock) > 2000) visitsClock = ahead;
   alarm();
@@ -49,7 +49,7 @@ function dayRow(key) {
   const [li, details, summary] = [make("li", key[0] === "/" ? "named" : "", ""), make("details", "", ""), make("summary", "", "")];
   const row = { li, name: make("b", "", ""), count: make("span", "soft", ""), last: make("span", "last", ""), all: make("ul", "soft", ""), bar: make("div", "bar", "") };
   row.ask = action(say.whoTitle, () => tapFace(row.track), "ask");
-  // Strangers without a number may be different people: each visit has its own question.
+  // Strangers without a number may be different people, so each visit has its own question.
   row.each = !key;
   row.bar.setAttribute("aria-hidden", "true");
   summary.append(row.name, " ", row.count, row.last);
@@ -83,7 +83,8 @@ function visitLine(visit, isAsked) {
   if (isAsked) line.append(ask);
   return line;
 }
-// The alert of somebody unknown: a line, and a sound where this browser is to make one and lets the page, which is after a touch.
+// The alert about an unknown person: a line, and a sound if the user has chosen it and the browser allows it, which it
+// does only after a touch.
 const alarmSound = $("alarm-sound");
 let alarmed = Infinity, audio = null;
 function alarm() {
@@ -119,5 +120,5 @@ alarmSound.addEventListener("change", async () => {
 });
 for (const touch of ["pointerdown", "keydown"]) addEventListener(touch, allowSound);
 allowSound();
-// A page that is not in view asks for nothing else.
+// While the page is hidden, this is its only request.
 setInterval(() => { if (document.hidden && alarmSound.checked) askVisits(null); }, 5000);

@@ -1,4 +1,4 @@
-// Every word of the page, in English and Korean.
+// All texts of the page, in English and Korean.
 const WORDS = {
   en: {
     language: "English", here: "Here now", status: "Status", camera: "Camera", names: "Recognition", nobody: "No one in view.",
@@ -41,7 +41,7 @@ const WORDS = {
     ofThem: (u, n) => `${u} of ${n} used`,
     good: "good", never: "Never named", nobodys: "Not in a person's folder", spread: s => "spread " + s,
     seenAs: (px, sharp, light) => `face ${px} px, sharpness ${sharp}, brightness ${light}`, own: d => `, distance ${d} to the closest other picture`,
-    // Who was here, and the alert.
+    // Visits and the alert.
     today: "Today", noVisits: "No one yet.", now: "now", fromTo: (from, until) => `${from}\u2013${until}`, numbered: n => "Unknown " + n, times: n => n + " visits",
     strangerHere: (name, at) => `${name} is here, since ${at}.`, alarms: "Alert", alarmSound: "Also with a sound in this browser", touch: "Touch the page once to allow the sound.",
     alarmWhen: a => `When somebody is unknown at ${a.looks} comparisons${a.after_s ? ` and has been here for ${a.after_s} s` : ""}${a.hours ? `, ${a.hours}` : ""}.`,
@@ -264,7 +264,7 @@ const WORDS = {
     },
   },
 };
-// The language of the browser, or the one that was chosen on the page.
+// The language that was chosen on the page, or else that of the browser.
 const lang = (() => {
   try { const chosen = localStorage.getItem("language"); if (chosen && WORDS[chosen]) return chosen; } catch { /* The browser's counts. */ }
   return (navigator.language || "en").toLowerCase().startsWith("ko") ? "ko" : "en";

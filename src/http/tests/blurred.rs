@@ -1,5 +1,5 @@
-//! `overlay.blur_for_viewers` and `overlay.unknown = blur`: who gets which rendition, and what a reload does to those who
-//! watch.
+//! Tests of `overlay.blur_for_viewers` and `overlay.unknown = blur`: the rendition of each role, and the effect of a
+//! reload on running streams.
 
 use super::*;
 use crate::config::UnknownFaces;
@@ -18,13 +18,13 @@ fn picture(text: &str, hides_strangers: bool) -> Arc<Jpeg> {
     Arc::new(jpeg)
 }
 
-/// The only rendition that is watched.
+/// The only rendition with a viewer.
 fn watched(site: &Site) -> Arc<Rendition> {
     let [(rendition, _)] = &site.stage.renditions.wanted()[..] else { panic!("not one rendition") };
     Arc::clone(rendition)
 }
 
-/// Checks that this user gets the blurred rendition, or the clear one, at every address of a picture.
+/// Checks that this user gets the blurred or the clear rendition at every address of a picture.
 fn check(site: &Site, who: &str, is_blurred: bool, ask: impl Fn(&str) -> Request) {
     let words = if is_blurred { "overlay=1; width=0; fps=0; blur=1" } else { "overlay=1; width=0; fps=0" };
     for (stream, snapshot) in [
@@ -50,7 +50,7 @@ fn check(site: &Site, who: &str, is_blurred: bool, ask: impl Fn(&str) -> Request
 }
 
 #[test]
-fn whoever_is_not_an_admin_gets_the_blurred_pictures_whatever_credential_they_show() {
+fn a_viewer_gets_the_blurred_pictures_with_any_credential() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("users");
     passwd(&file, "anna", Role::Viewer, "a").unwrap();
@@ -85,7 +85,7 @@ fn whoever_is_not_an_admin_gets_the_blurred_pictures_whatever_credential_they_sh
 }
 
 #[test]
-fn without_a_password_whoever_is_not_on_this_machine_gets_the_blurred_pictures() {
+fn without_a_password_clients_on_other_machines_get_the_blurred_pictures() {
     let site = site(|config| (config.http.open, config.overlay.blur_for_viewers) = (true, true));
     site.stage.health.camera_is_online("test", "MJPG", 4, 4);
     check(&site, "a client of the network", true, |target| request("GET", target, LAN));
@@ -113,7 +113,7 @@ fn without_the_key_and_with_blur_for_all_viewers_and_admins_share_the_pictures()
 }
 
 #[test]
-fn a_rendition_that_stands_in_is_said_with_its_blur_and_is_never_less_blurred() {
+fn a_substitute_rendition_is_named_with_its_blur_and_is_never_less_blurred() {
     let site = site(|config| (config.http.open, config.overlay.blur_for_viewers) = (true, true));
     let stream = |width: u32, peer: &str| request("GET", &format!("/video_feed?width={width}"), peer);
     let holders = [stream(100, LAN), stream(200, LAN), stream(300, LAN), stream(350, "192.168.1.10")];
@@ -127,7 +127,7 @@ fn a_rendition_that_stands_in_is_said_with_its_blur_and_is_never_less_blurred() 
         headers(&stream(400, LAN)),
         ["overlay=1; width=350; fps=0; blur=1", "overlay=1; width=400; fps=0; blur=1"]
     );
-    // No clear one is narrow enough.
+    // No clear rendition is narrow enough.
     assert_eq!(
         headers(&stream(250, "127.0.0.1")),
         ["overlay=1; width=200; fps=0; blur=1", "overlay=1; width=250; fps=0"]
@@ -138,7 +138,7 @@ fn a_rendition_that_stands_in_is_said_with_its_blur_and_is_never_less_blurred() 
     drop(held);
 }
 
-/// A client that calls a function after each picture that it gets.
+/// A client that calls a function after each received picture.
 struct Client<F: FnMut(&str)>(F);
 
 impl<F: FnMut(&str)> Wire for Client<F> {
@@ -148,8 +148,8 @@ impl<F: FnMut(&str)> Wire for Client<F> {
     }
 }
 
-/// The pictures that a viewer gets when a reload changes `[overlay]` after the first one, and `later` are the next ones of
-/// the encoder: its text, and whether strangers are blurred in it. True when the stream then goes on.
+/// The pictures that a viewer gets when a reload changes `[overlay]` after the first one. `later` are the next pictures
+/// of the encoder: their text, and whether strangers are blurred in them. True when the stream then goes on.
 fn watch(
     site: &Site,
     peer: &str,
@@ -162,7 +162,7 @@ fn watch(
     rendition.publish(&picture("first", rendition.spec.blur));
     let (mut got, goes_on) = (Vec::new(), AtomicBool::new(false));
     std::thread::scope(|scope| {
-        // A stream that should end and does not ends with the site.
+        // A stream that wrongly goes on ends with the site.
         scope.spawn(|| {
             let begun = Instant::now();
             while site.stage.renditions.viewers() > 0 && begun.elapsed() < Duration::from_secs(10) {
@@ -197,14 +197,14 @@ fn watch(
 }
 
 #[test]
-fn after_a_reload_no_picture_of_before_it_is_sent_to_those_who_must_not_see_it() {
+fn after_a_reload_no_earlier_picture_is_sent_to_a_role_that_must_not_see_it() {
     let open = |blur: bool| {
         let site = site(|config| (config.http.open, config.overlay.blur_for_viewers) = (true, blur));
         site.stage.health.camera_is_online("test", "MJPG", 4, 4);
         site
     };
     let got = |texts: &[&str], goes_on| (texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>(), goes_on);
-    // The stream of a viewer ends, and a client that asks again gets the blurred rendition.
+    // The stream of a viewer ends, and a client that reconnects gets the blurred rendition.
     let site = open(false);
     assert_eq!(
         watch(&site, LAN, |overlay| overlay.blur_for_viewers = true, &[("clear", false)]),
@@ -215,14 +215,14 @@ fn after_a_reload_no_picture_of_before_it_is_sent_to_those_who_must_not_see_it()
     let again = site.respond(&asked);
     assert!(watched(&site).spec.blur);
     drop(again);
-    // That of an admin goes on.
+    // The stream of an admin goes on.
     let later = [("clear", false)];
     let on = watch(&open(false), "127.0.0.1", |overlay| overlay.blur_for_viewers = true, &later);
     assert_eq!(on, got(&["first", "clear"], true));
-    // When it is switched off, a client that asks again gets the clear pictures, which the others watch.
+    // When blur is switched off, a client that reconnects gets the clear pictures, which the others watch.
     let off = watch(&open(true), LAN, |overlay| overlay.blur_for_viewers = false, &[("blurred", true)]);
     assert_eq!(off, got(&["first"], false));
-    // With blur for all the same rendition goes on; pictures of before are passed over.
+    // With blur for all, the same rendition goes on; earlier pictures are skipped.
     let later = [("clear", false), ("clear too", false), ("blurred", true)];
     for peer in [LAN, "127.0.0.1"] {
         let all = watch(&open(false), peer, |overlay| overlay.unknown = UnknownFaces::Blur, &later);
@@ -231,7 +231,7 @@ fn after_a_reload_no_picture_of_before_it_is_sent_to_those_who_must_not_see_it()
 }
 
 #[test]
-fn a_snapshot_is_no_picture_of_before_a_reload_that_blurs() {
+fn a_snapshot_is_not_older_than_a_reload_that_blurs() {
     let site = site(|config| config.http.open = true);
     site.stage.health.camera_is_online("test", "MJPG", 4, 4);
     let ask = |peer| whole(&site, &request("GET", "/snapshot.jpg", peer));

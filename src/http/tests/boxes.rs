@@ -1,4 +1,4 @@
-//! What a client needs to draw boxes itself: `/api/events?boxes=1` and `/video_feed?raw=1`.
+//! Tests of the data with which a client draws boxes itself: `/api/events?boxes=1` and `/video_feed?raw=1`.
 
 use super::*;
 use crate::config::UnknownFaces;
@@ -8,7 +8,7 @@ use crate::http::message::Wire;
 use base64::Engine;
 use std::io;
 
-/// A client that takes a further step each time that something comes.
+/// A client that takes the next step after each write to it.
 struct Client<F>(Vec<u8>, F);
 
 impl<F: FnMut(usize)> Wire for Client<F> {
@@ -93,9 +93,9 @@ fn the_time_of_a_look_is_the_x_timestamp_of_its_frame() {
     assert_eq!(boxes["captured_at"].as_f64(), stamp.parse().ok(), "{boxes}");
 }
 
-/// As page/boxes.js moves them.
+/// Extrapolated as in page/boxes.js.
 #[test]
-fn boxes_that_a_client_moves_on_are_where_the_drawn_overlay_has_them() {
+fn boxes_that_a_client_extrapolates_agree_with_the_drawn_overlay() {
     let seen = moving(Duration::ZERO);
     let boxes = serde_json::to_value(api::BoxesEvent::of(&seen, false)).unwrap();
     for age_ms in (0..2000).step_by(7) {
@@ -123,9 +123,9 @@ fn no_boxes_come_where_the_whole_picture_is_blurred() {
     }
 }
 
-/// The views of strangers whom a viewer must not see stay here.
+/// The views of strangers are not sent to a viewer who must not see them.
 #[test]
-fn a_view_comes_with_each_face_but_those_that_are_blurred() {
+fn every_face_that_is_not_blurred_has_a_view() {
     let mut seen = moving(Duration::ZERO);
     let rgb = crate::image::Rgb::filled(640, 360, [10, 200, 30]);
     seen.faces.iter_mut().for_each(|face| face.view = Some(Arc::new(View::of(&rgb, face.rect))));
@@ -166,7 +166,7 @@ fn a_raw_stream_has_the_same_bytes_and_another_type() {
 }
 
 #[test]
-fn state_says_how_boxes_are_drawn_for_the_role() {
+fn state_has_the_overlay_settings_for_the_role() {
     let overlay = |change: fn(&mut Config), peer: &str| {
         let site = site(|config| {
             config.http.open = true;

@@ -1,4 +1,4 @@
-//! `http.cors`: which pages elsewhere may read what.
+//! Tests of `http.cors`: what pages of other origins may read.
 
 use super::*;
 use crate::frame::Jpeg;
@@ -48,7 +48,7 @@ fn a_page_of_a_named_origin_reads_pictures_and_json_and_nothing_else() {
         ("HEAD", "/api/visits", true, 200),
         ("GET", "/api/events", true, 200),
         ("GET", "/api/faces/9", true, 404),
-        // Not for a viewer, but the page learns that.
+        // The route is not for viewers, and the page can read the refusal.
         ("GET", "/api/gallery", true, 403),
         ("GET", "/", false, 200),
         ("GET", "/login", false, 303),
@@ -87,7 +87,7 @@ fn a_page_of_a_named_origin_reads_pictures_and_json_and_nothing_else() {
 }
 
 #[test]
-fn a_browser_that_asks_first_is_told_before_it_has_a_password_and_never_that_it_may_change_something() {
+fn a_preflight_needs_no_password_and_never_allows_a_change() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
     auth::accounts::passwd(&file, "anna", Role::Viewer, "a").unwrap();
@@ -118,7 +118,7 @@ fn a_browser_that_asks_first_is_told_before_it_has_a_password_and_never_that_it_
         }
         assert_eq!(header(&answer, "Access-Control-Allow-Credentials"), None);
     }
-    // Without the two headers of a preflight it is no preflight.
+    // Without both headers, the request is not a preflight.
     let bare = with(request("OPTIONS", "/api/state", LAN), "Origin", MAINSAIL);
     assert_eq!(status(&site, &bare), 401);
     let refused = whole(&site, &with(request("GET", "/api/state", LAN), "Origin", MAINSAIL));

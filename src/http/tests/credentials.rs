@@ -1,4 +1,4 @@
-//! Sessions, tokens, the login page, and who may change what.
+//! Tests of sessions, tokens, the login page and the access of each role.
 
 use super::sockets::{CLOSE, Running};
 use super::*;
@@ -7,7 +7,7 @@ use crate::http::auth::accounts::{new_token, passwd, remove};
 use crate::http::message::form;
 use std::io::{Read, Write};
 
-/// A site with the viewer `anna`, the admin `root` and tokens of both roles, and what each has to send.
+/// A site with the viewer `anna`, the admin `root` and tokens of both roles, and the headers of each.
 struct Guarded {
     _folder: tempfile::TempDir,
     file: std::path::PathBuf,
@@ -26,7 +26,7 @@ fn guarded() -> Guarded {
     let state = folder.path().to_owned();
     let mut stage = stage(|config| {
         config.http.password_file = Some(file.clone());
-        // No camera thread runs here, which a device would be asked of.
+        // A device would need a camera thread, and none runs here.
         config.camera.source = CameraSource::Stills("/nowhere".into());
     });
     stage.state_folder = Some(state);
@@ -124,7 +124,7 @@ fn a_login_returns_only_to_a_path_of_this_server() {
 }
 
 #[test]
-fn only_a_person_who_opens_an_address_gets_the_login_page() {
+fn only_a_browser_that_navigates_gets_the_login_page() {
     let guarded = guarded();
     let ask = |method, headers: &[(&str, &str)]| {
         let request = headers.iter().fold(request(method, "/api/state", LAN), |r, (name, value)| with(r, name, value));
@@ -142,7 +142,7 @@ fn only_a_person_who_opens_an_address_gets_the_login_page() {
 }
 
 #[test]
-fn a_session_ends_with_the_password_the_account_and_an_admins_wish_and_so_do_its_streams() {
+fn a_session_and_its_streams_end_with_the_password_the_account_or_by_an_admin() {
     let guarded = guarded();
     let site = &guarded.site;
     let (_, admin) = logged_in(site, "user=root&password=r");
@@ -167,7 +167,7 @@ fn a_session_ends_with_the_password_the_account_and_an_admins_wish_and_so_do_its
     let stream = as_session(request("GET", "/video_feed", LAN), &stays);
     let Answer::Stream(stream) = site.respond(&stream) else { panic!("no stream") };
     assert_eq!((end(&admin, &staying), sees(&stays), sees(&usual)), (200, 401, 200));
-    // It returns by itself, though the client takes everything.
+    // The stream ends by itself, although the client reads everything.
     (stream.run)(&mut Vec::new()).unwrap();
 
     passwd(&guarded.file, "anna", Role::Viewer, "b").unwrap();
@@ -226,7 +226,7 @@ fn a_token_is_taken_in_a_header_everywhere_and_in_an_address_for_pictures_from_v
 }
 
 #[test]
-fn the_walk_over_every_route_as_everybody_finds_only_what_the_table_allows() {
+fn every_role_and_credential_gets_on_every_route_only_what_the_table_allows() {
     let guarded = guarded();
     let site = &guarded.site;
     site.stage.health.camera_is_online("test", "MJPG", 4, 4);
@@ -237,7 +237,7 @@ fn the_walk_over_every_route_as_everybody_finds_only_what_the_table_allows() {
             let plain = request(route.method.as_str(), &target, LAN);
             route.takes.content_type().map_or(plain.clone(), |kind| with(plain, "Content-Type", kind))
         };
-        // A logout of the walk ends a session, so each request has its own.
+        // A logout ends a session, so each request has its own.
         let (session_of, own) = (|fields| logged_in(site, fields).1, |request| with(request, "Origin", OWN));
         let say = |who: &str, request: &Request| {
             let request = match who {
@@ -249,11 +249,11 @@ fn the_walk_over_every_route_as_everybody_finds_only_what_the_table_allows() {
                 "admin token" => as_token(request.clone(), &guarded.admin_token),
                 _ => request.clone(),
             };
-            // A snapshot is of a fresh picture, however long the walk takes.
+            // Snapshots need a fresh picture, however long the test takes.
             let jpeg = Jpeg::new(Arc::new(b"JPEG".to_vec()), crate::frame::Moment::now(), true);
             site.stage.renditions.usual().publish(&Arc::new(jpeg));
             let status = status(site, &request);
-            // An empty login is admitted and then wrong.
+            // An empty login is admitted and then refused as wrong.
             if target == "/login" && status == 401 { 200 } else { status }
         };
         let name = format!("{} {target}", route.method.as_str());
@@ -263,8 +263,8 @@ fn the_walk_over_every_route_as_everybody_finds_only_what_the_table_allows() {
         for who in ["viewer", "admin", "viewer session", "admin session", "viewer token", "admin token"] {
             let may = route.access != Access::Admin || who.starts_with("admin");
             let (is_token, is_session) = (who.ends_with("token") && !is_open, who.ends_with("session"));
-            // A cookie comes with what any page sends; a password and a token do not. A login has a password in its body, a
-            // logout nothing but the cookie.
+            // The browser sends a cookie with the requests of any page; it does not send a password or a token. A login
+            // has a password in its body, a logout has only the cookie.
             let needs_origin = changes && target != "/login" && (is_session || is_open);
             for (origin, allowed) in [
                 (Some(OWN), may),
@@ -275,7 +275,7 @@ fn the_walk_over_every_route_as_everybody_finds_only_what_the_table_allows() {
             ] {
                 let request = origin.map_or_else(bare, |origin| with(bare(), "Origin", origin));
                 let status = say(who, &request);
-                // Admitted, although there may be no such face, no camera, nothing to try, and an empty body is not right.
+                // Admitted. The face, the camera or a trial may be missing, and the empty body may be invalid.
                 let good =
                     [200, 303, 400, 404, 409].contains(&status) || (target.starts_with("/api/camera") && status == 503);
                 assert!(if allowed { good } else { status == 403 }, "{name} as {who} from {origin:?}: {status}");
@@ -303,7 +303,7 @@ fn login_of(request: &Request, credentials: &str) -> Request {
 }
 
 #[test]
-fn without_passwords_a_change_of_the_admin_at_the_machine_needs_the_own_page() {
+fn without_passwords_a_change_by_the_local_admin_needs_the_own_page() {
     let site = super::site(|_| {});
     assert_eq!(header(&whole(&site, &request("GET", "/login?next=/api", LAN)), "Location"), Some("/api"));
     let change = || request("DELETE", "/api/sessions/0", "127.0.0.1");
@@ -390,7 +390,7 @@ fn a_body_is_read_after_admission_within_its_bound() {
     let length = format!("Content-Length: {}\r\n", fields.len());
     let whole = running.answer(&format!("{}{fields}", head(&length)));
     assert!(whole.starts_with("HTTP/1.1 303 "), "{whole}");
-    // A program that asks first, as curl does, is told to go on.
+    // A program that sends `Expect: 100-continue`, as curl does, is told to go on.
     let mut asked = running.ask(&head(&format!("{length}Expect: 100-continue\r\n")));
     let mut said = [0; 25];
     asked.read_exact(&mut said).unwrap();

@@ -1,4 +1,4 @@
-//! Access from behind a proxy, and penalties for wrong passwords.
+//! Tests of access from behind a proxy, and of penalties for wrong passwords.
 
 use super::sockets::{CLOSE, Running};
 use super::*;
@@ -133,7 +133,7 @@ fn a_password_file_on_a_disk_that_hangs_keeps_the_accounts_and_delays_no_request
 
     std::fs::write(&pipes[0], good.replace("anna", "bob")).unwrap();
     let begun = Instant::now();
-    // Each time from another address, because requests do not wait any more.
+    // Each request is from another address, because requests no longer wait.
     let mut addresses = (0..=255).map(|host| format!("192.168.2.{host}"));
     while status(&site, &login("/api/state", &addresses.next().unwrap(), "bob:a")) != 200 {
         assert!(begun.elapsed() < Duration::from_secs(20), "the file was never read");
@@ -215,8 +215,9 @@ fn an_owner_logs_in_for_the_first_time_among_a_hundred_attackers_with_forged_add
             before.push(wrong() - count);
         }
         over.store(true, Relaxed);
-        // Two checks at most, and on a busy machine those that run before the request arrives, the more the more connections
-        // begin at that time. In the order of arrival it would be about a hundred for each owner.
+        // Two checks at most. On a busy machine, checks that run before the request arrives are added; their number
+        // grows with the number of connections that begin at that time. In the order of arrival it would be about a
+        // hundred for each owner.
         assert!(before.iter().filter(|&&checks| checks < 6).count() >= 3, "{before:?}");
         println!("checks before the owners': {before:?}");
     });

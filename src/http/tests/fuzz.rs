@@ -1,5 +1,5 @@
-//! Requests with random changes: no one ends the program or hangs, and none is let in. Each test takes a second, or as many as
-//! `NAMECAM_FUZZ_S` says.
+//! Requests with random changes: none ends the program, hangs or is admitted. Each test takes a second, or
+//! `NAMECAM_FUZZ_S` seconds.
 
 use super::sockets::{CLOSE, Running};
 use super::*;
@@ -108,7 +108,7 @@ fn random_bodies_log_nobody_in_and_change_nothing() {
     let before = std::fs::read(&users).unwrap();
     let (mut number, mut peer) = (0_u32, String::new());
     fuzzed("forms and JSON", |random| {
-        // A password is checked slowly, and each address may try five.
+        // Password checks are slow, and each address may try five passwords.
         number += 1;
         if number % 4 == 1 {
             peer = std::net::Ipv4Addr::from_bits(10 << 24 | number).to_string();

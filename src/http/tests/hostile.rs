@@ -1,4 +1,4 @@
-//! Malicious clients, and broken ones with the same effect.
+//! Tests of malicious clients, and of broken ones with the same effect.
 
 use super::sockets::{CLOSE, Running};
 use crate::config::Config;
@@ -162,7 +162,7 @@ fn clients_that_hold_connections_without_a_request_do_not_block_others() {
     for hosts in [&[1][..], &[2, 3], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]] {
         let connections = hosts.iter().cycle().take(400).map(|&host| from(host, running.address));
         let flood: Vec<TcpStream> = connections.collect();
-        // A first byte is no request.
+        // A first byte is not a request.
         flood.iter().for_each(|mut stream| drop(stream.write_all(b"G")));
         for host in [1, 2, 11, 12] {
             let begun = Instant::now();

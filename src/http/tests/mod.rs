@@ -364,7 +364,7 @@ fn a_reload_takes_new_passwords_and_a_bad_file_changes_nothing() {
 }
 
 #[test]
-fn a_reload_forgets_a_right_password_only_when_its_line_has_changed_or_gone() {
+fn a_reload_forgets_a_verified_password_only_when_its_line_has_changed_or_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords");
     for (user, role) in [("anna", Role::Viewer), ("boris", Role::Viewer), ("carla", Role::Admin)] {
@@ -373,7 +373,7 @@ fn a_reload_forgets_a_right_password_only_when_its_line_has_changed_or_gone() {
     let site = site(|config| config.http.password_file = Some(file.clone()));
     let ask = |user: &str| status(&site, &login("/api/gallery", LAN, &format!("{user}:a")));
     assert_eq!([ask("anna"), ask("boris"), ask("carla")], [403, 403, 200]);
-    // From now on no password of this address is checked: users who get access were remembered.
+    // From now on no password of this address is checked: only users with verified passwords get access.
     for i in 0..5 {
         assert_eq!(status(&site, &login("/", LAN, &format!("anna:x{i}"))), 401);
     }
@@ -564,7 +564,7 @@ fn a_face_has_its_own_threshold_and_its_beginning_by_the_clock_of_the_server() {
 }
 
 #[test]
-fn faces_of_long_ago_are_left_out() {
+fn stale_faces_are_left_out() {
     let site = site(|_| {});
     let old = Sightings { captured_at: crate::frame::Moment::ago(Duration::from_secs(2)), ..faces() };
     site.stage.sightings.publish(Arc::new(old));
@@ -587,7 +587,7 @@ fn a_gallery_is_being_enrolled_until_it_is_ready_or_has_failed() {
 }
 
 #[test]
-fn a_path_that_is_a_route_is_not_taken_for_the_name_in_another_one() {
+fn an_exact_path_takes_precedence_over_a_path_with_a_name() {
     let site = site(|_| {});
     for (method, path, allowed) in [
         ("GET", "/api/faces/name", "POST"),
@@ -629,7 +629,7 @@ fn a_body_of_json_is_an_object_with_its_fields_by_name() {
         }
     }
     assert_eq!(ask("/api/faces/enrol", " {}"), 200);
-    // The camera is away, which is found out when the body is right.
+    // A valid body is accepted, and then the camera is unavailable.
     let mode = r#"{"mode": {"format": "mjpg", "width": 640, "height": 480, "fps": 30}}"#;
     site.stage.health.camera_is_away("test", "unplugged");
     assert_eq!(ask("/api/camera/try", mode), 503);
@@ -638,7 +638,7 @@ fn a_body_of_json_is_an_object_with_its_fields_by_name() {
 }
 
 #[test]
-fn a_track_is_a_number_and_of_one_without_chips_there_are_none() {
+fn a_track_must_be_a_number_and_may_have_no_chips() {
     let site = site(|_| {});
     for (track, wanted) in [("7", 200), ("18446744073709551615", 200), ("", 404), ("-1", 404), ("x", 404), ("7/8", 404)]
     {
@@ -662,13 +662,13 @@ fn the_gallery_says_which_pictures_are_skipped_and_why() {
 }
 
 #[test]
-fn healthz_says_what_hangs_and_an_unavailable_camera_is_healthy() {
+fn healthz_names_the_part_that_hangs_and_an_unavailable_camera_is_healthy() {
     let site = site(|_| {});
     site.stage.health.camera_is_away("/dev/video0", "no such device");
     assert_eq!(status(&site, &request("GET", "/healthz", LAN)), 200);
     site.stage.health.set_recognition_error(Some("no model".to_owned()));
     let sick = whole(&site, &request("GET", "/healthz", LAN));
-    // Anybody may ask, so it names no file.
+    // The route needs no credential, so the response names no file.
     assert_eq!((sick.status, body(&sick).as_str()), (503, "recognition cannot run; the log and /api/state say why\n"));
     site.stage.health.set_recognition_error(None);
     let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
@@ -688,7 +688,7 @@ fn healthz_says_what_hangs_and_an_unavailable_camera_is_healthy() {
 }
 
 #[test]
-fn every_line_of_the_metrics_is_one_that_prometheus_reads() {
+fn every_line_of_the_metrics_is_valid_for_prometheus() {
     let site = site(|_| {});
     site.stage.health.faults.report(Cause::CameraAway, "said \"no\" \\ and\nleft");
     let text = body(&whole(&site, &request("GET", "/metrics", "127.0.0.1")));

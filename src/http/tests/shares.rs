@@ -1,4 +1,4 @@
-//! The share of one client in viewers, renditions and listeners, and the rendition that it gets instead of its own.
+//! Tests of the share of one client in viewers, renditions and listeners, and of substitute renditions.
 
 use super::hostile::from;
 use super::sockets::{CLOSE, Running, read_head};
@@ -17,7 +17,7 @@ fn refused(answers: &[Answer<'_>]) -> usize {
 }
 
 #[test]
-fn a_client_that_requests_every_place_is_told_why_it_gets_no_more_and_others_get_theirs() {
+fn a_client_that_requests_every_place_is_refused_with_the_reason_and_others_get_theirs() {
     let site = site(|config| (config.http.open, config.stream.max_viewers) = (true, 8));
     for (target, places, own) in [("/video_feed", 8, 6), ("/api/events", 32, 24)] {
         let greedy = vec![request("GET", target, LAN); places];
@@ -87,7 +87,7 @@ fn a_viewer_gets_a_rendition_as_soon_as_another_one_ends() {
 }
 
 #[test]
-fn a_request_for_what_the_default_rendition_provides_takes_no_other() {
+fn a_request_that_the_default_rendition_satisfies_uses_it() {
     let wanted = |width, max_fps, query: &str| {
         let site = site(|config| (config.stream.width, config.stream.max_fps) = (width, max_fps));
         let ask = request("GET", &format!("/video_feed?{query}"), "127.0.0.1");

@@ -1,4 +1,4 @@
-//! Clients that read slowly, but steadily.
+//! Tests of clients that read slowly, but steadily.
 
 use super::hostile::narrow;
 use super::sockets::{CLOSE, Running};

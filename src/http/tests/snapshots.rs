@@ -1,4 +1,5 @@
-//! Snapshots: how new a picture must be, and the response when there is none. And the first picture of a stream.
+//! Tests of snapshots: the age of the picture, and the response when there is none; and of the first picture of a
+//! stream.
 
 use super::*;
 use crate::frame::Moment;
@@ -87,7 +88,7 @@ fn first_pictures(error: &str) -> [String; 2] {
 
 /// Programs such as OpenCV keep the size of the first picture, and the notice has the size in the config.
 #[test]
-fn a_client_that_comes_before_the_first_picture_waits_for_it_and_one_of_a_camera_that_is_away_does_not() {
+fn a_client_waits_for_the_first_picture_unless_the_camera_is_unavailable() {
     let got = |error, word: &str| first_pictures(error).map(|picture| picture.contains(word));
     assert_eq!(got("starting", "CAMERA"), [true; 2]);
     assert_eq!(got("no such device", "NOTICE"), [true; 2]);

@@ -1,4 +1,4 @@
-//! The server over real sockets, with pictures from a fake encoder.
+//! Tests of the server over real sockets, with pictures from a fake encoder.
 
 use super::{faces, stage};
 use crate::detection::Sightings;
@@ -211,7 +211,7 @@ fn the_last_picture_comes_again_after_a_second_without_a_new_one() {
 }
 
 #[test]
-fn how_old_pictures_are_when_they_are_written_is_in_the_state_and_in_the_metrics() {
+fn the_ages_of_written_pictures_are_in_the_state_and_in_the_metrics() {
     let running = Running::small();
     let mut stream = BufReader::new(running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     let mut lines = stream.by_ref().lines().map(Result::unwrap).filter(|line| line.starts_with("X-Timestamp"));

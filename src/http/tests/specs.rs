@@ -1,4 +1,4 @@
-//! What viewers may ask for: `?overlay`, `?width`, `?fps`.
+//! Tests of the parameters of a rendition: `?overlay`, `?width`, `?fps`.
 
 use super::*;
 

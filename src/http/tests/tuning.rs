@@ -1,4 +1,4 @@
-//! The camera from the page, with a camera thread of this test.
+//! Tests of the camera routes, with a simulated camera thread.
 
 use super::*;
 use crate::config::CameraSource;
@@ -82,7 +82,7 @@ fn a_camera_that_is_away_or_does_not_answer_is_an_error_within_a_second_or_two()
 }
 
 #[test]
-fn a_source_that_is_no_device_says_why_it_has_no_controls() {
+fn a_source_that_is_not_a_device_gives_the_reason_why_it_has_no_controls() {
     for (source, kind) in [
         (CameraSource::Pipe(vec!["ffmpeg".into(), "secret".into()]), "pipe"),
         (CameraSource::Stills("/x".into()), "stills"),
@@ -97,7 +97,7 @@ fn a_source_that_is_no_device_says_why_it_has_no_controls() {
 }
 
 #[test]
-fn only_what_can_be_tried_is_asked_of_the_camera() {
+fn only_valid_trials_reach_the_camera_thread() {
     let site = site(|_| {});
     site.stage.health.camera_is_online("/dev/video0", "MJPG", 640, 480);
     let many: Vec<String> = (0..65).map(|number| format!("\"c{number}\": 1")).collect();

@@ -1,4 +1,4 @@
-//! `/api/events?typed=1`.
+//! Tests of `/api/events?typed=1`.
 
 use super::sockets::{Running, read_head};
 use crate::frame::Moment;
@@ -36,13 +36,13 @@ fn event(kind: Kind) -> Event {
 }
 
 #[test]
-fn typed_events_come_once_with_ids_and_after_the_last_that_a_client_had() {
+fn typed_events_are_sent_once_with_ids_after_the_last_event_of_the_client() {
     let running = Running::small();
     let bus = &running.stage.events;
     bus.publish(vec![event(Kind::Appeared)]);
     let mut stream = listen(&running, "");
     assert_eq!(next(&mut stream).1, "present");
-    // Only once it listens is it sure that the next event is new to it: a comment says so.
+    // The comment shows that the client listens, so that the next event is new to it.
     assert_eq!(read_head(&mut stream), [": still here"]);
     bus.publish(vec![event(Kind::Named), event(Kind::Left)]);
     let (id, kind, data) = next(&mut stream);
@@ -81,13 +81,13 @@ fn stay(visit: u64, name: Option<&str>) -> Stay {
 }
 
 #[test]
-fn a_listener_is_told_once_who_is_present_between_what_it_missed_and_what_is_new() {
+fn the_list_of_those_present_is_sent_once_between_missed_and_new_events() {
     let running = Running::small();
     let (bus, day) = (&running.stage.events, &running.stage.day);
     running.stage.health.camera_is_online("test", "MJPG", 4, 4);
     bus.publish(vec![event(Kind::Appeared), event(Kind::Named)]);
     day.take(Vec::new(), vec![stay(3, Some("Alice")), stay(4, None)], bus.newest(), 0, Instant::now());
-    // It has happened, and who is present does not show it yet.
+    // The event has happened, and the list of those present does not include it yet.
     bus.publish(vec![event(Kind::Left)]);
     for (headers, expected) in [("", &["", "3"][..]), ("Last-Event-ID: 0\r\n", &["1", "2", "", "3"])] {
         let mut stream = listen(&running, headers);
@@ -105,7 +105,7 @@ fn a_listener_is_told_once_who_is_present_between_what_it_missed_and_what_is_new
 }
 
 #[test]
-fn without_the_parameter_no_typed_event_comes() {
+fn without_the_parameter_no_typed_event_is_sent() {
     let running = Running::small();
     for query in ["", "?typed=0"] {
         let request = format!("GET /api/events{query} HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 0\r\n\r\n");

@@ -1,4 +1,4 @@
-//! `/api/visits`.
+//! Tests of `/api/visits`.
 
 use super::*;
 use crate::config::{Given, UnknownFaces};
@@ -52,7 +52,7 @@ fn with_visits(change: impl FnOnce(&mut Config)) -> Site {
 }
 
 #[test]
-fn visits_are_told_from_coming_to_going_and_chips_to_admins_alone() {
+fn visits_are_listed_from_arrival_to_departure_and_chips_only_for_admins() {
     let site = with_visits(|config| {
         let (key, value, place) = ("events.stranger_hours".into(), "22:00-06:00".into(), "--set".into());
         config.given.push(Given { key, value, place });
@@ -81,7 +81,7 @@ fn visits_are_told_from_coming_to_going_and_chips_to_admins_alone() {
 }
 
 #[test]
-fn from_whom_strangers_are_hidden_it_is_hidden_which_stranger_it_was() {
+fn a_role_from_which_strangers_are_hidden_gets_no_numbers_of_strangers() {
     for (unknown, blur_for_viewers, for_viewer, for_admin) in [
         (UnknownFaces::Show, false, json!(7), json!(7)),
         (UnknownFaces::Hide, false, json!(7), json!(7)),
@@ -98,7 +98,7 @@ fn from_whom_strangers_are_hidden_it_is_hidden_which_stranger_it_was() {
 }
 
 #[test]
-fn where_none_are_kept_none_are_told() {
+fn without_kept_visits_the_list_is_empty() {
     let all = told(&with_visits(|config| config.events.visits_h = 0), "127.0.0.1");
     assert_eq!((&all["hours"], &all["visits"]), (&0.into(), &json!([])));
 }

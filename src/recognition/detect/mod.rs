@@ -1,4 +1,4 @@
-//! Where faces are: what moved, where a look searches, and how good a face is to see.
+//! Face detection: motion, the choice of areas to search, and the quality of faces.
 
 pub(crate) mod motion;
 pub(crate) mod pose;

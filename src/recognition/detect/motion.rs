@@ -18,7 +18,8 @@ const PLACES: usize = 6;
 /// The share of changed cells from which the whole scene has changed, such as after a cut or when a light goes on. At
 /// cuts, 0.85 to 0.97 changed; between looks in a room, with a head close by, and during a pan, up to 0.46.
 const ANOTHER: f32 = 0.6;
-/// The average share of changed cells from which that does not apply, as with a camera that is carried around.
+/// When the average share of changed cells exceeds this, as with a camera that is carried around, such a change does
+/// not count as a new scene.
 const RESTLESS: f32 = 0.3;
 
 #[derive(Debug, Clone, PartialEq)]

@@ -1,10 +1,12 @@
-//! Which way a face is turned, by its landmarks.
+//! The direction of a face, computed from its landmarks.
 
 use crate::detection::chips::Pose;
 
-/// The pose of a face with dlib's 5 or 68 landmarks; `None` of any other number, and of eyes at one place.
+/// The pose of a face with dlib's 5 or 68 landmarks. `None` for another number of landmarks, or when both eyes are at
+/// the same point.
 pub fn of(landmarks: &[[f32; 2]]) -> Option<Pose> {
-    // The outer corner of the eye on the left of the picture, that of the other eye, and the lower end of the nose.
+    // The indices of the outer eye corner on the left of the picture, of the other outer eye corner, and of the lower
+    // end of the nose.
     let at = match landmarks.len() {
         5 => [2, 0, 4],
         68 => [36, 45, 33],
@@ -26,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pose_is_where_the_nose_is_between_the_eyes_however_the_head_leans() {
+    fn a_pose_is_the_offset_of_the_nose_from_the_eyes_at_any_tilt() {
         let face = |nose: [f32; 2]| [[140.0, 100.0], [120.0, 100.0], [60.0, 100.0], [80.0, 100.0], nose];
         assert_eq!(of(&face([100.0, 140.0])), Some(Pose { turn: 0.0, nod: 0.5 }));
         assert_eq!(of(&face([116.0, 132.0])), Some(Pose { turn: 0.2, nod: 0.4 }));

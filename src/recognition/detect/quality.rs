@@ -1,37 +1,39 @@
-//! How well a face can be seen: its size, how sharp it is, how light.
+//! [`Quality`]: the size, sharpness and brightness of a face.
 
 use crate::detection::Flaw;
 use crate::image::{Rect, Rgb};
 
-/// Faces are measured at this width, pixels: as far as they are wider, sharpness does not depend on how near the camera
-/// is. No face that a detector finds is much narrower.
+/// Faces are measured at this width in pixels, so that the sharpness of a wider face does not depend on its distance to
+/// the camera. No detector finds faces that are much narrower.
 const SIDE: u32 = 32;
 
-/// Narrower faces, pixels, are poor: dlib's network was made for 150 pixels with some margin around the face.
+/// Faces that are narrower than this, in pixels, are poor: dlib's network expects 150 pixels with some margin around
+/// the face.
 const NARROW_PX: u32 = 60;
-/// Less sharp, darker and lighter faces are poor. Of 282 faces of 100 people of LFW, sharpness is 0.23 to 2.7 (median
-/// 0.82) and light 63 to 174 (median 123): none is poor. Blurred by a gaussian of 2 % of their width they have 0.27 and are
-/// 0.31 from themselves, of 3 % 0.12 and 0.42 (medians of 47 of 90 to 130 pixels; 43 of 54 to 78 have the same).
+/// Faces that are less sharp, darker or brighter than these limits are poor. Of 282 faces of 100 people of LFW,
+/// sharpness is 0.23 to 2.7 (median 0.82) and brightness 63 to 174 (median 123): none is poor. After a Gaussian blur of
+/// 2 % of their width, faces have a sharpness of 0.27 and a distance of 0.31 from the original; after 3 %, 0.12 and
+/// 0.42 (medians of 47 faces of 90 to 130 pixels; 43 faces of 54 to 78 pixels have the same).
 const BLURRED: f32 = 0.15;
 const DARK: f32 = 40.0;
 const LIGHT: f32 = 220.0;
 
-/// How well a face can be seen.
+/// The quality of a face.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Quality {
-    /// Width of the face, pixels of the picture.
+    /// The width of the face in pixels of the picture.
     pub width_px: u32,
-    /// Variance of the second derivative of the luma over the variance of the luma, on the face at 32 pixels: 0 for a
-    /// smooth slope, about 1 for fine detail.
+    /// The variance of the second derivative of the luma divided by the variance of the luma, of the face at 32 pixels:
+    /// 0 for a smooth slope, about 1 for fine detail.
     pub sharpness: f32,
-    /// Mean luma, 0 to 255.
+    /// The mean luma, 0 to 255.
     pub brightness: f32,
 }
 
 impl Quality {
     pub fn of(rgb: &Rgb, face: Rect) -> Quality {
         let part = rgb.cropped(face);
-        // Of a face that the picture's edge cuts, the part that is there is scaled like the whole.
+        // When the edge of the picture cuts the face, the visible part is scaled like the whole.
         let side = u64::from(part.width) * u64::from(SIDE) / u64::from(face.w.max(1));
         let small = part.shrunk((side as u32).max(1));
         let (width, height) = (small.width as usize, small.height as usize);
@@ -43,7 +45,7 @@ impl Quality {
         let second: Vec<f32> = inner
             .map(|at| luma[at - 1] + luma[at + 1] + luma[at - width] + luma[at + width] - 4.0 * luma[at])
             .collect();
-        // Of a face without any contrast nothing is said.
+        // The divisor is at least 1, so that a face without contrast has a sharpness of 0.
         let sharpness = variance(&second) / variance(&luma).max(1.0);
         Quality { width_px: face.w, sharpness, brightness: mean(&luma) }
     }
@@ -60,7 +62,7 @@ impl Quality {
         flaws.into_iter().find_map(|(flaw, is)| is.then_some(flaw))
     }
 
-    /// The flaw with the number that says so; `None` for a good face.
+    /// The flaw as text, with the measured value; `None` for a good face.
     pub fn poor(&self) -> Option<String> {
         let Quality { width_px, sharpness, brightness } = *self;
         Some(match self.flaw()? {
@@ -73,7 +75,7 @@ impl Quality {
     }
 }
 
-/// ITU-R BT.601.
+/// The luma of ITU-R BT.601.
 fn luma(r: u8, g: u8, b: u8) -> f32 {
     0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)
 }
@@ -107,7 +109,7 @@ mod tests {
         rgb
     }
 
-    /// Each pixel becomes the mean of what is around it, 5 % of the picture's width to each side.
+    /// Each pixel becomes the mean of the pixels around it, up to 5 % of the picture's width to each side.
     fn blurred(rgb: &Rgb) -> Rgb {
         let reach = (rgb.width / 20) as i32;
         let mut out = rgb.clone();

@@ -37,7 +37,8 @@ const SAME_FACE_IOU: f32 = 0.3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
     pub place: Rect,
-    /// False when the last look missed it; if this one does too, motion at its place is searched like any other.
+    /// False when the last look missed the face. When this look misses it too, motion at its place is searched like any
+    /// other.
     pub was_seen: bool,
 }
 

@@ -1,10 +1,11 @@
-//! Whether what the detector finds is a face.
+//! Verification of detected faces.
 
 use crate::image::{Rect, Rgb, Turn};
 use crate::recognition::engine::{Detect, Engine};
 
-/// The faces on a still picture from left to right. HOG occasionally finds a face in a collar or a flag, and the crate
-/// does not provide its score. So when there are several, each must be found again on a crop at other scales.
+/// The faces on a still picture from left to right. HOG occasionally detects a face in a collar or a flag, and the
+/// crate does not provide its score. So when several are detected, each must be detected again on a crop at other
+/// scales.
 pub fn faces_on_still(engine: &mut dyn Engine, rgb: &Rgb) -> Vec<Rect> {
     let mut faces = engine.detect(rgb, Detect::Still { side: engine.still_side() }.scale(rgb.width, rgb.height));
     if faces.len() > 1 {
@@ -18,16 +19,16 @@ pub fn faces_on_still(engine: &mut dyn Engine, rgb: &Rgb) -> Vec<Rect> {
 const AGAIN_WIDTHS: [f64; 4] = [84.0, 92.0, 97.0, 105.0];
 const AGAIN_AT_LEAST: usize = 6;
 
-/// How many of these crops a face must be found on to be taught. Of 348 photographs of LFW 347 were found on 7 or 8, of 12 crops
-/// of a patch on a space suit, which pass for a face now and then, none.
+/// On how many of these crops a face must be detected before it may be taught. Of 348 photographs of LFW, 347 were
+/// detected on 7 or 8 crops; of 12 crops of a patch on a space suit, which is sometimes detected as a face, none was.
 const SURELY_AT_LEAST: usize = 7;
 
-/// Whether the detector finds the face on most of 8 crops around it, at other scales and mirrored.
+/// True when the detector finds the face on most of 8 crops around it, at other scales and mirrored.
 pub fn is_found_again(engine: &mut dyn Engine, rgb: &Rgb, face: Rect) -> bool {
     times_found_again(engine, rgb, face) >= AGAIN_AT_LEAST
 }
 
-/// The same, for a face that somebody may want to teach: a wrong one would stay in the gallery.
+/// The same with a higher limit, for a face that may be taught: a false one would stay in the gallery.
 pub fn is_surely_a_face(engine: &mut dyn Engine, rgb: &Rgb, face: Rect) -> bool {
     times_found_again(engine, rgb, face) >= SURELY_AT_LEAST
 }

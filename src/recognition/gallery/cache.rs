@@ -1,6 +1,6 @@
-//! The cache of descriptors: a file for each gallery in the state directory, with the content of the pictures as keys. It
-//! may be deleted at any time; a damaged one or one of another model is rebuilt. Descriptors are biometric data, so the
-//! file of a gallery that was deleted is deleted too, by the next run with any gallery.
+//! The cache of descriptors: a file per gallery in the state folder, with the hashes of pictures as keys. The files may
+//! be deleted at any time; a damaged file, or one of another model, is rebuilt. Descriptors are biometric data, so the
+//! file of a deleted gallery is deleted by the next run with any gallery.
 
 use crate::os::files::{self, hex};
 use crate::recognition::descriptor::{DESCRIPTOR_LEN, Descriptor};
@@ -76,7 +76,8 @@ impl Owner {
         Ok(Owner { mount: mount_point(&gallery)?, gallery })
     }
 
-    /// The name of its file. Sixteen digits suffice, because the whole owner is in the file and is compared.
+    /// The name of the cache file. Sixteen digits suffice, because the file contains the whole owner, which is
+    /// compared.
     fn file_name(&self) -> String {
         format!("{NAME}-{}", &hex(&Sha256::digest(self.to_bytes()))[..DIGITS])
     }
@@ -93,7 +94,7 @@ impl Owner {
         }
     }
 
-    /// Both paths, each after its length, because a path may contain any byte but 0.
+    /// Both paths, each preceded by its length, because a path may contain any byte except 0.
     fn to_bytes(&self) -> Vec<u8> {
         let parts = [&self.gallery, &self.mount].map(|path| path.as_os_str().as_bytes());
         parts.iter().flat_map(|path| [&(path.len() as u32).to_le_bytes()[..], path].concat()).collect()
@@ -133,24 +134,24 @@ pub struct Cache {
     changed: bool,
 }
 
-/// The number is increased when the format or the meaning of rows changes; 4: a file belongs to a gallery.
+/// The number changes with the format or the meaning of rows. Since 4, a file belongs to a gallery.
 const MAGIC: &[u8] = b"namecam descriptors 4\n";
-/// The largest size of a file: 100,000 pictures take 57 MB. All files together may not be larger either.
+/// The largest size of a file, and of all files together: 100,000 pictures take 57 MB.
 const MAX_BYTES: u64 = 256 << 20;
-/// The most files. Beyond it, those that were written longest ago are deleted.
+/// The most files. When there are more, those with the oldest modification are deleted.
 const MAX_FILES: usize = 32;
 /// The most bytes before the rows: MAGIC and two paths.
 const MAX_HEAD: u64 = 3 * 4096;
-/// How the names of the files begin. Version 0.1.0 had one file of this name for all galleries.
+/// The prefix of file names. Version 0.1.0 had one file of this name for all galleries.
 const NAME: &str = "descriptors";
-/// The number of hexadecimal digits behind it.
+/// The number of hexadecimal digits after the prefix.
 const DIGITS: usize = 16;
 
-/// The folder of the cache: the state directory of the unit, else the cache folder of the user.
+/// The folder of the cache: the state folder of the systemd unit, or else the cache folder of the user.
 pub fn folder() -> Option<PathBuf> {
     let var = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(state) = var("STATE_DIRECTORY") {
-        // systemd separates several directories by colons; the first one is used.
+        // systemd separates several folders by colons; the first one is used.
         return state.to_string_lossy().split(':').next().map(PathBuf::from);
     }
     let user = var("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(var("HOME")?).join(".cache")));
@@ -158,7 +159,7 @@ pub fn folder() -> Option<PathBuf> {
 }
 
 impl Cache {
-    /// A cache without a file, of no gallery.
+    /// A cache without a file and without a gallery.
     pub fn in_memory() -> Cache {
         Cache { file: None, owner: None, tag: String::new(), rows: HashMap::new(), changed: false }
     }
@@ -189,12 +190,12 @@ impl Cache {
         cache
     }
 
-    /// True when it is the cache of what is now at the path `gallery`, for these options.
+    /// True when this is the cache of the gallery at the path `gallery` with these options.
     pub fn is_of(&self, gallery: &Path, tag: &str) -> bool {
         self.tag == tag && self.owner == Owner::of(gallery).ok()
     }
 
-    /// Begins another enrolment.
+    /// Begins an enrolment: marks all rows as unused.
     pub fn begin(&mut self) {
         self.rows.values_mut().for_each(|(_, used)| *used = false);
     }
@@ -223,11 +224,11 @@ impl Cache {
         self.file.as_deref().and_then(Path::parent).map_or(Ok(()), |folder| sweep(folder, self.file.as_deref()))
     }
 
-    /// Writes all rows if anything has changed, before it is known which ones are still needed. Without rows there is
-    /// no file.
+    /// Writes all rows if anything has changed, including rows that may turn out to be unused. Without rows there is no
+    /// file.
     ///
     /// # Errors
-    /// When the file cannot be written; the old one is kept, and the next call tries again.
+    /// When the file cannot be written; the old file is kept, and the next call tries again.
     pub fn write(&mut self) -> io::Result<()> {
         if let (Some(file), Some(owner), true) = (&self.file, &self.owner, self.changed) {
             let bytes = format(&self.rows, owner, &self.tag);
@@ -247,8 +248,8 @@ impl Cache {
     }
 }
 
-/// Deletes the caches in `folder`, other than `own`, whose gallery is gone, those of another version, and incomplete
-/// files that a program left behind when it was killed. Of the others, those written last stay, up to a bound.
+/// Deletes the caches in `folder` whose gallery is gone, those of another version, and incomplete files that a killed
+/// program left. `own` is not deleted. Of the other caches the newest stay, up to the bounds.
 fn sweep(folder: &Path, own: Option<&Path>) -> io::Result<()> {
     let mut kept = Vec::new();
     let mut result = Ok(());
@@ -281,8 +282,8 @@ fn sweep(folder: &Path, own: Option<&Path>) -> io::Result<()> {
     result
 }
 
-/// `None` for the name of a file that is no cache. An incomplete file ends with the number of the process that writes
-/// it, see [`files::replace`].
+/// The number of the process that writes an incomplete file, which is at the end of its name, see [`files::replace`];
+/// `Some(None)` for a complete file, and `None` for a file that is not a cache.
 fn writer_of(name: &OsStr) -> Option<Option<u32>> {
     let rest = name.to_str()?.strip_prefix(NAME)?;
     let (digits, writer) = rest.split_once('.').map_or((rest, None), |(digits, writer)| (digits, Some(writer)));
@@ -293,7 +294,7 @@ fn writer_of(name: &OsStr) -> Option<Option<u32>> {
     writer.map(|writer| writer.parse().ok()).map_or(Some(None), |writer| writer.map(Some))
 }
 
-/// The owner of a cache; `None` for a file of another version, or that cannot be read.
+/// The owner of a cache file; `None` when it is of another version or cannot be read.
 fn owner_of(file: &Path) -> Option<Owner> {
     let mut head = Vec::new();
     File::open(file).ok()?.take(MAX_HEAD).read_to_end(&mut head).ok()?;
@@ -310,7 +311,8 @@ fn delete(file: &Path) -> io::Result<()> {
     }
 }
 
-/// MAGIC, owner, tag and line end, rows, SHA-256 of all of that. A row: key, kind (0 face, 1 reason), length, data.
+/// The format of a file: MAGIC, owner, tag, line end, rows, SHA-256 of all of that. A row: key, kind (0 face, 1
+/// reason), length, data.
 fn format(rows: &HashMap<PictureKey, (Verdict, bool)>, owner: &Owner, tag: &str) -> Vec<u8> {
     let mut out = [MAGIC, &owner.to_bytes(), tag.as_bytes(), b"\n"].concat();
     for (key, (verdict, _)) in rows {
@@ -355,7 +357,7 @@ fn parse(bytes: &[u8], owner: &Owner, tag: &str) -> Option<HashMap<PictureKey, (
     Some(rows)
 }
 
-/// A cache whose rows are any bytes, with a sum that is right: all rows are read, or none.
+/// Parses a cache with any bytes as rows and a valid checksum: either all rows are read, or none.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let owner = Owner { gallery: "/gallery".into(), mount: "/".into() };
@@ -390,7 +392,7 @@ mod tests {
         Cache::open(Some(&caches(root)), gallery, "model")
     }
 
-    /// Runs with a gallery of these pictures; returns how many were described.
+    /// Runs an enrolment of these pictures; returns how many were described.
     fn run(root: &tempfile::TempDir, gallery: &Path, pictures: &[u8]) -> usize {
         let mut cache = open(root, gallery);
         cache.begin();
@@ -430,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn galleries_in_turn_describe_nothing_twice_and_each_forgets_its_own_pictures_alone() {
+    fn alternating_galleries_describe_no_picture_twice_and_each_drops_only_its_own_rows() {
         let (root, galleries) = scene(&["one", "two", "empty"]);
         let [one, two, empty] = &galleries[..] else { panic!() };
         assert_eq!((run(&root, one, &[1, 2, 9]), run(&root, two, &[3, 9]), run(&root, empty, &[])), (3, 2, 0));
@@ -444,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn one_gallery_has_one_cache_by_whatever_path_it_is_named() {
+    fn a_gallery_has_one_cache_for_all_its_paths() {
         let (root, galleries) = scene(&["gallery", "other"]);
         let link = root.path().join("link");
         std::os::unix::fs::symlink(&galleries[0], &link).unwrap();
@@ -454,7 +456,7 @@ mod tests {
         for same in [&link, &relative, &galleries[0].join("."), &galleries[1].join("../gallery/"), &link.join(".")] {
             assert_eq!(run(&root, same, &[1, 2]), 0, "{}", same.display());
         }
-        // The link leads to another gallery now.
+        // Now the link leads to another gallery.
         let was = open(&root, &link);
         assert!(was.is_of(&link, "model") && was.is_of(&galleries[0], "model") && !was.is_of(&link, "other"));
         fs::remove_file(&link).unwrap();
@@ -464,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_of_a_gallery_that_was_deleted_or_moved_is_deleted_by_whoever_runs_next() {
+    fn the_cache_of_a_deleted_or_moved_gallery_is_deleted_by_the_next_run() {
         let (root, galleries) = scene(&["gone", "moved", "a file", "stays"]);
         let stays = Owner::of(&galleries[3]).unwrap().file_name();
         for (at, gallery) in galleries.iter().enumerate() {
@@ -478,7 +480,7 @@ mod tests {
         fs::write(&galleries[2], "").unwrap();
         let mut last = open(&root, &galleries[3]);
         assert_eq!(files_in(&caches(&root)), std::slice::from_ref(&stays));
-        // A program that runs all the time does so with each gallery that it takes in.
+        // A program that keeps running deletes them with each gallery that it enrols.
         let (another, more) = scene(&["more"]);
         run(&root, &more[0], &[7]);
         assert_eq!(files_in(&caches(&root)).len(), 2);
@@ -503,7 +505,7 @@ mod tests {
         let owner = |gallery: &str, mount: PathBuf| Owner { gallery: root_path.join(gallery), mount };
         assert!(!owner("stick/gallery", mount.clone()).is_gone());
         assert!(owner("stick/other", mount.clone()).is_gone());
-        // No file system is mounted at these places, so their galleries are elsewhere.
+        // No file system is mounted at these paths, so the galleries are on another one.
         for place in ["stick", "stick/gallery", "nowhere"] {
             let unmounted = owner("stick/gallery", root_path.join(place));
             assert!(!unmounted.is_gone(), "{place}");
@@ -516,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_file_of_0_1_0_and_what_a_killed_program_left_are_deleted_and_nothing_else_is() {
+    fn the_file_of_0_1_0_and_incomplete_files_of_killed_programs_are_deleted_and_no_others() {
         let (root, galleries) = scene(&["gallery"]);
         let own = Owner::of(&galleries[0]).unwrap().file_name();
         let write = |name: &str| fs::write(caches(&root).join(name), "namecam descriptors 3\nAlice").unwrap();
@@ -552,7 +554,7 @@ mod tests {
         run(&root, &galleries[0], &[1]);
         assert_eq!(files_in(&caches(&root)).len(), MAX_FILES);
         assert!(file(0).exists() && !file(5).exists() && file(6).exists());
-        // A sparse file takes no room.
+        // A sparse file takes no disk space.
         File::options().append(true).open(file(20)).unwrap().set_len(MAX_BYTES - 5000).unwrap();
         let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(20);
         File::options().append(true).open(file(20)).unwrap().set_modified(long_ago).unwrap();
@@ -598,7 +600,7 @@ mod tests {
     }
 
     #[test]
-    fn write_keeps_rows_that_the_enrolment_has_not_come_to() {
+    fn write_keeps_rows_that_the_enrolment_has_not_reached() {
         let (root, galleries) = scene(&["gallery"]);
         run(&root, &galleries[0], &[1]);
         let mut other = open(&root, &galleries[0]);

@@ -1,5 +1,6 @@
-//! What a gallery's pictures say about each other: which are poor, copies, of somebody else. Judged when all are in, so
-//! that the order of files does not matter, and from descriptors alone, so that a reload costs nothing.
+//! Judges the pictures of a gallery: poor ones, copies, pictures of another person. They are judged when all are
+//! enrolled, so that the order of files does not matter, and by their descriptors only, so that a reload computes none
+//! again.
 
 mod misplaced;
 
@@ -8,21 +9,23 @@ use crate::recognition::gallery::cache::Face;
 use crate::recognition::gallery::curate::misplaced::{Group, People, alike, misplaced};
 use std::sync::Arc;
 
-/// Pictures of one person that are nearer are the same photograph; two different ones of LFW hardly ever are.
+/// Two pictures of a person at a smaller distance are copies of one photograph; different photographs of LFW hardly
+/// ever are that near.
 const COPY: f32 = 0.10;
-/// Pictures that are nearer show one face at one time.
+/// Two pictures at a smaller distance show the same face at the same time.
 const SAME_LOOK: f32 = 0.15;
-/// Two pictures that are further apart are doubted. Of 1474 pairs of LFW that are of one person 0.8 % are, of others 99 %.
+/// Two pictures of a person at a larger distance are doubted. In LFW, 0.8 % of 1474 pairs of pictures of one person
+/// are, and 99 % of pairs of two people.
 const TWO_UNLIKE: f32 = 0.61;
-/// So many pictures are named where a folder is doubted.
+/// How many pictures a warning about a folder names.
 const NAMED: usize = 3;
-/// Pictures of one person that are all nearer to their mean hardly differ.
+/// When all pictures of a person are nearer to their mean, they hardly differ.
 const ALL_ALIKE: f32 = 0.17;
 
-/// A picture with one face on it.
+/// A picture with one face.
 #[derive(Debug, Clone)]
 pub struct Usable {
-    /// `Alice/1.jpg`.
+    /// The name of the file, such as `Alice/1.jpg`.
     pub file: Arc<str>,
     pub face: Face,
 }
@@ -36,9 +39,9 @@ impl Usable {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fate {
     Used,
-    /// It is used, but somebody should know this.
+    /// The picture is used, with a remark.
     UsedBut(String),
-    /// It is not used, because of this.
+    /// The picture is not used, for this reason.
     Skipped(String),
 }
 
@@ -48,7 +51,7 @@ impl Fate {
     }
 }
 
-/// What becomes of each picture of each person; `people` are names and pictures.
+/// The fate of each picture of each person. `people` has names and pictures.
 pub fn judge(people: &People) -> Vec<Vec<Fate>> {
     let mut all: Vec<Vec<Fate>> = people.iter().map(|(_, pictures)| vec![Fate::Used; pictures.len()]).collect();
     for (person, picture, fate) in misplaced(people) {
@@ -57,19 +60,20 @@ pub fn judge(people: &People) -> Vec<Vec<Fate>> {
     people.iter().zip(all).map(|((_, pictures), fates)| beside_each_other(pictures, fates)).collect()
 }
 
-/// Leaves out poor pictures where there are better ones, and copies.
+/// Leaves out poor pictures when the person has good ones, and copies.
 fn beside_each_other(pictures: &[Usable], mut fates: Vec<Fate>) -> Vec<Fate> {
     let good = |at: usize, fates: &[Fate]| fates[at].is_used() && pictures[at].face.quality.poor().is_none();
     let some_are_good = (0..pictures.len()).any(|at| good(at, &fates));
     for (at, picture) in pictures.iter().enumerate() {
         match picture.face.quality.poor().filter(|_| fates[at].is_used()) {
             Some(reason) if some_are_good => fates[at] = Fate::Skipped(reason),
-            // Better a poor picture than a person whom nobody knows.
+            // A poor picture is better than a person who cannot be recognised.
             Some(reason) => fates[at] = Fate::UsedBut(format!("{reason}; there is no better one")),
             None => {}
         }
     }
-    // After that, or a poor picture would keep a better copy of itself out. Of two copies the first stays.
+    // Copies come last, because otherwise a poor picture could displace a better copy of itself. The first one of two
+    // copies stays.
     for at in 0..pictures.len() {
         let earlier = (0..at).filter(|&other| fates[other].is_used());
         let near =
@@ -81,8 +85,8 @@ fn beside_each_other(pictures: &[Usable], mut fates: Vec<Fate>) -> Vec<Fate> {
     fates
 }
 
-/// Leaves out pictures that show a face of `.not`: an admin said that it is not this person. Two looks at one face in one video are
-/// as near; two photographs of one person hardly ever are.
+/// Leaves out pictures that show a face of `.not`, because an admin has said that this face is not the person. Two
+/// looks at one face in a video are as near as that; two photographs of a person hardly ever are.
 pub fn leave_out_never(pictures: &[Usable], never: &[Usable], fates: &mut [Fate]) {
     for (picture, fate) in pictures.iter().zip(fates) {
         let near = never.iter().map(|never| (picture.distance(never), never)).min_by(|a, b| a.0.total_cmp(&b.0));
@@ -93,9 +97,11 @@ pub fn leave_out_never(pictures: &[Usable], never: &[Usable], fates: &mut [Fate]
     }
 }
 
-/// Leaves at most `most` pictures in use: the one that is most like all others, and then each time the one that differs most from
-/// those that are chosen. A picture that is unlike the first one comes last, because it may show somebody else. On 56 people of
-/// LFW with 5 of 8 pictures, nine of ten others are within 0.43 of their mean so, and within 0.44 of that of the first five.
+/// Leaves at most `most` pictures in use. The first one is the picture nearest to the mean of all; each further one is
+/// the picture that differs most from those chosen so far. A picture that is unlike the first one is chosen last,
+/// because it may show another person. For 56 people of LFW with 5 of 8 pictures chosen in this way, nine tenths of the
+/// other pictures are within 0.43 of the mean of the chosen ones, and within 0.44 of the mean of the first five
+/// pictures.
 pub fn keep_the_most_different(pictures: &[Usable], fates: &mut [Fate], most: usize, why: &str) {
     let used: Vec<usize> = (0..pictures.len()).filter(|&at| fates[at].is_used()).collect();
     if used.len() <= most {
@@ -105,14 +111,14 @@ pub fn keep_the_most_different(pictures: &[Usable], fates: &mut [Fate], most: us
     let apart = |at: usize| euclidean(&pictures[at].face.descriptor, &middle);
     let Some(first) = used.iter().copied().min_by(|&a, &b| apart(a).total_cmp(&apart(b))) else { return };
     let is_like_first = |at: usize| pictures[at].distance(&pictures[first]) <= TWO_UNLIKE;
-    // Those that are not chosen, with the distance to the nearest one that is.
+    // The pictures that are not chosen, with the distance to the nearest chosen one.
     let mut rest: Vec<(usize, f32)> = used.into_iter().map(|at| (at, f32::INFINITY)).collect();
     let mut next = first;
     for _ in 0..most {
         rest.retain(|(at, _)| *at != next);
         rest.iter_mut().for_each(|(at, nearest)| *nearest = nearest.min(pictures[*at].distance(&pictures[next])));
         let rank = |(at, nearest): &(usize, f32)| (is_like_first(*at), *nearest);
-        // Of two that differ as much, the first by name.
+        // Of two pictures that differ as much, the first one by name is chosen.
         let farthest = rest.iter().rev().map(|one| (rank(one), one.0));
         let farthest = farthest.max_by(|(a, _), (b, _)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
         let Some((_, at)) = farthest else { return };
@@ -121,15 +127,16 @@ pub fn keep_the_most_different(pictures: &[Usable], fates: &mut [Fate], most: us
     rest.iter().for_each(|(at, _)| fates[*at] = Fate::Skipped(why.to_owned()));
 }
 
-/// True when a picture is good and a copy of none of the others: it will be used, unless it is somebody else's.
+/// True when a picture is good and not a copy of another one. It will be used, unless it shows another person.
 pub fn adds<'a>(picture: &Usable, mut to: impl Iterator<Item = &'a Usable>) -> bool {
     picture.face.quality.poor().is_none() && !to.any(|other| picture.distance(other) < COPY)
 }
 
-/// Why the pictures of a folder that are used may be of several people: they fall into groups that are not alike. Twins and
-/// a child who grew up are as far apart as strangers, so all are used. On LFW no folder of 3, 4 or 5 pictures of one person
-/// falls apart (0 of 1729); of three people 98 % do, of two with two pictures each 95 %, with three and two 97 %. A limit
-/// to how far they are from their mean would say no more, and depends on how many they are.
+/// Why the used pictures of a folder may show several people: they form groups that are not alike. All of them are
+/// used, because twins, and a person as a child and as an adult, are as far apart as strangers. In LFW no folder of 3,
+/// 4 or 5 pictures of one person forms several groups (0 of 1729). Of folders with three people 98 % do, of two people
+/// with two pictures each 95 %, and with three and two pictures 97 %. A limit for the distance from the mean would tell
+/// no more, and would depend on the number of pictures.
 pub fn doubt(used: &[&Usable]) -> Option<String> {
     let groups = alike(used);
     let between = |one: &Group, other: &Group| {
@@ -150,7 +157,7 @@ pub fn doubt(used: &[&Usable]) -> Option<String> {
     Some(format!("{} and {last} are {apart:.2} apart{or_more}: is this one person?", others.join(", ")))
 }
 
-/// What would let a person be recognised better, from those pictures that are used.
+/// Advice on pictures that would improve the recognition of a person, given the used pictures.
 pub fn hint(used: &[&Usable]) -> Option<String> {
     match used {
         [] => None,
@@ -168,14 +175,14 @@ pub fn hint(used: &[&Usable]) -> Option<String> {
     }
 }
 
-/// The mean distance of pictures from their mean; `None` of fewer than two.
+/// The mean distance of pictures from their mean; `None` for fewer than two.
 pub fn spread(used: &[&Usable]) -> Option<f32> {
     let mean = mean(used.iter().map(|picture| (picture.face.descriptor, 1.0)));
     let sum: f32 = used.iter().map(|picture| euclidean(&picture.face.descriptor, &mean)).sum();
     (used.len() > 1).then(|| sum / used.len() as f32)
 }
 
-/// How far a picture is from the nearest other one of the same person that is used.
+/// The distance from a picture to the nearest other used picture of the person.
 pub fn from_nearest(pictures: &[Usable], fates: &[Fate], at: usize) -> Option<f32> {
     let others = (0..pictures.len()).filter(|&other| other != at && fates[other].is_used());
     others.map(|other| pictures[at].distance(&pictures[other])).min_by(f32::total_cmp)
@@ -207,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_pictures_the_most_usual_one_and_those_that_differ_most_stay() {
+    fn of_too_many_pictures_the_most_typical_and_the_most_different_ones_stay() {
         let pictures: Vec<Usable> =
             [0.0, 0.2, 0.22, 0.24, 0.4, 1.2].map(|x| picture(&format!("{x}"), x, 0.0, GOOD)).into();
         for (most, stay) in
@@ -226,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_of_a_face_that_lies_in_not_is_left_out_while_it_lies_there() {
+    fn a_picture_of_a_face_in_the_blocklist_is_left_out_while_that_face_is_there() {
         let pictures = [picture("1", 0.0, 0.0, GOOD), picture("2", 0.0, 0.3, GOOD)];
         let mut fates = vec![Fate::Used; 2];
         leave_out_never(&pictures, &[picture(".not/a", 0.0, 0.4, GOOD), picture(".not/b", 0.9, 0.0, GOOD)], &mut fates);
@@ -235,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_that_is_poor_is_skipped_where_there_is_a_better_one_and_used_where_there_is_none() {
+    fn a_poor_picture_is_skipped_only_when_there_is_a_better_one() {
         let blurred = Quality { sharpness: 0.001, ..GOOD };
         let both = of(&[picture("a", 0.0, 0.0, GOOD), picture("b", 0.3, 0.0, blurred)]);
         assert_eq!(both[0], Fate::Used);
@@ -275,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn two_pictures_that_disagree_both_stay_and_somebody_is_asked() {
+    fn two_pictures_that_differ_both_stay_with_a_warning() {
         let pictures = [picture("a", 0.0, 0.0, GOOD), picture("b", 0.9, 0.0, GOOD)];
         assert_eq!(of(&pictures), [Fate::Used, Fate::Used]);
         let used: Vec<&Usable> = pictures.iter().collect();
@@ -289,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_several_people_is_doubted_and_one_of_somebody_who_changed_is_not() {
+    fn a_folder_of_several_people_is_doubted_and_one_of_a_person_who_aged_is_not() {
         let doubt = |places: &[(f32, f32)]| {
             let names = ["a", "b", "c", "d", "e"];
             let pictures: Vec<Usable> =
@@ -303,7 +310,7 @@ mod tests {
         assert_eq!(two_and_two.as_deref(), Some("a and b are 0.70 apart or more: is this one person?"));
         let five = doubt(&[(0.0, 0.0), (0.9, 0.0), (1.8, 0.0), (2.7, 0.0), (3.6, 0.0)]);
         assert_eq!(five.as_deref(), Some("a, b, c and 2 more are 0.90 apart or more: is this one person?"));
-        // Far apart, but steps lead from one to the other: the person grew up.
+        // Far apart, but connected by pictures in between: the person aged.
         assert_eq!(doubt(&[(0.0, 0.0), (0.5, 0.0), (1.0, 0.0)]), None);
         assert_eq!(doubt(&[(0.0, 0.0), (0.605, 0.0)]), None);
     }

@@ -54,10 +54,10 @@ pub(in crate::recognition) struct EnrolmentMemory {
     pub(in crate::recognition) bytes_read: u64,
 }
 
-/// Why a picture is not used yet.
+/// The reason for a picture that is not used yet.
 pub(in crate::recognition) const COMING: &str = "still being copied; it will be read again";
 
-/// Without rates, no budget can be kept.
+/// The warning about a model without measured rates, with which no budget can be kept.
 const NOT_MEASURED: &str = "no error rates are known for this recognizer, so only the threshold decides about names; \
      `make tables RECOGNIZER=FILE LFW=\"FOLDER ...\"` measures them and writes FILE.rates beside the model";
 
@@ -104,9 +104,9 @@ impl EnrolmentMemory {
 pub(in crate::recognition) struct Enrolment {
     /// The people, followed by the blocklist.
     drafts: Vec<Draft>,
-    /// The index of the one whose pictures are enrolled now.
+    /// The index of the draft whose pictures are being enrolled.
     at: usize,
-    /// The number of processed pictures, and of all.
+    /// The numbers of processed pictures and of all pictures.
     progress: (usize, usize),
     /// A digest of the files and their results.
     found: DefaultHasher,
@@ -261,7 +261,7 @@ fn pictures(draft: &Draft, fates: Vec<Fate>) -> Vec<PictureReport> {
     all
 }
 
-/// The face of the only person on a picture, or why there is none. A file that may still be growing, or that is known, is not
+/// The only face on a picture, or why there is none. A file that may still be growing, or whose result is known, is not
 /// read.
 fn judge(path: &Path, jitters: u32, engine: &mut dyn Engine, memory: &mut EnrolmentMemory, now: Moment) -> Verdict {
     let EnrolmentMemory { cache, arrivals, keys, patient, .. } = memory;
@@ -283,7 +283,7 @@ fn judge(path: &Path, jitters: u32, engine: &mut dyn Engine, memory: &mut Enrolm
         memory.bytes_read += bytes.len() as u64;
     }
     if *patient {
-        // A file that was written to meanwhile may have been read partly before and partly after.
+        // A file that was written to meanwhile may have been read partly in its old and partly in its new state.
         let after = file.metadata().map_err(unreadable)?;
         if stamp(&after) != before && !arrivals.meet(path, &after, now) {
             return Err(COMING.to_owned());
@@ -344,7 +344,7 @@ fn describe_one_of(still: &Still, faces: &[Rect], jitters: u32, engine: &mut dyn
     })
 }
 
-/// What the bytes of a file would be worth as a picture of a person; the descriptor is thrown away.
+/// The judgement of a file as a picture of a person. The descriptor is discarded.
 pub(in crate::recognition) fn worth(bytes: Vec<u8>, jitters: u32, engine: &mut dyn Engine) -> Worth {
     let alone = |why| Unfit { why, faces: Vec::new() };
     let still = still::decode_still(&bytes).map_err(alone)?;
@@ -360,7 +360,7 @@ pub(in crate::recognition) fn worth(bytes: Vec<u8>, jitters: u32, engine: &mut d
     face.quality.poor().map_or(Ok(()), |why| Err(alone(why)))
 }
 
-/// The most faces of a group picture that somebody may choose from.
+/// The most faces of a group picture that are returned for a choice.
 const MAX_CHOICES: usize = 32;
 
 fn describe(rgb: &Rgb, face: Rect, jitters: u32, engine: &mut dyn Engine) -> Verdict {
@@ -371,7 +371,7 @@ fn describe(rgb: &Rgb, face: Rect, jitters: u32, engine: &mut dyn Engine) -> Ver
     Ok(Face { descriptor, quality: Quality::of(rgb, face) })
 }
 
-/// Reads a file, without following a link or blocking on a named pipe; its stamp is that before the first byte was read.
+/// Reads a file without following a link or blocking on a named pipe. The stamp is that of the file before it was read.
 fn read(path: &Path) -> Result<(File, Stamp, Vec<u8>), String> {
     let mut options = File::options();
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
@@ -384,7 +384,7 @@ fn read(path: &Path) -> Result<(File, Stamp, Vec<u8>), String> {
         return Err(format!("larger than {} MiB: scale it down", still::MAX_FILE_BYTES >> 20));
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    // A file that grows meanwhile is read again.
+    // A file that grows meanwhile is read again later.
     (&file).take(still::MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok((file, stamp(&metadata), bytes))
 }

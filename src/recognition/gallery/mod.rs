@@ -1,4 +1,4 @@
-//! The gallery: its files, how they are read and described, and what is wrong with them.
+//! Enrolment of the gallery: reading and describing the files, and judging the pictures.
 
 pub(crate) mod cache;
 pub(super) mod curate;

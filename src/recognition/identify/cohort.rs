@@ -1,9 +1,11 @@
-//! The cohort: descriptors of nobody that stand for many groups of people, and how distances are normalised by it.
+//! The cohort: descriptors that stand for many groups of people and belong to no real person, and the normalisation of
+//! distances by them.
 //!
-//! dlib's network places the faces of some groups of people nearer to each other than those of others, so the same distance
-//! says something else for each template and each probe. A distance is therefore compared with the distances from the
-//! template, and from the probe, to their nearest members of the cohort: adaptive symmetric score normalisation (AS-norm;
-//! Matejka et al., Analysis of Score Normalization in Multilingual Speaker Recognition, Interspeech 2017).
+//! dlib's network places the faces of some groups of people nearer to each other than those of other groups, so the
+//! meaning of a distance depends on the template and the probe. A distance is therefore compared with the distances
+//! from the template, and from the probe, to their nearest members of the cohort. This is adaptive symmetric score
+//! normalisation (AS-norm; Matejka et al., Analysis of Score Normalization in Multilingual Speaker Recognition,
+//! Interspeech 2017).
 
 use crate::config::Metric;
 use crate::os::files::hex;
@@ -14,19 +16,21 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-/// How many of the nearest members normalise a distance. Of 10 to 60, measured on people who are in neither cohort nor
-/// tables, 60 names most known people at the same rate of strangers (docs/ACCURACY.md).
+/// How many of the nearest members normalise a distance. Of the values from 10 to 60, measured on people who are in
+/// neither the cohort nor the tables, 60 names most known people at the same rate of named strangers
+/// (docs/ACCURACY.md).
 const NEAREST: usize = 60;
-/// The deviation of those distances is at least this part of their mean: a descriptor that is equally far from all of them
-/// must not turn a small difference into a large score.
+/// The least standard deviation of those distances, as a part of their mean. A descriptor that is equally far from all
+/// members would otherwise turn a small difference into a large score.
 const LEAST_DEVIATION: f32 = 0.01;
-/// The first line of a file; another version is another one.
+/// The first line of a file. It changes with the format.
 const MAGIC: &str = "namecam cohort 1";
-/// How many members a file may have. Fewer say nothing about so many groups; each costs time at every look.
+/// The allowed number of members in a file. Fewer members do not represent the groups; each member costs time at every
+/// look.
 const MEMBERS: std::ops::RangeInclusive<usize> = 2 * NEAREST..=4096;
-/// A file beyond this size is none.
+/// The largest size of a file.
 const MAX_BYTES: u64 = 1 << 20;
-/// What to do about a file that is wrong.
+/// The remedy in error messages about a file.
 const REMEDY: &str = "make it anew (make cohort DESCRIPTORS=FILE RECOGNIZER=FILE), or remove it";
 /// The SHA-256 of the recognition model whose rates are built in.
 pub const DLIBS_OWN: &str = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30";
@@ -36,12 +40,12 @@ const BUILT_IN: &[u8] = include_bytes!("cohort/dlib.cohort");
 /// Descriptors that stand for people who are not in the gallery.
 #[derive(Debug)]
 pub struct Cohort {
-    /// Where it comes from, for people.
+    /// The origin of the cohort, as text for users.
     pub source: String,
     members: Vec<Descriptor>,
-    /// The same at length 1, for cosine distances; made when they are asked for.
+    /// The members scaled to length 1, for cosine distances; computed at the first use.
     units: OnceLock<Vec<Descriptor>>,
-    /// The normal of each member among the others, by metric; made when they are asked for.
+    /// The normal of each member among the other members, for each metric; computed at the first use.
     own_normals: [OnceLock<Vec<Normal>>; 2],
 }
 
@@ -51,37 +55,37 @@ impl PartialEq for Cohort {
     }
 }
 
-/// Mean and deviation of the distances from a descriptor to its nearest members of the cohort.
+/// The mean and the deviation of the distances from a descriptor to its nearest members of the cohort.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normal {
-    /// Their mean.
+    /// The mean of the distances.
     pub mean: f32,
-    /// Their standard deviation.
+    /// The standard deviation of the distances.
     pub deviation: f32,
 }
 
 impl Normal {
-    /// The normalised score of a `distance` between two descriptors with these normals: how many deviations it is from what
-    /// strangers are at, on the average of both. Smaller is nearer.
+    /// The normalised score of a `distance` between two descriptors with these normals: the number of deviations
+    /// between the distance and the mean distance of strangers, averaged over both normals. Smaller is nearer.
     pub fn score(self, other: Normal, distance: f32) -> f32 {
         0.5 * ((distance - self.mean) / self.deviation + (distance - other.mean) / other.deviation)
     }
 
-    /// The distance at which the two have that score.
+    /// The distance at which two descriptors with these normals have that score.
     pub fn distance_at(self, other: Normal, score: f32) -> f32 {
         let offset = self.mean / self.deviation + other.mean / other.deviation;
         (2.0 * score + offset) / (1.0 / self.deviation + 1.0 / other.deviation)
     }
 
-    /// From distances to members, in any order.
+    /// The normal of the distances to members, which may be in any order.
     pub(in crate::recognition) fn of(distances: Vec<f32>) -> Normal {
         Normal::and_reach(distances).0
     }
 
-    /// The same, and the distance beyond which members do not count.
+    /// The normal, and the distance beyond which members do not affect it.
     pub(in crate::recognition) fn and_reach(mut distances: Vec<f32>) -> (Normal, f32) {
         let (nearest, reach) = match distances.len() {
-            // Nobody to compare with: every score is NaN, and no name is given.
+            // Without members every score is NaN, and no name is given.
             0 => return (Normal { mean: f32::NAN, deviation: f32::NAN }, f32::INFINITY),
             all if all > NEAREST => {
                 let (nearest, next, _) = distances.select_nth_unstable_by(NEAREST, f32::total_cmp);
@@ -97,20 +101,20 @@ impl Normal {
 }
 
 impl Cohort {
-    /// A cohort of these members; `source` says for people where they come from.
+    /// A cohort of these members. `source` is their origin, as text for users.
     pub fn new(source: String, members: Vec<Descriptor>) -> Cohort {
         Cohort { source, members, units: OnceLock::new(), own_normals: Default::default() }
     }
 
-    /// That of dlib's own recognition model.
+    /// The cohort of dlib's own recognition model.
     pub fn built_in() -> Arc<Cohort> {
         static COHORT: OnceLock<Arc<Cohort>> = OnceLock::new();
-        // A test reads it. An empty cohort would name nobody.
+        // A test parses it, so the error does not occur; an empty cohort names nobody.
         let empty = |_| Cohort::new(String::new(), Vec::new());
         Arc::clone(COHORT.get_or_init(|| Arc::new(parse(BUILT_IN, DLIBS_OWN).unwrap_or_else(empty))))
     }
 
-    /// Its members, prepared for distances of `metric`.
+    /// The members, prepared for distances of `metric`.
     pub fn members(&self, metric: Metric) -> &[Descriptor] {
         match metric {
             Metric::Euclidean => &self.members,
@@ -118,12 +122,13 @@ impl Cohort {
         }
     }
 
-    /// The normal of a descriptor that is prepared for `metric`, among the members and `strangers`, which are prepared too.
+    /// The normal of a descriptor among the members and `strangers`. All descriptors are prepared for `metric`.
     pub fn normal(&self, metric: Metric, prepared: &Descriptor, strangers: &[Descriptor]) -> Normal {
         Normal::of(self.distances(metric, prepared, strangers))
     }
 
-    /// The distances from a descriptor to the members, and then to `strangers`; all are prepared for `metric`.
+    /// The distances from a descriptor to the members, followed by those to `strangers`. All descriptors are prepared
+    /// for `metric`.
     pub(in crate::recognition) fn distances(
         &self,
         metric: Metric,
@@ -134,7 +139,7 @@ impl Cohort {
         members.map(|member| shown(metric, squared_distance(prepared, member))).collect()
     }
 
-    /// The normal of each member among the others: of strangers who play against a gallery.
+    /// The normal of each member among the other members. The members act as strangers in estimates for a gallery.
     pub fn own_normals(&self, metric: Metric) -> &[Normal] {
         let members = self.members(metric);
         let normal = |(at, member): (usize, &Descriptor)| {
@@ -145,19 +150,20 @@ impl Cohort {
     }
 }
 
-/// Reads the cohort of the model whose SHA-256 is `sha256`; `None` when there is no such file.
+/// Reads the cohort of the model whose SHA-256 is `sha256`; `None` when the file does not exist.
 ///
 /// # Errors
-/// When it is of another model, cut short, or not what [`bytes`] writes. Names the file and says what to do.
+/// When the file is for another model, is truncated, or is not in the format of [`bytes`]. The error names the file and
+/// the remedy.
 pub fn read(path: &Path, sha256: &str) -> anyhow::Result<Option<Cohort>> {
     let Some(bytes) = content(path, MAX_BYTES, REMEDY)? else { return Ok(None) };
     parse(&bytes, sha256).map(Some).map_err(|error| anyhow!("{}: {error}; {REMEDY}", path.display()))
 }
 
-/// The content of a file beside a model, which has at most `most` bytes; `None` when there is no such file.
+/// The content of a file beside a model, of at most `most` bytes; `None` when the file does not exist.
 ///
 /// # Errors
-/// When it is longer or cannot be read. Names the file, and says with `remedy` what to do.
+/// When the file is longer or cannot be read. The error names the file, and may contain `remedy`.
 pub(super) fn content(path: &Path, most: u64, remedy: &str) -> anyhow::Result<Option<Vec<u8>>> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
@@ -171,11 +177,11 @@ pub(super) fn content(path: &Path, most: u64, remedy: &str) -> anyhow::Result<Op
     Ok(Some(bytes))
 }
 
-/// Reads what [`bytes`] writes: lines `label: value`, an empty line, and for each member 128 signed bytes, which count
+/// Parses the format of [`bytes`]: lines `label: value`, an empty line, and 128 signed bytes per member, in units of
 /// `step`.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// Describes what is wrong with the file.
 pub fn parse(bytes: &[u8], sha256: &str) -> anyhow::Result<Cohort> {
     let end = bytes.windows(2).position(|pair| pair == b"\n\n").context("its header has no end")?;
     let header = std::str::from_utf8(&bytes[..end]).context("its header is no text")?;
@@ -209,10 +215,10 @@ pub fn parse(bytes: &[u8], sha256: &str) -> anyhow::Result<Cohort> {
     Ok(Cohort::new(source, rows.map(|row| row.map(|byte| f32::from(byte.cast_signed()) * step)).collect()))
 }
 
-/// The file of a cohort, the same bytes for the same members.
+/// The content of the file of a cohort. It depends only on the members, the source and the model.
 ///
 /// # Errors
-/// When the program would refuse it.
+/// When [`parse`] would refuse the file.
 pub fn bytes(cohort: &Cohort, sha256: &str) -> anyhow::Result<Vec<u8>> {
     let largest = cohort.members.iter().flatten().fold(0.0f32, |largest, v| largest.max(v.abs()));
     let step = largest / 127.0;
@@ -228,7 +234,7 @@ pub fn bytes(cohort: &Cohort, sha256: &str) -> anyhow::Result<Vec<u8>> {
     Ok(file)
 }
 
-/// A cohort of any bytes.
+/// Parses any bytes as a cohort.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let _ = parse(bytes, DLIBS_OWN);
@@ -238,7 +244,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
 pub(in crate::recognition) mod tests {
     use super::*;
 
-    /// A descriptor in the middle of the built-in cohort: tests place theirs around it, where real ones are.
+    /// The mean of the built-in cohort. Tests place their descriptors around it, where real descriptors are.
     pub fn center() -> Descriptor {
         let cohort = Cohort::built_in();
         crate::recognition::descriptor::mean(cohort.members.iter().map(|member| (*member, 1.0)))

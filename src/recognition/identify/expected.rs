@@ -1,4 +1,4 @@
-//! The threshold at work, why it is that, and what rates are to be expected of it: for `check`, the page and `/api/state`.
+//! The expected threshold and error rates of a gallery, with reasons: for `check`, the page and `/api/state`.
 
 use crate::detection::Near;
 use crate::recognition::descriptor::Descriptor;
@@ -8,32 +8,34 @@ use crate::recognition::identify::rule::OF_A_PICTURE;
 use crate::roster::Threshold;
 use std::sync::Arc;
 
-/// So many pairs of people who are hard to tell apart are named.
+/// The most pairs of similar people that warnings name.
 const PAIRS: usize = 20;
-/// So many pictures in `.not` are compared with everybody: each costs what a look does.
+/// The most pictures of `.not` that are compared with all people; each comparison costs as much as one of a look.
 const COMPARED: usize = 1000;
 /// The variance share of a single picture.
 const OF_ONE_PICTURE: f32 = 1.0;
-/// Fewer people do not tell whether they are of a group that the cohort covers.
+/// With fewer people than this, it cannot be told whether they are of a group that the cohort covers.
 const TELLING: usize = 5;
-/// So many templates of a gallery are compared with each other: their pairs grow with the square.
+/// The most templates of a gallery that are compared with each other: the number of pairs grows with the square.
 const PAIRED: usize = 200;
-/// Of nine of ten groups of adults that the cohort has, strangers before ten people get a name up to twice as often as the budget
-/// says, before thirty up to three times (docs/ACCURACY.md; more often before Indian men: 1.7 and 2.4 %).
+/// The upper bound of the share of named strangers, as a multiple of the budget. For nine of ten groups of adults in
+/// the cohort, strangers get a name up to twice as often as the budget with a gallery of ten people, and up to three
+/// times with thirty (docs/ACCURACY.md; more often with a gallery of Indian men: 1.7 and 2.4 %).
 const AT_MOST: f32 = 3.0;
-/// A gallery is denser than the cohort where so many times as many strangers as the budget allows are expected to get a name,
-/// by how its people compare with each other. That is said of 4 to 7 of 100 galleries of groups that the cohort has. Without
-/// East and Southeast Asian people in it, it is said of 98 to 100 of 100 galleries of ten East Asian people, and of 68 to 80 of
-/// Southeast Asian ones (`make groups`, with one picture a person).
+/// A gallery is denser than the cohort when its people, compared with each other, lead to an expected share of named
+/// strangers of more than this multiple of the budget. That holds for 4 to 7 of 100 galleries of groups that the cohort
+/// has. With a cohort without East and Southeast Asian people, it holds for 98 to 100 of 100 galleries of ten East
+/// Asian people, and for 68 to 80 of Southeast Asian people (`make groups`, with one picture per person).
 const DENSER: f32 = 6.0;
-/// The scores of two people of a gallery have this median and this deviation below it in groups that the cohort has
-/// (`make groups`). Of a small gallery they are estimated as if so many such pairs were among its own.
+/// The median of the scores between two people of a gallery, and the deviation below the median, in groups that the
+/// cohort has (`make groups`). The estimates for a gallery include as many pairs with these values, which matters for
+/// small galleries.
 const USUAL_MEDIAN: f32 = 6.0;
 const USUAL_BELOW: f32 = 3.2;
 const PAIRS_OF_MEDIAN: f32 = 3.0;
 const PAIRS_OF_BELOW: f32 = 20.0;
 
-/// What to expect of a gallery.
+/// The threshold of a gallery, with the expected error rates.
 pub fn threshold(matcher: &Matcher) -> Threshold {
     let rule = matcher.rule();
     let variance_share = 1.0 + middle(matcher.variances()).unwrap_or(1.0);
@@ -48,7 +50,7 @@ pub fn threshold(matcher: &Matcher) -> Threshold {
     let is_denser = by_pairs.map(|(share, _)| rule.budget > 0.0 && share > DENSER * rule.budget);
     let (named, most) = match by_pairs {
         Some((share, most)) if is_denser == Some(true) => (share, most),
-        // The rule of distances alone lets in what it lets in.
+        // Without a budget, the distance decides alone, whatever the share of named strangers is.
         Some((share, most)) if rule.budget <= 0.0 => (share.max(by_tables), most.max(AT_MOST * by_tables).min(1.0)),
         _ => (by_tables, (AT_MOST * by_tables).min(1.0)),
     };
@@ -66,9 +68,9 @@ pub fn threshold(matcher: &Matcher) -> Threshold {
     }
 }
 
-/// The share of strangers like the people of a gallery who are expected to get a name, and the most that it may be, by how
-/// those people compare with each other: as if the tail of their scores were that of a normal distribution. `None` of fewer
-/// people than tell.
+/// The expected share of named strangers among people like those of the gallery, and its upper bound. They are
+/// estimated from the scores between people of the gallery, with the tail of a normal distribution. `None` for fewer
+/// than [`TELLING`] people.
 fn named_by_pairs(matcher: &Matcher) -> Option<(f32, f32)> {
     let rule = matcher.rule();
     let mut pairs = matcher.between_people(PAIRED);
@@ -79,7 +81,7 @@ fn named_by_pairs(matcher: &Matcher) -> Option<(f32, f32)> {
     let (count, mut median) = (pairs.len() as f32, pairs[pairs.len() / 2]);
     let below = &pairs[..=pairs.len() / 2];
     let mut variance = below.iter().map(|pair| (pair - median).powi(2)).sum::<f32>() / below.len() as f32;
-    // Both sides of a pair are templates.
+    // Both descriptors of a pair are templates.
     let variance_share = 2.0 * middle(matcher.variances())?;
     let limit = matcher.score_limit(variance_share, OF_A_PICTURE);
     if limit.is_some() {
@@ -101,7 +103,7 @@ fn below_deviations(x: f32) -> f32 {
     if x > 0.0 { 1.0 - tail } else { tail }
 }
 
-/// What should be known of the rate that is stated for a gallery.
+/// The warning about a gallery that is denser than the cohort.
 pub fn doubts(threshold: &Threshold) -> Option<String> {
     let (named, most) = (tenths(threshold.strangers_named?), tenths(threshold.strangers_named_at_most?));
     let budget = percent(threshold.false_name_budget);
@@ -155,7 +157,7 @@ fn percent(share: f32) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A warning a pair of people who are nearer to each other than the threshold.
+/// A warning for each pair of people who are nearer to each other than the threshold.
 pub fn near_pairs(matcher: &Matcher) -> Vec<String> {
     let pairs = matcher.near_pairs(PAIRS).into_iter();
     let told = pairs.map(|(one, other)| {
@@ -168,10 +170,12 @@ pub fn near_pairs(matcher: &Matcher) -> Vec<String> {
     told.collect()
 }
 
-/// A warning a picture in `.not` that is nearer to a person than the threshold; of `matcher` without what is in `.not`.
+/// A warning for each picture of `.not` that is nearer to a person than the threshold. `matcher` does not contain
+/// `.not`.
 pub fn near_never(matcher: &Matcher, never: impl Iterator<Item = (Arc<str>, Descriptor)>) -> Vec<String> {
     let near = |(file, descriptor)| {
-        // As for two people: a look at the person is as far from that picture as their mean, and by its own noise further.
+        // As in `near_pairs`: a look at the person is as far from that picture as the person's mean, or further because
+        // of noise.
         let Match { best, limit, .. } = matcher.find(&descriptor, OF_ONE_PICTURE, 1.0)?;
         (best.distance <= limit).then_some((best, file))
     };
@@ -187,7 +191,7 @@ pub fn near_never(matcher: &Matcher, never: impl Iterator<Item = (Arc<str>, Desc
     told.collect()
 }
 
-/// The normal of a usual stranger: the middle mean and the middle deviation.
+/// The normal of a typical stranger: the median mean and the median deviation.
 fn usual(normals: &[Normal]) -> Normal {
     let of = |part: fn(&Normal) -> f32| middle(normals.iter().map(part)).unwrap_or(f32::NAN);
     Normal { mean: of(|normal| normal.mean), deviation: of(|normal| normal.deviation) }
@@ -207,7 +211,7 @@ mod tests {
     use crate::recognition::identify::rates::Rates;
     use std::sync::Arc;
 
-    /// A gallery of people of the cohort, who are at most as near to each other as it allows for; `nearer` times as near.
+    /// A gallery of members of the cohort, moved together so that their distances are divided by `nearer`.
     fn gallery(people: usize, budget: f32, nearer: f32, rates: Option<Arc<Rates>>) -> Threshold {
         let defaults = Config::defaults("/".as_ref()).recognition;
         let mut matcher = Matcher::new(&Recognition { false_name_budget: budget, ..defaults }, rates);
@@ -224,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn of_people_like_those_who_were_measured_the_budget_is_stated_and_its_bound() {
+    fn for_people_like_the_measured_ones_the_budget_and_its_bound_are_stated() {
         let ten = gallery(10, 0.005, 1.0, Some(Arc::default()));
         assert_eq!((ten.strangers_named, ten.strangers_named_at_most), (Some(0.005), Some(0.015)));
         assert_eq!((ten.denser_than_cohort, doubts(&ten)), (Some(false), None));
@@ -235,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn of_people_who_look_more_alike_than_any_group_a_higher_rate_is_stated() {
+    fn for_people_more_alike_than_any_group_a_higher_rate_is_stated() {
         let family = gallery(10, 0.005, 1.6, Some(Arc::default()));
         assert_eq!(family.denser_than_cohort, Some(true));
         assert!(family.strangers_named.is_some_and(|share| share > 0.03), "{family:?}");
@@ -245,14 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn the_normal_distribution_is_that_of_the_tables() {
+    fn the_normal_distribution_agrees_with_published_tables() {
         for (x, share) in [(-3.0, 0.001_349_9), (-1.0, 0.158_655_3), (0.0, 0.5), (1.96, 0.975_002_1)] {
             assert!((below_deviations(x) - share).abs() < 1e-6, "{x}: {}", below_deviations(x));
         }
     }
 
     #[test]
-    fn the_seeds_rule_names_one_stranger_in_twenty_or_more_with_ten_people() {
+    fn with_ten_people_the_rule_of_the_seed_names_at_least_one_stranger_in_twenty() {
         let seed = gallery(10, 0.0, 1.0, Some(Arc::default()));
         assert_eq!((seed.distance, seed.false_name_budget), (0.6, 0.0));
         assert!(seed.strangers_named.is_some_and(|share| share > 0.03), "{seed:?}");
@@ -261,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_model_that_was_not_measured_nothing_is_promised() {
+    fn a_model_without_rates_has_no_expected_rates() {
         let unmeasured = gallery(10, 0.005, 1.0, None);
         assert_eq!((unmeasured.distance, unmeasured.false_name_budget, &unmeasured.rates), (0.6, 0.0, &None));
         assert_eq!((unmeasured.strangers_named, unmeasured.known_named), (None, None));

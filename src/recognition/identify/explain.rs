@@ -1,4 +1,4 @@
-//! Why a face has a name or none, in words for people and as [`Because`].
+//! The reason why a face has a name or none, as text for users and as [`Because`].
 
 use crate::detection::{Because, Near, Reason};
 use crate::recognition::identify::matcher::{Compared, Match};
@@ -6,7 +6,7 @@ use crate::recognition::identify::rule::Decision;
 use crate::rounding::rounded;
 use std::sync::Arc;
 
-/// The result of a comparison with the gallery after `looks` looks.
+/// The reason for the result of a comparison with the gallery after `looks` looks.
 pub fn of_match(found: Option<&Match>, looks: u32) -> Reason {
     let Some(found) = found else {
         let text = "Nobody is in the gallery to compare with.".to_owned();
@@ -24,7 +24,7 @@ pub fn of_match(found: Option<&Match>, looks: u32) -> Reason {
         }
         Decision::TooFar => {
             let because = if found.is_near { Because::Near } else { Because::Far };
-            // People are ranked by score: the next one may be at a shorter distance.
+            // People are ranked by score, so the second person may be at a shorter distance.
             let is_closest = second.is_none_or(|second| second.distance >= found.best.distance);
             let closest = if is_closest { "Closest" } else { "Most alike by score" };
             (because, format!("No match. {closest}: {name} {distance}{next}; {needed} or less was needed ({looks})."))
@@ -40,20 +40,20 @@ pub fn of_match(found: Option<&Match>, looks: u32) -> Reason {
     Reason { because, person, distance: Some(found.best.distance), limit: Some(limit), text }
 }
 
-/// No name yet, after `looks` looks: the next ones may show more.
+/// The reason before a decision, after `looks` looks.
 pub fn deciding(so_far: &Reason, looks: u32) -> Reason {
     let text = format!("Not decided yet ({} so far).", words(looks));
     Reason { because: Because::Deciding, text, ..so_far.clone() }
 }
 
-/// A name that is kept although the looks alone would not give it.
+/// The reason for a name that is kept although the looks alone would not give it.
 pub fn kept(name: &Arc<str>, own: Compared) -> Reason {
     let [distance, limit] = apart(own.distance, own.limit);
     let text = format!("{name} by earlier looks; {distance} now, and a name is kept up to {limit}.");
     of_person(Because::Kept, name, own, text)
 }
 
-/// A name that the next comparison withdraws if it speaks against it too.
+/// The reason for a name that is withdrawn when the next comparison speaks against it too.
 pub fn doubted(name: &Arc<str>, own: Compared) -> Reason {
     let [distance, limit] = apart(own.distance, own.limit);
     let text = if own.distance > own.limit {
@@ -78,7 +78,7 @@ pub fn withdrawn(name: &Arc<str>, own: Option<Compared>) -> Reason {
     of_person(Because::Withdrawn, name, own, text)
 }
 
-/// `so_far` is the reason by the looks alone.
+/// The reason for a face whose name another track has. `so_far` is the reason by the looks alone.
 pub fn borne_by_another(so_far: &Reason, name: &Arc<str>, track: u64) -> Reason {
     let text = format!("Looks like {name}, but track {track} looks more like {name}.");
     Reason { because: Because::BorneByAnother, person: Some(Arc::clone(name)), text, ..so_far.clone() }
@@ -92,13 +92,13 @@ fn words(looks: u32) -> String {
     if looks == 1 { "1 look".to_owned() } else { format!("{looks} looks") }
 }
 
-/// Two distances with as many digits as tell one from the other: two, or three.
+/// Two distances with two decimals, or with three when they would be equal otherwise.
 fn apart(distance: f32, limit: f32) -> [String; 2] {
     let digits = if in_words(distance, 2) == in_words(limit, 2) { 3 } else { 2 };
     [distance, limit].map(|value| in_words(value, digits))
 }
 
-/// A distance as the page shows it, which gets three decimals: rounding twice may give another digit.
+/// A distance as the page shows it. The page gets it with three decimals, and rounding twice may give another digit.
 fn in_words(distance: f32, digits: usize) -> String {
     format!("{:.digits$}", rounded(distance, 3))
 }
@@ -141,12 +141,12 @@ mod tests {
     }
 
     #[test]
-    fn closest_is_said_only_of_the_shortest_distance_and_equal_numbers_get_a_third_digit() {
+    fn only_the_shortest_distance_is_called_closest_and_equal_numbers_get_a_third_digit() {
         let nearer = found(Decision::TooFar, ("Ben", 0.712), 0.6, Some(("Dad", 0.652)));
         assert_eq!(nearer, "No match. Most alike by score: Ben 0.71, Dad 0.65; 0.60 or less was needed (1 look).");
         let equal = found(Decision::TooFar, ("Ben", 0.423), 0.418, None);
         assert_eq!(equal, "No match. Closest: Ben 0.423; 0.418 or less was needed (1 look).");
-        // 0.5548 is 0.555 in JSON, of which the page makes 0.56.
+        // 0.5548 is 0.555 in JSON, which the page rounds to 0.56.
         let twice = found(Decision::TooFar, ("Ben", 0.85), 0.5548, None);
         assert_eq!(twice, "No match. Closest: Ben 0.85; 0.56 or less was needed (1 look).");
         assert_eq!(words(5), "5 looks");

@@ -1,11 +1,12 @@
-//! The descriptors of a track's last looks, and what their mean is worth.
+//! [`Looks`]: the descriptors of the last looks of a track, and the number of independent looks to which their mean is
+//! equivalent.
 
 use crate::recognition::descriptor::{Descriptor, euclidean, mean, spread};
 use crate::recognition::identify::rates::Rates;
 use std::collections::VecDeque;
 
-/// Older looks are forgotten: light and pose of a minute ago do not matter, and the looks at a person who took the place
-/// of another are soon the only ones.
+/// The number of looks that are kept. Light and pose of earlier looks do not matter, and after another person has taken
+/// the place, the kept looks are soon all of that person.
 const KEPT: usize = 8;
 
 /// The last looks at a face.
@@ -25,27 +26,27 @@ impl Looks {
         self.total = self.total.saturating_add(1);
     }
 
-    /// How many there were in all.
+    /// The number of all looks.
     pub fn total(&self) -> u32 {
         self.total
     }
 
-    /// The mean of those that are kept; `None` before the first.
+    /// The mean of the kept looks; `None` before the first.
     pub fn mean(&self) -> Option<Descriptor> {
         (!self.kept.is_empty()).then(|| mean(self.kept.iter().copied()))
     }
 
-    /// How many independent looks they are worth.
+    /// The number of independent looks to which the kept ones are equivalent.
     pub fn effective(&self, mean: &Descriptor, rates: &Rates) -> f32 {
         rates.effective_count(self.kept.len(), spread(self.kept.iter().copied(), mean))
     }
 
-    /// How far a new look is from those that are kept; `None` before the first.
+    /// The distance from a new look to the mean of the kept ones; `None` before the first.
     pub fn distance(&self, descriptor: &Descriptor) -> Option<f32> {
         self.mean().map(|mean| euclidean(&mean, descriptor))
     }
 
-    /// Forgets all but the newest `count`.
+    /// Forgets all looks but the newest `count`.
     pub fn keep_newest(&mut self, count: usize) {
         while self.kept.len() > count {
             self.kept.pop_front();

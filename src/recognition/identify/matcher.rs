@@ -1,5 +1,6 @@
-//! Who a probe is: the nearest person by score, within the limit. Exact scans over flat matrices of descriptors; at 100,000
-//! pictures they take milliseconds (`make bench`), so there is no index that could be wrong.
+//! [`Matcher`]: finds the person who is nearest to a probe by score, within the limit. It scans flat matrices of
+//! descriptors completely. With 100,000 pictures that takes milliseconds (`make bench`), so an approximate index is not
+//! needed.
 
 use crate::config::Recognition;
 use crate::detection::Near;
@@ -10,20 +11,20 @@ use crate::recognition::identify::rule::{Decision, Rule};
 use crate::recognition::identify::template::templates_of;
 use std::sync::Arc;
 
-/// How many pictures are named to explain a match.
+/// How many pictures explain a match.
 const EXPLAINING: usize = 3;
-/// Among more templates, pairs are not looked for: their number grows with the square.
+/// With more templates than this, similar pairs are not searched: their number grows with the square.
 const COMPARED: usize = 5000;
-/// Owner of what shall never be named: the pictures in `.not`.
+/// The owner of the pictures in `.not`.
 const BARRED: u32 = u32::MAX;
 
-/// The people of a gallery: what they are compared by, and their pictures, which explain.
+/// The people of a gallery: their templates, which decide, and their pictures, which explain.
 #[derive(Debug, Clone)]
 pub struct Matcher {
     rule: Rule,
     people: Vec<Arc<str>>,
     templates: Rows,
-    /// `1/g`, the variance share of each template.
+    /// The variance share `1/g` of each template.
     variances: Vec<f32>,
     /// The normal of each template; empty without a budget.
     normals: Vec<Normal>,
@@ -34,30 +35,30 @@ pub struct Matcher {
     barred: usize,
 }
 
-/// A matrix of descriptors, and whose each row is, as an index into the people.
+/// A matrix of descriptors with the owner of each row, as an index into the people.
 #[derive(Debug, Clone, Default)]
 struct Rows {
     values: Vec<f32>,
     owners: Vec<u32>,
 }
 
-/// A template as a probe sees it.
+/// A template compared with a probe.
 #[derive(Debug, Clone, Copy)]
 struct Scored {
-    /// What the nearest is chosen by: the score, or without a budget the distance.
+    /// The value by which the nearest template is chosen: the score, or without a budget the distance.
     rank: f32,
     row: usize,
     distance: f32,
 }
 
-/// How one person compares with a probe.
+/// The comparison of one person with a probe.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Compared {
     /// The distance of the nearest template by score.
     pub distance: f32,
-    /// Within which distance a name is given.
+    /// The distance up to which a name is given.
     pub limit: f32,
-    /// What tracks that claim one name are ranked by: the score, or without a budget the distance.
+    /// The value by which tracks that claim the same name are ranked: the score, or without a budget the distance.
     pub rank: f32,
 }
 
@@ -66,25 +67,26 @@ pub struct Compared {
 struct Nearest {
     person: Option<Scored>,
     second: Option<Scored>,
-    /// Of what shall never be named.
+    /// The nearest row of `.not`.
     barred: Option<Scored>,
 }
 
-/// Who a probe looks like.
+/// The result of comparing a probe with the gallery.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Match {
-    /// The nearest person; of what is in `.not`, the file.
+    /// The nearest person, or the file of the nearest picture of `.not`.
     pub best: Near,
-    /// Within which distance of that person a name is given: the distance that has the score `score_limit`, and the threshold
-    /// at most.
+    /// The distance up to which that person's name is given: the distance with the score `score_limit`, and at most the
+    /// threshold.
     pub limit: f32,
-    /// True when it may well be that person, whether or not the distance is within the limit.
+    /// True when the probe may well show that person, whether or not the distance is within the limit.
     pub is_near: bool,
-    /// The normalised score of that distance, and up to which score a name is given; `None` without a budget.
+    /// The normalised score of that distance, and the score up to which a name is given; `None` without a budget.
     pub score: Option<(f32, f32)>,
     /// The second nearest person.
     pub runner_up: Option<Near>,
-    /// By how much the score of that person is greater; without a budget, the distance.
+    /// The difference between the scores of the second person and of the nearest one; without a budget, between the
+    /// distances.
     pub margin: Option<f32>,
     /// The nearest pictures, three at most, the nearest first.
     pub pictures: Vec<Near>,
@@ -93,14 +95,14 @@ pub struct Match {
 }
 
 impl Match {
-    /// The name that it gives.
+    /// The name that the match gives.
     pub fn name(&self) -> Option<&Arc<str>> {
         (self.decision == Decision::Named).then_some(&self.best.what)
     }
 }
 
 impl Matcher {
-    /// An empty gallery, with what `[recognition]` says about thresholds and what was measured of the recognition model.
+    /// An empty gallery, with the thresholds of `[recognition]` and the measured rates of the recognition model.
     pub fn new(config: &Recognition, rates: Option<Arc<Rates>>) -> Matcher {
         Matcher {
             rule: Rule::new(config, rates),
@@ -128,7 +130,7 @@ impl Matcher {
         }
     }
 
-    /// Adds pictures of what shall never be named: a probe that is nearer to one of them than to a person stays unknown.
+    /// Adds the pictures of `.not`: a probe that is nearer to one of them than to a person stays unknown.
     pub fn add_not(&mut self, pictures: impl IntoIterator<Item = (Arc<str>, Descriptor)>) {
         let barred = self.add_pictures(BARRED, pictures);
         self.barred += barred.len();
@@ -154,12 +156,12 @@ impl Matcher {
         (rule.budget > 0.0).then(|| rule.rates.cohort.normal(rule.metric, prepared, &self.strangers))
     }
 
-    /// How many people count as members of the cohort who are not in the gallery.
+    /// The number of people outside the gallery who count as members of the cohort.
     pub(in crate::recognition) fn strangers(&self) -> usize {
         self.strangers.len()
     }
 
-    /// Normalises distances by these people too, who are not in the gallery. Those that it was told before no longer count.
+    /// Replaces the people outside the gallery who count as members of the cohort.
     pub fn set_strangers<'a>(&mut self, strangers: impl IntoIterator<Item = &'a Descriptor>) {
         self.strangers = strangers.into_iter().map(|stranger| self.prepared(stranger)).collect();
         let templates = self.templates.values.as_chunks::<DESCRIPTOR_LEN>().0;
@@ -185,17 +187,17 @@ impl Matcher {
         &self.rule
     }
 
-    /// How many people there are.
+    /// The number of people.
     pub fn people(&self) -> usize {
         self.people.len()
     }
 
-    /// How many pictures of people there are.
+    /// The number of pictures of people.
     pub fn pictures(&self) -> usize {
         self.pictures.owners.len() - self.barred
     }
 
-    /// How many templates of people there are: a stranger may come near to each of them.
+    /// The number of templates of people. A stranger may be near to each of them.
     pub fn templates(&self) -> usize {
         self.templates.owners.len() - self.barred
     }
@@ -206,13 +208,14 @@ impl Matcher {
         of.filter(|(owner, _)| **owner != BARRED).map(|(_, variance)| *variance)
     }
 
-    /// Who is nearest to `probe`, the mean of looks that are worth `1/looks_variance` independent ones, and whether that person
-    /// may be named within `share` of the budget. `None` when the gallery is empty or the probe is not a number.
+    /// The person who is nearest to `probe`, and whether they may be named within `share` of the budget. `probe` is the
+    /// mean of looks that are equivalent to `1/looks_variance` independent ones. `None` when the gallery is empty or
+    /// the probe is NaN.
     pub fn find(&self, probe: &Descriptor, looks_variance: f32, share: f32) -> Option<Match> {
         let probe = self.prepared(probe);
         let normal = self.normal(&probe);
         let Nearest { person, second, barred } = self.nearest(&probe, normal);
-        // Of a person and a picture in `.not` that are equally near, the person counts.
+        // When a person and a picture in `.not` are equally near, the person counts.
         let is_barred = barred.is_some_and(|barred| person.is_none_or(|person| barred.rank < person.rank));
         let (best, runner_up) = if is_barred { (barred?, person) } else { (person?, second) };
         let named = |scored: Scored| {
@@ -237,27 +240,27 @@ impl Matcher {
         })
     }
 
-    /// Up to which score a template gives a name, where `1/g + 1/k` is `variance_share`; `None` without a budget.
+    /// The score up to which a template gives a name, where `1/g + 1/k` is `variance_share`; `None` without a budget.
     pub fn score_limit(&self, variance_share: f32, share: f32) -> Option<f32> {
         self.rule.score_limit(self.templates(), variance_share, share)
     }
 
-    /// Within which distance of the template in `row` a probe with that normal is near enough.
+    /// The distance up to which a probe with that normal is near enough to the template in `row`.
     fn limit(&self, row: usize, probe: Option<Normal>, variance_share: f32, share: f32) -> f32 {
         let outermost = self.rule.distance_limit(self.templates(), variance_share, share);
         let Some((probe, score)) = probe.zip(self.score_limit(variance_share, share)) else { return outermost };
         let distance = self.normals[row].distance_at(probe, score);
-        // Of a probe without a normal (f32::min would take the other one).
+        // For a probe without a normal: `f32::min` would return the other value.
         if distance.is_nan() { distance } else { distance.clamp(0.0, outermost) }
     }
 
-    /// Within which distance of each person's template a probe with that normal is near enough.
+    /// For each person's template, the distance up to which a probe with that normal is near enough.
     pub fn limits(&self, probe: Option<Normal>, looks_variance: f32, share: f32) -> impl Iterator<Item = f32> {
         let people = self.templates.owners.iter().enumerate().filter(|(_, owner)| **owner != BARRED);
         people.map(move |(row, _)| self.limit(row, probe, self.variances[row] + looks_variance, share))
     }
 
-    /// How `probe` compares with `name` alone.
+    /// The comparison of `probe` with the person `name`.
     pub fn of_person(&self, name: &str, probe: &Descriptor, looks_variance: f32, share: f32) -> Option<Compared> {
         let owner = self.people.iter().position(|person| **person == *name)? as u32;
         let probe = self.prepared(probe);
@@ -267,8 +270,8 @@ impl Matcher {
         Some(Compared { distance: nearest.distance, limit, rank: nearest.rank })
     }
 
-    /// True when `probe` has such a score for a template, or for a picture in `.not`, that it would get a name within `share` of the
-    /// budget, but for the threshold. Never without a budget.
+    /// True when the score of `probe` for a template, or for a picture in `.not`, is within the limit for `share` of
+    /// the budget. The threshold does not matter. Never true without a budget.
     pub fn is_near_anybody(&self, probe: &Descriptor, looks_variance: f32, share: f32) -> bool {
         let probe = self.prepared(probe);
         let Some(normal) = self.normal(&probe) else { return false };
@@ -277,7 +280,8 @@ impl Matcher {
             .any(|scored| limit(scored.row).is_some_and(|limit| scored.rank <= limit))
     }
 
-    /// Of each of `strangers`, whether [`Matcher::is_near_anybody`] holds when all others of them count as members of the cohort.
+    /// For each of `strangers`: the result of [`Matcher::is_near_anybody`] when all other strangers count as members of
+    /// the cohort.
     pub fn are_near_anybody(&self, strangers: &[Descriptor], share: f32) -> Vec<bool> {
         if strangers.is_empty() {
             return Vec::new();
@@ -300,7 +304,7 @@ impl Matcher {
             let (with_all, reach) = Normal::and_reach(distances.clone());
             for (at, near) in near.iter_mut().enumerate().filter(|(_, near)| !**near) {
                 let distance = distances[members + at];
-                // One who is beyond the nearest members is not in the template's normal.
+                // A stranger beyond the nearest members does not affect the normal of the template.
                 let normal = if distance > reach { with_all } else { normal_without(distances.clone(), at) };
                 *near = own[at].score(normal, distance) <= limit;
             }
@@ -308,7 +312,7 @@ impl Matcher {
         near
     }
 
-    /// The templates whose owner passes, as a probe with that normal sees them.
+    /// The templates whose owner passes, compared with a probe with that normal.
     fn scored<'a>(
         &'a self,
         probe: &'a Descriptor,
@@ -322,7 +326,7 @@ impl Matcher {
         })
     }
 
-    /// The templates that are nearest to `probe`, whatever their order.
+    /// The templates that are nearest to `probe`. The result does not depend on the order of templates.
     fn nearest(&self, probe: &Descriptor, normal: Option<Normal>) -> Nearest {
         let mut found = Nearest::default();
         let nearer = |one: Scored, than: Option<Scored>| than.is_none_or(|known| one.rank < known.rank);
@@ -346,7 +350,8 @@ impl Matcher {
         found
     }
 
-    /// The pairs of people who are nearer to each other than a stranger's look may be, the nearest first, `most` at most.
+    /// The pairs of people who are nearer to each other than the limit for a stranger's look; the nearest first, at
+    /// most `most`.
     pub fn near_pairs(&self, most: usize) -> Vec<(Arc<str>, Near)> {
         let mut pairs = Vec::new();
         if self.templates.owners.len() > COMPARED {
@@ -356,7 +361,7 @@ impl Matcher {
         for (at, (&owner, row)) in templates.enumerate().filter(|(_, (owner, _))| **owner != BARRED) {
             let normal = self.normals.get(at).copied();
             for other in self.scored(row, normal, |of| of < owner) {
-                // A look at one of them is as far from the other as the mean, and by its own noise further.
+                // A look at one of the two is as far from the other as the mean, or further because of noise.
                 let variance_share = self.variances[at] + self.variances[other.row];
                 if other.distance <= self.limit(other.row, normal, variance_share, 1.0) {
                     let second = Near { what: Arc::clone(&self.people[owner as usize]), distance: other.distance };
@@ -369,7 +374,8 @@ impl Matcher {
         pairs
     }
 
-    /// How each two of the first `most` templates of different people compare: by score, or without a budget by distance.
+    /// The ranks between the first `most` templates, for each pair of different people: scores, or without a budget
+    /// distances.
     pub fn between_people(&self, most: usize) -> Vec<f32> {
         let rows = self.templates.values.as_chunks::<DESCRIPTOR_LEN>().0;
         let people = (0..rows.len()).filter(|&row| self.templates.owners[row] != BARRED).take(most);
@@ -409,7 +415,7 @@ impl Rows {
         self.owners.push(owner);
     }
 
-    /// Squared distance and index of the rows whose owner passes.
+    /// The squared distance and the index of each row whose owner passes.
     fn scores<'a>(
         &'a self,
         probe: &'a Descriptor,

@@ -1,4 +1,4 @@
-//! Who a face is: templates, scores, the rule of names, its rates, and the reasons.
+//! Identification of faces: templates, scores, the rule of names, its rates, and the reasons.
 
 pub mod cohort;
 pub mod expected;

@@ -1,9 +1,10 @@
-//! How often a stranger, and a known person, has a score below a limit: measured tables, and the way from a share of
-//! strangers to a limit. A score is a distance normalised by the cohort (`cohort.rs`); a smaller one is nearer.
+//! How often a stranger, and a known person, has a score below a limit: measured tables, and the conversion from a
+//! share of strangers to a limit. A score is a distance normalised by the cohort (`cohort.rs`); a smaller one is
+//! nearer.
 //!
-//! What is compared is the mean of `k` looks with the mean of `g` pictures. A mean is nearer to everybody, because the
-//! noise of single pictures cancels out, so the same score says something else for each `g` and `k`. `1/g + 1/k` is the
-//! *variance share* here: the columns of the tables.
+//! The mean of `k` looks is compared with the mean of `g` pictures. A mean is nearer to everybody than a single
+//! picture, because the noise cancels out, so the meaning of a score depends on `g` and `k`. The *variance share* is
+//! `1/g + 1/k`; it selects a column of the tables.
 
 pub(crate) mod file;
 mod table;
@@ -14,17 +15,18 @@ use crate::config::Metric;
 use crate::recognition::identify::cohort::Cohort;
 use std::sync::Arc;
 
-/// `1/g + 1/k` for 5 pictures a person and 5 looks a visit, 3 and 3, 2 and 2, 5 and 1, 3 and 1, 2 and 1, 1 and 1.
+/// The columns of the tables: `1/g + 1/k` for 5 pictures per person and 5 looks per visit, 3 and 3, 2 and 2, 5 and 1, 3
+/// and 1, 2 and 1, 1 and 1.
 pub const VARIANCE_SHARES: [f32; 7] = [0.400, 0.667, 1.000, 1.200, 1.333, 1.500, 2.000];
-/// Logarithms (base 10) of the share of strangers that have such a score or a smaller one.
+/// The rows for strangers: logarithms (base 10) of the share of strangers with at most this score.
 pub const LOG_SHARES: [f32; 11] = [-6.0, -5.5, -5.0, -4.5, -4.0, -3.5, -3.0, -2.5, -2.0, -1.5, -1.0];
-/// Share of looks at known people that have such a score or a smaller one.
+/// The rows for known people: the share of looks at known people with at most this score.
 pub const NAMED_SHARES: [f32; 10] = [0.05, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 0.998];
 
 /// A row of a table: a value for each of [`VARIANCE_SHARES`].
 pub type Row = [f32; VARIANCE_SHARES.len()];
 
-/// The score, and the distance, that a share does not exceed.
+/// The largest score, or distance, of a given share of people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// The scores of strangers; rows: [`LOG_SHARES`].
@@ -35,18 +37,18 @@ pub struct Table {
     pub distances: [Row; LOG_SHARES.len()],
 }
 
-/// What was measured with one recognition model. The default: dlib's own.
+/// The measurements of a recognition model. The default is dlib's own model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rates {
-    /// Where they come from, for people.
+    /// The origin of the rates, as text for users.
     pub name: String,
-    /// Squared distance of two independent pictures of one person, halved: what `1/g` and `1/k` are shares of.
+    /// Half the squared distance of two independent pictures of one person; `1/g` and `1/k` are shares of it.
     pub within_variance: f32,
-    /// Of scores of euclidean distances.
+    /// The table for euclidean distances.
     pub euclidean: Table,
-    /// Of scores of cosine distances.
+    /// The table for cosine distances.
     pub cosine: Table,
-    /// What scores are normalised by.
+    /// The cohort that normalises the scores.
     pub cohort: Arc<Cohort>,
 }
 
@@ -62,12 +64,12 @@ impl Default for Rates {
     }
 }
 
-/// By so much less than the budget is allowed: the scores of people of other groups than those of the tables are spread
-/// otherwise, and let in up to that many times as many strangers (docs/ACCURACY.md).
+/// The budget is divided by this. The scores of people of groups that the tables lack are distributed differently, and
+/// up to this many times as many strangers would get a name (docs/ACCURACY.md).
 const CAUTION: f32 = 1.75;
-/// No name is given at a distance that more than so many times the budget of the strangers of the tables have or fall below. A
-/// score alone allows longer distances between people who are far from the whole cohort, such as old people. Of 1 to 8, measured
-/// on LFW, this is the least that costs no right names.
+/// No name is given at a distance that is larger than that of this multiple of the budget of the strangers in the
+/// tables. A score alone allows longer distances between people who are far from the whole cohort, such as old people.
+/// Of the values from 1 to 8, measured on LFW, this is the smallest that costs no correct names.
 const BY_DISTANCE: f32 = 4.0;
 
 impl Rates {
@@ -78,16 +80,16 @@ impl Rates {
         }
     }
 
-    /// How many times as long the model's euclidean distances are as those of dlib's own, by how far pictures of one person
-    /// are apart: what to multiply a distance by that was found with that one.
+    /// The ratio of the model's euclidean distances to those of dlib's own model, estimated from the distances of
+    /// pictures of one person. A distance that was measured with dlib's model is multiplied by it.
     pub fn scale(&self) -> f32 {
         (self.within_variance / table::WITHIN_VARIANCE).sqrt()
     }
 
-    /// The score that a share `share` of strangers has or falls below for one of `templates` people (or pictures), where
+    /// The score that a `share` of strangers has or falls below for one of `templates` templates of people, where
     /// `variance_share` is `1/g + 1/k`.
     pub fn limit(&self, metric: Metric, share: f32, templates: usize, variance_share: f32) -> f32 {
-        // A stranger comes near to one or the other: the shares add up.
+        // A stranger may be near to any of the templates, so the shares add up.
         let each = share / CAUTION / templates.max(1) as f32;
         let row = column(&self.of(metric).strangers, variance_share);
         interpolate(&LOG_SHARES, &row, each.max(f32::MIN_POSITIVE).log10())
@@ -100,8 +102,8 @@ impl Rates {
         interpolate(&LOG_SHARES, &row, each.max(f32::MIN_POSITIVE).log10()).max(0.0)
     }
 
-    /// The share of strangers whose score for one of `templates` people is at most `score`: what [`Rates::limit`] limits,
-    /// without its caution.
+    /// The share of strangers whose score for one of `templates` templates is at most `score`: the inverse of
+    /// [`Rates::limit`], without its factor of caution.
     pub fn stranger_share(&self, metric: Metric, score: f32, templates: usize, variance_share: f32) -> f32 {
         let row = column(&self.of(metric).strangers, variance_share);
         let each = 10f32.powf(interpolate(&row, &LOG_SHARES, score));
@@ -114,9 +116,9 @@ impl Rates {
         interpolate(&row, &NAMED_SHARES, score).clamp(0.0, 1.0)
     }
 
-    /// How many independent pictures `count` of them are worth whose mean squared distance from their mean is `spread`.
-    /// Photographs taken apart spread by `within_variance (1 - 1/count)`, and few by less than half of that; looks of one
-    /// video are nearly copies, and nine copies tell no more than one.
+    /// The number of independent pictures to which `count` pictures are equivalent, whose mean squared distance from
+    /// their mean is `spread`. Photographs that were taken apart have a spread of `within_variance (1 - 1/count)`,
+    /// rarely less than half of that. Looks of one video are nearly copies, and nine copies tell no more than one.
     pub fn effective_count(&self, count: usize, spread: f32) -> f32 {
         if count < 2 {
             return 1.0;
@@ -127,17 +129,17 @@ impl Rates {
     }
 }
 
-/// The rows of a table at one variance share, between its columns.
+/// The rows of a table at one variance share, interpolated between its columns.
 fn column<const ROWS: usize>(table: &[Row; ROWS], variance_share: f32) -> [f32; ROWS] {
     table.map(|row| interpolate(&VARIANCE_SHARES, &row, variance_share.clamp(VARIANCE_SHARES[0], 2.0)))
 }
 
-/// The value at `x` of the line through the points (`xs`, `ys`), `xs` rising; beyond the ends, the last piece goes on.
+/// The value at `x` of the line through the points (`xs`, `ys`), with increasing `xs`; extrapolated beyond the ends.
 fn interpolate(xs: &[f32], ys: &[f32], x: f32) -> f32 {
     let right = xs.iter().position(|&known| known >= x).unwrap_or(xs.len()).clamp(1, xs.len() - 1);
     let (from, to) = (right - 1, right);
     let step = xs[to] - xs[from];
-    // Equal neighbours: a step in the table, not a slope.
+    // Equal neighbours are a step in the table, not a slope.
     let part = if step > 0.0 { (x - xs[from]) / step } else { 0.0 };
     ys[from] + (ys[to] - ys[from]) * part
 }
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_are_worth_one_and_independent_looks_what_they_are() {
+    fn copies_count_as_one_picture_and_independent_pictures_in_full() {
         let rates = Rates::default();
         assert_eq!([rates.effective_count(1, 0.0), rates.effective_count(9, 0.0)], [1.0, 1.0]);
         assert_eq!(rates.effective_count(3, rates.within_variance), 3.0);

@@ -1,55 +1,58 @@
-//! The name rule: from `false_name_budget`, the gallery and the number of looks to the score up to which a face gets a name.
+//! The rule of names: computes the score up to which a face gets a name, from `false_name_budget`, the gallery and the
+//! looks.
 
 use crate::config::{Metric, Recognition, Templates};
 use crate::recognition::identify::rates::Rates;
 use std::sync::Arc;
 
-/// The share of the budget that one look of a track may use up. A visit gives a stranger several chances: on LFW, 1.7
-/// times as many strangers had got a name within five looks as at the first one (`make accuracy`).
+/// The share of the budget for one look of a track. A visit gives a stranger several chances: on LFW, 1.7 times as many
+/// strangers got a name within five looks as at the first look (`make accuracy`).
 pub const OF_A_VISIT: f32 = 0.4;
-/// A single picture has but one chance.
+/// The share of the budget for a single picture, which has only one chance.
 pub const OF_A_PICTURE: f32 = 1.0;
-/// A name that a track has is kept up to the score at which so many times as many strangers would get it: what speaks
-/// for the name has been seen, and one bad look does not unsay it.
+/// The share of the budget for keeping a name that a track has. It is larger, because evidence for the name was seen
+/// before, and one bad look does not outweigh it.
 pub const TO_KEEP: f32 = 20.0 * OF_A_VISIT;
 
-/// A face whose score for a second person is greater by less than this gets neither name.
+/// When the scores for two people differ by less than this, a face gets neither name.
 const MARGIN: f32 = 0.7;
-/// A face may be of a person up to so many times the outermost distance: a camera's poor picture adds to it.
+/// The multiple of the outermost distance up to which a face may show a person: a poor picture of the camera adds to
+/// the distance.
 const NEAR: f32 = 1.1;
 
-/// Whether a match gives a name.
+/// Whether a match gives a name, and if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// It does.
+    /// The match gives a name.
     Named,
-    /// Nobody is near enough.
+    /// The nearest person is too far.
     TooFar,
     /// Two people are equally near.
     Between,
-    /// What is nearest lies in `.not`.
+    /// The nearest picture is in `.not`.
     Barred,
 }
 
-/// What `[recognition]` says about names, and what was measured of the recognition model.
+/// The settings of `[recognition]` about names, and the measurements of the recognition model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    /// What distances are measured in.
+    /// The metric of distances.
     pub metric: Metric,
     /// The distance beyond which nobody is named, whatever the budget allows.
     pub outermost: f32,
-    /// The share of strangers' visits that may get a name; 0: no such promise, `outermost` alone decides, as in the seed.
+    /// The share of visits of strangers that may get a name. With 0 there is no such limit, and `outermost` alone
+    /// decides, as in the seed.
     pub budget: f32,
-    /// True when every picture is a template by itself.
+    /// True when each picture is a template of its own.
     pub separates: bool,
-    /// What was measured of the recognition model; of one of which nothing was, dlib's.
+    /// The rates of the recognition model, or of dlib's own model when there are none.
     pub rates: Arc<Rates>,
-    /// False when nothing was measured of it.
+    /// False when there are no rates of the recognition model.
     pub is_measured: bool,
 }
 
 impl Rule {
-    /// The rule of a config. Without rates, no budget can be kept.
+    /// The rule of a config. Without rates, the budget is 0, because none can be kept.
     pub fn new(config: &Recognition, rates: Option<Arc<Rates>>) -> Rule {
         let is_measured = rates.is_some();
         let budget = if is_measured { config.false_name_budget } else { 0.0 };
@@ -58,26 +61,26 @@ impl Rule {
         Rule { metric, outermost, budget, separates, rates: rates.unwrap_or_default(), is_measured }
     }
 
-    /// Up to which score one of `templates` templates gives a name, for `share` of the budget; `None` without a budget, where
-    /// the distance alone decides.
+    /// The score up to which one of `templates` templates gives a name, for `share` of the budget; `None` without a
+    /// budget, where the distance alone decides.
     pub fn score_limit(&self, templates: usize, variance_share: f32, share: f32) -> Option<f32> {
         let limit = || self.rates.limit(self.metric, self.budget * share, templates, variance_share);
         (self.budget > 0.0).then(limit)
     }
 
-    /// Beyond which distance no name is given, whatever the score, for `share` of the budget.
+    /// The distance beyond which no name is given, whatever the score, for `share` of the budget.
     pub fn distance_limit(&self, templates: usize, variance_share: f32, share: f32) -> f32 {
         let limit = || self.rates.distance_limit(self.metric, self.budget * share, templates, variance_share);
         if self.budget > 0.0 { self.outermost.min(limit()) } else { self.outermost }
     }
 
-    /// True when a face at `distance` may well be of that person: two pictures of one person are seldom farther apart.
+    /// True when a face at `distance` may well show the person: two pictures of one person are seldom farther apart.
     pub fn is_near(&self, distance: f32) -> bool {
         distance <= self.outermost * NEAR
     }
 
-    /// Whether the nearest person may be named: at `distance`, within `limit`, with a second person whose score is greater by
-    /// `margin`.
+    /// Decides whether the nearest person may be named: at `distance`, within `limit`, when the score of the second
+    /// person is greater by `margin`. `barred` is true when a picture of `.not` is nearest.
     pub fn decision(&self, distance: f32, limit: f32, margin: Option<f32>, barred: bool) -> Decision {
         if barred {
             Decision::Barred

@@ -1,7 +1,7 @@
-//! The strangers of this camera (`recognition.remember_strangers_h`): one descriptor of each person who was followed and had
-//! no name. They count as members of the cohort, so that the score of a distance is right for the people who pass this camera,
-//! whatever group they are of. Each has a number, by which they are known when they come again. Descriptors are kept in memory alone
-//! and for so many hours.
+//! The strangers of this camera (`recognition.remember_strangers_h`): one descriptor of each person who was followed
+//! and had no name. They count as members of the cohort, so that scores are right for the people who pass this camera,
+//! whatever group they belong to. Each has a number, by which they are recognised when they return. The descriptors are
+//! kept in memory only, for the configured hours.
 
 use crate::recognition::descriptor::{Descriptor, euclidean};
 use crate::recognition::identify::looks::Looks;
@@ -9,34 +9,34 @@ use crate::recognition::identify::matcher::Matcher;
 use crate::recognition::identify::rates::Rates;
 use std::time::{Duration, Instant};
 
-/// So many people are remembered; the one who was seen the longest ago makes room for the next.
+/// The most people who are remembered. The person who was seen longest ago is replaced.
 const MOST: usize = 300;
-/// Fewer say nothing about a group.
+/// The fewest people who represent a group.
 const LEAST: usize = 30;
-/// Somebody who would have a name at so many times the budget is perhaps a person of the gallery who was seen badly. They are
-/// not remembered: what is known of them as a stranger would speak against their name at the next look.
+/// A person who would get a name with this multiple of the budget may be a person of the gallery who was seen badly.
+/// They are not remembered, because their descriptor would count against their name at the next look.
 pub const TIMES_BUDGET: f32 = 5.0;
 
-/// Two looks that are nearer to each other are of one person. A score does not tell in a group that the cohort lacks, where those of
-/// one pair of people in three are within the limit (docs/ACCURACY.md). Of pairs of adults of one group at most 0.05 % are
-/// nearer, of East Asian children 2 % (groups-dev).
+/// Two looks at a smaller distance are of one person. Scores cannot tell for a group that the cohort lacks, where the
+/// score of one pair of people in three is within the limit (docs/ACCURACY.md). Of pairs of adults of one group at most
+/// 0.05 % are nearer, of East Asian children 2 % (groups-dev).
 const SAME_PERSON: f32 = 0.35;
 
-/// A person who was followed and never had a name.
+/// A person who was followed and has not had a name.
 #[derive(Debug, Clone)]
 pub struct Unnamed {
     /// The number of their track.
     pub track: u64,
     /// The descriptor of the best look.
     pub best: Descriptor,
-    /// When the detector saw them last.
+    /// When the detector last found the person.
     pub seen_at: Instant,
     /// The last looks.
     pub looks: Looks,
 }
 
 impl Unnamed {
-    /// A person of whom these are the looks.
+    /// A person with these looks.
     pub fn of_looks(best: Descriptor, others: &[Descriptor], seen_at: Instant) -> Unnamed {
         let mut looks = Looks::default();
         others.iter().chain([&best]).for_each(|look| looks.add(*look, 1.0));
@@ -48,13 +48,13 @@ impl Unnamed {
         self.looks.mean().unwrap_or(self.best)
     }
 
-    /// The variance share of that mean: one over the number of independent looks that it is worth.
+    /// The variance share of that mean: 1 divided by the number of independent looks to which it is equivalent.
     pub fn variance(&self, rates: &Rates) -> f32 {
         1.0 / self.looks.effective(&self.mean(), rates)
     }
 }
 
-/// A person who is remembered.
+/// A remembered person.
 #[derive(Debug)]
 struct Stranger {
     descriptor: Descriptor,
@@ -62,7 +62,7 @@ struct Stranger {
     number: u64,
 }
 
-/// Somebody without a name who is followed, and the number that they have.
+/// A followed person without a name. `number` is `None` when they may be in the gallery.
 #[derive(Debug)]
 struct Followed {
     track: u64,
@@ -70,25 +70,25 @@ struct Followed {
     number: Option<u64>,
 }
 
-/// The people who are remembered.
+/// The remembered people, and the numbers of the followed ones.
 #[derive(Debug, Default)]
 pub struct Strangers {
-    /// In the order in which they were seen.
+    /// In the order in which they were last seen.
     remembered: Vec<Stranger>,
     is_changed: bool,
     followed: Vec<Followed>,
-    /// The newest number.
+    /// The newest number that was used.
     last: u64,
 }
 
 impl Strangers {
-    /// How many are remembered.
+    /// The number of remembered people.
     pub fn count(&self) -> usize {
         self.remembered.len()
     }
 
-    /// The number of somebody who is followed: that of a remembered person whom their best look shows, else a new one. `None` for
-    /// those who are not remembered because they may be in the gallery. Two who are followed never have one number.
+    /// The number of a followed person: that of the remembered person whom their best look shows, or else a new one.
+    /// `None` when they may be in the gallery. Two people who are followed at the same time never have the same number.
     pub fn number(&mut self, matcher: &Matcher, unnamed: &Unnamed) -> Option<u64> {
         let known = self.followed.iter().position(|followed| followed.track == unnamed.track);
         let before = known.map(|known| &self.followed[known]);
@@ -124,8 +124,8 @@ impl Strangers {
         self.last
     }
 
-    /// Remembers a person whose track has ended without a name, unless they may be in the gallery of `matcher`. Of somebody who
-    /// is remembered already, only the time changes.
+    /// Remembers a person whose track has ended without a name, unless they may be in the gallery of `matcher`. For a
+    /// person who is remembered already, only the time changes.
     pub fn remember(&mut self, matcher: &Matcher, unnamed: &Unnamed) {
         if !is_a_stranger(matcher, unnamed) {
             return;
@@ -149,13 +149,13 @@ impl Strangers {
         self.remembered.insert(at, Stranger { descriptor, seen_at: unnamed.seen_at, number });
     }
 
-    /// Forgets those who were not seen for `hours` before `now`.
+    /// Forgets the people who were last seen `hours` or more before `now`.
     pub fn forget_old(&mut self, hours: u32, now: Instant) {
         let longest = Duration::from_secs(u64::from(hours) * 3600);
         self.retain(|stranger| now.saturating_duration_since(stranger.seen_at) < longest);
     }
 
-    /// Forgets those who are in the gallery of `matcher` now, or may be.
+    /// Forgets the people who are, or may be, in the gallery of `matcher`.
     pub fn forget_known(&mut self, matcher: &Matcher) {
         let members: Vec<Descriptor> = self.members().copied().collect();
         let mut near = matcher.are_near_anybody(&members, TIMES_BUDGET).into_iter();
@@ -165,7 +165,7 @@ impl Strangers {
         });
     }
 
-    /// Forgets all.
+    /// Forgets everybody.
     pub fn forget_all(&mut self) {
         self.followed.clear();
         self.retain(|_| false);
@@ -177,24 +177,24 @@ impl Strangers {
         self.is_changed |= self.remembered.len() != before && before >= LEAST;
     }
 
-    /// True when the people who are remembered have become others since the last [`Strangers::take_change`].
+    /// True when the members have changed since the last [`Strangers::take_change`].
     pub fn is_changed(&self) -> bool {
         self.is_changed
     }
 
-    /// The same; after the call, that change is over.
+    /// The value of [`Strangers::is_changed`], which becomes false.
     pub fn take_change(&mut self) -> bool {
         std::mem::take(&mut self.is_changed)
     }
 
-    /// Those who count as members of the cohort: all, or while they are too few, nobody.
+    /// The people who count as members of the cohort: all, or nobody while fewer than `LEAST` are remembered.
     pub fn members(&self) -> impl Iterator<Item = &Descriptor> {
         let enough = self.remembered.len() >= LEAST;
         self.remembered.iter().filter(move |_| enough).map(|stranger| &stranger.descriptor)
     }
 }
 
-/// True for somebody who may be remembered: surely nobody of the gallery.
+/// True for a person who is certainly not in the gallery.
 fn is_a_stranger(matcher: &Matcher, unnamed: &Unnamed) -> bool {
     matcher.rule().budget > 0.0
         && unnamed.best.iter().all(|value| value.is_finite())
@@ -211,7 +211,8 @@ pub(in crate::recognition) mod tests {
     use crate::recognition::identify::cohort::tests::center;
     use std::sync::Arc;
 
-    /// A group of people that the cohort lacks: as far from each other as those of one that it has, and elsewhere.
+    /// A group of people that the cohort lacks: they are as far from each other as a group in the cohort, and in
+    /// another place.
     pub fn dense() -> Vec<Descriptor> {
         let cohort = Cohort::built_in();
         let some = &cohort.members(Metric::Euclidean)[..86];
@@ -278,7 +279,7 @@ pub(in crate::recognition) mod tests {
     }
 
     #[test]
-    fn somebody_who_may_be_in_the_gallery_is_not_remembered_and_who_is_put_there_is_forgotten() {
+    fn a_person_who_may_be_in_the_gallery_is_not_remembered_and_one_who_is_added_is_forgotten() {
         let cohort = Cohort::built_in();
         let (people, now, mut strangers) = (cohort.members(Metric::Euclidean), Instant::now(), Strangers::default());
         let alice = people[700];
@@ -296,7 +297,7 @@ pub(in crate::recognition) mod tests {
     }
 
     #[test]
-    fn a_gallery_that_is_read_again_forgets_nobody_and_a_person_who_is_put_there_leaves() {
+    fn an_unchanged_gallery_forgets_no_stranger_and_a_person_who_is_added_to_it_is_forgotten() {
         let (people, now, mut strangers) = (dense(), Instant::now(), Strangers::default());
         let mut matcher = gallery(&people[..5]);
         for _ in 0..6 {
@@ -315,12 +316,12 @@ pub(in crate::recognition) mod tests {
     }
 
     #[test]
-    fn a_stranger_has_one_number_and_two_at_a_time_have_two() {
+    fn a_stranger_has_one_number_and_two_at_the_same_time_have_different_ones() {
         let cohort = Cohort::built_in();
         let (people, now, mut strangers) = (cohort.members(Metric::Euclidean), Instant::now(), Strangers::default());
         let matcher = gallery(&people[700..701]);
         let track = |track, best| Unnamed { track, ..Unnamed::of_looks(best, &[], now) };
-        // Another look at a person, 0.2 away, and one that is farther than looks at one person are.
+        // Another look at a person, 0.2 away, and one that is too far to be of the same person.
         let moved =
             |person: usize, by: f32| std::array::from_fn(|at| people[person][at] + if at == 5 { by } else { 0.0 });
         assert_eq!(strangers.number(&matcher, &track(1, people[0])), Some(1));
@@ -336,13 +337,13 @@ pub(in crate::recognition) mod tests {
         assert_eq!(strangers.number(&matcher, &track(7, people[700])), None, "it may be the person of the gallery");
         strangers.remember(&matcher, &track(4, moved(0, 0.3)));
         assert_eq!(strangers.count(), 1);
-        // Who is forgotten is somebody else when they come again, and no number comes again.
+        // A forgotten person counts as another one when they return, and no number is used again.
         strangers.forget_all();
         assert_eq!(strangers.number(&matcher, &track(8, people[0])), Some(6));
     }
 
     #[test]
-    fn what_is_no_number_is_not_remembered() {
+    fn a_descriptor_that_is_not_finite_is_not_remembered() {
         let mut strangers = Strangers::default();
         let matcher = gallery(&dense()[..5]);
         remember(&mut strangers, &matcher, &[[f32::NAN; 128], [-f32::NAN; 128], [f32::INFINITY; 128]], Instant::now());

@@ -1,29 +1,31 @@
-//! What a person is compared by: the mean of their pictures, or several where the pictures fall apart (a child who grew up).
+//! The templates of a person: the mean of their pictures, or several means when the pictures form groups (a person as a
+//! child and as an adult).
 
 use crate::recognition::descriptor::{Descriptor, mean, spread, squared_distance};
 use crate::recognition::identify::rates::Rates;
 
-/// Means of one person's pictures that are further apart than this are kept apart: it is the distance at which dlib's
-/// authors take two pictures for different people. On LFW, it parts the pictures of hardly anybody; with a model whose
-/// distances are longer it would part many, so it grows with them.
+/// Means of one person's pictures that are further apart than this remain separate templates. dlib's authors take
+/// pictures at this distance for different people. On LFW hardly any person gets several templates. The limit is scaled
+/// for models with longer distances, because it would separate many people there.
 const APART: f32 = 0.6;
 
-/// So many pictures are grouped, which takes the cube of their number; more of them join the nearest group.
+/// The most pictures that are grouped, because that takes the cube of their number. Further pictures join the nearest
+/// group.
 const GROUPED: usize = 40;
 
 #[derive(Debug, Clone)]
 pub struct Template {
     pub mean: Descriptor,
-    /// How many independent pictures it is worth.
+    /// The number of independent pictures to which the mean is equivalent.
     pub effective: f32,
 }
 
-/// The templates of one person; with `separate`, each picture is one.
+/// The templates of a person. With `separate`, each picture is a template.
 pub fn templates_of(pictures: &[Descriptor], separate: bool, rates: &Rates) -> Vec<Template> {
     let (first, rest) = pictures.split_at(pictures.len().min(if separate { usize::MAX } else { GROUPED }));
     let mut groups: Vec<Vec<&Descriptor>> = first.iter().map(|picture| vec![picture]).collect();
     let apart = APART * rates.scale();
-    // The two nearest groups become one, until all are apart.
+    // The two nearest groups are merged until all groups are apart.
     while !separate && groups.len() > 1 {
         let mut nearest = (f32::INFINITY, 0, 0);
         let means: Vec<Descriptor> = groups.iter().map(|group| mean(group.iter().map(|d| (**d, 1.0)))).collect();
@@ -68,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_that_fall_apart_make_two_means_whatever_their_order() {
+    fn pictures_that_form_two_groups_make_two_means_in_any_order() {
         for order in [[0.0, 0.1, 1.0, 1.1], [1.1, 0.0, 1.0, 0.1]] {
             let mut means: Vec<f32> =
                 templates_of(&order.map(at), false, &Rates::default()).iter().map(|t| t.mean[7]).collect();
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_of_one_picture_are_worth_one() {
+    fn copies_of_a_picture_count_as_one_picture() {
         let copies = templates_of(&[at(0.3); 5], false, &Rates::default());
         assert_eq!((copies.len(), copies[0].effective), (1, 1.0));
         let apart = templates_of(&[at(0.0), at(0.5)], false, &Rates::default());

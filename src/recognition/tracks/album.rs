@@ -1,4 +1,4 @@
-//! [`Album`]: the chips of the tracks. Of each track it keeps the five that are best to see and differ most.
+//! [`Album`]: the chips of the tracks. For each track it keeps the five best ones that differ.
 
 use crate::detection::chips::{Chip, Chips, Pose, TrackChips};
 use crate::frame::Moment;
@@ -12,18 +12,19 @@ use crate::recognition::engine::Engine;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The chips of a track.
+/// The most chips per track.
 const CHIPS: usize = 5;
-/// The tracks that have some.
+/// The most tracks with chips.
 const TRACKS: usize = 16;
 /// How long the chips of a track that has ended are kept.
 const KEPT: Duration = Duration::from_secs(60);
-/// Two chips whose descriptors are nearer show the same: the better one is kept. Looks at one person in one video are 0.24 (median)
-/// from the mean of those before.
+/// The smallest distance between the descriptors of two chips of a track; of nearer ones only the better chip is kept.
+/// The median distance of a look from the mean of the earlier looks at the same person in one video is 0.24.
 const ALIKE: f32 = 0.15;
 /// The JPEG quality of a chip.
 const QUALITY: u32 = 95;
-/// The longest side of a chip in pixels. dlib's network sees 150 pixels; twice the face is enough for a picture of a gallery.
+/// The longest side of a chip in pixels. dlib's network sees 150 pixels, and a gallery picture needs twice the width of
+/// the face.
 const SIDE: u32 = 640;
 
 /// The chips of the tracks.
@@ -32,7 +33,7 @@ pub struct Album {
     pages: Vec<Page>,
     compressor: Compressor,
     is_changed: bool,
-    /// The track of a person who enrols before the camera: which way it is turned is told at every description.
+    /// The track of a person who is enrolling before the camera. Its pose is determined at every description.
     pub posing: Option<u64>,
 }
 
@@ -51,14 +52,14 @@ struct Look {
     rank: (bool, u32, f32),
 }
 
-/// How good a face is to see: without a flaw, then large up to what the network sees, then sharp.
+/// The rank of a face: first without flaws, then by size up to that of the network's input, then by sharpness.
 fn rank(quality: Quality) -> (bool, u32, f32) {
     (quality.flaw().is_none(), quality.width_px.min(150), quality.sharpness)
 }
 
 impl Album {
-    /// Takes the face of a track on a frame, if it is better or shows something else than those that are there. What only passes
-    /// for a face now and then is not taken.
+    /// Adds the face of a track on a frame, if it is better than the chips of the track or differs from them. A
+    /// detection that is not surely a face is not added.
     pub fn take(
         &mut self,
         engine: &mut dyn Engine,
@@ -73,7 +74,7 @@ impl Album {
         let place = self.pages.iter().position(|page| page.track == track).unwrap_or(at_end);
         let looks = self.pages.get(place).map(|page| page.looks.as_slice()).unwrap_or_default();
         let loser = loser(looks, &descriptor, rank(quality));
-        // Of a face that is neither kept nor poses, the landmarks are not looked for.
+        // The landmarks are needed only for a face that is kept, or that poses.
         if loser.is_none() && self.posing != Some(track) {
             return;
         }
@@ -112,7 +113,7 @@ impl Album {
         Some(Chip { jpeg, captured_at, width_px, sharpness, brightness, flaw: quality.flaw(), pose })
     }
 
-    /// Another page fits: the oldest of those that have ended goes, or the oldest.
+    /// Makes room for a page: removes the one that ended first, or else the oldest one.
     fn make_room(&mut self) {
         while self.pages.len() >= TRACKS {
             let age = |page: &Page| (page.ended_at.is_none(), page.ended_at, page.track);
@@ -131,7 +132,7 @@ impl Album {
         self.is_changed |= self.pages.len() != before;
     }
 
-    /// Forgets all.
+    /// Forgets all chips.
     pub fn clear(&mut self) {
         self.is_changed |= !self.pages.is_empty();
         self.pages.clear();
@@ -147,12 +148,12 @@ impl Album {
     }
 }
 
-/// Which of `looks` a new one takes the place of: `Some(None)` when there is room, `None` when it is not worth keeping.
+/// The look that a new one replaces: `Some(None)` when there is room for it, `None` when it is not kept.
 fn loser(looks: &[Look], descriptor: &Descriptor, rank: (bool, u32, f32)) -> Option<Option<usize>> {
     let distance = |look: &Look| euclidean(&look.descriptor, descriptor);
     let nearest = (0..looks.len()).min_by(|&a, &b| distance(&looks[a]).total_cmp(&distance(&looks[b])));
     let Some(nearest) = nearest else { return Some(None) };
-    // A face that is seen well is not kept beside one that is not.
+    // A face without flaws replaces a flawed one.
     if let Some(flawed) = looks.iter().position(|look| rank.0 && !look.rank.0) {
         return Some(Some(flawed));
     }
@@ -165,7 +166,8 @@ fn loser(looks: &[Look], descriptor: &Descriptor, rank: (bool, u32, f32)) -> Opt
     if looks.len() < CHIPS {
         return Some(None);
     }
-    // Of the pair that is most alike, the worse one goes, if the new one is less alike to all.
+    // Of the two most similar looks the worse one is replaced, if the new one differs more from all looks than these
+    // two do.
     let pairs = (0..looks.len()).flat_map(|one| (0..one).map(move |other| (one, other)));
     let between = |(one, other): (usize, usize)| euclidean(&looks[one].descriptor, &looks[other].descriptor);
     let closest = pairs.min_by(|&a, &b| between(a).total_cmp(&between(b)))?;
@@ -187,7 +189,7 @@ mod tests {
         Quality { width_px, sharpness: 1.0, brightness: 120.0 }
     }
 
-    /// Finds a face in the middle of each crop, or none; its landmarks are those of a face that is turned by a quarter.
+    /// Finds a face in the middle of each crop, or none. The landmarks are those of a face turned by a quarter.
     struct Sure(bool);
 
     impl Engine for Sure {
@@ -209,7 +211,7 @@ mod tests {
     const FACE: Rect = Rect { x: 20, y: 20, w: 40, h: 40 };
 
     #[test]
-    fn a_track_keeps_five_chips_that_are_good_to_see_and_differ() {
+    fn a_track_keeps_five_good_chips_that_differ() {
         let (mut album, rgb, now) = (Album::default(), Rgb::filled(100, 90, [120; 3]), Instant::now());
         let mut take = |x: f32, quality| {
             album.take(&mut Sure(true), 7, &rgb, FACE, (descriptor(x), quality), now);
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_for_a_face_now_and_then_has_no_chip_and_a_face_has_its_pose() {
+    fn an_unsure_detection_has_no_chip_and_a_face_has_its_pose() {
         let (mut album, rgb, now) = (Album::default(), Rgb::filled(100, 90, [120; 3]), Instant::now());
         let mut take = |sure, x, quality| {
             album.take(&mut Sure(sure), 7, &rgb, FACE, (descriptor(x), quality), now);
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn chips_go_a_minute_after_their_track_and_of_the_oldest_when_there_are_too_many() {
+    fn chips_are_dropped_a_minute_after_their_track_and_the_oldest_ones_when_there_are_too_many() {
         let (mut album, rgb, now) = (Album::default(), Rgb::filled(100, 90, [120; 3]), Instant::now());
         for track in 0..20 {
             album.take(&mut Sure(true), track, &rgb, FACE, (descriptor(0.0), good(40)), now);

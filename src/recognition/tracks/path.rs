@@ -1,37 +1,39 @@
-//! Where a face is, how fast it moves, and where it will be: an alpha-beta filter over the boxes of the looks.
+//! [`Path`]: the position, speed and predicted position of a face: an alpha-beta filter over the boxes of looks.
 
 use crate::image::Rect;
 use std::time::{Duration, Instant};
 
-/// How much of the difference between prediction and box goes into the place. HOG's boxes jump by a twentieth of their
-/// width, because its windows come in steps.
+/// The part of the difference between the predicted and the detected position that corrects the position. HOG's boxes
+/// jump by a twentieth of their width, because its windows come in steps.
 const ALPHA: f32 = 0.7;
-/// And how much of the width's, which HOG knows to a fifth only, and people change slowly.
+/// The same for the width, which HOG determines only to a fifth, and which changes slowly.
 const SIZE_ALPHA: f32 = 0.4;
-/// How much of it goes into the speed while it may be such a jump; beyond JUMP widths, more the larger it is: a person who sets
-/// off or stops is followed at once. With 0.1, a signing head in a real clip at 10 looks a second was lost.
+/// The part of the difference that corrects the speed while the difference may be such a jump. Beyond JUMP widths the
+/// part grows with the difference, so that a person who sets off or stops is followed at once. With 0.1, a signing head
+/// in a real clip at 10 looks per second was lost.
 const BETA: f32 = 0.35;
 const JUMP: f32 = 0.2;
-/// A face slower than that, in widths a second, stands still: that is what the jumps of boxes amount to.
+/// A slower face, in widths per second, counts as standing still: jumps of boxes cause such speeds.
 const STANDS_STILL: f32 = 0.15;
-/// A face that is further from its prediction than that, in widths, did something new: the way from its last place
-/// counts, if somebody can have walked it.
+/// A face that is further from its predicted position, in widths, has changed its motion. Then its speed is computed
+/// from its last position, if a person can walk that fast.
 const SURPRISE: f32 = 0.5;
-/// Nobody walks past a camera faster, in widths of the face a second: at 16 cm, that is 1.3 m/s.
+/// The highest speed of a person who walks past a camera, in widths of the face per second: with 16 cm, 1.3 m/s.
 const FASTEST: f32 = 8.0;
-/// HOG knows widths to a fifth, and within two seconds somebody comes nearer by as much.
+/// The largest ratio of two widths of one face within two seconds: HOG determines widths to a fifth, and a person may
+/// come nearer by as much.
 const WIDER: f32 = 1.5;
-/// The past says nothing about where a face is after a longer time.
+/// The longest time for which motion is extrapolated.
 const HORIZON: Duration = Duration::from_millis(500);
 
-/// The way of a face. Centre and width in pixels of the frame, speed in pixels a second.
+/// The path of a face: centre and size in pixels of the frame, speed in pixels per second.
 #[derive(Debug, Clone, Copy)]
 pub struct Path {
     center: [f32; 2],
     size: [f32; 2],
     velocity: [f32; 2],
     at: Instant,
-    /// True when it may be anywhere by now.
+    /// True when the face may be anywhere.
     scattered: bool,
 }
 
@@ -41,12 +43,12 @@ impl Path {
         Path { center, size, velocity: [0.0; 2], at, scattered: false }
     }
 
-    /// The next box, wherever it is, is a new beginning.
+    /// Makes the next box begin a new path, wherever it is.
     pub fn scatter(&mut self) {
         self.scattered = true;
     }
 
-    /// True when nobody can say where it is.
+    /// True when the position of the face is unknown.
     pub fn is_scattered(&self) -> bool {
         self.scattered
     }
@@ -76,7 +78,7 @@ impl Path {
         self.at = at;
     }
 
-    /// Where the face will be at `at`.
+    /// The predicted box at `at`.
     pub fn rect_at(&self, at: Instant) -> Rect {
         let [x, y] = self.center_at(at);
         let [w, h] = self.size;
@@ -84,7 +86,7 @@ impl Path {
         Rect { x: (x - w / 2.0).round() as i32, y: (y - h / 2.0).round() as i32, w: side(w), h: side(h) }
     }
 
-    /// True when the face can be in `rect` at `at`, if it was hidden or missed until then.
+    /// True when the face can have moved to `rect` by `at`, while it was hidden or missed.
     pub fn can_reach(&self, rect: Rect, at: Instant) -> bool {
         if self.scattered {
             return true;
@@ -96,7 +98,7 @@ impl Path {
         wider <= WIDER && way <= (SURPRISE + FASTEST * seconds) * self.size[0]
     }
 
-    /// Its speed, pixels a second; 0 for one that stands still.
+    /// The speed in pixels per second; 0 for a face that stands still.
     pub fn velocity(&self) -> [f32; 2] {
         let [x, y] = self.velocity;
         if (x * x + y * y).sqrt() < STANDS_STILL * self.size[0] { [0.0; 2] } else { self.velocity }
@@ -134,12 +136,12 @@ mod tests {
         let between = path.rect_at(last + Duration::from_millis(100));
         let truth = 30 * 7 + 15;
         assert!((between.x - truth).abs() <= 4, "{} for {truth}", between.x);
-        // Two seconds later it would be anywhere.
+        // Two seconds later the face may be anywhere.
         assert!(path.rect_at(last + Duration::from_secs(2)).x < 30 * 7 + 30 * 3);
     }
 
     #[test]
-    fn a_person_who_sets_off_at_a_brisk_walk_is_followed_from_the_second_look_on_and_so_is_a_person_who_stops() {
+    fn a_person_who_sets_off_briskly_or_stops_is_followed_from_the_second_look_on() {
         let step = 90;
         let (mut path, last) = walk(step, 2);
         let next = last + Duration::from_millis(200);

@@ -1,23 +1,24 @@
-//! The two states of a track, and each transition between them: [`Place`], what its place shows, and [`Naming`], whose it is.
+//! The two states of a track and their transitions: [`Place`], what is seen at its place, and [`Naming`], whose face it
+//! is.
 
 use crate::recognition::identify::matcher::Compared;
 use std::sync::Arc;
 
-/// So many comparisons in a row must speak against a name before it goes.
+/// How many comparisons in a row must speak against a name before it is withdrawn.
 pub const DOUBTS: u32 = 2;
 
-/// What the place of a track has shown since its last description. The order is that of the variants: a place only becomes more
-/// doubtful ([`Place::see`]) until a look describes its face (then it is `AsDescribed`).
+/// What was seen at the place of a track since its last description. The variants are in the order of doubt:
+/// [`Place::see`] only increases the doubt, until a look describes the face and the place is `AsDescribed` again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// The face that was described: nobody can have come.
+    /// The described face: no other person can have come.
     AsDescribed,
-    /// A face that may look otherwise.
+    /// A face that may look different.
     Changed,
     /// A face that may be another one.
     Displaced,
-    /// The descriptor of a look was unlike the track's and nobody's, as with a hand before the face. It was passed over; the next
-    /// one is not.
+    /// The descriptor of a look was unlike the track's face and unlike everybody, as with a hand before the face. That
+    /// look was ignored; the next one will not be.
     PassedOver,
 }
 
@@ -25,18 +26,18 @@ pub enum Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shows {
     Same,
-    /// Perhaps a hand before the face: it is passed over once.
+    /// Possibly a hand before the face: such a look is ignored once.
     Doubtful,
     SomebodyElse,
 }
 
 impl Place {
-    /// The detector found a face there, which looks as `seen` says.
+    /// Records what the detector has seen at the place.
     pub fn see(&mut self, seen: Place) {
         *self = (*self).max(seen);
     }
 
-    /// What a look shows whose descriptor is unlike the track's and nobody's.
+    /// The meaning of a look whose descriptor is unlike the track's face and unlike everybody.
     pub fn shows(self) -> Shows {
         match self {
             Place::AsDescribed => Shows::Same,
@@ -46,9 +47,9 @@ impl Place {
     }
 }
 
-/// Whose a track is. `NotCompared` becomes `NeverNamed` or `Claims` at the first comparison, and `NeverNamed` and `NoLonger`
-/// become `Claims` when the gallery has a name. `Claims` becomes another `Claims` or `NoLonger` when comparisons speak against
-/// the name [`DOUBTS`] times in a row, or the person has left the gallery.
+/// The name of a track. `NotCompared` becomes `NeverNamed` or `Claims` at the first comparison. `NeverNamed` and
+/// `NoLonger` become `Claims` when a comparison gives a name. `Claims` becomes another `Claims` or `NoLonger` when
+/// [`DOUBTS`] comparisons in a row speak against the name, or when the person has left the gallery.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Naming {
     /// Not compared with the gallery yet.
@@ -60,23 +61,23 @@ pub enum Naming {
     /// The evidence is for this name.
     Claims {
         name: Arc<str>,
-        /// How many comparisons in a row spoke against it, fewer than [`DOUBTS`].
+        /// How many latest comparisons in a row spoke against the name, fewer than [`DOUBTS`].
         doubts: u32,
-        /// True while it bears the name, which no two tracks do.
+        /// True while the track has the name, which no two tracks have at a time.
         bears: bool,
     },
 }
 
-/// What a comparison did to the name of a track.
+/// The effect of a comparison on the name of a track.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The name, or that there is none, is what the looks say.
+    /// The track has the name that the looks give, or none when they give none.
     Found,
-    /// The name stays although the looks alone would not give it, because they still compare so with the person.
+    /// The looks alone would not give the name, but it is kept because they are still near enough to the person.
     Kept(Arc<str>, Compared),
-    /// The comparison spoke against the name, which stays for now.
+    /// The comparison spoke against the name, which is kept for now.
     Doubted(Arc<str>, Compared),
-    /// The name went; `None`: the person has left the gallery.
+    /// The name is withdrawn; without `Compared`, because the person has left the gallery.
     Withdrawn(Arc<str>, Option<Compared>),
 }
 
@@ -89,7 +90,7 @@ impl Naming {
         }
     }
 
-    /// True while it bears the name that it claims.
+    /// True while the track has the name that it claims.
     pub fn bears(&self) -> bool {
         matches!(self, Naming::Claims { bears: true, .. })
     }
@@ -99,15 +100,16 @@ impl Naming {
         matches!(self, Naming::Claims { doubts: 1.., .. })
     }
 
-    /// Of the tracks that claim the name, this one bears it, or another one.
+    /// Records whether this track, of those that claim the name, has it.
     pub fn settle(&mut self, is_bearer: bool) {
         if let Naming::Claims { bears, .. } = self {
             *bears = is_bearer;
         }
     }
 
-    /// A comparison gave `wanted`. `own` is how the looks compare with the claimed person, `None` when they have left the gallery;
-    /// `is_barred` when the looks are of what lies in `.not`. Only a `new_look` raises doubts.
+    /// Processes a comparison that gave the name `wanted`. `own` compares the looks with the claimed person, and
+    /// returns `None` when they have left the gallery. `is_barred` is true when a picture of `.not` is nearest. Only a
+    /// `new_look` raises doubts.
     pub fn compare(
         &mut self,
         wanted: Option<&Arc<str>>,
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_goes_when_two_comparisons_in_a_row_speak_against_it_or_the_person_has_left_the_gallery() {
+    fn a_name_is_withdrawn_after_two_doubts_in_a_row_or_when_the_person_has_left_the_gallery() {
         let (alice, bob): (Arc<str>, Arc<str>) = ("Alice".into(), "Bob".into());
         let far = |_: &str| Some(Compared { distance: 0.7, limit: 0.6, rank: 0.0 });
         let near = |_: &str| Some(Compared { distance: 0.5, limit: 0.6, rank: 0.0 });
@@ -177,7 +179,7 @@ mod tests {
         naming.compare(Some(&alice), far, false, true);
         naming.settle(true);
         assert!(naming.bears() && naming.claim() == Some(&alice));
-        // One doubt is taken back by a name that is kept; another gallery raises none.
+        // A kept name clears a doubt; another gallery raises none.
         let doubted = |compare| Outcome::Doubted("Alice".into(), compare);
         let [is_far, is_near] = [far("Alice"), near("Alice")].map(Option::unwrap);
         assert_eq!(naming.compare(None, far, false, true), doubted(is_far));

@@ -1,4 +1,4 @@
-//! Tracks with an engine that reads a face's descriptor off its colour.
+//! Tests of tracks, with an engine that derives a face's descriptor from its colour.
 
 use super::*;
 use crate::config::{Config, Recognition};
@@ -7,8 +7,8 @@ use crate::recognition::descriptor::Descriptor;
 use crate::recognition::identify::cohort::tests::center;
 use std::path::Path;
 
-/// The descriptor of a face: red and green of its first pixel, over 255, in two of its dimensions, around the middle of the
-/// cohort.
+/// The descriptor of a face: near the middle of the cohort, with red and green of its first pixel, divided by 255, in
+/// two dimensions.
 #[derive(Default)]
 struct Fake {
     described: usize,
@@ -35,7 +35,7 @@ fn of([red, green, _]: [u8; 3]) -> Descriptor {
 const ALICE: [u8; 3] = [0, 0, 200];
 const BOB: [u8; 3] = [0, 255, 0];
 const STRANGER: [u8; 3] = [255, 0, 100];
-/// As far from Alice as a hand before the face makes a look: near to nobody.
+/// A look at Alice with a hand before the face: near to nobody.
 const HIDDEN: [u8; 3] = [150, 0, 60];
 
 struct Room {
@@ -73,7 +73,7 @@ impl Room {
     }
 }
 
-/// People: the colour of the first pixel says who, the rest what they look like. A hand hides a part of a face.
+/// People: the colour of the first pixel identifies the person, the rest is the appearance. A hand hides a part.
 fn paint(faces: &[([u8; 3], i32)]) -> Rgb {
     let mut rgb = Rgb::filled(800, 200, [60; 3]);
     for &(color, x) in faces {
@@ -141,7 +141,7 @@ fn one_look_at_a_hand_before_the_face_takes_no_name_away() {
 }
 
 #[test]
-fn where_strangers_are_blurred_a_doubtful_look_withholds_the_name() {
+fn with_blur_a_doubtful_look_withholds_the_name() {
     let mut room = Room::new();
     room.tracks.are_private = true;
     for look in 0..7 {
@@ -155,10 +155,10 @@ fn where_strangers_are_blurred_a_doubtful_look_withholds_the_name() {
 }
 
 #[test]
-fn where_strangers_are_blurred_a_person_who_takes_a_place_step_by_step_gets_no_name() {
+fn with_blur_a_face_that_becomes_another_one_step_by_step_gets_no_name() {
     let mut room = Room::new();
     room.tracks.are_private = true;
-    // By now a face that does not change is described every 8 s.
+    // At this point an unchanged face is described every 8 s.
     (0..50).for_each(|look| drop(room.look(look * 200, &[(ALICE, 100)])));
     let (alice, stranger) = (paint(&[(ALICE, 100)]), paint(&[(STRANGER, 100)]));
     let place = Rect { x: 100, y: 50, w: 100, h: 100 };
@@ -182,7 +182,7 @@ fn somebody_else_at_the_same_place_does_not_inherit_the_name() {
 }
 
 #[test]
-fn two_faces_never_bear_one_name() {
+fn two_faces_never_have_the_same_name() {
     let mut room = Room::new();
     let copy = [8, 8, 200];
     for look in 0..5 {
@@ -196,7 +196,7 @@ fn two_faces_never_bear_one_name() {
 }
 
 #[test]
-fn a_person_who_moved_too_fast_to_be_followed_keeps_track_and_name_all_the_same() {
+fn a_person_who_moved_too_fast_to_be_followed_keeps_track_and_name() {
     let mut room = Room::new();
     for look in 0..4 {
         room.look(look * 200, &[(ALICE, 100)]);
@@ -210,7 +210,7 @@ fn a_person_who_moved_too_fast_to_be_followed_keeps_track_and_name_all_the_same(
 }
 
 #[test]
-fn on_another_picture_she_is_herself_wherever_she_is_and_nobody_inherits_the_name_of_a_place() {
+fn after_a_cut_a_person_keeps_their_track_anywhere_and_nobody_inherits_the_name_of_a_place() {
     let mut room = Room::new();
     for look in 0..4 {
         room.look(look * 200, &[(ALICE, 100)]);
@@ -218,13 +218,13 @@ fn on_another_picture_she_is_herself_wherever_she_is_and_nobody_inherits_the_nam
     room.tracks.scatter();
     assert!(room.tracks.expected(room.start + Duration::from_millis(800)).is_empty());
     assert_eq!(names(&room.look(800, &[(STRANGER, 100), (ALICE, 600)])), [(2, None), (1, Some("Alice"))]);
-    // Alice stands there and did not fly.
+    // Alice is still at this place and cannot have moved that far.
     let next = room.start + Duration::from_millis(1000);
     assert!(room.tracks.expected(next).iter().any(|face| face.place == Rect { x: 600, y: 50, w: 100, h: 100 }));
 }
 
 #[test]
-fn what_lies_in_not_does_not_take_over_the_name_of_a_person_who_is_missed() {
+fn a_face_of_the_blocklist_does_not_continue_the_track_of_a_missed_person() {
     let poster = [30, 0, 200];
     let mut room = Room::new();
     room.matcher.add_not([(".not/poster.jpg".into(), of(poster))]);
@@ -235,14 +235,14 @@ fn what_lies_in_not_does_not_take_over_the_name_of_a_person_who_is_missed() {
 }
 
 #[test]
-fn somebody_without_a_name_who_walks_briskly_stays_one_face() {
+fn an_unnamed_person_who_walks_briskly_stays_one_track() {
     let mut room = Room::new();
     let tracks = (0..8).map(|look| room.look(look * 200, &[(STRANGER, 75 * look as i32)])[0].track);
     assert!(tracks.collect::<Vec<_>>().iter().all(|&track| track == 1));
 }
 
 #[test]
-fn a_person_who_comes_out_behind_somebody_else_is_herself_again_and_nobody_else_is() {
+fn a_person_who_comes_out_from_behind_another_continues_their_own_track() {
     for (comes_out, expected) in [(STRANGER, 1), (BOB, 3)] {
         let mut room = Room::new();
         (0..3).for_each(|look| drop(room.look(look * 200, &[(STRANGER, 100)])));
@@ -253,12 +253,12 @@ fn a_person_who_comes_out_behind_somebody_else_is_herself_again_and_nobody_else_
 }
 
 #[test]
-fn a_face_that_the_detector_misses_stays_for_a_moment_and_comes_back_as_itself() {
+fn a_face_that_the_detector_misses_is_shown_briefly_and_continues_its_track() {
     let mut room = Room::new();
     for look in 0..3 {
         room.look(look * 200, &[(ALICE, 100)]);
     }
-    // The detector misses Alice, who is there.
+    // The detector misses Alice, who is still there.
     let mut missed = |ms: u64| {
         let at = room.start + Duration::from_millis(ms);
         let scene = Scene { matcher: Some(&room.matcher), is_new: false, jitters: 1, interval: Duration::ZERO, at };
@@ -284,7 +284,7 @@ fn a_person_who_leaves_the_gallery_loses_the_name_at_once() {
 }
 
 #[test]
-fn the_box_of_a_walking_face_is_said_where_it_will_be() {
+fn the_box_of_a_walking_face_is_extrapolated() {
     let mut room = Room::new();
     let mut faces = Vec::new();
     for look in 0..8 {
@@ -296,7 +296,7 @@ fn the_box_of_a_walking_face_is_said_where_it_will_be() {
 }
 
 #[test]
-fn where_a_look_takes_seconds_a_face_is_followed_from_look_to_look_all_the_same() {
+fn a_face_is_followed_although_looks_take_seconds() {
     let mut room = Room::new();
     let first = room.look(0, &[(ALICE, 100)])[0].track;
     for s in [7, 14, 30] {
@@ -314,7 +314,7 @@ fn where_a_look_takes_seconds_a_face_is_followed_from_look_to_look_all_the_same(
 }
 
 #[test]
-fn a_person_who_leaves_without_a_name_after_three_good_looks_is_told_once() {
+fn a_person_who_leaves_unnamed_after_three_good_looks_is_reported_once() {
     let mut room = Room::new();
     for look in 0..3 {
         room.look(look * 200, &[(ALICE, 0), (STRANGER, 300)]);
@@ -328,7 +328,7 @@ fn a_person_who_leaves_without_a_name_after_three_good_looks_is_told_once() {
     assert_eq!(unnamed[0].seen_at, room.start + Duration::from_millis(400));
     assert!((unnamed[0].variance(&crate::recognition::identify::rates::Rates::default()) - 1.0).abs() < 1e-6);
     assert!(room.tracks.take_unnamed().is_empty());
-    // Two looks do not say enough.
+    // Two looks are too few.
     room.look(20_000, &[(STRANGER, 300)]);
     room.look(20_200, &[(STRANGER, 300)]);
     for look in 0..3 {
@@ -338,14 +338,14 @@ fn a_person_who_leaves_without_a_name_after_three_good_looks_is_told_once() {
 }
 
 #[test]
-fn a_face_says_since_when_it_is_there_and_what_speaks_for_or_against_a_name_in_one_set_of_numbers() {
+fn a_sighting_has_the_start_of_its_track_and_consistent_evidence() {
     let mut room = Room::new();
     let began = room.start;
     let mut said = Vec::new();
-    // A stranger as near to Alice as a poor picture of Alice, then somebody who is near to nobody.
+    // A stranger as near to Alice as a poor picture of Alice, then a stranger who is near to nobody.
     for (from_ms, color) in [(0, ALICE), (10_000, [150, 0, 200]), (20_000, [250, 255, 100])] {
         if from_ms > 0 {
-            // The one before has left.
+            // The first stranger has left.
             [3000, 2000].iter().for_each(|ago| drop(room.look(from_ms - ago, &[])));
         }
         for look in 0..4 {
@@ -365,10 +365,10 @@ fn a_face_says_since_when_it_is_there_and_what_speaks_for_or_against_a_name_in_o
 }
 
 #[test]
-fn a_name_in_doubt_is_shown_with_the_numbers_of_that_person() {
+fn a_doubted_name_is_shown_with_the_numbers_of_that_person() {
     let mut room = Room::new();
     (0..3).for_each(|look| drop(room.look(look * 200, &[(ALICE, 100)])));
-    // The mean of the looks drifts away from Alice until the name goes.
+    // The mean of the looks drifts away from Alice until the name is withdrawn.
     let mut seen = Vec::new();
     for look in 0..60 {
         let red = (4 * look).min(200) as u8;
@@ -387,7 +387,7 @@ fn a_name_in_doubt_is_shown_with_the_numbers_of_that_person() {
 }
 
 #[test]
-fn a_face_that_the_last_look_missed_is_said_to_be_turned_away() {
+fn a_face_that_the_last_look_missed_has_the_flaw_turned() {
     let mut room = Room::new();
     (0..3).for_each(|look| drop(room.look(look * 200, &[(ALICE, 100)])));
     let at = room.start + Duration::from_millis(600);

@@ -1,4 +1,4 @@
-//! One face from look to look: where it is, what it looks like, and whose it is.
+//! [`Track`]: one face from look to look: its place, its appearance and its name.
 
 use super::path::Path;
 use super::state::{DOUBTS, Naming, Outcome, Place, Shows};
@@ -15,29 +15,31 @@ use crate::recognition::identify::strangers::Unnamed;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// So many looks are compared with the gallery before a face is called unknown, unless that takes too long.
+/// How many looks are compared with the gallery before a face counts as unknown, unless that takes longer than
+/// `LONG_ENOUGH`.
 const ENOUGH_LOOKS: u32 = 3;
 const LONG_ENOUGH: Duration = Duration::from_millis(600);
-/// An unknown face is looked at closely at each look at first, then so often: the person may have turned towards the camera.
+/// An unknown face is described at this many first looks, and then at this interval, because the person may turn to the
+/// camera.
 const UNKNOWN_LOOKS: u32 = 5;
 const UNKNOWN_EVERY: Duration = Duration::from_millis(400);
-/// A face with a name is compared anew so often, and each time half as often as before, down to the other.
+/// A named face is described at this interval, which doubles with each description up to the second value.
 const NAMED_EVERY: Duration = Duration::from_secs(1);
 const NAMED_AT_LEAST_EVERY: Duration = Duration::from_secs(8);
-/// Views of one face at two looks are less alike when it turns or somebody else is there: at one look in seven at people
-/// who sign with their hands.
+/// Views of one face at two looks are less similar when the face turns or another person has come. For people who sign
+/// with their hands, that is one look in seven.
 const ALIKE: f32 = 0.85;
-/// Less alike, or less overlapping, it is quite possible that somebody else is there: where one of those people takes the
-/// place of another, it is 0.44 to 0.77.
+/// Below these values of similarity and overlap, another person may well have come: where one of those people takes the
+/// place of another, the similarity is 0.44 to 0.77.
 const DOUBTFULLY_ALIKE: f32 = 0.78;
 const DOUBTFUL_IOU: f32 = 0.5;
-/// Looks at one person in one video are nearer to the mean of those before (median 0.24, nine of ten within 0.39); to
-/// that of few looks they are less near.
+/// The largest distance of a look from the mean of earlier looks at the same person in one video (median 0.24, nine of
+/// ten within 0.39). With few looks in the mean, distances are larger.
 const SAME_PERSON: f32 = 0.45;
 const SAME_PERSON_AT_FIRST: f32 = 0.5;
 const FIRST_LOOKS: u32 = 3;
 
-/// So many looks must be good for what a track shows to be remembered.
+/// How many good looks a track needs for its person to be remembered as a stranger.
 const GOOD_LOOKS: u32 = 3;
 
 /// A face that is followed.
@@ -46,24 +48,24 @@ pub struct Track {
     pub number: u64,
     pub path: Path,
     pub seen_at: Instant,
-    /// The box that the detector gave last.
+    /// The box of the last detection.
     pub detected: Rect,
-    /// How many looks have missed it since it was seen.
+    /// How many looks have missed the face since the last detection.
     pub misses: u32,
-    /// Whose it is.
+    /// The state of the name.
     pub naming: Naming,
-    /// The nearest person when it was compared last.
+    /// The result of the last comparison.
     pub found: Option<Match>,
-    /// How well the face could be seen then.
+    /// The quality of the face at the last description.
     pub quality: Quality,
     pub(super) looks: Looks,
     /// When the track began.
     pub first_at: Instant,
-    /// What it looked like when it was detected last.
+    /// The appearance of the face at the last detection.
     pub view: Arc<View>,
     place: Place,
     described_at: Option<Instant>,
-    /// What it looked like then.
+    /// The appearance of the face at the last description.
     described_view: Arc<View>,
     good_looks: u32,
     /// The best look, by the weight of the look and the sharpness of the face.
@@ -72,7 +74,7 @@ pub struct Track {
 }
 
 impl Track {
-    /// A face that was not there before.
+    /// A track of a new face.
     pub fn new(number: u64, rgb: &Rgb, rect: Rect, at: Instant) -> Track {
         let view = Arc::new(View::of(rgb, rect));
         Track {
@@ -96,15 +98,15 @@ impl Track {
         }
     }
 
-    /// It is seen again. `from_description`: the face may have become another one step by step since its last description,
-    /// each of which is too small to be told.
+    /// Records a detection. With `from_description`, the view is also compared with that of the last description,
+    /// because a face may become another one in steps that are too small to be noticed singly.
     pub fn see(&mut self, rgb: &Rgb, rect: Rect, at: Instant, from_description: bool) {
         let iou = rect.iou(self.path.rect_at(at));
         self.path.update(rect, at);
-        // Of the place that the path says, which jumps less than the detector's boxes.
+        // The view is taken at the predicted place, which jumps less than the detector's boxes.
         let place = self.path.rect_at(at);
         let (view, likeness) = (Arc::new(View::of(rgb, place)), self.view.likeness_at(rgb, place, ALIKE));
-        // Another face may come into the same hair and collar, so the face alone is compared too.
+        // Another face may have similar hair and collar, so the face alone is compared too.
         let described = &self.described_view;
         let is_like_then = || {
             described.likeness_at(rgb, place, ALIKE) >= ALIKE
@@ -120,17 +122,17 @@ impl Track {
         (self.seen_at, self.detected, self.view, self.misses) = (at, rect, view, 0);
     }
 
-    /// True while the detector misses it.
+    /// True while the detector misses the face.
     pub fn is_missed(&self) -> bool {
         self.misses > 0
     }
 
-    /// True when what is at its place still looks like it.
+    /// True when the place of the face still looks like it.
     pub fn is_there(&self, rgb: &Rgb, at: Instant) -> bool {
         self.view.likeness_at(rgb, self.path.rect_at(at), DOUBTFULLY_ALIKE) >= DOUBTFULLY_ALIKE
     }
 
-    /// True when the face should be compared with the gallery at this look.
+    /// True when the face should be described at this look.
     pub fn wants_description(&self, at: Instant) -> bool {
         let Some(described_at) = self.described_at else { return true };
         let since = at.saturating_duration_since(described_at);
@@ -151,22 +153,22 @@ impl Track {
         self.looks.total() == 0
     }
 
-    /// True when the person who is missed here may be the one who has come elsewhere, with that descriptor and, by it, that name;
-    /// `barred`: by it, somebody who shall never be named.
+    /// True when the missed person of this track may be the one who has appeared elsewhere with `descriptor`. `name` is
+    /// the name that this descriptor alone gives; `barred` is true when it is nearest to a picture of `.not`.
     pub fn may_be(&self, descriptor: &Descriptor, name: Option<&Arc<str>>, barred: bool) -> bool {
         let claim = self.naming.claim();
         let another = claim.is_some() && (barred || (name.is_some() && name != claim));
         !self.is_new() && !another && self.looks_like(descriptor, name)
     }
 
-    /// True when a descriptor, which by itself is of `name`, is near enough to be of the track's person.
+    /// True when a descriptor is near enough to show the track's person. `name` is the name that it gives by itself.
     fn looks_like(&self, descriptor: &Descriptor, name: Option<&Arc<str>>) -> bool {
         let near = if self.looks.total() < FIRST_LOOKS { SAME_PERSON_AT_FIRST } else { SAME_PERSON };
         let is_near = self.looks.distance(descriptor).is_none_or(|distance| distance <= near);
         is_near || (name.is_some() && name == self.naming.claim())
     }
 
-    /// Whether a descriptor is of the track's person; `name` is whose it is by itself.
+    /// Whether a descriptor shows the track's person. `name` is the name that it gives by itself.
     pub fn shows(&self, descriptor: &Descriptor, name: Option<&Arc<str>>) -> Shows {
         if self.looks_like(descriptor, name) {
             Shows::Same
@@ -177,7 +179,7 @@ impl Track {
         }
     }
 
-    /// True when the last look speaks against the name that it bears, or has shown somebody who may be another person.
+    /// True when the last look speaks against the name, or may show another person.
     pub fn is_doubted(&self) -> bool {
         self.naming.is_doubted() || self.place == Place::PassedOver
     }
@@ -199,19 +201,19 @@ impl Track {
         self.place = Place::AsDescribed;
     }
 
-    /// The next look describes it again.
+    /// Makes the next look describe the face.
     pub fn describe_again(&mut self) {
         self.described_at = None;
     }
 
-    /// Forgets whose descriptors it has: another engine makes others.
+    /// Forgets the descriptors, because those of another engine must not be compared with them.
     pub fn forget_looks(&mut self) {
         (self.looks, self.described_at) = (Looks::default(), None);
         (self.good_looks, self.best_look) = (0, None);
     }
 
-    /// What is left of a track that has been compared with the gallery and never had a name; `None` where it had, or where too few
-    /// looks were good.
+    /// The stranger of a track that was compared with the gallery and has never had a name; `None` when it had a name
+    /// or too few good looks.
     pub fn unnamed(&self) -> Option<Unnamed> {
         let (_, best) = self.best_look?;
         let is_unnamed = self.naming == Naming::NeverNamed && self.good_looks >= GOOD_LOOKS;
@@ -219,7 +221,7 @@ impl Track {
         is_unnamed.then(|| Unnamed { track, best, seen_at, looks: self.looks.clone() })
     }
 
-    /// Compares it with the gallery. `new_look`: there has been a description since the last time.
+    /// Compares the track with the gallery. `new_look` is true when there was a description since the last comparison.
     pub fn judge(&mut self, matcher: &Matcher, new_look: bool) {
         let Some(mean) = self.looks.mean() else { return };
         let variance = 1.0 / self.looks.effective(&mean, &matcher.rule().rates);
@@ -233,17 +235,17 @@ impl Track {
             Outcome::Doubted(name, own) => self.reason = explain::doubted(&name, own),
             Outcome::Withdrawn(name, own) => {
                 self.reason = match self.naming.claim() {
-                    // Another name takes its place at once.
+                    // Another name has replaced the old one at once.
                     Some(_) => explain::of_match(self.found.as_ref(), self.looks.total()),
                     None => explain::withdrawn(&name, own),
                 };
-                // What spoke for the old name is not to speak against the new one.
+                // Looks that led to the old name must not count against the new one.
                 self.looks.keep_newest(DOUBTS as usize);
             }
         }
     }
 
-    /// What it is called: nothing is said of a face before it has been looked at enough.
+    /// The state of the face. It is `Seen` until there were enough looks.
     pub fn state(&self, name: Option<&Arc<str>>, at: Instant, interval: Duration) -> State {
         let nobody_to_compare_with = self.found.is_none();
         let long_enough = at.saturating_duration_since(self.first_at) + interval >= LONG_ENOUGH;
@@ -255,17 +257,18 @@ impl Track {
         }
     }
 
-    /// How its looks compare with a person.
+    /// The comparison of the looks with a person.
     pub fn compared(&self, matcher: &Matcher, name: &str) -> Option<Compared> {
         matcher.of_person(name, &self.looks.mean()?, 1.0, OF_A_VISIT)
     }
 
-    /// How many independent looks it has been compared by.
+    /// The number of independent looks to which the looks are equivalent.
     pub fn effective_looks(&self, matcher: &Matcher) -> f32 {
         self.looks.mean().map_or(0.0, |mean| self.looks.effective(&mean, &matcher.rule().rates))
     }
 
-    /// Why it has its name or none in that state. `bearer` is the track that bears the name that this one claims.
+    /// The reason for the name, or for none, in that state. `bearer` is the track that has the name that this track
+    /// claims.
     pub fn reason(&self, state: State, bearer: Option<u64>) -> Reason {
         let lost_its_name = matches!(self.reason.because, Because::Withdrawn | Because::LeftGallery);
         match (self.naming.claim(), bearer) {
@@ -275,13 +278,13 @@ impl Track {
         }
     }
 
-    /// What makes it hard to recognise.
+    /// What makes the face hard to recognise.
     pub fn flaw(&self) -> Option<Flaw> {
         if self.is_missed() { Some(Flaw::Turned) } else { self.described_at.and_then(|_| self.quality.flaw()) }
     }
 }
 
-/// What a look counts: a small face says less.
+/// The weight of a look: a small face tells less.
 fn weight(quality: Quality) -> f32 {
     (quality.width_px as f32 / 80.0).clamp(0.25, 1.0)
 }

@@ -1,4 +1,4 @@
-//! The recognition thread with an engine that takes every picture for a face.
+//! Tests of the recognition thread, with an engine that detects every picture as a face.
 
 mod arrivals;
 mod strangers;
@@ -11,14 +11,14 @@ use crate::recognition::descriptor::{DESCRIPTOR_LEN, Descriptor};
 use crate::recognition::engine::{Detect, Engine};
 use std::path::Path;
 
-/// Takes every picture for a face. The engine for 68 landmarks makes something quite different of it.
+/// Detects every picture as a face. With 68 landmarks its descriptors are quite different.
 struct Fake {
     landmarks: Landmarks,
     slow: Duration,
 }
 
 std::thread_local! {
-    /// What an engine of this thread was told last.
+    /// The last limit that an engine of this thread was given.
     static MOST_PX: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
     /// How many faces an engine of this thread has described.
     static DESCRIBED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
@@ -51,7 +51,7 @@ fn quick(config: &Config) -> anyhow::Result<Opened> {
     Ok(opened(config, 0))
 }
 
-/// The landmarks for 68 are not there.
+/// The model of 68 landmarks is missing.
 fn five_only(config: &Config) -> anyhow::Result<Opened> {
     if config.recognition.landmarks == Landmarks::Five { quick(config) } else { anyhow::bail!("no such model") }
 }
@@ -81,7 +81,7 @@ pub(crate) fn stage(root: &Path) -> Stage {
     }
 }
 
-/// The worker with dlib's models and its gallery taken in, step by step.
+/// The worker with dlib's models and an enrolled gallery, driven step by step.
 pub(crate) struct Steps<'a>(Worker<'a>);
 
 impl<'a> Steps<'a> {
@@ -97,7 +97,7 @@ impl<'a> Steps<'a> {
         self.0.look(frame);
     }
 
-    /// What the detector finds on a frame.
+    /// The detections on a frame.
     pub(crate) fn detect(&mut self, rgb: &Rgb) -> Vec<Rect> {
         let (opened, options) = self.0.opened.as_mut().unwrap();
         let how = Detect::Live { width: options.detect_width, upsample: options.upsample };
@@ -112,7 +112,7 @@ fn reload(worker: &mut Worker, set: impl Fn(&mut Config)) {
     worker.reload_if_asked(Moment::now());
 }
 
-/// One look at one more frame: the name that it gives.
+/// Performs a look at a new frame; returns the name and the state.
 fn look(worker: &mut Worker) -> (Option<String>, State) {
     let raw = Raw { bytes: vec![9; 900], width: 30, height: 30, stride: 30 };
     let frame = Frame::new(1, Moment::now(), Format::by_fourcc(b"GREY").unwrap(), raw, Turn::default());
@@ -132,7 +132,7 @@ fn alice() -> (Option<String>, State) {
 }
 
 #[test]
-fn faces_keep_their_names_while_the_gallery_is_taken_in_by_another_engine() {
+fn faces_keep_their_names_while_another_engine_enrols_the_gallery() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "Alice/1.png", 200);
     let stage = stage(root.path());
@@ -149,7 +149,7 @@ fn faces_keep_their_names_while_the_gallery_is_taken_in_by_another_engine() {
 }
 
 #[test]
-fn a_gallery_of_another_engine_is_not_compared_with_after_recognition_was_off() {
+fn after_recognition_was_off_a_gallery_of_another_engine_is_not_used() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "Alice/1.png", 200);
     let stage = stage(root.path());
@@ -169,7 +169,7 @@ fn a_gallery_of_another_engine_is_not_compared_with_after_recognition_was_off() 
 }
 
 #[test]
-fn recognition_is_off_outside_its_hours_and_comes_back_however_the_clock_goes() {
+fn recognition_is_off_outside_its_hours_whatever_the_clock_does() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "Alice/1.png", 200);
     let stage = stage(root.path());
@@ -188,7 +188,7 @@ fn recognition_is_off_outside_its_hours_and_comes_back_however_the_clock_goes() 
     worker.reload_if_asked(day);
     take_all_in(&mut worker);
     assert_eq!(look(&mut worker), alice());
-    // The clock is set forward to the night, back to the day, and the night comes.
+    // The clock is set forward to the night and back to the day, then the night begins.
     for (at, is_on) in [(night, false), (day, true), (night, false), (day, true)] {
         worker.reload_if_asked(at);
         take_all_in(&mut worker);
@@ -202,7 +202,7 @@ fn recognition_is_off_outside_its_hours_and_comes_back_however_the_clock_goes() 
 }
 
 #[test]
-fn a_model_that_is_missing_keeps_the_engine_and_does_not_keep_the_gallery_from_being_read() {
+fn with_a_missing_model_the_engine_stays_and_the_gallery_is_read() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "Bob/1.png", 200);
     let stage = stage(root.path());
@@ -219,7 +219,7 @@ fn a_model_that_is_missing_keeps_the_engine_and_does_not_keep_the_gallery_from_b
 }
 
 #[test]
-fn a_gallery_that_is_known_does_not_wait_for_a_look_between_any_two_pictures() {
+fn a_cached_gallery_is_enrolled_without_a_look_between_any_two_pictures() {
     let root = tempfile::tempdir().unwrap();
     for i in 0..100 {
         put(root.path(), &format!("Person {i}/1.png"), i);
@@ -238,7 +238,7 @@ fn a_gallery_that_is_known_does_not_wait_for_a_look_between_any_two_pictures() {
 }
 
 #[test]
-fn what_has_been_taken_in_is_saved_before_the_gallery_is_through() {
+fn enrolled_pictures_are_saved_before_the_enrolment_ends() {
     let root = tempfile::tempdir().unwrap();
     for i in 0..20 {
         put(root.path(), &format!("gallery/Person {i}/1.png"), i);
@@ -254,7 +254,7 @@ fn what_has_been_taken_in_is_saved_before_the_gallery_is_through() {
 }
 
 #[test]
-fn a_gallery_that_another_one_took_the_place_of_is_not_described_again_and_its_deleted_people_are_forgotten() {
+fn a_replaced_gallery_is_not_described_again_and_its_deleted_people_are_forgotten() {
     use crate::recognition::gallery::cache::key_of;
     let root = tempfile::tempdir().unwrap();
     let galleries = ["ours", "theirs", "nobody"].map(|name| root.path().join(name));
@@ -275,24 +275,24 @@ fn a_gallery_that_another_one_took_the_place_of_is_not_described_again_and_its_d
     };
     assert_eq!([ours, theirs, nobody].map(|gallery| described(gallery)), [(2, true), (1, false), (0, false)]);
     assert_eq!([ours, theirs, nobody].map(|gallery| described(gallery)), [(0, true), (0, false), (0, false)]);
-    // A picture that another person gets is the same picture.
+    // A picture that moves to another person is the same picture.
     std::fs::rename(ours.join("Alice/1.png"), ours.join("Bob/2.png")).unwrap();
     assert_eq!(described(ours), (0, true));
     std::fs::remove_file(ours.join("Bob/1.png")).unwrap();
     assert_eq!((described(ours), described(theirs), described(ours)), ((0, false), (0, false), (0, false)));
-    // A new worker reads the files: Bob's row is in none of them.
+    // A new worker reads the files; no file has Bob's row.
     let mut another = Worker::new(&stage, quick);
     another.caches = Some(root.path().join("caches"));
     reload(&mut another, |config| config.gallery.path = ours.to_owned());
     assert!(another.memory.cache.get(&bob).is_none());
-    // A gallery that is deleted as a whole leaves nothing.
+    // A deleted gallery leaves no cache.
     std::fs::remove_dir_all(ours).unwrap();
     assert_eq!(described(theirs), (0, false));
     assert_eq!(std::fs::read_dir(root.path().join("caches")).unwrap().count(), 1);
 }
 
 #[test]
-fn a_reload_ends_however_it_goes_and_says_what_went_wrong() {
+fn every_reload_ends_and_reports_what_went_wrong() {
     let root = tempfile::tempdir().unwrap();
     let gallery = root.path().join("gallery");
     put(&gallery, "Alice/1.png", 200);
@@ -323,7 +323,7 @@ fn a_reload_ends_however_it_goes_and_says_what_went_wrong() {
 }
 
 #[test]
-fn the_models_count_as_opening_for_as_long_as_that_takes_however_it_ends() {
+fn the_models_count_as_opening_until_they_are_open_or_refused() {
     thread_local! {
         static STAGE: std::cell::OnceCell<Arc<Health>> = const { std::cell::OnceCell::new() };
     }
@@ -350,7 +350,7 @@ fn a_reload_without_any_engine_ends_with_the_reason() {
     let mut worker = Worker::new(&stage, |_| anyhow::bail!("no model"));
     for ended in 0..3 {
         reload(&mut worker, |_| ());
-        // The first config was overtaken before the worker saw it.
+        // A second config replaced the first one before the worker read it.
         assert_eq!(
             (stage.health.reloads.ended(), stage.health.reloads.error()),
             (ended + 1, Some("no model".to_owned()))
@@ -359,7 +359,7 @@ fn a_reload_without_any_engine_ends_with_the_reason() {
 }
 
 #[test]
-fn with_blur_whatever_differs_from_the_last_look_is_looked_at_and_the_same_frame_is_not() {
+fn with_blur_every_changed_frame_is_looked_at_and_the_same_frame_is_not() {
     let root = tempfile::tempdir().unwrap();
     let stage = stage(root.path());
     let mut worker = Worker::new(&stage, quick);
@@ -380,7 +380,7 @@ fn with_blur_whatever_differs_from_the_last_look_is_looked_at_and_the_same_frame
     for mode in [(UnknownFaces::Blur, false), (UnknownFaces::Show, true), (UnknownFaces::Hide, true)] {
         reload(&mut worker, |config| (config.overlay.unknown, config.overlay.blur_for_viewers) = mode);
         take_all_in(&mut worker);
-        // The face of the fake engine has been looked at often enough by then.
+        // By then the face of the fake engine has had enough looks.
         looks(&mut worker, &[100; 10]);
         let settled =
             stage.sightings.newest().unwrap().1.examined.as_ref().is_some_and(|examined| examined.is_settled());
@@ -398,7 +398,7 @@ fn with_blur_whatever_differs_from_the_last_look_is_looked_at_and_the_same_frame
 }
 
 #[test]
-fn the_engine_that_stays_is_told_what_another_config_leaves_the_detector() {
+fn an_engine_that_stays_gets_the_detector_limit_of_the_new_config() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "Alice/1.png", 10);
     let stage = stage(root.path());

@@ -1,4 +1,4 @@
-//! Scans of frames with an engine that detects squares.
+//! Tests of scans of frames, with an engine that detects squares.
 
 use super::*;
 use crate::recognition::descriptor::Descriptor;

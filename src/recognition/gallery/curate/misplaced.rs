@@ -33,8 +33,8 @@ struct Suspect {
     other: (usize, usize, f32),
 }
 
-/// The person, the picture and its result. A picture stays in use, with a remark, when it is unclear which one is
-/// wrong.
+/// The misplaced pictures: the indices of person and picture, and the fate. A picture stays in use, with a remark, when
+/// it is unclear which picture is wrong.
 pub fn misplaced(people: &People) -> Vec<(usize, usize, Fate)> {
     let mut groups: Vec<Vec<Group>> = people.iter().map(|(_, pictures)| alike(pictures)).collect();
     let suspects = suspects(people, &groups);

@@ -1,12 +1,12 @@
 //! Tracks the files of the gallery that are still being copied, and when the gallery is scanned again for them.
 //!
-//! A reload enrols complete files at once. It is then followed until nothing in the gallery has changed for
-//! [`PATIENCE`]: scans find new files, read those that have not changed for a while, and apply them once nothing has
-//! changed for [`QUIET`], or every [`AT_MOST`] during changes. Waiting for a file costs one `stat` per second and no
-//! read. A scan costs a `stat` of each file, and reads each version of a file once.
+//! A reload enrols complete files at once. After that the gallery is followed until nothing in it has changed for
+//! [`PATIENCE`]: scans find new files and read those that have not changed for a while. The result is applied when
+//! nothing has changed for [`QUIET`], or every [`AT_MOST`] during changes. Waiting for a file costs one `stat` per
+//! second and no read. A scan costs a `stat` of each file, and reads each version of a file once.
 //!
-//! The age of a file is measured by the monotonic clock since the program first saw its current version. The wall clock
-//! is used only at a reload, for files that were not waited for before, because their age is not known otherwise.
+//! The age of a file is the time since the program first saw its current version, by the monotonic clock. The wall
+//! clock is used only at a reload, for files that are new to the program, because their age is not known otherwise.
 
 use crate::frame::Moment;
 use std::collections::{HashMap, HashSet};
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const QUIET: Duration = Duration::from_secs(3);
 /// The longest time between two applications while files arrive.
 const AT_MOST: Duration = Duration::from_secs(60);
-/// The longest time for which a reload is followed.
+/// The longest time for which the gallery is followed after a reload.
 const FOLLOWED: Duration = Duration::from_secs(3600);
 
 /// Identifies a version of a file: device, inode, length and times of change.
@@ -40,9 +40,9 @@ pub fn stamp(m: &Metadata) -> Stamp {
 pub enum EnrolmentCause {
     /// The start or a reload.
     Reload,
-    /// Files that were incomplete.
+    /// A scan for files that were incomplete or arrived later.
     Again,
-    /// As `Again`, for the last time: each file is used as it is.
+    /// The last scan of that kind: each file is used as it is.
     Last,
 }
 
@@ -55,7 +55,7 @@ pub struct Arrivals {
     cause: EnrolmentCause,
     /// True from a reload until the gallery is complete.
     following: bool,
-    /// True when a file that was waited for was deleted.
+    /// True when an awaited file was deleted.
     gone: bool,
     /// The time without changes after which new files are applied.
     quiet: Duration,
@@ -72,29 +72,29 @@ pub struct Arrivals {
     /// A digest of the result of the last scan, and of the applied one.
     found: Option<u64>,
     at_work: Option<u64>,
-    /// Files that are complete, whatever their age.
+    /// Files that are known to be complete, whatever their age.
     complete_files: HashSet<PathBuf>,
 }
 
 #[derive(Debug)]
 struct Arriving {
     stamp: Stamp,
-    /// When its current version was first seen.
+    /// When the current version was first seen.
     seen: Instant,
-    /// Its age at that time.
+    /// The age of that version at that time.
     before: Duration,
     state: FileState,
-    /// How often it was read and was incomplete; from the second time on, the required age doubles.
+    /// How often the file was read and was incomplete. From the second time on, the required age doubles.
     incomplete: u32,
-    /// True when the last scan found it.
+    /// True when the last scan found the file.
     listed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FileState {
-    /// The current version was not read.
+    /// The current version has not been read.
     Unread,
-    /// Read and incomplete. `told` is true when the roster says that it is still being copied.
+    /// The file was read and is incomplete. `told` is true while the roster lists it as still being copied.
     Incomplete {
         told: bool,
     },
@@ -133,7 +133,7 @@ impl Arriving {
         self.still(now) >= needed
     }
 
-    /// True when a scan would have another result for it than the last one.
+    /// True when a scan would have another result for the file than the last one.
     fn is_news(&self, now: Instant) -> bool {
         match self.state {
             FileState::Unread => self.may_be_read(now),
@@ -142,7 +142,8 @@ impl Arriving {
         }
     }
 
-    /// True while it may become a picture. An incomplete file that seems old may have a time stamp of a wrong clock.
+    /// True while the file may become a picture. An incomplete file that seems old may have the time stamp of a wrong
+    /// clock.
     fn is_awaited(&self, now: Instant) -> bool {
         match self.state {
             FileState::Unread => true,
@@ -153,7 +154,7 @@ impl Arriving {
 }
 
 impl Default for Arrivals {
-    /// True when no file is expected.
+    /// The state in which no file is awaited.
     fn default() -> Arrivals {
         let now = Instant::now();
         Arrivals {
@@ -175,7 +176,7 @@ impl Default for Arrivals {
 }
 
 impl Arrivals {
-    /// Checks each file that is waited for; `Some` when the gallery must be scanned again. Called once a second.
+    /// Checks each awaited file; `Some` when the gallery must be scanned again. Called once a second.
     pub fn due(&mut self, now: Instant) -> Option<EnrolmentCause> {
         if !self.following {
             return None;
@@ -217,7 +218,7 @@ impl Arrivals {
         now.saturating_duration_since(self.complete) >= AT_MOST
     }
 
-    /// These files are complete: the next scan reads them, however young they are.
+    /// Records that files are complete: the next scan reads them, however young they are.
     pub fn vouch_for(&mut self, files: impl IntoIterator<Item = PathBuf>) {
         self.complete_files.extend(files);
     }
@@ -236,15 +237,15 @@ impl Arrivals {
         }
     }
 
-    /// Called by a scan for each file; true when its version is old enough to be read.
+    /// Called by a scan for each file; true when the current version is old enough to be read.
     pub fn meet(&mut self, path: &Path, metadata: &Metadata, now: Moment) -> bool {
         if self.complete_files.contains(path) {
             return true;
         }
         let (stamp, reload) = (stamp(metadata), self.cause == EnrolmentCause::Reload);
         let file = self.files.entry(path.to_owned()).or_insert_with(|| {
-            // A file that a later scan finds arrived after the one before. A time stamp in the future only shows that a
-            // clock was changed; such a file was probably not written just now.
+            // A file that only a later scan finds has arrived since the scan before. A time stamp in the future shows
+            // only that a clock was changed; such a file was probably not written just now.
             let age = || metadata.modified().map(|at| now.wall.duration_since(at).unwrap_or(PATIENCE));
             let before = if reload { age().unwrap_or(PATIENCE) } else { Duration::ZERO };
             if !reload {
@@ -259,7 +260,7 @@ impl Arrivals {
         file.may_be_read(now.instant) || self.cause == EnrolmentCause::Last
     }
 
-    /// True for a file that was read and incomplete, has not changed since, and was not given up.
+    /// True for a file that was read, was incomplete, has not changed since, and is not given up.
     pub fn waits_for(&mut self, path: &Path, stamp: Stamp, now: Moment) -> bool {
         let Some(file) = self.files.get_mut(path).filter(|file| file.stamp == stamp) else { return false };
         file.listed = true;
@@ -279,7 +280,7 @@ impl Arrivals {
         told
     }
 
-    /// Records that a file cannot be read. It is tried again when it changes while others are waited for.
+    /// Records that a file cannot be read. It is read again when it changes while other files are awaited.
     pub fn refused(&mut self, path: &Path) {
         if let Some(file) = self.files.get_mut(path) {
             file.state = FileState::Refused;

@@ -1,4 +1,4 @@
-//! The enrolment of a person's folder: the pictures in name order, until there are enough to choose from.
+//! The enrolment of a person's folder: processes the pictures in name order, until there are enough to choose from.
 
 use crate::gallery::list::{Candidate, Folder};
 use crate::recognition::gallery::cache::Verdict;
@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 /// The pictures that are examined per allowed picture, so that a large folder without faces is not read completely.
 const LOOKED_AT: usize = 10;
-/// The good pictures per allowed picture from which those that differ most are chosen.
+/// The number of good pictures per allowed picture among which the most different ones are chosen.
 const CHOICE: usize = 3;
 
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Draft {
     /// Files that cannot be used, with the reason.
     pub unusable: Vec<PictureReport>,
     waiting: VecDeque<Candidate>,
-    /// The usable pictures that are good and no copies.
+    /// The usable pictures that are good and not copies.
     counted: Vec<usize>,
     looked_at: usize,
     /// The most pictures to use; `None` for all.
@@ -28,7 +28,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Begins a folder of which at most `most` pictures are used.
+    /// A draft of a folder of which at most `most` pictures are used.
     pub fn new(name: String, folder: Folder, most: Option<usize>) -> Draft {
         let (waiting, unusable) = (folder.candidates.into(), folder.passed_over);
         Draft { name, usable: Vec::new(), unusable, waiting, counted: Vec::new(), looked_at: 0, most }
@@ -38,7 +38,7 @@ impl Draft {
         self.waiting.len()
     }
 
-    /// The next picture to examine; `None` when there are enough. Poor ones and copies do not count.
+    /// The next picture to examine; `None` when there are enough. Poor pictures and copies do not count.
     pub fn next_picture(&mut self) -> Option<Candidate> {
         let is_enough = |most: usize| {
             self.counted.len() >= most.saturating_mul(CHOICE) || self.looked_at >= most.saturating_mul(LOOKED_AT)

@@ -74,7 +74,7 @@ fn a_copy_and_a_poor_picture_do_not_replace_a_good_one() {
 }
 
 #[test]
-fn a_picture_of_another_person_takes_the_place_of_none() {
+fn a_picture_of_another_person_displaces_no_picture() {
     let root = tempfile::tempdir().unwrap();
     for (file, at) in [("1", [0, 0]), ("2", [200, 20]), ("3", [30, 0]), ("4", [0, 30]), ("5", [30, 30])] {
         put(root.path(), &format!("Alice/{file}.png"), 80, at);

@@ -4,7 +4,7 @@ use crate::recognition::descriptor::{DESCRIPTOR_LEN, distance};
 use crate::recognition::identify::cohort::tests::center;
 use std::path::Path;
 
-/// Around the middle of the cohort, where real descriptors are.
+/// A descriptor near the middle of the cohort, where real descriptors are.
 fn descriptor(x: f32, y: f32) -> Descriptor {
     let mut d = center();
     (d[0], d[127]) = (d[0] + x, d[127] + y);
@@ -86,7 +86,7 @@ fn a_face_between_two_people_gets_neither_name() {
 }
 
 #[test]
-fn who_is_nearest_to_what_shall_not_be_named_gets_no_name_and_no_one_else_does() {
+fn a_face_nearest_to_the_blocklist_gets_no_name_and_other_faces_are_not_affected() {
     let mut matcher = gallery(&config(Metric::Euclidean, 0.005));
     let (people, pictures) = (matcher.people(), matcher.pictures());
     matcher.add_not([(".not/poster.jpg".into(), descriptor(0.9, 0.0))]);
@@ -98,8 +98,8 @@ fn who_is_nearest_to_what_shall_not_be_named_gets_no_name_and_no_one_else_does()
 }
 
 #[test]
-fn best_and_runner_up_are_the_same_in_whatever_order_people_and_what_is_barred_were_added() {
-    // How far each is from the probe; Carol has two pictures, and so has `.not`.
+fn best_and_runner_up_do_not_depend_on_the_order_of_people_and_blocklist() {
+    // The distances from the probe. Carol and `.not` have two pictures each.
     let all: [(&str, &[f32]); 4] = [("Alice", &[0.2]), ("Bob", &[0.4]), ("Carol", &[0.5, 0.1]), (".not", &[0.3, 0.35])];
     let found = |order: &[usize], leave_out: Option<usize>| {
         let exemplars = Recognition { templates: Templates::Exemplars, ..config(Metric::Euclidean, 0.005) };
@@ -131,7 +131,7 @@ fn best_and_runner_up_are_the_same_in_whatever_order_people_and_what_is_barred_w
 }
 
 #[test]
-fn a_person_who_is_as_near_as_what_is_barred_may_be_named_whichever_was_added_first() {
+fn a_person_as_near_as_the_blocklist_may_be_named_in_any_order() {
     for barred_first in [true, false] {
         let mut matcher = Matcher::new(&config(Metric::Euclidean, 0.005), Some(Arc::default()));
         let poster = || [(".not/poster.jpg".into(), descriptor(0.1, 0.0))];
@@ -152,7 +152,7 @@ fn more_people_draw_the_threshold_nearer_and_more_pictures_do_too() {
     let limit = |people: usize, pictures: usize, metric| {
         let mut matcher = Matcher::new(&config(metric, 0.005), Some(Arc::default()));
         for person in 0..people {
-            // Apart enough to be independent, near enough to be one person.
+            // Far enough apart to be independent, near enough to be one person.
             let own = (0..pictures).map(|at| ("".into(), descriptor(at as f32 * 0.35, person as f32 * 1e-5)));
             matcher.add(&person.to_string(), own.collect::<Vec<_>>());
         }

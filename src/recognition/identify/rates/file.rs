@@ -1,5 +1,5 @@
-//! `MODEL.rates`: what was measured with another recognition model, as text that a person can read and compare. A wrong
-//! number in it would name strangers, so every line must be the one that is expected.
+//! `MODEL.rates`: the measurements of another recognition model, as readable text. A wrong number in it would name
+//! strangers, so each line must be the expected one.
 
 use crate::recognition::identify::cohort::{Cohort, content};
 use crate::recognition::identify::rates::{LOG_SHARES, NAMED_SHARES, Rates, Row, Table, VARIANCE_SHARES};
@@ -8,17 +8,18 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The first line; another version is another one.
+/// The first line. It changes with the format.
 const MAGIC: &str = "namecam rates 3";
-/// A file beyond this size is not ours: one takes 4 KB.
+/// The largest size of a file; a valid one takes 4 KB.
 const MAX_BYTES: u64 = 64 << 10;
-/// What to do about a file that is wrong.
+/// The remedy in error messages about a file.
 const REMEDY: &str = "make it anew (make tables RECOGNIZER=FILE LFW=\"FOLDER ...\"), or remove it";
 
-/// Reads the rates of the model whose SHA-256 is `sha256`; `None` when there is no such file.
+/// Reads the rates of the model whose SHA-256 is `sha256`; `None` when the file does not exist.
 ///
 /// # Errors
-/// When it is of another model or not what [`text`] writes. Names file and line and says what to do.
+/// When the file is for another model or not in the format of [`text`]. The error names the file, the line and the
+/// remedy.
 pub fn read(path: &Path, sha256: &str, cohort: Arc<Cohort>) -> anyhow::Result<Option<Rates>> {
     let Some(bytes) = content(path, MAX_BYTES, REMEDY)? else { return Ok(None) };
     let text = std::str::from_utf8(&bytes).with_context(|| format!("{} is no text; {REMEDY}", path.display()))?;
@@ -26,10 +27,10 @@ pub fn read(path: &Path, sha256: &str, cohort: Arc<Cohort>) -> anyhow::Result<Op
     parse(text, &name, sha256, cohort).map(Some).map_err(|error| anyhow!("{}{error}; {REMEDY}", path.display()))
 }
 
-/// Reads the text of such a file.
+/// Parses the text of such a file.
 ///
 /// # Errors
-/// Begins with `:LINE: `, as the name of the file would come before it.
+/// The error begins with `:LINE: `, so that the caller can put the file name before it.
 pub fn parse(text: &str, name: &str, sha256: &str, cohort: Arc<Cohort>) -> anyhow::Result<Rates> {
     let mut lines = Lines { rest: (1..).zip(text.lines().map(str::trim)).collect::<Vec<_>>().into_iter(), at: 1 };
     let magic = lines.next_line();
@@ -61,7 +62,7 @@ pub fn parse(text: &str, name: &str, sha256: &str, cohort: Arc<Cohort>) -> anyho
     }
 }
 
-/// The text of such a file; `source` is a line about where the numbers come from.
+/// The text of such a file. `source` is a line about the origin of the numbers.
 pub fn text(rates: &Rates, sha256: &str, source: &str) -> String {
     let cells = |row: &[f32]| row.iter().map(|value| format!(" {value:.6}")).collect::<String>();
     let mut out = format!(
@@ -90,22 +91,22 @@ pub fn text(rates: &Rates, sha256: &str, source: &str) -> String {
     out
 }
 
-/// The lines that say something, one after the other.
+/// The lines that are neither empty nor comments.
 struct Lines<'a> {
     rest: std::vec::IntoIter<(usize, &'a str)>,
-    /// The number of the last one.
+    /// The number of the last line that was read.
     at: usize,
 }
 
 impl<'a> Lines<'a> {
-    /// The next one that is neither empty nor a comment.
+    /// The next line that is neither empty nor a comment.
     fn next_line(&mut self) -> Option<&'a str> {
         let (at, line) = self.rest.find(|(_, line)| !line.is_empty() && !line.starts_with('#'))?;
         self.at = at;
         Some(line)
     }
 
-    /// What is wrong when `wanted` should be there.
+    /// The error for a place where `wanted` is missing.
     fn wrong(&self, wanted: &str, found: Option<&str>) -> anyhow::Error {
         match found {
             Some(line) => anyhow!(":{}: {wanted:?} must stand here, not {:?}", self.at, shortened(line)),
@@ -113,7 +114,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// What stands behind `label:`.
+    /// The value after `label:`.
     fn value(&mut self, label: &str) -> anyhow::Result<&'a str> {
         let line = self.next_line();
         let value = line.and_then(|line| line.strip_prefix(label)?.strip_prefix(':'));
@@ -132,7 +133,7 @@ impl<'a> Lines<'a> {
         Ok(numbers)
     }
 
-    /// Rows that rise from one to the next and, with the noise of fewer pictures, from left to right.
+    /// Rows whose values increase from row to row and from left to right, because fewer pictures have more noise.
     fn rows<const ROWS: usize>(
         &mut self,
         label: impl Fn(f32) -> String,
@@ -152,12 +153,12 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// As much of a text as a message bears.
+/// The beginning of a text, for an error message.
 fn shortened(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
-/// Rates of any bytes.
+/// Parses any bytes as rates.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -179,16 +180,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again_with_comments_and_the_line_ends_of_windows_too() {
+    fn a_written_file_is_read_again_also_with_comments_and_windows_line_ends() {
         let expected = Rates { name: "mine.dat.rates".into(), ..Rates::default() };
         assert_eq!(parsed(&whole(), "mine.dat.rates").unwrap(), expected);
         let from_windows = whole().replace('\n', "\r\n\r\n# more\r\n");
         assert_eq!(parsed(&from_windows, "mine.dat.rates").unwrap(), expected);
     }
 
-    /// Each with the line that must be named.
+    /// Each case has the line that the error must name.
     #[test]
-    fn a_line_that_is_not_what_it_should_be_is_named() {
+    fn a_wrong_line_is_named_in_the_error() {
         let first = "euclidean strangers -6.0:";
         for (from, to, line, said) in [
             (MAGIC, "namecam rates 1", 1, "\"namecam rates 3\" must stand here, not \"namecam rates 1\""),
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn no_part_of_a_file_and_no_more_than_it_passes_for_one() {
+    fn a_truncated_file_and_one_with_extra_lines_are_refused() {
         let whole = whole();
         let lines: Vec<&str> = whole.lines().collect();
         for count in 0..lines.len() {
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_missing_is_none_and_one_that_is_too_long_or_no_text_is_refused_with_a_remedy() {
+    fn a_missing_file_is_none_and_one_that_is_too_long_or_not_text_is_refused_with_a_remedy() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mine.dat.rates");
         assert_eq!(read(&path, SUM, Cohort::built_in()).unwrap(), None);

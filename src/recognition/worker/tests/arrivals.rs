@@ -1,5 +1,5 @@
-//! Pictures that come while a reload is under way and after it: how often the gallery is swapped, what is read and what the
-//! log is told, second by second on a clock of the test's own, with real files.
+//! Tests of pictures that arrive during and after a reload: how often the gallery is swapped, what is read, and what is
+//! logged. The tests run second by second on a simulated clock, with real files.
 
 use super::*;
 use std::fs::{self, File};
@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// A gallery, and a worker that goes round once a second.
+/// A gallery, and a worker that takes a turn once a second.
 struct Scene {
     gallery: PathBuf,
     folder: tempfile::TempDir,
@@ -17,7 +17,7 @@ struct Scene {
     second: u64,
     /// The second of each swap.
     swaps: Vec<u64>,
-    /// The file of the cache, another one each time that it is written.
+    /// The inode of the cache file, which changes with each write.
     caches: HashSet<(u64, i64)>,
 }
 
@@ -72,7 +72,7 @@ impl Scene {
         }
     }
 
-    /// Until nothing is waited for; not longer than ten minutes.
+    /// Runs until no file is awaited, for at most ten minutes.
     fn settle(&mut self) {
         for _ in 0..600 {
             if !self.worker.memory.arrivals.is_following() {
@@ -109,14 +109,14 @@ impl Scene {
         self.worker.memory.bytes_read
     }
 
-    /// One line a gallery, and what is told of its files and people.
+    /// One line per gallery, and its remarks about files and people.
     fn log_lines(&self) -> usize {
         self.swaps.len() + self.worker.told.len()
     }
 }
 
 fn png(red: u32, side: u32) -> Vec<u8> {
-    // Noise, which takes as many bytes as it has pixels, and is another picture for each `red`.
+    // Noise, which does not compress, and which differs for each `red`.
     let mut state = red.wrapping_mul(2_654_435_761) | 1;
     let picture = image::RgbImage::from_fn(side, side, |_, _| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -159,7 +159,7 @@ fn three_hundred_people_who_are_copied_for_minutes_cost_a_few_swaps_and_each_fil
 }
 
 #[test]
-fn a_large_picture_that_comes_for_five_minutes_is_read_once_and_swapped_once() {
+fn a_large_picture_that_arrives_over_five_minutes_is_read_once_and_causes_one_swap() {
     let mut scene = Scene::new();
     let whole = png(1, 1400);
     let piece = whole.len() / 300;
@@ -179,7 +179,7 @@ fn a_large_picture_that_comes_for_five_minutes_is_read_once_and_swapped_once() {
 }
 
 #[test]
-fn a_large_picture_that_comes_in_fits_is_not_read_at_each_pause() {
+fn a_large_picture_that_arrives_with_pauses_is_not_read_at_each_pause() {
     let mut scene = Scene::new();
     let whole = png(1, 700);
     scene.write("Bob/1.png", &whole[..1000]);
@@ -196,7 +196,7 @@ fn a_large_picture_that_comes_in_fits_is_not_read_at_each_pause() {
 }
 
 #[test]
-fn a_file_that_is_never_finished_is_given_up_after_thirty_seconds_without_a_write_and_told() {
+fn an_unfinished_file_is_given_up_and_reported_after_thirty_seconds_without_a_write() {
     let mut scene = Scene::new();
     let half = png(1, 60)[..4000].to_vec();
     scene.write("Alice/1.png", &half[..2000]);
@@ -222,7 +222,7 @@ fn a_file_that_is_never_finished_is_given_up_after_thirty_seconds_without_a_writ
 }
 
 #[test]
-fn files_that_go_while_they_are_waited_for_are_not_listed_any_more_and_renamed_ones_are_read() {
+fn awaited_files_that_are_deleted_are_not_listed_and_renamed_ones_are_read() {
     let mut scene = Scene::new();
     let whole = png(1, 30);
     scene.write("Alice/1.png", &whole[..100]);
@@ -232,7 +232,7 @@ fn files_that_go_while_they_are_waited_for_are_not_listed_any_more_and_renamed_o
     scene.pass(1);
     fs::remove_file(scene.gallery.join("Alice/1.png")).unwrap();
     fs::rename(scene.gallery.join("Carol"), scene.gallery.join("Caroline")).unwrap();
-    // Another file takes the place of one that was waited for, and looks as if it had been there for long.
+    // Another file with an old time stamp replaces an awaited one.
     scene.write_at("new.png", &png(4, 30), scene.start.wall - Duration::from_secs(86_400));
     fs::rename(scene.gallery.join("new.png"), scene.gallery.join("Bob/1.png")).unwrap();
     scene.settle();
@@ -243,7 +243,7 @@ fn files_that_go_while_they_are_waited_for_are_not_listed_any_more_and_renamed_o
 }
 
 #[test]
-fn a_wrong_clock_neither_keeps_a_picture_out_nor_holds_one_up() {
+fn a_wrong_clock_neither_excludes_nor_delays_a_picture() {
     let clocks = |scene: &Scene| {
         let day = Duration::from_secs(86_400);
         [
@@ -257,7 +257,7 @@ fn a_wrong_clock_neither_keeps_a_picture_out_nor_holds_one_up() {
     for at in 0..5 {
         let mut scene = Scene::new();
         let (whole, modified) = (png(1, 30), clocks(&scene)[at]);
-        // Whole, and being copied by a program or a server whose clock is wrong.
+        // A complete file and one that is being copied, by a program or a server with a wrong clock.
         scene.write_at("Alice/1.png", &png(2, 30), modified);
         scene.write_at("Bob/1.png", &whole[..100], modified);
         scene.reload();
@@ -274,7 +274,7 @@ fn a_wrong_clock_neither_keeps_a_picture_out_nor_holds_one_up() {
 }
 
 #[test]
-fn a_broken_file_that_looks_old_is_called_so_at_once_and_makes_no_second_gallery() {
+fn a_broken_file_that_looks_old_is_reported_at_once_and_causes_no_second_swap() {
     let mut scene = Scene::new();
     scene.write_at("Alice/1.png", &png(1, 30)[..100], SystemTime::UNIX_EPOCH);
     scene.reload();
@@ -284,7 +284,7 @@ fn a_broken_file_that_looks_old_is_called_so_at_once_and_makes_no_second_gallery
 }
 
 #[test]
-fn a_picture_that_is_overwritten_after_the_reload_is_taken_in_and_never_half_of_each() {
+fn a_picture_that_is_overwritten_after_the_reload_is_enrolled_whole() {
     let mut scene = Scene::new();
     let (old, new) = (png(1, 60), png(2, 60));
     scene.write("Alice/1.png", &old);
@@ -293,8 +293,8 @@ fn a_picture_that_is_overwritten_after_the_reload_is_taken_in_and_never_half_of_
     scene.write("Bob/1.png", &png(4, 30));
     scene.reload();
     let read = scene.bytes_read();
-    // What scp does with a file that is there: from the beginning, and what is behind it stays until the end. The time is
-    // that of a server far behind.
+    // Overwrites an existing file as scp does: from the beginning, and the old rest stays until the end. The time stamp
+    // is that of a server far behind.
     let long_ago = scene.start.wall - Duration::from_secs(86_400);
     for part in 1..=20 {
         scene.pass(1);
@@ -308,13 +308,13 @@ fn a_picture_that_is_overwritten_after_the_reload_is_taken_in_and_never_half_of_
 }
 
 #[test]
-fn a_folder_that_appears_after_the_reload_is_part_of_it_while_the_gallery_is_not_quiet() {
+fn a_folder_that_appears_soon_after_the_reload_is_enrolled() {
     let mut scene = Scene::new();
     scene.reload();
     assert_eq!(scene.roster().used(), 0);
     scene.pass(2);
     scene.write("Alice/1.png", &png(1, 30));
-    // The next one comes 28 s later, and another one when it has been quiet for half a minute.
+    // Carol's picture arrives 28 s later, Bob's after more than half a minute without changes.
     scene.pass(28);
     scene.write("Carol/1.png", &png(3, 30));
     scene.settle();
@@ -330,7 +330,7 @@ fn a_folder_that_appears_after_the_reload_is_part_of_it_while_the_gallery_is_not
 }
 
 #[test]
-fn a_gallery_that_stays_as_it_is_is_swapped_once_a_reload_and_the_cache_is_written_once() {
+fn an_unchanged_gallery_is_swapped_once_per_reload_and_its_cache_is_written_once() {
     let mut scene = Scene::new();
     for person in 0..5 {
         scene.write(&format!("Person {person}/1.png"), &png(person, 30));
@@ -346,7 +346,7 @@ fn a_gallery_that_stays_as_it_is_is_swapped_once_a_reload_and_the_cache_is_writt
 }
 
 #[test]
-fn what_cannot_be_read_neither_holds_the_gallery_up_nor_is_it_waited_for() {
+fn unreadable_files_do_not_delay_the_gallery_and_are_not_awaited() {
     let mut scene = Scene::new();
     scene.write("Alice/1.png", &png(1, 30));
     File::create(scene.gallery.join("Alice/2.png")).unwrap().set_len(crate::image::still::MAX_FILE_BYTES + 1).unwrap();
@@ -358,7 +358,7 @@ fn what_cannot_be_read_neither_holds_the_gallery_up_nor_is_it_waited_for() {
 }
 
 #[test]
-fn a_gallery_that_is_gone_while_files_are_waited_for_is_told_once() {
+fn a_gallery_that_disappears_while_files_are_awaited_is_reported_once() {
     let mut scene = Scene::new();
     scene.write("Alice/1.png", &png(1, 30)[..100]);
     scene.reload();
@@ -371,7 +371,7 @@ fn a_gallery_that_is_gone_while_files_are_waited_for_is_told_once() {
 }
 
 #[test]
-fn a_gallery_that_goes_while_it_is_read_is_not_taken_for_an_empty_one() {
+fn a_gallery_that_disappears_while_it_is_read_does_not_count_as_empty() {
     let mut scene = Scene::new();
     scene.write("Alice/1.png", &png(1, 30));
     scene.reload();
@@ -385,7 +385,7 @@ fn a_gallery_that_goes_while_it_is_read_is_not_taken_for_an_empty_one() {
 }
 
 #[test]
-fn a_file_that_never_stands_still_is_judged_as_it_is_after_an_hour() {
+fn a_file_that_changes_without_end_is_enrolled_as_it_is_after_an_hour() {
     let mut scene = Scene::new();
     scene.write("Alice/1.png", &png(1, 30));
     scene.write("Bob/1.png", &png(2, 30));
@@ -402,7 +402,7 @@ fn a_file_that_never_stands_still_is_judged_as_it_is_after_an_hour() {
 }
 
 #[test]
-fn what_a_reload_that_was_overtaken_asked_for_is_forgotten_when_it_is_gone() {
+fn pictures_of_an_interrupted_reload_are_forgotten_when_they_are_gone() {
     let mut scene = Scene::new();
     scene.write("Alice/1.png", &png(1, 30));
     scene.write("Bob/1.png", &png(2, 30));

@@ -1,10 +1,10 @@
-//! People without a name are remembered, count as members of the cohort, and are forgotten.
+//! Tests of strangers: people without a name are remembered, count as members of the cohort, and are forgotten.
 
 use super::*;
 use crate::recognition::identify::strangers::Unnamed;
 use crate::recognition::identify::strangers::tests::dense;
 
-/// Takes every picture for a face; its descriptor is that of the person whose number is the red of the first pixel.
+/// Detects every picture as a face, with the descriptor of the person whose number is the red of the first pixel.
 struct Numbered;
 
 impl Engine for Numbered {
@@ -55,7 +55,7 @@ fn warnings(stage: &Stage) -> (Option<bool>, usize) {
 }
 
 #[test]
-fn a_reload_forgets_nobody_and_another_engine_all() {
+fn a_reload_forgets_no_stranger_and_another_engine_forgets_all() {
     let root = tempfile::tempdir().unwrap();
     let stage = stage(root.path());
     let mut worker = after_passers_by(&stage, root.path(), Instant::now());
@@ -92,13 +92,13 @@ fn with_the_key_at_0_or_recognition_off_all_are_forgotten_at_once() {
 }
 
 #[test]
-fn a_gallery_that_was_denser_than_the_cohort_is_not_once_its_strangers_are_remembered() {
+fn a_dense_gallery_is_no_longer_denser_than_the_cohort_with_remembered_strangers() {
     let root = tempfile::tempdir().unwrap();
     let stage = stage(root.path());
     let now = Instant::now();
     let mut worker = after_passers_by(&stage, root.path(), now);
     assert_eq!(warnings(&stage), (Some(false), 0));
-    // Hours later they are forgotten, and the warning is there once.
+    // Hours later the strangers are forgotten, and the warning appears once.
     let later = now + Duration::from_secs(25 * 3600);
     worker.keep_strangers(later);
     assert_eq!(remembered(&worker), (0, 0, 0));
@@ -106,7 +106,7 @@ fn a_gallery_that_was_denser_than_the_cohort_is_not_once_its_strangers_are_remem
 }
 
 #[test]
-fn scores_are_normalised_anew_every_30_s_and_the_roster_is_published_only_where_it_says_something_else() {
+fn scores_are_normalised_again_every_30_s_and_only_a_changed_roster_is_published() {
     let root = tempfile::tempdir().unwrap();
     let stage = stage(root.path());
     let now = Instant::now();
