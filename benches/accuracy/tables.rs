@@ -1,4 +1,4 @@
-//! Makes tables of rates: src/recognition/rates/table.rs by `make tables DESCRIPTORS=FILE`, or, with `RECOGNIZER=FILE`, that
+//! Makes tables of rates: src/recognition/identify/rates/table.rs by `make tables DESCRIPTORS=FILE`, or, with `RECOGNIZER=FILE`, that
 //! model's own beside it.
 
 use crate::people::{Draw, Person, mean};

@@ -185,7 +185,7 @@ fn of_journal(lines: &[Line]) -> Result<String, String> {
 /// A log line of namecam as the report shows it: the whole line, only its cause, or `None`. An old line may name people
 /// who were forgotten since, and whose names cannot be found any more.
 pub fn told(message: &str) -> Option<String> {
-    // The end of a source tells the last line of a program, and stills name files.
+    // Other lines, such as those of a camera's program or of stills, may contain file names and text from outside.
     let is_whole = LINES.iter().any(|beginning| message.starts_with(beginning));
     let counts = message.strip_prefix("gallery ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     if is_whole || counts {
