@@ -188,7 +188,7 @@ mod tests {
             });
             assert_eq!(found, pictures);
             // It takes more than a minute when each piece moves all bytes after it.
-            assert!(begun.elapsed() < Duration::from_secs(5), "{:?} for {piece:?}", begun.elapsed());
+            assert!(begun.elapsed() < Duration::from_secs(30), "{:?} for {piece:?}", begun.elapsed());
         }
     }
 }
