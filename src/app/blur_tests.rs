@@ -21,6 +21,8 @@ struct Film<'a> {
     worker: Steps<'a>,
     stage: &'a Stage,
     renditions: Renditions,
+    /// The frames are 100 ms apart, and ahead of the clock: no look is stale, however slow the machine is.
+    start: Moment,
     frames: u64,
     shown: u64,
     /// The frame that recognition is processing.
@@ -98,7 +100,8 @@ impl<'a> Film<'a> {
         });
         // A permanent subscription.
         std::mem::forget(renditions.subscribe(spec));
-        Film { worker, stage, renditions, frames: 0, shown: 0, in_work: None, pictures: Vec::new() }
+        let start = Moment::now().after(Duration::from_secs(600));
+        Film { worker, stage, renditions, start, frames: 0, shown: 0, in_work: None, pictures: Vec::new() }
     }
 
     /// The camera delivers a frame and the viewer gets a picture of it. Recognition processes every other frame, and
@@ -108,7 +111,8 @@ impl<'a> Film<'a> {
         Compressor::new(Codec::default(), 92).compress(&rgb, &mut bytes).unwrap();
         let raw = Raw { bytes, width: rgb.width, height: rgb.height, stride: 0 };
         self.frames += 1;
-        let frame = Arc::new(Frame::new(self.frames, Moment::now(), Format::mjpg(), raw, Turn::default()));
+        let captured_at = self.start.after(Duration::from_millis(100) * self.frames as u32);
+        let frame = Arc::new(Frame::new(self.frames, captured_at, Format::mjpg(), raw, Turn::default()));
         self.stage.frames.publish(Arc::clone(&frame));
         let (rendition, _) = self.renditions.wanted().pop().unwrap();
         let (shown, jpeg) = rendition.next(self.shown, Duration::from_secs(30)).expect("a picture");
@@ -123,7 +127,7 @@ impl<'a> Film<'a> {
     /// Shows `rgb` until the whole picture is clear.
     fn settle(&mut self, rgb: &Rgb) {
         (0..10).for_each(|_| self.show(rgb.clone()));
-        // A box and a label may be drawn. On a busy machine a look may be stale, so that the whole frame is blurred.
+        // A box and a label may be drawn.
         for _ in 0..40 {
             if self.clear_share(self.pictures.len() - 1) > 0.9 {
                 return;

@@ -7,7 +7,6 @@ use super::{Captured, Shot, Source, SourceEnd};
 use crate::frame::Moment;
 use crate::image::Format;
 use crate::os::process::ProcessGroup;
-use crate::sync::POLL;
 use anyhow::{Context, Result, anyhow};
 use messages::Messages;
 pub use messages::Said;
@@ -26,6 +25,8 @@ use std::time::{Duration, Instant};
 const MAX_READ: u64 = 1 << 20;
 /// A program that ends after at most this many pictures was probably meant to go on.
 const FEW_PICTURES: u64 = 3;
+/// How soon after its output a program ends, on a machine with much other work too.
+const ENDS_WITHIN: Duration = Duration::from_secs(1);
 /// The size of the pipe: a whole picture fits, so the program need not wait for namecam.
 const PIPE_SIZE: libc::c_int = 1 << 20;
 
@@ -277,7 +278,7 @@ impl Pipe {
     /// Why the pictures have ended.
     fn epitaph(&mut self) -> anyhow::Error {
         // A program that closes its output usually ends at once; its exit status is the better reason.
-        let status = if self.child.wait(POLL) { self.child.reap() } else { None };
+        let status = if self.child.wait(ENDS_WITHIN) { self.child.reap() } else { None };
         self.read_stderr();
         self.messages.finish(&self.program);
         let program = &self.program;

@@ -189,7 +189,7 @@ mod tests {
             });
             assert_eq!(found, pictures);
             // If each piece moved all bytes after it, this would take more than a minute.
-            assert!(begun.elapsed() < Duration::from_secs(5), "{:?} for {piece:?}", begun.elapsed());
+            assert!(begun.elapsed() < Duration::from_secs(30), "{:?} for {piece:?}", begun.elapsed());
         }
     }
 }

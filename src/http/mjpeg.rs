@@ -233,6 +233,8 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
         Err(full) => return not_subscribed(site, &client, full, 0).into(),
     };
     loop {
+        // The time is read before the picture, so that none that comes in time is missed.
+        let is_late = begun.elapsed() >= SNAPSHOT_WAIT;
         // Starting is read first: a camera that begins to deliver between the two reads counts as online, and its notice as old.
         let (starting, online) = (stage.health.camera_is_starting(), stage.health.camera_online());
         if strict && !online {
@@ -245,11 +247,11 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
             let fresh = jpeg.captured_at.instant + FRESH >= begun;
             // While the camera is unavailable, the one picture that says so stays valid.
             let right = if online { fresh && jpeg.live } else { !jpeg.live && !starting };
-            if right || (begun.elapsed() >= SNAPSHOT_WAIT && age < SNAPSHOT_OLDEST && (jpeg.live || !strict)) {
+            if right || (is_late && age < SNAPSHOT_OLDEST && (jpeg.live || !strict)) {
                 return picture(jpeg, rendition(asked, spec, RenditionSpec { fps: 0, ..subscription.spec })).into();
             }
         }
-        if begun.elapsed() >= SNAPSHOT_WAIT || stage.stop.is_set() {
+        if is_late || stage.stop.is_set() {
             return away(site);
         }
         subscription.next(version, POLL);

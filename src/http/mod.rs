@@ -113,12 +113,15 @@ impl Stage {
 
 /// Serves until the program ends, then returns within 0.3 s. `accounts` are the accounts of the first config.
 pub(crate) fn run(server: Server, stage: Stage, accounts: Option<Accounts>) {
-    let site = match Site::new(stage, accounts) {
-        Ok(site) => Arc::new(site),
+    match Site::new(stage, accounts) {
+        Ok(site) => serve(&server, &Arc::new(site)),
         // The end of this thread ends the program.
-        Err(error) => return log::error!("http: {error:#}"),
-    };
-    server.serve(&site, &site.stage.stop, || {
+        Err(error) => log::error!("http: {error:#}"),
+    }
+}
+
+fn serve(server: &Server, site: &Arc<Site>) {
+    server.serve(site, &site.stage.stop, || {
         site.stage.health.http_beat.beat();
         site.stage.health.ages.turn();
         site.stage.health.set_connections(server.connections());

@@ -299,9 +299,9 @@ mod tests {
             let (result, seconds) = steady.join().unwrap();
             assert!(result == Ok(()) && seconds > 6.9, "{result:?} after {seconds} s");
             let (result, seconds) = dribbling.join().unwrap();
-            assert!(result == Err(ErrorKind::TimedOut) && (4.9..6.5).contains(&seconds), "{result:?} {seconds} s");
+            assert!(result == Err(ErrorKind::TimedOut) && (4.9..30.0).contains(&seconds), "{result:?} {seconds} s");
             let (result, seconds) = stalling.join().unwrap();
-            assert!(result == Err(ErrorKind::TimedOut) && (6.9..8.5).contains(&seconds), "{result:?} {seconds} s");
+            assert!(result == Err(ErrorKind::TimedOut) && (6.9..30.0).contains(&seconds), "{result:?} {seconds} s");
         });
     }
 
@@ -319,7 +319,7 @@ mod tests {
         }
 
         fn answer<'a>(&'a self, _: &'a Request, (): ()) -> Answer<'a> {
-            self.may_answer.wait(Duration::from_secs(10));
+            self.may_answer.wait(Duration::from_secs(60));
             self.answers.fetch_add(1, Relaxed);
             Whole::text(200, "an answer").into()
         }
@@ -327,7 +327,7 @@ mod tests {
 
     fn within(reached: impl Fn() -> bool) -> bool {
         let begun = Instant::now();
-        while !reached() && begun.elapsed() < Duration::from_secs(20) {
+        while !reached() && begun.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(Duration::from_millis(20));
         }
         reached()

@@ -335,9 +335,11 @@ mod tests {
         let before = Usage::now().unwrap();
         let files: Vec<_> = (0..5).map(|_| std::fs::File::open("/proc/self/status").unwrap()).collect();
         let memory = vec![1_u8; 32 << 20];
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_millis(50) {}
-        let after = Usage::now().unwrap();
+        let (begun, mut after) = (Instant::now(), Usage::now().unwrap());
+        // The system counts the time of the processor in steps.
+        while after.cpu <= before.cpu && begun.elapsed() < Duration::from_secs(30) {
+            after = Usage::now().unwrap();
+        }
         assert_eq!(after.open_files, before.open_files + files.len());
         assert!(after.resident_bytes >= before.resident_bytes + (30 << 20), "{before:?} {after:?}");
         assert!(after.virtual_bytes > after.resident_bytes, "{after:?}");
@@ -368,14 +370,15 @@ mod tests {
 
     #[test]
     fn the_output_of_a_program_is_bounded_in_time_and_size() {
-        let ask = |script: &str| output_of("sh", &["-c", script], 100, Duration::from_secs(1));
+        let within = |script: &str, seconds| output_of("sh", &["-c", script], 100, Duration::from_secs(seconds));
+        let ask = |script: &str| within(script, 30);
         assert_eq!(ask("echo a; echo b >&2").unwrap(), "a\n");
         assert_eq!(ask("echo no >&2; exit 1").unwrap_err(), "no");
         assert_eq!(ask("exit 1").unwrap_err(), "it fails and does not say why");
         assert_eq!(ask("yes").unwrap_err(), "it says more than 100 bytes");
         let begun = Instant::now();
-        assert_eq!(ask("sleep 60 & sleep 60").unwrap_err(), "it does not answer within 1 s");
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert_eq!(within("sleep 60 & sleep 60", 1).unwrap_err(), "it does not answer within 1 s");
+        assert!(begun.elapsed() < Duration::from_secs(30));
         assert_eq!(output_of("namecam-none", &[], 1, Duration::ZERO).unwrap_err(), "there is no such program");
     }
 

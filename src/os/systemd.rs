@@ -157,7 +157,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let mut command = again(module_path!(), "systemd_is_told_ready_reloading_stopping_and_one_line_of_status");
         let output = command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "60000000").output().unwrap();
         assert!(String::from_utf8_lossy(&output.stdout).contains("Some(30s)"), "{output:?}");
@@ -196,14 +196,14 @@ mod tests {
         thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             stream.write_all(answer).unwrap();
-            thread::sleep(Duration::from_secs(2));
+            thread::sleep(Duration::from_secs(60));
         });
         address
     }
 
     #[test]
     fn a_port_works_when_it_responds_in_http_whatever_the_status() {
-        let wait = Duration::from_secs(5);
+        let wait = Duration::from_secs(30);
         assert!(answers(server(b"HTTP/1.1 200 OK\r\n\r\n"), wait));
         assert!(answers(server(b"HTTP/1.0 503 Hung\r\n\r\n"), wait));
         assert!(!answers(server(b"SSH-2.0-OpenSSH_9.2\r\n"), wait));
@@ -212,9 +212,12 @@ mod tests {
     #[test]
     fn the_server_knows_the_address_of_the_check_before_it_connects() {
         for host in ["127.0.0.1", "0.0.0.0", "127.0.0.9", "::1", "::"] {
-            let listener = TcpListener::bind((host, 0)).unwrap();
+            let Ok(listener) = TcpListener::bind((host, 0)) else {
+                assert!(host.contains(':'), "only IPv6 may be missing");
+                continue;
+            };
             let (address, own_question) = (listener.local_addr().unwrap(), Mutex::default());
-            let asks = || probe_port(address, Duration::from_secs(5), &own_question);
+            let asks = || probe_port(address, Duration::from_secs(30), &own_question);
             let (answered, from, noted) = thread::scope(|scope| {
                 let asking = scope.spawn(asks);
                 let (mut stream, from) = listener.accept().unwrap();
@@ -232,13 +235,15 @@ mod tests {
         let began = Instant::now();
         assert!(!answers(server(b""), Duration::from_millis(200)));
         assert!(!answers(server(b"HTTP/1.1"), Duration::from_millis(200)));
-        assert!(began.elapsed() < Duration::from_millis(1500));
+        assert!(began.elapsed() < Duration::from_secs(30));
     }
 
     #[test]
     fn a_port_without_a_listener_does_not_work() {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        assert!(!answers(address, Duration::from_secs(1)));
+        // The port of a connection: no other program gets it meanwhile.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(!answers(connection.local_addr().unwrap(), Duration::from_secs(1)));
     }
 
     #[test]
@@ -256,7 +261,7 @@ mod tests {
             let listener = TcpListener::bind(std::net::SocketAddrV6::new(ip, 0, 0, scope)).unwrap();
             let address = listener.local_addr().unwrap();
             thread::spawn(move || listener.accept().unwrap().0.write_all(b"HTTP/1.1 200 OK\r\n\r\n"));
-            assert!(answers(address, Duration::from_secs(5)), "{address}");
+            assert!(answers(address, Duration::from_secs(30)), "{address}");
         }
     }
 }

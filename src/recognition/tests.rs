@@ -204,7 +204,7 @@ fn without_models_the_stage_says_why_and_ends_at_a_stop() {
         let stage = Arc::clone(&stage);
         move || run(&stage)
     });
-    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while stage.health.trouble().is_none() && std::time::Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
     }

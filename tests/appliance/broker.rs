@@ -50,7 +50,7 @@ pub struct Broker {
 impl Broker {
     /// On a port of the system's choice for 0.
     pub fn start(port: u16, manners: Manners) -> Broker {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let listener = loop {
             match TcpListener::bind(("127.0.0.1", port)) {
                 Ok(listener) => break listener,

@@ -313,7 +313,7 @@ fn what_the_page_changes_is_at_work_at_once_and_after_a_restart() {
 fn a_demo_of_nothing_ends_with_the_reason() {
     let home = Home::new("");
     let mut command = Command::new("timeout");
-    command.arg("60").arg(home.command().get_program()).arg("demo").current_dir(home.path(""));
+    command.arg("300").arg(home.command().get_program()).arg("demo").current_dir(home.path(""));
     let (status, _, stderr) = output(&mut command);
     assert!(
         status == 1 && stderr.contains("nothing to show") && stderr.contains("gallery has no picture files"),

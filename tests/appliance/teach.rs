@@ -43,7 +43,7 @@ fn a_face_that_is_named_on_the_page_has_its_name_at_the_next_look_and_loses_it_w
     let took = begun.elapsed();
     assert_eq!(status, 200, "{taught}");
     assert_eq!((&taught["at_work"], &taught["face"]["name"]), (&json!(true), &json!("민호")), "{taught}");
-    assert!(took.as_secs() < 10, "{took:?}");
+    assert!(took.as_secs() < 25, "{took:?}");
     assert_eq!(running.names(), ["민호"]);
     assert!(taught["pictures"].as_array().unwrap().iter().any(|picture| picture["skipped"].is_null()), "{taught}");
     let file = taught["files"][0].as_str().unwrap().to_owned();

@@ -1,10 +1,10 @@
 // The browsers. Each opens pages with one interface, that of playwright-core; webkit.mjs has the part of it that the tests there use.
-import { peer, WORDS } from "./tools.mjs";
+import { peer, WAIT_MS, WORDS } from "./tools.mjs";
 import { WebKit } from "./webkit.mjs";
 
 const playwright = (type, options) => async () => {
   const browser = await peer("playwright-core")[type].launch({ timeout: 60000, ...options });
-  return { version: browser.version(), close: () => browser.close(), newPage: async options => (await browser.newContext(options)).newPage() };
+  return { version: browser.version(), close: () => browser.close(), newPage: async options => { const context = await browser.newContext(options); context.setDefaultTimeout(WAIT_MS); return context.newPage(); } };
 };
 // Firefox as Debian has it is driven by WebDriver BiDi, which playwright-core calls by this channel.
 const LAUNCH = {

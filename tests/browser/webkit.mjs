@@ -11,11 +11,9 @@ const OF_ROLE = {
   heading: "h1, h2, h3", img: "img, canvas, [role=img]", dialog: "dialog, [role=dialog]",
 };
 
-const freePort = () => new Promise((resolve, reject) => {
-  const server = createServer().once("error", reject).listen(0, "127.0.0.1", () => {
-    const { port } = server.address();
-    server.close(() => resolve(port));
-  });
+// None of the ports that the system gives to connections, which may take it before the driver does.
+const freePort = (port = 20000 + Math.floor(Math.random() * 10000)) => new Promise(resolve => {
+  const server = createServer().once("error", () => resolve(freePort())).listen(port, "127.0.0.1", () => server.close(() => resolve(port)));
 });
 
 export class WebKit {

@@ -3,6 +3,7 @@ import asyncio
 import base64
 import json
 import logging
+import random
 import socket
 import sys
 
@@ -25,9 +26,15 @@ class Complaints(logging.Handler):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """None of the ports that the system gives to connections, which may take it before the program does."""
+    for port in random.sample(range(20000, 30000), 1000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+    sys.exit("there is no free port")
 
 
 async def start(folder, port):

@@ -1,6 +1,7 @@
 """What run.py and figures.py start: a broker, a Home Assistant, and namecam with a camera that shows what it is told."""
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -17,9 +18,15 @@ PRESENCE_S = 3
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """None of the ports that the system gives to connections, which may take it before the program does."""
+    for port in random.sample(range(20000, 30000), 1000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+    sys.exit("there is no free port")
 
 
 def until(what, so, patience=60.0):

@@ -201,7 +201,14 @@ fn idle(full: bool) -> Figures {
     let running = Running::start(command.arg("run"));
     running.until("the name", |running| running.names() == ["Barack Obama"]);
     let watch = Watch::of(running.address);
-    let (before, changes) = (Usage::of(running.pid()), shim.get(Order::Changes));
+    // What belongs to the name may be written after it is shown.
+    let (begun, mut changes) = (Instant::now(), 0);
+    while shim.get(Order::Changes) != changes {
+        assert!(begun.elapsed() < PATIENCE, "{changes} changes, and no end");
+        changes = shim.get(Order::Changes);
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    let before = Usage::of(running.pid());
     assert!(changes > 0, "the start writes the ids of events and the cache");
     let tried = if full { 120 } else { 3 };
     std::thread::sleep(Duration::from_secs(tried));

@@ -371,14 +371,15 @@ fn a_program_that_has_a_node_open_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let node = folder.path().join("video0");
     let file = std::fs::File::create(&node).unwrap();
-    let mut child = std::process::Command::new("sleep").arg("30").stdin(file).spawn().unwrap();
+    let mut child = std::process::Command::new("sleep").arg("99").stdin(file).spawn().unwrap();
     // Until exec, the child has the name of the test program.
-    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
     let expected = format!("sleep (pid {})", child.id());
-    while users_of(&node) != [expected.as_str()] && std::time::Instant::now() < deadline {
+    let mut users = users_of(&node);
+    while users != [expected.as_str()] && std::time::Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
+        users = users_of(&node);
     }
-    let users = users_of(&node);
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(users, [expected]);

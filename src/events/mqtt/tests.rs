@@ -205,9 +205,11 @@ fn a_start_of_home_assistant_repeats_the_announcement_and_only_new_allowed_order
     broker.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
     let config = "homeassistant/device/namecam_door/config";
     let times = |heard: &Heard| heard.said.iter().filter(|(topic, _)| topic == config).count();
-    let before = times(&broker.until("an announcement", |heard| times(heard) > 0));
+    // There may be one before the gallery is known.
+    let is_known = |heard: &Heard| announced(heard)["cmps"]["person_alice"].is_object();
+    let before = times(&broker.until("an announcement of the gallery", is_known));
     broker.say("homeassistant/status", b"online", false);
-    let heard = broker.until("another announcement", |heard| times(heard) == before + 1);
+    let heard = broker.until("another announcement", |heard| times(heard) > before);
     assert_eq!(heard.subscribed, ["homeassistant/status", "namecam/door/recognition/set", "namecam/door/reload/set"]);
     broker.say("namecam/door/recognition/set", b"OFF", true);
     broker.say("namecam/door/recognition/set", &vec![b'x'; 10 << 20], false);
@@ -256,10 +258,10 @@ fn a_restarted_broker_gets_the_newest_states_and_every_kept_event() {
 
 #[test]
 fn a_broker_that_does_not_behave_is_told_in_clear_words_and_nothing_else_changes() {
-    let nobody = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
+    // The port of a connection: no other program gets it meanwhile.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let connection = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let nobody = connection.local_addr().unwrap().port();
     assert!(Camera::start(nobody, |_| {}).fault().contains("cannot connect: Connection refused"));
     let no_file = Camera::start(nobody, |mqtt| mqtt.password_file = Some("/nowhere/password".into())).fault();
     assert!(no_file.contains("mqtt.password_file: /nowhere/password: No such file"), "{no_file}");
@@ -301,7 +303,8 @@ fn a_changed_broker_is_used_at_once_and_without_a_broker_nothing_is_sent() {
     second.until("it is offline", |heard| says(heard, "namecam/door/status", "offline"));
     let said = second.heard.lock().unwrap().said.len();
     camera.event(Kind::Named, Some("Alice"));
-    std::thread::sleep(2 * POLL);
+    // The thread takes note of it within POLL, on a machine without other work.
+    std::thread::sleep(15 * POLL);
     to(&|mqtt| mqtt.host = "127.0.0.1".into());
     let heard = second.until("it is online again", |heard| says(heard, "namecam/door/status", "online"));
     assert!(
@@ -325,7 +328,7 @@ fn a_picture_follows_an_event_only_where_allowed_and_is_deleted_when_a_person_is
     broker.until("that of a former run goes", |heard| !heard.retained.contains_key(PICTURE));
     let events = |heard: &Heard| heard.said.iter().filter(|(topic, _)| topic.ends_with("/events")).count();
     broker.until("the event", |heard| events(heard) == 1);
-    std::thread::sleep(2 * POLL);
+    std::thread::sleep(15 * POLL);
     camera.change(|config| config.events.pictures = true);
     let heard = broker.until("an image", |heard| announced(heard)["cmps"]["picture"]["img_t"] == PICTURE);
     assert_eq!((told(&heard), &announced(&heard)["cmps"]["picture"]["cont_type"]), (0, &"image/jpeg".into()));

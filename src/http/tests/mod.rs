@@ -128,7 +128,8 @@ fn faces() -> Sightings {
         state: State::Seen,
         ..alice.clone()
     };
-    let captured_at = crate::frame::Moment::now();
+    // They are not stale before the end of a test, however slow the machine is.
+    let captured_at = crate::frame::Moment::now().after(Duration::from_secs(60));
     Sightings {
         frame: 1,
         captured_at,
@@ -290,14 +291,16 @@ fn a_password_is_required_and_the_role_of_its_user_decides() {
         let state: Value = serde_json::from_str(&body(&whole(&site, &login("/api/state", LAN, credentials)))).unwrap();
         assert_eq!(state["role"], role);
     }
+    let begun = Instant::now();
     assert_eq!(status(&site, &login("/api/state", LAN, "anna:b")), 401);
+    let check = begun.elapsed();
     assert_eq!(status(&site, &with(request("GET", "/", LAN), "Authorization", "Basic %%%")), 401);
 
     let begun = Instant::now();
     for _ in 0..1000 {
         assert_eq!(status(&site, &login("/api/state", LAN, "anna:a")), 200);
     }
-    assert!(begun.elapsed() < Duration::from_secs(3), "a right password is checked once only");
+    assert!(begun.elapsed() < 500 * check, "a right password is checked once only: {:?} {check:?}", begun.elapsed());
 }
 
 #[test]
@@ -497,7 +500,9 @@ fn state_has_the_shape_that_scripts_rely_on() {
             "watching"
         ]
     );
-    let fault = json!({"cause": "camera: no pictures", "count": 1, "last_s": 0, "detail": null});
+    let last_s = state["faults"][0]["last_s"].as_u64().unwrap();
+    assert!(last_s < 60, "{last_s}");
+    let fault = json!({"cause": "camera: no pictures", "count": 1, "last_s": last_s, "detail": null});
     assert_eq!(state["faults"], json!([fault]));
     assert_eq!(ask("127.0.0.1")["faults"][0]["detail"], json!("/dev/video0 is gone"));
     let ages = &state["stream"]["age_ms"];

@@ -29,7 +29,7 @@ fn echo() -> (u16, Arc<AtomicUsize>) {
 }
 
 fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(10)
+    Instant::now() + Duration::from_secs(60)
 }
 
 fn file(text: &str) -> tempfile::NamedTempFile {
@@ -153,7 +153,7 @@ fn a_server_without_tls_or_with_client_certificates_or_that_hangs_is_reported_in
     });
     let why = Wire::open("127.0.0.1", port, Some(trust), second()).err().unwrap();
     assert!(why.starts_with("no answer in the handshake"), "{why}");
-    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     slow.join().unwrap();
     // With TLS 1.3 the client's handshake ends before the server rejects the missing client certificate.
     let identity = Identity { clients_of: Some(ca.der()), ..ca.certificate(&["127.0.0.1"], GOOD) };

@@ -81,6 +81,10 @@ fn checkers() -> Rgb {
     Rgb { width: SIZE.0, height: SIZE.1, data: data.collect() }
 }
 
+/// How far ahead of the clock the looks of these tests are, so that they are not stale however slow the machine is.
+const AHEAD: Duration = Duration::from_secs(60);
+
+/// A face that a look of this age found; of age zero, a look that does not become stale during the test.
 fn seen(track: u64, name: Option<&str>, age: Duration) -> Arc<Sightings> {
     let face = Sighting {
         track,
@@ -96,7 +100,7 @@ fn seen(track: u64, name: Option<&str>, age: Duration) -> Arc<Sightings> {
         view: None,
         stranger: None,
     };
-    let captured_at = Moment::ago(age);
+    let captured_at = if age.is_zero() { Moment::now().after(AHEAD) } else { Moment::ago(age) };
     let took = Duration::from_millis(50);
     Arc::new(Sightings {
         frame: 1,
@@ -245,7 +249,7 @@ fn after_a_change_of_scene_names_are_left_out_and_blurred_faces_stay_blurred() {
 
     let stage = rig(|config| config.overlay.unknown = UnknownFaces::Blur);
     let _subscription = stage.renditions.subscribe(RenditionSpec::USUAL).unwrap();
-    (sightings.faces[0].name, sightings.captured_at) = (None, Moment::now());
+    sightings.faces[0].name = None;
     sightings.faces[0].view = Some(Arc::new(View::of(&Rgb::filled(SIZE.0, SIZE.1, GREY), sightings.faces[0].rect)));
     stage.sightings.publish(Arc::new(examined(&sightings, &checkers())));
     stage.frames.publish(Arc::new(frame(1, &checkers(), Turn::default())));
@@ -281,7 +285,7 @@ fn with_blur_and_no_recent_look_the_whole_picture_is_blurred() {
 #[test]
 fn when_no_frame_can_be_decoded_viewers_see_a_notice() {
     let stage = watched(|config| config.camera.mirror = true);
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let mut seq = 0;
     while stage.renditions.usual().newest().is_none() {
         assert!(Instant::now() < deadline, "nothing is shown");
@@ -319,9 +323,13 @@ fn with_blur_nothing_is_passed_through_and_a_missed_face_stays_blurred() {
     assert!(show(2, seen(1, None, Duration::ZERO)) < 100);
     assert!(show(3, nobody()) < 100, "one look missed it");
     assert!(show(4, seen(2, Some("Alice"), Duration::ZERO)) > 150, "it was Alice");
-    assert!(show(5, seen(3, None, Duration::from_millis(1300))) < 100);
-    assert!(show(6, nobody()) < 100);
-    thread::sleep(Duration::from_millis(300));
+    // A look that is stale in some seconds, and the next one before that time.
+    let of = |captured_at, sightings: Arc<Sightings>| Arc::new(Sightings { captured_at, ..(*sightings).clone() });
+    let found = of(Moment::now().after(Duration::from_millis(2500)), seen(3, None, Duration::ZERO));
+    let stale_at = found.stale_at().instant;
+    assert!(show(5, found) < 100);
+    assert!(show(6, of(Moment::now(), nobody())) < 100);
+    thread::sleep(stale_at.saturating_duration_since(Instant::now()));
     assert!(show(7, nobody()) > 150, "the look that found it is stale");
     // A look for which no picture was encoded counts too.
     look(seen(4, None, Duration::ZERO));
@@ -394,12 +402,15 @@ fn an_unavailable_camera_gives_a_notice_each_second_and_its_old_frame_is_not_sho
     let old = Frame::new(1, Moment::ago(Duration::from_secs(60)), Format::mjpg(), old, Turn::default());
     stage.frames.publish(Arc::new(old));
     stage.health.camera_is_away("/dev/video0", "/dev/video0: No such device");
-    let until = Instant::now() + Duration::from_millis(1300);
-    while Instant::now() < until {
+    let begun = Instant::now();
+    let notices = || stage.renditions.usual().newest().map_or(0, |(version, _)| version);
+    while notices() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no second notice");
         stage.round();
     }
     let (version, jpeg, rgb) = shown(&stage);
     assert_eq!((version, stage.health.encoded.get()), (2, 2));
+    assert!(jpeg.made_at - begun >= Duration::from_secs(1), "it comes a second later");
     assert!(!jpeg.live);
     assert_eq!((rgb.width, rgb.height), (640, 480));
     assert!(rgb.data.iter().any(|value| *value > 200) && rgb.pixel(5, 5)[0] < 40, "light text on a dark ground");
@@ -416,7 +427,7 @@ fn nothing_is_kept_without_viewers_and_the_first_viewer_gets_the_newest_frame_at
     let frame = grey_frame(1);
     stage.frames.publish(Arc::clone(&frame));
     let subscription = stage.renditions.subscribe(RenditionSpec::USUAL).unwrap();
-    assert!(subscription.next(0, Duration::from_secs(5)).is_some());
+    assert!(subscription.next(0, Duration::from_secs(60)).is_some());
     assert!(stage.health.encoding.age().is_zero(), "at rest");
     stage.frames.publish(grey_frame(2));
     assert_eq!(
@@ -437,12 +448,14 @@ fn max_fps_spaces_pictures_evenly_and_starts_again_after_a_pause() {
     assert_eq!(next_due(at(200), at(950), interval), at(1050));
 
     let stage = watched(|config| config.stream.max_fps = 20);
-    let end = Instant::now() + Duration::from_millis(500);
-    let mut seq = 0;
-    while Instant::now() < end {
+    let (begun, mut seq, mut pictures) = (Instant::now(), 0, 0);
+    while pictures < 10 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{pictures} pictures");
         seq += 1;
         stage.frames.publish(grey_frame(seq));
         stage.round();
+        pictures = shown(&stage).0;
     }
-    assert!((2..=12).contains(&shown(&stage).0), "{} pictures in half a second", shown(&stage).0);
+    // The first one comes at once, and a machine without other work needs 450 ms for the others.
+    assert!(begun.elapsed() >= Duration::from_millis(440), "{:?}", begun.elapsed());
 }

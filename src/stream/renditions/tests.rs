@@ -5,11 +5,12 @@ use crate::image::{Format, Raw, Turn};
 use crate::shares::tests::at;
 use crate::sync::{Latest, Stop};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 const SMALL: RenditionSpec = RenditionSpec { width: 320, ..RenditionSpec::USUAL };
-const LONG: Duration = Duration::from_secs(10);
+const LONG: Duration = Duration::from_secs(60);
 
 /// A camera whose pictures are numbers and are passed through unchanged.
 struct Camera {
@@ -156,10 +157,12 @@ fn the_default_renditions_are_always_available_and_take_no_place() {
 #[test]
 fn each_picture_is_encoded_once_for_all_waiting_viewers_although_one_of_them_writes_slowly() {
     let (camera, renditions) = Camera::new();
-    let take = |pause: Duration| {
+    // Until this one has `most`, which it never has for 0, and the slow one is done.
+    let is_done = AtomicBool::new(false);
+    let take = |most: usize, pause: Duration| {
         let subscription = renditions.subscribe(RenditionSpec::USUAL).unwrap();
-        let (end, mut seen, mut numbers) = (Instant::now() + Duration::from_secs(1), 0, Vec::new());
-        while Instant::now() < end {
+        let (mut seen, mut numbers) = (0, Vec::new());
+        while if most > 0 { numbers.len() < most } else { !is_done.load(Relaxed) } {
             let (version, jpeg) = subscription.next(seen, LONG).expect("a picture");
             assert!(version > seen);
             seen = version;
@@ -169,8 +172,12 @@ fn each_picture_is_encoded_once_for_all_waiting_viewers_although_one_of_them_wri
         numbers
     };
     let taken: Vec<_> = thread::scope(|scope| {
-        let slow = scope.spawn(|| take(Duration::from_millis(400)));
-        let quick: Vec<_> = (0..4).map(|_| scope.spawn(|| take(Duration::ZERO))).collect();
+        let slow = scope.spawn(|| {
+            let taken = take(4, Duration::from_millis(400));
+            is_done.store(true, Relaxed);
+            taken
+        });
+        let quick: Vec<_> = (0..4).map(|_| scope.spawn(|| take(0, Duration::ZERO))).collect();
         scope.spawn(|| (1..).take_while(|_| !camera.stop.wait(Duration::from_millis(10))).for_each(|n| camera.show(n)));
         let taken = quick.into_iter().chain([slow]).map(|viewer| viewer.join().unwrap()).collect();
         camera.stop.set();
@@ -178,10 +185,12 @@ fn each_picture_is_encoded_once_for_all_waiting_viewers_although_one_of_them_wri
     });
     for numbers in &taken[..4] {
         // Every frame is shown once: the numbers rise, and each picture is the same for all viewers.
-        assert!(numbers.is_sorted_by(|one, next| one.1 < next.1) && numbers.len() > 20, "{}", numbers.len());
+        assert!(numbers.is_sorted_by(|one, next| one.1 < next.1) && numbers.len() > 6, "{}", numbers.len());
         assert!(numbers.iter().all(|one| taken[0].iter().all(|other| (one.0 == other.0) == (one.1 == other.1))));
     }
-    assert!((2..=4).contains(&taken[4].len()), "{}", taken[4].len());
+    // In its three pauses it would miss none if the others waited for it; on a machine without other work it misses over 100.
+    let passed = taken[4][3].0 - taken[4][0].0;
+    assert!(passed > 6, "{passed} pictures in three pauses");
 }
 
 #[test]
@@ -212,5 +221,5 @@ fn waiting_for_a_picture_that_does_not_come_ends_at_the_timeout() {
             scope.spawn(|| assert!(renditions.subscribe(SMALL).unwrap().next(0, Duration::from_millis(100)).is_none()));
         }
     });
-    assert!(begun.elapsed() >= Duration::from_millis(100) && begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() >= Duration::from_millis(100) && begun.elapsed() < Duration::from_secs(30));
 }

@@ -126,6 +126,7 @@ fn a_recording_takes_as_long_as_the_camera_and_its_time_stamps_move_with_it() {
     writer.finish().unwrap();
     let begun = Instant::now();
     let mut stream = play(&file, false, &camera()).unwrap();
+    let opened = begun.elapsed();
     for (number, at_us) in (0..).zip(times) {
         let captured = loop {
             match stream.next(POLL).unwrap() {
@@ -139,7 +140,7 @@ fn a_recording_takes_as_long_as_the_camera_and_its_time_stamps_move_with_it() {
         // The capture time is 10 ms before the entry is due, however late this test runs.
         let taken = captured.captured_at.instant.saturating_duration_since(begun);
         let due = Duration::from_micros(at_us - 10_000);
-        assert!(taken >= due && taken < due + Duration::from_secs(3), "{taken:?} for {due:?}");
+        assert!(taken >= due && taken <= due + opened + Duration::from_millis(20), "{taken:?} for {due:?}");
     }
 }
 

@@ -15,15 +15,9 @@ fn large_frame(seq: u64) -> Arc<Frame> {
     Arc::new(frame(seq, &Rgb { width: LARGE.0, height: LARGE.1, data }, Turn::default()))
 }
 
-/// Sightings on a large frame, which do not become stale during encoding.
+/// Sightings on a large frame.
 fn seen_on_large(name: &str) -> Arc<Sightings> {
-    let captured_at = Moment::now().after(LONG);
-    Arc::new(Sightings {
-        width: LARGE.0,
-        height: LARGE.1,
-        captured_at,
-        ..(*seen(1, Some(name), Duration::ZERO)).clone()
-    })
+    Arc::new(Sightings { width: LARGE.0, height: LARGE.1, ..(*seen(1, Some(name), Duration::ZERO)).clone() })
 }
 
 /// The number of tries. On a busy machine the thread that should not wait may be late for another reason.
@@ -42,7 +36,7 @@ fn a_slow_rendition_does_not_delay_another_one() {
         stage.frames.publish(Arc::clone(&frame));
         thread::scope(|scope| {
             let slow = scope.spawn(|| nearly_as_large.next(tried, LONG).unwrap().1);
-            while stage.health.encoding.age().is_zero() {
+            while stage.health.encoding.age().is_zero() && !slow.is_finished() {
                 thread::yield_now();
             }
             // At this point the other picture still has to be scaled and encoded, and the default picture is passed
@@ -71,7 +65,7 @@ fn recognition_gets_a_frame_while_pictures_of_it_are_encoded_and_it_is_unchanged
         stage.frames.publish(Arc::clone(&frame));
         thread::scope(|scope| {
             let drawn = scope.spawn(|| usual.next(tried, LONG).unwrap().1);
-            while stage.health.encoding.age().is_zero() {
+            while stage.health.encoding.age().is_zero() && !drawn.is_finished() {
                 thread::yield_now();
             }
             // The encoder has begun to decode the frame, which takes longer than this.
