@@ -451,7 +451,10 @@ fn the_package_and_its_unit_agree() {
         ("packaging/namecam/postinst", "users=/var/lib/namecam/users"),
         ("packaging/build", "/usr/share/namecam/models"),
         ("packaging/avahi/namecam.service", "<port>5000</port>"),
-        ("packaging/build", " /etc/avahi/services/namecam.service >\"$tree/DEBIAN/conffiles\""),
+        ("packaging/build", " $doc/examples/avahi packaging/avahi/namecam.service"),
+        ("docs/INSTALL.md", "/etc/avahi/services /usr/share/doc/namecam/examples/avahi/namecam.service"),
+        ("packaging/namecam/postrm", "/etc/avahi/services/namecam.service"),
+        ("packaging/namecam/postinst", "/etc/avahi/services/namecam.service"),
     ];
     let missing = agreed.iter().filter(|(file, words)| !read(file).contains(words));
     hold(
