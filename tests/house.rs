@@ -452,7 +452,7 @@ fn the_package_and_its_unit_agree() {
         ("packaging/build", "/usr/share/namecam/models"),
         ("packaging/avahi/namecam.service", "<port>5000</port>"),
         ("packaging/build", " $doc/examples/avahi packaging/avahi/namecam.service"),
-        ("docs/INSTALL.md", "/etc/avahi/services /usr/share/doc/namecam/examples/avahi/namecam.service"),
+        ("docs/INSTALL.md", "/usr/share/doc/namecam/examples/avahi/namecam.service /etc/avahi/services/`"),
         ("packaging/namecam/postrm", "/etc/avahi/services/namecam.service"),
         ("packaging/namecam/postinst", "/etc/avahi/services/namecam.service"),
     ];
