@@ -5,7 +5,7 @@ import time
 
 from appliance import INI, UNIT, Board, previous
 from camera_steps import GALLERY, MJPG, PERSON
-from machine import Failed, wait
+from machine import PROJECT, Failed, wait
 from pictures import PEOPLE, View, gallery
 
 MAX_EXPOSURE = 1.7
@@ -197,7 +197,7 @@ def upgraded(board: Board) -> str:
 def removed(board: Board) -> str:
     """Remove keeps the config, the passwords and the gallery; purge deletes everything."""
     machine = board.machine
-    machine.sh(f"mkdir -p {ANNOUNCED} && cp /usr/share/doc/namecam/examples/avahi/namecam.service {ANNOUNCED}/")
+    machine.sh(f"install -D -t {ANNOUNCED} {machine.hand_in(PROJECT / 'packaging/avahi/namecam.service')}")
     machine.sh(f"dpkg -r {UNIT}", limit_s=180)
     if (announced := machine.sh(f"ls {ANNOUNCED}")) != "namecam.service.removed":
         raise Failed(f"after dpkg -r, avahi-daemon would read {announced}")
