@@ -13,6 +13,7 @@ mod support;
 mod broker;
 
 mod camera;
+mod changes;
 mod clients;
 mod files;
 mod galleries;
@@ -53,6 +54,8 @@ pub struct Figures {
     lost: u64,
     /// The longest gap of a viewer that is connected all the time.
     gap: Option<Duration>,
+    /// How late the machine woke a thread meanwhile, at most.
+    late: Duration,
     before: Usage,
     after: Usage,
     /// What else there is to say.
@@ -63,6 +66,7 @@ impl Figures {
     /// That a viewer has seen this.
     pub fn seen(mut self, seen: Seen) -> Figures {
         self.gap = Some(self.gap.unwrap_or_default().max(seen.gap));
+        self.late = self.late.max(seen.late);
         self
     }
 
@@ -88,12 +92,14 @@ impl Figures {
 const FAULTS: &[Fault] = &[
     kills::KILL_9,
     kills::AT_EACH_WRITE,
+    changes::LOGINS_KILLED,
     files::CUT,
     files::DISK,
     files::IDLE,
     camera::LOST,
     camera::DAMAGED,
     camera::CHILD,
+    limits::DEVICE_HANGS,
     galleries::RELOADS,
     galleries::GALLERIES,
     limits::DESCRIPTORS,
@@ -102,6 +108,8 @@ const FAULTS: &[Fault] = &[
     limits::CLOCK,
     limits::DLIB_THROWS,
     limits::DLIB_HANGS,
+    changes::WHILE_DLIB_THROWS,
+    changes::WHILE_DLIB_HANGS,
     clients::VIEWERS,
     clients::HALF_OPEN,
     clients::SHAPES,
@@ -198,7 +206,12 @@ fn table(old: &str, done: &[Tried]) -> String {
         let _ = write!(table, "{} ", begin_of_row(fault));
         let _ = match result {
             Ok(figures) => {
-                let gap = figures.gap.map_or("none watches".to_owned(), |gap| format!("{:.2} s", gap.as_secs_f64()));
+                let late = match figures.misses(fault, true).contains(&"gap") {
+                    true => format!("; a sleep took {:.2} s too long", figures.late.as_secs_f64()),
+                    false => String::new(),
+                };
+                let gap = figures.gap.map(|gap| format!("{:.2} s{late}", gap.as_secs_f64()));
+                let gap = gap.unwrap_or("none watches".to_owned());
                 let held = |usage: Usage| if usage == Usage::default() { "-".to_owned() } else { usage.to_string() };
                 let (before, after) = (held(figures.before), held(figures.after));
                 let remark = if figures.remark.is_empty() { String::new() } else { format!(" ({})", figures.remark) };
