@@ -181,11 +181,19 @@ const WRONG: &[(&str, &str)] = &[
     ("Link", "a symbolic link: copy the folder itself"),
     ("Fifo/", "not a regular file"),
     ("Names/x", "not a JPEG or PNG"),
-    ("Pixels/1.png", "pixels"),
-    ("Pixels/2.jpg", "pixels"),
-    ("Bytes/", "MB"),
+    ("Names/..", "its name begins with a dot"),
+    ("Names/\u{fffd}\u{fffd}.jpg", "its name is not UTF-8"),
+    ("Pixels/1.png", "too large"),
+    ("Pixels/2.jpg", "too large"),
+    ("Bytes/", "larger than 64 MiB"),
     ("z", "its name is not UTF-8"),
 ];
+
+/// The check sum of a chunk of a PNG.
+fn crc32(bytes: &[u8]) -> u32 {
+    let bit = |crc: u32| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| bit(crc)))
+}
 
 type Make = fn(&Path, bool);
 
@@ -221,9 +229,12 @@ const NONSENSE: &[(&str, Make)] = &[
         std::fs::create_dir(folder).unwrap();
         let mut png = std::fs::read(picture("astronaut.png")).unwrap();
         png[16..24].copy_from_slice(&[0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff]);
+        let crc = crc32(&png[12..29]);
+        png[29..33].copy_from_slice(&crc.to_be_bytes());
         std::fs::write(folder.join("1.png"), png).unwrap();
         let mut jpeg = std::fs::read(picture("obama.jpg")).unwrap();
-        let at = jpeg.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+        // The last one: those before it are of thumbnails.
+        let at = jpeg.windows(2).rposition(|marker| marker == [0xff, 0xc0]).unwrap();
         jpeg[at + 5..at + 9].fill(0xff);
         std::fs::write(folder.join("2.jpg"), jpeg).unwrap();
     }),

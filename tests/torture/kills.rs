@@ -238,34 +238,28 @@ pub const ACTS: &[Act] = &[
 ];
 
 fn at_each_write(full: bool) -> Figures {
-    let (mut tried, mut lost) = (0, 0);
-    let mut told = Vec::new();
-    for act in ACTS {
-        let mut changes = 0;
-        // The shim says when there are no more.
-        while let Some(is_lost) = is_killed_at(act, changes + 1) {
-            changes += 1;
-            lost += u64::from(is_lost);
-            assert!(changes < 100, "{} makes no end of changes", act.name);
-            if !full && changes == 3 {
-                break;
-            }
+    // Side by side, since each waits for disks and starts.
+    let all: Vec<(String, u64, u64)> = std::thread::scope(|scope| {
+        let acts = ACTS.iter().map(|act| scope.spawn(move || kills_of(act.name, full, |n| is_killed_at(act, n))));
+        let mut threads: Vec<_> = acts.collect();
+        // dlib is slow on a busy machine.
+        if full {
+            threads.push(scope.spawn(|| kills_of("start", full, start_is_killed_at)));
+            threads.push(scope.spawn(|| kills_of("picture", full, picture_is_killed_at)));
         }
-        assert!(changes > 0, "{} changes nothing", act.name);
-        tried += changes;
-        told.push(format!("{} {changes}", act.name));
-    }
-    // dlib is slow on a busy machine.
-    for name in ["start", "picture"].into_iter().filter(|_| full) {
-        let is_killed_at = if name == "start" { start_is_killed_at } else { picture_is_killed_at };
-        let kills: Vec<bool> = (1..100).map_while(is_killed_at).collect();
-        let changes = kills.len() as u64;
-        assert!(changes > 0, "{name} changes nothing");
-        lost += kills.into_iter().filter(|is_lost| *is_lost).count() as u64;
-        tried += changes;
-        told.push(format!("{name} {changes}"));
-    }
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|why| std::panic::resume_unwind(why))).collect()
+    });
+    let (tried, lost) = (all.iter().map(|(_, kills, _)| kills).sum(), all.iter().map(|(.., lost)| lost).sum());
+    let told: Vec<String> = all.iter().map(|(name, kills, _)| format!("{name} {kills}")).collect();
     Figures { tried, survived: tried, lost, remark: told.join(", "), ..Figures::default() }
+}
+
+/// Kills at each change of files in turn: the name, how often that was, and how often something was lost.
+fn kills_of(name: &str, full: bool, is_killed_at: impl Fn(u64) -> Option<bool>) -> (String, u64, u64) {
+    const MOST: u64 = 100;
+    let kills: Vec<bool> = (1..=if full { MOST } else { 3 }).map_while(is_killed_at).collect();
+    assert!(!kills.is_empty() && kills.len() < MOST as usize, "{name}: {} changes", kills.len());
+    (name.to_owned(), kills.len() as u64, kills.iter().filter(|is_lost| **is_lost).count() as u64)
 }
 
 /// Makes a change in a home of its own, where the program ends at the `n`-th change of a file: whether it was acknowledged and is

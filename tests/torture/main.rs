@@ -154,7 +154,12 @@ fn main() -> ExitCode {
                     });
                     let misses = result.as_ref().map(|figures| figures.misses(fault, full)).unwrap_or_default();
                     println!("torture {}: {:.1} s, {result:?} {misses:?}", fault.name, begun.elapsed().as_secs_f64());
-                    done.lock().unwrap().push((fault, result, begun.elapsed()));
+                    let tried = (fault, result, begun.elapsed());
+                    let mut done = done.lock().unwrap();
+                    if full {
+                        write_line(&tried);
+                    }
+                    done.push(tried);
                 }
             });
         }
@@ -165,25 +170,37 @@ fn main() -> ExitCode {
     };
     let failed = done.iter().filter(|(fault, result, _)| !is_good(fault, result)).count();
     println!("torture: {} tried, {failed} failed, in {:.0} s", done.len(), begun.elapsed().as_secs_f64());
-    let file = support::repo().join("docs/RELIABILITY.md");
-    let page = std::fs::read_to_string(&file).expect("docs/RELIABILITY.md");
-    let (before, rest) = page.split_once(BEGIN).expect("the table's begin");
-    let (old, after) = rest.split_once(END).expect("the table's end");
-    if full {
-        std::fs::write(&file, format!("{before}{BEGIN}{}{END}{after}", table(old, &done))).unwrap();
-    } else if words.is_empty() && FAULTS.iter().any(|fault| !old.contains(&begin_of_row(fault))) {
-        println!("torture: the table of docs/RELIABILITY.md has other faults: TORTURE=full writes it anew");
-        return ExitCode::FAILURE;
+    if !full && words.is_empty() {
+        let (_, table, _) = page();
+        if FAULTS.iter().any(|fault| !table.contains(&begin_of_row(fault))) {
+            println!("torture: the table of docs/RELIABILITY.md has other faults: TORTURE=full writes it anew");
+            return ExitCode::FAILURE;
+        }
     }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// docs/RELIABILITY.md: what is before its table, the table, and what is after it.
+fn page() -> (String, String, String) {
+    let page = std::fs::read_to_string(support::repo().join("docs/RELIABILITY.md")).expect("docs/RELIABILITY.md");
+    let (before, rest) = page.split_once(BEGIN).expect("the table's begin");
+    let (table, after) = rest.split_once(END).expect("the table's end");
+    (before.to_owned(), table.to_owned(), after.to_owned())
+}
+
+/// Writes the line of what was tried, as soon as that is done: a run that is interrupted leaves the lines that it has.
+fn write_line(tried: &Tried) {
+    let (before, old, after) = page();
+    let page = format!("{before}{BEGIN}{}{END}{after}", table(&old, tried));
+    std::fs::write(support::repo().join("docs/RELIABILITY.md"), page).unwrap();
 }
 
 fn begin_of_row(fault: &Fault) -> String {
     format!("| {} | {} | {} |", fault.name, fault.wrong, fault.does)
 }
 
-/// The table: new lines for what was tried, and the `old` ones for what was not.
-fn table(old: &str, done: &[Tried]) -> String {
+/// The table: a new line for what was tried, and the `old` ones for the others.
+fn table(old: &str, (tried, result, took): &Tried) -> String {
     let printed = |program: &str, words: &[&str]| {
         let output = Command::new(program).args(words).output().expect("a program of every system");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
@@ -198,11 +215,11 @@ fn table(old: &str, done: &[Tried]) -> String {
          | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for fault in FAULTS {
-        let Some((_, result, took)) = done.iter().find(|(tried, ..)| tried.name == fault.name) else {
+        if tried.name != fault.name {
             let row = old.lines().find(|line| line.starts_with(&format!("| {} |", fault.name)));
             row.into_iter().for_each(|row| table += &format!("{row}\n"));
             continue;
-        };
+        }
         let _ = write!(table, "{} ", begin_of_row(fault));
         let _ = match result {
             Ok(figures) => {
