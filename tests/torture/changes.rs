@@ -143,7 +143,7 @@ impl Known {
         let are_gone =
             self.pictures.iter().filter(|(file, bytes)| std::fs::read(home.path(file)).ok().as_ref() != Some(bytes));
         lost.extend(are_gone.map(|(file, _)| file.clone()));
-        lost.iter().for_each(|lost| eprintln!("lost: {lost}"));
+        lost.iter().for_each(|lost| println!("lost: {lost}"));
         lost.len() as u64
     }
 }
@@ -382,7 +382,7 @@ fn logins_killed(full: bool) -> Figures {
             left -= 1;
             std::thread::scope(|scope| {
                 let people: Vec<_> = (0..2).map(|_| scope.spawn(move || log_in(address))).collect();
-                random.pause(1000);
+                random.pause(250);
                 running.signal(libc::SIGKILL);
                 known.sessions.extend(people.into_iter().filter_map(|person| person.join().unwrap()));
             });

@@ -153,7 +153,7 @@ fn check(home: &Home, running: &Running, known: &mut Known) -> u64 {
         }
         file.is_file()
     });
-    lost.iter().for_each(|lost| eprintln!("lost: {lost}"));
+    lost.iter().for_each(|lost| println!("lost: {lost}"));
     for entry in std::fs::read_dir(home.path("gallery/Barack Obama")).unwrap().flatten() {
         if !entry.file_name().to_string_lossy().starts_with('.') {
             image::open(entry.path()).unwrap_or_else(|error| panic!("{}: {error}", entry.path().display()));
