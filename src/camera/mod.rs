@@ -102,7 +102,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// A source counts as failed after this many times its longest pause between two pictures.
 const PAUSES_OF_SILENCE: u32 = 3;
 /// The shortest and the longest pause before the source is opened again.
-const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(3)];
+const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(3)];
 /// When a source has delivered pictures for this long, the pauses begin again with the shortest.
 const STEADY: Duration = Duration::from_secs(30);
 

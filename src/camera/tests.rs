@@ -171,7 +171,7 @@ fn pauses_grow_to_three_seconds_and_end_at_once_for_a_new_source() {
         let count = || times.lock().unwrap().len();
         wait_for("five tries", || count() >= 5);
         let pauses: Vec<u128> = times.lock().unwrap().windows(2).map(|w| (w[1] - w[0]).as_millis()).collect();
-        let least = [450, 950, 1950];
+        let least = [180, 380, 780, 1580];
         assert!(pauses.iter().zip(least).all(|(pause, least)| *pause >= least), "{pauses:?}");
         stage.config.publish(config(|camera| camera.width = 64));
         let (changed, tried) = (Instant::now(), count());

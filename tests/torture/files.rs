@@ -125,13 +125,14 @@ pub const DISK: Fault = Fault {
 };
 
 fn disk(full: bool) -> Figures {
-    let (mut figures, mut refused) = (Figures::default(), 0);
+    let (mut figures, mut refused, mut lost) = (Figures::default(), 0, 0);
     for act in ACTS.iter().take(if full { ACTS.len() } else { 2 }) {
         for errno in [libc::ENOSPC, libc::EROFS] {
             for n in 1.. {
-                let Some((seen, was_refused)) = refuses_at(act, errno, n) else { break };
+                let Some((seen, was_refused, is_lost)) = refuses_at(act, errno, n) else { break };
                 figures.tried += 1;
                 refused += u64::from(was_refused);
+                lost += u64::from(is_lost);
                 figures = figures.seen(seen);
                 if !full && n == 1 {
                     break;
@@ -140,11 +141,12 @@ fn disk(full: bool) -> Figures {
         }
     }
     assert!(refused > 0, "nothing was ever refused");
-    Figures { survived: figures.tried, remark: format!("{refused} changes refused"), ..figures }
+    Figures { survived: figures.tried, lost, remark: format!("{refused} changes refused"), ..figures }
 }
 
-/// Makes a change where the disk takes nothing from the `n`-th change of a file on. `None` when there are fewer.
-fn refuses_at(act: &Act, errno: i32, n: i64) -> Option<(Seen, bool)> {
+/// Makes a change where the disk takes nothing from the `n`-th change of a file on: what a viewer saw, whether the change was
+/// refused, and whether it was acknowledged and is lost. `None` when there are fewer.
+fn refuses_at(act: &Act, errno: i32, n: i64) -> Option<(Seen, bool, bool)> {
     let home = Home::new("[camera]\nsource = stills:gallery\n[recognition]\nenabled = no\n");
     home.enrol("Barack Obama", "obama.jpg");
     let (mut command, shim) = Shim::of(&home);
@@ -162,7 +164,7 @@ fn refuses_at(act: &Act, errno: i32, n: i64) -> Option<(Seen, bool)> {
     }
     let is_whole = (act.before)(&home) || (act.after)(&home);
     assert!(is_whole, "{} at {n}, errno {errno}: {status} {told}: neither before nor after", act.name);
-    assert!(status != 200 || (act.after)(&home), "{} at {n}, errno {errno}: acknowledged, and not there", act.name);
+    let is_lost = status == 200 && !(act.after)(&home);
     if status != 200 {
         let why = if errno == libc::ENOSPC { "full" } else { "read-only" };
         assert!(status == 500 && told.to_string().contains(why), "{} at {n}: {status} {told}", act.name);
@@ -180,7 +182,7 @@ fn refuses_at(act: &Act, errno: i32, n: i64) -> Option<(Seen, bool)> {
     }
     let seen = watch.end();
     assert_eq!(seen.breaks, 0);
-    Some((seen, status != 200))
+    Some((seen, status != 200, is_lost))
 }
 
 pub const IDLE: Fault = Fault {

@@ -33,14 +33,17 @@ fn reloads(full: bool) -> Figures {
     let running = home.run();
     running.until("the name", |running| running.names() == ["Barack Obama"]);
     let watch = Watch::of(running.address);
-    // What the first reloads leave in memory is what later ones must not add to.
-    let mut before = Usage::default();
+    // What the first half leaves in memory is what the second half must not add to.
+    let (mut fifth, mut before) = (Usage::default(), Usage::default());
     let count = || running.state()["reloads"].as_u64().unwrap();
     let (over, first) = (AtomicBool::new(false), count());
     std::thread::scope(|scope| {
         scope.spawn(|| change(&home.path("gallery"), &over));
         for sent in 1..=tried {
             if sent == tried / 5 {
+                fifth = Usage::of(running.pid());
+            }
+            if sent == tried / 2 {
                 before = Usage::of(running.pid());
             }
             running.signal(libc::SIGHUP);
@@ -69,7 +72,10 @@ fn reloads(full: bool) -> Figures {
     running.until("the name again", |running| running.names() == ["Barack Obama"]);
     let seen = watch.end();
     assert_eq!(seen.breaks, 0);
-    let remark = format!("{} galleries were at work", running.generation());
+    let remark = format!(
+        "{} galleries were at work; {fifth} after a fifth of the reloads, *before* is after half of them",
+        running.generation()
+    );
     let after = Usage::after(running.pid(), before, full);
     Figures { tried, survived: tried, remark, ..Figures::default() }.seen(seen).held(before, after)
 }
@@ -135,8 +141,16 @@ fn galleries(full: bool) -> Figures {
         running.until("the name", |running| running.names() == ["Barack Obama"]);
         tried += 1;
     }
-    let told = running.get("/api/gallery").text();
-    assert!(told.contains("FIFO") || told.contains("not a regular file") || told.contains("fifo"), "{told}");
+    running.until("what is wrong with each", |running| {
+        let told: serde_json::Value = serde_json::from_slice(&running.get("/api/gallery").body).unwrap();
+        let of_people =
+            told["people"].as_array().unwrap().iter().flat_map(|person| person["pictures"].as_array().unwrap());
+        let files: Vec<_> = of_people.chain(told["ignored"].as_array().unwrap()).collect();
+        WRONG.iter().all(|(file, why)| {
+            let mut of_it = files.iter().filter(|told| told["file"].as_str().unwrap().starts_with(file)).peekable();
+            of_it.peek().is_some() && of_it.all(|told| told["skipped"].as_str().is_some_and(|said| said.contains(why)))
+        })
+    });
     for entry in std::fs::read_dir(&gallery).unwrap().flatten() {
         if entry.file_name() != "Barack Obama" {
             let _ = Command::new("chmod")
@@ -158,6 +172,27 @@ fn galleries(full: bool) -> Figures {
     assert_eq!(seen.breaks, 0);
     let after = Usage::after(running.pid(), before, full);
     Figures { tried, survived: tried, ..Figures::default() }.seen(seen).held(before, after)
+}
+
+/// How the names of files of [`NONSENSE`] begin, and what is said of each.
+const WRONG: &[(&str, &str)] = &[
+    ("Many/", "not a JPEG or PNG"),
+    ("Circle/", "a symbolic link: copy the picture itself"),
+    ("Link", "a symbolic link: copy the folder itself"),
+    ("Fifo/", "not a regular file"),
+    ("Names/x", "not a JPEG or PNG"),
+    ("Names/..", "its name begins with a dot"),
+    ("Names/\u{fffd}\u{fffd}.jpg", "its name is not UTF-8"),
+    ("Pixels/1.png", "too large"),
+    ("Pixels/2.jpg", "too large"),
+    ("Bytes/", "larger than 64 MiB"),
+    ("z", "its name is not UTF-8"),
+];
+
+/// The check sum of a chunk of a PNG.
+fn crc32(bytes: &[u8]) -> u32 {
+    let bit = |crc: u32| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| bit(crc)))
 }
 
 type Make = fn(&Path, bool);
@@ -194,9 +229,12 @@ const NONSENSE: &[(&str, Make)] = &[
         std::fs::create_dir(folder).unwrap();
         let mut png = std::fs::read(picture("astronaut.png")).unwrap();
         png[16..24].copy_from_slice(&[0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff]);
+        let crc = crc32(&png[12..29]);
+        png[29..33].copy_from_slice(&crc.to_be_bytes());
         std::fs::write(folder.join("1.png"), png).unwrap();
         let mut jpeg = std::fs::read(picture("obama.jpg")).unwrap();
-        let at = jpeg.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+        // The last one: those before it are of thumbnails.
+        let at = jpeg.windows(2).rposition(|marker| marker == [0xff, 0xc0]).unwrap();
         jpeg[at + 5..at + 9].fill(0xff);
         std::fs::write(folder.join("2.jpg"), jpeg).unwrap();
     }),

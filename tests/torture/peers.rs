@@ -11,7 +11,7 @@ use std::time::Duration;
 pub const PEERS: Fault = Fault {
     name: "peers",
     wrong: "the broker is silent, refuses, floods, closes, is no broker; the webhook's receiver never reads or never ends; the program for events hangs or is away",
-    does: "streams and names on; says which peer fails; tells a good broker who is there once it is back",
+    does: "streams and names on; says that the broker, the receiver or the program fails; tells a good broker who is there once it is back",
     within: Some(Duration::from_millis(1100)),
     waits: true,
     run: peers,
@@ -79,6 +79,11 @@ fn peers(full: bool) -> Figures {
         drop(broker);
         tried += 1;
     }
+    running.until("each that fails is named", |running| {
+        let faults = running.state()["faults"].as_array().unwrap().clone();
+        let is_told = |cause: &str| faults.iter().any(|fault| fault["cause"].as_str().unwrap().starts_with(cause));
+        ["mqtt: the broker", "webhook: ", "exec: "].into_iter().all(is_told)
+    });
     let broker = Broker::start(port, Manners::Good);
     broker.until("it is told what is so", |heard| match full {
         true => heard.retained.get("namecam/door/person/barack_obama").is_some_and(|payload| payload == "ON"),

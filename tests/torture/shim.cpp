@@ -1,10 +1,11 @@
-// What the kernel and OpenBLAS do for namecam, but for what a test orders by a file of eight numbers (shim.rs): the n-th change
+// What the kernel and OpenBLAS do for namecam, but for what a test orders by a file of numbers (shim.rs): the n-th change
 // below a folder ends the program or is refused, as are all that follow; the clock is wrong; there are no threads; dlib hangs or
-// throws. Loaded by LD_PRELOAD.
+// throws. A file `video77` is a V4L2 device that delivers the JPEG in it, and may hang. Loaded by LD_PRELOAD.
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/videodev2.h>
 #include <new>
 #include <pthread.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +28,8 @@ struct Orders {
     long threads;   // 1: none can be started
     long dlib;      // 1: a multiplication of matrices hangs, 2: it throws
     long reached;   // set at the fault
+    long device;    // 1: the device hangs when a picture is taken from it
+    long jpeg_bytes; // the length of the device's JPEG
 };
 static Orders none;
 static volatile Orders *orders = &none;
@@ -81,7 +85,111 @@ static bool may_not(bool below, bool needs_room = true) {
     return false;
 }
 
+// The answers of a webcam with one mode, 640x480 at 20 frames a second. Its buffers are parts of the file, each with the JPEG.
+enum { WIDTH = 640, HEIGHT = 480, FPS = 20, BUFFERS = 4, BUFFER_BYTES = 1 << 18 };
+
+static long refused(int error) { errno = error; return -1; }
+
+static double monotonic_s() {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+static long dequeue(struct v4l2_buffer *buffer) {
+    static double due_s;
+    static unsigned sequence;
+    while (orders->device == 1) usleep(100000);
+    if (monotonic_s() < due_s) {
+        usleep(10000);
+        return refused(EAGAIN);
+    }
+    due_s = monotonic_s() + 1.0 / FPS;
+    buffer->index = sequence % BUFFERS;
+    buffer->sequence = sequence++;
+    buffer->bytesused = orders->jpeg_bytes;
+    return 0;
+}
+
+static long camera(unsigned request, void *argument) {
+    auto set = [](struct v4l2_fract *fraction) { fraction->numerator = 1, fraction->denominator = FPS; };
+    switch (request) {
+        case VIDIOC_QUERYCAP: {
+            auto *about = static_cast<struct v4l2_capability *>(argument);
+            strcpy((char *)about->driver, "torture");
+            strcpy((char *)about->card, "A webcam of a test");
+            strcpy((char *)about->bus_info, "usb-1");
+            about->device_caps = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
+            about->capabilities = about->device_caps | V4L2_CAP_DEVICE_CAPS;
+            return 0;
+        }
+        case VIDIOC_ENUM_FMT: {
+            auto *format = static_cast<struct v4l2_fmtdesc *>(argument);
+            format->pixelformat = V4L2_PIX_FMT_MJPEG;
+            return format->index ? refused(EINVAL) : 0;
+        }
+        case VIDIOC_ENUM_FRAMESIZES: {
+            auto *size = static_cast<struct v4l2_frmsizeenum *>(argument);
+            size->type = V4L2_FRMSIZE_TYPE_DISCRETE;
+            size->discrete.width = WIDTH, size->discrete.height = HEIGHT;
+            return size->index ? refused(EINVAL) : 0;
+        }
+        case VIDIOC_ENUM_FRAMEINTERVALS: {
+            auto *interval = static_cast<struct v4l2_frmivalenum *>(argument);
+            interval->type = V4L2_FRMIVAL_TYPE_DISCRETE;
+            set(&interval->discrete);
+            return interval->index ? refused(EINVAL) : 0;
+        }
+        case VIDIOC_S_FMT: {
+            auto *pixels = &static_cast<struct v4l2_format *>(argument)->fmt.pix;
+            pixels->width = WIDTH, pixels->height = HEIGHT, pixels->pixelformat = V4L2_PIX_FMT_MJPEG;
+            pixels->bytesperline = 0, pixels->sizeimage = BUFFER_BYTES;
+            return 0;
+        }
+        case VIDIOC_G_PARM:
+        case VIDIOC_S_PARM: {
+            auto *capture = &static_cast<struct v4l2_streamparm *>(argument)->parm.capture;
+            capture->capability = V4L2_CAP_TIMEPERFRAME;
+            set(&capture->timeperframe);
+            return 0;
+        }
+        case VIDIOC_REQBUFS: {
+            auto *buffers = static_cast<struct v4l2_requestbuffers *>(argument);
+            buffers->count = buffers->count ? BUFFERS : 0;
+            return 0;
+        }
+        case VIDIOC_QUERYBUF: {
+            auto *buffer = static_cast<struct v4l2_buffer *>(argument);
+            buffer->length = BUFFER_BYTES, buffer->m.offset = buffer->index * BUFFER_BYTES;
+            return 0;
+        }
+        case VIDIOC_DQBUF: return dequeue(static_cast<struct v4l2_buffer *>(argument));
+        case VIDIOC_QBUF:
+        case VIDIOC_STREAMON:
+        case VIDIOC_STREAMOFF: return 0;
+        default: return refused(ENOTTY);
+    }
+}
+
+static bool is_camera(int fd) {
+    char name[64], path[PATH_MAX];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(name, path, sizeof path - 1);
+    return length > 8 && memcmp(path + length - 8, "/video77", 8) == 0;
+}
+
 extern "C" {
+// The crate v4l makes its ioctls by this.
+long syscall(long number, ...) {
+    NEXT(syscall);
+    va_list rest;
+    va_start(rest, number);
+    long words[6];
+    for (long &word : words) word = va_arg(rest, long);
+    va_end(rest);
+    if (number == SYS_ioctl && is_camera(words[0])) return camera(words[1], (void *)words[2]);
+    return real(number, words[0], words[1], words[2], words[3], words[4], words[5]);
+}
 int open64(const char *path, int flags, ...) {
     NEXT(open64);
     va_list rest;

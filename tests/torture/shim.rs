@@ -24,6 +24,10 @@ pub enum Order {
     Dlib,
     /// Not 0 once the fault has come.
     Reached,
+    /// 1: the device hangs when a picture is taken from it.
+    Device,
+    /// The length of the device's JPEG.
+    JpegBytes,
 }
 
 /// The orders of one running namecam, which counts changes below its home.
@@ -41,7 +45,7 @@ impl Shim {
             let status = Command::new("c++").args(arguments).arg(&library).arg(source).arg("-ldl").status();
             assert!(status.expect("a C++ compiler: make setup").success());
         });
-        let orders = home.put("orders", &[0; 64]);
+        let orders = home.put("orders", &[0; 80]);
         let mut command = home.command();
         command.env("LD_PRELOAD", library).env("TORTURE_ORDERS", &orders).env("TORTURE_BELOW", home.path(""));
         (command, Shim(File::options().read(true).write(true).open(orders).unwrap()))

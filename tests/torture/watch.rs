@@ -4,7 +4,6 @@ use crate::support::PATIENCE;
 use std::fmt;
 use std::io::{BufRead, BufReader, Error, ErrorKind, Result, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -14,6 +13,7 @@ use std::time::{Duration, Instant};
 pub struct Watch {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Seen>,
+    machine: JoinHandle<Duration>,
 }
 
 /// What a viewer has seen.
@@ -24,18 +24,25 @@ pub struct Seen {
     pub pictures: u64,
     /// How often its stream ended.
     pub breaks: u64,
+    /// How late this machine woke a thread at most that slept for a moment.
+    pub late: Duration,
 }
 
 impl Watch {
     /// Returns once the first picture is there.
     pub fn of(address: SocketAddr) -> Watch {
+        Watch::with(address, "")
+    }
+
+    /// The same with more header lines.
+    pub fn with(address: SocketAddr, headers: &'static str) -> Watch {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, begun) = std::sync::mpsc::channel();
         let ends = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             let (mut seen, mut last) = (Seen::default(), None);
             while !ends.load(Relaxed) {
-                let result = view(address).and_then(|mut stream| {
+                let result = view_with(address, headers).and_then(|mut stream| {
                     while !ends.load(Relaxed) {
                         part(&mut stream)?;
                         let now = Instant::now();
@@ -53,20 +60,34 @@ impl Watch {
             seen
         });
         begun.recv_timeout(PATIENCE).expect("a first picture");
-        Watch { stop, thread }
+        let ends = Arc::clone(&stop);
+        let machine = std::thread::spawn(move || {
+            let (moment, mut late) = (Duration::from_millis(20), Duration::ZERO);
+            while !ends.load(Relaxed) {
+                let begun = Instant::now();
+                std::thread::sleep(moment);
+                late = late.max(begun.elapsed().saturating_sub(moment));
+            }
+            late
+        });
+        Watch { stop, thread, machine }
     }
 
     pub fn end(self) -> Seen {
         self.stop.store(true, Relaxed);
-        self.thread.join().unwrap()
+        Seen { late: self.machine.join().unwrap(), ..self.thread.join().unwrap() }
     }
 }
 
 /// A viewer past the head of the answer.
 pub fn view(address: SocketAddr) -> Result<BufReader<TcpStream>> {
+    view_with(address, "")
+}
+
+fn view_with(address: SocketAddr, headers: &str) -> Result<BufReader<TcpStream>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    stream.write_all(b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    stream.write_all(format!("GET /video_feed HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").as_bytes())?;
     let mut reader = BufReader::new(stream);
     let head = head(&mut reader)?;
     if head.starts_with("HTTP/1.1 200") { Ok(reader) } else { Err(Error::other(head)) }
@@ -92,6 +113,13 @@ fn head(reader: &mut impl BufRead) -> Result<String> {
     Ok(head)
 }
 
+/// A number that the kernel tells of a process; sizes are in kB, whatever the size of a page.
+pub fn status_of(pid: i32, key: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+    line.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
 /// What a process holds.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub struct Usage {
@@ -102,14 +130,8 @@ pub struct Usage {
 
 impl Usage {
     pub fn of(pid: i32) -> Usage {
-        let proc = PathBuf::from(format!("/proc/{pid}"));
-        let status = std::fs::read_to_string(proc.join("status")).unwrap_or_default();
-        let number = |key: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
-            line.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
-        };
-        let descriptors = std::fs::read_dir(proc.join("fd")).map_or(0, Iterator::count) as u64;
-        Usage { memory_kb: number("VmRSS:"), descriptors, threads: number("Threads:") }
+        let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count) as u64;
+        Usage { memory_kb: status_of(pid, "VmRSS:"), descriptors, threads: status_of(pid, "Threads:") }
     }
 
     /// What is held once it is no more than before plus two parts in a hundred, or after a while.
