@@ -1,19 +1,19 @@
-# Everything that can be done here. `make` prints the list.
+# `make` prints the list of targets.
 .DEFAULT_GOAL := help
 .PHONY: help setup data demo run test torture deny proxy-test api-test browser-test ha-test fleet-test clients-test fuzz soak screenshots bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
 
 CARGO ?= cargo
 # More arguments for `make demo`, `run`, `torture`, `browser-test`, `clients-test`, `bench` and `board-test`: make run ARGS="--config my.ini"
 ARGS ?=
-# For which processors `make deb` makes packages, and which board `make board-test` emulates: arm64 or amd64.
+# The processors for which `make deb` makes packages, and the board that `make board-test` emulates: arm64 or amd64.
 DEBS ?= arm64 amd64
 BOARD ?= arm64
 # `make cross CROSS=cross` builds in a container, with the program `cross`.
 CROSS ?= tools
-# Files in a package bear the time of the last commit: two builds of it are one.
-# Only there: build scripts watch it, and a new value builds dlib's crate anew.
+# Files in a package have the time of the last commit, so that two builds of one commit are identical. The variable is
+# set for these targets only, because build scripts watch it: a new value rebuilds dlib's crate.
 release cross deb: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
-# Where dlib was built by `make setup`, the compiler is told so.
+# The compiler settings for a dlib that `make setup` has built.
 WITH_DLIB := . target/setup/env &&
 
 help: ## print this list
@@ -90,8 +90,9 @@ bench: setup release ## measure: the scan of descriptors, looks, CPU, memory; AR
 	$(WITH_DLIB) $(CARGO) bench --locked --bench matcher --bench frame
 	$(WITH_DLIB) python3 tools/bench.py target/$(shell uname -m)-unknown-linux-gnu/release/namecam $(ARGS)
 
-# People to measure with, a folder each: LFW="FOLDER ..."; or DESCRIPTORS=FILE.f32, with FILE.tsv beside it; `make accuracy`
-# takes several such sets: DESCRIPTORS="FILE ...". RECOGNIZER=FILE in models/ is measured in place of dlib's own model.
+# The people to measure: LFW="FOLDER ..." with a folder per person, or DESCRIPTORS=FILE.f32 with FILE.tsv beside it.
+# `make accuracy` takes several sets: DESCRIPTORS="FILE ...". RECOGNIZER=FILE in models/ is measured in place of dlib's
+# own model.
 LFW ?=
 DESCRIPTORS ?=
 LFW_DESCRIPTORS ?=
@@ -99,7 +100,7 @@ PAIRS ?=
 RECOGNIZER ?=
 PEOPLE := $(if $(DESCRIPTORS),--descriptors "$(DESCRIPTORS)") $(if $(LFW),--lfw "$(LFW)") $(if $(RECOGNIZER),--recognizer $(RECOGNIZER))
 PLOT := $(if $(RECOGNIZER),target/accuracy,docs)/accuracy.svg
-# Of groups whose names begin with one of these words the cohort of `make groups` has nobody, in a second run.
+# In a second run of `make groups`, the cohort has no people of the groups whose names begin with one of these words.
 LEFT_OUT ?= EA SEA
 
 accuracy: setup ## how often names are right, on LFW="FOLDER ..." or DESCRIPTORS="FILE ..." [PAIRS=FILE]: tables, and plots
@@ -119,7 +120,7 @@ remedies: setup ## what each remedy against wrong names costs in right ones: DES
 crossing: setup ## how well people are followed who cross, leave and come again: made-up scenes of the people in LFW="FOLDER ..."
 	$(WITH_DLIB) $(CARGO) bench --locked --quiet --bench accuracy -- crossing --lfw "$(LFW)" $(ARGS)
 
-# Where the descriptors of a cohort come from: a line in its file.
+# The source of the descriptors of a cohort, which is a line in its file.
 SOURCE ?= FairFace (Karkkainen and Joo 2021, CC BY 4.0)
 COHORT := $(if $(RECOGNIZER),models/$(RECOGNIZER),src/recognition/identify/cohort/dlib).cohort
 
@@ -152,7 +153,7 @@ models-68: setup ## fetch the 68-point landmarks: not for commercial use
 build: setup ## build target/release/namecam, with the dlib of this machine
 	$(WITH_DLIB) $(CARGO) build --locked --release
 
-# Models and pictures only: what ships is built with libraries of its own.
+# Only models and pictures, because the release is built with its own libraries.
 data:
 	@tools/setup data
 

@@ -1,9 +1,9 @@
-//! Lower bounds of processor time for `tools/bench_stream.py`, printed as a line of JSON.
+//! Measures lower bounds of processor time for `tools/bench_stream.py`, and prints them as a line of JSON.
 //!
-//! `floor codec CLIP.mjpeg SECONDS FPS`: libjpeg-turbo alone decodes each picture to RGB and encodes it again, at the
-//! given rate, so that caches are cold; 0: without pauses. `floor pass CLIP.mjpeg SECONDS`: reads the JPEGs that ffmpeg
-//! plays, as namecam does, and writes each to one connection; prints its port first. `floor write BYTES VIEWERS
-//! SECONDS`: writes BYTES to each of VIEWERS connections, 30 times a second; prints its port first.
+//! - `floor codec CLIP.mjpeg SECONDS FPS`: libjpeg-turbo alone decodes each picture to RGB and encodes it again, at the
+//! given rate, so that caches are cold; with an FPS of 0, without pauses. - `floor pass CLIP.mjpeg SECONDS`: prints its
+//! port, reads the JPEGs that ffmpeg plays, as namecam does, and writes each   of them to one connection. - `floor
+//! write BYTES VIEWERS SECONDS`: prints its port, and writes BYTES to each of VIEWERS connections 30 times a   second.
 #![allow(clippy::unwrap_used)] // a bench that cannot measure may fail
 
 use std::io::{Read as _, Write as _};
@@ -15,7 +15,7 @@ use turbojpeg::{Compressor, Decompressor, Image, OutputBuf, PixelFormat, Subsamp
 /// The default of `stream.quality`.
 const QUALITY: i32 = 80;
 const FPS: u32 = 30;
-/// The pictures before those that are measured.
+/// The number of pictures before the measurement begins.
 const WARM_UP: usize = 30;
 
 /// The processor time of this thread.
@@ -70,7 +70,7 @@ fn pass(clip: &str, limit: Duration) {
     let (mut begun, mut from, mut count) = (Instant::now(), cpu(), 0);
     while count < WARM_UP || begun.elapsed() < limit {
         filled += pipe.read(&mut bytes[filled..]).unwrap();
-        // The end of a picture: EOI.
+        // EOI, the end of a picture.
         while let Some(at) = bytes[searched..filled].windows(2).position(|pair| pair == [0xFF, 0xD9]) {
             let end = searched + at + 2;
             viewer.write_all(&bytes[..end]).unwrap();

@@ -1,5 +1,5 @@
-//! The time of the exact scan, and of the scores: `cargo bench --bench matcher`. It shows why there is no index over
-//! descriptors.
+//! Measures the time of the exact scan and of the scores: `cargo bench --bench matcher`. The exact scan is so fast that
+//! the matcher needs no index over descriptors.
 
 use namecam::config::{Config, Recognition};
 use namecam::recognition::descriptor::{DESCRIPTOR_LEN, Descriptor};
@@ -21,7 +21,7 @@ fn descriptors() -> impl Iterator<Item = Descriptor> {
     })
 }
 
-/// The median of 101 times.
+/// The median time of 101 calls.
 fn median(mut of: impl FnMut(&Descriptor)) -> Duration {
     let mut times: Vec<Duration> = descriptors()
         .take(101)

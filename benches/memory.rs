@@ -1,7 +1,7 @@
-//! The memory of each call of the recognizer, in separate processes: `cargo bench --bench memory`. `src/memory.rs` uses
-//! these numbers. `cargo bench --profile dev --bench memory` gives the same numbers and builds less. With `-- same
-//! FOLDER...` it runs the CNN on the pictures of folders, once on each whole picture, scaled to a width of 1280, and
-//! once in tiles, and prints the faces that only one of the two found.
+//! Measures the memory of each call of the recognizer in a process of its own: `cargo bench --bench memory`.
+//! `src/memory.rs` uses these numbers. `cargo bench --profile dev --bench memory` gives the same numbers and builds
+//! less. With `-- same FOLDER...` the bench runs the CNN on the pictures of the folders, once on each whole picture,
+//! scaled to a width of 1280, and once in tiles, and prints the faces that only one of the two runs found.
 #![allow(clippy::expect_used)] // a bench that cannot measure may fail
 
 use namecam::config::{Config, Detector};

@@ -1,4 +1,4 @@
-//! The counts of `accuracy crossing`, on scenes that are small enough to count by hand.
+//! Tests the counts of `accuracy crossing` on scenes that are small enough to count by hand.
 #![allow(clippy::unwrap_used)] // a test may panic
 
 #[path = "../benches/accuracy/crossing/score.rs"]
@@ -19,7 +19,8 @@ fn on(track: u64, name: &str, rect: Rect) -> Shown {
     Shown { track, name: (!name.is_empty()).then(|| name.to_owned()), labelled: true, rect }
 }
 
-/// Alice and Bob are in the gallery, Carol is not. Recognition runs on every frame, ten per second.
+/// Scores a scene. Alice and Bob are in the gallery, and Carol is not. Recognition runs on each of the ten frames per
+/// second.
 fn count(truth: &[Vec<Present>], shown: &[Vec<Shown>]) -> Score {
     let roles = [("Alice", true), ("Bob", true), ("Carol", false)];
     let roles = roles.map(|(name, known)| Role { name: name.to_owned(), known });
@@ -30,19 +31,19 @@ fn count(truth: &[Vec<Present>], shown: &[Vec<Shown>]) -> Score {
 }
 
 #[test]
-fn after_people_cross_tracks_that_stay_in_place_are_on_other_faces_with_wrong_names() {
+fn tracks_that_stay_in_place_when_people_cross_count_as_switches_and_wrong_names() {
     let truth = [vec![at(0, LEFT), at(1, RIGHT)], vec![at(0, RIGHT), at(1, LEFT)]];
     let boxes = vec![on(1, "Alice", LEFT), on(2, "Bob", RIGHT)];
     let score = count(&truth, &[boxes.clone(), boxes]);
     assert_eq!((score.tracks, score.switches, score.wrong, score.doubled), (2, 2, (1, 1), (0, 0)));
-    assert_eq!((score.names, score.known_visits()), (4, 2), "each bore both names");
+    assert_eq!((score.names, score.known_visits()), (4, 2), "each visit had both names");
     let followed = [vec![on(1, "Alice", LEFT), on(2, "Bob", RIGHT)], vec![on(1, "Alice", RIGHT), on(2, "Bob", LEFT)]];
     let score = count(&truth, &followed);
     assert_eq!((score.tracks, score.switches, score.wrong, score.names), (2, 0, (0, 0), 2));
 }
 
 #[test]
-fn a_box_is_judged_by_the_face_before_and_not_by_the_hidden_one() {
+fn a_box_belongs_to_the_visible_face_and_not_to_the_hidden_one() {
     let hidden = Present { visible: 0.2, ..at(0, LEFT) };
     let before = at(1, Rect { x: 70, ..LEFT });
     let score = count(&[vec![hidden, before]], &[vec![on(1, "Alice", LEFT)]]);
@@ -52,7 +53,7 @@ fn a_box_is_judged_by_the_face_before_and_not_by_the_hidden_one() {
 }
 
 #[test]
-fn labels_count_from_the_first_name_on() {
+fn changes_of_a_label_count_from_the_first_name() {
     let labels = ["", "Alice", "", "Alice", "Alice", "Bob"];
     let truth = vec![vec![at(0, LEFT)]; labels.len()];
     let mut shown: Vec<Vec<Shown>> = labels.iter().map(|name| vec![on(1, name, LEFT)]).collect();
@@ -74,7 +75,7 @@ fn the_wait_for_a_name_begins_when_a_face_is_complete_and_large_enough() {
     let shown: Vec<Vec<Shown>> = (0..6).map(|frame| vec![on(1, if frame == 4 { "Alice" } else { "" }, LEFT)]).collect();
     let score = count(&truth, &shown);
     assert_eq!((score.wait(0.5), score.never, score.wait(0.95)), (Some(0.2), 1, None));
-    assert_eq!(score.kept, (1, 0), "the name went again");
+    assert_eq!(score.kept, (1, 0), "the name disappeared again");
 }
 
 #[test]

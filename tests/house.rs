@@ -1,6 +1,6 @@
-//! The rules of the house: who may import whom, who knows which library, where `unsafe` may stand, and that the docs
-//! keep up. A failure says what to do. docs/ARCHITECTURE.md says why.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot read its own house may fail
+//! Checks the rules of the source tree: which modules may import each other, which files may use a foreign library or
+//! `unsafe`, and whether the docs are complete. A failure says what to do; docs/ARCHITECTURE.md gives the reasons.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot read the source tree may fail
 
 use namecam::config::Origin;
 use namecam::config::keys::KEYS;
@@ -11,7 +11,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The rooms: the files and folders at the top of src/. Each imports only those below it, so that no circle arises.
+/// The rooms: the files and folders at the top of src/. A room imports only rooms that are below it in this list, so
+/// that imports have no cycle.
 const ROOMS: &[&str] = &[
     "main",
     "lib",
@@ -43,7 +44,7 @@ const ROOMS: &[&str] = &[
 ];
 /// The rooms that are stages. They do not import each other; `app` passes to each what it shares.
 const STAGES: &[&str] = &["camera", "recognition", "stream", "http"];
-/// The exception: an answer asks for the pictures of a rendition.
+/// The exception: a response of `http` gets the pictures of a rendition from `stream`.
 const EXCEPTION: (&str, &str) = ("http", "stream");
 
 /// The foreign libraries and the files that use them; a name without `.rs` is a file together with its folder.
@@ -120,7 +121,7 @@ impl Source {
         self.code().take_while(move |(_, line)| !tests && line.trim() != "mod tests {")
     }
 
-    /// True when it is one of `places`, see [`LIBRARIES`].
+    /// True if the file is one of `places`, see [`LIBRARIES`].
     fn is_in(&self, places: &[&str]) -> bool {
         places.iter().any(|place| match self.path.strip_prefix(place) {
             Some(rest) => rest.is_empty() || (!place.ends_with(".rs") && (rest == ".rs" || rest.starts_with('/'))),
@@ -210,7 +211,7 @@ fn a_room_imports_only_rooms_below_it_and_stages_do_not_import_each_other() {
         if place(from).is_none() {
             faults.push(format!("src/{}: ROOMS in tests/house.rs does not name the room {from}", source.path));
         }
-        // Checked as a whole, because an import may span lines.
+        // The file is checked as a whole, because an import may span lines.
         let code: String = source.shipped().map(|(_, line)| line + "\n").collect();
         for to in modules_named(&code).iter().filter(|to| *to != from && place(to).is_some()) {
             let stages = STAGES.contains(&from) && STAGES.contains(&to.as_str());
@@ -226,7 +227,7 @@ fn a_room_imports_only_rooms_below_it_and_stages_do_not_import_each_other() {
 }
 
 #[test]
-fn one_file_uses_each_foreign_library() {
+fn foreign_libraries_are_used_only_in_the_listed_files() {
     let mut faults = Vec::new();
     for source in sources("src") {
         for (number, code) in source.shipped() {
@@ -261,7 +262,7 @@ fn unsafe_is_only_in_files_that_wrap_a_library_or_the_kernel() {
 }
 
 #[test]
-fn of_proc_only_what_the_service_can_see_is_read() {
+fn only_files_of_proc_that_the_service_can_see_are_read() {
     assert!(read("systemd/namecam.service").contains("\nProcSubset=pid\n"), "this test can go");
     let mut faults = Vec::new();
     for source in sources("src").iter().filter(|source| !source.path.contains("tests")) {
@@ -276,7 +277,7 @@ fn of_proc_only_what_the_service_can_see_is_read() {
     hold(&faults, "ProcSubset=pid in systemd/namecam.service hides it: ask the kernel by a system call.");
 }
 
-/// The lines around a table that this test writes, by the file that holds it.
+/// The file with a generated table, and the lines before and after the table.
 const KEY_TABLE: [&str; 3] =
     ["docs/CONFIG.md", "<!-- config keys, written by `make sample-ini` -->\n", "<!-- end of config keys -->\n"];
 const ROUTE_TABLE: [&str; 3] =
@@ -294,7 +295,7 @@ fn config_table() -> String {
     table
 }
 
-/// The table of routes: those that do the same share a line.
+/// The table of routes. Routes with the same help text share a line.
 fn route_table() -> String {
     let mut lines: Vec<(&Route, String)> = Vec::new();
     for route in ROUTES {
@@ -334,7 +335,7 @@ fn the_docs_list_every_config_key_and_every_route() {
     }
 }
 
-/// The Markdown files of ours, by their paths below the root.
+/// The Markdown files of the project, as paths below the root.
 fn pages() -> Vec<String> {
     let folders = ["", "docs/", "gallery/", "models/", "tests/board/"];
     let mut found = Vec::new();
@@ -349,7 +350,7 @@ fn pages() -> Vec<String> {
     found
 }
 
-/// The lines of a page that are prose: not those of a block of code, whether fenced or indented.
+/// The lines of a page outside blocks of code, which are fenced or indented.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut fenced = false;
     text.lines().filter(move |line| {
@@ -359,18 +360,18 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The headings of a page, with their marks.
+/// The headings of a page, with their `#` marks.
 fn headings(text: &str) -> Vec<&str> {
     prose(text).filter(|line| line.starts_with('#')).collect()
 }
 
-/// Where the links and pictures of a page lead.
+/// The targets of the links and pictures of a page.
 fn links(text: &str) -> Vec<&str> {
     let targets = prose(text).flat_map(|line| line.split("](").skip(1));
     targets.filter_map(|rest| rest.split([')', ' ']).next()).collect()
 }
 
-/// The fragment that leads to a heading, as GitHub makes it.
+/// The link fragment of a heading, as GitHub makes it.
 fn fragment(heading: &str) -> String {
     let kept = heading.trim_start_matches('#').trim().to_lowercase();
     let kept = kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
@@ -421,7 +422,7 @@ fn the_readme_has_at_most_8_kib_and_is_the_same_in_korean() {
     assert_eq!(targets(&english), targets(&korean), "README.md and README.ko.md have other links");
     let commands = |text: &str| -> Vec<String> {
         let lines = text.lines().filter(|line| line.starts_with("    "));
-        // A remark stands behind a command, after several spaces.
+        // Two or more spaces separate a command from a remark.
         lines.map(|line| line.trim().split("  ").next().unwrap().to_owned()).collect()
     };
     assert_eq!(commands(&english), commands(&korean), "README.md and README.ko.md have other commands");
@@ -478,7 +479,7 @@ fn every_linked_crate_has_a_licence_that_a_package_can_name() {
 }
 
 #[test]
-fn the_list_of_what_is_in_the_binary_names_each_crate_whose_paths_are_in_it() {
+fn the_sbom_names_each_crate_that_is_linked_into_the_binary() {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let output = Command::new(root().join("tools/sbom")).args([&triple, env!("CARGO_BIN_EXE_namecam")]).output();
     let output = output.expect("python3 is there");
@@ -493,7 +494,7 @@ fn the_list_of_what_is_in_the_binary_names_each_crate_whose_paths_are_in_it() {
 }
 
 #[test]
-fn the_docs_name_everything_that_make_can_do() {
+fn the_docs_list_every_make_target() {
     let (page, makefile) = (read("docs/BUILDING.md"), read("Makefile"));
     let targets = makefile.lines().filter(|line| line.contains(": ") && line.contains("## "));
     let targets: Vec<&str> = targets.filter_map(|line| line.split(':').next()).collect();
@@ -512,7 +513,7 @@ fn the_license_texts_are_here() {
 }
 
 #[test]
-fn the_rules_are_able_to_see_what_they_forbid() {
+fn the_checks_find_imports_unsafe_code_links_and_headings() {
     let code = "use crate::{a, b::{c, d}, e}; let x = crate::f::g(); use v4l::Device; use ini;";
     assert_eq!(modules_named(code).into_iter().collect::<Vec<_>>(), ["a", "b", "e", "f"]);
     assert!(uses(code, "v4l").next().is_some() && uses(code, "ini").next().is_some());

@@ -42,7 +42,7 @@ def make_gallery(folder):
 
 
 class Namecam:
-    """The program on the clip, until closed."""
+    """A running namecam with the clip as its camera; `close` ends it."""
 
     def __init__(self, program, folder, clip, settings, player=None):
         player = player or f"ffmpeg -loglevel error -re -stream_loop -1 -f mjpeg -framerate 30 -i {clip} -c copy -f mjpeg -"
@@ -128,7 +128,7 @@ def measure(program, folder, clip, seconds, viewers, settings):
 
 
 def hold_out(program, folder, clip):
-    """Bad viewers: one that never reads, and 1,000 that connect and disconnect."""
+    """Runs bad viewers: one that never reads, and 1,000 that connect and disconnect."""
     namecam = Namecam(program, folder, clip, [])
     host, port = namecam.address.rsplit(":", 1)
 

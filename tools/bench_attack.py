@@ -19,7 +19,7 @@ def split(clip):
 
 
 def attack(address, until, opened):
-    """Runs in a separate process, because it uses a whole core."""
+    """The attack. It runs in a separate process, because it uses a whole core."""
     def connect(source):
         connection = socket.socket()
         connection.setblocking(False)

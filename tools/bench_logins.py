@@ -1,5 +1,6 @@
-"""A row of bench.py about wrong passwords: a hundred addresses, as a proxy on this machine names them, send a hundred each. The row
-shows how long owners wait who log in for the first time meanwhile, and what a session and its stream notice.
+"""A row of bench.py about wrong passwords: a hundred addresses, given by X-Forwarded-For, send a hundred wrong
+passwords each. The row shows the time of a first login by other users meanwhile, and the effect on an existing session
+and its stream.
 """
 import collections, http.client, multiprocessing, os, subprocess, threading, time
 from urllib.parse import urlencode
@@ -10,7 +11,7 @@ PASSWORD = "correct horse battery"
 
 
 def log_in(address, user, password, forwarded):
-    """The seconds until the answer, and the answer."""
+    """Logs in; returns the seconds until the answer, and the answer."""
     begun = time.monotonic()
     host, port = address
     connection = http.client.HTTPConnection(host, port, timeout=60)
@@ -23,7 +24,7 @@ def log_in(address, user, password, forwarded):
 
 
 def attack(address, results):
-    """Runs in a separate process, because it uses a core."""
+    """The attack. It runs in a separate process, because it uses a core."""
     statuses = collections.Counter()
 
     def attacker(number):
@@ -43,7 +44,7 @@ def attack(address, results):
 
 
 def row(program, start, folder, clip):
-    """`start(clip, settings)` starts namecam."""
+    """The figures of the row. `start(clip, settings)` starts namecam."""
     users = os.path.join(folder, "users")
     for user in ["anna", *OWNERS]:
         subprocess.run([program, "passwd", "--config", "/dev/null", "--file", users, user], input=PASSWORD, text=True, check=True, capture_output=True)

@@ -1,10 +1,11 @@
-"""Rows of bench.py about the page: what a browser costs that draws boxes itself, beside a client of the bare pictures and one of
-the overlay that namecam draws.
+"""Rows of bench.py about the page: the cost of a browser that draws the boxes itself, compared with a client of the
+stream without overlay and a client of the overlay that namecam draws.
 
-CPU is milliseconds of processor time a frame, of the whole program except the thread of recognition, which looks as often as by
-default for all of them. The kinds of client take turns in one run of namecam, ROUNDS times, so that what else the machine does
-meets all of them. The page is played by a client that asks for what the page asks for (src/http/page): the stream, the events
-with boxes, the state once a second and the health every fifth time. tools/page_figures.mjs measures with a browser.
+CPU is milliseconds of processor time per frame of all threads except recognition, which runs at its default interval
+for all of them. The kinds of client take turns in one run of namecam, ROUNDS times, so that other load of the machine
+affects all of them. A client makes the requests of the page (src/http/page) instead of a browser: the stream, the
+events with boxes, the state once a second and the health every fifth time. tools/page_figures.mjs measures with a
+browser.
 """
 import http.client, socket, statistics, threading, time
 
@@ -16,7 +17,7 @@ KINDS = ("nobody", "plain", "page", "drawn")
 
 
 class Page:
-    """Asks for what the page asks for."""
+    """A client that makes the requests of the page."""
 
     def __init__(self, address):
         self.address, self.ended, self.events = address, threading.Event(), 0
@@ -59,7 +60,7 @@ CLIENTS = {"nobody": lambda address: Nobody(), "plain": lambda address: Viewer(a
 
 
 def spent_ms(namecam):
-    """The processor time of all threads, also of those that have ended, but for recognition's."""
+    """The processor time of all threads except recognition, including threads that have ended."""
     return namecam.cpu() * 1000 - bench_stream.cpu_ms(namecam).get("recognition", 0)
 
 

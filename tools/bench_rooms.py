@@ -7,7 +7,7 @@ EMPTY_FRAMES, PERSON_FRAMES = 80, 30
 
 
 def room(size):
-    """A still room with the noise of a sensor, as a filter of ffmpeg."""
+    """The filter of ffmpeg for a still room with sensor noise."""
     return f"color=c=0x5a6470:s={size}:r={FPS},noise=alls=30:all_seed=7,gblur=6,noise=alls=7:allf=t"
 
 
@@ -17,7 +17,7 @@ def make_empty(path, size, frames=150):
 
 
 def make_visits(path, picture):
-    """A clip of an empty room, then a person; for playing in a loop."""
+    """Makes a clip of an empty room and then a person, which is played in a loop."""
     graph = (f"{room('640x480')}[bg];[0]crop=iw*0.62:ih*0.62:iw*0.19:ih*0.06,scale=-1:288[a];"
              f"[bg][a]overlay=x=200+n:y=96:enable='gte(n,{EMPTY_FRAMES})'[v]")
     subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-loop", "1", "-framerate", str(FPS), "-i", picture, "-filter_complex", graph,

@@ -1,4 +1,5 @@
-"""Rows of bench.py about the stream: the cost of a frame and of a viewer beside lower bounds, and the age of pictures.
+"""Rows of bench.py about the stream: the cost of a frame and of a viewer, compared with lower bounds, and the age of
+pictures.
 
 CPU is milliseconds of processor time per frame, of all threads except recognition, from /proc/PID/task/*/schedstat. The
 lower bounds are from benches/floor.rs: libjpeg-turbo alone on the same clip, and writing the same bytes to as many
@@ -17,13 +18,14 @@ RENDITIONS = ("", "?width=1024", "?width=640", "?width=320")
 
 
 def floor(*words):
-    """Starts benches/floor.rs; its environment is that of `make bench`."""
+    """Starts benches/floor.rs, with the environment of `make bench`."""
     command = ["cargo", "bench", "--locked", "--quiet", "--bench", "floor", "--", *map(str, words)]
     return subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, text=True)
 
 
 def codec_ms(clip, seconds, fps=FPS):
-    """The codec at the rate of the camera, with cold caches; with 0, without pauses."""
+    """The milliseconds of the codec per picture, at the rate of the camera, with cold caches; with 0, without
+    pauses."""
     return json.loads(floor("codec", clip, seconds, fps).communicate()[0])["ms_a_frame"]
 
 
@@ -157,7 +159,7 @@ def settle(namecam, recognising):
 
 def watched(start, clip, settings, viewers, seconds):
     """The cost of a number of viewers: the picture for all of them, and the writes to each."""
-    # One client gets three quarters of the places.
+    # 64, because one client may take only three quarters of the places.
     namecam = start(clip, [*settings, "stream.max_viewers=64"])
     try:
         settle(namecam, settings == OVERLAY)
@@ -180,7 +182,7 @@ def watched(start, clip, settings, viewers, seconds):
 
 
 def old(start, clip, seconds, stalled):
-    """The time from capture to the write, as counted by namecam, and to the last byte at the reader."""
+    """The age of pictures: from capture to the write, as counted by namecam, and to the last byte at the reader."""
     namecam = start(clip, OVERLAY)
     try:
         settle(namecam, True)
@@ -257,7 +259,7 @@ def flood(start, clip, settings, frames):
 
 
 def beside_floor(start, clip, seconds):
-    """Overlay on, one viewer: namecam between two runs of the lower bound."""
+    """The cost with the overlay on and one viewer, measured between two runs of the lower bound."""
     floors = [codec_ms(clip, seconds / 2)]
     row = watched(start, clip, OVERLAY, 1, seconds)
     floors.append(codec_ms(clip, seconds / 2))
@@ -267,7 +269,8 @@ def beside_floor(start, clip, seconds):
 
 
 def passed_on(start, clip, seconds):
-    """A JPEG from the pipe to one viewer, beside a single thread that only reads and writes."""
+    """The cost of passing a JPEG from the pipe to one viewer, compared with a single thread that only reads and
+    writes."""
     floors = [sent_ms(floor("pass", clip, seconds / 2), 1)]
     row = watched(start, clip, PLAIN, 1, seconds)
     floors.append(sent_ms(floor("pass", clip, seconds / 2), 1))
@@ -276,7 +279,8 @@ def passed_on(start, clip, seconds):
 
 
 def masked(start, clip, seconds):
-    """A fifth of the picture is hidden, so that each JPEG is decoded and encoded, between two runs in which it is passed on."""
+    """The cost with a mask over a fifth of the picture, for which each JPEG is decoded and encoded, between two runs
+    that pass JPEGs on."""
     open_ = [watched(start, clip, PLAIN, 1, seconds / 2)["ms_a_frame"]]
     row = watched(start, clip, [*PLAIN, "camera.mask=10,10,50,40"], 1, seconds)
     open_.append(watched(start, clip, PLAIN, 1, seconds / 2)["ms_a_frame"])
@@ -284,7 +288,7 @@ def masked(start, clip, seconds):
 
 
 def crowds(start, clip, seconds):
-    """1, 8 and 32 viewers, each beside the lower bound of its writes."""
+    """The cost of 1, 8 and 32 viewers, compared with the lower bound of their writes."""
     for viewers in (1, 8, 32):
         row = watched(start, clip, OVERLAY, viewers, seconds)
         row["write_floor_ms"] = write_ms(row["picture_bytes"], viewers, seconds / 2)

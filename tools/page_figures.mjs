@@ -1,8 +1,9 @@
 // Measures the page in Chromium: node tools/page_figures.mjs NAMECAM [SECONDS] [MINUTES]
-// Prints one JSON line: the time to the first picture (median of five loads), how far the boxes that the page draws are
-// from those that namecam draws into the picture of the same X-Timestamp, and the memory of the tab. The camera is a clip
-// of one face that goes to and fro, 640x480 at 30 frames a second. Needs ffmpeg, Debian's chromium and playwright-core, of
-// which NODE_MODULES names the folder; without it, Node.js looks where it always does.
+// Prints one JSON line: the time to the first picture (median of five loads), the distance between the boxes that the
+// page draws and those that namecam draws into the picture of the same X-Timestamp, and the memory of the tab. The
+// camera is a clip of one face that moves to and fro, 640x480 at 30 frames a second. Needs ffmpeg, Debian's chromium
+// and playwright-core. NODE_MODULES names the folder with playwright-core; without it, Node.js searches its usual
+// folders.
 import { spawn, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -16,7 +17,7 @@ const ended = [];
 process.on("exit", () => { for (const end of ended) end(); rmSync(folder, { recursive: true, force: true }); });
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
 
-// Six seconds: it reaches 190 pixels a second.
+// Six seconds. The face moves at up to 190 pixels a second.
 const clip = join(folder, "clip.mjpeg"), graph = "color=c=gray:s=640x480:r=30,noise=alls=40:all_seed=7,gblur=3[bg];"
   + "[0]crop=iw*0.62:ih*0.62:iw*0.19:ih*0.06,scale=-1:260[a];[bg][a]overlay=x='320-w/2+180*sin(2*PI*n/180)':y=110[v]";
 const made = spawnSync("ffmpeg", ["-v", "error", "-loop", "1", "-framerate", "30", "-i", join(pictures, "obama2.jpg"), "-filter_complex", graph, "-map", "[v]",
@@ -39,7 +40,7 @@ const at = (numbers, share) => [...numbers].sort((a, b) => a - b)[Math.min(numbe
 async function firstPicture() {
   const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
   await page.goto(address);
-  // `shown` is a variable of the page: the first picture is on the canvas.
+  // `shown` is a variable of the page, which is set once the first picture is on the canvas.
   const ms = await page.evaluate(async () => { while (!shown) await new Promise(requestAnimationFrame); return performance.now(); });
   await page.close();
   return Math.round(ms);
@@ -56,13 +57,13 @@ await page.evaluate(async () => { while (!boxes.faces.some(face => face.name !==
 const memory = () => page.evaluate(() => Math.round(performance.memory.usedJSHeapSize / 1e4) / 100);
 const before = await memory();
 const pairs = await page.evaluate(async ms => {
-  // Where the page draws the box on the picture of each time stamp, in pixels of the picture.
+  // The boxes of the page by the time stamp of the picture, in pixels of the picture.
   const own = new Map(), theirs = new Map(), place = placeButtons;
   placeButtons = (faces, ...rest) => {
     if (frame && !own.has(frame.at)) own.set(frame.at, faces.length === 1 ? { x: faces[0].x, w: faces[0].w, v: faces[0].face.velocity[0] } : null);
     place(faces, ...rest);
   };
-  // Where namecam draws it: the columns of the box's left and right side.
+  // The boxes of namecam: the columns of the left and the right side.
   const sheet = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const control = new AbortController();
   setTimeout(() => control.abort(), ms);
@@ -87,10 +88,10 @@ const pairs = await page.evaluate(async ms => {
   return [...own].filter(([at]) => theirs.has(at)).map(([at, box]) => ({ at, own: box, theirs: theirs.get(at) }));
 }, Number(seconds) * 1000);
 const both = pairs.filter(({ own, theirs }) => own && theirs);
-// The middle of the box, because JPEG blurs both sides alike.
+// The distances between the middles of the boxes, because JPEG blurs both sides alike.
 const apart = both.map(({ own, theirs }) => Math.abs(own.x + own.w / 2 - (theirs.left + theirs.right) / 2));
-// How much earlier or later the page has the box of a look than namecam: the time to the nearest picture on which the drawn
-// box is of the same look, that is, where the velocity takes it.
+// The time difference between the page's box of a look and namecam's box of the same look: the time to the nearest
+// picture on which namecam's box is where the velocity takes the page's box.
 const drawnBoxes = pairs.filter(({ theirs }) => theirs).map(({ at, theirs }) => ({ at, middle: (theirs.left + theirs.right) / 2 }));
 const early = both.map(({ at: time, own }) => {
   const same = drawnBoxes.filter(box => Math.abs(box.middle - own.v * (box.at - time) - own.x - own.w / 2) <= 2);
@@ -103,8 +104,8 @@ console.log(JSON.stringify({
   share_within_40_ms: early.filter(ms => ms <= 40).length / early.length,
   heap_mb: [before, await memory()], complaints,
 }));
-// The memory of the tab's process each minute: what the kernel counts for it, the same after the browser was told that memory is scarce,
-// which empties its caches, and the heap of its scripts after a collection.
+// The memory of the tab's process each minute: its Pss, its Pss after a simulated shortage of memory has emptied the
+// caches of the browser, and the heap of its scripts after a collection.
 if (Number(minutes)) {
   const session = await browser.newBrowserCDPSession(), { processInfo } = await session.send("SystemInfo.getProcessInfo");
   const tab = processInfo.filter(({ type }) => type === "renderer").sort((a, b) => b.cpuTime - a.cpuTime)[0].id;

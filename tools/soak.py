@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Lets namecam run for hours with viewers that come and go, and says whether anything grows: make soak HOURS=1
+"""Runs namecam for hours with viewers that come and go, and reports whether its resources grow: make soak HOURS=1
 
 usage: soak.py NAMECAM HOURS FOLDER
 
-The camera is a clip of two faces, 640x480 at 30 frames a second. Beside a viewer who stays, viewers come and go, a listener of
-events connects again, an admin logs in and out, saves a setting, adds and forgets a person, and pictures are copied, renamed and
-removed with a SIGHUP after each. Every ten seconds a line goes into FOLDER/soak.csv. In the last tenth of the time nobody changes
-anything: what namecam writes to disk then is counted. At the end, for each number, its slope over the second half of the time
-before that, with the interval of 95 %, and FOLDER/soak.svg. Ends with 1 when something grows or was lost. Only the standard
-library and ffmpeg are needed.
+The camera is a clip of two faces, 640x480 at 30 frames a second. One viewer stays connected. Meanwhile other viewers
+come and go, a client of the events reconnects, an admin logs in and out, saves a setting, adds and forgets a person,
+and pictures are copied, renamed and removed with a SIGHUP after each. Every ten seconds, the program writes a line to
+FOLDER/soak.csv. In the last tenth of the time these activities stop, and the bytes are counted that namecam writes to
+disk. At the end, the program prints the slope of each number over the second half of the time before that, with its
+95 % interval, and writes FOLDER/soak.svg. The exit status is 1 when a number grows, a client fails, the viewer is
+disconnected, or namecam writes to disk in the last tenth. Only the standard library and ffmpeg are needed.
 """
 import contextlib, csv, http.client, json, math, os, random, re, shutil, signal, subprocess, sys, tempfile, threading, time, traceback
 from urllib.parse import quote
@@ -18,12 +19,13 @@ from bench_stream import Viewer
 
 EVERY_S = 10
 PASSWORD = "correct horse battery"
-# What is looked at for growth, with its unit and how much an hour is taken as none: less than the 2 % of the mission's figure.
+# The numbers that must not grow, with their units and the growth per hour that is tolerated, which is less than the 2 %
+# that the mission allows.
 GROWS = {"private_mb": ("MB", 1.0), "descriptors": ("", 1.0), "threads": ("", 1.0), "age_p95_ms": ("ms", 5.0)}
 
 
 class Staying(Viewer):
-    """The viewer who stays: the longest time between two of their pictures, and a picture that never came."""
+    """The viewer that stays connected, with the times at which its pictures arrived."""
 
     def gap_s(self):
         return max((after - before for before, after in zip(self.at, self.at[1:])), default=0.0)
@@ -34,14 +36,14 @@ class Staying(Viewer):
 
     def take(self, size, flags=0):
         got = super().take(size, flags)
-        # One entry a picture is enough: ages_ms grows with each.
+        # One entry per picture: `ages_ms` has one more entry after each picture.
         if len(self.ages_ms) > len(self.at):
             self.at.append(time.monotonic())
         return got
 
 
 class Life(threading.Thread):
-    """Does something again and again, until it is told to end. What fails is kept."""
+    """Repeats an activity until `end` is called, and collects failures."""
     failures = []
 
     def __init__(self, act, pause):
@@ -88,7 +90,7 @@ def coming_and_going(life):
 
 
 def listening(life):
-    """Events, with the last id of the connection before."""
+    """Reads events, beginning after the last id of the previous connection."""
     host, port = ADDRESS.rsplit(":", 1)
     connection = http.client.HTTPConnection(host, int(port), timeout=20)
     headers = {"Authorization": f"Bearer {TOKEN}", "Last-Event-ID": str(getattr(life, "last", 0))}
@@ -122,7 +124,7 @@ def teaching(life):
 
 
 def editing(life):
-    """By scp, as it were: a picture comes, is renamed, and goes."""
+    """Copies a picture into the gallery, as scp does, renames it, and removes it."""
     folder = os.path.join(GALLERY, "Joe Biden")
     names = [os.path.join(folder, name) for name in ("new.jpg", "newer.jpg")]
     shutil.copy2(os.path.join(bench.PICTURES, "biden.jpg"), names[0])
@@ -156,7 +158,8 @@ def sample(begun):
 
 
 def slope(rows, key):
-    """By least squares, an hour, with half the interval of 95 % (normal; the residuals of ten-second samples are taken as independent)."""
+    """The slope per hour by least squares, with half of its 95 % interval (for normal, independent residuals of
+    ten-second samples)."""
     points = [(row["s"] / 3600, row[key]) for row in rows]
     count = len(points)
     if count < 3:
@@ -169,7 +172,7 @@ def slope(rows, key):
 
 
 def plot(rows, file):
-    """Small diagrams, one above the other, of the CSV's columns."""
+    """Draws small diagrams of columns of the CSV, one above the other."""
     keys, wide, tall = ["private_mb", "descriptors", "threads", "age_p95_ms", "written_bytes", "viewers"], 720, 110
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide + 140} {tall * len(keys) + 30}" font-family="sans-serif" font-size="12">',
            f'<rect width="{wide + 140}" height="{tall * len(keys) + 30}" fill="#fff"/>']
@@ -195,7 +198,7 @@ def main(program, hours, folder):
     passwd = [program, "passwd", "--config", "/dev/null", "--file", users]
     subprocess.run([*passwd, "--admin", "anna"], input=PASSWORD, text=True, check=True, capture_output=True)
     token = lambda *words: subprocess.run([*passwd, *words], text=True, check=True, capture_output=True).stdout.strip()
-    # An admin's token is not taken in an address.
+    # The token in addresses is a viewer's, because namecam does not accept an admin's token there.
     TOKEN, EYES = token("--admin", "--token", "soak"), token("--token", "eyes")
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     NAMECAM = bench.Namecam(program, place, clip, [f"http.password_file={users}", f"state.path={place}/state"])

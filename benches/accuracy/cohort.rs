@@ -1,5 +1,6 @@
-//! Makes a cohort: `make cohort DESCRIPTORS=FILE`. A member is a mixture of several people of one group, so that it is nobody:
-//! the group's mean, and the sum of their deviations from it, divided by the root of their number.
+//! Makes a cohort: `make cohort DESCRIPTORS=FILE`. A member is a mixture of several people of one group, and so
+//! describes no real person: the mean of the group plus the sum of the deviations of these people from it, divided by
+//! the square root of their number.
 
 use crate::people::{Draw, Person, mean};
 use anyhow::{Context, ensure};
@@ -9,13 +10,13 @@ use namecam::recognition::identify::cohort::{self, Cohort};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// So many people are in a mixture.
+/// The number of people in a mixture.
 const MIXED: usize = 8;
-/// A smaller group gives no mixtures that differ.
+/// The least number of people in a group; the mixtures of a smaller group are too similar.
 const LEAST: usize = 2 * MIXED;
-/// So many members there are of all groups together: 200 KB.
+/// The number of members from all groups together: 200 KB.
 const MEMBERS: usize = 1548;
-/// Seed of the draw: the same descriptors give the same bytes.
+/// The seed of the draw, so that the same descriptors give the same bytes.
 const SEED: u64 = 20_261_129;
 
 /// The first picture of each person, by group.
@@ -31,7 +32,8 @@ pub fn groups(people: &[Person]) -> BTreeMap<&str, Vec<&Descriptor>> {
     groups
 }
 
-/// A cohort with as many members of each group.
+/// A cohort with the same number of members from each group, and the distance of each member from the nearest person in
+/// its mixture.
 pub fn mixed(groups: &BTreeMap<&str, Vec<&Descriptor>>, source: String) -> (Cohort, Vec<f32>) {
     let (mut draw, mut members, mut nearest) = (Draw(SEED), Vec::new(), Vec::new());
     for people in groups.values() {

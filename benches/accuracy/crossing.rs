@@ -1,5 +1,6 @@
-//! Made-up scenes whose truth is known: people walk in, cross, take each other's place, leave and come again. Photographs
-//! of people on a still room become JPEG frames, and go the way of a camera's frames.
+//! Measures tracks and names on synthetic scenes with known ground truth: people walk in, cross, take each other's
+//! place, leave and come again. Photographs of people are drawn on a still room; the JPEG frames take the same path as
+//! the frames of a camera.
 
 mod actor;
 mod film;
@@ -27,44 +28,45 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// So many of a person's pictures, the first by name, are for the gallery; the others, so many at least, are played.
+/// Pictures of each person that go into the gallery: the first ones by file name.
 const ENROLLED: usize = 3;
+/// The least number of the other pictures of a person, which are drawn in the scenes.
 const PLAYING: usize = 2;
-/// No scene has more people.
+/// The most people in a scene.
 const MOST_ROLES: usize = 3;
 
-/// The second or third pass at a scene is the same as the one before.
+/// The limit of passes over a scene. Usually the second or third pass is the same as the one before.
 const MOST_PASSES: usize = 9;
 
-/// What is asked for.
+/// The options of the command.
 struct Wanted {
     folders: Vec<PathBuf>,
     models: PathBuf,
     scenes: usize,
     /// People in the gallery.
     people: Vec<usize>,
-    /// A look takes so long, on every machine.
+    /// The duration of a look, the same on every machine.
     look: Duration,
     intervals_ms: Vec<u32>,
-    /// Where some frames go, as viewers would see them.
+    /// The folder for some of the frames, as viewers would see them.
     frames: Option<PathBuf>,
 }
 
-/// A person of the folders.
+/// A person with pictures in the folders.
 struct Somebody {
     name: String,
     enrolled: Vec<PathBuf>,
     playing: Vec<PathBuf>,
 }
 
-/// A scene before anybody looks at it.
+/// A scene before recognition runs on it.
 struct Take {
     cast: Vec<usize>,
     roles: Vec<Role>,
     film: Film,
 }
 
-/// `--lfw "FOLDER ..."` and what else there may be.
+/// Runs `accuracy crossing` with its options, such as `--lfw "FOLDER ..."`.
 pub fn run(options: &[&str]) -> anyhow::Result<()> {
     let wanted = read_options(options)?;
     let people = people(&wanted.folders, wanted.people.iter().copied().max().unwrap_or_default() + MOST_ROLES)?;
@@ -76,10 +78,10 @@ pub fn run(options: &[&str]) -> anyhow::Result<()> {
     for &people_in in &wanted.people {
         scores.extend(wanted.intervals_ms.iter().map(|&interval_ms| (people_in, interval_ms, Score::default())));
     }
-    // Everybody plays once before anybody plays again.
+    // Each person is in one scene before any person is in a second one.
     let mut waiting = Vec::new();
     for number in 0..wanted.scenes {
-        // What is seen in a scene depends on its number, and on who was in those before it.
+        // The content of a scene depends on its number, and on the people who were in the scenes before it.
         let mut draw = Draw((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let take = take(number, &people, &mut waiting, opened.engine.as_mut(), &mut draw)?;
         for &people_in in &wanted.people {
@@ -104,8 +106,9 @@ pub fn run(options: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Looks at a clip until the engine has nothing new to say: when it looks at the whole frame depends on how long that
-/// took the last time, and what is remembered takes no time on any machine.
+/// Repeats the clip until the engine computes nothing new. The frames on which the pipeline searches the whole picture
+/// depend on the duration of its last search; a remembered answer takes no time on any machine, so that the last pass
+/// is the same on all machines.
 fn watch(
     clip: &Clip,
     config: &Config,
@@ -153,7 +156,7 @@ fn numbers<T: FromStr<Err = ParseIntError>>(value: &str) -> Result<Vec<T>, Parse
     value.split(',').map(str::parse).collect()
 }
 
-/// The people of whom there are pictures enough.
+/// The people with enough pictures.
 fn people(folders: &[PathBuf], least: usize) -> anyhow::Result<Vec<Somebody>> {
     let mut pictures: HashMap<String, Vec<PathBuf>> = HashMap::new();
     for folder in folders {
@@ -214,7 +217,7 @@ fn take(
     Ok(Take { film: film::take(&actors, &walks, draw)?, cast, roles })
 }
 
-/// Those on which the detector finds a face where LFW has it.
+/// The photographs on which the detector finds a face at LFW's position.
 fn photographs(files: &[PathBuf], engine: &mut dyn Engine) -> anyhow::Result<Vec<Rgb>> {
     let mut found = Vec::new();
     for file in files {
@@ -228,7 +231,7 @@ fn photographs(files: &[PathBuf], engine: &mut dyn Engine) -> anyhow::Result<Vec
     Ok(found)
 }
 
-/// A gallery with those of the scene who are known, and others, but none of its strangers.
+/// A gallery of `size` people: the known people of the scene and other people, without the strangers of the scene.
 fn gallery(people: &[Somebody], take: &Take, size: usize, draw: &mut Draw) -> anyhow::Result<tempfile::TempDir> {
     let known = take.cast.iter().zip(&take.roles).filter(|(_, role)| role.known).map(|(person, _)| *person);
     let others = draw.some(people.len(), people.len()).into_iter().filter(|person| !take.cast.contains(person));
@@ -260,7 +263,7 @@ fn scene<'a>(take: &'a Take, shown: &'a [Vec<Shown>], looks: &'a [(usize, Vec<Sh
     Scene { roles: &take.roles, truth: &take.film.truth, shown, looks, fps: FPS }
 }
 
-/// What the engine said of a picture it says again: a scene is looked at more than once.
+/// The answers of the engine by picture, because recognition runs on a scene several times.
 #[derive(Default)]
 struct Memory {
     faces: HashMap<u64, Vec<Rect>>,

@@ -1,6 +1,7 @@
-//! How often strangers get a name where they and the people of the gallery are of one group, beside what namecam states for
-//! such a gallery. Two ways: of sets of people, with the cohort and the tables that are built in; and cross-fitted, with a
-//! cohort made of one half of the people of each group and tables of one half of LFW, where the other halves are measured.
+//! Measures the share of strangers who get a name when they and the people in the gallery are of one group, and
+//! compares it with the share that namecam states for such a gallery. There are two ways to measure: [`of_set`] uses
+//! the built-in cohort and tables. [`cross_fit`] makes the cohort from one half of the people of each group and the
+//! tables from one half of LFW, and measures the other halves.
 
 use crate::cohort::mixed;
 use crate::people::{Draw, Person};
@@ -21,38 +22,37 @@ use std::time::Instant;
 
 /// People in the gallery, with one picture each.
 const PEOPLE: [usize; 4] = [1, 5, 10, 30];
-/// Beside a gallery, fewer strangers say little.
+/// The least number of strangers besides the people in the gallery; fewer strangers give no useful rate.
 const STRANGERS: usize = 15;
-/// So many galleries are drawn of the people of a group.
+/// The number of galleries that are drawn from the people of a group.
 const GALLERIES: usize = 25;
-/// Where a group is left out of the cohort, people of it pass the camera, each so often.
+/// The number of times that each of the people of a left-out group passes the camera.
 const PASSES: usize = 3;
-/// People of one half of a group are told from all others by numbers that begin at a multiple of this.
+/// The numbers of the people in each half of a group begin at a multiple of this, so that no two people share a number.
 const OF_A_HALF: usize = 100_000;
-/// Of [`crate::plot::KINDS`].
+/// Indices into [`crate::plot::KINDS`].
 const BEFORE: usize = 0;
 const GROUPS_THAT_IT_HAS: usize = 1;
 const GROUPS_THAT_IT_LACKS: usize = 2;
 const REMEMBERED: usize = 3;
-/// After so many of them scores are normalised anew.
+/// The matcher gets the remembered strangers, which change its scores, after this number of people.
 const NORMALISED_AFTER: usize = 10;
-/// Before scores were normalised, a distance was allowed that this part of the budget of LFW's strangers falls below.
+/// The divisor of the budget in the former rule, see [`Distances`].
 const CAUTION_BEFORE: f32 = 1.25;
-/// And a person whose distance is greater by less than this, euclidean, counted as nearly as near.
+/// The least euclidean difference between the distances of the two nearest people in the former rule.
 const MARGIN_BEFORE: f32 = 0.02;
 
-/// What galleries of one size, of people of one group, come to.
+/// The results of galleries of one size, with people of one group.
 #[derive(Default, Clone)]
 pub struct Outcome {
-    /// The group.
     pub group: String,
     /// People of the group.
     pub people: usize,
     /// People in each gallery.
     pub in_gallery: usize,
-    /// Strangers who get a name.
+    /// Strangers who get a name, of all strangers.
     pub strangers: Rate,
-    /// Strangers who got a name before scores were normalised.
+    /// The same for the former rule, see [`Distances`].
     pub before: Rate,
     galleries: usize,
     denser: usize,
@@ -62,30 +62,30 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The mean over the galleries of the share of strangers that is stated to get a name.
+    /// The share of strangers who get a name according to namecam, averaged over the galleries.
     pub fn stated(&self) -> f64 {
         f64::from(self.stated) / self.galleries.max(1) as f64
     }
 
-    /// The mean over the galleries of the share that is stated as the most.
+    /// The upper bound of that share according to namecam, averaged over the galleries.
     pub fn at_most(&self) -> f64 {
         f64::from(self.at_most) / self.galleries.max(1) as f64
     }
 
-    /// As a point of the plot.
+    /// The point of the plot.
     fn point(&self, kind: usize) -> Option<Stated> {
         let measured = (self.strangers.share(), self.strangers.interval());
         (self.galleries > 0).then(|| Stated { stated: (self.stated(), self.at_most()), measured, kind })
     }
 
-    /// What it was before scores were normalised, when the budget was stated.
+    /// The point of the former rule, for which the stated share was the budget.
     fn point_before(&self) -> Option<Stated> {
         let budget = f64::from(defaults(Metric::Euclidean).false_name_budget);
         let measured = (self.before.share(), self.before.interval());
         (self.before.people() > 0).then_some(Stated { stated: (budget, budget), measured, kind: BEFORE })
     }
 
-    /// Of strangers of `people` before galleries of them; nothing where there are too few people.
+    /// Draws galleries from `people` and counts the named strangers among the others. Too few people add nothing.
     fn count(&mut self, people: &[Person], terms: &Terms, offset: usize) {
         if people.len() < self.in_gallery + STRANGERS {
             return;
@@ -118,7 +118,7 @@ impl Outcome {
     }
 }
 
-/// What galleries are measured with.
+/// The parameters of a measurement.
 struct Terms {
     config: Recognition,
     rates: Arc<Rates>,
@@ -126,7 +126,8 @@ struct Terms {
     before: Option<Arc<Distances>>,
 }
 
-/// People pass a camera one after the other, a look each, and are remembered as the program does it.
+/// Lets people pass a camera one after the other, with one look each. The matcher remembers unnamed people as the
+/// program does. Returns the number of remembered strangers.
 pub fn remember(matcher: &mut Matcher, passers_by: &[Descriptor]) -> usize {
     let (mut strangers, now) = (Strangers::default(), Instant::now());
     for some in passers_by.repeat(PASSES).chunks(NORMALISED_AFTER) {
@@ -142,16 +143,17 @@ pub fn remember(matcher: &mut Matcher, passers_by: &[Descriptor]) -> usize {
     strangers.count()
 }
 
-/// The rule before scores were normalised: the nearest person gets the name within a distance that few strangers of LFW fall
-/// below, unless a second one is nearly as near.
+/// The former rule, before scores were normalised: a look gets the name of the nearest person if the distance is within
+/// a limit and the second person is not nearly as near. The limit is a quantile of the distances between strangers of
+/// LFW: the budget, divided by [`CAUTION_BEFORE`] and by the number of people in the gallery.
 pub struct Distances {
     metric: Metric,
-    /// Between strangers of LFW, sorted.
+    /// The distances between strangers of LFW, sorted.
     of_strangers: Vec<f32>,
 }
 
 impl Distances {
-    /// By the first picture of each person.
+    /// Compares the first pictures of all people.
     pub fn of(lfw: &[Person], metric: Metric) -> Distances {
         let pictures: Vec<&Descriptor> = lfw.iter().map(|person| &person.pictures[0].1).collect();
         let pairs = pictures.iter().enumerate();
@@ -161,7 +163,7 @@ impl Distances {
         Distances { metric, of_strangers }
     }
 
-    /// The number of the person in the gallery whose name a look gets.
+    /// The number of the person in the gallery whose name the look gets.
     pub fn name(&self, gallery: &[Descriptor], budget: f32, look: &Descriptor) -> Option<usize> {
         let share = budget / CAUTION_BEFORE / gallery.len() as f32;
         let outermost = defaults(self.metric).outermost();
@@ -176,12 +178,12 @@ impl Distances {
     }
 }
 
-/// `[recognition]` at its defaults, with a metric.
+/// The defaults of `[recognition]`, with this metric.
 pub fn defaults(metric: Metric) -> Recognition {
     Recognition { metric, ..Config::defaults(Path::new("/")).recognition }
 }
 
-/// The people of each group: the name before the last underscore, where a number follows, else all of them as `set`.
+/// The people by group, see [`Person::group`]. People without a group belong to the group `set`.
 fn groups(people: Vec<Person>, set: &str) -> BTreeMap<String, Vec<Person>> {
     let mut groups: BTreeMap<String, Vec<Person>> = BTreeMap::new();
     for person in people {
@@ -191,7 +193,8 @@ fn groups(people: Vec<Person>, set: &str) -> BTreeMap<String, Vec<Person>> {
     groups
 }
 
-/// Prints, for the people of each group of a set, what is stated and what is measured with the built-in cohort and tables.
+/// Prints the stated and the measured shares for each group of a set, with `rates`, which has the cohort and the
+/// tables.
 pub fn of_set(people: Vec<Person>, set: &str, rates: &Arc<Rates>) -> Vec<Stated> {
     let terms =
         Terms { config: defaults(Metric::Euclidean), rates: Arc::clone(rates), passers_by: Vec::new(), before: None };
@@ -207,18 +210,18 @@ pub fn of_set(people: Vec<Person>, set: &str, rates: &Arc<Rates>) -> Vec<Stated>
     outcomes.iter().flat_map(|outcome| outcome.point(GROUPS_THAT_IT_HAS)).collect()
 }
 
-/// Halves of all people, and what is made of each half.
+/// Two halves of all people, and the rates that are made from each half.
 pub struct Fit {
-    /// The groups.
+    /// The groups by name, each in two halves.
     pub groups: Vec<(String, [Vec<Person>; 2])>,
-    /// LFW.
+    /// The people of LFW in two halves.
     pub lfw: [Vec<Person>; 2],
-    /// With the cohort and the tables of a half.
+    /// The cohort of a half of the groups with the tables of a half of LFW.
     pub rates: [Arc<Rates>; 2],
 }
 
 impl Fit {
-    /// Halves of all groups; of those that are left out no cohort is made.
+    /// Splits all groups. The cohorts have no members of groups that are left out.
     pub fn new(people: Vec<Person>, lfw: Vec<Person>, is_left_out: impl Fn(&str) -> bool) -> Fit {
         let mut draw = Draw(1);
         let mut halves = |people: Vec<Person>| {
@@ -239,12 +242,12 @@ impl Fit {
     }
 }
 
-/// Prints the cross-fitted tables. With `left_out`, groups whose names begin with one of these words are missing in the cohort,
-/// and only they are measured, without and with strangers of theirs whom the camera remembers.
+/// Prints the cross-fitted tables. With `left_out`, the cohort lacks the groups whose names begin with one of these
+/// words, and only these groups are measured: without and with remembered strangers of the same group.
 pub fn cross_fit(people: Vec<Person>, lfw: Vec<Person>, left_out: &[&str]) -> Vec<Stated> {
     let is_left_out = |group: &str| left_out.iter().any(|word| group.split('_').next() == Some(*word));
     let Fit { groups, lfw, rates } = Fit::new(people, lfw, is_left_out);
-    // The half of a group that no cohort is made of.
+    // The people of this half of a group, in random order.
     let passers_by = |half: usize, group: &str| {
         let word = group.split('_').next();
         let of_word = groups.iter().filter(|(name, _)| name.split('_').next() == word && !name.ends_with("child"));
@@ -294,7 +297,7 @@ pub fn cross_fit(people: Vec<Person>, lfw: Vec<Person>, left_out: &[&str]) -> Ve
     all
 }
 
-/// A row a group and a size of the gallery, and a row a size for all adults.
+/// Prints a row per group and size of the gallery, and a row per size for all adults.
 fn print(outcomes: &[Outcome]) {
     println!(
         "| group | people | in the gallery | remembered | stated | at most | called denser | measured | 95 % | before |"

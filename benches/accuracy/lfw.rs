@@ -1,4 +1,4 @@
-//! Descriptors of a folder of people, made by the program's own engine once and kept beside the build.
+//! Computes the descriptors of folders of people with the program's own engine, and keeps them in a file.
 
 use crate::people::{Person, read_descriptors, write_descriptors};
 use anyhow::{Context, ensure};
@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-/// Reads the descriptors of `file`, or makes them of the people in `folders` and writes them there.
+/// Reads the descriptors from `file`, or computes those of the people in `folders` and writes them to `file`.
 pub fn describe(folders: &[PathBuf], models: &ModelFiles, file: &Path) -> anyhow::Result<Vec<Person>> {
     if file.exists() {
         tell!("descriptors: {} (delete it to make them anew)", file.display());
@@ -50,7 +50,7 @@ pub fn describe(folders: &[PathBuf], models: &ModelFiles, file: &Path) -> anyhow
     Ok(people)
 }
 
-/// On LFW's pictures, the person who is meant stands in the middle.
+/// The face nearest to the middle, where LFW's pictures have the named person.
 fn central(rgb: &Rgb, faces: &[Rect]) -> Option<Rect> {
     let off = |face: &Rect| {
         let from_middle = |start: i32, length: u32, side: u32| start * 2 + length as i32 - side as i32;
@@ -60,8 +60,7 @@ fn central(rgb: &Rgb, faces: &[Rect]) -> Option<Rect> {
     faces.iter().copied().min_by_key(off)
 }
 
-/// Names and pictures: those in folders of people, and those that lie beside them, whose names end in a number.
-/// A number that other pictures do not have: what was described of some is not taken for others.
+/// A hash of the names and sizes of all pictures, so that the file of their descriptors is not used for other pictures.
 pub fn fingerprint(folders: &[PathBuf]) -> anyhow::Result<u64> {
     let mut hasher = DefaultHasher::new();
     for (name, path) in pictures(folders)? {
@@ -70,6 +69,7 @@ pub fn fingerprint(folders: &[PathBuf]) -> anyhow::Result<u64> {
     Ok(hasher.finish())
 }
 
+/// The pictures with the names of their people: `NAME/FILE`, and files `NAME_NUMBER` beside these folders.
 fn pictures(folders: &[PathBuf]) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let mut all = Vec::new();
     for folder in folders {

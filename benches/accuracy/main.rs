@@ -1,6 +1,7 @@
-//! How often namecam is right: `make accuracy`. Everything goes through the program's own gallery, matcher and tracks.
+//! Measures how often names are right: `make accuracy`. All measurements use the program's own gallery, matcher and
+//! tracks.
 
-/// A line for the person who waits, on stderr.
+/// Prints a line about the progress to stderr.
 macro_rules! tell {
     ($($words:tt)*) => { namecam::os::logging::tell(&format!($($words)*)) };
 }
@@ -65,7 +66,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What stands behind `rates` and `tables`.
+/// The options of all commands except `crossing` and `video`.
 struct Options {
     folders: Vec<PathBuf>,
     descriptors: Vec<PathBuf>,
@@ -116,7 +117,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Sets of people, each with a name: a file of descriptors each, or all that is in folders.
+    /// The sets of people by name: one set per file of descriptors, or a single set.
     fn sets(&self, files: &ModelFiles) -> anyhow::Result<Vec<(String, Vec<Person>)>> {
         let name = |file: &PathBuf| file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         match (&self.folders[..], &self.descriptors[..]) {
@@ -128,7 +129,7 @@ impl Options {
         }
     }
 
-    /// The people to measure with, described by the model of `files`.
+    /// The people to measure, with descriptors of the model in `files`.
     fn people(&self, files: &ModelFiles) -> anyhow::Result<Vec<Person>> {
         let mut people = match (&self.folders[..], &self.descriptors[..]) {
             ([], []) => bail!("whose? --descriptors or --lfw\n{USAGE}"),
@@ -136,7 +137,7 @@ impl Options {
             (_, [_, _, ..]) => bail!("one file of descriptors, please\n{USAGE}"),
             (folders, [file]) => lfw::describe(folders, files, file)?,
             (folders, []) => {
-                // Neither descriptors of two models nor those of other pictures are mixed: a file for each.
+                // A file for each model and each set of pictures, so that their descriptors are not mixed.
                 let name = format!("{}-{:016x}.f32", &files.sha256[..16], lfw::fingerprint(folders)?);
                 lfw::describe(folders, files, &Path::new("target/accuracy").join(name))?
             }

@@ -1,4 +1,5 @@
-//! Are two pictures of one person? LFW's own question: ten folds, the threshold of each from the nine others.
+//! LFW's own test: do two pictures show one person? There are ten folds, and the threshold of each is the best one for
+//! the nine others.
 
 use crate::people::Person;
 use anyhow::{Context, ensure};
@@ -7,10 +8,10 @@ use namecam::recognition::descriptor::{Descriptor, distance};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// A pair: how far apart, and whether of one person.
+/// The distance of a pair of pictures, and whether both show one person.
 type Pair = (f32, bool);
 
-/// The folds of a pairs.txt whose pictures are all there, and how many pairs are not.
+/// The folds of a pairs.txt, without the pairs that lack a picture, and the number of these.
 pub fn read(file: &Path, people: &[Person], metric: Metric) -> anyhow::Result<(Vec<Vec<Pair>>, usize)> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let mut pictures: HashMap<(&str, u32), &Descriptor> = HashMap::new();
@@ -40,7 +41,7 @@ pub fn read(file: &Path, people: &[Person], metric: Metric) -> anyhow::Result<(V
     Ok((all, missing))
 }
 
-/// The accuracy of each fold at the threshold that is best for the others.
+/// The accuracy of each fold at the threshold that is best for the other folds.
 pub fn accuracies(folds: &[Vec<Pair>]) -> Vec<f64> {
     let accuracy = |pairs: &[&Pair], threshold: f32| {
         let right = pairs.iter().filter(|(distance, same)| (*distance <= threshold) == *same).count();

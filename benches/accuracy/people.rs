@@ -1,4 +1,4 @@
-//! Descriptors of people, a few of each: what rates are measured on.
+//! The descriptors of people on which rates are measured, with one or more pictures per person.
 
 use anyhow::{Context, bail, ensure};
 use namecam::recognition::descriptor::{DESCRIPTOR_LEN, Descriptor};
@@ -6,25 +6,25 @@ use namecam::recognition::identify::cohort::DLIBS_OWN;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// One person.
+/// A person with the descriptors of their pictures.
 #[derive(Clone)]
 pub struct Person {
-    /// The name.
     pub name: String,
-    /// A descriptor and a file name a picture.
+    /// The file name and the descriptor of each picture.
     pub pictures: Vec<(String, Descriptor)>,
 }
 
 impl Person {
-    /// The group that the name begins with, where an underscore and a number follow.
+    /// The group of a person who is named GROUP_NUMBER.
     pub fn group(&self) -> Option<&str> {
         let parts = self.name.rsplit_once('_').filter(|(_, number)| number.parse::<u64>().is_ok());
         parts.map(|(group, _)| group)
     }
 }
 
-/// Reads a file of little-endian f32, 128 a row, and beside it the same name with `.tsv`: name, file, ... a row each. The
-/// same name with `.model` says of which model they are, which must be that one; without it, they are of dlib's own.
+/// Reads a file with 128 little-endian f32 per picture. Beside it, the same name with `.tsv` has a line per picture:
+/// the name of the person, the file, and possibly more. The same name with `.model` has the SHA-256 of the model, which
+/// must be `model_sha256`; without this file, the descriptors are of dlib's own model.
 pub fn read_descriptors(file: &Path, model_sha256: &str) -> anyhow::Result<Vec<Person>> {
     let model = match std::fs::read_to_string(file.with_extension("model")) {
         Ok(model) => model.trim().to_owned(),
@@ -52,7 +52,7 @@ pub fn read_descriptors(file: &Path, model_sha256: &str) -> anyhow::Result<Vec<P
     Ok(people.into_iter().map(|(name, pictures)| Person { name: name.to_owned(), pictures }).collect())
 }
 
-/// Writes what [`read_descriptors`] reads.
+/// Writes the files that [`read_descriptors`] reads.
 pub fn write_descriptors(file: &Path, people: &[Person], model_sha256: &str) -> anyhow::Result<()> {
     let (mut bytes, mut text) = (Vec::new(), String::new());
     for person in people {
@@ -61,7 +61,7 @@ pub fn write_descriptors(file: &Path, people: &[Person], model_sha256: &str) -> 
             text += &format!("{}\t{picture}\n", person.name);
         }
     }
-    // The descriptors last: without them, the others say nothing.
+    // The descriptors are written last, because the other files are not used without them.
     std::fs::write(file.with_extension("model"), model_sha256)?;
     std::fs::write(file.with_extension("tsv"), text)?;
     std::fs::write(file, bytes).with_context(|| format!("{} cannot be written", file.display()))
@@ -77,7 +77,7 @@ pub fn mean<'a>(of: impl Iterator<Item = &'a Descriptor>) -> Descriptor {
     sum.map(|v| v / count)
 }
 
-/// A xorshift: the same draws every time.
+/// A xorshift generator, which gives the same draws for the same seed.
 pub struct Draw(pub u64);
 
 impl Draw {
@@ -89,7 +89,7 @@ impl Draw {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit.max(1)
     }
 
-    /// `count` of the numbers below `limit`, no one twice, in any order.
+    /// `count` different numbers below `limit`, in random order.
     pub fn some(&mut self, count: usize, limit: usize) -> Vec<usize> {
         let mut all: Vec<usize> = (0..limit).collect();
         for at in 0..count.min(limit) {

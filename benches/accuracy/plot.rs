@@ -1,12 +1,14 @@
-//! Plots as SVG: named rightly (up) against strangers named (to the right, logarithmic), and measured against stated.
+//! Plots as SVG: known people with the right name (y) over named strangers (x, logarithmic), and measured over stated
+//! shares.
 
 use std::fmt::Write;
 
 /// A line of the plot.
 pub struct Curve {
-    /// What it is.
+    /// The label of the curve.
     pub name: String,
-    /// Share of strangers named, share of known people named rightly, and whether this is the default.
+    /// The share of named strangers, the share of known people with the right name, and whether this is the default
+    /// budget.
     pub points: Vec<(f64, f64, bool)>,
 }
 
@@ -16,12 +18,13 @@ const LEFT: f64 = 60.0;
 const BOTTOM: f64 = 50.0;
 const RIGHT: f64 = 270.0;
 const TOP: f64 = 20.0;
-/// The share of strangers where the axis begins, and of known people at its foot.
+/// The least share of strangers on the x axis.
 const FEWEST: f64 = 1e-4;
+/// The least share of known people on the y axis.
 const LOWEST: f64 = 0.5;
 const COLORS: [&str; 7] = ["#1b6ca8", "#56b4e9", "#2e7d32", "#c2185b", "#f06292", "#777777", "#e69f00"];
 
-/// Draws the curves, up to a share of strangers.
+/// Draws the curves. The x axis ends at the share `most` of strangers.
 pub fn plot(curves: &[Curve], most: f64) -> String {
     let x = |share: f64| {
         let (from, to) = (FEWEST.log10(), most.log10());
@@ -105,27 +108,27 @@ pub fn plot(curves: &[Curve], most: f64) -> String {
     svg
 }
 
-/// What was stated and what was measured of some people.
+/// The stated and the measured share of named strangers for a set of people.
 pub struct Stated {
-    /// The share of strangers that was stated, and the most of it.
+    /// The stated share, and its stated upper bound.
     pub stated: (f64, f64),
-    /// What was measured, and its interval.
+    /// The measured share, and its interval.
     pub measured: (f64, (f64, f64)),
-    /// Which of [`KINDS`] it is of.
+    /// An index into [`KINDS`].
     pub kind: usize,
 }
 
-/// What the points of [`stated`] are of.
+/// The colour and the label of each kind of point of [`stated`].
 pub const KINDS: [(&str, &str); 4] = [
     ("#bbbbbb", "before: distances alone"),
     ("#1b6ca8", "groups that the cohort has"),
     ("#e69f00", "groups that the cohort lacks"),
     ("#2e7d32", "the same, strangers remembered"),
 ];
-/// The least share of the plot, which smaller ones are drawn at.
+/// The least share on the axes of [`stated`]; smaller shares are drawn there.
 const LEAST: f64 = 1e-3;
 
-/// Draws what was measured (up) against what was stated (to the right), with the interval of each.
+/// Draws the measured share (y) over the stated share (x), with the interval of each point.
 pub fn stated(points: &[Stated]) -> String {
     let part = |share: f64| (share.max(LEAST).log10() - LEAST.log10()) / -LEAST.log10();
     let x = |share: f64| LEFT + part(share) * (WIDTH - LEFT - RIGHT);

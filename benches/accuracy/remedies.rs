@@ -1,5 +1,6 @@
-//! What each remedy against wrong names costs: the share of LFW's people who get their own name, beside the share of strangers
-//! who get one, by distances alone, by scores, and by scores with the strangers of the camera remembered. Cross-fitted.
+//! Compares remedies against wrong names: the share of LFW's people who get their own name, and the share of strangers
+//! who get a name, with distances alone, with scores, and with scores and remembered strangers. The rates are
+//! cross-fitted.
 
 use crate::groups::{Distances, Fit, defaults, remember};
 use crate::people::{Draw, Person};
@@ -13,29 +14,31 @@ use namecam::recognition::identify::strangers::TIMES_BUDGET;
 use std::path::Path;
 use std::sync::Arc;
 
-/// People in the gallery, with one picture each, and how many galleries are drawn of a half.
+/// People in the gallery, with one picture each.
 const IN_GALLERY: usize = 10;
+/// The number of galleries that are drawn from a half of LFW.
 const GALLERIES: usize = 60;
-/// So many people pass the camera before it is asked; in one of the rows so many of them are people of the gallery.
+/// The number of people who pass the camera before the measurement.
 const PASSERS_BY: usize = 100;
+/// With [`Remedy::Poisoned`], the number of them who are people of the gallery.
 const SEEN_BADLY: usize = 30;
-/// So many strangers are tried of LFW at a gallery.
+/// The number of strangers of LFW per gallery.
 const STRANGERS: usize = 40;
 const BUDGETS: [f32; 9] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1];
 
-/// How people are named.
+/// The rule that names people.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Remedy {
-    /// The nearest within a distance that few of LFW's strangers fall below.
+    /// The former rule, see [`crate::groups::Distances`].
     Distances,
     Scores,
-    /// With passers-by remembered, of the group of the gallery.
+    /// Scores with remembered passers-by, who are of the same group as the gallery.
     Remembered,
-    /// With people of the gallery among them, who were seen badly.
+    /// The same, with people of the gallery among the passers-by, of whom the looks are bad.
     Poisoned,
 }
 
-/// Right names and strangers named, and how many people are remembered before a gallery.
+/// Right names, named strangers, and the sum of the remembered people over all galleries.
 #[derive(Default)]
 struct Outcome {
     right: Rate,
@@ -94,7 +97,7 @@ fn row(name: &str, people: &str, outcome: &Outcome) {
     );
 }
 
-/// Of a gallery of LFW's people: known people by another picture of theirs, and strangers of LFW.
+/// The outcome for galleries of LFW's people, with another picture of each known person, and strangers of LFW.
 fn of_lfw(fit: &Fit, remedy: Remedy, budget: f32) -> Outcome {
     let mut outcome = Outcome::default();
     for half in [0, 1] {
@@ -121,7 +124,7 @@ fn of_lfw(fit: &Fit, remedy: Remedy, budget: f32) -> Outcome {
     outcome
 }
 
-/// Of a gallery of people of one group: strangers of that group.
+/// The outcome for galleries with people of one group, and strangers of that group.
 fn of_group(fit: &Fit, group: &str, remedy: Remedy, budget: f32) -> Outcome {
     let mut outcome = Outcome::default();
     let Some((_, halves)) = fit.groups.iter().find(|(name, _)| name == group) else { return outcome };
@@ -142,7 +145,7 @@ fn of_group(fit: &Fit, group: &str, remedy: Remedy, budget: f32) -> Outcome {
     outcome
 }
 
-/// What is asked of the people of a half.
+/// The parameters of the measurement of a half.
 struct Asked<'a> {
     fit: &'a Fit,
     half: usize,
@@ -158,7 +161,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Names people before one gallery.
+/// Names people by one gallery.
 enum Judge<'a> {
     Distances { before: &'a Distances, people: Vec<Descriptor>, budget: f32 },
     Scores(Box<Matcher>),
@@ -196,7 +199,7 @@ impl<'a> Judge<'a> {
         Judge::Scores(Box::new(matcher))
     }
 
-    /// The number of the person in the gallery whose name a look gets.
+    /// The number of the person in the gallery whose name the look gets.
     fn name(&self, look: &Descriptor) -> Option<usize> {
         match self {
             Judge::Distances { before, people, budget } => before.name(people, *budget, look),
@@ -208,8 +211,8 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// A look at a person that is so bad that they may be remembered as a stranger: a mixture of theirs and of somebody else's, with
-/// as little of that as need be.
+/// A look at a person that is bad enough to be remembered as a stranger: a mixture of the descriptor of this person and
+/// of another one, with the least share of the other one that suffices.
 fn seen_badly(matcher: &Matcher, look: &Descriptor, other: &Descriptor) -> Descriptor {
     let mixtures =
         (0..=100).map(|part| std::array::from_fn(|at| look[at] + (other[at] - look[at]) * part as f32 / 100.0));

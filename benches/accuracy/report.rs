@@ -1,4 +1,4 @@
-//! What was measured, as Markdown tables and a plot.
+//! Prints the measured rates as Markdown tables, and draws them as a plot.
 
 use crate::pairs;
 use crate::people::{Draw, Person, mean};
@@ -11,22 +11,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Galleries and visits; looks 0: a single picture.
+/// The values of [`Setting::people`], [`Setting::pictures`] and [`Setting::looks`] in the tables.
 const PEOPLE: [usize; 5] = [5, 10, 20, 50, 100];
 const PICTURES: [usize; 3] = [1, 3, 5];
 const LOOKS: [usize; 4] = [0, 1, 3, 5];
-/// So many visits of known people a row.
+/// The number of visits of known people per row.
 const VISITS: usize = 3000;
-/// A curve that rests on fewer strangers is not drawn.
+/// The least number of strangers for a point of a curve.
 const STRANGERS: usize = 20;
-/// Budgets along the curves of the plot.
+/// The budgets of the points of a curve.
 const BUDGETS: [f32; 9] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1];
 
 fn defaults(metric: Metric) -> Recognition {
     Recognition { metric, ..Config::defaults(Path::new("/")).recognition }
 }
 
-/// Everything about `people`, on stdout; the plot into `svg`.
+/// Prints all tables for `people` to stdout, and writes the plot to `svg`.
 pub fn write(people: &[Person], tables: &Arc<Rates>, pairs_file: Option<&Path>, svg: &Path) -> anyhow::Result<()> {
     let pictures: usize = people.iter().map(|person| person.pictures.len()).sum();
     println!("{} people, {pictures} pictures; by {}.\n", people.len(), tables.name);
@@ -66,7 +66,7 @@ pub fn write(people: &[Person], tables: &Arc<Rates>, pairs_file: Option<&Path>, 
     frontier(people, tables, svg)
 }
 
-/// Does the jobs on all cores. What comes of each, in their order, does not depend on how many those are.
+/// Does the jobs on all cores, and returns their results in order. The results do not depend on the number of cores.
 fn in_parallel<Job: Sync, Done: Send>(jobs: &[Job], work: impl Fn(&Job) -> Done + Sync) -> Vec<Done> {
     let next = AtomicUsize::new(0);
     let some = || {
@@ -102,7 +102,7 @@ fn row(setting: Setting, outcome: &Outcome) -> String {
     )
 }
 
-/// False accepts and false rejects of pairs of single pictures, and of means of three.
+/// Prints the false accepts and false rejects of pairs of single pictures, and of single pictures with means of three.
 fn rates(people: &[Person], metric: Metric) {
     let thresholds: &[f32] = match metric {
         Metric::Euclidean => &[0.35, 0.40, 0.45, 0.50, 0.55, 0.60],
@@ -149,7 +149,7 @@ fn rates(people: &[Person], metric: Metric) {
     println!();
 }
 
-/// Right names against strangers named, as the budget varies.
+/// Draws the share of right names over the share of named strangers, for varying budgets.
 fn frontier(people: &[Person], tables: &Arc<Rates>, svg: &Path) -> anyhow::Result<()> {
     let setting = |people, looks| Setting { people, pictures: 3, looks };
     let (euclidean, cosine) = (defaults(Metric::Euclidean), defaults(Metric::Cosine));

@@ -1,5 +1,5 @@
-//! Makes tables of rates: src/recognition/identify/rates/table.rs by `make tables DESCRIPTORS=FILE`, or, with `RECOGNIZER=FILE`, that
-//! model's own beside it.
+//! Makes tables of rates: `make tables DESCRIPTORS=FILE` makes src/recognition/identify/rates/table.rs; with `RECOGNIZER=FILE`
+//! it makes the tables of that model, in a file beside it.
 
 use crate::people::{Draw, Person, mean};
 use anyhow::{Context, ensure};
@@ -11,26 +11,28 @@ use namecam::recognition::identify::rates::{LOG_SHARES, NAMED_SHARES, Rates, Row
 use std::path::Path;
 use std::sync::Arc;
 
-/// Pictures a person and looks a visit of each column: `VARIANCE_SHARES` are their 1/g + 1/k.
+/// The pictures per person (g) and the looks per visit (k) of each column. `VARIANCE_SHARES` are the values of 1/g +
+/// 1/k.
 const COLUMNS: [(usize, usize); VARIANCE_SHARES.len()] = [(5, 5), (3, 3), (2, 2), (5, 1), (3, 1), (2, 1), (1, 1)];
-/// A quantile that fewer pairs than that lie below is not measured, but as far below the row beside it as in the column to
-/// the right, which has more pairs.
+/// The least number of pairs below a quantile. With fewer pairs the quantile is extrapolated: its distance from the
+/// next row is that of the column to the right, which has more pairs.
 const ENOUGH: f64 = 10.0;
-/// How often pictures are drawn anew, where there are more than a template takes.
+/// The number of random draws of pictures per column. The column of single pictures has one draw.
 const DRAWS: u64 = 8;
-/// At least so many people there must be, and so many of them with so many pictures or more.
+/// The least number of people.
 const PEOPLE: usize = 40;
+/// The least number of people with [`PICTURES`] pictures or more.
 const PEOPLE_WITH_PICTURES: usize = 20;
 const PICTURES: usize = 6;
 
-/// What was found for one column: what strangers there were enough pairs for, and what known people.
+/// The quantiles of one column; `None` where there were too few pairs.
 struct Column {
     strangers: Vec<Option<f64>>,
     distances: Vec<Option<f64>>,
     known: Option<Vec<f64>>,
 }
 
-/// Prints the built-in tables as Rust; with `file`, writes those of another model there.
+/// Prints the built-in tables as Rust code. With `file`, writes the tables of another model there.
 pub fn make(people: &[Person], model_sha256: &str, cohort: &Arc<Cohort>, file: Option<&Path>) -> anyhow::Result<()> {
     let with_pictures = people.iter().filter(|person| person.pictures.len() >= PICTURES).count();
     ensure!(
@@ -47,14 +49,14 @@ pub fn make(people: &[Person], model_sha256: &str, cohort: &Arc<Cohort>, file: O
     let pictures: usize = people.iter().map(|person| person.pictures.len()).sum();
     let source = format!("Made by `make tables` from {pictures} pictures of {} people.", people.len());
     let text = file::text(&rates, model_sha256, &source);
-    // What the program would refuse is not written.
+    // Fails before writing a file that the program would refuse.
     file::parse(&text, "", model_sha256, Arc::clone(cohort)).context("the pictures give no table")?;
     std::fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))?;
     tell!("{} is written", file.display());
     Ok(())
 }
 
-/// What is measured of `people`, with scores that `cohort` normalises.
+/// The rates of `people`, with scores that are normalised by `cohort`.
 pub fn rates(people: &[Person], cohort: &Arc<Cohort>) -> Rates {
     Rates {
         name: String::new(),
@@ -102,7 +104,7 @@ fn table(people: &[Person], metric: Metric, cohort: &Cohort) -> Table {
     }
 }
 
-/// Scores of strangers and of known people, `g` pictures a person and `k` looks a visit.
+/// The quantiles for `g` pictures per person and `k` looks per visit.
 fn column(people: &[Person], metric: Metric, cohort: &Cohort, g: usize, k: usize) -> Column {
     let normal = |descriptor: &Descriptor| {
         let prepared = if metric == Metric::Cosine { unit(descriptor) } else { *descriptor };
@@ -144,8 +146,9 @@ fn column(people: &[Person], metric: Metric, cohort: &Cohort, g: usize, k: usize
     Column { strangers: of_strangers(&strangers), distances: of_strangers(&distances), known: enough.then(quantiles) }
 }
 
-/// Fills in the columns that nobody has enough pictures for: more pictures bring known people no further away than fewer. And
-/// lets no column say so.
+/// Fills in the columns for which too few people have enough pictures with the column to the right, which is for fewer
+/// pictures. Limits all values by the column to the right, because more pictures do not raise the scores of known
+/// people.
 fn extended(columns: [Option<&[f64]>; VARIANCE_SHARES.len()]) -> Vec<Vec<f64>> {
     let mut done: Vec<Vec<f64>> = Vec::new();
     for column in columns.iter().rev() {
@@ -160,7 +163,7 @@ fn extended(columns: [Option<&[f64]>; VARIANCE_SHARES.len()]) -> Vec<Vec<f64>> {
     done
 }
 
-/// Fills in what too few pairs were there for, and lets no column say that more noise brings strangers nearer.
+/// Extrapolates the quantiles with too few pairs, see [`ENOUGH`]. Limits all values by the column to the right.
 fn continued(columns: &[&[Option<f64>]]) -> Vec<Vec<f64>> {
     let mut done: Vec<Vec<f64>> = Vec::new();
     for column in columns.iter().rev() {
@@ -179,7 +182,7 @@ fn continued(columns: &[&[Option<f64>]]) -> Vec<Vec<f64>> {
     done
 }
 
-/// The share as it is written: as f32, 0.95 is a little less.
+/// The share, rounded to three decimals: as f32, 0.95 is slightly less than 0.95.
 fn decimal(share: f32) -> f64 {
     (f64::from(share) * 1000.0).round() / 1000.0
 }
@@ -188,7 +191,7 @@ fn quantile(sorted: &[f32], share: f64) -> f64 {
     sorted.get((share * sorted.len() as f64) as usize).map_or(f64::NAN, |&v| f64::from(v))
 }
 
-/// A mean of `count` pictures of each person who has so many.
+/// The mean of `count` random pictures of each person who has as many.
 fn means(people: &[Person], count: usize, draw: &mut Draw) -> Vec<(usize, Descriptor)> {
     let enough = people.iter().enumerate().filter(|(_, person)| person.pictures.len() >= count);
     let drawn = enough.map(|(at, person)| {

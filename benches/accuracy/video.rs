@@ -1,4 +1,4 @@
-//! A clip with known people through detector, tracks and matcher, in the clip's own time.
+//! Runs detector, tracks and matcher on a clip of known people, in the time of the clip.
 
 use anyhow::{Context, bail};
 use namecam::config::Config;
@@ -13,32 +13,33 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Frames first to last (both included) show this person, or nobody who may be named.
+/// A range of frames (both ends included), and the person who is on them; another name stands for no known person.
 struct Scene {
     first: usize,
     last: usize,
     who: String,
 }
 
-/// Frames that come as from a camera.
+/// A sequence of frames, as from a camera.
 pub struct Clip<'a> {
     /// JPEGs.
     pub frames: &'a [Vec<u8>],
-    /// Frames a second.
+    /// Frames per second.
     pub fps: f64,
-    /// A look takes so long; `None`: as long as it does on this machine.
+    /// The duration of a look; `None` for the measured time on this machine.
     pub look: Option<Duration>,
 }
 
-/// What the clip looked like to namecam.
+/// The results of recognition on a clip.
 pub struct Watched {
-    /// What stands on each frame of the stream.
+    /// The faces on each frame of the stream.
     pub shown: Vec<Vec<Sighting>>,
-    /// What each look said of the frame that it looked at.
+    /// The number of the frame of each look, and the faces that the look found.
     pub looks: Vec<(usize, Vec<Sighting>)>,
 }
 
-/// Looks at the clip as `run` would, one look every `interval_ms`, and says who was named when.
+/// Runs recognition on the clip as `namecam run` does, with one look every `interval_ms`, and prints when each person
+/// was named.
 pub fn watch(
     clip: &Path,
     fps: f64,
@@ -69,7 +70,7 @@ pub fn watch(
     Ok(())
 }
 
-/// Looks at a clip as `run` would, in the clip's own time.
+/// Runs recognition on a clip as `namecam run` does, in the time of the clip.
 pub fn look_at_all(
     clip: &Clip,
     config: &Config,
@@ -138,7 +139,7 @@ pub fn look_at_all(
         let faces = current.as_ref().filter(|seen| !seen.is_stale(captured_at.instant));
         let mut shown = faces.map(|seen| seen.faces_at(captured_at.instant)).unwrap_or_default();
         if !shown.is_empty() {
-            // As the encoder does, which has the frame decoded when there is something to draw.
+            // The encoder does the same when it has faces to draw.
             let rgb = namecam::image::jpeg::decode(bytes).map_err(|error| anyhow::anyhow!(error))?;
             shown.retain(|face| face.is_there(&rgb));
         }
@@ -192,7 +193,7 @@ fn read_truth(file: &Path) -> anyhow::Result<Vec<Scene>> {
     scenes.collect()
 }
 
-/// The JPEGs that stand in a file one behind the other.
+/// Splits a file of concatenated JPEGs.
 fn split(bytes: &[u8]) -> Vec<Vec<u8>> {
     let between = |pair: &(usize, &[u8])| pair.1 == [0xff, 0xd9, 0xff, 0xd8];
     let inner = bytes.windows(4).enumerate().filter(between).map(|(at, _)| at + 2);

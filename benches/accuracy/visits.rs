@@ -1,5 +1,5 @@
-//! People at the door: a gallery of some, visits of them and of strangers, and what namecam says of each, by its own
-//! matcher and tracks.
+//! Simulates visits of known people and of strangers to a camera with a gallery, and counts the names that the
+//! program's own matcher and tracks give.
 
 use crate::people::{Draw, Person};
 use namecam::config::Recognition;
@@ -14,14 +14,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What is asked.
+/// The parameters of a simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
     /// People in the gallery.
     pub people: usize,
-    /// Pictures of each.
+    /// Pictures per person in the gallery.
     pub pictures: usize,
-    /// Looks a visit; 0: one picture by itself, as `identify` judges it.
+    /// Looks per visit; 0 for a single picture, which is judged as by `identify`.
     pub looks: usize,
 }
 
@@ -37,7 +37,7 @@ impl Rate {
         entry.1 += 1;
     }
 
-    /// Takes in what was counted of other people.
+    /// Adds the counts of other people.
     pub fn add(&mut self, other: &Rate) {
         self.0.extend(&other.0);
     }
@@ -47,18 +47,18 @@ impl Rate {
         self.0.values().fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1))
     }
 
-    /// How many people it rests on.
+    /// The number of people.
     pub fn people(&self) -> usize {
         self.0.len()
     }
 
-    /// Hits a try.
+    /// Hits per try.
     pub fn share(&self) -> f64 {
         let (hits, tries) = self.counts();
         f64::from(hits) / f64::from(tries.max(1))
     }
 
-    /// Between which shares 95 of 100 samples of other people of the same kind would lie: people drawn again and again.
+    /// The 95 % interval of the share, from 1000 bootstrap samples of the people.
     pub fn interval(&self) -> (f64, f64) {
         let people: Vec<&(u32, u32)> = self.0.values().collect();
         let mut draw = Draw(12345);
@@ -74,18 +74,18 @@ impl Rate {
     }
 }
 
-/// What came of a setting.
+/// The results of a setting.
 #[derive(Debug, Default, Clone)]
 pub struct Outcome {
-    /// Known people who were named rightly; of a visit: at its end.
+    /// Known people who had the right name at the end of the visit.
     pub right: Rate,
-    /// Known people who were given another's name, at any time.
+    /// Known people who had the name of another person at any time.
     pub wrong: Rate,
-    /// Strangers who were given a name, at any time.
+    /// Strangers who had a name at any time.
     pub strangers: Rate,
 }
 
-/// Draws galleries and visits until there have been `visits` of known people.
+/// Draws galleries and visits until there are `visits` visits of known people. `None` if there are too few people.
 pub fn measure(
     people: &[Person],
     rates: &Arc<Rates>,
@@ -134,22 +134,22 @@ pub fn measure(
     Some(outcome)
 }
 
-/// The names that a face bears from look to look.
+/// The names of a face after each look.
 fn visit(matcher: &Matcher, config: &Recognition, setting: Setting, probe: &[Descriptor]) -> Vec<Option<String>> {
     if setting.looks == 0 {
         let found = matcher.find(&probe[0], 1.0, OF_A_PICTURE);
         return vec![found.and_then(|found| found.name().map(|name| name.to_string()))];
     }
     let (mut engine, mut tracks) = (Replay(Vec::new()), Tracks::default());
-    // A face that stands still: what changes from look to look is the photograph.
-    // Small, because all that is done with it is to see that.
+    // The picture lets the tracks see that the face does not move, so a small one suffices. Each look has the
+    // descriptor of another photograph.
     let mut rgb = Rgb::filled(40, 40, [90; 3]);
     rgb.data[1600..3200].fill(200);
     let face = Rect { x: 10, y: 10, w: 20, h: 20 };
     let start = Instant::now();
     let names = probe.iter().enumerate().map(|(look, descriptor)| {
         engine.0 = vec![*descriptor];
-        // Apart enough for each look to be compared.
+        // Enough time between looks for each look to be compared with the gallery.
         let at = start + Duration::from_millis(1001) * look as u32;
         let interval = Duration::from_millis(u64::from(config.interval_ms));
         let scene = Scene { matcher: Some(matcher), is_new: false, jitters: 1, interval, at };
@@ -159,7 +159,7 @@ fn visit(matcher: &Matcher, config: &Recognition, setting: Setting, probe: &[Des
     names.collect()
 }
 
-/// Gives descriptors that were made before.
+/// An engine that returns given descriptors.
 struct Replay(Vec<Descriptor>);
 
 impl Engine for Replay {

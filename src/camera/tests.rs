@@ -29,7 +29,7 @@ fn fake(shots: Vec<Result<Shot>>) -> Result<Box<dyn Source>> {
     Ok(Box::new(Fake(shots.into())))
 }
 
-/// A source of endless pictures that is unplugged when the test says so.
+/// An endless source that fails as unplugged once the test takes the step `unplugged`.
 struct Pluggable {
     hints: Vec<&'static str>,
     unplugged: Arc<Step>,
@@ -90,7 +90,7 @@ fn with_thread(mut open: impl FnMut(&Camera) -> Result<Box<dyn Source>> + Send, 
     stage.config.publish(config(|_| {}));
     std::thread::scope(|scope| {
         scope.spawn(|| run_with(&stage, &mut open));
-        // Stops the thread even when the check panics; otherwise the scope would wait for it for ever.
+        // Stops the thread even when the check panics; otherwise the scope would wait for the thread for ever.
         let _end = EndAtDrop(&stage);
         check(&stage);
     });
@@ -107,7 +107,7 @@ impl Drop for EndAtDrop<'_> {
 fn wait_for(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(30), "in vain: {what}");
+        assert!(start.elapsed() < Duration::from_secs(30), "never: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -178,13 +178,13 @@ fn pauses_grow_to_three_seconds_and_end_at_once_for_a_new_source() {
         wait_for("the new source", || stage.health.camera_online());
         let took = times.lock().unwrap()[tried] - changed;
         assert!(took < IN_A_PAUSE, "{took:?}");
-        // One fault, whatever the number of attempts.
+        // All attempts together are one fault.
         assert_eq!(faults(stage), [(Cause::CameraAway, 1, "there is no such device".to_owned())]);
     });
 }
 
 #[test]
-fn a_device_that_returns_is_noticed_at_once_however_long_the_pause() {
+fn a_device_that_returns_is_opened_at_once_during_a_long_pause() {
     let folder = tempfile::tempdir().unwrap();
     let node = folder.path().join("video0");
     let tries = std::sync::Mutex::new(Vec::new());
@@ -243,7 +243,7 @@ fn a_reload_opens_the_source_again_only_when_the_camera_changed() {
     });
 }
 
-/// A source of endless pictures with controls, which it keeps when it is opened again.
+/// An endless source with controls, whose values outlive the source.
 struct Tunable {
     side: u32,
     values: Arc<std::sync::Mutex<Vec<i64>>>,
@@ -284,7 +284,7 @@ impl Source for Tunable {
         Some(Equipment { width: self.side, height: self.side, controls, ..Equipment::default() })
     }
 
-    /// Values above 200 are clamped, others above 255 refused.
+    /// Clamps values from 201 to 255 to 200, and refuses greater ones.
     fn set_controls(&mut self, wanted: &[(String, i64)]) -> Vec<Unset> {
         let mut unset = Vec::new();
         for (name, value) in wanted {
@@ -308,7 +308,7 @@ fn controls(list: &[(&str, i64)]) -> Vec<(String, i64)> {
 }
 
 #[test]
-fn controls_are_tried_and_put_back_or_saved_and_kept() {
+fn controls_on_trial_are_put_back_unless_they_are_saved() {
     let values = Arc::new(std::sync::Mutex::new(vec![10, 20]));
     let now = || values.lock().unwrap().clone();
     let mut opened = 0;
@@ -330,7 +330,7 @@ fn controls_are_tried_and_put_back_or_saved_and_kept() {
         let trial = answer.trial.unwrap();
         assert_eq!(serde_json::to_string(&trial.before).unwrap(), r#"{"brightness":10}"#);
         assert_eq!(trial.settings["camera.controls"], "brightness=200");
-        // The values before the trial are kept, not those of its first half.
+        // The trial keeps the values from before its first change.
         let trial = tried(&[("brightness", 90), ("gain", 40)]).trial.unwrap();
         assert_eq!(serde_json::to_string(&trial.before).unwrap(), r#"{"brightness":10,"gain":20}"#);
         assert!((30..=60).contains(&trial.ends_in_s));
@@ -348,11 +348,11 @@ fn controls_are_tried_and_put_back_or_saved_and_kept() {
 }
 
 #[test]
-fn a_mode_is_measured_and_kept_when_it_is_saved_and_put_back_when_it_is_not_what_was_asked_or_gives_no_picture() {
+fn a_mode_on_trial_is_put_back_unless_it_is_saved_and_a_mode_that_fails_is_put_back_at_once() {
     let opened = std::sync::Mutex::new(Vec::new());
     let open = |camera: &Camera| {
         opened.lock().unwrap().push(camera.width);
-        // This camera gives nothing at a width of 32, and 16 pixels instead of 64.
+        // This camera delivers no picture at a width of 32, and pictures 16 pixels wide instead of 64.
         let side = match camera.width {
             32 => 0,
             64 | 1280 => 16,
@@ -383,7 +383,7 @@ fn a_mode_is_measured_and_kept_when_it_is_saved_and_put_back_when_it_is_not_what
         assert_eq!((trial.settings["camera.width"].as_str(), trial.mode), ("48", Some(mode(48))));
         stage.config.publish(config(|camera| (camera.width, camera.height) = (48, 48)));
         wait_for("the end of the trial", || stage.tuning.ask(Ask::List, PATIENT).unwrap().trial.is_none());
-        assert_eq!(opened().len(), 6, "it is not opened again to be kept");
+        assert_eq!(opened().len(), 6, "the camera is not opened again to keep the mode");
         let answer = tried(96).unwrap();
         assert!(answer.trial.is_some() && stage.tuning.ask(Ask::PutBack, PATIENT).unwrap().trial.is_none());
         wait_for("the mode before", || stage.health.camera().width == 48);
@@ -392,7 +392,7 @@ fn a_mode_is_measured_and_kept_when_it_is_saved_and_put_back_when_it_is_not_what
 }
 
 #[test]
-fn a_camera_that_is_away_says_so_to_who_tunes_it() {
+fn tuning_an_unavailable_camera_returns_the_error_of_the_camera() {
     with_thread(
         |_: &Camera| bail!("there is no such device"),
         |stage| {
@@ -404,7 +404,7 @@ fn a_camera_that_is_away_says_so_to_who_tunes_it() {
 }
 
 #[test]
-fn a_source_without_controls_says_so_to_who_tunes_it() {
+fn tuning_a_source_without_controls_is_refused() {
     with_thread(
         |_: &Camera| fake((0..500).map(|_| grey(256)).collect()),
         |stage| {
@@ -435,7 +435,7 @@ fn damaged_pictures_are_counted_and_never_published() {
 }
 
 #[test]
-fn a_camera_is_waited_for_as_long_as_the_config_says_and_then_as_its_own_pace_suggests() {
+fn the_time_limit_for_a_picture_follows_the_config_first_and_the_pace_of_the_camera_later() {
     let seconds = Duration::from_secs;
     assert_eq!(patience(Duration::ZERO, 15), seconds(15));
     assert_eq!(patience(Duration::from_millis(33), 15), seconds(5));
@@ -466,7 +466,7 @@ fn a_source_that_delivers_nothing_for_five_seconds_is_opened_again() {
 }
 
 #[test]
-fn a_new_camera_that_delivers_nothing_yet_is_not_online_with_the_pictures_of_the_old_one() {
+fn a_new_camera_without_pictures_is_not_online_because_of_pictures_of_the_old_camera() {
     let open = |camera: &Camera| fake(if camera.width == 64 { vec![] } else { vec![grey(256)] });
     with_thread(open, |stage| {
         wait_for("pictures", || stage.health.camera_online());
@@ -489,7 +489,7 @@ fn a_source_has_its_name_before_its_first_picture() {
     );
 }
 
-/// A source of damaged pictures that knows why.
+/// A source of damaged pictures that tells the reason.
 struct Wrong;
 
 impl Source for Wrong {
@@ -508,7 +508,7 @@ impl Source for Wrong {
 }
 
 #[test]
-fn a_source_that_knows_why_no_picture_arrives_is_asked() {
+fn a_reason_from_the_source_is_reported_when_no_picture_arrives() {
     with_thread(
         |_: &Camera| Ok(Box::new(Wrong) as Box<dyn Source>),
         |stage| {
@@ -533,7 +533,7 @@ fn a_camera_that_comes_and_goes_all_day_is_logged_a_few_times_an_hour() {
 }
 
 #[test]
-fn last_messages_that_differ_each_time_are_shown_and_are_one_fault() {
+fn errors_that_differ_only_in_their_last_message_are_one_fault() {
     let (mut times, seen) = (0, Step::default());
     let open = |_: &Camera| {
         times += 1;
@@ -564,7 +564,7 @@ fn a_frame_that_does_not_fit_into_memory_is_a_fault_that_says_what_to_change() {
 }
 
 #[test]
-fn a_jpeg_that_is_too_short_for_the_size_that_its_head_tells_is_damaged_and_is_not_decoded() {
+fn a_jpeg_that_is_too_short_for_the_size_in_its_header_is_damaged_and_not_decoded() {
     let mut jpeg = Vec::new();
     let grey = crate::image::Rgb::filled(2048, 2048, [120; 3]);
     crate::image::jpeg::Compressor::default().compress(&grey, &mut jpeg).unwrap();
@@ -580,7 +580,7 @@ fn a_jpeg_that_is_too_short_for_the_size_that_its_head_tells_is_damaged_and_is_n
 }
 
 #[test]
-fn a_frame_that_is_suddenly_huge_counts_when_the_next_one_has_its_size() {
+fn a_suddenly_huge_frame_is_accepted_only_after_another_huge_frame() {
     let mut sizes = Sizes::default();
     let mut of = |width: u32, height: u32| {
         let (format, captured_at) = (Format::mjpg(), Moment::now());

@@ -1,6 +1,6 @@
-"""run.py NAMECAM: what programs read of a running namecam is what docs/API.md promises. `make api-test` runs it.
+"""run.py NAMECAM: tests that the answers of a running namecam are as docs/API.md says. `make api-test` runs it.
 
-The demo runs with its models, a gallery of its own, an admin and a viewer."""
+The test runs the demo with a copy of its gallery, an admin and a viewer."""
 import json
 import os
 import random
@@ -23,7 +23,8 @@ PEERS = ROOT / "target/api"
 WAIT_S = 60
 PASSWORD = "a password of the test"
 ENDLESS = {"multipart/x-mixed-replace", "text/event-stream"}
-# Of each request. What a picture or a setting may be has more rules than a schema says, so a 400 for data that fit it is no fault.
+# The checks of each request. Pictures and settings have more rules than a schema can say, so a 400 for data that fit
+# the schema is no fault.
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance"
 CHECKS += ",negative_data_rejection,unsupported_method,allow_header_conformance,missing_required_header"
 
@@ -45,7 +46,7 @@ def free_port():
 
 
 class Stay(urllib.request.HTTPRedirectHandler):
-    """An answer that leads elsewhere is an answer."""
+    """Returns redirects as answers and does not follow them."""
 
     def redirect_request(self, *_):
         return None
@@ -73,7 +74,7 @@ class Namecam:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")})
 
     def ask(self, path, role="admin", method="GET", body=None, **headers):
-        """Status, headers and body of an answer; of an endless one the beginning."""
+        """The status, the headers and the body of an answer; only the beginning of an endless body."""
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if role:
             headers["Authorization"] = f"Bearer {self.tokens[role]}"
@@ -113,7 +114,7 @@ class Namecam:
 
 
 def metrics(namecam):
-    """promtool finds nothing to say of the metrics."""
+    """Tests that promtool has no remarks on the metrics, and that the standard metrics of a process are there."""
     status, headers, text = namecam.ask("/metrics", "viewer")
     if (status, headers["Content-Type"]) != (200, "text/plain; version=0.0.4; charset=utf-8"):
         fail(f"/metrics: {status} {headers['Content-Type']}")
@@ -133,7 +134,7 @@ class Contract:
     def __init__(self, namecam):
         self.namecam = namecam
         self.document = json.loads(namecam.ask("/api/openapi.json", "viewer")[2])
-        # Clients pass over what they do not know, but no answer has a field that the document does not name.
+        # Clients ignore unknown fields, but here an answer with a field that is not in the document is a fault.
         for shape in self.document["components"]["schemas"].values():
             if "properties" in shape:
                 shape.setdefault("additionalProperties", False)
@@ -151,9 +152,9 @@ class Contract:
             fail(f"{what}: {'; '.join(errors[:3])}: {json.dumps(value)[:2000]}")
 
     def ask(self, wanted, method, path, body=None, query=None, role="admin", **values_and_headers):
-        """Asks, and compares the answer with the document: its status, its content type, the shape of its JSON.
+        """Makes a request, and compares the status, the content type and the JSON of the answer with the document.
 
-        `wanted` is the status, or several."""
+        `wanted` is the expected status, or several."""
         headers = {name: value for name, value in values_and_headers.items() if name[0].isupper()}
         operation = self.document["paths"][path][method.lower()]
         target = path.format(**values_and_headers) + ("?" + urllib.parse.urlencode(query) if query else "")
@@ -180,7 +181,7 @@ class Contract:
 
 
 def roles(contract):
-    """Each operation asks for the role that the document says."""
+    """Tests that each operation requires the role that the document says."""
     count = 0
     for path, method, operation in contract.operations():
         needs = {role for one in operation["security"] for names in one.values() for role in names}
@@ -199,7 +200,7 @@ def roles(contract):
 
 
 def events(contract):
-    """Each event has the shape of its name."""
+    """Tests that each event fits the schema for its name."""
     seen = set()
     for query in [{}, {"boxes": 1}, {"typed": 1}]:
         text = contract.ask(200, "GET", "/api/events", query=query, Last_Event_ID="0").decode()
@@ -217,7 +218,7 @@ def events(contract):
 
 
 def walk(contract):
-    """What the page and programs do, with values that are there."""
+    """Makes the requests of the page and of other programs, with real values."""
     ask = contract.ask
     for path, query in [("/", {"action": "stream"}), ("/stream.mjpg", {"raw": 1, "t": "me"}), ("/video_feed", {"overlay": 0, "width": 64, "fps": 240})]:
         if ask(200, "GET", path, query=query, role="viewer").count(b"\xff\xd8\xff") < 3:
@@ -288,7 +289,7 @@ def walk(contract):
 
 
 def logged_in(contract):
-    """The arguments with which a request is that of a browser with a session."""
+    """Logs in; returns the arguments for `ask` that make a request one of a browser with this session."""
     form = urllib.parse.urlencode({"user": "anna", "password": PASSWORD}).encode()
     status, headers, _ = contract.namecam.ask("/login", None, "POST", form, Content_Type="application/x-www-form-urlencoded")
     cookie = (headers["Set-Cookie"] or "").split(";")[0]
@@ -299,14 +300,14 @@ def logged_in(contract):
 
 
 def named_face(contract, role):
-    """The demo's people come and go."""
+    """A face with a name, or None: the demo's people come and go."""
     tracks = [face["track"] for face in contract.ask(200, "GET", "/api/state", role=role)["faces"] if face["name"]]
     faces = (contract.ask((200, 404), "GET", "/api/faces/{track}", track=track, role=role) for track in tracks)
     return next((face for face in faces if isinstance(face, dict)), None)
 
 
 def chips_of_somebody(contract):
-    """A track with pictures."""
+    """Waits for a track with chips; returns both."""
 
     def found():
         for face in contract.ask(200, "GET", "/api/state")["faces"]:
@@ -317,7 +318,7 @@ def chips_of_somebody(contract):
 
 
 def generated(contract, role, phases):
-    """schemathesis asks with values that fit the document, and with others."""
+    """Runs schemathesis, which makes requests with valid and invalid values."""
     folder = contract.namecam.folder
     (folder / "openapi.json").write_text(json.dumps(contract.document))
     command = [PEERS / "venv/bin/schemathesis", "--config-file", ROOT / "tests/api/schemathesis.toml", "--no-color", "run", folder / "openapi.json"]
@@ -332,7 +333,7 @@ def generated(contract, role, phases):
     tested, cases = re.search(r"Tested: (\d+)", ran.stdout), re.search(r"(\d+) generated", ran.stdout)
     tested, cases = int(tested[1]) if tested else 0, int(cases[1]) if cases else 0
     wanted = sum(1 for _ in contract.operations()) - command.count("--exclude-path")
-    # A run that was cut short finds nothing, either.
+    # The counts are checked, because a run that was cut short finds no faults either.
     if ran.returncode != 0 or tested != wanted or cases < 10 * wanted:
         fail(f"schemathesis as {role or 'nobody'}: {tested} of {wanted} operations, {cases} requests\n{ran.stdout[-12000:]}{ran.stderr[-2000:]}")
     print(f"  schemathesis as {role or 'nobody'}: {cases} requests of {tested} operations, each answered as the document says")
@@ -350,7 +351,7 @@ def main():
         walk(contract)
         generated(contract, None, "coverage")
         generated(contract, "admin", "coverage,fuzzing")
-        # It has held out: the same process answers as before.
+        # The same process still answers.
         contract.ask(200, "GET", "/api/state")
     except BaseException:
         print(namecam.log.read_text()[-4000:], file=sys.stderr)

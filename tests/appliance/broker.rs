@@ -1,4 +1,4 @@
-//! A broker of MQTT 3.1.1 for tests, that can also behave badly. It does not share a line with the program.
+//! An MQTT 3.1.1 broker for tests, which can also misbehave. It shares no code with the program.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -7,34 +7,34 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How it behaves.
+/// The behaviour of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manners {
     Good,
-    /// It answers the connection with this code.
+    /// It refuses the connection with this code.
     Refuses(u8),
-    /// It takes bytes and says nothing.
+    /// It reads requests and answers nothing to a connection request.
     Silent,
-    /// It is no broker.
+    /// It is an HTTP server and no broker.
     Http,
-    /// It accepts the connection and acknowledges nothing.
+    /// It accepts the connection and acknowledges no message.
     Forgetful,
-    /// It sends messages without end.
+    /// It sends endless messages.
     Floods,
-    /// It closes the connection once it is accepted.
+    /// It closes the connection after accepting it.
     Closes,
     /// It refuses subscriptions to topics with this word.
     Keeps(&'static str),
 }
 
-/// What it has heard.
+/// What the broker has received.
 #[derive(Debug, Default, Clone)]
 pub struct Heard {
-    /// Of each connection the id, the user and the password.
+    /// The client id, the user and the password of each connection.
     pub clients: Vec<(String, String, String)>,
-    /// What it keeps, by topic; the last will of a connection too.
+    /// The retained messages by topic, including the last wills of ended connections.
     pub retained: BTreeMap<String, String>,
-    /// Each message in order: topic and payload.
+    /// The topic and the payload of each message, in order.
     pub said: Vec<(String, String)>,
     pub subscribed: Vec<String>,
 }
@@ -48,7 +48,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// On a port of the system's choice for 0.
+    /// Starts a broker on a port; with 0, on a free port that the system chooses.
     pub fn start(port: u16, manners: Manners) -> Broker {
         let deadline = Instant::now() + Duration::from_secs(60);
         let listener = loop {
@@ -82,7 +82,7 @@ impl Broker {
         broker
     }
 
-    /// What it has heard, once `so` is true of it.
+    /// Waits until `so` is true of the received data, and returns a copy of this data.
     pub fn until(&self, what: &str, so: impl Fn(&Heard) -> bool) -> Heard {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
@@ -95,7 +95,7 @@ impl Broker {
         }
     }
 
-    /// Sends a message to everybody.
+    /// Sends a message to all clients.
     pub fn say(&self, topic: &str, payload: &[u8], retained: bool) {
         let bytes = message(topic, payload, retained);
         for mut client in self.clients.lock().unwrap().iter() {
@@ -105,7 +105,7 @@ impl Broker {
 }
 
 impl Drop for Broker {
-    /// All connections end, as when it is killed.
+    /// Closes all connections, as when a broker is killed.
     fn drop(&mut self) {
         self.dead.store(true, Relaxed);
         self.thread.take().unwrap().join().unwrap();
@@ -129,7 +129,7 @@ fn message(topic: &str, payload: &[u8], retained: bool) -> Vec<u8> {
     bytes
 }
 
-/// A packet: its first byte and its body.
+/// Reads a packet: its first byte and its body.
 fn packet(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     let mut byte = [0];
     stream.read_exact(&mut byte).ok()?;
@@ -147,7 +147,7 @@ fn packet(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     Some((kind, body))
 }
 
-/// Takes a field off the beginning.
+/// Removes a field from the beginning of the body and returns it.
 fn field(body: &mut &[u8]) -> String {
     let length = usize::from(u16::from_be_bytes([body[0], body[1]]));
     let text = String::from_utf8(body[2..2 + length].to_vec()).unwrap();
@@ -184,7 +184,7 @@ fn serve(mut stream: TcpStream, manners: Manners, heard: &Mutex<Heard>) {
                 assert_eq!(kind & 0x06, 0x02, "QoS 1");
                 let topic = field(&mut rest);
                 let (id, payload) = rest.split_at(2);
-                // A picture is no text.
+                // The payload may be a picture, which is not UTF-8.
                 let payload = String::from_utf8_lossy(payload).into_owned();
                 let mut heard = heard.lock().unwrap();
                 if kind & 1 == 1 {

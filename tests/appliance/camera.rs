@@ -1,4 +1,4 @@
-//! Faults of cameras and of programs that replace them.
+//! Tests faults of cameras and of programs that stand in for cameras.
 
 use crate::support::{Home, PATIENCE, read_part, repo};
 use std::os::unix::fs::PermissionsExt;
@@ -29,14 +29,14 @@ fn a_program_that_ends_is_restarted_within_three_seconds_and_leaves_no_zombie() 
     running.until("no zombie is left", |r| !children(r.pid()).iter().any(|stat| stat.contains(") Z ")));
 }
 
-/// A recording of a strange camera.
+/// The config for a recording of a camera with errors; `end` is the end of its URL.
 fn strange(end: &str) -> String {
     let file = repo().join("tests/data/strange-mjpg.rec");
     format!("[camera]\nsource = replay:{}{end}\n[recognition]\nenabled = no\n", file.display())
 }
 
 #[test]
-fn a_recorded_camera_is_shown_and_lost_as_it_was_and_the_report_says_so() {
+fn a_replayed_recording_has_the_pictures_and_errors_of_the_camera_and_the_report_lists_them() {
     let home = Home::new(&strange("?loop"));
     let checked = home.command().args(["check", "--json"]).output().unwrap();
     let json: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
@@ -50,7 +50,7 @@ fn a_recorded_camera_is_shown_and_lost_as_it_was_and_the_report_says_so() {
     // Each round ends with an error of the driver.
     running.until("the camera is lost", |r| r.log().contains("check its cable and power supply"));
     let lost = camera("frames").as_u64().unwrap();
-    running.until("it is there again", |_| camera("frames").as_u64().unwrap() > lost);
+    running.until("the camera is back", |_| camera("frames").as_u64().unwrap() > lost);
 
     let bind = format!("http.bind={}", running.address);
     let report = |file: &str| home.command().args(["report", file, "--set", &bind]).output().unwrap();
@@ -69,7 +69,7 @@ fn a_recorded_camera_is_shown_and_lost_as_it_was_and_the_report_says_so() {
 }
 
 #[test]
-fn a_recording_that_cannot_be_played_is_told_by_check() {
+fn check_reports_a_recording_that_cannot_be_played() {
     let home = Home::new("[camera]\nsource = replay:cut.rec\n[recognition]\nenabled = no\n");
     let check = || {
         let said = String::from_utf8(home.command().arg("check").output().unwrap().stdout).unwrap();
@@ -111,7 +111,7 @@ fn a_program_that_hangs_is_ended_and_restarted() {
 }
 
 #[test]
-fn an_unknown_program_and_an_empty_folder_of_stills_are_named() {
+fn the_error_names_an_unknown_program_or_an_empty_folder_of_stills() {
     for (source, word) in [("pipe:no-such-program -x", "no-such-program"), ("stills:nothing", "nothing")] {
         let home = Home::new(&format!("[camera]\nsource = {source}\n[recognition]\nenabled = no\n"));
         let running = home.run();
@@ -131,7 +131,7 @@ fn the_camera_changes_with_a_reload_and_other_changes_lose_no_frame() {
     running.until("pictures come", |r| r.state()["camera"]["online"] == true);
     home.write_config(&config("rotate = 90"));
     running.signal(libc::SIGHUP);
-    running.until("the picture stands on its side", |r| {
+    running.until("the picture is rotated", |r| {
         let shown = r.get("/snapshot.jpg");
         crate::support::decode(&shown.body).dimensions() == (480, 640)
     });

@@ -1,4 +1,4 @@
-//! The subcommands that end by themselves, and the errors for a wrong command line or config.
+//! Tests the subcommands that end by themselves, and the errors for a wrong command line or config.
 
 use crate::support::{Home, Running, picture, repo};
 use serde_json::Value;
@@ -56,7 +56,7 @@ fn names_boxes_and_distances_are_the_same_on_every_processor() {
     assert_eq!(stdout.lines().count(), probes.len());
 }
 
-/// Writes a program that prints `text`, for this word among its arguments another one.
+/// Writes a program that prints `with` if its arguments contain `word`, and otherwise `without`.
 fn fake(home: &Home, name: &str, word: &str, [without, with]: [&str; 2]) {
     let [without, with] =
         [("without", without), ("with", with)].map(|(end, text)| home.put(format!("{name}.{end}"), text.as_bytes()));
@@ -69,7 +69,7 @@ fn fake(home: &Home, name: &str, word: &str, [without, with]: [&str; 2]) {
 #[test]
 fn a_report_has_no_name_and_no_secret_of_the_journal_the_kernel_and_systemd() {
     let home = Home::new("");
-    // "김민호", as macOS writes it.
+    // "김민호" in decomposed form, as macOS writes it.
     let decomposed = "\u{1100}\u{1175}\u{11b7}\u{1106}\u{1175}\u{11ab}\u{1112}\u{1169}";
     for person in [decomposed, "Zoe Quimby"] {
         home.put(format!("gallery/{person}/1.jpg"), b"");
@@ -246,14 +246,14 @@ fn check_finds_the_problems_that_run_would_have() {
         (0, &serde_json::json!({"source": "pipe:sh", "problem": null})),
         "{stdout}"
     );
-    // It does not read the password file.
+    // `identify` does not read the password file.
     let identify = ["identify", "--set", "http.password_file=nobody"];
     let (status, _, stderr) = output(home.command().args(identify).arg(picture("obama.jpg")));
     assert_eq!(status, 0, "{stderr}");
 }
 
 #[test]
-fn settings_count_more_than_the_config_and_a_damaged_one_changes_nothing() {
+fn settings_override_the_config_and_damaged_settings_change_nothing() {
     let home = Home::new("[overlay]\nunknown = show\n[stream]\nquality = 70\n");
     home.enrol("Barack Obama", "obama.jpg");
     let camera = home.still_camera("astronaut.png");
@@ -278,7 +278,7 @@ fn settings_count_more_than_the_config_and_a_damaged_one_changes_nothing() {
     assert_eq!(status, 78);
     let place = format!("{}:2: [overlay] unknown = bl: must be show, hide or blur", settings.display());
     assert!(told.starts_with(&place), "{told}");
-    // What the config file does not give is told by `check`.
+    // `check` prints the values that come from the settings file.
     std::fs::write(&settings, "[stream]\nquality = 50\n").expect("settings");
     running.reload();
     assert_eq!((value("overlay.unknown").0, value("stream.quality").0), ("show".into(), "50".into()));
@@ -287,7 +287,7 @@ fn settings_count_more_than_the_config_and_a_damaged_one_changes_nothing() {
 }
 
 #[test]
-fn what_the_page_changes_is_at_work_at_once_and_after_a_restart() {
+fn changes_from_the_page_apply_at_once_and_after_a_restart() {
     let home = Home::new("[recognition]\nenabled = no\n[overlay]\nunknown = show\n[stream]\nquality = 70\n");
     let camera = home.still_camera("astronaut.png");
     let start = || Running::start(home.command().args(["run", "--set", &format!("camera.source={camera}")]));
@@ -310,7 +310,7 @@ fn what_the_page_changes_is_at_work_at_once_and_after_a_restart() {
 }
 
 #[test]
-fn a_demo_of_nothing_ends_with_the_reason() {
+fn a_demo_without_pictures_ends_with_the_reason() {
     let home = Home::new("");
     let mut command = Command::new("timeout");
     command.arg("300").arg(home.command().get_program()).arg("demo").current_dir(home.path(""));
@@ -332,7 +332,7 @@ fn a_credential_of_the_service_is_not_required_of_other_users() {
     assert!(status == 1 && stderr.contains("LoadCredential"), "{status} {stderr}");
 }
 
-/// The uid of the folder's owner: nobody when the tests run as root, who alone can give a folder away.
+/// The uid of the folder's owner. Makes `nobody` the owner if the tests run as root; only root can change the owner.
 fn as_nobodys(folder: &Path) -> u32 {
     let me = std::fs::metadata(folder).unwrap().uid();
     if me != 0 {
@@ -366,11 +366,11 @@ fn passwd_as_root_writes_with_the_rights_of_the_folders_owner() {
         assert_eq!((meta.uid(), meta.mode() & 0o777), (owner, 0o600));
     }
     assert_eq!(std::fs::read_to_string(&users).unwrap().lines().count(), 1);
-    // A link of root's to the file of the service is followed as that user too.
+    // A symbolic link of root to the file of the service is followed with the rights of the owner, too.
     std::os::unix::fs::symlink(&users, home.path("link")).unwrap();
     assert_eq!(passwd(&home, &home.path("link"), "a third long password\n").0, 0);
     assert_eq!(std::fs::metadata(&users).unwrap().uid(), owner);
-    // What the owner of the folder may not read, root does not read or write for them.
+    // Root does not read or write a file that the owner of the folder may not read.
     let secret = home.put("secret", b"root:admin:x\n");
     std::fs::set_permissions(&secret, Permissions::from_mode(0o000)).unwrap();
     std::fs::remove_file(&users).unwrap();
@@ -388,7 +388,7 @@ fn configured(root: &Path, previous: &str) {
     for folder in ["var/lib/namecam", "etc/namecam"] {
         std::fs::create_dir_all(root.join(folder)).unwrap();
     }
-    // systemd-tmpfiles makes an empty file of users.
+    // systemd-tmpfiles makes an empty file of accounts.
     std::fs::OpenOptions::new().create(true).append(true).open(root.join("var/lib/namecam/users")).unwrap();
     let program = format!("#!/bin/sh\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_namecam"));
     let setpriv = "#!/bin/sh\n[ \"$1 $2\" = '--reuid=namecam --regid=namecam' ] || exit 1\nshift 3\nexec \"$@\"\n";
@@ -435,14 +435,14 @@ fn the_package_makes_the_user_admin_once_and_moves_the_accounts_of_its_first_ver
     let (note, lines) = kept.split_once('\n').unwrap();
     assert!(note.starts_with("# Copied to /var/lib/namecam/users") && lines == first, "{kept}");
     assert_eq!(std::fs::metadata(&old).unwrap().mode() & 0o777, 0o640);
-    // A user who was removed since does not come back with the next upgrade, even when nobody is left.
+    // The next upgrade does not bring back an account that was removed, even if no account is left.
     for now in ["", "anna:viewer:x\n"] {
         std::fs::write(upgraded.join("var/lib/namecam/users"), now).unwrap();
         configured(&upgraded, "0.1.1");
         assert_eq!(users(&upgraded), now);
         assert_eq!(std::fs::read_to_string(&old).unwrap(), kept);
     }
-    // An upgrade that stopped between the copy and the note is finished.
+    // The next upgrade completes an upgrade that stopped after copying the accounts and before writing the note.
     std::fs::write(&old, &first).unwrap();
     configured(&upgraded, "0.1.1");
     assert_eq!((users(&upgraded).as_str(), std::fs::read_to_string(&old).unwrap()), ("anna:viewer:x\n", kept));

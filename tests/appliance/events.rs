@@ -1,4 +1,4 @@
-//! Events of visits: what a client of `/api/events?typed=1` gets.
+//! Tests the events of visits that a client of `/api/events?typed=1` gets.
 
 use crate::support::{Home, PATIENCE, Running, picture, read_head};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Instant;
 
-/// The events since the start, and then as they come.
+/// A client that gets the events since the start, and then new events.
 struct Listener(BufReader<TcpStream>);
 
 impl Listener {
@@ -19,7 +19,7 @@ impl Listener {
         Listener(stream)
     }
 
-    /// The next event that is about somebody, after a check that its id is the next one.
+    /// The next event with a visit. Checks that the ids of the events have no gap.
     fn next(&mut self, id: &mut u64) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -52,7 +52,7 @@ fn show(home: &Home, input: &[&str]) {
 }
 
 #[test]
-fn somebody_comes_is_named_and_leaves_and_a_stranger_is_told_once() {
+fn visits_of_a_known_person_and_of_a_stranger_have_one_event_of_each_kind() {
     let home = Home::new("");
     let nobody: &[&str] = &["-f", "lavfi", "-i", "color=gray:s=640x480"];
     show(&home, nobody);
@@ -91,12 +91,12 @@ fn somebody_comes_is_named_and_leaves_and_a_stranger_is_told_once() {
     assert_eq!(present, [1.0, 1.0, 0.0, 1.0, 1.0, 0.0]);
     assert!(number(1, "distance") < 0.6 && number(1, "score") < 0.0, "{}", events[1]);
     for at in [2, 5] {
-        // The visit holds for 3 s, and its end says when the face was last seen.
+        // The visit ends 3 s after the face was last seen, and the event has the time at which the face was last seen.
         let (after, since) = (number(at, "decided_at") - number(at, "captured_at"), number(at, "since"));
         assert!(after > 3.0 && after < 20.0 && since < number(at, "captured_at"), "{}", events[at]);
         assert_eq!((&events[at]["reason"], &events[at]["still_present"]), (&"unseen".into(), &false.into()));
     }
-    // The stranger comes again, and is known by their number. One who is named has the name in each visit.
+    // The stranger comes again and keeps their number. Once a person has a name, all visits of the person have it.
     show(&home, &["-i", &biden]);
     let again = [listener.next(&mut id), listener.next(&mut id)];
     assert_eq!([&again[0]["kind"], &again[1]["kind"]], ["appeared", "stranger"]);
@@ -123,7 +123,7 @@ fn somebody_comes_is_named_and_leaves_and_a_stranger_is_told_once() {
     let name = |visit: &Value| visit["name"].as_str().unwrap_or_default().to_owned();
     running.until("both visits have the name", |_| visits().iter().map(name).eq(["Barack Obama", "Joe", "Joe"]));
     running.teach("/api/gallery/rename", &json!({"person": "Joe", "to": "Joe Biden"}));
-    running.until("a rename renames", |_| visits().iter().map(name).eq(["Barack Obama", "Joe Biden", "Joe Biden"]));
+    running.until("the new name", |_| visits().iter().map(name).eq(["Barack Obama", "Joe Biden", "Joe Biden"]));
     running.teach("/api/gallery/forget", &json!({"person": "Barack Obama"}));
     running.until("the forgotten person is gone", |_| visits().iter().map(name).eq(["Joe Biden", "Joe Biden"]));
 }

@@ -1,4 +1,4 @@
-//! All kinds of files that users put into a gallery.
+//! Tests all kinds of files that users put into a gallery.
 
 use crate::support::{Home, age, picture};
 use image::{ImageEncoder, RgbImage};
@@ -93,7 +93,7 @@ fn check_gives_each_file_its_verdict_and_its_reason() {
         ("11", "the same as Obama/01 plain.jpg"),
         ("12", "unreadable"),
     ] {
-        // A picture that is reported as a copy was read.
+        // A picture that is reported as a copy of another one could be read.
         let read = expected == "read" && ["used", "the same as"].iter().any(|word| verdict(number).starts_with(word));
         assert!(read || verdict(number).starts_with(expected), "{number}: {}, not {expected}", verdict(number));
     }
@@ -146,7 +146,7 @@ fn hostile_names_do_no_harm_and_are_reported() {
         assert!(unbroken.contains(reason), "{reason}: {said}");
     }
     assert!(said.contains(&"가".repeat(85)), "255 bytes are allowed: {said}");
-    assert!(!said.contains(['\u{7}', '\u{202e}']), "they are not printed as they are");
+    assert!(!said.contains(['\u{7}', '\u{202e}']), "the output has no control characters");
 }
 
 #[test]
@@ -207,7 +207,8 @@ fn pictures_that_arrive_slowly_after_sighup_are_all_enrolled_in_few_galleries_wi
     let obama = std::fs::read(picture("obama.jpg")).unwrap();
     let others = ["biden.jpg", "astronaut.png"].map(|name| std::fs::read(picture(name)).unwrap());
     const FILES: usize = 20;
-    // Most of them are copies with a remark each; the last one shows the person in front of the camera.
+    // Most of the files are copies, which are logged with a remark each; the last file shows the person in front of the
+    // camera.
     let source = |number: usize| match number {
         _ if number == FILES - 1 => ("Barack Obama", &obama),
         _ if number.is_multiple_of(2) => ("Joe Biden", &others[0]),
@@ -217,7 +218,7 @@ fn pictures_that_arrive_slowly_after_sighup_are_all_enrolled_in_few_galleries_wi
         let (person, bytes) = source(number);
         home.put(format!("gallery/{person}/{number:02}.jpg"), &bytes[..bytes.len() / 2]);
     };
-    // Half of them are being copied at the time of SIGHUP, and the others begin later.
+    // Half of the files are incomplete at the time of SIGHUP; the others appear later.
     (0..FILES).step_by(2).for_each(begin);
     running.signal(libc::SIGHUP);
     for number in 0..FILES {
@@ -251,5 +252,5 @@ fn pictures_that_arrive_slowly_after_sighup_are_all_enrolled_in_few_galleries_wi
     let mut once = told.clone();
     once.sort_unstable();
     once.dedup();
-    assert_eq!(once.len(), told.len(), "something is logged twice:\n{log}");
+    assert_eq!(once.len(), told.len(), "a line is logged twice:\n{log}");
 }

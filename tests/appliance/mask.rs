@@ -1,4 +1,4 @@
-//! What `camera.mask` hides is nowhere: on no picture, in no chip, and not in what is said of faces.
+//! Tests that pictures, chips and data about faces contain nothing of the zones that `camera.mask` hides.
 
 use crate::support::{Answer, Home, Running, decode, picture, read_head, read_part};
 use image::RgbImage;
@@ -6,8 +6,9 @@ use serde_json::Value;
 use std::io::{BufReader, Read, Write};
 use std::process::Command;
 
-/// The camera shows 640x480. A zone that covers the face, in percent, and what of the picture it is.
+/// A zone in percent that covers the face.
 const ZONE: &str = "15,0,70,90";
+/// The same zone as shares of the picture: left, top, right, bottom.
 const HIDDEN: [f64; 4] = [0.15, 0.0, 0.85, 0.9];
 /// The largest value of a black pixel after JPEG.
 const BLACK: u8 = 16;
@@ -16,7 +17,7 @@ const BLACK: u8 = 16;
 fn seen_in(shown: &RgbImage, [left, top, right, bottom]: [f64; 4]) -> f64 {
     let (width, height) = (f64::from(shown.width()), f64::from(shown.height()));
     let (mut seen, mut all) = (0, 0);
-    // The picture may be scaled: the pixels at the edge show both sides of it.
+    // The outermost pixels do not count, because scaling mixes the pixels on both sides of the edge.
     for y in (top * height) as u32 + 1..(bottom * height) as u32 - 1 {
         for x in (left * width) as u32 + 1..(right * width) as u32 - 1 {
             all += 1;
@@ -26,7 +27,7 @@ fn seen_in(shown: &RgbImage, [left, top, right, bottom]: [f64; 4]) -> f64 {
     f64::from(seen) / f64::from(all)
 }
 
-/// One picture of each route and form.
+/// One picture from each route, with several queries.
 fn pictures(running: &Running) -> Vec<(String, Vec<u8>)> {
     let mut all = Vec::new();
     for query in [
@@ -53,7 +54,7 @@ fn pictures(running: &Running) -> Vec<(String, Vec<u8>)> {
     all
 }
 
-/// A running program that has seen a face, and its track.
+/// Starts the program and waits until it has chips of a face; returns the track of the face, too.
 fn with_a_face(more: &str) -> (Home, Running, u64) {
     let home = Home::new("");
     home.enrol("Joe Biden", "biden.jpg");
@@ -90,7 +91,7 @@ fn a_zone_is_black_on_every_route_from_the_moment_at_which_it_is_set() {
     boxes.get_mut().write_all(b"GET /api/events?boxes=1 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let (status, told) = running.change_settings(&format!(r#"{{"set": {{"camera.mask": "{ZONE}"}}}}"#));
     assert_eq!(status, 200, "{told}");
-    // At once, and later: no picture of before is sent.
+    // Neither immediately nor later does any route send a picture from before the change.
     let chip = running.get(&format!("/chip.jpg?track={track}&number=0"));
     assert_eq!(chip.status, 404, "the pictures of the face are gone");
     assert_eq!(running.state()["faces"].as_array().unwrap().len(), 0);
@@ -99,7 +100,7 @@ fn a_zone_is_black_on_every_route_from_the_moment_at_which_it_is_set() {
         for (query, jpeg) in pictures(&running) {
             let shown = decode(&jpeg);
             assert_eq!(seen_in(&shown, HIDDEN), 0.0, "{query} in round {round}");
-            // What lies beside the zone is shown as before.
+            // The part of the picture beside the zone is shown.
             assert!(seen_in(&shown, [0.0, 0.0, 0.14, 1.0]) > 0.9, "{query}");
         }
         before = before.or_else(|| Some(passed_on()));
@@ -116,10 +117,10 @@ fn a_zone_is_black_on_every_route_from_the_moment_at_which_it_is_set() {
 }
 
 #[test]
-fn a_zone_is_on_the_picture_as_it_is_shown_whatever_its_turn() {
+fn a_zone_refers_to_the_shown_picture_at_every_rotation() {
     let (_home, running, _) = with_a_face("");
     for turn in [r#""camera.rotate": "90""#, r#""camera.rotate": "180", "camera.mirror": "yes""#] {
-        // The upper left corner of what is shown, which is seen without the zone.
+        // The upper left corner of the shown picture, which is not black without the zone.
         let corner = [0.0, 0.0, 0.3, 0.205];
         assert_eq!(running.change_settings(&format!(r#"{{"set": {{{turn}}}, "unset": ["camera.mask"]}}"#)).0, 200);
         std::thread::sleep(std::time::Duration::from_millis(500));

@@ -1,4 +1,5 @@
-//! Recognition fits into the available memory, or is refused with the keys that need too much.
+//! Tests that recognition fits into the available memory, or that namecam refuses to start and names the keys that need
+//! too much.
 
 use crate::support::{Home, Running, picture, repo};
 use namecam::config::{Config, Detector};
@@ -66,7 +67,7 @@ fn the_cnn_at_the_defaults_stays_well_below_the_limit_of_the_unit() {
 }
 
 #[test]
-fn a_config_that_does_not_fit_is_78_at_the_start_and_in_check_and_names_what_fits() {
+fn a_config_that_does_not_fit_into_memory_ends_with_78_and_names_values_that_fit() {
     let home = Home::new(
         "[camera]\nsource = 9\nwidth = 4096\nheight = 2304\n[recognition]\ndetect_width = 4096\nupsample = 2\n",
     );
@@ -91,7 +92,7 @@ fn a_config_that_does_not_fit_is_78_at_the_start_and_in_check_and_names_what_fit
 }
 
 #[test]
-fn too_little_data_for_openblas_is_78_with_the_limit_and_not_a_program_that_never_opens_the_models() {
+fn too_small_a_data_limit_for_openblas_ends_with_78_and_does_not_hang() {
     let home = Home::new("");
     home.enrol("Barack Obama", "obama.jpg");
     let limited = |kilobytes: u64, words: &str| {
@@ -112,7 +113,7 @@ fn too_little_data_for_openblas_is_78_with_the_limit_and_not_a_program_that_neve
             assert!(said.contains("RLIMIT_DATA is"), "{said}");
         }
     }
-    // What is asked for suffices.
+    // A limit of 900 MB is enough.
     let output = limited(900_000, "check").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
 }
@@ -124,7 +125,7 @@ fn a_reload_that_would_not_fit_changes_nothing_and_is_reported() {
     let camera = format!("[camera]\nsource = {}\n", home.still_camera("obama2.jpg"));
     home.write_config(&camera);
     let running = Running::start(&mut limited(&home, 2_200_000, "run"));
-    running.until("he is named", |running| running.names() == ["Barack Obama"]);
+    running.until("Obama is named", |running| running.names() == ["Barack Obama"]);
     let reloads = |running: &Running| running.state()["reloads"].as_u64().unwrap();
     let (before, generation) = (reloads(&running), running.generation());
     home.write_config(&format!("{camera}[recognition]\ndetect_width = 4096\nupsample = 2\n"));
@@ -139,7 +140,7 @@ fn a_reload_that_would_not_fit_changes_nothing_and_is_reported() {
     assert_eq!(running.generation(), generation);
     home.write_config(&camera);
     running.reload();
-    running.until("nothing is wrong", |running| running.state()["reload_error"].is_null());
+    running.until("the reload succeeds", |running| running.state()["reload_error"].is_null());
 }
 
 fn cnn(most_px: u64) -> Dlib {
@@ -181,7 +182,7 @@ fn wall(cnn: &mut Dlib, faces: &[(u32, u32, u32)]) -> Rgb {
 #[test]
 fn the_cnn_finds_the_same_faces_in_tiles_as_on_the_whole_picture_and_none_twice() {
     let mut whole = cnn(u64::MAX);
-    // On the borders of the tiles, in corners, small and large.
+    // Faces on the borders of the tiles and in corners, small and large.
     let wall = wall(
         &mut whole,
         &[
@@ -217,7 +218,7 @@ fn a_face_on_a_large_picture_has_the_same_descriptor_as_on_a_small_one() {
     let rgb = still::decode(&std::fs::read(picture("obama2.jpg")).unwrap()).unwrap();
     let face = dlib.detect(&rgb, 1.0)[0];
     let small = dlib.describe(&rgb, &[face], 1)[0];
-    // The same pixels at another place of a picture, from whose crop the descriptor is computed.
+    // The same pixels at another position in a large picture, of which only a crop is used for the descriptor.
     let mut large = Rgb::filled(3000, 2000, [0; 3]);
     paste(&mut large, &rgb, 1024, 512);
     let there = Rect { x: face.x + 1024, y: face.y + 512, ..face };
@@ -250,8 +251,8 @@ fn wrong_passwords_with_held_responses_use_no_memory() {
         })
         .collect();
     for mut stream in wrong {
-        assert!(stream.read(&mut [0; 12]).unwrap() > 0, "each gets an answer in the end");
+        assert!(stream.read(&mut [0; 12]).unwrap() > 0, "each client gets an answer");
     }
-    // A check needs 19 MiB, and one runs at a time.
+    // The check of a password needs 19 MiB, and only one check runs at a time.
     assert!(peak(&running) < 150 << 20, "{} MB", peak(&running) / 1_000_000);
 }

@@ -1,4 +1,4 @@
-//! Who is there, by MQTT.
+//! Tests the messages about people that go to an MQTT broker.
 
 use crate::broker::{Broker, Heard, Manners};
 use crate::support::Home;
@@ -8,7 +8,7 @@ fn says(heard: &Heard, topic: &str, payload: &str) -> bool {
 }
 
 #[test]
-fn a_broker_is_told_who_is_there_and_check_says_whether_it_can_be_used() {
+fn the_broker_gets_the_present_people_and_check_tests_the_broker() {
     let broker = Broker::start(0, Manners::Good);
     let home = Home::new("");
     let camera = home.still_camera("obama2.jpg");
@@ -19,7 +19,7 @@ fn a_broker_is_told_who_is_there_and_check_says_whether_it_can_be_used() {
     config(broker.port);
     home.enrol("Barack Obama", "obama.jpg");
     let running = home.run();
-    let heard = broker.until("he is there", |heard| says(heard, "namecam/door/person/barack_obama", "ON"));
+    let heard = broker.until("Obama is present", |heard| says(heard, "namecam/door/person/barack_obama", "ON"));
     assert!(heard.retained["homeassistant/device/namecam_door/config"].contains("\"Barack Obama\""));
     let heard = broker.until("an event", |heard| heard.said.iter().any(|(topic, _)| topic == "namecam/door/face"));
     assert!(heard.said.iter().any(|(_, text)| text.contains(r#""kind":"named""#) && text.contains(r#""latency_ms":"#)));
@@ -32,7 +32,7 @@ fn a_broker_is_told_who_is_there_and_check_says_whether_it_can_be_used() {
     broker.until("the new name", |heard| {
         heard.retained[config_topic].contains(r#""person_barack_obama":{"p":"binary_sensor","name":"오바마""#)
     });
-    broker.until("he is still there", |heard| says(heard, "namecam/door/person/barack_obama", "ON"));
+    broker.until("Obama is still present", |heard| says(heard, "namecam/door/person/barack_obama", "ON"));
     assert!(running.get("/metrics").text().contains("namecam_mqtt_connected 1\n"));
     let good = home.command().args(["check", "--config", "namecam.ini"]).output().unwrap();
     assert!(String::from_utf8_lossy(&good.stdout).contains("good (the broker lets it in)"), "{good:?}");
@@ -44,7 +44,7 @@ fn a_broker_is_told_who_is_there_and_check_says_whether_it_can_be_used() {
     assert!(text.contains(&format!("warning: [mqtt] 127.0.0.1:{port}: cannot connect: Connection refused")), "{text}");
     running.until("the fault", |r| r.get("/api/state").text().contains("mqtt: the broker cannot be used"));
     let broker = Broker::start(port, Manners::Good);
-    broker.until("he is still there", |heard| says(heard, "namecam/door/person/barack_obama", "ON"));
+    broker.until("Obama is still present", |heard| says(heard, "namecam/door/person/barack_obama", "ON"));
     let log = running.log();
     let mut told: Vec<&str> =
         log.lines().filter_map(|line| line.split_once("mqtt: the broker cannot be used")).map(|(_, why)| why).collect();

@@ -1,4 +1,4 @@
-//! The names and the overlay of the picture.
+//! Tests the names of faces, and the overlay of the picture.
 
 use crate::support::{Home, Running, age, decode, picture, read_head, read_part};
 use std::io::{BufReader, Read, Write};
@@ -45,7 +45,7 @@ fn a_known_person_is_named_and_the_box_is_drawn_at_their_face() {
 }
 
 #[test]
-fn a_stranger_is_unknown_and_so_is_everyone_with_an_empty_gallery() {
+fn strangers_are_unknown_and_with_an_empty_gallery_all_people_are_unknown() {
     let home = seeing("biden.jpg", "");
     let running = home.run();
     running.until("a face without a name", |r| r.names() == ["?"] && r.state()["faces"][0]["state"] == "unknown");
@@ -63,14 +63,14 @@ fn a_person_copied_in_is_named_after_sighup_and_no_longer_named_when_removed() {
     let home = seeing("obama2.jpg", "");
     let running = home.run();
     running.until("the first gallery", |r| r.generation() == 1);
-    // The folder name in decomposed form, as copied from a Mac.
+    // The folder name in decomposed form, as after a copy from a Mac.
     home.enrol("버락", "obama.jpg");
     std::fs::rename(home.path("gallery/버락"), home.path("gallery/\u{1107}\u{1165}\u{1105}\u{1161}\u{11a8}")).unwrap();
     running.reload();
-    running.until("he is named", |r| r.names() == ["버락"]);
+    running.until("Obama is named", |r| r.names() == ["버락"]);
     std::fs::remove_dir_all(home.path("gallery/\u{1107}\u{1165}\u{1105}\u{1161}\u{11a8}")).unwrap();
     running.reload();
-    running.until("he is not named any more", |r| r.names() == ["?"]);
+    running.until("Obama is no longer named", |r| r.names() == ["?"]);
     assert_eq!(running.state()["recognition"]["people"], 0);
 }
 
@@ -86,7 +86,7 @@ fn an_incomplete_picture_does_not_delay_the_reload_and_is_enrolled_when_complete
     assert_eq!(running.names(), ["?"]);
     assert_eq!(running.state()["recognition"]["skipped"], 1);
     std::fs::write(&file, &whole).unwrap();
-    running.until("he is named without another SIGHUP", |r| r.names() == ["Barack Obama"]);
+    running.until("Obama is named without another SIGHUP", |r| r.names() == ["Barack Obama"]);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_missing_gallery_keeps_the_old_one_and_a_bad_config_changes_nothing() {
     let home = seeing("obama2.jpg", "");
     home.enrol("Barack Obama", "obama.jpg");
     let running = home.run();
-    running.until("he is named", |r| r.names() == ["Barack Obama"]);
+    running.until("Obama is named", |r| r.names() == ["Barack Obama"]);
     std::fs::rename(home.path("gallery"), home.path("elsewhere")).unwrap();
     running.signal(libc::SIGHUP);
     let ended = |r: &Running, count: u64, why: &str| {
@@ -109,13 +109,13 @@ fn a_missing_gallery_keeps_the_old_one_and_a_bad_config_changes_nothing() {
     running.until("the log names the line", |r| {
         r.log().contains("enabled = perhaps") && r.log().contains("nothing was reloaded")
     });
-    running.until("the state says that it is over", |r| ended(r, 2, "the config has an error"));
+    running.until("the state has the error of the config", |r| ended(r, 2, "the config has an error"));
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!((running.names(), running.generation()), (vec!["Barack Obama".to_owned()], 1));
     std::fs::write(home.path("namecam.ini"), format!("{config}\n[overlay]\nenabled = no\n")).unwrap();
     std::fs::rename(home.path("elsewhere"), home.path("gallery")).unwrap();
     running.reload();
-    running.until("all of it is at work", |r| r.state()["reloads"] == 3 && r.state()["reload_error"].is_null());
+    running.until("the whole reload is applied", |r| r.state()["reloads"] == 3 && r.state()["reload_error"].is_null());
 }
 
 #[test]
@@ -132,14 +132,14 @@ fn a_reload_takes_a_new_threshold_and_unknown_faces_can_be_hidden() {
     let camera = home.still_camera("obama2.jpg");
     home.write_config(&format!("[camera]\nsource = {camera}\n[recognition]\nthreshold = 0.6\n"));
     running.reload();
-    running.until("he is named", |r| r.names() == ["Barack Obama"]);
-    running.until("his label is drawn", |r| {
+    running.until("Obama is named", |r| r.names() == ["Barack Obama"]);
+    running.until("Obama's label is drawn", |r| {
         let shown = decode(&r.get("/snapshot.jpg").body);
         shown.pixels().filter(|p| is_green(p)).count() > 500
     });
 }
 
-/// A client of a proxy on this machine, which is a viewer.
+/// The headers of a client behind a proxy on this machine. Such a client has the rights of a viewer.
 const AS_VIEWER: &str = "Host: localhost\r\nX-Forwarded-For: 203.0.113.9\r\n";
 
 #[test]
@@ -157,7 +157,7 @@ fn a_reload_hides_a_stranger_from_viewers_at_once_and_an_admin_goes_on_seeing_th
         let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
         !said["faces"].as_array().unwrap().is_empty()
     };
-    assert!(is_seen(&viewers("").body), "the key is off");
+    assert!(is_seen(&viewers("").body), "blur_for_viewers is off");
     let mut stream = BufReader::new(running.connect());
     stream.get_mut().write_all(format!("GET /video_feed HTTP/1.1\r\n{AS_VIEWER}\r\n").as_bytes()).unwrap();
     read_head(&mut stream);
@@ -166,7 +166,7 @@ fn a_reload_hides_a_stranger_from_viewers_at_once_and_an_admin_goes_on_seeing_th
     let blur = "[overlay]\nblur_for_viewers = yes\n";
     home.write_config(&format!("[camera]\nsource = {camera}\n[recognition]\ninterval_ms = 100\n{blur}"));
     running.signal(libc::SIGHUP);
-    // The clear stream ends, though the client takes every picture.
+    // The stream without blur ends, although the client reads every picture.
     stream.read_to_end(&mut Vec::new()).unwrap();
     let (clear, mut all) = (decode(&std::fs::read(home.path("camera.jpg")).unwrap()), Vec::new());
     let share_of_clear = |jpeg: &[u8]| {
@@ -174,7 +174,7 @@ fn a_reload_hides_a_stranger_from_viewers_at_once_and_an_admin_goes_on_seeing_th
         let alike = clear.pixels().zip(shown.pixels()).filter(|(a, b)| (0..3).all(|i| a.0[i].abs_diff(b.0[i]) < 24));
         alike.count() as f64 / f64::from(clear.width() * clear.height())
     };
-    running.until("the room is clear", |_| {
+    running.until("the blur has ended", |_| {
         let shown = viewers("");
         assert!(shown.head.contains("X-Namecam-Rendition: overlay=1; width=0; fps=0; blur=1\r\n"), "{}", shown.head);
         all.push(shown.body);
@@ -200,7 +200,7 @@ fn outside_its_hours_nobody_is_named_and_blur_covers_everything() {
     assert_eq!((&recognition()["enabled"], &recognition()["looks"]), (&true.into(), &0.into()));
     assert_eq!(recognition()["off_until"], format!("{:02}:00", (now + 3) % 24));
     let clear = decode(&std::fs::read(home.path("camera.jpg")).unwrap());
-    // The share of pixels whose neighbour is as in the camera's picture, of those with an edge there.
+    // The share of the edges of the camera's picture that the shown picture still has.
     let detail = |jpeg: &[u8]| {
         let (shown, mut kept, mut all) = (decode(jpeg), 0, 0);
         for (x, y) in (0..clear.width() - 1).flat_map(|x| (0..clear.height()).map(move |y| (x, y))) {
@@ -214,11 +214,11 @@ fn outside_its_hours_nobody_is_named_and_blur_covers_everything() {
     };
     let blurred = detail(&running.get("/snapshot.jpg").body);
     assert!(blurred < 0.2, "of the edges, {blurred} are seen");
-    // Its hours begin, and end again.
+    // The hours of recognition begin, and then end again.
     let set = |hours: &str| running.change_settings(&format!(r#"{{"set": {{"recognition.hours": "{hours}"}}}}"#)).0;
     assert_eq!(set(&span(0, 2)), 200);
-    running.until("he is named", |running| running.names() == ["Barack Obama"]);
-    running.until("the room is clear", |running| detail(&running.get("/snapshot.jpg").body) > 0.5);
+    running.until("Obama is named", |running| running.names() == ["Barack Obama"]);
+    running.until("the blur has ended", |running| detail(&running.get("/snapshot.jpg").body) > 0.5);
     assert_eq!((set(&span(3, 5)), &recognition()["enabled"]), (200, &true.into()));
     running.until("nobody is named", |running| running.names().is_empty());
     let blurred = detail(&running.get("/snapshot.jpg").body);
@@ -236,7 +236,7 @@ fn descriptors_survive_a_restart_and_those_of_removed_pictures_are_deleted() {
     let home = seeing("obama2.jpg", "");
     home.enrol("Barack Obama", "obama.jpg");
     home.enrol("Joe Biden", "biden.jpg");
-    // The cache of version 0.1.0 was one for all galleries.
+    // Version 0.1.0 had one cache for all galleries.
     let old = home.put("cache/namecam/descriptors", b"namecam descriptors 3\n");
     let caches = || {
         let files = std::fs::read_dir(home.path("cache/namecam")).into_iter().flatten();
@@ -251,9 +251,9 @@ fn descriptors_survive_a_restart_and_those_of_removed_pictures_are_deleted() {
     age(&cache);
     let touched = std::fs::metadata(&cache).unwrap().modified().unwrap();
     let running = home.run();
-    running.until("he is named", |r| r.names() == ["Barack Obama"]);
+    running.until("Obama is named", |r| r.names() == ["Barack Obama"]);
     assert_eq!(std::fs::metadata(&cache).unwrap().modified().unwrap(), touched, "nothing was embedded again");
-    // Another gallery, in another program of the same user, has a file of its own.
+    // The cache of another gallery, used by another process of the same user, is a file of its own.
     std::fs::create_dir_all(home.path("theirs/Joe Biden")).unwrap();
     std::fs::copy(home.path("gallery/Joe Biden/biden.jpg"), home.path("theirs/Joe Biden/1.jpg")).unwrap();
     let check = |gallery: &str| {
@@ -267,8 +267,8 @@ fn descriptors_survive_a_restart_and_those_of_removed_pictures_are_deleted() {
     assert_eq!(std::fs::metadata(&cache).unwrap().modified().unwrap(), touched);
     std::fs::remove_dir_all(home.path("theirs")).unwrap();
     check("gallery");
-    assert_eq!(caches(), std::slice::from_ref(&cache), "the other gallery is gone");
+    assert_eq!(caches(), std::slice::from_ref(&cache), "the cache of the other gallery is deleted");
     std::fs::remove_dir_all(home.path("gallery/Joe Biden")).unwrap();
     running.reload();
-    running.until("the row is gone", |_| std::fs::metadata(&cache).unwrap().len() < two);
+    running.until("the descriptor is deleted from the cache", |_| std::fs::metadata(&cache).unwrap().len() < two);
 }

@@ -1,4 +1,4 @@
-//! Each raw format of a real photo, compared with ffmpeg's conversion of the same bytes.
+//! Compares the conversion of each raw format with ffmpeg's conversion of the same bytes of a photo.
 
 use crate::support::picture;
 use namecam::image::{FORMATS, Raw};
@@ -22,7 +22,7 @@ const NAMES: &[(&[u8; 4], &str)] = &[
     (b"GREY", "gray"),
 ];
 
-/// The raw output of ffmpeg, which reads `input` if given.
+/// The raw output of ffmpeg, which gets `input` on stdin.
 fn ffmpeg(args: &[&str], input: &[u8]) -> Vec<u8> {
     let mut child = Command::new("ffmpeg")
         .args(["-loglevel", "error"])
@@ -41,7 +41,7 @@ fn ffmpeg(args: &[&str], input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-/// ffmpeg's planes are U before V.
+/// Swaps the chroma planes, because ffmpeg writes U before V.
 fn with_planes_swapped(mut bytes: Vec<u8>) -> Vec<u8> {
     let chroma = &mut bytes[(WIDTH * HEIGHT) as usize..];
     let half = chroma.len() / 2;
@@ -62,7 +62,7 @@ fn a_photo_in_every_raw_format_looks_as_converted_by_ffmpeg() {
         let theirs = ffmpeg(&[&raw[..], &["-vf", exact, "-pix_fmt", "rgb24"]].concat(), &sent);
         let sent = if format.fourcc == *b"YV12" { with_planes_swapped(sent) } else { sent };
         let stride = format.min_stride(WIDTH);
-        // The narrower ones have the same bytes, with the right columns as padding.
+        // The narrower pictures have the same bytes, with the columns at the right as padding.
         for width in [WIDTH, WIDTH - 1, WIDTH - 38] {
             let ours = format.to_rgb(Raw { bytes: &sent[..], width, height: HEIGHT, stride }).unwrap();
             let lines = theirs.chunks_exact(WIDTH as usize * 3);

@@ -1,5 +1,5 @@
-//! Another recognition model: its own checksum, its own rates, and descriptors that are not mixed with those of dlib's
-//! model.
+//! Tests another recognition model: it has its own checksum and rates, and its descriptors are not mixed with those of
+//! dlib's model.
 
 use crate::support::{Home, picture, repo};
 use namecam::os::files::hex;
@@ -31,8 +31,8 @@ fn with_another_model() -> (Home, String) {
     (home, sum)
 }
 
-/// Where in the middle of dlib's file a weight begins: a little-endian float of a small size, and so are those behind
-/// it.
+/// The position of a weight in the middle of dlib's file: the first of twenty little-endian floats of a small
+/// magnitude.
 fn a_weight(bytes: &[u8]) -> usize {
     let is_weight = |four: &[u8]| (0x30..0x40).contains(&(four[3] & 0x7f));
     let middle = bytes.len() / 2;
@@ -106,7 +106,7 @@ fn rates_of_another_model_and_damaged_ones_are_refused_like_a_wrong_model() {
     for (text, said) in [(of_dlib, "mine.dat.rates:5: this is of the model"), (cut, "mine.dat.rates:")] {
         home.put("models/mine.dat.rates", text.as_bytes());
         let (status, stdout, _) = run(&home, "mine.dat", &["check"]);
-        // Long words have their own lines.
+        // Long words are on lines of their own.
         let words = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(status == Some(2) && words.contains(said) && words.contains("make tables"), "{status:?} {stdout}");
     }
@@ -119,7 +119,7 @@ fn rates_of_another_model_and_damaged_ones_are_refused_like_a_wrong_model() {
         assert!(status == Some(2) && words.contains("mine.dat.cohort"), "{status:?} {stdout}");
         assert!(words.contains(said) && words.contains("make cohort"), "{stdout}");
     }
-    assert_eq!(obama(&home, RESNET).0["name"], "Barack Obama", "dlib's own model is not concerned");
+    assert_eq!(obama(&home, RESNET).0["name"], "Barack Obama", "dlib's own model is not affected");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Signals, systemd, and the end of the program.
+//! Tests signals, the notifications to systemd, and the end of the program.
 
 use crate::support::{Home, PATIENCE, Running, read_part};
 use std::io::Write;
@@ -15,12 +15,12 @@ fn busy_home() -> Home {
 }
 
 #[test]
-fn sigterm_ends_it_within_a_second_during_streams_and_recognition() {
+fn sigterm_ends_the_program_within_a_second_during_streams_and_recognition() {
     let home = busy_home();
     let mut running = home.run();
     let mut viewers: Vec<_> = (0..10).map(|_| running.view()).collect();
     let _never_reads = running.view();
-    running.until("he is named", |r| r.names() == ["Barack Obama"]);
+    running.until("Obama is named", |r| r.names() == ["Barack Obama"]);
     for viewer in &mut viewers {
         read_part(viewer);
     }
@@ -30,7 +30,7 @@ fn sigterm_ends_it_within_a_second_during_streams_and_recognition() {
 }
 
 #[test]
-fn sigterm_ends_it_while_the_gallery_is_being_enrolled() {
+fn sigterm_ends_the_program_while_the_gallery_is_being_enrolled() {
     let home = busy_home();
     for i in 0..40 {
         let bytes = [std::fs::read(crate::support::picture("obama3.jpg")).unwrap(), vec![i]].concat();
@@ -42,20 +42,20 @@ fn sigterm_ends_it_while_the_gallery_is_being_enrolled() {
     assert!(status.success() && took < most, "{status} {took:?} of {most:?}");
 }
 
-/// Replaces `file` by a pipe without a writer: opening it for reading blocks for ever, like a disk that hangs.
+/// Replaces `file` by a FIFO without a writer. Opening it for reading blocks for ever, as on a disk that hangs.
 fn hang(file: &std::path::Path) {
     std::fs::remove_file(file).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(file).status().unwrap().success());
 }
 
 #[test]
-fn sigterm_ends_it_within_a_second_while_the_config_cannot_be_read() {
+fn sigterm_ends_the_program_within_a_second_while_the_config_cannot_be_read() {
     let home = busy_home();
     let mut running = home.run();
     running.until("pictures come", |r| r.get("/snapshot.jpg").status == 200);
     hang(&home.path("namecam.ini"));
     running.signal(libc::SIGHUP);
-    running.until("it reads", |r| r.log().contains("reloading config"));
+    running.until("the reload begins", |r| r.log().contains("reloading config"));
     std::thread::sleep(Duration::from_millis(50));
     let (status, took, most) = running.end(libc::SIGTERM);
     assert!(status.success() && took < most, "{status} {took:?} of {most:?}");
@@ -101,7 +101,7 @@ fn a_password_file_that_cannot_be_read_delays_neither_http_nor_the_watchdog_nor_
 }
 
 #[test]
-fn sigterm_ends_it_although_a_pass_takes_seconds_and_gigabytes() {
+fn sigterm_ends_the_program_during_a_pass_that_takes_seconds_and_gigabytes() {
     let home = busy_home();
     let folder = home.path("gallery");
     home.write_config(&format!(
@@ -110,7 +110,7 @@ fn sigterm_ends_it_although_a_pass_takes_seconds_and_gigabytes() {
         folder.display()
     ));
     let mut running = home.run();
-    // Pictures are enrolled one after the other; each takes as long as a pass.
+    // Pictures are enrolled one after the other; each one takes as long as a recognition pass.
     running.until("dlib is at work", |r| resident_mb(r) > 500);
     let (status, took, most) = running.end(libc::SIGTERM);
     assert!(status.success() && took < most, "{status} {took:?} of {most:?}");
@@ -197,7 +197,7 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
-fn a_blocked_stderr_does_not_end_it() {
+fn a_blocked_stderr_does_not_end_the_program() {
     let home = busy_home();
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let socket = UnixDatagram::bind(home.path("notify")).unwrap();
@@ -211,7 +211,7 @@ fn a_blocked_stderr_does_not_end_it() {
     }
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(child.try_wait().unwrap(), None);
-    // SAFETY: the child has not been reaped, so the number is its own.
+    // SAFETY: kill accepts any numbers; the child has not been reaped, so the number is still its own.
     unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
     assert!(child.wait().unwrap().success());
 }

@@ -1,4 +1,4 @@
-//! Events that leave the machine: as lines, by a webhook, to a program.
+//! Tests the sinks of events: lines on stdout, the webhook, and a program.
 
 use crate::support::{Home, PATIENCE, Running};
 use serde_json::Value;
@@ -7,8 +7,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 
-/// A receiver that makes a message of what it gets as ntfy does with `?tpl=1&m=TEMPLATE`, for templates of fields alone. It answers the
-/// first request that it is too busy.
+/// A receiver that renders each request to a message as ntfy does with `?tpl=1&m=TEMPLATE`. Templates may have fields
+/// only. The receiver answers 429 to the first request.
 fn ntfy(listener: TcpListener) -> Receiver<(String, String)> {
     let (told, messages) = channel();
     std::thread::spawn(move || {
@@ -36,7 +36,7 @@ fn ntfy(listener: TcpListener) -> Receiver<(String, String)> {
 }
 
 #[test]
-fn who_comes_is_told_by_a_webhook_to_a_program_and_as_lines() {
+fn a_named_person_is_sent_to_the_webhook_the_program_and_the_lines() {
     let home = Home::new("");
     let (camera, listener) = (home.still_camera("obama2.jpg"), TcpListener::bind("127.0.0.1:0").unwrap());
     let (port, out) = (listener.local_addr().unwrap().port(), home.path("said"));
@@ -52,17 +52,13 @@ fn who_comes_is_told_by_a_webhook_to_a_program_and_as_lines() {
     let mut running = Running::start(home.command().args(["run", "--events"]).stdout(File::create(&lines).unwrap()));
     let message = ("/door".to_owned(), "Barack Obama is here".to_owned());
     assert_eq!(messages.recv_timeout(PATIENCE).unwrap(), message);
-    assert_eq!(
-        messages.recv_timeout(PATIENCE).unwrap(),
-        message,
-        "it is sent again after an answer that it was too much"
-    );
+    assert_eq!(messages.recv_timeout(PATIENCE).unwrap(), message, "the event is sent again after the answer 429");
     running.until("the program has run", |_| {
         std::fs::read_to_string(&out).is_ok_and(|text| text == "named Barack Obama\n")
     });
     let metrics = ["namecam_events_sent_total{sink=\"webhook\"} 1\n", "namecam_events_sent_total{sink=\"exec\"} 1\n"];
-    running.until("both are counted", |r| metrics.iter().all(|line| r.get("/metrics").text().contains(line)));
-    running.until("the answer is a fault", |r| r.state().to_string().contains("answers 429"));
+    running.until("both events are counted", |r| metrics.iter().all(|line| r.get("/metrics").text().contains(line)));
+    running.until("the answer 429 is a fault", |r| r.state().to_string().contains("answers 429"));
     running.signal(libc::SIGTERM);
     assert!(running.wait(PATIENCE).0.success());
     let text = std::fs::read_to_string(lines).unwrap();
@@ -72,7 +68,7 @@ fn who_comes_is_told_by_a_webhook_to_a_program_and_as_lines() {
     assert!(
         events.iter().any(|event| event["kind"] == "camera") && events.iter().any(|event| event["kind"] == "gallery")
     );
-    // What is wrong is told before it is needed.
+    // `check` reports wrong settings of the sinks.
     home.write_config(
         "[exec]\ncommand = no-such-program x\n[webhook]\nurl = http://127.0.0.1:9/\nsecret_file = nothing\n",
     );

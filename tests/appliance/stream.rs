@@ -1,11 +1,11 @@
-//! The stream and the other routes, for all kinds of viewers.
+//! Tests the stream and the other routes with all kinds of viewers.
 
 use crate::support::{Home, PATIENCE, Running, decode, read_head, read_part};
 use std::io::{BufReader, Read, Write};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A camera without recognition.
+/// A running program with a camera and without recognition.
 fn streaming(more: &str) -> (Home, Running) {
     let home = Home::new("");
     let camera = home.still_camera("obama.jpg");
@@ -28,7 +28,8 @@ fn ffmpeg_reads_sixty_frames_of_the_video_feed() {
     assert_eq!(frames, 60);
 }
 
-/// ffmpeg and OpenCV keep the size of the first picture. The camera gives 640x480, later than the notice comes otherwise.
+/// ffmpeg and OpenCV keep the size of the first picture. The camera delivers 640x480, but later than the notice usually
+/// comes.
 #[test]
 fn the_first_picture_of_a_slow_camera_has_the_size_of_the_camera_and_not_of_the_config() {
     let home = Home::new("");
@@ -143,7 +144,7 @@ fn fifty_viewers_connect_and_disconnect_and_leave_nothing_behind() {
     let threads = || std::fs::read_dir(format!("/proc/{}/task", running.pid())).unwrap().count();
     let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", running.pid())).unwrap().count();
     drop(running.view());
-    running.until("the first one is gone", |r| r.state()["stream"]["viewers"] == 0);
+    running.until("the first viewer is gone", |r| r.state()["stream"]["viewers"] == 0);
     let before = descriptors();
     let mut viewers: Vec<_> = (0..50).map(|_| running.view()).collect();
     for viewer in &mut viewers {
@@ -151,7 +152,7 @@ fn fifty_viewers_connect_and_disconnect_and_leave_nothing_behind() {
     }
     assert_eq!(running.state()["stream"]["viewers"], 50);
     drop(viewers);
-    running.until("all are gone", |r| r.state()["stream"]["viewers"] == 0);
+    running.until("all viewers are gone", |r| r.state()["stream"]["viewers"] == 0);
     running.until("their descriptors are closed", |_| descriptors() <= before + 2);
     running.until("their threads have ended", |_| threads() < 40);
 }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// The time limit of every wait, for a busy machine.
+/// The time limit of every wait, long enough for a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
 pub fn repo() -> &'static Path {
@@ -148,8 +148,8 @@ impl Running {
         assert_eq!(unsafe { libc::kill(self.pid(), signal) }, 0);
     }
 
-    /// Sends a signal that ends it: the status, the time that took, and three times what another program takes that
-    /// sleeps for a second meanwhile, which is longer on a busy machine.
+    /// Sends a signal and waits for the end of the program. Returns the exit status, the time that this took, and the
+    /// longest time allowed: three times what `sleep 1` takes meanwhile, which is longer on a busy machine.
     pub fn end(&mut self, signal: i32) -> (ExitStatus, Duration, Duration) {
         let begun = Instant::now();
         let sleeper = std::thread::spawn(move || {
@@ -161,7 +161,7 @@ impl Running {
         (status, took, 3 * sleeper.join().expect("a time"))
     }
 
-    /// Waits for its end; returns the time that took.
+    /// Waits for the end of the program; returns the exit status and the time that the wait took.
     pub fn wait(&mut self, patience: Duration) -> (ExitStatus, Duration) {
         let started = Instant::now();
         loop {
@@ -177,12 +177,12 @@ impl Running {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
     }
 
-    /// Changes keys of the config as the page does: the status, and the answer.
+    /// Changes keys of the config as the page does; returns the status and the answer.
     pub fn change_settings(&self, body: &str) -> (u16, Value) {
         told(&self.post("/api/settings", "application/json", body.as_bytes()))
     }
 
-    /// A change as namecam's own page sends it: the status, and the answer.
+    /// Sends a change as namecam's own page does; returns the status and the answer.
     pub fn teach(&self, path: &str, body: &Value) -> (u16, Value) {
         told(&self.post(path, "application/json", body.to_string().as_bytes()))
     }
@@ -207,7 +207,7 @@ impl Running {
         stream
     }
 
-    /// A viewer of the stream, past the head of the response.
+    /// A viewer of the stream that has read the head of the response.
     pub fn view(&self) -> BufReader<TcpStream> {
         let mut stream = self.connect();
         stream.write_all(b"GET /video_feed HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("a request");

@@ -1,4 +1,5 @@
-//! What is taught on the page, with real models and pictures: who a face is, who it is not, which pictures a person has.
+//! Tests teaching on the page with real models and pictures: naming faces, rejecting names, and adding pictures of a
+//! person.
 
 use crate::support::{Home, Running, picture};
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ impl Running {
     }
 }
 
-/// A camera that shows a person whom nobody knows, beside a gallery with somebody else.
+/// A camera that shows an unknown person, with another person in the gallery.
 fn with_a_stranger() -> (Home, Running) {
     let home = Home::new("");
     home.enrol("Barack Obama", "obama.jpg");
@@ -32,7 +33,7 @@ fn with_a_stranger() -> (Home, Running) {
 }
 
 #[test]
-fn a_face_that_is_named_on_the_page_has_its_name_at_the_next_look_and_loses_it_when_that_is_corrected() {
+fn a_face_named_on_the_page_has_the_name_at_the_next_look_and_loses_it_by_a_correction() {
     let (home, running) = with_a_stranger();
     let track = running.track();
     let chip = running.get(&format!("/chip.jpg?track={track}&number=0"));
@@ -48,7 +49,7 @@ fn a_face_that_is_named_on_the_page_has_its_name_at_the_next_look_and_loses_it_w
     assert!(taught["pictures"].as_array().unwrap().iter().any(|picture| picture["skipped"].is_null()), "{taught}");
     let file = taught["files"][0].as_str().unwrap().to_owned();
     assert!(home.path("gallery").join(&file).is_file());
-    // Another name for the same face: the pictures go there, and the old name goes.
+    // Another name for the same face: the pictures move to the new name.
     let (status, told) = running.teach("/api/faces/name", &json!({"track": track, "name": "지우"}));
     assert_eq!((status, &told["face"]["name"]), (200, &json!("지우")), "{told}");
     assert!(
@@ -57,7 +58,7 @@ fn a_face_that_is_named_on_the_page_has_its_name_at_the_next_look_and_loses_it_w
     );
     let (status, told) = running.teach("/api/faces/name", &json!({"track": track, "name": "민호"}));
     assert_eq!((status, &told["face"]["name"]), (200, &json!("민호")), "{told}");
-    // Not this person: the pictures go to .not, and the name goes within two looks.
+    // Not this person: the pictures move to .not, and the face loses the name.
     let (status, told) = running.teach("/api/faces/not", &json!({"track": track}));
     assert_eq!((status, &told["face"]["name"]), (200, &Value::Null), "{told}");
     assert!(told["files"][0].as_str().unwrap().starts_with(".not/never-"), "{told}");
@@ -66,7 +67,7 @@ fn a_face_that_is_named_on_the_page_has_its_name_at_the_next_look_and_loses_it_w
         assert_eq!(running.teach("/api/gallery/delete", &json!({"file": file})).0, 200);
     }
     running.until("the name again", |running| running.names() == ["민호"]);
-    // Renamed, and forgotten: nothing is left in the folder, the page's lists, and the cache.
+    // Renamed and then forgotten: the folder, the page's lists and the cache have nothing of this person.
     let cache = || {
         std::fs::metadata(std::fs::read_dir(home.path("cache/namecam")).unwrap().next().unwrap().unwrap().path())
             .unwrap()
@@ -123,7 +124,7 @@ fn a_picture_that_is_sent_is_judged_before_it_is_kept() {
         assert_eq!(is, status, "{told}");
         assert!(told.contains(why), "{told}");
     }
-    // Of a group picture, the faces are told, to choose one of them.
+    // For a group picture, the answer lists the faces, so that the user can choose one.
     let (_, told) = send("Nobody", "image/png", &group);
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["faces"].as_array().unwrap().len(), 2, "{told}");

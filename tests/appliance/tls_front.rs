@@ -1,4 +1,4 @@
-//! CAs, certificates and TLS before a server in the clear, for tests. It does not share a line with the program.
+//! CAs, certificates, and a TLS proxy before a plain-text server, for tests. They share no code with the program.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -9,20 +9,20 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A CA.
+/// A certificate authority.
 pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
     der: CertificateDer<'static>,
 }
 
-/// A certificate, and what the server asks for.
+/// A certificate of a server, and what the server demands of clients.
 #[derive(Clone)]
 pub struct Identity {
     pub chain: Vec<CertificateDer<'static>>,
-    /// PKCS#8.
+    /// The private key in PKCS#8.
     pub key: Vec<u8>,
     pub versions: Vec<&'static SupportedProtocolVersion>,
-    /// The CA that clients must have a certificate of.
+    /// The CA of the certificates that clients must have.
     pub clients_of: Option<CertificateDer<'static>>,
 }
 
@@ -40,7 +40,7 @@ impl Ca {
         self.der.clone()
     }
 
-    /// The certificate as a file of CAs has it.
+    /// The certificate in PEM, as in a file of CAs.
     pub fn pem(&self) -> String {
         use base64::Engine as _;
         let text = base64::engine::general_purpose::STANDARD.encode(&self.der);
@@ -48,7 +48,7 @@ impl Ca {
         format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
     }
 
-    /// A certificate for `names`, good from one year to another.
+    /// A certificate for `names`, valid from the first year to the second.
     pub fn certificate(&self, names: &[&str], years: [i32; 2]) -> Identity {
         let mut params =
             CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
@@ -59,14 +59,14 @@ impl Ca {
         Identity { chain, key: key.serialize_der(), versions: rustls::ALL_VERSIONS.to_vec(), clients_of: None }
     }
 
-    /// One that a CA has signed for itself.
+    /// The CA's own self-signed certificate.
     pub fn itself(&self) -> Identity {
         let key = self.issuer.key().serialize_der();
         Identity { chain: vec![self.der()], key, versions: rustls::ALL_VERSIONS.to_vec(), clients_of: None }
     }
 }
 
-/// Speaks TLS at a port, and in the clear to the one `behind`. Returns the port.
+/// Starts a TLS proxy before the plain-text port `behind`. Returns the port of the proxy.
 pub fn front(identity: Identity, behind: u16) -> u16 {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&identity.versions);
@@ -92,7 +92,7 @@ pub fn front(identity: Identity, behind: u16) -> u16 {
     port
 }
 
-/// Until either side ends. The server behind hears nothing of a client whose handshake fails.
+/// Passes bytes until either side ends. The server behind gets no connection from a client whose handshake fails.
 fn pump(mut outer: StreamOwned<ServerConnection, TcpStream>, behind: u16) {
     while outer.conn.is_handshaking() {
         if outer.conn.complete_io(&mut outer.sock).is_err() {
@@ -108,7 +108,7 @@ fn pump(mut outer: StreamOwned<ServerConnection, TcpStream>, behind: u16) {
     let _ = outer.flush();
 }
 
-/// Passes on what is there; false at the end.
+/// Passes on the available bytes; false at the end of the stream.
 fn pass(from: &mut impl Read, to: &mut impl Write) -> bool {
     let mut bytes = [0; 4096];
     match from.read(&mut bytes) {

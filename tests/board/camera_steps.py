@@ -16,7 +16,7 @@ Step = Callable[[Board], str]
 
 MJPG = View("MJPG", 640, 480)
 MIN_FPS = 25.0
-# Larger than the error of a JPEG of quality 80, and smaller than that of a wrong colour matrix or a shifted plane.
+# Larger than the error of a JPEG of quality 80, and smaller than the error of a wrong colour matrix or a shifted plane.
 MAX_PIXEL_ERROR = 4.0
 PARTS = 40
 GALLERY = "/var/lib/namecam/gallery"

@@ -1,4 +1,4 @@
-"""The emulated board from outside: power, shell, files and the web page."""
+"""The emulated board as seen from outside: power, shell, files and the web page."""
 
 import base64
 import http.client

@@ -182,7 +182,7 @@ def upgraded(board: Board) -> str:
     machine.sh(f"install -D {picture} '{GALLERY}/{PERSON}/obama2.jpg'")
     machine.sh(f"{KEEP} {machine.hand_in(previous(board.package, machine.folder))}", limit_s=180)
     machine.sh(f"echo '; edited by hand' >>{INI}")
-    # The accounts wherever that version has them, without comments.
+    # The accounts, without comments, from whichever file that version uses.
     kept = f"md5sum {INI} /etc/namecam/password; cat /var/lib/namecam/users /etc/namecam/users 2>/dev/null | grep -v '^#' | sort -u; find {GALLERY} -type f -exec md5sum {{}} +; dpkg-query -W -f '${{Status}}' {UNIT}"
     before, gone, old = machine.sh(kept), board.process(), machine.sh(version := f"dpkg-query -W -f '${{Version}}' {UNIT}")
     machine.sh(f"{KEEP} {machine.hand_in(board.package)}", limit_s=180)

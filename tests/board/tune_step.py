@@ -1,4 +1,4 @@
-"""The step for the camera from the page, on vivid: a driver of the kernel with many controls, which can be made to fail."""
+"""The step for tuning the camera from the page, with vivid, a kernel driver with many controls that can be made to fail."""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from appliance import UNIT, Board
 from machine import Failed, Reply, wait
 
-# The time after which what was tried is put back, and what an emulated processor may be late.
+# The time after which a trial is undone, and the delay that an emulated processor may add.
 KEPT_S = 60
 LATE_S = 15
 
@@ -31,7 +31,7 @@ def hold(is_so: object, what: str) -> None:
 
 
 def camera(site: Site) -> dict[str, Any]:
-    """/api/camera, as soon as the camera is there."""
+    """/api/camera, as soon as the camera is available."""
     reply = wait("/api/camera", lambda: (reply := site.get("/api/camera")).status == 200 and reply)
     return dict(reply.json())
 
@@ -45,7 +45,7 @@ def tried(site: Site, **what: Any) -> Reply:
 
 
 def checks(site: Site) -> Iterator[str]:
-    """What was found, in words."""
+    """Yields the results of the checks as texts."""
     first = camera(site)
     before = values(first)
     yield f"{first['camera']}: {len(first['formats'])} formats, {len(before)} controls"
@@ -98,7 +98,7 @@ def checks(site: Site) -> Iterator[str]:
     hold(failed.status == 422, f"a start that fails: {failed.status} {failed.body[:200]!r}")
     yield f"a start that fails: {failed.body.decode().strip()}"
     hold(camera(site)["width"] == first["width"], "the mode before is not put back")
-    # Without frames the mode is silent; the control is put back with the trial.
+    # Without frames the trial of the mode fails; the control is put back with it.
     tried(site, controls={"percentage_of_dropped_buffers": 100})
     begun = time.monotonic()
     silent = tried(site, mode=other)
@@ -118,7 +118,7 @@ def checks(site: Site) -> Iterator[str]:
 
 
 def step(board: Board) -> str:
-    """Controls and modes are tried, put back, saved, and put back by themselves."""
+    """Controls and modes are tried, undone, saved, and undone after a time limit."""
     machine = board.machine
     board.unplug()
     machine.sh("modprobe vivid")

@@ -1,4 +1,5 @@
-// The browsers. Each opens pages with one interface, that of playwright-core; webkit.mjs has the part of it that the tests there use.
+// Starts the browsers. All have the interface of playwright-core; webkit.mjs implements the part of it that the tests
+// in WebKit use.
 import { peer, WAIT_MS, WORDS } from "./tools.mjs";
 import { WebKit } from "./webkit.mjs";
 
@@ -6,7 +7,7 @@ const playwright = (type, options) => async () => {
   const browser = await peer("playwright-core")[type].launch({ timeout: 60000, ...options });
   return { version: browser.version(), close: () => browser.close(), newPage: async options => { const context = await browser.newContext(options); context.setDefaultTimeout(WAIT_MS); return context.newPage(); } };
 };
-// Firefox as Debian has it is driven by WebDriver BiDi, which playwright-core calls by this channel.
+// playwright-core drives Debian's Firefox by WebDriver BiDi, which this channel selects.
 const LAUNCH = {
   chromium: playwright("chromium", { executablePath: "/usr/bin/chromium" }),
   firefox: playwright("firefox", { executablePath: "/usr/bin/firefox-esr", channel: "moz-firefox" }),
@@ -15,7 +16,7 @@ const LAUNCH = {
 export const BROWSERS = Object.keys(LAUNCH);
 export const launch = name => LAUNCH[name]();
 
-// A page of a new browser profile. `page.complaints` has the errors of its console.
+// Opens a page in a new browser profile. `page.complaints` collects the errors of its console.
 export async function open(browser, { lang = "en", dark = false, size = [1280, 800], still = false } = {}) {
   const page = await browser.newPage({
     locale: lang === "ko" ? "ko-KR" : "en-GB", colorScheme: dark ? "dark" : "light", reducedMotion: still ? "reduce" : "no-preference",

@@ -1,4 +1,5 @@
-// A namecam of its own for each test: before its camera are one known person and two strangers; it has an admin and a viewer.
+// Runs a separate namecam for each test. Its camera shows one known person and two strangers; it has the accounts of an
+// admin and a viewer.
 import { spawn, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +11,8 @@ export const KNOWN = "Barack Obama";
 export const ADMIN = { user: "anna", password: "seven green bottles on a wall" };
 export const VIEWER = { user: "bert", password: "nine small boats at the quay" };
 
-// Four seconds of three people beside each other, who sway, so that namecam keeps looking: nobody leaves the picture.
+// Four seconds of three people side by side. The picture sways, so that recognition keeps running; no person leaves the
+// picture.
 const SCENE = join(OUT, "scene.avi");
 export function makeScene() {
   const cut = ["crop=iw:iw*1.5:0:0", "crop=ih/1.5:ih:60:0", "crop=800:1200:120:60"].map((crop, i) => `[${i}]${crop},scale=440:660[p${i}];`).join("");
@@ -21,7 +23,7 @@ export function makeScene() {
   if (status !== 0) throw new Error(`ffmpeg makes no ${SCENE}: ${stderr}`);
 }
 
-// One of the strangers alone, whose head sways and tilts.
+// Six seconds of one stranger, whose head sways and tilts.
 const ALONE = join(OUT, "alone.avi");
 export function makeAlone() {
   const sway = "rotate=0.2*sin(2*PI*n/60):c=gray,crop=1280:720:60+50*sin(2*PI*n/60):40+40*cos(2*PI*n/30)";
@@ -35,7 +37,7 @@ const running = new Set();
 process.on("exit", () => { for (const camera of running) camera.kill(); });
 
 export class Camera {
-  // `settings` are more lines of the config, by section: { http: "hosts = cam.lan" }.
+  // `settings` has more lines of the config by section, such as { http: "hosts = cam.lan" }.
   static async start(namecam, settings = {}, alone = false) {
     const camera = new Camera();
     camera.namecam = namecam;
@@ -61,7 +63,7 @@ export class Camera {
     cpSync(join(PICTURES, picture), to);
   }
   picture(name) { return join(PICTURES, name); }
-  // A picture with two people, of which a test chooses the left one.
+  // Makes a picture of two people. A test chooses the one on the left.
   group() {
     const file = join(this.folder, "group.png");
     const words = ["-v", "error", "-y", ...["obama2.jpg", "biden.jpg"].flatMap(name => ["-i", join(PICTURES, name)]), "-filter_complex", "[0]scale=-2:800[a];[1]scale=-2:800[b];[a][b]hstack", file];
@@ -69,7 +71,7 @@ export class Camera {
     if (status !== 0) throw new Error(`ffmpeg makes no ${file}: ${stderr}`);
     return file;
   }
-  // A folder with pictures that cannot be used, each for another reason, and one that stays empty.
+  // Makes a folder with pictures that are unusable or poor for different reasons, and an empty folder.
   unusable(name) {
     const folder = join(this.gallery, name), from = join(PICTURES, "biden.jpg");
     mkdirSync(join(folder, "more"), { recursive: true });
@@ -86,7 +88,7 @@ export class Camera {
       if (status !== 0) throw new Error(`ffmpeg makes no ${file}: ${stderr}`);
     }
   }
-  // Who has a folder in the gallery.
+  // The entries of the gallery folder: the names of the people.
   people() { return readdirSync(this.gallery).sort(); }
   addUser({ user, password }, ...more) {
     const words = ["passwd", "--config", "/dev/null", "--file", join(this.folder, "users"), ...more, user];
@@ -119,7 +121,7 @@ export class Camera {
     if (this.process) await this.end();
     this.kill();
   }
-  // What also works while this program ends.
+  // Synchronous, so that it also works while this program exits.
   kill() {
     if (this.process) this.process.kill("SIGKILL");
     rmSync(this.folder, { recursive: true, force: true });

@@ -1,5 +1,6 @@
-// node tests/browser/run.mjs NAMECAM [BROWSER] [WORD...]: runs the tests whose name has all the words, in all browsers or in one.
-// A failed test leaves a picture of each of its pages in target/browser. `make browser-test` runs this.
+// node tests/browser/run.mjs NAMECAM [BROWSER] [WORD...]: runs the tests whose names contain all words, in all browsers
+// or in one. A failed test leaves a picture of each of its pages in target/browser. `make browser-test` runs this
+// program.
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Camera, makeAlone, makeScene } from "./camera.mjs";
@@ -10,7 +11,7 @@ import { OUT } from "./tools.mjs";
 const TEST_MS = 180000;
 const ALL_MS = 900000;
 
-// Ends with an error when `promise` takes too long. What goes on is ended by the caller.
+// Rejects when `promise` takes too long. The work behind `promise` goes on until the caller ends it.
 function within(ms, promise) {
   let timer;
   const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`not done within ${ms / 1000} s`)), ms); });

@@ -1,5 +1,5 @@
-// node tests/browser/screenshots.mjs NAMECAM: what the page looks like, for somebody to look at it: phone and desktop, light and dark,
-// English and Korean, into target/browser/screenshots. `make screenshots` runs this.
+// node tests/browser/screenshots.mjs NAMECAM: writes pictures of the page to target/browser/screenshots, to be checked
+// by eye: on a phone and a desktop, light and dark, English and Korean. `make screenshots` runs this program.
 import { mkdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { ADMIN, Camera, KNOWN, makeScene } from "./camera.mjs";
@@ -10,7 +10,8 @@ import { close, openAccount, openPerson, openSettings, openWhy } from "./tests.m
 const SIZES = [[390, 844], [1440, 900]];
 const FOLDER = join(OUT, "screenshots");
 
-// Each view follows from the one before it. `all`: the whole page, not only what fits on the screen.
+// Each view begins where the view before it ends. With `all`, the picture has the whole page and not only the visible
+// part.
 const VIEWS = [
   { name: "login", show: (page, camera) => page.goto(camera.address + "/") },
   {
@@ -19,7 +20,7 @@ const VIEWS = [
       await person(page, KNOWN);
       await seen(page, page.say.unknown);
       await until("there is a picture", () => pixels(page));
-      await page.waitForTimeout(400); // until it is no longer dimmed
+      await page.waitForTimeout(400); // until the picture is no longer dimmed
     },
   },
   { name: "why", show: page => openWhy(page) },

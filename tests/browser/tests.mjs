@@ -1,5 +1,6 @@
-// The tests. Each gets a namecam of its own as `camera`, and `open`, which opens a page in a new profile of the browser. Elements are
-// found by what is read of them, in the language of the page. An error in the console fails a test, but for those in `allows`.
+// The tests. Each test gets its own namecam as `camera`, and `open`, which opens a page in a new browser profile. The
+// tests find elements by their visible texts and labels in the language of the page. An error in the console fails a
+// test, except the errors in `allows`.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ADMIN, KNOWN, VIEWER } from "./camera.mjs";
@@ -7,7 +8,7 @@ import { BROWSERS } from "./browsers.mjs";
 import { WORDS, expect, logIn, LOGIN, OUT, peer, person, pixels, seen, submitLogin, unseen, until, WAIT_MS } from "./tools.mjs";
 
 const SMALL = [360, 740];
-// What a browser says of a refusal that a test asks for.
+// The error of a browser about a refused request that a test makes on purpose.
 const REFUSED = /status of 40[13]/;
 // The list of the page may still have a picture that was deleted a moment ago.
 const GONE = /status of 404.*picture\.jpg/;
@@ -33,7 +34,7 @@ export const openSettings = async page => {
   await page.getByText(page.say.healthTitle, { exact: true }).click();
   await page.locator("#health-list li").first().waitFor({ timeout: WAIT_MS });
 };
-// The sheet of a person in the gallery; of a face; and back to the page.
+// Open the sheet of a person in the gallery or of a face, and close it again.
 const card = (page, name, used, all) => page.getByRole("button", { name: new RegExp(`^${name}\\s*${page.say.ofThem(used, all)}`) });
 export const openPerson = async (page, name = KNOWN, used = 1, all = 1) => {
   await card(page, name, used, all).click();
@@ -49,18 +50,19 @@ export const close = async page => {
   await until("the sheet is closed", async () => await page.getByRole("dialog").count() === 0);
 };
 
-// What axe-core finds. A script of the page cannot be added, because of its policy; the debugger may run one.
+// Fails on violations that axe-core finds. The page's content security policy forbids an added script, but not one that
+// the debugger runs.
 const hasNoViolations = async (page, what) => {
   const AXE = readFileSync(peer.resolve("axe-core/axe.min.js"), "utf8");
   await page.evaluate(AXE);
-  // axe-core leaves the size of what is tapped out unless it is asked for.
+  // By default, axe-core does not check the size of touch targets.
   const { violations, passes } = await page.evaluate(() => axe.run({ rules: { "target-size": { enabled: true } } }));
   const told = violations.map(({ id, help, nodes }) => `${id}: ${help}\n` + nodes.map(node => `    ${node.html}\n    ${node.failureSummary}`).join("\n"));
   if (told.length) throw new Error(`axe-core, ${what}:\n  ${told.join("\n  ")}`);
   expect(`axe-core has checked something, ${what}`, passes.length > 10);
 };
 
-// What is to have the focus, in the order of the page, as [number, text]. An element keeps its number.
+// The focusable elements in the order of the page, as [number, text]. An element keeps its number.
 const FOCUSABLE = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]:not([tabindex='-1'])";
 const focusable = page => page.evaluate(css => {
   const all = [...document.querySelectorAll(css)].filter(e => !e.disabled && !e.closest("[aria-hidden=true]") && e.checkVisibility({ visibilityProperty: true }));
@@ -81,7 +83,7 @@ const tabReachesAll = async (page, what) => {
     expect(`${what}: the focus shows on ${now.text}`, now.marked);
     reached.push(now.number);
   }
-  // People come and go meanwhile: what was there before and after counts.
+  // Elements that appear or disappear meanwhile, because people come and go, do not count.
   const after = await focusable(page);
   const stayed = before.filter(([number]) => after.some(([other]) => other === number));
   expect(`${what}: Tab misses`, stayed.filter(([number]) => !reached.includes(number)).map(([, text]) => text), []);
@@ -90,15 +92,15 @@ const tabReachesAll = async (page, what) => {
   expect(`${what}: the order of Tab`, order.slice(first).concat(order.slice(0, first)), stayed.map(([number]) => number));
 };
 
-// A tap on the largest face of that name in the picture: the detector sometimes takes the patch on the astronaut's suit for one. The
-// faces move, so that a mouse would have to follow them.
+// Taps the largest face with this label in the picture, because the detector sometimes takes the patch on the
+// astronaut's suit for a face. The click is made by a script, because the faces move.
 const tap = (page, label) => until(`a face of ${label} is tapped`, () => page.evaluate(label => {
   const faces = [...document.querySelectorAll("#faces button")].filter(button => button.getAttribute("aria-label") === label);
   const [face] = faces.sort((a, b) => b.offsetWidth - a.offsetWidth);
   if (face) face.click();
   return Boolean(face);
 }, label));
-// A tap on a stranger, and a name.
+// Taps a stranger, and gives the stranger a name.
 const nameStranger = async (page, name) => {
   await person(page, KNOWN);
   await tap(page, page.say.unknown);
@@ -107,11 +109,11 @@ const nameStranger = async (page, name) => {
   await page.getByLabel(page.say.whoName).fill(name);
   await save.click();
   await seen(page, page.say.undo);
-  // On a loaded machine the person may be under another track by then, so the sheet does not tell.
+  // The sheet is no proof: on a busy machine the person may have another track by then.
   await person(page, name);
   await close(page);
 };
-// How many pictures of a person are used, and how many there are.
+// The number of used pictures of a person, and the number of all pictures.
 const usedOf = (page, name) => until(`${name} is in the gallery`, () => page.evaluate(name => fetch("api/gallery").then(answer => answer.json()).then(({ people }) => {
   const person = people.find(person => person.name === name);
   return person && [person.pictures.filter(picture => picture.skipped === null).length, person.pictures.length];
@@ -125,7 +127,7 @@ const forget = async (page, camera, name) => {
   expect("what the API has of them", left, "");
 };
 
-// What a webcam with automatic exposure answers to the page.
+// Answers the page's requests for the camera like a webcam with automatic exposure.
 async function fakeWebcam(page) {
   const webcam = { values: { brightness: 50, auto_exposure: 3, exposure_time_absolute: 156 }, tried: {}, mode: null, saved: null, measured: { fps: 29.8, first_ms: 812, cpu_ms: 4.2 } };
   const before = { ...webcam.values };
@@ -184,7 +186,7 @@ export const TESTS = [
     },
   },
   {
-    name: "late looks", in: ["chromium"], async run({ open, camera }) {
+    name: "the status tells slow and late looks", in: ["chromium"], async run({ open, camera }) {
       const page = await open();
       await logIn(page, camera, ADMIN);
       const told = await page.evaluate(() => {
@@ -196,7 +198,7 @@ export const TESTS = [
     },
   },
   {
-    name: "another language", in: ["chromium"], async run({ open, camera }) {
+    name: "the language is changed on the page", in: ["chromium"], async run({ open, camera }) {
       const page = await open();
       await logIn(page, camera, ADMIN);
       await page.getByRole("button", { name: WORDS.ko.language }).click();
@@ -341,7 +343,7 @@ export const TESTS = [
     },
   })),
   {
-    name: "namecam goes and comes back", in: ["chromium"], allows: [/ERR_/], async run({ open, camera }) {
+    name: "namecam stops and starts again", in: ["chromium"], allows: [/ERR_/], async run({ open, camera }) {
       const page = await open();
       await logIn(page, camera, VIEWER);
       await person(page, KNOWN);
@@ -355,7 +357,7 @@ export const TESTS = [
     },
   },
   {
-    name: "today", in: ["chromium"], settings: { recognition: "remember_strangers_h = 1", events: "stranger_looks = 5" }, async run({ open, camera }) {
+    name: "the visits of today", in: ["chromium"], settings: { recognition: "remember_strangers_h = 1", events: "stranger_looks = 5" }, async run({ open, camera }) {
       const [page, viewer] = [await open({ lang: "ko", size: SMALL }), await open()];
       for (const [one, user] of [[viewer, VIEWER], [page, ADMIN]]) await logIn(one, camera, user);
       const list = one => one.locator("#visits"), row = (one, name) => list(one).getByRole("listitem").filter({ hasText: name });
@@ -365,10 +367,10 @@ export const TESTS = [
         await until("strangers are told", async () => (await one.locator("#alert").innerText()).includes(one.say.numbered(1)));
       }
       expect("a viewer names nobody", await list(viewer).getByRole("button").count(), 0);
-      // By keyboard: each visit of the person.
+      // The keyboard opens the list of the person's visits.
       await row(page, KNOWN).locator("summary").press("Enter");
       await row(page, KNOWN).locator("details[open] li").first().waitFor({ timeout: WAIT_MS });
-      // A stranger is named from there. The rows keep their height; the person has another row.
+      // A stranger is named from the list. The rows keep their height.
       const names = () => list(page).locator("b").allInnerTexts();
       const heights = () => list(page).locator("summary").evaluateAll(all => [...new Set(all.map(e => e.offsetHeight))].length);
       expect("all rows have one height", await heights(), 1);
@@ -383,12 +385,12 @@ export const TESTS = [
       expect("all rows still have one height", await heights(), 1);
       await hasNoViolations(page, "page with the visits of today");
       expect("the width of the page", await page.evaluate(() => document.documentElement.scrollWidth), SMALL[0]);
-      // The sound is chosen for this browser.
+      // The choice of the sound is kept in this browser.
       await page.getByText(page.say.alarms, { exact: true }).click();
       await seen(page, page.say.alarmWhen({ looks: 5, after_s: 0, hours: null }));
       await page.getByLabel(page.say.alarmSound).check();
       await page.reload();
-      await until("it is still chosen", () => page.evaluate(() => document.getElementById("alarm-sound").checked));
+      await until("the sound is still chosen", () => page.evaluate(() => document.getElementById("alarm-sound").checked));
     },
   },
   {
@@ -401,11 +403,11 @@ export const TESTS = [
     },
   },
   {
-    name: "the whole story", in: ["chromium"], allows: [/status of 422/, GONE], async run({ open, camera }) {
+    name: "a face is named and corrected, and a person is renamed and forgotten", in: ["chromium"], allows: [/status of 422/, GONE], async run({ open, camera }) {
       const page = await open();
       await logIn(page, camera, ADMIN);
       await nameStranger(page, "Minho");
-      // Not this person, and undone.
+      // "Not this person", and undo.
       await tap(page, "Minho");
       await page.getByRole("button", { name: page.say.notThis("Minho"), exact: true }).click();
       await seen(page, page.say.undo);
@@ -425,7 +427,7 @@ export const TESTS = [
       await send([camera.picture("obama3.jpg")]);
       await seen(page, "obama3.jpg: " + page.say.good, false);
       await close(page);
-      // Renamed, and forgotten.
+      // The person is renamed, and then forgotten.
       await openPerson(page, "Minho", ...await usedOf(page, "Minho"));
       await page.getByLabel(page.say.toName, { exact: true }).fill("지우");
       await page.getByRole("button", { name: page.say.rename, exact: true }).click();
@@ -434,7 +436,7 @@ export const TESTS = [
       await person(page, "지우");
       await openPerson(page, "지우", ...await usedOf(page, "지우"));
       await forget(page, camera, "지우");
-      // With several people in the picture, nobody is enrolled from the camera.
+      // With several people in the picture, no person can be enrolled from the camera.
       await close(page);
       await page.getByRole("button", { name: page.say.add }).click();
       const walk = page.getByRole("button", { name: page.say.walk });
@@ -475,7 +477,7 @@ export const TESTS = [
       await field("overlay.blur_for_viewers").check();
       await until("all is in the file", () => ["unknown = hide", "false_name_budget = 0.01", "blur_for_viewers = yes"].every(line => kept().includes(line)));
       await seen(page, "[overlay]", false);
-      // A wrong value is told at its field and changes nothing.
+      // A wrong value changes nothing, and the error is shown at its field.
       await field("recognition.hours").fill("7 to 22");
       await field("stream.quality").fill("400");
       await field("stream.width").focus();
@@ -485,7 +487,7 @@ export const TESTS = [
       await page.getByRole("button", { name: `${page.say.reset}: ${page.say.settings["overlay.unknown"]}`, exact: true }).click();
       await until("the line is gone", () => !kept().includes("unknown"));
       await until("the field shows the default", async () => await field("overlay.unknown").inputValue() === "show");
-      // Recognition is off at this hour, and says until when.
+      // Recognition is off at this hour, and the page says until when.
       const clock = at => String(at % 24).padStart(2, "0") + ":00", hour = new Date().getHours();
       await field("recognition.hours").fill(`${clock(hour + 3)}-${clock(hour + 5)}`);
       await field("stream.width").focus();
@@ -499,12 +501,12 @@ export const TESTS = [
       await openSettings(page);
       await until("there is a picture", () => pixels(page).then(grey => grey && Math.max(...grey) > 50));
       await page.getByRole("button", { name: page.say.zoneEdit }).click();
-      // By keyboard: a zone in the middle, moved to the left edge and made as high as the picture.
+      // By keyboard: adds a zone in the middle, moves it to the left edge, and makes it as high as the picture.
       await page.keyboard.press("Enter");
       for (let i = 0; i < 40; i += 1) for (const key of ["ArrowLeft", "ArrowUp"]) await page.keyboard.press(key);
       for (let i = 0; i < 80; i += 1) await page.keyboard.press("Shift+ArrowDown");
       await page.getByRole("button", { name: page.say.zone(1, 0, 0, 20, 100), exact: true }).waitFor();
-      // By pointer: another one at the lower right, and a third that is removed.
+      // By pointer: adds a zone at the lower right, and a third one, which is removed.
       const { x, y, width, height } = await page.getByRole("group", { name: page.say.zones }).boundingBox();
       const drag = async (from, to) => {
         await page.mouse.move(x + width * from[0], y + height * from[1]);
@@ -526,8 +528,8 @@ export const TESTS = [
       const beside = (await pixels(page)).filter((_, i) => i % 32 > 8 && i % 32 < 22);
       await page.getByRole("checkbox", { name: page.say.settings["camera.mirror"] }).check();
       await seen(page, page.say.checkZones, false);
-      expect("the settings say how many", await page.getByRole("textbox", { name: page.say.settings["camera.mask"] }).inputValue(), page.say.zoneCount(2));
-      expect("what lies beside them is seen", beside.filter(value => value > 25).length > beside.length / 2);
+      expect("the settings show the number of zones", await page.getByRole("textbox", { name: page.say.settings["camera.mask"] }).inputValue(), page.say.zoneCount(2));
+      expect("the picture beside the zones is not black", beside.filter(value => value > 25).length > beside.length / 2);
     },
   },
   {
@@ -592,7 +594,7 @@ export const TESTS = [
     },
   },
   {
-    name: "what is wrong with pictures, in Korean", in: ["chromium"], allows: [/status of 422/, GONE], async run({ open, camera }) {
+    name: "the reasons against pictures, in Korean", in: ["chromium"], allows: [/status of 422/, GONE], async run({ open, camera }) {
       camera.unusable("Minho");
       const page = await open({ lang: "ko" });
       await logIn(page, camera, ADMIN);
@@ -602,9 +604,9 @@ export const TESTS = [
         const all = people.concat({ pictures: ignored }).flatMap(({ pictures, hint }) => [hint, ...pictures.flatMap(picture => [picture.skipped, picture.note])]);
         return minho && minho.pictures.length > 6 && all.concat(warnings).filter(Boolean).map(text => [text, verdict(text)]);
       }));
-      expect("as many reasons as kinds of pictures", new Set(told.map(([text]) => text.replace(/[\d.]+/g, ""))).size >= 8);
-      expect("they are in Korean", told.filter(([text, shown]) => text === shown || !/[가-힣]/.test(shown)), []);
-      // Files that are dropped on the sheet are judged like those that are chosen.
+      expect("there are at least eight reasons", new Set(told.map(([text]) => text.replace(/[\d.]+/g, ""))).size >= 8);
+      expect("reasons that are not in Korean", told.filter(([text, shown]) => text === shown || !/[가-힣]/.test(shown)), []);
+      // Files that are dropped on the sheet are checked like files that are chosen.
       await openPerson(page);
       await page.evaluate(() => {
         const dropped = new DataTransfer();

@@ -1,4 +1,4 @@
-// What all tests in a browser use: what is expected, waiting, and the page as somebody sees it.
+// Helpers of the browser tests: expectations, waiting, and what is visible on the page.
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createRequire } from "node:module";
@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
 export const OUT = join(ROOT, "target/browser");
-// The packages that tools/browsers fetched.
+// Loads the packages that tools/browsers fetched.
 export const peer = createRequire(join(OUT, "peers/"));
-// How long something may take on a machine with other work.
+// The time limit of a wait, long enough for a busy machine.
 export const WAIT_MS = 60000;
 
 export const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
@@ -27,7 +27,7 @@ export function expect(what, found, wanted = true) {
   if (is !== should) throw new Error(`${what}: expected ${should}, found ${is}`);
 }
 
-// The words of the page, from its own table, and those of the login page.
+// The texts of the page, from its own source, and those of the login page.
 const source = readFileSync(join(ROOT, "src/http/page/words.js"), "utf8");
 export const WORDS = new Function("navigator", `${source}; return WORDS`)({});
 export const LOGIN = {
@@ -35,13 +35,13 @@ export const LOGIN = {
   ko: { title: "로그인", user: "사용자 이름", password: "비밀번호", wrong: "사용자 이름 또는 비밀번호가 올바르지 않습니다." },
 };
 
-// Text that can be seen. Of several places the first counts.
+// Wait until a text is visible, or no longer visible. Of several elements with the text, the first counts.
 export const seen = (page, text, exact = true) =>
   page.getByText(text, { exact }).first().waitFor({ state: "visible", timeout: WAIT_MS });
 export const unseen = (page, text, exact = true) =>
   page.getByText(text, { exact }).first().waitFor({ state: "hidden", timeout: WAIT_MS });
 
-// Fills the login page in, which is open.
+// Fills in the login page, which must be open.
 export async function submitLogin(page, { user, password }) {
   const words = LOGIN[page.lang];
   await page.getByLabel(words.user).fill(user);
@@ -54,11 +54,11 @@ export async function logIn(page, camera, user) {
   await submitLogin(page, user);
   await page.getByText(page.say.account(user.user)).waitFor({ state: "visible", timeout: WAIT_MS });
 }
-// Waits until a face in view has this name: the title of the page lists them.
+// Waits until a face has this name: the title of the page lists the names.
 export const person = (page, name) => until(`${name} is in view`, async () => (await page.title()).split(" \u00b7 ")[0].split(", ").includes(name));
 
-// The live picture, an <img> or a <canvas>, as 32 x 18 grey values; null before there is one. Nothing of the page that lies over
-// the picture counts.
+// The live picture, an <img> or a <canvas>, as 32 x 18 grey values; null before the first picture. Elements of the page
+// over the picture do not count.
 export const pixels = (page, label = page.say.picture) => page.evaluate(label => {
   const all = [...document.querySelectorAll("img, canvas")];
   const picture = all.find(e => [e.getAttribute("alt"), e.getAttribute("aria-label")].includes(label) && e.checkVisibility());

@@ -1,11 +1,12 @@
-// WebKitGTK by WebDriver, on a screen of its own: the part of playwright-core's interface that the tests in all browsers use.
+// WebKitGTK, driven by WebDriver on an Xvfb screen, with the part of playwright-core's interface that the tests in all
+// browsers use.
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { sleep, until, WAIT_MS } from "./tools.mjs";
 
 const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
-// Where to look for an element with a role.
+// The CSS selectors of the elements that may have a role.
 const OF_ROLE = {
   button: "button, input[type=submit], [role=button]", link: "a[href]", textbox: "input, textarea", listitem: "li",
   heading: "h1, h2, h3", img: "img, canvas, [role=img]", dialog: "dialog, [role=dialog]",
@@ -27,11 +28,11 @@ export class WebKit {
     await until("Xvfb has a display", () => display.endsWith("\n"));
     const port = await freePort();
     webkit.address = `http://127.0.0.1:${port}`;
-    // Without a language, as on a board that shows the page on its own screen, navigator.language is "C".
+    // Without a language, navigator.language is "C", as on a board that shows the page on its own screen.
     const env = { ...process.env, DISPLAY: `:${display.trim()}`, LANG: "C.UTF-8", LC_ALL: "C.UTF-8", LIBGL_ALWAYS_SOFTWARE: "1" };
     webkit.processes.push(spawn("WebKitWebDriver", [`--port=${port}`, "--host=127.0.0.1"], { env, stdio: "ignore" }));
     await until("WebKitWebDriver answers", () => webkit.ask("GET", "/status").catch(() => null));
-    // The driver has one session at a time, and so one page.
+    // The driver has only one session at a time, and so only one page.
     const session = await webkit.begin();
     webkit.version = session.capabilities.browserVersion;
     return webkit;
@@ -85,7 +86,7 @@ class Page {
     return this.ask("POST", "/execute/sync", { script: `return (${run})(...arguments)`, args: argument === undefined ? [] : [argument] });
   }
   getByText(text, { exact = false } = {}) {
-    // The innermost elements that have the text.
+    // The innermost elements with the text.
     const find = ([text, exact]) => [...document.body.querySelectorAll("*")].filter(element => {
       const has = e => { const own = e.textContent.trim(); return exact ? own === text : own.toLowerCase().includes(text.toLowerCase()); };
       return !["SCRIPT", "STYLE", "NOSCRIPT"].includes(element.tagName) && has(element) && ![...element.children].some(has);
@@ -121,7 +122,7 @@ class Locator {
     const [element] = await this.find();
     return element !== undefined && this.isShown(element);
   }
-  // An element may go while it is asked for.
+  // Ignores errors, because an element may disappear during the request.
   waitFor({ state = "visible", timeout = WAIT_MS } = {}) {
     const reached = () => this.isVisible().then(visible => visible === (state === "visible"), () => false);
     return until(`${this.what} is ${state}`, reached, timeout);

@@ -1,4 +1,4 @@
-"""namecam with a camera that shows who it is told to, a user, a token, and what it writes in a folder of its own."""
+"""Runs namecam in a folder of its own, with a camera that shows a chosen person, with user accounts and a token."""
 import contextlib
 import http.client
 import json
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / "target/clients"
 DOCS = ROOT / "docs/INTEGRATIONS.md"
 USER = "anna"
-# With characters that an address must write in hexadecimal, as the docs say; Moonraker gets a plain one.
+# A password with characters that an address must write in hexadecimal, as the docs say, and a plain one for Moonraker.
 PASSWORD, PLAIN = "a password: 50% für @home", "plainpassword"
 WIDTH, HEIGHT, FPS = 1280, 720, 10
 BOX = "ff00ff"
@@ -58,12 +58,12 @@ def section(heading):
 
 
 def block(heading, language):
-    """The block of that section that begins with ```language."""
+    """The block of the section that begins with ```language."""
     found = re.search(rf"^```{language}\n(.*?)^```$", section(heading), re.M | re.S)
     return found.group(1) if found else fail(f"the section {heading} has no block of {language}")
 
 
-# A camera of 10 pictures a second: those in the folder that `now` names, by turns.
+# A camera of 10 pictures a second, which shows the pictures in the folder that the file `now` names, by turns.
 FEED = """
 import itertools, pathlib, sys, time
 root, due = pathlib.Path(sys.argv[1]), time.monotonic()
@@ -77,7 +77,8 @@ for turn in itertools.count():
 
 
 def draw(folder, picture):
-    """Pictures that differ in a square that moves along the lower edge, so that each can be told from the one before."""
+    """Makes pictures with a square that moves along the lower edge, so that each picture differs from the one
+    before."""
     import cv2
     import numpy
     folder.mkdir(parents=True)
@@ -94,7 +95,8 @@ def draw(folder, picture):
 
 
 class Camera:
-    """`namecam run` on a port that stays, before Barack Obama, Joe Biden or nobody. The gallery is the demo's: it knows the former."""
+    """`namecam run` on a fixed port, with a camera that shows Barack Obama, Joe Biden or nobody. The demo's gallery
+    knows only Obama."""
 
     def __init__(self, folder, program, *sets, password=True):
         self.folder, self.program, self.port = folder, program, free_port()
@@ -122,7 +124,7 @@ class Camera:
         return subprocess.run(command, input=text, text=True, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
 
     def start(self, environment=None):
-        # The descriptors of the gallery outlast the folder, so that a run waits for them once.
+        # The cache of descriptors is kept from run to run, so that only the first run computes them.
         environment = {**os.environ, **(environment or {}), "XDG_CACHE_HOME": str(PEERS / "cache")}
         command = [self.program, "run", "--config", ROOT / "demo/namecam.ini", *(w for s in self.sets for w in ("--set", s))]
         with open(self.folder / "log", "ab") as log:
@@ -145,5 +147,5 @@ class Camera:
         return f"{self.base}{path}{'&' if '?' in path else '?'}token={self.token}"
 
     def filled_in(self, text):
-        """A line of the docs, for this camera."""
+        """A line of the docs, with the address and the password of this camera."""
         return text.replace("anna:PASSWORD@board:5000", self.with_password("/").removeprefix("http://").rstrip("/")).replace("board:5000", self.host)

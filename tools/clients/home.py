@@ -1,4 +1,5 @@
-"""A real Home Assistant for servers.py, which takes what to do as JSON and answers with a line of JSON. usage: home.py FOLDER"""
+"""Runs a real Home Assistant for servers.py: home.py FOLDER. Reads the task as JSON from stdin, and prints a line of
+JSON."""
 import asyncio
 import base64
 import json
@@ -24,7 +25,7 @@ async def until(what, reached, patience=30):
 
 
 async def streamed(url, seconds):
-    """The pictures that come in so many seconds."""
+    """The number of pictures that arrive within `seconds`."""
     count, end = 0, time.monotonic() + seconds
     async with aiohttp.ClientSession(raise_for_status=True) as session, session.get(url) as answer:
         parts = aiohttp.MultipartReader.from_response(answer)

@@ -1,4 +1,5 @@
-"""Programs that take the stream: how each is started by the recipe of docs/INTEGRATIONS.md, and how many pictures it has seen."""
+"""Programs that play the stream: starts each by its recipe of docs/INTEGRATIONS.md, and counts the pictures that it has
+seen."""
 import hashlib
 import os
 import re
@@ -16,12 +17,12 @@ from camera import HEIGHT, PEERS, WIDTH, block, fail, section
 
 PYTHON = PEERS / "venv/bin/python"
 VIDEO = "/video_feed"
-# What becomes of it when namecam restarts.
+# The behaviour of a program when namecam restarts.
 ENDS, STAYS, RETURNS = "ends", "stays without a picture", "comes back"
 
 
 def recipe(heading, program):
-    """The line of that section that starts `program`."""
+    """The line of the section that starts `program`."""
     lines = [line.strip() for line in section(heading).splitlines() if line.startswith("    ")]
     return next((line for line in lines if line.startswith(program + " ")), None) or fail(f"{heading} has no line with {program}")
 
@@ -32,18 +33,18 @@ def first_number(*command):
 
 
 class Player:
-    """A program, or lines of Python. `heading` is the section of the docs that has its recipe."""
-    # The share of namecam's pictures that it must see, at least.
+    """A program, or lines of Python. `heading` is the section of the docs with its recipe."""
+    # The least share of namecam's pictures that the program must see.
     least = 0.7
     height, silent = HEIGHT, "It does not say"
-    # After how many seconds without a byte it ends, or says `gives_up`; None: it waits on.
+    # The seconds without a byte after which the program ends or prints `gives_up`; None if it waits for ever.
     notices_s, gives_up = None, "\0"
     name, heading, program, after_restart, note = "", "VLC, ffmpeg, mpv, GStreamer", "", ENDS, ""
 
     def __init__(self, camera, folder):
         self.camera, self.folder = camera, folder / self.name.replace(" ", "-")
         self.folder.mkdir()
-        self.folder.chmod(0o777)  # VLC is another user
+        self.folder.chmod(0o777)  # VLC runs as another user
         self.pictures, self.newest = 0, None
 
     def version(self):
@@ -54,7 +55,7 @@ class Player:
         return recipe(self.heading, self.program)
 
     def arguments(self, url):
-        """The recipe, with `url` in place of its own."""
+        """The words of the recipe, with `url` in place of its URL."""
         own = self.camera.with_password(VIDEO)
         return [word.replace(own, url) for word in shlex.split(self.camera.filled_in(self.shown()))]
 
@@ -76,15 +77,16 @@ class Player:
         raise NotImplementedError
 
     def count(self):
-        """The pictures that it has seen so far."""
+        """The number of pictures that the program has seen so far."""
         raise NotImplementedError
 
     def command_of_still(self, url, path):
-        """A command that writes one picture of the stream to `path`; None: it goes on, and what it writes is taken by `count`."""
+        """A command that writes one picture of the stream to `path`."""
         raise NotImplementedError
 
     def still(self, url, path, patience=30):
-        """One picture of the stream, in `path`; what the program said when it got none."""
+        """Saves one picture of the stream to `path`; returns None, or the output of the program if it got no
+        picture."""
         path.unlink(missing_ok=True)
         run = self.start(self.command_of_still(url, path), "still")
         end = time.monotonic() + patience
@@ -94,11 +96,12 @@ class Player:
         return None if path.exists() and path.stat().st_size else (self.folder / "still").read_text(errors="replace")
 
     def content(self, file):
-        """What tells a picture from the one before; None: it is none of the camera's."""
+        """A value that differs from picture to picture; None if the picture is not one of the camera."""
         return hashlib.sha256(file.read_bytes()).digest()
 
     def files(self, pattern):
-        """Counts pictures that a program writes into its folder, those that are like the one before left out, and removes them."""
+        """Counts and removes the pictures that a program writes into its folder. A picture like the one before does not
+        count."""
         whole = [file for file in self.folder.glob(pattern) if time.time() - file.stat().st_mtime > 0.3]
         for file in sorted(whole, key=lambda file: (file.stat().st_mtime, file.name)):
             content = self.content(file)
@@ -129,8 +132,8 @@ class Ffmpeg(Player):
 
 
 class Frigate(Ffmpeg):
-    """The arguments that Frigate gives ffmpeg for `preset-http-mjpeg-generic` and the role `detect` (frigate/ffmpeg_presets.py and
-    frigate/config/camera/ffmpeg.py). It starts ffmpeg again 10 s after it has ended."""
+    """ffmpeg with Frigate's arguments for `preset-http-mjpeg-generic` and the role `detect` (frigate/ffmpeg_presets.py
+    and frigate/config/camera/ffmpeg.py). Frigate starts ffmpeg again 10 s after ffmpeg has ended."""
     name, heading, program, notices_s = "Frigate's arguments for ffmpeg", "Frigate", "ffmpeg", None
     note = "Frigate itself starts ffmpeg again"
 
@@ -159,9 +162,9 @@ class Vlc(Player):
     name, program, after_restart = "VLC", "vlc", RETURNS
     note = "It shows each picture twice, here counted once"
     silent = "Without a window it does not say"
-    # Its filter `scene` writes pictures whose height is a multiple of 32.
+    # VLC's filter `scene` writes pictures with a height that is a multiple of 32.
     height = -(-HEIGHT // 32) * 32
-    # It refuses to run as root.
+    # VLC refuses to run as root.
     user = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
 
     def version(self):
@@ -175,7 +178,7 @@ class Vlc(Player):
         self.start(self.cvlc(url, "-I", "rc"))
 
     def count(self):
-        """Half of what it says that it has shown. It begins at 0 with each connection."""
+        """Half of the number of frames that VLC reports. Its counter begins at 0 with each connection."""
         if self.process.poll() is None:
             self.process.stdin.write(b"stats\n")
             self.process.stdin.flush()
@@ -261,13 +264,14 @@ class Curl(Player):
         return self.seen
 
     def command_of_still(self, url, path):
-        # `video_feed` never ends: the snapshot it is.
+        # `video_feed` never ends, so curl gets the snapshot.
         return ["curl", "-sSf", url.replace(VIDEO, "/snapshot.jpg"), "-o", path]
 
 
 class Motion(Player):
     name, heading, program, after_restart = "motion", "motion", "motion", RETURNS
-    # Two clocks of 10 a second: some pictures are taken twice, which counts once, and some never.
+    # namecam and motion have separate clocks of 10 pictures a second: motion saves some pictures twice, which count
+    # once, and misses some.
     note, least = "It saves pictures at its own `framerate`, here 10 a second, and misses some", 0.4
 
     def version(self):
@@ -277,7 +281,8 @@ class Motion(Player):
         return "the block under [motion](#motion)"
 
     def motion(self, url):
-        """With the user of `url`, if it has one, in the line of the block that is for it."""
+        """The command for motion. The user and the password of `url` go into the line `netcam_userpass` of the
+        block."""
         parts = urlsplit(url)
         text = block("motion", "ini").replace("http://board:5000" + VIDEO, url.replace(f"{parts.netloc}", parts.netloc.rpartition("@")[2]))
         user = f"{parts.username}:{unquote(parts.password)}" if parts.username else ""
@@ -287,7 +292,8 @@ class Motion(Player):
         return ["motion", "-n", "-c", config]
 
     def content(self, file):
-        """While namecam is away it saves the last picture again, with another time in the file, or a grey one of its own."""
+        """Compares the decoded pictures: while namecam is away, motion saves the last picture again with another time,
+        or a grey picture."""
         picture = cv2.imread(str(file), cv2.IMREAD_REDUCED_COLOR_8)
         is_grey = int((picture.max(axis=2) - picture.min(axis=2) > 60).sum()) < 100
         return None if is_grey else picture.tobytes()
@@ -305,7 +311,7 @@ class Motion(Player):
             text = (self.folder / "still").read_text(errors="replace")
             if "401" in text or self.process.poll() is not None:
                 break
-            # Before it is connected, it writes a grey picture of its own.
+            # Before motion is connected, it writes a grey picture.
             whole = [file for file in sorted(self.folder.glob("*.jpg")) if time.time() - file.stat().st_mtime > 0.3]
             found = whole[-1:] if "connected" in text else []
             time.sleep(0.1)
@@ -318,7 +324,7 @@ class Motion(Player):
 
 
 class Python(Player):
-    """Lines of Python that print a line a picture."""
+    """Lines of Python that print a line per picture."""
     heading, library = "", ""
 
     def version(self):
@@ -366,7 +372,7 @@ class Requests(Python):
 
 
 class Aiohttp(Python):
-    """Its own reader of multipart, which is a strict one."""
+    """aiohttp's own multipart reader, which is strict."""
     name, library = "aiohttp", "aiohttp"
 
     def shown(self):

@@ -1,7 +1,8 @@
-"""The recipes of docs/INTEGRATIONS.md that need no programming: a message on the phone, a light, a chime that is silent for residents.
+"""Tests the recipes of docs/INTEGRATIONS.md that need no programming: a message on the phone, a light, a chime that is
+silent for residents.
 
-The receivers are made by published rules: ntfy's (docs/publish.md, "Message templating") and Shelly's (Gen2, Switch.Set). aplay is the real
-one, on a sound card that makes no sound."""
+The receivers follow the published rules of ntfy (docs/publish.md, "Message templating") and of Shelly (Gen2,
+Switch.Set). The real aplay runs with a sound device that discards the sound."""
 import json
 import re
 import shlex
@@ -18,10 +19,10 @@ HEADING = "A message on the phone, a light, a chime: webhooks and programs"
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """ntfy and a lamp on one port."""
+    """A server that stands in for ntfy and for a lamp."""
 
     def do_POST(self):
-        """A message of a template in the address and of a JSON in the body."""
+        """Like ntfy, makes a message from a template in the address and the fields of a JSON body."""
         address, body = urlsplit(self.path), self.rfile.read(int(self.headers["Content-Length"]))
         query = {name: values[0] for name, values in parse_qs(address.query).items()}
         topic = re.fullmatch(r"/([-_A-Za-z0-9]{1,64})", address.path)
@@ -54,7 +55,8 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 def settings(begin, host):
-    """The lines of the docs from `[SECTION]` on whose first value begins with `begin`, for --set, with `host` in place of those of the docs."""
+    """The recipe with a value that begins with `begin`, as arguments for --set. `host` replaces the host names of the
+    docs."""
     found = re.search(rf"^    \[(\w+)\]\n((?:    \w+ = .*\n)*    \w+ = {re.escape(begin)}(?:.*\n)(?:    \w+ = .*\n)*)", section(HEADING), re.M)
     if not found:
         fail(f"the docs have no recipe with {begin}")
@@ -63,17 +65,17 @@ def settings(begin, host):
 
 
 def faults(camera):
-    """Those that a busy machine does not explain."""
+    """The faults without those that a busy machine can cause."""
     return [fault for fault in camera.state()["faults"] if not fault["cause"].startswith("recognition: slowed down")]
 
 
 def commands(camera, folder):
-    """The lines under curl, and that of ffmpeg, as they stand."""
+    """Runs the lines of the docs under curl, and the line for ffmpeg, unchanged except for address and password."""
     lines = [line.strip() for line in section("curl").splitlines() if line.startswith("    curl ")]
     expect("the lines under curl", len(lines), 3)
     for line, holds in zip(lines, [b'"camera":', b"", b"event: "]):
         words = shlex.split(line.replace("http://board:5000", camera.base).replace("anna:PASSWORD", shlex.quote(f"{USER}:{PASSWORD}")))
-        # The last one goes on until it is stopped; somebody comes meanwhile.
+        # The last command runs until it is stopped. Meanwhile a person comes, so that there is an event.
         run = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE)
         if holds == b"event: ":
             camera.show("nobody")
@@ -117,7 +119,7 @@ def message_and_light(program, folder):
         time.sleep(3)
         expect("one message", server.messages, [("door", "namecam", "Barack Obama is here")])
         expect("one light, for five minutes", server.lamp, [("true", 300.0)])
-        # The function that the docs give a receiver.
+        # Tests the function of the docs with which a receiver checks the signature.
         scope = {}
         exec(block(HEADING, "python"), scope)  # noqa: S102 the docs' own lines
         [(signature, body)] = server.signed
@@ -134,7 +136,7 @@ def chime(program, folder):
     heard, tools = folder / "heard", folder / "bin"
     tools.mkdir()
     play = tools / "aplay"
-    # The real one, with a sound card that makes no sound; a line for each call.
+    # Calls the real aplay with a sound device that discards the sound, and writes a line per call.
     play.write_text(f'#!/bin/sh\nPATH=${{PATH#*:}}\naplay -D null "$@" && echo "$NAMECAM_KIND:$NAMECAM_NAME" >>{heard}\n')
     play.chmod(0o755)
     camera = Camera(folder / "chime", program, *settings("aplay ", ""), password=False)

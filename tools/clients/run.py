@@ -1,7 +1,7 @@
-"""What players, libraries and servers make of namecam's stream and snapshots: `make clients-test`. usage: run.py PROGRAM
+"""Tests namecam's stream and snapshots with players, libraries and servers: `make clients-test`. usage: run.py PROGRAM
 
-It runs the recipes of docs/INTEGRATIONS.md beside a running namecam, and fails where one does not do what the docs say. It writes the table of
-clients to target/clients/table.md, and with WRITE_DOCS=1 into docs/INTEGRATIONS.md."""
+Runs the recipes of docs/INTEGRATIONS.md with a running namecam, and fails when a client behaves differently from the
+docs. Writes the table of clients to target/clients/table.md, and with WRITE_DOCS=1 into docs/INTEGRATIONS.md."""
 import math
 import os
 import shutil
@@ -19,20 +19,23 @@ import servers
 from camera import DOCS, FPS, PEERS, WIDTH, Camera, fail, say, until
 
 BEGIN, END = "<!-- clients, written by `WRITE_DOCS=1 make clients-test` -->\n", "<!-- end of clients -->\n"
-# How long pictures are counted, and how long a client has to come back.
+# The time in which pictures are counted, and the time limit for a client to come back.
 WINDOW_S, PATIENCE_S = 10, 40
-# A box and its label have 6000 pixels of their colour; the picture without them has 300 that are like it.
+# A box and its label have 6000 pixels of their colour. Without them, 300 pixels of the picture are similar.
 BOX_PIXELS = 1500
 
 
 def box_pixels(picture):
-    """The pixels of the colour of boxes, ff00ff; VLC saves it paler."""
+    """The number of pixels with the colour of boxes, ff00ff, which VLC saves paler."""
     blue, green, red = cv2.split(picture)
     return int(((blue > 140) & (red > 140) & (green < 140)).sum())
 
 
 def stills(player):
-    """One picture with a password in the address, one with a token and without boxes, and none with a wrong password."""
+    """Tests single pictures: with a password in the address, with a token and without boxes, and none with a wrong
+    password.
+
+    Returns whether the player reports the wrong password."""
     camera, path = player.camera, player.folder / "still.jpeg"
 
     def taken(url):
@@ -53,9 +56,9 @@ def stills(player):
 
 
 def rates(watching):
-    """Pictures a second of each, counted while all watch at once, and namecam's own."""
+    """The pictures per second of each player while all watch at the same time, and namecam's own rate."""
     until("each has seen pictures", lambda: all([player.count() >= 5 for player in watching]))
-    # Each with the time of its own count: some take a while to say.
+    # Each count has its own time, because some players take a while to report it.
     begun = {player: (player.count(), time.monotonic()) for player in watching}
     own = []
     for _ in range(WINDOW_S):
@@ -67,7 +70,8 @@ def rates(watching):
 
 
 def restarted(watching, camera):
-    """What becomes of each when namecam stops for two seconds: the word, and the seconds from its being back to the client's picture."""
+    """The behaviour of each player when namecam stops for two seconds, with the seconds until its next picture or its
+    exit status."""
     camera.stop()
     time.sleep(2)
     before = {player: player.count() for player in watching}
@@ -86,7 +90,8 @@ def restarted(watching, camera):
 
 
 def silent(camera, folder, chosen):
-    """What those notice that have a time-out, when namecam says nothing more and no connection ends, as when the board loses power."""
+    """Tests the time-outs of the players that have one, when namecam sends nothing and keeps its connections, as after
+    a power cut."""
     watching = [kind(camera, folder / "silent") for kind in chosen if kind.notices_s]
     for player in watching:
         player.watch(camera.with_password(players.VIDEO))
@@ -110,12 +115,12 @@ def silent(camera, folder, chosen):
 
 
 def played(camera, folder, only):
-    """The rows of the programs that take the stream."""
+    """The rows of the table for the programs that play the stream."""
     chosen = [player(camera, folder) for player in players.ALL if not only or any(word in player.name for word in only)]
     refused = {}
     for player in chosen:
         if isinstance(player, players.Frigate):
-            refused[player] = True  # as ffmpeg
+            refused[player] = True  # the same as for ffmpeg
             continue
         refused[player] = stills(player)
         say(f"{player.name} {player.version()}: a password, a token, no boxes with overlay=0, a wrong password refused")

@@ -1,4 +1,5 @@
-"""Servers that take the stream or the snapshot: OctoPrint, Moonraker and Home Assistant themselves, and go2rtc by the rules of its source."""
+"""Servers that use the stream or the snapshot: OctoPrint, Moonraker and Home Assistant themselves, and go2rtc by the
+rules of its source."""
 import base64
 import json
 import os
@@ -40,7 +41,8 @@ class Server:
 
 
 def octoprint(camera, folder):
-    """The button *Test* beside OctoPrint's snapshot URL, as its page asks for it, and the address with which its page shows the stream."""
+    """Tests the request of the button *Test* beside OctoPrint's snapshot URL, and the address with which its page shows
+    the stream."""
     key, port = "0123456789ABCDEF0123456789ABCDEF", free_port()
     quiet = ["softwareupdate", "pluginmanager", "announcements", "tracking", "discovery", "achievements", "pi_support", "health_check", "backup"]
     (folder / "config.yaml").write_text(json.dumps({
@@ -67,7 +69,8 @@ def octoprint(camera, folder):
             expect(f"OctoPrint's test of the snapshot {what}", found, True)
         answer = tried(f"{camera.base}/?action=snapshot")
         expect("OctoPrint's test without a password", (answer["result"], answer["status"]), (False, 401))
-        # Its page appends the time to the address of the stream, and shows it in an <img> of another origin.
+        # OctoPrint's page appends the time to the address of the stream, and shows the stream in an <img> from another
+        # origin.
         stream = stream.replace("http://board:5000", camera.base).replace("TOKEN", camera.token)
         with urllib.request.urlopen(f"{stream}&{time.time_ns() // 1_000_000}", timeout=10) as answer:
             kind, policy = answer.headers.get_content_type(), answer.headers["Cross-Origin-Resource-Policy"]
@@ -80,7 +83,7 @@ def octoprint(camera, folder):
 
 
 def moonraker(camera, folder):
-    """Moonraker's own test of its webcams."""
+    """Runs Moonraker's own test of its webcams."""
     port, encoded = free_port(), camera.with_password("/?action=snapshot")
     webcams = {"token": camera.with_token("/?action=snapshot"), "basic": camera.with_password("/?action=snapshot", "plain", PLAIN),
                "encoded": encoded, "nobody": f"{camera.base}/?action=snapshot", "wrong": f"{camera.base}/video_fee"}
@@ -88,7 +91,7 @@ def moonraker(camera, folder):
     more = "".join(f"[webcam {name}]\nstream_url: {url}\nsnapshot_url: {url}\n" for name, url in webcams.items() if name != "token")
     config = folder / "moonraker.conf"
     config.write_text(f"[server]\nhost: 127.0.0.1\nport: {port}\nklippy_uds_address: {folder}/klippy\n[machine]\nprovider: none\n"
-                      # It would fetch news and names of USB devices from elsewhere.
+                      # Otherwise Moonraker fetches news and the names of USB devices from the network.
                       "[announcements]\ndev_mode: True\n"
                       f"[authorization]\ntrusted_clients:\n  127.0.0.1\n{recipe}\n{more}")
     (folder / "data/misc").mkdir(parents=True)
@@ -98,7 +101,7 @@ def moonraker(camera, folder):
         tested = {name: server.ask(f"/server/webcams/test?name={name}", {"name": name})["result"] for name in webcams}
         expect("Moonraker hands the address on", tested["token"]["snapshot_url"], webcams["token"])
         reached = {name: answer["snapshot_reachable"] for name, answer in tested.items()}
-        # tornado sends the password as it stands in the address.
+        # tornado sends the password as in the address, without decoding it.
         expect("Moonraker reaches the snapshot", reached, {"token": True, "basic": True, "encoded": False, "nobody": False, "wrong": False})
     finally:
         server.stop()
@@ -109,8 +112,9 @@ def moonraker(camera, folder):
 
 
 def go2rtc_pictures(url, most):
-    """Pictures as go2rtc reads them (internal/http/http.go, pkg/mpjpeg/multipart.go, pkg/image/producer.go): by the content type before
-    the semicolon; of a multipart stream each part by its Content-Length, after a line that begins with --; of a picture again and again."""
+    """Reads pictures as go2rtc does (internal/http/http.go, pkg/mpjpeg/multipart.go, pkg/image/producer.go). The
+    content type before the semicolon decides: go2rtc reads the parts of a multipart stream by their Content-Length,
+    each after a line that begins with --, and requests a single picture again and again."""
     parts = urlsplit(url)
     login = base64.b64encode(f"{parts.username}:{unquote(parts.password)}".encode()).decode()
     request = urllib.request.Request(url.replace(parts.netloc, parts.netloc.rpartition("@")[2]), headers={"Authorization": f"Basic {login}"})
@@ -152,7 +156,7 @@ def go2rtc(camera, _folder):
 
 
 def home_assistant(camera, folder):
-    """A real Home Assistant, that of `make ha-test`, sets up *MJPEG IP Camera* and the sensors of the docs."""
+    """Sets up *MJPEG IP Camera* and the sensors of the docs in the real Home Assistant of `make ha-test`."""
     said = subprocess.run([ROOT / "target/ha/venv/bin/python", ROOT / "tools/clients/home.py", folder], text=True, capture_output=True, timeout=180,
                           env={**os.environ, "PYTHONPATH": str(PEERS / "home")}, input=json.dumps({"url": camera.base, "user": USER, "password": PASSWORD, "yaml": block("Home Assistant", "yaml")}))
     if said.returncode:

@@ -1,37 +1,37 @@
-//! A person out of photographs, on the picture of a room: the head is cut out of one photograph after the other, softly,
-//! so that nothing but the person moves; the clothes are a plain shape.
+//! Draws a person from photographs on the picture of a room. The head is cut out of one photograph after the other with
+//! soft edges, so that only the person moves; the clothes are a plain shape.
 
 use namecam::image::{Rect, Rgb};
 
-/// Pixels a side of LFW's pictures.
+/// The width and height of LFW's pictures in pixels.
 pub const SIDE: u32 = 250;
-/// The detector's box on them, where faces are in the middle: its middle and its width.
+/// The detector's box on LFW's pictures, which have the face in the middle: x and y of its centre, and its width.
 const FACE: [f64; 3] = [125.0, 128.0, 95.0];
-/// In widths of the face from the middle of the box: where the middle of head and hair is, and how far they reach.
+/// The centre of the ellipse of head and hair, relative to the centre of the box, in face widths.
 const HEAD: [f64; 2] = [0.0, -0.1];
 const HEAD_RADII: [f64; 2] = [0.68, 0.88];
-/// And shoulders, below which the body goes straight down.
+/// The centre of the ellipse of the shoulders, in the same units. Below it, the body goes straight down.
 const BODY: [f64; 2] = [0.0, 2.05];
 const BODY_RADII: [f64; 2] = [1.2, 1.3];
-/// How soft their edges are.
+/// The width of the soft edges of head and body, in face widths.
 const SOFT: f64 = 0.07;
-/// The light of the room: mean and deviation of the luma of each head.
+/// The light of the room: the mean and the standard deviation of the luma of a head.
 const LIGHT: [f64; 2] = [118.0, 48.0];
 
-/// Somebody's photographs.
+/// The photographs of a person, and the colour of the clothes.
 pub struct Actor {
     photographs: Vec<Rgb>,
     clothes: [f64; 3],
 }
 
-/// Where somebody is on a frame.
+/// The position of a person on a frame.
 #[derive(Debug, Clone, Copy)]
 pub struct Pose {
-    /// The middle of the face, pixels.
+    /// The middle of the face in pixels.
     pub center: [f64; 2],
-    /// The width of the face, pixels.
+    /// The width of the face in pixels.
     pub width: f64,
-    /// Which photographs are on: of two, with the share of the second one.
+    /// The two photographs that are shown, and the share of the second one.
     pub photographs: (usize, usize, f64),
 }
 
@@ -43,14 +43,14 @@ impl Pose {
         Rect { x, y, w: side, h: side }
     }
 
-    /// How much of the picture at a point is head, and how much is body.
+    /// The opacity of the head and that of the body at a point.
     fn covers(&self, x: f64, y: f64) -> (f64, f64) {
         let at = [(x - self.center[0]) / self.width, (y - self.center[1]) / self.width];
         let body = [at[0], (at[1] - BODY[1]).min(0.0) + BODY[1]];
         (soft_ellipse(at, HEAD, HEAD_RADII), soft_ellipse(body, BODY, BODY_RADII))
     }
 
-    /// True when that point is of the person rather than of the room.
+    /// True if the person covers this point of the room.
     pub fn hides(&self, x: f64, y: f64) -> bool {
         let (head, body) = self.covers(x, y);
         head.max(body) > 0.5
@@ -58,12 +58,12 @@ impl Pose {
 }
 
 impl Actor {
-    /// A person of LFW, of photographs, each [`SIDE`] pixels a side, in clothes of that colour.
+    /// Photographs of a person of LFW, each [`SIDE`] pixels wide and high, and the colour of the clothes.
     pub fn new(photographs: Vec<Rgb>, clothes: [f64; 3]) -> Actor {
         Actor { photographs: photographs.into_iter().map(lit).collect(), clothes }
     }
 
-    /// How many photographs there are.
+    /// The number of photographs.
     pub fn photographs(&self) -> usize {
         self.photographs.len()
     }
@@ -104,7 +104,7 @@ impl Actor {
         std::array::from_fn(|i| one[i] + (other[i] - one[i]) * share)
     }
 
-    /// Rounder at the sides, with a seam in the middle.
+    /// The colour of the clothes at a point: darker towards the sides, with a seam in the middle.
     fn cloth(&self, pose: &Pose, x: f64, y: f64) -> [f64; 3] {
         let (across, down) = ((x - pose.center[0]) / pose.width, (y - pose.center[1]) / pose.width);
         let round = 1.0 - 0.35 * (across / BODY_RADII[0]).powi(2);
@@ -113,19 +113,19 @@ impl Actor {
     }
 }
 
-/// Where the face is on them.
+/// The face on a photograph of LFW.
 pub fn face_on_photograph() -> Rect {
     Pose { center: [FACE[0], FACE[1]], width: FACE[2], photographs: (0, 0, 0.0) }.face()
 }
 
-/// 1 inside of an ellipse, 0 outside, and a slope at its edge.
+/// 1 inside an ellipse, 0 outside, and a slope at its edge.
 fn soft_ellipse(at: [f64; 2], middle: [f64; 2], radii: [f64; 2]) -> f64 {
     let [x, y]: [f64; 2] = std::array::from_fn(|i| (at[i] - middle[i]) / radii[i]);
     let beyond = ((x * x + y * y).sqrt() - 1.0) * radii[0].min(radii[1]);
     (0.5 - beyond / SOFT).clamp(0.0, 1.0)
 }
 
-/// Between four pixels.
+/// The bilinear interpolation between four pixels.
 fn sample(rgb: &Rgb, x: f64, y: f64) -> [f64; 3] {
     let (x, y) = (x.clamp(0.0, f64::from(rgb.width - 2)), y.clamp(0.0, f64::from(rgb.height - 2)));
     let (left, top) = (x as u32, y as u32);
@@ -136,7 +136,7 @@ fn sample(rgb: &Rgb, x: f64, y: f64) -> [f64; 3] {
     std::array::from_fn(|i| corners.iter().zip(shares).map(|(corner, share)| corner[i] * share).sum())
 }
 
-/// A photograph in the light of the room: news photographs are flashed, shaded and printed in all ways.
+/// Adapts a photograph to the light of the room, because news photographs differ much in light and contrast.
 fn lit(mut rgb: Rgb) -> Rgb {
     let inside = |x: u32, y: u32| {
         let at = [(f64::from(x) - FACE[0]) / FACE[2], (f64::from(y) - FACE[1]) / FACE[2]];
@@ -151,7 +151,7 @@ fn lit(mut rgb: Rgb) -> Rgb {
     let count = luma.len().max(1) as f64;
     let mean = luma.iter().sum::<f64>() / count;
     let deviation = (luma.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count).sqrt();
-    // Half of the way: dark hair stays dark, and nobody becomes grey.
+    // Only half of the way, so that dark hair stays dark and no face becomes grey.
     let gain = (LIGHT[1] / deviation.max(1.0)).sqrt();
     let light = mean + (LIGHT[0] - mean) / 2.0;
     for value in &mut rgb.data {

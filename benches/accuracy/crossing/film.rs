@@ -1,5 +1,5 @@
-//! A scene as the camera sees it: a still room with sensor noise, people who sway as they walk and change their looks,
-//! and where each face truly is.
+//! Renders a scene as a camera would see it: a still room with sensor noise, people who sway as they walk and whose
+//! photographs change; and records the true position of each face.
 
 use super::actor::{Actor, Pose};
 use super::score::Present;
@@ -11,29 +11,29 @@ use std::f64::consts::TAU;
 
 /// Height of the picture in pixels.
 const HEIGHT: u32 = 480;
-/// Frames a second.
+/// Frames per second.
 pub const FPS: f64 = 15.0;
-/// Faces are about that far from the top, pixels.
+/// The mean distance of the middle of a face from the top edge, in pixels.
 const EYE_LEVEL: f64 = 190.0;
-/// A photograph is on for so long, and becomes the next one within so long, seconds.
+/// The duration of a photograph in seconds, and the part of it in which the next one is blended in.
 const PHOTOGRAPH_S: f64 = 0.6;
 const FADE_S: f64 = 0.25;
-/// What a camera's own JPEGs have.
+/// The JPEG quality of the frames, which is that of a typical camera.
 const QUALITY: u32 = 90;
-/// Points a side at which it is asked whether a face can be seen.
+/// The points per side of a face at which its visibility is sampled.
 const POINTS: u32 = 12;
-/// Seconds of the empty room at the end.
+/// The duration of the empty room at the end of a scene, in seconds.
 const AFTER_S: f64 = 0.5;
 
-/// A scene.
+/// The frames of a scene and their ground truth.
 pub struct Film {
     /// JPEGs.
     pub frames: Vec<Vec<u8>>,
-    /// Who is on each.
+    /// The people on each frame.
     pub truth: Vec<Vec<Present>>,
 }
 
-/// Takes a scene with `actors` on their `walks`, one each.
+/// Renders a scene; each of the `actors` has one of the `walks`.
 pub fn take(actors: &[Actor], walks: &[Walk], draw: &mut Draw) -> anyhow::Result<Film> {
     let (room, noise) = (room(draw), Noise::new(draw));
     let seconds = walks.iter().map(Walk::end).fold(0.0, f64::max) + AFTER_S;
@@ -71,7 +71,7 @@ pub fn take(actors: &[Actor], walks: &[Walk], draw: &mut Draw) -> anyhow::Result
     Ok(film)
 }
 
-/// How a person stands, or walks, at a moment.
+/// The pose of a person at a moment; `None` outside the picture.
 fn pose(walk: &Walk, phase: f64, photographs: usize, second: f64) -> Option<Pose> {
     let wave = |hertz: f64| (TAU * (hertz * second + phase)).sin();
     let width = walk.width * (1.0 + 0.03 * wave(0.23));
@@ -83,7 +83,7 @@ fn pose(walk: &Walk, phase: f64, photographs: usize, second: f64) -> Option<Pose
     Some(Pose { center, width, photographs: (number % photographs, (number + 1) % photographs, fade.max(0.0)) })
 }
 
-/// The share of a face that is in the picture and behind nobody.
+/// The share of a face that is in the picture and not hidden by the people `before` it.
 fn visible(pose: &Pose, before: &[(usize, Pose)]) -> f32 {
     let face = pose.face();
     let points = (0..POINTS * POINTS).map(|at| {
@@ -99,7 +99,7 @@ fn visible(pose: &Pose, before: &[(usize, Pose)]) -> f32 {
     seen.count() as f32 / (POINTS * POINTS) as f32
 }
 
-/// A wall, lighter at a side, a floor, and a door.
+/// Draws a wall that is lighter at one side, a floor, and a door.
 fn room(draw: &mut Draw) -> Rgb {
     let mut rgb = Rgb::filled(WIDTH as u32, HEIGHT, [0; 3]);
     let tint: [f64; 3] = std::array::from_fn(|_| 110.0 + draw.below(60) as f64);
@@ -117,22 +117,22 @@ fn room(draw: &mut Draw) -> Rgb {
     rgb
 }
 
-/// What a sensor adds, three steps or so, some of it to all colours alike.
+/// Sensor noise: random offsets of about three steps, which are added to the values of the pixels.
 struct Noise(Vec<i8>);
 
 impl Noise {
     const LENGTH: usize = 1 << 18;
 
     fn new(draw: &mut Draw) -> Noise {
-        // The sum of six dice is near enough to a bell.
+        // The sum of six uniform numbers is close to a normal distribution.
         Noise((0..Noise::LENGTH).map(|_| (0..6).map(|_| draw.below(5) as i8 - 2).sum::<i8>()).collect())
     }
 
-    /// Another part of it on each frame.
+    /// Adds noise to a frame, from another part of the sequence on each frame.
     fn add(&self, rgb: &mut Rgb, draw: &mut Draw) {
         let mut at = draw.below(Noise::LENGTH);
         for line in rgb.data.chunks_exact_mut(WIDTH as usize * 3) {
-            // Lines are not shifted copies of each other.
+            // A random offset per line, so that the noise of a line is not a shifted copy of that of the line above.
             at = (at + draw.below(Noise::LENGTH)) % Noise::LENGTH;
             let noise = self.0.iter().cycle().skip(at);
             line.iter_mut().zip(noise).for_each(|(value, noise)| *value = value.saturating_add_signed(*noise));

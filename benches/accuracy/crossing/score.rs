@@ -1,98 +1,96 @@
-//! What a scene is worth whose truth is known: how tracks and names on screen compare with who was where.
+//! Compares the tracks and names on screen with the ground truth of a scene.
 
 use namecam::image::Rect;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A box is of the face that it overlaps most, if by so much; boxes of two neighbours hardly touch.
+/// A box belongs to the face with the largest overlap, if the overlap is at least this. Boxes of two neighbours hardly
+/// touch.
 const SAME_PLACE_IOU: f32 = 0.3;
-/// A face of which less can be seen is nobody's to find.
+/// The least visible share of a face that counts as present.
 const VISIBLE: f32 = 0.5;
-/// A face of which so much can be seen counts as wholly in the picture.
+/// The least visible share of a face that counts as complete.
 const WHOLE: f32 = 0.95;
-/// Nobody has to know smaller ones, in pixels.
+/// The least width of a face that recognition has to name, in pixels.
 const LEAST_WIDTH_PX: u32 = 60;
 
-/// Somebody in a scene.
+/// A person in a scene.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Role {
-    /// The name.
     pub name: String,
     /// True when the person is in the gallery.
     pub known: bool,
 }
 
-/// Where somebody truly is on a frame.
+/// The true position of a person on a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Present {
-    /// Which role.
+    /// The index into [`Scene::roles`].
     pub role: usize,
-    /// Counts how often the person has come.
+    /// The number of the visit of this person.
     pub visit: usize,
     /// The face.
     pub face: Rect,
-    /// The share of it that is in the picture and behind nobody.
+    /// The share of the face that is in the picture and not hidden by another person.
     pub visible: f32,
 }
 
 /// A box on screen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
-    /// Its track.
     pub track: u64,
-    /// The name on it.
+    /// The name on the box.
     pub name: Option<String>,
-    /// False as long as nothing is said of it, not even that it is unknown.
+    /// False as long as the box has no label, not even "unknown".
     pub labelled: bool,
-    /// Where it is.
     pub rect: Rect,
 }
 
-/// A scene as it was, and as it was seen.
+/// The ground truth of a scene, and the results of recognition.
 pub struct Scene<'a> {
-    /// Who plays.
+    /// The people of the scene.
     pub roles: &'a [Role],
-    /// Who truly is on each frame.
+    /// The people who truly are on each frame.
     pub truth: &'a [Vec<Present>],
-    /// What stood on each frame of the stream.
+    /// The boxes on each frame of the stream.
     pub shown: &'a [Vec<Shown>],
-    /// What each look said of the frame that it looked at.
+    /// The number of the frame of each look, and the faces that the look found.
     pub looks: &'a [(usize, Vec<Shown>)],
-    /// Frames a second.
+    /// Frames per second.
     pub fps: f64,
 }
 
 /// Counts over scenes.
 #[derive(Debug, Default)]
 pub struct Score {
-    /// Looks.
     pub looks: usize,
-    /// Frames.
     pub frames: usize,
     /// Tracks that were ever on a face.
     pub tracks: usize,
-    /// How often a track was on another face than before.
+    /// The number of times that a track moved to another face.
     pub switches: usize,
-    /// Looks and frames with a box that bears another name than that of the face under it.
+    /// Looks and frames with a wrong name: the box has the name of another person than the face under it.
     pub wrong: (usize, usize),
     /// Looks and frames with one name on two boxes.
     pub doubled: (usize, usize),
-    /// Tracks that ever bore a name.
+    /// Tracks that ever had a name.
     pub named_tracks: usize,
-    /// Changes of their labels after the first name.
+    /// Changes of the labels of these tracks after the first name.
     pub changes: usize,
     /// Tracks with more than one such change.
     pub restless: usize,
-    /// From wholly in the picture to the name on screen, seconds; of visits of known people.
+    /// Seconds from the first frame with the complete face to the first frame with the name, per visit of a known
+    /// person.
     pub waits: Vec<f64>,
-    /// Such visits without the name until their end.
+    /// Visits of known people that ended without the name.
     pub never: usize,
-    /// Names, right or wrong, on such visits.
+    /// Names, right or wrong, on visits of known people.
     pub names: usize,
-    /// Tracks on such visits.
+    /// Tracks on visits of known people.
     pub visit_tracks: usize,
-    /// Frames of such visits after the first time that the name was shown, and those of them with the name.
+    /// Frames with the complete face on visits of known people, after the first frame with the name: all, and with the
+    /// name.
     pub kept: (usize, usize),
-    /// Visits of strangers: with a name, and all.
+    /// Visits of strangers: visits with a name, and all visits.
     pub strangers: (usize, usize),
 }
 
@@ -121,7 +119,7 @@ impl Score {
         visits.into_iter().for_each(|(role, visit)| self.visit(scene, role, visit));
     }
 
-    /// Whose face each track is on, from look to look.
+    /// Counts the tracks, and the moves of a track from one face to another between looks.
     fn follow(&mut self, scene: &Scene) {
         let mut on: BTreeMap<u64, usize> = BTreeMap::new();
         for (frame, faces) in scene.looks {
@@ -134,7 +132,7 @@ impl Score {
         self.tracks += on.len();
     }
 
-    /// What each track was called on screen, one after the other.
+    /// Counts the changes of the label of each track on screen.
     fn read_labels(&mut self, scene: &Scene) {
         let mut labels: BTreeMap<u64, Vec<&Option<String>>> = BTreeMap::new();
         for face in scene.shown.iter().flatten().filter(|face| face.labelled) {
@@ -155,7 +153,7 @@ impl Score {
     fn visit(&mut self, scene: &Scene, role: usize, visit: usize) {
         let Role { name, known } = &scene.roles[role];
         let is_hers = |present: &Present| (present.role, present.visit) == (role, visit);
-        // What was said of the person; boxes on screen may still stand where somebody else was a moment ago.
+        // The results of the looks at this person. Boxes on screen may still be at the former place of another person.
         let looks = scene.looks.iter().flat_map(|(frame, faces)| faces.iter().map(|face| (*frame, face)));
         let said: Vec<&Shown> = looks
             .filter(|(frame, face)| under(face.rect, &scene.truth[*frame]).is_some_and(is_hers))
@@ -187,11 +185,11 @@ impl Score {
         self.visit_tracks += tracks.len();
         self.kept = (self.kept.0 + kept.0, self.kept.1 + kept.1);
         match (whole_since, named_at) {
-            // A person who has the name before all of the face is there does not wait.
+            // The wait is zero if the name is shown before the face is complete.
             (Some(since), Some(at)) => self.waits.push(at.saturating_sub(since) as f64 / scene.fps),
             (None, Some(_)) => self.waits.push(0.0),
             (Some(_), None) => self.never += 1,
-            // The person was never to be seen.
+            // The face was never complete and large enough.
             (None, None) => {}
         }
     }
@@ -201,7 +199,8 @@ impl Score {
         self.waits.len() + self.never
     }
 
-    /// Within which time that share of the visits had their name; `None`: those that never had one are among them.
+    /// The time in seconds within which this share of the visits had the right name; `None` if fewer visits had it at
+    /// all.
     pub fn wait(&self, share: f64) -> Option<f64> {
         let mut waits = self.waits.clone();
         waits.sort_by(f64::total_cmp);
@@ -210,7 +209,7 @@ impl Score {
     }
 }
 
-/// Whose face a box is on.
+/// The person whose face is under a box.
 pub fn under(rect: Rect, truth: &[Present]) -> Option<&Present> {
     let visible = truth.iter().filter(|present| present.visible >= VISIBLE);
     let best = visible.map(|present| (present.face.iou(rect), present)).max_by(|a, b| a.0.total_cmp(&b.0));

@@ -1,22 +1,22 @@
-//! Who walks where in a made-up scene: in, up to a place, past each other, out, and in again.
+//! The paths of the people in a synthetic scene: in, to a place, past each other, out, and in again.
 
 use crate::people::Draw;
 
 /// Width of the picture in pixels.
 pub const WIDTH: f64 = 640.0;
-/// So many face widths beyond the edge of the picture nothing is seen of a person.
+/// The distance from the edge of the picture, in face widths, at which a person is not visible.
 const OUTSIDE: f64 = 1.5;
 
-/// A person's way: where the middle of the face is at which second.
+/// The path of a person: the position of the middle of the face over time.
 #[derive(Debug, Clone)]
 pub struct Walk {
     /// Width of the face in pixels.
     pub width: f64,
-    /// How far the face is above or below the middle of the room's faces, in pixels.
+    /// The offset of the face from the mean height of all faces, in pixels; positive is lower.
     pub height: f64,
-    /// Pixels a second.
+    /// Pixels per second.
     speed: f64,
-    /// Seconds and pixels from the left, in order.
+    /// Pairs of seconds and pixels from the left edge, in order of time.
     keys: Vec<(f64, f64)>,
 }
 
@@ -39,7 +39,7 @@ impl Walk {
         }
     }
 
-    /// Comes in at a side, so many seconds after what came before.
+    /// Comes in at a side, `after` seconds after the end of the path so far.
     fn enter(mut self, side: Side, after: f64) -> Walk {
         let at = self.end() + after;
         self.keys.push((at, self.outside(side)));
@@ -53,7 +53,7 @@ impl Walk {
         self
     }
 
-    /// Stands.
+    /// Stands still.
     fn wait(mut self, seconds: f64) -> Walk {
         let (at, x) = self.keys.last().copied().unwrap_or_default();
         self.keys.push((at + seconds, x));
@@ -65,12 +65,12 @@ impl Walk {
         self.to(x)
     }
 
-    /// When the person has gone for good, in seconds.
+    /// The second at which the path ends.
     pub fn end(&self) -> f64 {
         self.keys.last().map_or(0.0, |(at, _)| *at)
     }
 
-    /// Where the middle of the face is; `None` outside of the picture.
+    /// The middle of the face in pixels from the left edge; `None` while the person is not visible.
     pub fn x(&self, second: f64) -> Option<f64> {
         let pair = self.keys.windows(2).find(|pair| (pair[0].0..pair[1].0).contains(&second))?;
         let ((from_s, from), (to_s, to)) = (pair[0], pair[1]);
@@ -89,7 +89,7 @@ impl Walk {
     }
 }
 
-/// The ways of the two or three people of scene `number`. Whose face is wider is nearer, and hides the others.
+/// The paths of the two or three people of scene `number`. A person with a wider face is nearer and hides the others.
 pub fn scene(number: usize, draw: &mut Draw) -> Vec<Walk> {
     let mut between = |from: f64, to: f64| from + (to - from) * draw.below(1001) as f64 / 1000.0;
     let mut walk = |from: f64, to: f64| {
@@ -98,23 +98,23 @@ pub fn scene(number: usize, draw: &mut Draw) -> Vec<Walk> {
     };
     use Side::{Left, Right};
     let walks = match number % 4 {
-        // One stands, another one passes before them, and comes back to stand beside them.
+        // A person stands; another person passes in front, and comes back to stand beside the first one.
         0 => vec![
             walk(65.0, 90.0).enter(Left, 0.2).to(270.0).wait(7.0).leave(Left),
             walk(100.0, 140.0).enter(Right, 2.5).leave(Left).enter(Left, 1.5).to(470.0).wait(2.0).leave(Right),
         ],
-        // Two cross, stand where the other one came from, and cross again.
+        // Two people cross, stand on the side from which the other person came, and cross again.
         1 => vec![
             walk(90.0, 120.0).enter(Left, 0.2).to(470.0).wait(2.0).to(170.0).wait(1.5).leave(Left),
             walk(65.0, 85.0).enter(Right, 0.5).to(170.0).wait(2.0).to(470.0).wait(1.5).leave(Right),
         ],
-        // Two stand side by side, a third one passes before both.
+        // Two people stand side by side; a third person passes in front of both.
         2 => vec![
             walk(60.0, 75.0).enter(Left, 0.2).to(200.0).wait(7.5).leave(Left),
             walk(70.0, 85.0).enter(Right, 0.8).to(440.0).wait(6.5).leave(Right),
             walk(105.0, 140.0).enter(Right, 3.5).to(320.0).wait(1.0).leave(Left),
         ],
-        // One takes the other one's place at once, who then comes again.
+        // A person leaves, and another person takes the same place at once; then the first person comes again.
         _ => vec![
             walk(90.0, 110.0)
                 .enter(Left, 0.2)
