@@ -96,6 +96,11 @@ impl Pipeline {
         self.tracks.take_unnamed()
     }
 
+    /// Takes the chips of the faces that the last look, at `rgb`, has described.
+    pub fn take_chips(&mut self, engine: &mut dyn Engine, rgb: &Rgb) {
+        self.tracks.take_chips(engine, rgb);
+    }
+
     /// The chips, when they have changed since the last call.
     pub fn chips(&mut self, now: Instant) -> Option<Chips> {
         self.tracks.chips(now)

@@ -55,6 +55,15 @@ pub struct Scene<'a> {
     pub at: Instant,
 }
 
+/// A face that a look has described.
+#[derive(Debug)]
+struct Described {
+    track: u64,
+    face: Rect,
+    description: (Descriptor, Quality),
+    at: Instant,
+}
+
 /// The faces that are followed.
 #[derive(Debug, Default)]
 pub struct Tracks {
@@ -67,6 +76,8 @@ pub struct Tracks {
     tracks: Vec<Track>,
     /// Of tracks that have ended, the newest last.
     unnamed: Vec<Unnamed>,
+    /// The faces that the last look has described: their chips are taken when it has been said who they are.
+    described: Vec<Described>,
     album: Album,
 }
 
@@ -109,10 +120,10 @@ impl Tracks {
     pub fn look(&mut self, engine: &mut dyn Engine, rgb: &Rgb, faces: &[Rect], scene: &Scene) -> Vec<Sighting> {
         self.end(|track| is_lost(track, scene.at));
         self.assign(rgb, faces, scene.at);
-        let described = self.describe(engine, rgb, scene);
+        self.describe(engine, rgb, scene);
         if let Some(matcher) = scene.matcher {
             for track in &mut self.tracks {
-                let new_look = described.contains(&track.number);
+                let new_look = self.described.iter().any(|described| described.track == track.number);
                 // The same looks and the same gallery give the same name.
                 if new_look || scene.is_new {
                     track.judge(matcher, new_look);
@@ -137,6 +148,14 @@ impl Tracks {
         std::mem::take(&mut self.unnamed)
     }
 
+    /// Takes the chips of the faces that the last look has described, on its picture. To make sure that each is a face takes longer
+    /// than to describe it, and nobody should wait for that to hear who they are.
+    pub fn take_chips(&mut self, engine: &mut dyn Engine, rgb: &Rgb) {
+        for Described { track, face, description, at } in std::mem::take(&mut self.described) {
+            self.album.take(engine, track, rgb, face, description, at);
+        }
+    }
+
     /// The chips, when they have changed since the last call.
     pub fn chips(&mut self, now: Instant) -> Option<Chips> {
         self.album.keep(|number| self.tracks.iter().any(|track| track.number == number), now);
@@ -145,6 +164,7 @@ impl Tracks {
 
     /// Forgets the chips.
     pub fn forget_chips(&mut self) {
+        self.described.clear();
         self.album.clear();
     }
 
@@ -155,7 +175,7 @@ impl Tracks {
 
     /// Forgets all tracks. Later tracks have other numbers.
     pub fn forget_all(&mut self) {
-        self.album.clear();
+        self.forget_chips();
         (self.tracks, self.unnamed) = (Vec::new(), Vec::new());
     }
 
@@ -205,14 +225,15 @@ impl Tracks {
         &mut self.tracks[at_end]
     }
 
-    /// Describes the faces that need it, and gives the numbers of their tracks.
-    fn describe(&mut self, engine: &mut dyn Engine, rgb: &Rgb, scene: &Scene) -> Vec<u64> {
+    /// Describes the faces that need it.
+    fn describe(&mut self, engine: &mut dyn Engine, rgb: &Rgb, scene: &Scene) {
         let wanted = |track: &Track| !track.is_missed() && self.wants_description(track, scene.at);
         let which: Vec<usize> = (0..self.tracks.len()).filter(|&at| wanted(&self.tracks[at])).collect();
         let rects: Vec<Rect> = which.iter().map(|&at| self.tracks[at].detected).collect();
         let descriptors = engine.describe(rgb, &rects, scene.jitters);
         self.album.posing = self.posing;
-        let (mut described, mut over) = (Vec::new(), Vec::new());
+        self.described.clear();
+        let mut over = Vec::new();
         for ((at, rect), descriptor) in which.into_iter().zip(rects).zip(descriptors) {
             let alone = scene.matcher.and_then(|matcher| matcher.find(&descriptor, 1.0, OF_A_VISIT));
             let barred = alone.as_ref().is_some_and(|alone| alone.decision == Decision::Barred);
@@ -239,11 +260,10 @@ impl Tracks {
             };
             let (number, quality) = (track.number, Quality::of(rgb, rect));
             track.describe(descriptor, quality, scene.at);
-            self.album.take(engine, number, rgb, rect, (descriptor, quality), scene.at);
-            described.push(number);
+            let (description, at) = ((descriptor, quality), scene.at);
+            self.described.push(Described { track: number, face: rect, description, at });
         }
         self.end(|track| over.contains(&track.number) || is_lost(track, scene.at));
-        described
     }
 
     /// The missed track that a new one continues, if the face is like that of the track and can have moved there.

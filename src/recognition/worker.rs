@@ -580,6 +580,9 @@ impl<'a> Worker<'a> {
             sightings.keep_blurred_areas_of(&before);
         }
         self.stage.sightings.publish(Arc::new(sightings));
+        if let Some((opened, _)) = &mut self.opened {
+            self.pipeline.take_chips(opened.engine.as_mut(), &rgb);
+        }
     }
 }
 

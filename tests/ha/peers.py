@@ -124,8 +124,8 @@ class Home:
 class Camera:
     """namecam, with a camera that shows one picture for ever, and Barack Obama and 민호 in the gallery."""
 
-    def __init__(self, folder, program, port, more=""):
-        self.folder, self.program, self.port = folder / "namecam", program, free_port()
+    def __init__(self, folder, program, port, more="", device="door"):
+        self.folder, self.program, self.port = folder / device, program, free_port()
         for person, picture in [("Barack Obama", "obama.jpg"), ("민호", "astronaut.png")]:
             (self.folder / "gallery" / person).mkdir(parents=True)
             shutil.copy(ROOT / "target/pictures" / picture, self.folder / "gallery" / person)
@@ -151,7 +151,7 @@ path = state
 [mqtt]
 host = 127.0.0.1
 port = {port}
-client_id = door
+client_id = {device}
 control = yes
 {more}
 """)
@@ -161,6 +161,10 @@ control = yes
         env = {**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache")}
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen([self.program, "run", "--config", self.folder / "namecam.ini"], stderr=log, env=env)
+
+    def state(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/state", timeout=60) as answer:
+            return json.load(answer)
 
     def show(self, name):
         next_one = self.folder / "next.jpg"

@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 
 /// The interval between scans of the whole frame, which rarely find a new face, because new people move.
 const SWEEP_EVERY: Duration = Duration::from_secs(20);
-/// The same without any motion.
+/// A scan of the whole frame that is due when something moves is put off for so long: who comes in is there, and the
+/// scan would take several times as long as a search there.
+const PUT_OFF: Duration = Duration::from_secs(2);
+/// The interval between scans of the whole frame without any motion.
 const STILL_SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// The share of motion from which the whole frame is scanned at half the scale, and the interval of its scans at full
 /// scale.
@@ -48,6 +51,8 @@ pub struct Scanner {
     /// True until the look after a scan of the whole frame.
     has_just_swept: bool,
     beside_at: Option<Instant>,
+    /// Since when a scan of the whole frame has been put off.
+    put_off_since: Option<Instant>,
     frame_size: (u32, u32),
     /// The rejected detections since the last scan of the whole frame.
     rejected: Vec<Rect>,
@@ -117,7 +122,10 @@ impl Scanner {
     ) -> Vec<Rect> {
         let Motion::At(places) = motion else { return self.sweep(engine, rgb, expected, scale, now) };
         if is_past(self.swept_at, SWEEP_EVERY, now) {
-            return self.sweep(engine, rgb, expected, scale, now);
+            let since = *self.put_off_since.get_or_insert(now);
+            if places.is_empty() || is_past(Some(since), PUT_OFF, now) {
+                return self.sweep(engine, rgb, expected, scale, now);
+            }
         }
         let frame = rgb.width as f32 * rgb.height as f32;
         let moving: Vec<Rect> =
@@ -149,6 +157,7 @@ impl Scanner {
         now: Instant,
     ) -> Vec<Rect> {
         self.rejected.clear();
+        self.put_off_since = None;
         (self.swept_at, self.beside_at, self.has_just_swept) = (Some(now), Some(now), true);
         self.believed(engine, rgb, expected, Rect { x: 0, y: 0, w: rgb.width, h: rgb.height }, scale)
     }

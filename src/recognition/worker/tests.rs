@@ -409,3 +409,45 @@ fn an_engine_that_stays_gets_the_detector_limit_of_the_new_config() {
         assert!(MOST_PX.get() == planned || width == 640, "{width}: {} is not {planned}", MOST_PX.get());
     }
 }
+
+/// Notes who has been said to be there when the landmarks of a face are looked for, which chips alone need.
+struct NotesNames {
+    engine: Box<dyn Engine>,
+    sightings: Arc<Latest<Sightings>>,
+    noted: std::rc::Rc<std::cell::RefCell<Vec<Option<Arc<str>>>>>,
+}
+
+impl Engine for NotesNames {
+    fn detect(&mut self, picture: &Rgb, scale: f64) -> Vec<Rect> {
+        self.engine.detect(picture, scale)
+    }
+
+    fn describe(&mut self, picture: &Rgb, faces: &[Rect], jitters: u32) -> Vec<Descriptor> {
+        self.engine.describe(picture, faces, jitters)
+    }
+
+    fn landmarks(&mut self, _: &Rgb, _: Rect) -> Vec<[f32; 2]> {
+        let seen = self.sightings.newest();
+        self.noted.borrow_mut().push(seen.and_then(|(_, seen)| seen.faces.first()?.name.clone()));
+        Vec::new()
+    }
+}
+
+#[test]
+fn who_somebody_is_is_said_before_their_chip_is_taken() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Alice/1.png", 200);
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, quick);
+    reload(&mut worker, |_| ());
+    take_all_in(&mut worker);
+    let noted = std::rc::Rc::default();
+    let (Opened { engine, tag, rates }, options) = worker.opened.take().unwrap();
+    let (sightings, all) = (Arc::clone(&stage.sightings), std::rc::Rc::clone(&noted));
+    let engine = Box::new(NotesNames { engine, sightings, noted: all });
+    worker.opened = Some((Opened { engine, tag, rates }, options));
+    assert_eq!(look(&mut worker), alice());
+    assert_eq!(*noted.borrow(), [Some("Alice".into())]);
+    worker.show_chips(Instant::now());
+    assert_eq!(stage.chips.newest().unwrap().1.tracks.len(), 1);
+}

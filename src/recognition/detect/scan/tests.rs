@@ -175,3 +175,19 @@ fn where_a_face_is_missing_another_one_that_moves_is_found_at_once() {
     looker.was_seen = false;
     assert_eq!(looker.look(400, &frame(&[before]), &[LARGE], &place).0, [before]);
 }
+
+#[test]
+fn a_full_scan_that_is_due_when_somebody_comes_waits_two_seconds_and_they_are_found_meanwhile() {
+    let mut looker = Looker::new();
+    let (_, sweep) = looker.look(0, &frame(&[]), &[], &Motion::Unknown);
+    let body = Rect { x: 60, y: 80, w: 140, h: 300 };
+    let (found, price) = looker.look(25_000, &frame(&[SMALL]), &[], &moved(body));
+    assert!(found == [SMALL] && price < sweep / 2.0, "{found:?}, {price} of {sweep}");
+    // Another one, who does not move, is found by the scan.
+    let both = frame(&[SMALL, LARGE]);
+    assert_eq!(looker.look(26_900, &both, &[SMALL], &moved(body)).0, [SMALL]);
+    assert_eq!(looker.look(27_000, &both, &[SMALL], &moved(body)).0, [SMALL, LARGE]);
+    // It is not put off for longer because nobody looked.
+    looker.look(50_000, &frame(&[]), &[], &moved(body));
+    assert_eq!(looker.look(55_000, &frame(&[SMALL]), &[], &moved(Rect { x: 400, ..body })).0, [SMALL]);
+}
