@@ -1,9 +1,11 @@
 //! Measures lower bounds of processor time for `tools/bench_stream.py`, and prints them as a line of JSON.
 //!
 //! - `floor codec CLIP.mjpeg SECONDS FPS`: libjpeg-turbo alone decodes each picture to RGB and encodes it again, at the
-//! given rate, so that caches are cold; with an FPS of 0, without pauses. - `floor pass CLIP.mjpeg SECONDS`: prints its
-//! port, reads the JPEGs that ffmpeg plays, as namecam does, and writes each   of them to one connection. - `floor
-//! write BYTES VIEWERS SECONDS`: prints its port, and writes BYTES to each of VIEWERS connections 30 times a   second.
+//!   given rate, so that caches are cold; with an FPS of 0, without pauses.
+//! - `floor pass CLIP.mjpeg SECONDS`: prints its port, reads the JPEGs that ffmpeg plays, as namecam does, and writes
+//!   each of them to one connection.
+//! - `floor write BYTES VIEWERS SECONDS`: prints its port, and writes BYTES to each of VIEWERS connections 30 times a
+//!   second.
 #![allow(clippy::unwrap_used)] // a bench that cannot measure may fail
 
 use std::io::{Read as _, Write as _};

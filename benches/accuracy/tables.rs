@@ -163,7 +163,8 @@ fn extended(columns: [Option<&[f64]>; VARIANCE_SHARES.len()]) -> Vec<Vec<f64>> {
     done
 }
 
-/// Extrapolates the quantiles with too few pairs, see [`ENOUGH`]. Limits all values by the column to the right.
+/// Extrapolates the quantiles with too few pairs, see [`ENOUGH`]. Limits all values by the column to the right, because
+/// more noise does not bring strangers nearer.
 fn continued(columns: &[&[Option<f64>]]) -> Vec<Vec<f64>> {
     let mut done: Vec<Vec<f64>> = Vec::new();
     for column in columns.iter().rev() {

@@ -127,7 +127,7 @@ fn a_report_has_no_name_and_no_secret_of_the_journal_the_kernel_and_systemd() {
 }
 
 #[test]
-fn identify_as_json_has_the_shape_of_the_contract() {
+fn identify_json_has_the_documented_fields() {
     let home = Home::new("");
     home.enrol("Barack Obama", "obama.jpg");
     home.enrol("Joe Biden", "biden.jpg");
@@ -195,7 +195,7 @@ fn the_cnn_detector_finds_the_face_too() {
 }
 
 #[test]
-fn a_bad_config_is_78_in_every_subcommand_with_all_problems_at_once() {
+fn every_subcommand_ends_with_78_and_all_problems_of_a_bad_config() {
     let home = Home::new("");
     home.put("bad.ini", b"[camera]\nfps = 0\nzoom = 2\n[http]\nbind = 0.0.0.0:80\nnonsense\n");
     for subcommand in [&["run"][..], &["check"], &["probe"], &["demo"], &["identify", "x.jpg"]] {
@@ -449,7 +449,7 @@ fn the_package_makes_the_user_admin_once_and_moves_the_accounts_of_its_first_ver
 }
 
 #[test]
-fn wrong_usage_is_64_and_help_and_version_are_0() {
+fn wrong_usage_ends_with_64_and_help_and_version_end_with_0() {
     let home = Home::new("");
     for words in [&["fly"][..], &[], &["run", "--fast"], &["identify"]] {
         let (status, _, stderr) = output(home.command().args(words));

@@ -196,7 +196,7 @@ fn an_empty_gallery_is_unusable_and_a_good_one_is_good() {
 }
 
 #[test]
-fn pictures_that_arrive_slowly_after_sighup_are_all_enrolled_in_few_galleries_with_one_remark_each() {
+fn slowly_copied_pictures_are_all_enrolled_in_few_galleries_after_one_sighup_and_logged_once() {
     let home = Home::new("");
     let camera = home.still_camera("obama2.jpg");
     home.write_config(&format!("[camera]\nsource = {camera}\n"));

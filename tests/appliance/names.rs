@@ -189,7 +189,7 @@ fn a_reload_hides_a_stranger_from_viewers_at_once_and_an_admin_goes_on_seeing_th
 }
 
 #[test]
-fn outside_its_hours_nobody_is_named_and_blur_covers_everything() {
+fn outside_the_hours_of_recognition_no_face_is_named_and_blur_covers_everything() {
     let now = local_hour();
     let span = |from: u32, to: u32| format!("{:02}:00-{:02}:00", (now + from) % 24, (now + to) % 24);
     let home = seeing("obama2.jpg", &format!("hours = {}\n[overlay]\nunknown = blur\n", span(3, 5)));

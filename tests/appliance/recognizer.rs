@@ -66,7 +66,7 @@ fn obama(home: &Home, recognizer: &str) -> (Value, String) {
 }
 
 #[test]
-fn another_model_keeps_the_budget_with_its_own_rates_and_without_them_the_threshold_decides() {
+fn another_model_uses_the_budget_if_it_has_rates_and_otherwise_the_threshold() {
     let (home, sum) = with_another_model();
     let checked = check(&home, "mine.dat");
     let warnings = checked["gallery"]["warnings"].to_string();

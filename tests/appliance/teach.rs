@@ -89,7 +89,7 @@ fn a_face_named_on_the_page_has_the_name_at_the_next_look_and_loses_it_by_a_corr
 }
 
 #[test]
-fn a_picture_that_is_sent_is_judged_before_it_is_kept() {
+fn an_uploaded_picture_is_checked_before_it_is_stored() {
     let (home, running) = with_a_stranger();
     let send = |person: &str, kind: &str, bytes: &[u8]| {
         let answer = running.post(&format!("/api/gallery/picture?person={person}"), kind, bytes);

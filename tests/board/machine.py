@@ -93,8 +93,8 @@ class Machine:
     # --- its processors
 
     def processors(self) -> list[str]:
-        """The number of processors, and the counter of instructions. With the counter it is one, because the busy waiting of two
-        processors for each other would be counted."""
+        """The options for the processors and the counter of instructions. With the counter there is only one processor, because
+        the busy waiting of two processors for each other would be counted."""
         if not self.counts:
             return ["-smp", "2"]
         plugin = self.run_folder / "instructions.so"
