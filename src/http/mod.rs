@@ -269,7 +269,7 @@ const SNAPSHOT: &str =
     "newest picture, JPEG; `?strict=1`: 503 while the camera is not available; `?overlay=0`, `?width=PIXELS`";
 const FACE: &str = "why the face of a track has its name or none, JSON";
 const EVENTS: &str = "people who appear or leave, and the state of the camera, server-sent events; `?boxes=1`; `?typed=1`: visits, one event a change";
-const VISITS: &str = "who was here in the last hours and who is, from when to when, JSON";
+const VISITS: &str = "visits of the last hours, with begin and end, JSON";
 const GALLERY: &str = "the people and pictures of the gallery, and why some pictures are not used, JSON";
 
 const OF_STREAM: &[&str] =
@@ -323,7 +323,7 @@ pub const ROUTES: &[Route] = &[
         Whole::json(&json!({ "values": site.config().in_use() })).into()
     })
     .gives(&[(200, "Config")]),
-    route("/api/camera", Access::Admin, "the modes and controls of the camera, and what is tried, JSON", tune::list)
+    route("/api/camera", Access::Admin, "the modes and controls of the camera, and the trial, JSON", tune::list)
         .gives(CAMERA),
     route("/api/health", Access::Admin, "temperature, throttling, disk and memory, JSON", |site, _, _| {
         Whole::json(&api::HealthJson::now(site.stage.state_folder.as_deref())).into()
@@ -356,7 +356,7 @@ pub const ROUTES: &[Route] = &[
     change(
         Method::Delete,
         Takes::Nothing,
-        route("/api/camera/try", Access::Admin, "put back what is tried", tune::put_back).gives(TRIED),
+        route("/api/camera/try", Access::Admin, "end the trial and put back the values before it", tune::put_back).gives(TRIED),
     ),
     route("/api/chips/{track}", Access::Admin, "the pictures of a face that is or was in view, JSON", teach::chips)
         .gives(&[(200, "Chips"), (404, TEXT)]),
@@ -378,7 +378,7 @@ pub const ROUTES: &[Route] = &[
         route(
             "/api/faces/not",
             Access::Admin,
-            "say that a face is nobody who may be named: `{\"track\": NUMBER}`",
+            "say that a face must never get a name: `{\"track\": NUMBER}`",
             teach::not,
         )
         .gives(TAUGHT),
@@ -407,7 +407,7 @@ pub const ROUTES: &[Route] = &[
         route(
             "/api/gallery/move",
             Access::Admin,
-            "give a picture to somebody else: `{\"file\": ..., \"person\": ... or null}`",
+            "move a picture to another person: `{\"file\": ..., \"person\": ... or null}`",
             teach::move_picture,
         )
         .gives(TAUGHT),
@@ -435,7 +435,7 @@ pub const ROUTES: &[Route] = &[
         route(
             "/api/gallery/forget",
             Access::Admin,
-            "delete a person and all that is known of them: `{\"person\": ...}`",
+            "delete a person and all data about them: `{\"person\": ...}`",
             teach::forget,
         )
         .gives(&[(200, "Receipt"), (404, TEXT), (409, TEXT), (500, TEXT)]),
@@ -466,12 +466,12 @@ pub const ROUTES: &[Route] = &[
         route("/logout", Access::Open, "log out", |site, request, _| login::log_out(site, request))
             .gives(&[(303, TEXT)]),
     ),
-    route("/api/sessions", Access::Viewer, "the own sessions, for an admin everybody's, JSON", account::sessions)
+    route("/api/sessions", Access::Viewer, "the sessions of the user, for an admin of all users, JSON", account::sessions)
         .gives(&[(200, "Sessions")]),
     change(
         Method::Delete,
         Takes::Nothing,
-        route("/api/sessions/{id}", Access::Viewer, "end an own session, for an admin anybody's", account::end_session)
+        route("/api/sessions/{id}", Access::Viewer, "end a session of the user, for an admin of any user", account::end_session)
             .gives(&[(200, "SessionEnded"), (404, TEXT)]),
     ),
     change(
@@ -480,7 +480,7 @@ pub const ROUTES: &[Route] = &[
         route(
             "/api/password",
             Access::Viewer,
-            "change the own password: `{\"old\": ..., \"new\": ...}`",
+            "change the password of the user: `{\"old\": ..., \"new\": ...}`",
             account::password,
         )
         .gives(&[(200, "PasswordChanged"), (400, TEXT), (409, TEXT)]),
