@@ -276,8 +276,9 @@ fn the_walk_over_every_route_as_everybody_finds_only_what_the_table_allows() {
                 let request = origin.map_or_else(bare, |origin| with(bare(), "Origin", origin));
                 let status = say(who, &request);
                 // Admitted, although there may be no such face, no camera, nothing to try, and an empty body is not right.
-                let good =
-                    [200, 303, 400, 404, 409].contains(&status) || (target.starts_with("/api/camera") && status == 503);
+                // After a minute the server is not healthy: no camera thread runs here.
+                let may_be_away = target.starts_with("/api/camera") || target == "/healthz";
+                let good = [200, 303, 400, 404, 409].contains(&status) || (may_be_away && status == 503);
                 assert!(if allowed { good } else { status == 403 }, "{name} as {who} from {origin:?}: {status}");
             }
             assert_eq!(say(who, &with(own(bare()), "Host", "evil.example")), 421, "{name} as {who}");
