@@ -76,16 +76,15 @@ fn tell(site: &Site, who: &Who, boxes: bool, wire: &mut dyn Wire) -> io::Result<
             text += &event("camera", &api::CameraEvent { online: camera.is_none(), error: camera.as_deref() })?;
             told_camera = Some(camera);
         }
-        let sightings = stage.faces_in_view();
+        // Read once, so that the faces and the boxes are of one look.
+        let (number, sightings) = stage.look_in_view().unzip();
         let scene = scene(sightings.as_deref());
         if told_scene.as_ref() != Some(&scene) {
             text += &event("faces", &api::faces(sightings.as_deref(), who.role))?;
             told_scene = Some(scene);
         }
-        let look = stage.look_in_view();
-        let number = look.as_ref().map(|(number, _)| *number);
         if boxes && told_look != Some(number) {
-            text += &event("boxes", &look.map(|(_, seen)| boxes_of(site, &seen, who)).unwrap_or_default())?;
+            text += &event("boxes", &sightings.map(|seen| boxes_of(site, &seen, who)).unwrap_or_default())?;
             told_look = Some(number);
         }
         if text.is_empty() && sent.elapsed() >= KEEP_ALIVE {

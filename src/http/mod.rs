@@ -360,7 +360,7 @@ pub const ROUTES: &[Route] = &[
     ),
     route("/api/chips/{track}", Access::Admin, "the pictures of a face that is or was in view, JSON", teach::chips)
         .gives(&[(200, "Chips"), (404, TEXT)]),
-    route("/chip.jpg", Access::Admin, "such a picture, JPEG; `?track=TRACK&number=NUMBER`", teach::chip)
+    route("/chip.jpg", Access::Admin, "one of these pictures, JPEG; `?track=TRACK&number=NUMBER`", teach::chip)
         .asked(&["track: integer 0..18446744073709551615", "number: integer 0..18446744073709551615"])
         .gives(&[(200, JPEG), (400, TEXT), (404, TEXT)]),
     route("/picture.jpg", Access::Admin, "a picture of the gallery, JPEG; `?file=FILE&width=PIXELS`", teach::thumbnail)

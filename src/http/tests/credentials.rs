@@ -276,8 +276,9 @@ fn every_role_and_credential_gets_on_every_route_only_what_the_table_allows() {
                 let request = origin.map_or_else(bare, |origin| with(bare(), "Origin", origin));
                 let status = say(who, &request);
                 // Admitted. The face, the camera or a trial may be missing, and the empty body may be invalid.
-                let good =
-                    [200, 303, 400, 404, 409].contains(&status) || (target.starts_with("/api/camera") && status == 503);
+                // After a minute the server is not healthy: no camera thread runs here.
+                let may_be_away = target.starts_with("/api/camera") || target == "/healthz";
+                let good = [200, 303, 400, 404, 409].contains(&status) || (may_be_away && status == 503);
                 assert!(if allowed { good } else { status == 403 }, "{name} as {who} from {origin:?}: {status}");
             }
             assert_eq!(say(who, &with(own(bare()), "Host", "evil.example")), 421, "{name} as {who}");

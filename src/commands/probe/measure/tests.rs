@@ -58,7 +58,7 @@ fn pictures_are_counted_from_the_first_good_one_on() {
     let corrupt = (1..=source.given).filter(|number| source.is_broken(*number)).count() as f64;
     let good = source.given as f64 - corrupt;
     let fps = (good - 1.0) / (source.last - source.first.unwrap()).as_secs_f64();
-    assert!(figures.fps > 0.8 * fps && figures.fps <= fps, "{figures:?} for {fps}");
+    assert!(figures.fps > 0.5 * fps && figures.fps < 1.5 * fps, "{figures:?} for {fps}");
     // Each good one but the first reports one dropped picture.
     let all = corrupt + good + (good - 1.0);
     let apart = [figures.corrupt - corrupt / all, figures.dropped - (good - 1.0) / all];
