@@ -1,8 +1,9 @@
 //! Files that are cut, and disks that take nothing.
 
+use crate::changes::{add_admin, log_in};
 use crate::kills::{ACTS, Act};
 use crate::shim::{Order, Shim};
-use crate::support::{Home, PATIENCE, Running, post};
+use crate::support::{Home, PATIENCE, Running};
 use crate::watch::{Seen, Usage, Watch};
 use crate::{Fault, Figures};
 use std::io::{BufRead, BufReader, Write};
@@ -23,16 +24,10 @@ pub const CUT: Fault = Fault {
 /// The files of a state folder, each whole.
 fn files() -> Vec<(&'static str, Vec<u8>)> {
     let home = Home::new("");
-    let mut passwd = home.command();
-    passwd.args(["passwd", "--file", "users", "--admin", "anna"]).stdin(Stdio::piped()).stdout(Stdio::null());
-    let mut child = passwd.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(b"correct horse\n").unwrap();
-    assert!(child.wait().unwrap().success());
+    add_admin(&home);
     home.write_config(&config(&home));
     let running = home.run();
-    let body = b"user=anna&password=correct+horse&next=/";
-    let answer = post(running.address, "/login", "application/x-www-form-urlencoded", body).unwrap();
-    assert_eq!(answer.status, 303, "{answer:?}");
+    log_in(running.address).expect("a login");
     running.until("a session", |_| home.path("state/namecam/sessions").exists());
     let settings = b"[overlay]\nunknown = blur\n\n[stream]\nquality = 61\n";
     let people = "[\n  {\n    \"slug\": \"alice\",\n    \"name\": \"Alice\"\n  },\n  {\n    \"slug\": \"p_1\",\n    \"name\": \"민호\"\n  }\n]";

@@ -132,51 +132,58 @@ fn galleries(full: bool) -> Figures {
     home.enrol("Barack Obama", "obama.jpg");
     reload();
     running.until("the name", |running| running.names() == ["Barack Obama"]);
-    let before = Usage::of(running.pid());
     let gallery = home.path("gallery");
-    let mut tried = 0;
-    for (name, make) in NONSENSE {
-        make(&gallery.join(name), full);
+    // What the first time leaves in memory is what the second one must not add to.
+    let (mut tried, mut before) = (0, None);
+    for _ in 0..if full { 2 } else { 1 } {
+        for (name, make) in NONSENSE {
+            make(&gallery.join(name), full);
+            reload();
+            running.until("the name", |running| running.names() == ["Barack Obama"]);
+            tried += 1;
+        }
+        running.until("what is wrong with each", |running| {
+            let told: serde_json::Value = serde_json::from_slice(&running.get("/api/gallery").body).unwrap();
+            let of_people =
+                told["people"].as_array().unwrap().iter().flat_map(|person| person["pictures"].as_array().unwrap());
+            let files: Vec<_> = of_people.chain(told["ignored"].as_array().unwrap()).collect();
+            WRONG.iter().all(|(file, why)| {
+                let mut of_it = files.iter().filter(|told| told["file"].as_str().unwrap().starts_with(file)).peekable();
+                of_it.peek().is_some()
+                    && of_it.all(|told| {
+                        told["skipped"].as_str().is_some_and(|said| why.split('|').any(|why| said.contains(why)))
+                    })
+            })
+        });
+        for entry in std::fs::read_dir(&gallery).unwrap().flatten() {
+            if entry.file_name() != "Barack Obama" {
+                let _ = Command::new("chmod")
+                    .args(["-R", "u+rwx"])
+                    .arg(entry.path())
+                    .stderr(std::process::Stdio::null())
+                    .status();
+                let gone = if entry.path().is_symlink() {
+                    std::fs::remove_file(entry.path())
+                } else {
+                    std::fs::remove_dir_all(entry.path())
+                };
+                gone.unwrap();
+            }
+        }
         reload();
         running.until("the name", |running| running.names() == ["Barack Obama"]);
-        tried += 1;
+        before.get_or_insert_with(|| Usage::of(running.pid()));
     }
-    running.until("what is wrong with each", |running| {
-        let told: serde_json::Value = serde_json::from_slice(&running.get("/api/gallery").body).unwrap();
-        let of_people =
-            told["people"].as_array().unwrap().iter().flat_map(|person| person["pictures"].as_array().unwrap());
-        let files: Vec<_> = of_people.chain(told["ignored"].as_array().unwrap()).collect();
-        WRONG.iter().all(|(file, why)| {
-            let mut of_it = files.iter().filter(|told| told["file"].as_str().unwrap().starts_with(file)).peekable();
-            of_it.peek().is_some() && of_it.all(|told| told["skipped"].as_str().is_some_and(|said| said.contains(why)))
-        })
-    });
-    for entry in std::fs::read_dir(&gallery).unwrap().flatten() {
-        if entry.file_name() != "Barack Obama" {
-            let _ = Command::new("chmod")
-                .args(["-R", "u+rwx"])
-                .arg(entry.path())
-                .stderr(std::process::Stdio::null())
-                .status();
-            let gone = if entry.path().is_symlink() {
-                std::fs::remove_file(entry.path())
-            } else {
-                std::fs::remove_dir_all(entry.path())
-            };
-            gone.unwrap();
-        }
-    }
-    reload();
-    running.until("the name", |running| running.names() == ["Barack Obama"]);
     let seen = watch.end();
     assert_eq!(seen.breaks, 0);
+    let before = before.unwrap();
     let after = Usage::after(running.pid(), before, full);
     Figures { tried, survived: tried, ..Figures::default() }.seen(seen).held(before, after)
 }
 
-/// How the names of files of [`NONSENSE`] begin, and what is said of each.
+/// How the names of files of [`NONSENSE`] begin, and what is said of each: one of these.
 const WRONG: &[(&str, &str)] = &[
-    ("Many/", "not a JPEG or PNG"),
+    ("Many/", "not a JPEG or PNG|not examined: only 0 of the 50"),
     ("Circle/", "a symbolic link: copy the picture itself"),
     ("Link", "a symbolic link: copy the folder itself"),
     ("Fifo/", "not a regular file"),
