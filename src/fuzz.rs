@@ -100,6 +100,42 @@ impl Random {
     }
 }
 
+/// For how long a test of what threads do at the same time goes on: half a second, or `NAMECAM_FUZZ_S` seconds.
+#[cfg(test)]
+pub(crate) fn while_stressed() -> impl Fn() -> bool + Copy {
+    let seconds = std::env::var("NAMECAM_FUZZ_S").ok().map_or(0.5, |seconds| seconds.parse().unwrap());
+    let begun = std::time::Instant::now();
+    move || begun.elapsed().as_secs_f64() < seconds
+}
+
+/// Tries `property` on `cases` values that `strategy` makes up. They are the same ones each time, so that no test fails by chance;
+/// with `NAMECAM_FUZZ_S` others follow, for so many seconds, from a seed that is printed. A value that fails is made as
+/// simple as it can be and still fail, and told.
+#[cfg(test)]
+pub(crate) fn holds<S: proptest::strategy::Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value)) {
+    use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+    use std::time::{Duration, Instant};
+    let run = |seed: u64, cases: u32| {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let config = Config { cases, failure_persistence: None, max_shrink_iters: 2000, ..Config::default() };
+        let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+        let result = runner.run(&strategy, |value| {
+            property(value);
+            Ok(())
+        });
+        result.unwrap_or_else(|failure| panic!("from seed {seed:#x}: {failure}"));
+    };
+    run(0, cases);
+    let seconds = std::env::var("NAMECAM_FUZZ_S").ok().map_or(0.0, |seconds| seconds.parse().unwrap());
+    let (mut seed, begun) = (u64::from(std::process::id()) << 32, Instant::now());
+    while begun.elapsed() < Duration::from_secs_f64(seconds) {
+        seed += 1;
+        println!("from seed {seed:#x}");
+        run(seed, cases);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,3 +1,5 @@
+mod properties;
+
 use super::*;
 
 fn numbered(width: u32, height: u32) -> Rgb {
@@ -297,4 +299,7 @@ fn nothing_is_ever_enlarged_and_strips_keep_a_line() {
     assert_eq!(picture.shrunk(4000), picture);
     assert_eq!((Rgb::filled(1000, 1, [9; 3]).shrunk(3)), Rgb::filled(3, 1, [9; 3]));
     assert_eq!((Rgb::filled(1, 700, [9; 3]).shrunk(1)).height, 700);
+    // The part of a face that is beyond the lower edge.
+    let nothing = picture.cropped(Rect { x: 5, y: 30, w: 20, h: 20 });
+    assert_eq!((nothing.width, nothing.height, nothing.shrunk(3)), (20, 0, nothing.clone()));
 }

@@ -113,11 +113,11 @@ impl Rgb {
     }
 
     /// Scales the picture down to `width` pixels and the proportional height into `to`, whose buffer is reused. Each
-    /// pixel is the mean of exactly the area that it covers. It never enlarges: a `width` of 0 or beyond the picture's
-    /// makes a copy.
+    /// pixel is the mean of exactly the area that it covers. It never enlarges: a `width` of 0 or beyond the picture's, or a
+    /// picture without lines, makes a copy.
     pub fn shrink_into(&self, width: u32, to: &mut Rgb) {
         to.data.clear();
-        if width == 0 || width >= self.width {
+        if width == 0 || width >= self.width || self.height == 0 {
             (to.width, to.height) = (self.width, self.height);
             to.data.extend_from_slice(&self.data);
             return;

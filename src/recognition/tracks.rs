@@ -86,7 +86,7 @@ impl Tracks {
 
     /// The boxes of the faces that the look at `at` found and that bear no name.
     pub fn nameless(&self, at: Instant) -> impl Iterator<Item = Rect> {
-        let found = self.tracks.iter().filter(move |track| track.seen_at == at);
+        let found = self.tracks.iter().filter(move |track| track.seen_at == at && !track.is_missed());
         found
             .filter(|track| !track.naming.bears() || (self.are_private && track.is_doubted()))
             .map(|track| track.detected)
@@ -179,19 +179,18 @@ impl Tracks {
             }
         }
         pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let mut free = vec![true; faces.len()];
+        let (mut free, mut missed) = (vec![true; faces.len()], vec![true; self.tracks.len()]);
         for (_, face, track) in pairs {
-            let track = &mut self.tracks[track];
-            if free[face] && track.seen_at != at {
-                free[face] = false;
-                track.see(rgb, faces[face], at, self.are_private);
+            if free[face] && missed[track] {
+                (free[face], missed[track]) = (false, false);
+                self.tracks[track].see(rgb, faces[face], at, self.are_private);
             }
+        }
+        for (track, _) in self.tracks.iter_mut().zip(missed).filter(|(_, missed)| *missed) {
+            track.misses = track.misses.saturating_add(1);
         }
         for (_, &rect) in free.iter().zip(faces).filter(|(free, _)| **free) {
             self.begin(rgb, rect, at);
-        }
-        for track in self.tracks.iter_mut().filter(|track| track.seen_at != at) {
-            track.misses = track.misses.saturating_add(1);
         }
     }
 

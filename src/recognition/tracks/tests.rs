@@ -1,5 +1,7 @@
 //! Tracks with an engine that reads a face's descriptor off its colour.
 
+mod properties;
+
 use super::*;
 use crate::config::{Config, Recognition};
 use crate::detection::{Because, Flaw, State};
@@ -106,6 +108,15 @@ fn a_face_keeps_its_number_while_it_moves_and_a_new_one_gets_the_next() {
     assert_eq!(names(&room.look(200, &[(ALICE, 30), (BOB, 340)])), [(1, Some("Alice")), (2, Some("Bob"))]);
     let third = room.look(400, &[(ALICE, 60), (STRANGER, 600)]);
     assert_eq!((third[0].track, third.last().unwrap().track), (1, 3));
+}
+
+#[test]
+fn on_two_frames_with_one_time_stamp_a_face_is_one_face() {
+    let mut room = Room::new();
+    let seen: Vec<_> = [0, 200, 200, 200].map(|ms| room.look(ms, &[(ALICE, 0)])).iter().map(|f| f.len()).collect();
+    assert_eq!((seen, room.tracks.tracks.len()), (vec![1; 4], 1));
+    room.look(200, &[]);
+    assert_eq!(room.tracks.tracks[0].misses, 1, "it is missed like any other");
 }
 
 #[test]

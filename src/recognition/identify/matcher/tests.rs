@@ -1,3 +1,5 @@
+mod properties;
+
 use super::*;
 use crate::config::{Config, Metric, Templates};
 use crate::recognition::descriptor::{DESCRIPTOR_LEN, distance};
