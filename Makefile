@@ -1,9 +1,9 @@
 # Everything that can be done here. `make` prints the list.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo run test torture deny proxy-test api-test browser-test ha-test fleet-test clients-test fuzz soak screenshots bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
+.PHONY: help setup data demo run test torture deny proxy-test api-test browser-test ha-test fleet-test clients-test fuzz sanitize soak screenshots bench accuracy descriptors groups remedies crossing cohort tables sample-ini pictures models-68 build release cross deb board-test clean
 
 CARGO ?= cargo
-# More arguments for `make demo`, `run`, `torture`, `browser-test`, `clients-test`, `bench` and `board-test`: make run ARGS="--config my.ini"
+# More arguments for `make demo`, `run`, `torture`, `browser-test`, `clients-test`, `sanitize`, `bench` and `board-test`: make run ARGS="--config my.ini"
 ARGS ?=
 # For which processors `make deb` makes packages, and which board `make board-test` emulates: arm64 or amd64.
 DEBS ?= arm64 amd64
@@ -66,8 +66,11 @@ fleet-test: setup ## two boards, one gallery by rsync and one broker, in network
 	$(WITH_DLIB) $(CARGO) build --locked
 	@tools/fleet target/debug/namecam $(if $(FIGURES),figures $(FIGURES))
 
-fuzz: setup ## each parser of foreign bytes under libFuzzer and AddressSanitizer, MINUTES=1 each; needs a nightly compiler
+fuzz: setup ## each parser of foreign bytes under libFuzzer and AddressSanitizer, MINUTES=1 each; installs a nightly compiler
 	$(WITH_DLIB) tools/fuzz $(or $(MINUTES),1)
+
+sanitize: setup ## the unit tests under AddressSanitizer, with dlib and all C and C++ of the crates; ARGS="image:: tracks::": some of them
+	@tools/sanitize $(ARGS)
 
 soak: setup ## run for HOURS=1 with viewers, edits, reloads and logins: figures and a plot in target/soak; ends with an error when something grows
 	$(WITH_DLIB) $(CARGO) build --locked

@@ -109,6 +109,7 @@ impl Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz::while_stressed;
 
     #[test]
     fn a_reader_gets_only_the_newest_value_and_each_once() {
@@ -119,6 +120,89 @@ mod tests {
         let (seen, value) = latest.wait_newer(0, Duration::ZERO).unwrap();
         assert_eq!((seen, *value), (2, "new"));
         assert!(latest.wait_newer(seen, Duration::from_millis(5)).is_none());
+    }
+
+    /// Far longer than a busy machine makes a thread wait: who waits so long has not been woken.
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn of_values_that_many_threads_publish_each_reader_gets_newer_and_newer_ones_and_the_last_one() {
+        let (latest, goes_on) = (Latest::default(), while_stressed());
+        let published: u64 = std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let (mut seen, mut newest) = (0, [0; 3]);
+                    loop {
+                        let (version, value) = latest.wait_newer(seen, LONG).expect("it has been woken");
+                        assert!(version > seen, "{version} after {seen}");
+                        seen = version;
+                        let Some((writer, number)) = *value else { break };
+                        assert!(number > newest[writer], "{number} of {writer} after {newest:?}");
+                        newest[writer] = number;
+                    }
+                    assert_eq!(latest.newest().map(|(version, _)| version), Some(seen), "the last one");
+                });
+            }
+            let write = |writer: usize| {
+                let latest = &latest;
+                move || {
+                    let mut number = 0_u64;
+                    while number == 0 || goes_on() {
+                        number += 1;
+                        latest.publish(Arc::new(Some((writer, number))));
+                    }
+                    number
+                }
+            };
+            let writers = [0, 1, 2].map(|writer| scope.spawn(write(writer)));
+            let published = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
+            latest.publish(Arc::new(None));
+            published
+        });
+        assert_eq!(latest.newest().map(|(version, _)| version), Some(published + 1), "each has a version");
+    }
+
+    #[test]
+    fn two_threads_that_wait_for_each_others_values_never_miss_one() {
+        let (there, back, goes_on) = (Latest::default(), Latest::default(), while_stressed());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1.. {
+                    let (version, ended) = there.wait_newer(round - 1, LONG).expect("it has been woken");
+                    assert_eq!(version, round);
+                    back.publish(Arc::new(round));
+                    if *ended {
+                        break;
+                    }
+                }
+            });
+            for round in 1.. {
+                let ends = round > 10 && !goes_on();
+                there.publish(Arc::new(ends));
+                let (version, value) = back.wait_newer(round - 1, LONG).expect("it has been woken");
+                assert_eq!((version, *value), (round, round));
+                if ends {
+                    break;
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn every_thread_that_sleeps_learns_of_the_stop_whenever_it_comes() {
+        let (goes_on, mut round) = (while_stressed(), 0_u32);
+        while round < 10 || goes_on() {
+            let stop = Stop::default();
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| assert!(stop.wait(LONG) && stop.is_set() && stop.wait(LONG)));
+                }
+                // Now all of them sleep, now none does yet.
+                std::thread::sleep(Duration::from_micros(u64::from(round % 7) * 50));
+                stop.set();
+            });
+            round += 1;
+        }
     }
 
     #[test]

@@ -214,7 +214,9 @@ impl Tuning {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz::while_stressed;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     const LONG: Duration = Duration::from_secs(10);
 
@@ -244,5 +246,50 @@ mod tests {
         assert_eq!(asker.join().unwrap(), Ok(Answer::default()));
         tuning.answer(ticket, Ok(Answer::default()));
         assert_eq!(tuning.ask(Ask::List, Duration::from_millis(5)), Err(Trouble::Late), "not the old answer");
+    }
+
+    #[test]
+    fn of_many_who_ask_at_once_each_gets_the_answer_to_its_own_question() {
+        let (tuning, goes_on, ended) = (Tuning::default(), while_stressed(), AtomicBool::new(false));
+        let of = |number: i64| Answer {
+            refused: vec![Unset { name: number.to_string(), why: String::new() }],
+            ..Answer::default()
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut old = Ticket(0);
+                while !ended.load(Ordering::Relaxed) {
+                    let Some((ticket, ask)) = tuning.next() else {
+                        std::thread::yield_now();
+                        continue;
+                    };
+                    let Ask::Controls(controls) = ask else { panic!("{ask:?}") };
+                    // An answer to the question before, which is for nobody.
+                    tuning.answer(old, Ok(of(-1)));
+                    tuning.answer(ticket, Ok(of(controls[0].1)));
+                    old = ticket;
+                }
+            });
+            let ask = |asker: i64| {
+                let tuning = &tuning;
+                move || {
+                    let mut rounds = 0;
+                    while rounds < 10 || goes_on() {
+                        rounds += 1;
+                        let number = asker * 1_000_000 + rounds;
+                        let question = || Ask::Controls(vec![(String::new(), number)]);
+                        assert_eq!(tuning.ask(question(), 6 * LONG), Ok(of(number)));
+                        // One that gives up at once may leave its question, or get the answer, or find another one's.
+                        match tuning.ask(question(), Duration::from_micros(20)) {
+                            Ok(answer) => assert_eq!(answer, of(number)),
+                            Err(trouble) => assert!(matches!(trouble, Trouble::Busy | Trouble::Late), "{trouble:?}"),
+                        }
+                    }
+                }
+            };
+            let askers = [1, 2, 3].map(|asker| scope.spawn(ask(asker)));
+            askers.into_iter().for_each(|asker| asker.join().unwrap());
+            ended.store(true, Ordering::Relaxed);
+        });
     }
 }

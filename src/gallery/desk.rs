@@ -1,12 +1,12 @@
 //! [`Desk`]: where those who change the gallery leave word for recognition, and wait until it has taken the change in.
 
 use crate::sync::{lock, wait_while};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// The most pictures that wait to be judged.
+/// The most pictures that wait for an answer.
 const MAX_QUESTIONS: usize = 8;
 /// How long a person poses after the page has last said so; it says so twice a second.
 const POSES_FOR: Duration = Duration::from_secs(3);
@@ -53,7 +53,8 @@ struct Left {
     news: News,
     asked: u64,
     questions: VecDeque<Question>,
-    answers: VecDeque<(u64, Worth)>,
+    /// Of each question that somebody waits for: the answer, once there is one.
+    answers: BTreeMap<u64, Option<Worth>>,
     posing: Option<(u64, Instant)>,
 }
 
@@ -107,17 +108,17 @@ impl Desk {
     /// What a picture would be worth; `None` when recognition does not say within `patience`, or too many ask.
     pub fn ask(&self, bytes: Vec<u8>, patience: Duration) -> Option<Worth> {
         let mut left = lock(&self.left);
-        if left.questions.len() >= MAX_QUESTIONS {
+        if left.answers.len() >= MAX_QUESTIONS {
             return None;
         }
         left.asked += 1;
         let number = left.asked;
         left.questions.push_back(Question { number, bytes });
-        let is_answered = |left: &Left| left.answers.iter().position(|(answered, _)| *answered == number);
-        let mut left = wait_while(&self.changed, left, patience, |left| is_answered(left).is_none());
+        left.answers.insert(number, None);
+        let is_open = |left: &mut Left| left.answers.get(&number).is_some_and(Option::is_none);
+        let mut left = wait_while(&self.changed, left, patience, is_open);
         left.questions.retain(|question| question.number != number);
-        let at = is_answered(&left)?;
-        left.answers.remove(at).map(|(_, worth)| worth)
+        left.answers.remove(&number)?
     }
 
     /// The person of a track enrols before the camera now.
@@ -139,11 +140,10 @@ impl Desk {
     /// For recognition: what it is worth.
     pub fn answer(&self, question: &Question, worth: Worth) {
         let mut left = lock(&self.left);
-        // Of those who no longer wait, the answers go.
-        while left.answers.len() >= 2 * MAX_QUESTIONS {
-            left.answers.pop_front();
+        // Nobody waits for the others any longer.
+        if let Some(answer) = left.answers.get_mut(&question.number) {
+            *answer = Some(worth);
         }
-        left.answers.push_back((question.number, worth));
         drop(left);
         self.changed.notify_all();
     }
@@ -152,7 +152,9 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz::while_stressed;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn who_changes_the_gallery_waits_until_that_change_is_at_work() {
@@ -191,9 +193,59 @@ mod tests {
         let unfit = Unfit { why: "no face".to_owned(), faces: Vec::new() };
         desk.answer(&question, Err(unfit.clone()));
         assert_eq!(asker.join().unwrap(), Some(Err(unfit)));
-        for _ in 0..100 {
-            desk.answer(&Question { number: 0, bytes: Vec::new() }, Ok(()));
-        }
-        assert!(lock(&desk.left).answers.len() <= 2 * MAX_QUESTIONS);
+        // An answer that is late is for nobody.
+        desk.answer(&question, Ok(()));
+        assert!(lock(&desk.left).answers.is_empty());
+    }
+
+    #[test]
+    fn of_many_who_change_the_gallery_and_ask_at_once_each_is_heard() {
+        const LONG: Duration = Duration::from_secs(60);
+        let (desk, goes_on, ended) = (Desk::default(), while_stressed(), AtomicBool::new(false));
+        let unfit = |bytes: &[u8]| Unfit { why: format!("{bytes:?}"), faces: Vec::new() };
+        std::thread::scope(|scope| {
+            let recognition = scope.spawn(|| {
+                let (mut last, mut written) = (Change::default(), Vec::new());
+                loop {
+                    let ends = ended.load(Ordering::Relaxed);
+                    if let Some((change, news)) = desk.take_change(last) {
+                        written.extend(news.written);
+                        assert!(change.0 > last.0);
+                        last = change;
+                        desk.at_work(change);
+                    }
+                    if let Some(mut question) = desk.next_question() {
+                        let bytes = question.take_bytes();
+                        desk.answer(&question, Err(unfit(&bytes)));
+                    } else if ends {
+                        return written;
+                    }
+                    std::thread::yield_now();
+                }
+            });
+            let client = |client: u8| {
+                let desk = &desk;
+                move || {
+                    let mut rounds = 0_u32;
+                    while rounds < 10 || goes_on() {
+                        rounds += 1;
+                        let bytes = [&[client][..], &rounds.to_le_bytes()].concat();
+                        let change = desk.changed([PathBuf::from(format!("{client}/{rounds}"))], false);
+                        // One who does not wait for the answer, and one who does.
+                        desk.ask(vec![0], Duration::ZERO);
+                        assert_eq!(desk.ask(bytes.clone(), LONG), Some(Err(unfit(&bytes))));
+                        assert!(desk.wait(change, LONG));
+                    }
+                    (1..=rounds).map(move |round| PathBuf::from(format!("{client}/{round}")))
+                }
+            };
+            let clients = [1, 2, 3].map(|number| scope.spawn(client(number)));
+            let mut made: Vec<PathBuf> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+            ended.store(true, Ordering::Relaxed);
+            let mut written = recognition.join().unwrap();
+            made.sort();
+            written.sort();
+            assert_eq!(made, written, "each file is told once");
+        });
     }
 }

@@ -625,6 +625,44 @@ fn a_waiting_reader_is_woken_and_names_can_be_taken_away() {
 }
 
 #[test]
+fn of_events_that_many_threads_publish_each_reader_gets_each_one_or_learns_that_it_missed_it() {
+    const LONG: Duration = Duration::from_secs(60);
+    let (bus, goes_on) = (Bus::default(), crate::fuzz::while_stressed());
+    let read = |bus: &Bus| {
+        let (mut seen, mut missed, mut got) = (0, 0, 0);
+        loop {
+            let batch = bus.wait_after(seen, LONG);
+            assert!(!batch.events.is_empty(), "it has been woken");
+            (missed, got) = (missed + batch.missed, got + batch.events.len() as u64);
+            let first = seen + batch.missed + 1;
+            assert!(batch.events.iter().map(|event| event.id).eq(first..first + batch.events.len() as u64));
+            seen = batch.events.last().unwrap().id;
+            if batch.events.last().unwrap().name.as_deref() == Some("the last one") {
+                assert_eq!(missed + got, seen, "each was got or missed");
+                return seen;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let readers = [(); 3].map(|()| scope.spawn(|| read(&bus)));
+        let writers = [1, 2, 3].map(|at_once| {
+            let bus = &bus;
+            scope.spawn(move || {
+                let mut published = 0;
+                while published < 10 || goes_on() {
+                    bus.publish((0..at_once).map(|_| event(None)).collect());
+                    published += at_once;
+                }
+                published
+            })
+        });
+        let published: u64 = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
+        bus.publish(vec![event(Some("the last one"))]);
+        readers.into_iter().for_each(|reader| assert_eq!(reader.join().unwrap(), published + 1));
+    });
+}
+
+#[test]
 fn the_json_has_every_field_and_rounded_numbers() {
     let mut play = Play::new();
     play.start.wall = std::time::UNIX_EPOCH + Duration::from_millis(1_000_500);
