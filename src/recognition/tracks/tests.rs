@@ -2,6 +2,8 @@
 
 mod properties;
 
+mod properties;
+
 use super::*;
 use crate::config::{Config, Recognition};
 use crate::detection::{Because, Flaw, State};
