@@ -4,6 +4,7 @@
 //! crop, which rejects most false detections of HOG (a collar, a flag).
 
 use crate::config::{Detector, Recognition};
+use crate::detection::view::View;
 use crate::image::{Rect, Rgb};
 use crate::recognition::detect::motion::Motion;
 use crate::recognition::detect::verify::is_found_again;
@@ -35,6 +36,8 @@ const FOLLOWED_WIDTH: f64 = 90.0;
 const STEP: f64 = 5.0 / 6.0;
 /// The overlap from which two boxes show the same face.
 const SAME_FACE_IOU: f32 = 0.3;
+/// A place that is less like its view has changed, see [`View::likeness_at`].
+const UNCHANGED: f32 = 0.85;
 
 /// The expected place of a known face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +57,8 @@ pub struct Scanner {
     /// Since when a scan of the whole frame has been put off.
     put_off_since: Option<Instant>,
     frame_size: (u32, u32),
-    /// The rejected detections since the last scan of the whole frame.
-    rejected: Vec<Rect>,
+    /// The rejected detections since the last scan of the whole frame, and what they look like. Of two that overlap, the newer one.
+    rejected: Vec<(Rect, View)>,
     /// The rejected detections of the last look.
     doubted: Vec<Rect>,
 }
@@ -176,16 +179,19 @@ impl Scanner {
             if expected.iter().any(|known| face.iou(known.place) > SAME_FACE_IOU) {
                 return true;
             }
-            if is_among(face, &self.rejected) {
-                self.doubted.push(face);
-                return false;
+            // A face that the edge of the picture cuts is rejected now and then, and so is a blurred one. It soon looks otherwise.
+            let is_rejected = self.rejected.iter().any(|(place, view)| {
+                face.iou(*place) > SAME_FACE_IOU && view.likeness_at(rgb, *place, UNCHANGED) >= UNCHANGED
+            });
+            if !is_rejected && is_found_again(engine, rgb, face) {
+                return true;
             }
-            let real = is_found_again(engine, rgb, face);
-            if !real {
-                self.rejected.push(face);
-                self.doubted.push(face);
+            if !is_rejected {
+                self.rejected.retain(|(place, _)| face.iou(*place) <= SAME_FACE_IOU);
+                self.rejected.push((face, View::of(rgb, face)));
             }
-            real
+            self.doubted.push(face);
+            false
         });
         faces
     }

@@ -191,3 +191,16 @@ fn a_full_scan_that_is_due_when_somebody_comes_waits_two_seconds_and_they_are_fo
     looker.look(50_000, &frame(&[]), &[], &moved(body));
     assert_eq!(looker.look(55_000, &frame(&[SMALL]), &[], &moved(Rect { x: 400, ..body })).0, [SMALL]);
 }
+
+#[test]
+fn what_was_rejected_is_verified_again_when_it_looks_otherwise() {
+    let mut looker = Looker::new();
+    let everywhere = moved(Rect { x: 0, y: 0, w: 640, h: 480 });
+    looker.look(0, &frame(&[]), &[], &Motion::Unknown);
+    // The edge of the picture cuts a face, and then no longer does.
+    for red in [1, 3, 5] {
+        assert_eq!(looker.look(200, &with_red(&[LARGE], red), &[], &everywhere).0, []);
+        assert_eq!(looker.scanner.rejected.len(), 1);
+    }
+    assert_eq!(looker.look(400, &frame(&[LARGE]), &[], &everywhere).0, [LARGE]);
+}
