@@ -2,8 +2,6 @@
 
 mod properties;
 
-mod properties;
-
 use super::*;
 use crate::config::{Config, Recognition};
 use crate::detection::{Because, Flaw, State};
