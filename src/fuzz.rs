@@ -102,7 +102,7 @@ impl Random {
     }
 }
 
-/// For how long a test of what threads do at the same time goes on: half a second, or `NAMECAM_FUZZ_S` seconds.
+/// Returns a function that is true for as long as a stress test of threads runs: half a second, or `NAMECAM_FUZZ_S` seconds.
 #[cfg(test)]
 pub(crate) fn while_stressed() -> impl Fn() -> bool + Copy {
     let seconds = std::env::var("NAMECAM_FUZZ_S").ok().map_or(0.5, |seconds| seconds.parse().unwrap());
@@ -110,9 +110,9 @@ pub(crate) fn while_stressed() -> impl Fn() -> bool + Copy {
     move || begun.elapsed().as_secs_f64() < seconds
 }
 
-/// Tries `property` on `cases` values that `strategy` makes up. They are the same ones each time, so that no test fails by chance;
-/// with `NAMECAM_FUZZ_S` others follow, for so many seconds, from a seed that is printed. A value that fails is made as
-/// simple as it can be and still fail, and told.
+/// Tests `property` with `cases` values of `strategy`, from a fixed seed, so that no test fails by chance. With
+/// `NAMECAM_FUZZ_S`, tests it with further values for this number of seconds, and prints the seed of each run. A value that
+/// fails is reduced to a simple one that fails too, and the panic shows it.
 #[cfg(test)]
 pub(crate) fn holds<S: proptest::strategy::Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value)) {
     use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};

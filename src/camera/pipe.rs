@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 const MAX_READ: u64 = 1 << 20;
 /// A program that ends after at most this many pictures was probably meant to go on.
 const FEW_PICTURES: u64 = 3;
-/// How soon after its output a program ends, on a machine with much other work too.
+/// How long namecam waits for a program to end after its output has ended. On a busy machine a program ends later.
 const ENDS_WITHIN: Duration = Duration::from_secs(1);
 /// The size of the pipe: a whole picture fits, so the program need not wait for namecam.
 const PIPE_SIZE: libc::c_int = 1 << 20;

@@ -54,7 +54,7 @@ struct Left {
     news: News,
     asked: u64,
     questions: VecDeque<Question>,
-    /// Of each question that somebody waits for: the answer, once there is one.
+    /// The answer to each question that a client waits for; `None` until recognition has answered.
     answers: BTreeMap<u64, Option<Worth>>,
     posing: Option<(u64, Instant)>,
 }
@@ -142,7 +142,7 @@ impl Desk {
     /// For recognition: answers a question.
     pub fn answer(&self, question: &Question, worth: Worth) {
         let mut left = lock(&self.left);
-        // Nobody waits for the others any longer.
+        // For another question no client waits any longer.
         if let Some(answer) = left.answers.get_mut(&question.number) {
             *answer = Some(worth);
         }

@@ -76,7 +76,7 @@ fn tell(site: &Site, who: &Who, boxes: bool, wire: &mut dyn Wire) -> io::Result<
             text += &event("camera", &api::CameraEvent { online: camera.is_none(), error: camera.as_deref() })?;
             told_camera = Some(camera);
         }
-        // Read once, so that the faces and the boxes are of one look.
+        // The look is read once, so that the faces and the boxes are of the same look.
         let (number, sightings) = stage.look_in_view().unzip();
         let scene = scene(sightings.as_deref());
         if told_scene.as_ref() != Some(&scene) {

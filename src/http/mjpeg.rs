@@ -233,7 +233,7 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
         Err(full) => return not_subscribed(site, &client, full, 0).into(),
     };
     loop {
-        // The time is read before the picture, so that none that comes in time is missed.
+        // The time is read before the picture, so that a picture that comes in time is not missed.
         let is_late = begun.elapsed() >= SNAPSHOT_WAIT;
         // Starting is read first: a camera that begins to deliver between the two reads counts as online, and its notice as old.
         let (starting, online) = (stage.health.camera_is_starting(), stage.health.camera_online());

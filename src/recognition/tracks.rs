@@ -76,7 +76,7 @@ pub struct Tracks {
     tracks: Vec<Track>,
     /// Of tracks that have ended, the newest last.
     unnamed: Vec<Unnamed>,
-    /// The faces that the last look has described: their chips are taken when it has been said who they are.
+    /// The faces that the last look has described. Their chips are taken after the names of the look are published.
     described: Vec<Described>,
     album: Album,
 }
@@ -148,8 +148,8 @@ impl Tracks {
         std::mem::take(&mut self.unnamed)
     }
 
-    /// Takes the chips of the faces that the last look has described, on its picture. To make sure that each is a face takes longer
-    /// than to describe it, and nobody should wait for that to hear who they are.
+    /// Takes the chips of the faces that the last look has described. `rgb` is the picture of that look. The check that each
+    /// chip shows a face takes longer than the description, so it comes after the names of the look are published.
     pub fn take_chips(&mut self, engine: &mut dyn Engine, rgb: &Rgb) {
         for Described { track, face, description, at } in std::mem::take(&mut self.described) {
             self.album.take(engine, track, rgb, face, description, at);

@@ -82,7 +82,7 @@ impl From<Whole> for Refused {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long requests wait for a new password file to be read. When a disk hangs longer, the previous accounts stay in
-/// use. On a machine that runs many tests the thread that reads may begin late.
+/// use. On a machine that runs many tests, the thread that reads the file may start late.
 const READ_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 6 } else { 1 });
 
 /// Decides whether a request is allowed.

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 /// The interval between scans of the whole frame, which rarely find a new face, because new people move.
 const SWEEP_EVERY: Duration = Duration::from_secs(20);
-/// A scan of the whole frame that is due when something moves is put off for so long: who comes in is there, and the
-/// scan would take several times as long as a search there.
+/// How long a scan of the whole frame is put off while something moves. A newcomer is found sooner by a search where
+/// something moves, because the scan takes several times as long.
 const PUT_OFF: Duration = Duration::from_secs(2);
 /// The interval between scans of the whole frame without any motion.
 const STILL_SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ const FOLLOWED_WIDTH: f64 = 90.0;
 const STEP: f64 = 5.0 / 6.0;
 /// The overlap from which two boxes show the same face.
 const SAME_FACE_IOU: f32 = 0.3;
-/// A place that is less like its view has changed, see [`View::likeness_at`].
+/// The likeness below which a place has changed since its view was taken, see [`View::likeness_at`].
 const UNCHANGED: f32 = 0.85;
 
 /// The expected place of a known face.
@@ -57,7 +57,8 @@ pub struct Scanner {
     /// Since when a scan of the whole frame has been put off.
     put_off_since: Option<Instant>,
     frame_size: (u32, u32),
-    /// The rejected detections since the last scan of the whole frame, and what they look like. Of two that overlap, the newer one.
+    /// The rejected detections since the last scan of the whole frame, each with its view. A newer detection replaces an
+    /// older one that it overlaps.
     rejected: Vec<(Rect, View)>,
     /// The rejected detections of the last look.
     doubted: Vec<Rect>,
@@ -179,7 +180,8 @@ impl Scanner {
             if expected.iter().any(|known| face.iou(known.place) > SAME_FACE_IOU) {
                 return true;
             }
-            // A face that the edge of the picture cuts is rejected now and then, and so is a blurred one. It soon looks otherwise.
+            // A face is sometimes rejected while the edge of the picture cuts it, or while it is blurred. So a place is
+            // examined again as soon as it looks different.
             let is_rejected = self.rejected.iter().any(|(place, view)| {
                 face.iou(*place) > SAME_FACE_IOU && view.likeness_at(rgb, *place, UNCHANGED) >= UNCHANGED
             });
