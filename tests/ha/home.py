@@ -3,8 +3,6 @@ import asyncio
 import base64
 import json
 import logging
-import random
-import socket
 import sys
 
 from homeassistant import bootstrap, config_entries, core, loader
@@ -12,6 +10,7 @@ from homeassistant.auth import auth_manager_from_config
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.helpers import device_registry, entity_registry
 from homeassistant.setup import async_setup_component
+from peers import free_port
 
 COMPLAINTS = []
 
@@ -23,18 +22,6 @@ class Complaints(logging.Handler):
         text = record.getMessage()
         if "MQTT server" not in text and "MQTT broker" not in text:
             COMPLAINTS.append(f"{record.levelname} {text}")
-
-
-def free_port():
-    """None of the ports that the system gives to connections, which may take it before the program does."""
-    for port in random.sample(range(20000, 30000), 1000):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                pass
-    sys.exit("there is no free port")
 
 
 async def start(folder, port):

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn crops_are_searched_until_they_have_said_whether_it_is_a_face() {
+    fn crops_are_searched_only_until_the_result_is_certain() {
         let (rgb, face) = (Rgb::filled(100, 100, [0; 3]), Rect { x: 30, y: 30, w: 40, h: 40 });
         let mut crops = [0; 256];
         for on in 0..256 {

@@ -434,7 +434,7 @@ impl Engine for NotesNames {
 }
 
 #[test]
-fn who_somebody_is_is_said_before_their_chip_is_taken() {
+fn names_are_published_before_chips_are_taken() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "Alice/1.png", 200);
     let stage = stage(root.path());

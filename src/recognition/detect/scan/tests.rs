@@ -177,7 +177,7 @@ fn where_a_face_is_missing_another_one_that_moves_is_found_at_once() {
 }
 
 #[test]
-fn a_full_scan_that_is_due_when_somebody_comes_waits_two_seconds_and_they_are_found_meanwhile() {
+fn a_full_scan_that_is_due_during_motion_waits_two_seconds_and_a_newcomer_is_found_meanwhile() {
     let mut looker = Looker::new();
     let (_, sweep) = looker.look(0, &frame(&[]), &[], &Motion::Unknown);
     let body = Rect { x: 60, y: 80, w: 140, h: 300 };
@@ -193,7 +193,7 @@ fn a_full_scan_that_is_due_when_somebody_comes_waits_two_seconds_and_they_are_fo
 }
 
 #[test]
-fn what_was_rejected_is_verified_again_when_it_looks_otherwise() {
+fn a_rejected_place_is_verified_again_when_it_looks_different() {
     let mut looker = Looker::new();
     let everywhere = moved(Rect { x: 0, y: 0, w: 640, h: 480 });
     looker.look(0, &frame(&[]), &[], &Motion::Unknown);
