@@ -4,7 +4,6 @@
 //! crop, which rejects most false detections of HOG (a collar, a flag).
 
 use crate::config::{Detector, Recognition};
-use crate::detection::view::View;
 use crate::image::{Rect, Rgb};
 use crate::recognition::detect::motion::Motion;
 use crate::recognition::detect::verify::is_found_again;
@@ -36,8 +35,6 @@ const FOLLOWED_WIDTH: f64 = 90.0;
 const STEP: f64 = 5.0 / 6.0;
 /// The overlap from which two boxes show the same face.
 const SAME_FACE_IOU: f32 = 0.3;
-/// The likeness below which a place has changed since its view was taken, see [`View::likeness_at`].
-const UNCHANGED: f32 = 0.85;
 
 /// The expected place of a known face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,9 +54,8 @@ pub struct Scanner {
     /// Since when a scan of the whole frame has been put off.
     put_off_since: Option<Instant>,
     frame_size: (u32, u32),
-    /// The rejected detections since the last scan of the whole frame, each with its view. A newer detection replaces an
-    /// older one that it overlaps.
-    rejected: Vec<(Rect, View)>,
+    /// The rejected detections since the last scan of the whole frame, except those at the edge of the picture.
+    rejected: Vec<Rect>,
     /// The rejected detections of the last look.
     doubted: Vec<Rect>,
 }
@@ -180,20 +176,19 @@ impl Scanner {
             if expected.iter().any(|known| face.iou(known.place) > SAME_FACE_IOU) {
                 return true;
             }
-            // A face is sometimes rejected while the edge of the picture cuts it, or while it is blurred. So a place is
-            // examined again as soon as it looks different.
-            let is_rejected = self.rejected.iter().any(|(place, view)| {
-                face.iou(*place) > SAME_FACE_IOU && view.likeness_at(rgb, *place, UNCHANGED) >= UNCHANGED
-            });
-            if !is_rejected && is_found_again(engine, rgb, face) {
-                return true;
+            if is_among(face, &self.rejected) {
+                self.doubted.push(face);
+                return false;
             }
-            if !is_rejected {
-                self.rejected.retain(|(place, _)| face.iou(*place) <= SAME_FACE_IOU);
-                self.rejected.push((face, View::of(rgb, face)));
+            let real = is_found_again(engine, rgb, face);
+            if !real {
+                self.doubted.push(face);
+                // The edge of the picture may cut a real face, which the next look sees more of.
+                if !is_at_edge(face, rgb) {
+                    self.rejected.push(face);
+                }
             }
-            self.doubted.push(face);
-            false
+            real
         });
         faces
     }
@@ -201,6 +196,12 @@ impl Scanner {
 
 fn is_past(at: Option<Instant>, every: Duration, now: Instant) -> bool {
     at.is_none_or(|at| now.saturating_duration_since(at) >= every)
+}
+
+/// True for a face that the edge of the picture may cut: one that is at most an eighth of its width away from it.
+fn is_at_edge(face: Rect, rgb: &Rgb) -> bool {
+    let around = face.grown(face.w / 8);
+    around.clipped(rgb.width, rgb.height) != around
 }
 
 fn is_among(face: Rect, others: &[Rect]) -> bool {
