@@ -2,6 +2,11 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+unsafe extern "C" {
+    /// Reads the time zone again if it has changed. The crate `libc` does not declare this function of the C library.
+    fn tzset();
+}
+
 /// `at` in local time as `14:05`, with the date when it is not the date of `now`.
 pub fn clock(at: SystemTime, now: SystemTime) -> String {
     let (at, now) = (broken_down(at), broken_down(now));
@@ -49,6 +54,9 @@ fn broken_down(at: SystemTime) -> libc::tm {
     let seconds = libc::time_t::try_from(seconds).unwrap_or_default();
     // SAFETY: `tm` consists of numbers and a pointer that may be null, so all zeros is a valid value.
     let mut fields: libc::tm = unsafe { std::mem::zeroed() };
+    // glibc's localtime_r reads the time zone only once in the life of a process, and the owner may set it later.
+    // SAFETY: tzset takes nothing, and has its own lock; no thread changes the environment.
+    unsafe { tzset() };
     // SAFETY: both pointers are to live values; localtime_r writes only to the second one. When it fails (a year that
     // does not fit), the zeroes stay.
     unsafe { libc::localtime_r(&raw const seconds, &raw mut fields) };
@@ -68,6 +76,23 @@ mod tests {
         // The minute, or even the date, may change in between.
         let right = [now, SystemTime::now()].map(|now| clock(now - ago, now));
         assert!(right.contains(&told), "{told}, not {right:?}");
+    }
+
+    #[test]
+    fn a_time_zone_that_is_set_later_counts() {
+        use crate::os::tests::child;
+        let noon = UNIX_EPOCH + Duration::from_secs(1_700_000_000 / 86_400 * 86_400 + 43_200);
+        if child::is_child() {
+            let told = ["UTC", "KST-9", "UTC"].map(|zone| {
+                // SAFETY: this process runs this test alone.
+                unsafe { std::env::set_var("TZ", zone) };
+                time_of_day(noon)[0]
+            });
+            assert_eq!(told, [12, 21, 12]);
+            return;
+        }
+        let out = child::again(module_path!(), "a_time_zone_that_is_set_later_counts").output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
     }
 
     #[test]
