@@ -32,6 +32,10 @@ pub fn make_folder_of(file: &Path) -> io::Result<()> {
     if folder.is_dir() { Ok(()) } else { DirBuilder::new().recursive(true).mode(0o700).create(folder) }
 }
 
+/// The end of the name of a file that [`replace`] has not finished. A copy that the owner made, such as `users.20261130`,
+/// has another one.
+const INCOMPLETE: &str = ".new";
+
 /// Replaces the content of a file. After a power cut the file holds either the old bytes or the new bytes. Owner and
 /// mode of the file stay. A new file can be read only by its owner.
 ///
@@ -39,10 +43,10 @@ pub fn make_folder_of(file: &Path) -> io::Result<()> {
 /// The folder is missing, the disk is full, or the file cannot be written. The old file stays.
 pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = file.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
+    beside.push(format!(".{}{INCOMPLETE}", std::process::id()));
     let beside = Path::new(&beside);
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    sweep(beside, |found| found.strip_prefix(&*name)?.strip_prefix('.')?.parse().ok());
+    sweep(beside, |found| found.strip_prefix(&*name)?.strip_prefix('.')?.strip_suffix(INCOMPLETE)?.parse().ok());
     let write = || {
         let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
         if let Ok(old) = fs::metadata(file) {
@@ -159,11 +163,11 @@ mod tests {
         let (kept, new) = (folder.path().join("settings.ini"), folder.path().join("1.jpg"));
         // Files of a former process with the same id, of a process that has ended, and of a process that runs.
         for number in [std::process::id(), u32::MAX, 1] {
-            for left in [format!("settings.ini.{number}"), format!("{UNFINISHED}{number}-1.jpg")] {
+            for left in [format!("settings.ini.{number}.new"), format!("{UNFINISHED}{number}-1.jpg")] {
                 fs::write(folder.path().join(left), "half").unwrap();
             }
         }
-        for other in ["settings.ini.bak", "sessions.4294967295", ".namecam-x-1.jpg"] {
+        for other in ["settings.ini.bak", "settings.ini.20261130", "sessions.4294967295.new", ".namecam-x-1.jpg"] {
             fs::write(folder.path().join(other), "of somebody else").unwrap();
         }
         replace(&kept, b"whole").unwrap();
@@ -175,9 +179,10 @@ mod tests {
             ".namecam-1-1.jpg",
             ".namecam-x-1.jpg",
             "1.jpg",
-            "sessions.4294967295",
+            "sessions.4294967295.new",
             "settings.ini",
-            "settings.ini.1",
+            "settings.ini.1.new",
+            "settings.ini.20261130",
             "settings.ini.bak",
         ];
         assert_eq!(left, expected);

@@ -166,10 +166,7 @@ fn check(home: &Home, running: &Running, known: &mut Known) -> u64 {
 /// How many files that a killed program had not finished are below a folder.
 fn left_behind(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).unwrap().flatten();
-    let is_unfinished = |name: &str| {
-        let ending = name.rsplit('.').next().unwrap_or_default();
-        name.starts_with(".namecam-") || (name.contains('.') && ending.bytes().all(|byte| byte.is_ascii_digit()))
-    };
+    let is_unfinished = |name: &str| name.starts_with(".namecam-") || name.ends_with(".new");
     entries
         .map(|entry| match entry.file_type().unwrap().is_dir() {
             true => left_behind(&entry.path()),
