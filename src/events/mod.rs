@@ -68,6 +68,11 @@ impl<'a> Reader<'a> {
         event.filter(|event| self.is_news(event))
     }
 
+    /// Makes the last event the next one again.
+    fn put_back(&mut self) {
+        self.seen = self.seen.saturating_sub(1);
+    }
+
     fn is_news(&self, event: &Event) -> bool {
         let is_news = Instant::now().saturating_duration_since(event.decided_at.instant) < NEWS_FOR;
         if !is_news {

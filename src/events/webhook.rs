@@ -53,8 +53,13 @@ pub fn run(stage: &Stage) {
             };
             stage.health.faults.report(Cause::Webhook, &failure.why);
             let is_same = || stage.config.newest().is_some_and(|(_, config)| config.webhook == *hook);
-            if !failure.is_worth_another || !wait(stage, pause, is_same) {
+            if !failure.is_worth_another {
                 sink.dropped.add();
+                break;
+            }
+            if !wait(stage, pause, is_same) {
+                // With the new config the event is tried again at once.
+                reader.put_back();
                 break;
             }
             pause = (pause * 2).min(PAUSES[1]);
@@ -251,6 +256,26 @@ mod tests {
         assert_eq!((stage.health.webhook.sent.get(), stage.health.webhook.dropped.get()), (2, 1));
         stage.stop.set();
         running.join().unwrap();
+    }
+
+    #[test]
+    fn an_event_that_failed_goes_to_the_receiver_of_a_new_config() {
+        let [wrong, right] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let url = |listener: &TcpListener| Url::parse(&format!("http://{}/", listener.local_addr().unwrap()));
+        let stage = Arc::new(stage(|config| config.webhook.url = url(&wrong)));
+        stage.bus.publish(vec![event(Kind::Named, "Alice")]);
+        let running = {
+            let stage = Arc::clone(&stage);
+            std::thread::spawn(move || run(&stage))
+        };
+        take(&wrong, "HTTP/1.1 503 no\r\n\r\n");
+        let mut config = (*stage.config.newest().unwrap().1).clone();
+        config.webhook.url = url(&right);
+        stage.config.publish(Arc::new(config));
+        assert!(take(&right, "HTTP/1.1 200 yes\r\n\r\n").1.contains("Alice"));
+        stage.stop.set();
+        running.join().unwrap();
+        assert_eq!((stage.health.webhook.sent.get(), stage.health.webhook.dropped.get()), (1, 0));
     }
 
     #[test]

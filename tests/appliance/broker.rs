@@ -19,6 +19,8 @@ pub enum Manners {
     Http,
     /// It accepts the connection and acknowledges no message.
     Forgetful,
+    /// It acknowledges a picture after seven seconds, as over a slow network.
+    Slow,
     /// It sends endless messages.
     Floods,
     /// It closes the connection after accepting it.
@@ -190,7 +192,12 @@ fn serve(mut stream: TcpStream, manners: Manners, heard: &Mutex<Heard>) {
                 if kind & 1 == 1 {
                     keep(&mut heard, &topic, &payload);
                 }
+                let is_picture = payload.len() > 64 << 10;
                 heard.said.push((topic, payload));
+                drop(heard);
+                if manners == Manners::Slow && is_picture {
+                    std::thread::sleep(Duration::from_secs(7));
+                }
                 if manners == Manners::Forgetful { Vec::new() } else { vec![0x40, 2, id[0], id[1]] }
             }
             0x80 => {

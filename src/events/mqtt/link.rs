@@ -7,8 +7,10 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-/// The time limit of connecting, of a write and of an answer.
+/// The time limit of connecting, of a write and of an answer. A large message has more ([`Link::due`]).
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The bytes a second of the slowest network over which a picture reaches the broker.
+const SLOWEST_BYTES_PER_S: f64 = 16_000.0;
 /// The time limit of one message when the broker accepts it in small pieces.
 const SLOWEST: Duration = Duration::from_secs(20);
 /// The keep-alive interval. A broker publishes the last will after one and a half intervals without a packet.
@@ -36,11 +38,11 @@ pub struct Message {
 pub struct Link {
     wire: Wire,
     reader: Reader,
-    /// The unacknowledged messages: packet identifier, time of sending, and mark of the sender.
+    /// The unacknowledged messages: packet identifier, when the acknowledgement must have come, and mark of the sender.
     waiting: VecDeque<(u16, Instant, Option<u64>)>,
     last_number: u16,
     wrote: Instant,
-    /// When the unanswered ping or subscription was sent.
+    /// When the answer to a ping or a subscription must have come.
     asked: Option<Instant>,
     /// The start of the period in which packets are counted, and their number.
     counted: (Instant, u32),
@@ -108,8 +110,15 @@ impl Link {
         if topics.is_empty() {
             return Ok(());
         }
-        self.asked = Some(Instant::now());
+        self.asked = Some(self.due(&[]));
         self.write(&packet::subscribe(number, topics))
+    }
+
+    /// When the answer to a packet with this payload must have come. The packet also waits for the messages before it.
+    fn due(&self, payload: &[u8]) -> Instant {
+        let on_its_way = Duration::from_secs_f64(payload.len() as f64 / SLOWEST_BYTES_PER_S);
+        let soonest = Instant::now() + PATIENCE;
+        self.waiting.back().map_or(soonest, |(_, due, _)| soonest.max(*due)) + on_its_way
     }
 
     /// True when the number of unacknowledged messages has reached its limit.
@@ -128,7 +137,7 @@ impl Link {
             return Err(format!("a message of {} bytes is too large for MQTT", payload.len()));
         }
         self.last_number = if self.last_number + 1 >= FORMER { 1 } else { self.last_number + 1 };
-        self.waiting.push_back((self.last_number, Instant::now(), mark));
+        self.waiting.push_back((self.last_number, self.due(payload), mark));
         self.write(&packet::publish(self.last_number, topic, payload, retain))
     }
 
@@ -184,13 +193,13 @@ impl Link {
     }
 
     fn keep_alive(&mut self) -> Result<(), String> {
-        let is_late = |since: &Instant| since.elapsed() > PATIENCE;
-        if self.asked.as_ref().is_some_and(is_late) || self.waiting.front().is_some_and(|(_, since, _)| is_late(since))
-        {
-            return Err(format!("the broker has not answered for {} s", PATIENCE.as_secs()));
+        let due = self.waiting.front().map(|(_, due, _)| *due).into_iter().chain(self.asked).min();
+        if due.is_some_and(|due| Instant::now() > due) {
+            return Err("the broker has not answered in time".to_owned());
         }
-        if self.wrote.elapsed() > KEEP_ALIVE / 2 && self.asked.is_none() {
-            self.asked = Some(Instant::now());
+        // While a message waits, its acknowledgement says that the broker is there, and a ping would wait behind it.
+        if self.wrote.elapsed() > KEEP_ALIVE / 2 && self.asked.is_none() && self.waiting.is_empty() {
+            self.asked = Some(self.due(&[]));
             self.write(&packet::PING)?;
         }
         Ok(())
