@@ -17,8 +17,8 @@ const MAX_BYTES: usize = 256 << 10;
 /// The commit from which the program was built, if the build sets it.
 const COMMIT: Option<&str> = option_env!("NAMECAM_COMMIT");
 /// Keys whose values may reveal an address or a credential.
-const PRIVATE_KEYS: [&str; 6] =
-    ["http.hosts", "mqtt.client_id", "mqtt.host", "mqtt.prefix", "mqtt.user", "webhook.url"];
+const PRIVATE_KEYS: [&str; 7] =
+    ["http.cors", "http.hosts", "mqtt.client_id", "mqtt.host", "mqtt.prefix", "mqtt.user", "webhook.url"];
 /// The stages whose faults have details without names of people: texts of cameras, decoders and the board.
 const PLAIN_FAULTS: [&str; 4] = ["camera: ", "recognition: ", "encoder: ", "namecam: "];
 
@@ -57,8 +57,9 @@ pub fn text(subject: Subject) -> String {
     for what in &missing {
         text += &hidden.hide(&format!("Not looked up: {what}.\n"));
     }
+    let unit = machine::unit(config);
     let journal = match config {
-        Some(_) => machine::journal(),
+        Some(_) => machine::journal(&unit),
         None => Err("left out: without a config nobody knows what must not be in it".to_owned()),
     };
     let commit = COMMIT.unwrap_or("the build does not say");
@@ -69,7 +70,7 @@ pub fn text(subject: Subject) -> String {
         ("camera", 48, Keep::First, subject.camera),
         ("state", 32, Keep::First, subject.state.map(|state| format!("{:#}\n", without_people(state)))),
         ("metrics", 48, Keep::First, subject.metrics),
-        ("service", 4, Keep::First, machine::service(config.is_some())),
+        ("service", 4, Keep::First, machine::service(&unit, config.is_some())),
         ("journal", 40, Keep::Last, journal),
         ("kernel", 24, Keep::Last, machine::kernel()),
     ];

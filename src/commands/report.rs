@@ -71,7 +71,7 @@ fn ask(config: &Config, path: &str) -> Result<String, String> {
     match head.split_whitespace().nth(1) {
         Some("200") => Ok(body.to_owned()),
         Some("401") => Err(
-            "namecam runs and asks for a password; an admin can download a report with it on the page, under Status"
+            "namecam runs and asks for a password; an admin can download a report with it on the page, under Health"
                 .to_owned(),
         ),
         status => Err(format!("namecam answers with {}", status.unwrap_or("no status"))),

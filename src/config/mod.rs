@@ -9,7 +9,7 @@ mod values;
 
 pub use change::Change;
 pub use hours::Hours;
-pub use origin::Origin;
+pub use origin::{Origin, instance};
 pub use values::{CameraSource, Url, without_secrets};
 
 use crate::image::jpeg::Codec;

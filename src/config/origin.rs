@@ -77,13 +77,16 @@ fn usual_state_folder(file: Option<&Path>) -> Option<PathBuf> {
 /// The state folder of the service with this config: namecam.service, or `namecam@NAME.service` with
 /// /etc/namecam/NAME.ini.
 pub(super) fn of_service(file: &Path) -> Option<PathBuf> {
-    let (of_package, state) = (Path::new(OF_PACKAGE.0), OF_PACKAGE.1);
-    if file == of_package {
-        return Some(state.into());
-    }
+    let state = OF_PACKAGE.1;
+    if file == Path::new(OF_PACKAGE.0) { Some(state.into()) } else { Some(format!("{state}-{}", instance(file)?).into()) }
+}
+
+/// The NAME of `namecam@NAME.service`, which runs with this config, /etc/namecam/NAME.ini; `None` for another config and
+/// for that of namecam.service.
+pub fn instance(file: &Path) -> Option<&str> {
+    let of_package = Path::new(OF_PACKAGE.0);
     let is_beside = file.parent() == of_package.parent() && file.extension() == of_package.extension();
-    let name = file.file_stem().filter(|_| is_beside)?.to_str()?;
-    Some(format!("{state}-{name}").into())
+    file.file_stem().filter(|_| is_beside && file != of_package)?.to_str()
 }
 
 /// The values in the settings file. A settings file that cannot be used is a problem like one in the config file,

@@ -1,7 +1,7 @@
 //! The parts of the report that the system provides: the machine, the service, its journal, and kernel messages about
 //! cameras.
 
-use crate::config::Config;
+use crate::config::{Config, instance};
 use crate::memory::{self, Machine};
 use crate::os::{board, process};
 use crate::telemetry::faults::CAUSES;
@@ -11,8 +11,6 @@ use std::path::Path;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-/// The systemd unit of the package.
-const UNIT: &str = "namecam.service";
 /// How long a system program may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The most bytes that are read of its output.
@@ -20,7 +18,7 @@ const MAX_OUTPUT: usize = 2 << 20;
 /// The most lines that are requested of a journal.
 const MAX_LINES: &str = "600";
 /// The properties of the service in the report.
-const PROPERTIES: &str = "LoadState,ActiveState,SubState,Result,NRestarts,ExecMainStartTimestamp,ExecMainCode,ExecMainStatus,\
+const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Result,NRestarts,ExecMainStartTimestamp,ExecMainCode,ExecMainStatus,\
                           StatusText,MemoryCurrent,MemoryPeak,MemoryMax,TasksCurrent,CPUUsageNSec,WatchdogUSec,FragmentPath,DropInPaths";
 /// Words in kernel messages about cameras and about problems that stop them.
 const KERNEL_WORDS: [&str; 10] =
@@ -91,18 +89,23 @@ fn ask(program: &str, arguments: &[&str]) -> Result<String, String> {
     process::output_of(program, arguments, MAX_OUTPUT, PATIENCE).map_err(|why| format!("{program}: {why}"))
 }
 
+/// The systemd unit that runs with this config, or that of the package.
+pub fn unit(config: Option<&Config>) -> String {
+    let name = config.and_then(|config| instance(config.file.as_deref()?));
+    name.map_or("namecam.service".to_owned(), |name| format!("namecam@{name}.service"))
+}
+
 /// The properties of the service. Its status text may contain names of people and addresses, which cannot be hidden
 /// without a config.
-pub fn service(has_config: bool) -> Result<String, String> {
-    let text = ask("systemctl", &["show", UNIT, "--no-pager", &format!("--property={PROPERTIES}")])?;
+pub fn service(unit: &str, has_config: bool) -> Result<String, String> {
+    let text = ask("systemctl", &["show", unit, "--no-pager", &format!("--property={PROPERTIES}")])?;
     let lines = text.lines().filter(|line| has_config || !line.starts_with("StatusText="));
     Ok(lines.map(|line| format!("{line}\n")).collect())
 }
 
 /// The newest lines of the service in the journal.
-pub fn journal() -> Result<String, String> {
-    let lines = journal_lines(&["--unit", UNIT])?;
-    of_journal(&lines)
+pub fn journal(unit: &str) -> Result<String, String> {
+    of_journal(unit, &journal_lines(&["--unit", unit])?)
 }
 
 /// The newest kernel messages about cameras.
@@ -158,9 +161,9 @@ fn journal_line(line: &str) -> Option<Line> {
     Some(Line { at: crate::os::localtime::utc(at), from, message })
 }
 
-fn of_journal(lines: &[Line]) -> Result<String, String> {
+fn of_journal(unit: &str, lines: &[Line]) -> Result<String, String> {
     if lines.is_empty() {
-        return Err(format!("the journal shows no line of {UNIT} to this user"));
+        return Err(format!("the journal shows no line of {unit} to this user"));
     }
     let (mut text, mut left_out) = (String::new(), 0);
     for Line { at, from, message } in lines {
@@ -200,6 +203,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_unit_is_that_of_the_config() {
+        for (file, expected) in [
+            (Some("/etc/namecam/namecam.ini"), "namecam.service"),
+            (Some("/etc/namecam/garden.ini"), "namecam@garden.service"),
+            (Some("/home/anna/garden.ini"), "namecam.service"),
+            (None, "namecam.service"),
+        ] {
+            let mut config = Config::defaults("/".as_ref());
+            config.file = file.map(Into::into);
+            assert_eq!(unit(Some(&config)), expected);
+        }
+        assert_eq!(unit(None), "namecam.service");
+    }
+
+    #[test]
     fn a_log_line_is_shown_whole_by_its_cause_or_not_at_all() {
         let whole = ["camera: C920, MJPG 1280x720 at 30 fps", "gallery 3: 2 people, 5 pictures, 1 skipped", "stopping"];
         for line in whole {
@@ -234,8 +252,8 @@ mod tests {
         let expected = format!(
             "{at} systemd: Started x\n{at} namecam: stopping now\n(2 lines are left out, because they may name people, files or addresses)\n"
         );
-        assert_eq!(of_journal(&lines).unwrap(), expected);
-        assert!(of_journal(&[]).unwrap_err().contains("shows no line"));
+        assert_eq!(of_journal("namecam.service", &lines).unwrap(), expected);
+        assert!(of_journal("namecam@x.service", &[]).unwrap_err().contains("shows no line of namecam@x.service"));
     }
 
     #[test]

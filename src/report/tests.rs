@@ -30,7 +30,7 @@ fn nothing_secret_and_no_name_is_in_a_report_wherever_it_was_planted() {
         (
             "namecam.ini",
             "; commentsecret7\n[camera]\nsource = pipe:ffmpeg -i rtsp://camuser:campass7@cam.invalid/x?key=querysecret7 --key=argsecret7 flagsecret7\n\
-             [gallery]\npath = gallery\n[http]\npassword_file = users\nhosts = quimby-house.invalid\n\
+             [gallery]\npath = gallery\n[http]\npassword_file = users\nhosts = quimby-house.invalid\ncors = http://octo.quimby.invalid\n\
              [mqtt]\nhost = broker.quimby.invalid\nuser = brokeruser7\npassword_file = broker\nclient_id = quimbycam\nprefix = quimby/home\n\
              [webhook]\nurl = http://hook.quimby.invalid:8123/api/webhook/hooksecret7?token=hookquery7\nsecret_file = hmac\n\
              [exec]\ncommand = notify --to quimbymail7 --password=execsecret7\n",
