@@ -23,6 +23,7 @@ mod peers;
 mod shim;
 mod watch;
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::process::{Command, ExitCode};
@@ -141,12 +142,14 @@ fn main() -> ExitCode {
     let full = std::env::var("TORTURE").is_ok_and(|value| value == "full");
     let begun = Instant::now();
     let done: Mutex<Vec<Tried>> = Mutex::default();
-    // Those that wait, beside those that work.
+    // Two at a time: one thread tries those that work, and then helps the other one with those that wait.
+    let of = |waits: bool| FAULTS.iter().filter(is_meant).filter(move |fault| fault.waits == waits).collect::<VecDeque<_>>();
+    let (waiting, working) = (Mutex::new(of(true)), of(false));
     std::thread::scope(|scope| {
-        for waits in [true, false] {
-            let (done, lane) = (&done, FAULTS.iter().filter(is_meant).filter(move |fault| fault.waits == waits));
+        for mut own in [VecDeque::new(), working] {
+            let (done, waiting) = (&done, &waiting);
             scope.spawn(move || {
-                for fault in lane {
+                while let Some(fault) = own.pop_front().or_else(|| waiting.lock().unwrap().pop_front()) {
                     let begun = Instant::now();
                     let result = std::panic::catch_unwind(AssertUnwindSafe(|| (fault.run)(full)));
                     let result = result.map_err(|why| {
