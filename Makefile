@@ -160,7 +160,7 @@ build: setup ## build target/release/namecam, with the dlib of this machine
 data:
 	@tools/setup data
 
-release: ## build what ships, for this processor: target/TRIPLE/release/namecam
+release: data ## build what ships, for this processor: target/TRIPLE/release/namecam
 	@tools/bookworm tools/lean
 
 cross: data ## build what ships for aarch64, and try it under qemu
