@@ -114,6 +114,15 @@ fn available_memory_is_the_least_of_machine_and_groups_and_counts_unused_file_ca
 }
 
 #[test]
+fn the_page_about_hardware_says_what_the_limits_of_the_process_leave() {
+    let page = include_str!("../../docs/HARDWARE.md");
+    for (limit, beyond) in [("`ulimit -d`", PRIVATE_BYTES), ("`ulimit -v`", MAPPED_BYTES)] {
+        let words = format!("nine tenths of {limit} less {}", mb(beyond));
+        assert!(page.contains(&words), "{words}");
+    }
+}
+
+#[test]
 fn models_are_not_opened_where_openblas_would_ask_for_its_buffer_without_end() {
     const LIMIT: &str = "NAMECAM_TEST_LIMIT";
     let mut config = Config::defaults(Path::new("/"));
