@@ -305,6 +305,23 @@ pub fn plan(config: &Config, machine: &Machine) -> Result<Plan, String> {
     Ok(Plan { most_px, most_frame_px, takes: takes(most_px.min(most)), limit })
 }
 
+/// Refuses to decode a picture that takes `bytes` while a look may run.
+///
+/// # Errors
+/// The memory that the picture takes, and the memory that is free.
+pub fn check_beside_a_look(bytes: u64, config: &Config, machine: &Machine) -> Result<(), String> {
+    // Meanwhile recognition may take what it has planned. A look has no copies of a still picture.
+    let planned = config.recognition.enabled.then(|| plan(config, machine).ok()).flatten();
+    let planned = planned.and_then(|plan| Some((plan.limit?.usable + STILL_BYTES).saturating_sub(plan.takes)));
+    match planned.into_iter().chain(machine.available()).min() {
+        Some(free) if free < bytes => {
+            let (takes, free) = (mb(bytes), mb(free));
+            Err(format!("too large to be shown: it takes {takes} of memory, and {free} are free; scale it down"))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Plan {
     /// Refuses a frame that needs more memory than is available.
     ///

@@ -152,7 +152,7 @@ pub enum Trouble {
 }
 
 /// The number of a question that the camera thread has taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ticket(u64);
 
 #[derive(Debug, Default)]

@@ -81,8 +81,8 @@ pub trait Source {
     }
 
     /// Sets controls to the values in `_before`, in an order in which no automatic mode locks a control that is still
-    /// to be set. Returns the controls that were not set.
-    fn put_back(&mut self, _before: &[(String, i64)]) -> Vec<Unset> {
+    /// to be set, and then the controls of the config. Returns the controls of `_before` that were not set.
+    fn put_back(&mut self, _before: &[(String, i64)], _config: &[(String, i64)]) -> Vec<Unset> {
         Vec::new()
     }
 }
@@ -273,7 +273,7 @@ impl Thread<'_> {
             }
             if let Some((newest, config)) = config.newest().filter(|(newest, _)| tried || *newest != version) {
                 if camera.source != config.camera.source {
-                    self.trial.end(&mut *source);
+                    self.trial.end(&config.camera, &mut *source);
                 }
                 self.trial.settle(&config.camera);
                 let wanted = self.trial.camera(&config.camera);
@@ -338,7 +338,7 @@ impl Thread<'_> {
                 }
             }
         }
-        self.trial.end(&mut *source);
+        self.trial.end(&self.config(), &mut *source);
         Ok(())
     }
 
@@ -349,14 +349,14 @@ impl Thread<'_> {
         let is_over = self.trial.is_over();
         if is_over {
             log::info!("camera: what was tried is not saved and is put back");
-            self.trial.end(source);
+            self.trial.end(&self.config(), source);
         }
         let Some((ticket, ask)) = self.stage.tuning.next() else { return is_over };
         let (mut refused, mut changed) = Default::default();
         match ask {
             Ask::List => {}
             Ask::Controls(wanted) => (refused, changed) = self.trial.controls(&camera.source, &wanted, source),
-            Ask::PutBack => self.trial.end(source),
+            Ask::PutBack => self.trial.end(&self.config(), source),
             Ask::Mode(mode) => {
                 self.trial.mode(&camera.source, mode, ticket);
                 return true;
@@ -367,9 +367,13 @@ impl Thread<'_> {
         true
     }
 
+    /// The newest config of the camera.
+    fn config(&self) -> Camera {
+        self.stage.config.newest().map(|(_, config)| config.camera.clone()).unwrap_or_default()
+    }
+
     fn answer(&self, source: &dyn Source) -> Result<Answer, Trouble> {
-        let config = self.stage.config.newest().map(|(_, config)| config.camera.clone()).unwrap_or_default();
-        let answer = self.trial.answer(&config, source);
+        let answer = self.trial.answer(&self.config(), source);
         answer.ok_or_else(|| Trouble::Unfit("this camera has no controls and modes that namecam can set".to_owned()))
     }
 

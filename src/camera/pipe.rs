@@ -6,8 +6,8 @@ use super::splitter::Splitter;
 use super::{Captured, Shot, Source, SourceEnd};
 use crate::frame::Moment;
 use crate::image::Format;
-use crate::os::process::ProcessGroup;
-use anyhow::{Context, Result, anyhow};
+use crate::os::process::{ProcessGroup, check_left_over};
+use anyhow::{Context, Result, anyhow, bail};
 use messages::Messages;
 pub use messages::Said;
 use std::cell::RefCell;
@@ -70,9 +70,11 @@ impl Allowance {
 /// A child process that writes JPEGs.
 pub struct Pipe {
     program: String,
-    child: ProcessGroup,
+    // The outputs are closed before `child` is dropped, which waits for the program: a program of another user gets no
+    // signal, and ends when it cannot write.
     stdout: ChildStdout,
     stderr: Option<ChildStderr>,
+    child: ProcessGroup,
     pictures: Splitter,
     messages: Messages,
     picture_bytes: Allowance,
@@ -106,6 +108,9 @@ fn no_program(program: &str) -> String {
 /// The program does not exist or cannot be started.
 pub fn open(words: &[String], said: &Rc<RefCell<Said>>) -> Result<Box<dyn Source>> {
     let (program, arguments) = words.split_first().context("pipe: has no command")?;
+    if let Err(why) = check_left_over() {
+        bail!("pipe: '{program}' is not started: {why}");
+    }
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let parent = std::process::id();
@@ -216,6 +221,13 @@ impl Source for Pipe {
                 "{program} writes something other than JPEGs; make it write MJPEG (ffmpeg: -f mjpeg -; rpicam-vid: --codec mjpeg)"
             )
         })
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        // Before the outputs are closed: SIGPIPE would end the program before it can put its camera in order.
+        self.child.ask_to_end();
     }
 }
 

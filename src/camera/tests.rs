@@ -249,6 +249,7 @@ struct Tunable {
     values: Arc<std::sync::Mutex<Vec<i64>>>,
 }
 
+/// The controls with a value. `auto` is a button, which sets the brightness to 77.
 const TUNABLE: [&str; 2] = ["brightness", "gain"];
 
 impl Source for Tunable {
@@ -289,6 +290,7 @@ impl Source for Tunable {
         let mut unset = Vec::new();
         for (name, value) in wanted {
             match TUNABLE.iter().position(|known| known == name) {
+                None if name == "auto" => self.values.lock().unwrap()[0] = 77,
                 Some(at) if *value <= 255 => self.values.lock().unwrap()[at] = (*value).min(200),
                 _ => unset.push(Unset { name: name.clone(), why: "no".to_owned() }),
             }
@@ -296,8 +298,10 @@ impl Source for Tunable {
         unset
     }
 
-    fn put_back(&mut self, before: &[(String, i64)]) -> Vec<Unset> {
-        self.set_controls(before)
+    fn put_back(&mut self, before: &[(String, i64)], config: &[(String, i64)]) -> Vec<Unset> {
+        let unset = self.set_controls(before);
+        self.set_controls(config);
+        unset
     }
 }
 
@@ -336,6 +340,12 @@ fn controls_on_trial_are_put_back_unless_they_are_saved() {
         assert!((30..=60).contains(&trial.ends_in_s));
         assert_eq!(stage.tuning.ask(Ask::PutBack, PATIENT).unwrap().trial, None);
         assert_eq!(now(), [10, 20]);
+        assert_eq!(tried(&[("gain", 300)]).trial, None, "nothing is set");
+        assert_eq!(now(), [10, 20]);
+        let trial = tried(&[("auto", 1)]).trial.unwrap();
+        assert_eq!(serde_json::to_string(&(trial.controls, trial.before)).unwrap(), r#"[{},{"brightness":10}]"#);
+        assert!(stage.tuning.ask(Ask::List, PATIENT).unwrap().trial.is_some());
+        assert_eq!((now()[0], stage.tuning.ask(Ask::PutBack, PATIENT).unwrap().trial, now()[0]), (77, None, 10));
         tried(&[("brightness", 90), ("gain", 40)]);
         stage.config.publish(config(|camera| camera.controls = controls(&[("brightness", 90)])));
         wait_for("half of it is saved", || {
@@ -345,6 +355,26 @@ fn controls_on_trial_are_put_back_unless_they_are_saved() {
     });
     assert_eq!(now(), [90, 20], "the end of the program puts back what was not saved");
     assert_eq!(opened, 1);
+}
+
+#[test]
+fn a_control_that_is_saved_with_another_value_during_its_trial_gets_that_value_at_the_end() {
+    let values = Arc::new(std::sync::Mutex::new(vec![10, 20]));
+    let now = || values.lock().unwrap().clone();
+    let open = |_: &Camera| Ok(Box::new(Tunable { side: 16, values: Arc::clone(&values) }) as Box<dyn Source>);
+    with_thread(open, |stage| {
+        wait_for("pictures", || stage.health.camera_online());
+        stage.tuning.ask(Ask::Controls(controls(&[("brightness", 90), ("gain", 40)])), PATIENT).unwrap();
+        stage.config.publish(config(|camera| camera.controls = controls(&[("gain", 30)])));
+        // Two answers: the thread has seen the new config between them.
+        for _ in 0..2 {
+            assert!(stage.tuning.ask(Ask::List, PATIENT).unwrap().trial.is_some());
+        }
+        assert_eq!(now(), [90, 40]);
+        assert_eq!(stage.tuning.ask(Ask::PutBack, PATIENT).unwrap().trial, None);
+        assert_eq!(now(), [10, 30]);
+    });
+    assert_eq!(now(), [10, 30]);
 }
 
 #[test]
@@ -385,6 +415,8 @@ fn a_mode_on_trial_is_put_back_unless_it_is_saved_and_a_mode_that_fails_is_put_b
         wait_for("the end of the trial", || stage.tuning.ask(Ask::List, PATIENT).unwrap().trial.is_none());
         assert_eq!(opened().len(), 6, "the camera is not opened again to keep the mode");
         let answer = tried(96).unwrap();
+        assert!(tried(64).is_err());
+        wait_for("the mode on trial before", || stage.health.camera_online() && stage.health.camera().width == 96);
         assert!(answer.trial.is_some() && stage.tuning.ask(Ask::PutBack, PATIENT).unwrap().trial.is_none());
         wait_for("the mode before", || stage.health.camera().width == 48);
         assert!(faults(stage).is_empty(), "a trial is no fault: {:?}", faults(stage));

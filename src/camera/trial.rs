@@ -39,6 +39,8 @@ struct Measurement {
     frames: u32,
     /// Why the last picture could not be used.
     broken: Option<String>,
+    /// The mode on trial before this one.
+    former: Option<Mode>,
 }
 
 impl Trial {
@@ -65,6 +67,11 @@ impl Trial {
         camera
     }
 
+    /// True when nothing is tried and there is nothing to put back.
+    fn is_empty(&self) -> bool {
+        self.controls.is_empty() && self.before.is_empty() && self.mode.is_none() && self.measurement.is_none()
+    }
+
     /// Ends the trial of controls and of a mode that a newer config contains, and the trial of another source.
     pub fn settle(&mut self, config: &Camera) {
         self.belongs_to(&config.source);
@@ -74,11 +81,15 @@ impl Trial {
         let (kept, tried): (Values, Values) = std::mem::take(&mut self.controls).into_iter().partition(is_kept);
         self.controls = tried;
         self.before.retain(|(name, _)| !kept.iter().any(|(of, _)| of == name));
+        if !kept.is_empty() && self.controls.is_empty() {
+            // The rest are controls that the kept ones have changed or locked.
+            self.before.clear();
+        }
         let Camera { format, width, height, fps, .. } = config.clone();
         // The mode of the config may be measured, too.
         let is_measured = self.measurement.is_some();
         self.mode = self.mode.take().filter(|mode| is_measured || *mode != Mode { format, width, height, fps });
-        if self.controls.is_empty() && self.mode.is_none() && self.measurement.is_none() {
+        if self.is_empty() {
             *self = Trial::default();
         }
     }
@@ -131,15 +142,21 @@ impl Trial {
             self.controls.retain(|(known, _)| known != name);
             self.controls.push((name.clone(), value));
         }
-        self.goes_on(of);
+        // Without a mode on trial, refused controls and a button that changes nothing are no trial.
+        if !self.is_empty() {
+            self.goes_on(of);
+        }
         (refused, changed)
     }
 
     /// Begins the trial of a mode. The source has to be opened again in this mode.
     pub fn mode(&mut self, of: &CameraSource, mode: Mode, ticket: Ticket) {
         self.goes_on(of);
-        self.mode = Some(mode);
-        self.measurement = Some(Measurement { ticket, begun: Instant::now(), first: None, frames: 0, broken: None });
+        let before = self.mode.replace(mode);
+        // A mode whose measurement is not complete is not put back.
+        let former = self.measurement.take().map_or(before, |unmeasured| unmeasured.former);
+        let begun = Instant::now();
+        self.measurement = Some(Measurement { ticket, begun, first: None, frames: 0, broken: None, former });
     }
 
     /// True when a mode is to be measured that was requested after the source was `opened`.
@@ -187,31 +204,35 @@ impl Trial {
     /// Checks that the mode that is being measured delivers a good picture in time.
     ///
     /// # Errors
-    /// No good picture came within [`FIRST_WITHIN`].
+    /// No good picture came within [`FIRST_WITHIN`], or none that completes the measurement within that time after
+    /// [`SPAN`].
     pub fn check_silence(&self) -> Result<()> {
         let Some(measurement) = &self.measurement else { return Ok(()) };
-        if measurement.first.is_none() && measurement.begun.elapsed() >= FIRST_WITHIN {
+        let due = measurement.first.map_or(measurement.begun, |(first, _)| first + SPAN);
+        if due.elapsed() >= FIRST_WITHIN {
             let why = measurement.broken.as_ref().map_or_else(String::new, |why| format!("; the last one: {why}"));
             bail!("no good picture within {} s{why}", FIRST_WITHIN.as_secs());
         }
         Ok(())
     }
 
-    /// Ends the trial of a mode that failed, and returns the ticket of the question that waits for it.
+    /// Ends the trial of a mode that failed, and returns the ticket of the question that waits for it. The mode on trial
+    /// before it is on trial again.
     pub fn give_up_mode(&mut self) -> Option<Ticket> {
-        let ticket = self.measurement.take()?.ticket;
-        self.mode = None;
-        if self.controls.is_empty() {
+        let Measurement { ticket, former, .. } = self.measurement.take()?;
+        self.mode = former;
+        if self.is_empty() {
             *self = Trial::default();
         }
         Some(ticket)
     }
 
-    /// Ends the trial and puts back the controls of the running source. The former mode is used when the source is
-    /// opened the next time.
-    pub fn end(&mut self, source: &mut dyn Source) {
+    /// Ends the trial and puts back the controls of the running source. The config may have got other values for them
+    /// during the trial; they then get these. The former mode is used when the source is opened the next time.
+    pub fn end(&mut self, config: &Camera, source: &mut dyn Source) {
         if !self.before.is_empty() {
-            for refused in source.put_back(&self.before) {
+            let kept = if config.source == self.source { &config.controls[..] } else { &[] };
+            for refused in source.put_back(&self.before, kept) {
                 log::warn!("camera: not put back: {}", refused.why);
             }
         }
@@ -253,8 +274,8 @@ mod tests {
     use super::*;
     use crate::camera::{Equipment, Shot};
 
-    /// A source that records the controls that are put back.
-    struct Spy(Values);
+    /// A source that records the values that are put back, and those of the config.
+    struct Spy(Vec<Values>);
 
     impl Source for Spy {
         fn next(&mut self, _: Duration) -> Result<Shot> {
@@ -265,8 +286,8 @@ mod tests {
             "spy".to_owned()
         }
 
-        fn put_back(&mut self, before: &[(String, i64)]) -> Vec<Unset> {
-            self.0.extend_from_slice(before);
+        fn put_back(&mut self, before: &[(String, i64)], config: &[(String, i64)]) -> Vec<Unset> {
+            self.0.extend([before.to_vec(), config.to_vec()]);
             Vec::new()
         }
 
@@ -299,9 +320,29 @@ mod tests {
         assert!(over.is_over());
         assert_eq!(over.camera(&config), config);
         let mut spy = Spy(Vec::new());
-        over.end(&mut spy);
-        assert_eq!(spy.0, [("gain".to_owned(), 1)]);
+        over.end(&config, &mut spy);
+        assert_eq!(spy.0, [vec![("gain".to_owned(), 1)], vec![]]);
         assert!(!over.is_over() && over.answer(&config, &spy).unwrap().trial.is_none());
+    }
+
+    #[test]
+    fn a_mode_with_a_single_picture_is_given_up_and_the_mode_on_trial_before_it_is_back() {
+        let (mut running, config) = trial(Duration::from_secs(60));
+        let before = running.mode.clone();
+        running.mode(
+            &config.source,
+            Mode { format: "auto".to_owned(), width: 8, height: 8, fps: 1 },
+            Ticket::default(),
+        );
+        assert!(running.check_silence().is_ok());
+        let mut first_was = |ago| {
+            running.measurement.as_mut().unwrap().first = Some((Instant::now() - ago, Duration::ZERO));
+            running.check_silence().map_err(|error| error.to_string())
+        };
+        assert_eq!(first_was(SPAN), Ok(()));
+        assert_eq!(first_was(SPAN + FIRST_WITHIN), Err("no good picture within 5 s".to_owned()));
+        assert!(running.give_up_mode().is_some() && before.is_some());
+        assert_eq!(running.mode, before);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::config;
 use crate::frame::Moment;
 use crate::image::{Format, check_size};
 use crate::rounding::rounded;
-use crate::tuning::{Control, Equipment, Unset};
+use crate::tuning::{Control, Equipment, Unset, ctl_name};
 use anyhow::{Result, anyhow, bail};
 use frame_pace::FramePace;
 use queue::{Queue, Take};
@@ -266,7 +266,7 @@ pub struct CaptureStream {
     moved: Option<String>,
     /// Why the frame rate is too low.
     slow: Option<String>,
-    /// The controls that could not be set.
+    /// The controls of the config that could not be set, and were not set later.
     unset: Vec<Unset>,
 }
 
@@ -375,11 +375,17 @@ impl Source for CaptureStream {
     }
 
     fn set_controls(&mut self, wanted: &[(String, i64)]) -> Vec<Unset> {
-        controls::set(&*self.kernel, wanted)
+        let refused = controls::set(&*self.kernel, wanted);
+        let names = |list: &[Unset], name: &str| list.iter().any(|unset| unset.name == name);
+        self.unset
+            .retain(|old| names(&refused, &old.name) || !wanted.iter().any(|(name, _)| ctl_name(name) == old.name));
+        refused
     }
 
-    fn put_back(&mut self, before: &[(String, i64)]) -> Vec<Unset> {
-        controls::put_back(&*self.kernel, before)
+    fn put_back(&mut self, before: &[(String, i64)], config: &[(String, i64)]) -> Vec<Unset> {
+        let refused = controls::put_back(&*self.kernel, before);
+        self.unset = controls::set(&*self.kernel, config);
+        refused
     }
 }
 

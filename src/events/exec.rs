@@ -25,6 +25,8 @@ const PASSED_ON: [&str; 5] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ"];
 struct Running {
     group: ProcessGroup,
     begun: Instant,
+    /// True when the program took too long. It keeps its place until it has ended.
+    is_late: bool,
 }
 
 /// The body of the thread. On [`crate::sync::Stop`] it kills the programs and returns.
@@ -46,7 +48,7 @@ pub fn run(stage: &Stage) {
         }
         let Some(event) = reader.next(&exec.events, if running.is_empty() { POLL } else { SOON }) else { continue };
         match start(exec, &event) {
-            Ok(group) => running.push(Running { group, begun: Instant::now() }),
+            Ok(group) => running.push(Running { group, begun: Instant::now(), is_late: false }),
             Err(why) => {
                 stage.health.faults.report(Cause::Exec, &why);
                 sink.dropped.add();
@@ -58,24 +60,32 @@ pub fn run(stage: &Stage) {
 }
 
 fn end_those_that_are_over(running: &mut Vec<Running>, stage: &Stage, sink: &Sink) {
+    let failed = |why: &str| {
+        stage.health.faults.report(Cause::Exec, why);
+        sink.dropped.add();
+    };
     running.retain_mut(|program| {
-        let (has_ended, is_late) = (program.group.has_ended(), program.begun.elapsed() >= LONGEST);
-        if !has_ended && !is_late {
-            return true;
+        if program.group.has_ended() {
+            let status = program.group.reap();
+            match status {
+                _ if program.is_late => {}
+                Some(status) if status.success() => sink.sent.add(),
+                Some(status) => failed(&format!("the program ended with {status}")),
+                None => failed("the end of the program is not known"),
+            }
+            return false;
         }
-        let status = program.group.reap();
-        if has_ended && status.is_some_and(|status| status.success()) {
-            sink.sent.add();
-        } else {
+        if !program.is_late && program.begun.elapsed() >= LONGEST {
+            program.is_late = true;
             let seconds = LONGEST.as_secs();
-            let why = match status {
-                Some(status) if has_ended => format!("the program ended with {status}"),
-                _ => format!("the program was killed: it had not ended after {seconds} s"),
-            };
-            stage.health.faults.report(Cause::Exec, &why);
-            sink.dropped.add();
+            failed(&match program.group.signal(libc::SIGKILL) {
+                true => format!("the program was killed: it had not ended after {seconds} s"),
+                false => format!(
+                    "the program has not ended after {seconds} s, and cannot be killed: it runs as another user"
+                ),
+            });
         }
-        false
+        true
     });
 }
 
@@ -149,6 +159,26 @@ mod tests {
         assert!(fields.contains(&("NAMECAM_VISIT".to_owned(), "3".to_owned())), "{fields:?}");
         stage.stop.set();
         thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_killed_keeps_its_place_until_it_ends_and_is_reported_once() {
+        let stage = stage(|_| ());
+        let sink = &stage.health.exec;
+        // It leads no group, so no signal reaches it.
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let stdin = child.stdin.take();
+        let begun = Instant::now().checked_sub(LONGEST).unwrap();
+        let mut running = vec![Running { group: ProcessGroup::new(child), begun, is_late: false }];
+        for _ in 0..3 {
+            end_those_that_are_over(&mut running, &stage, sink);
+            assert_eq!((running.len(), sink.dropped.get()), (1, 1));
+        }
+        assert!(stage.health.faults.all()[0].detail.contains("cannot be killed"), "{:?}", stage.health.faults.all());
+        drop(stdin);
+        assert!(running[0].group.wait(Duration::from_secs(30)));
+        end_those_that_are_over(&mut running, &stage, sink);
+        assert_eq!((running.len(), sink.dropped.get(), sink.sent.get()), (0, 1, 0));
     }
 
     #[test]

@@ -83,10 +83,46 @@ pub fn decode_still(bytes: &[u8]) -> Result<Still, String> {
 /// # Errors
 /// As [`decode`], and why the file cannot be read.
 pub fn read(file: &Path) -> Result<Still, String> {
+    decode_still(&bytes_of(file)?)
+}
+
+/// The bytes of a picture file.
+///
+/// # Errors
+/// The file cannot be read or is too large.
+pub fn bytes_of(file: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let file = File::open(file).map_err(|error| error.to_string())?;
-    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    decode_still(&bytes)
+    check_length(file.metadata().map_err(|error| error.to_string())?.len())?;
+    // A file that grows, and a pipe, may have more bytes than their length says.
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    check_length(bytes.len() as u64)?;
+    Ok(bytes)
+}
+
+/// Checks the length of a picture file.
+///
+/// # Errors
+/// The file is too large.
+pub fn check_length(bytes: u64) -> Result<(), String> {
+    if bytes <= MAX_FILE_BYTES {
+        return Ok(());
+    }
+    Err(format!("larger than {} MiB: scale it down", MAX_FILE_BYTES >> 20))
+}
+
+/// About how many bytes [`decode_still`] allocates for this picture, from its header; 0 for a picture that it refuses.
+pub fn decoding_bytes(bytes: &[u8]) -> u64 {
+    let Ok(reader) = ImageReader::new(Cursor::new(bytes)).with_guessed_format() else { return 0 };
+    match reader.format() {
+        Some(ImageFormat::Jpeg) => jpeg::decoding_bytes(bytes),
+        // The picture as it is stored, and as RGB.
+        Some(ImageFormat::Png) => reader.into_decoder().map_or(0, |decoder| {
+            let (width, height) = decoder.dimensions();
+            decoder.total_bytes().saturating_add(3 * u64::from(width) * u64::from(height))
+        }),
+        _ => 0,
+    }
 }
 
 impl Rgb {
@@ -302,6 +338,34 @@ mod tests {
         assert_eq!(place, Rect { x: 20, y: 40, w: 60, h: 80 });
         let small = decode_still(&encoded(ImageFormat::Png)).unwrap();
         assert_eq!((small.rgb, small.size), (decode(&encoded(ImageFormat::Png)).unwrap(), (40, 30)));
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_not_called_incomplete() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.jpg");
+        std::fs::write(&file, encoded(ImageFormat::Jpeg)).unwrap();
+        let set_length = |bytes| File::options().write(true).open(&file).unwrap().set_len(bytes).unwrap();
+        let size = |file| read(file).map(|still| still.size);
+        set_length(MAX_FILE_BYTES);
+        assert_eq!(size(&file), Ok((40, 30)));
+        set_length(MAX_FILE_BYTES + 1);
+        assert_eq!(size(&file), Err("larger than 64 MiB: scale it down".to_owned()));
+        // Its length is not known before it is read.
+        assert_eq!(size(Path::new("/dev/zero")), Err("larger than 64 MiB: scale it down".to_owned()));
+    }
+
+    #[test]
+    fn the_memory_for_decoding_is_computed_from_the_header() {
+        const PX: u64 = 40 * 30;
+        let mut jpeg = encoded(ImageFormat::Jpeg);
+        assert_eq!(decoding_bytes(&jpeg), 4 * PX);
+        assert_eq!(decoding_bytes(&SCAN_FOR_EACH_COLOUR), 10 * 48 * 32);
+        let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+        jpeg[frame + 1] = 0xc2;
+        assert_eq!(decoding_bytes(&jpeg), 10 * PX, "progressive");
+        assert_eq!(decoding_bytes(&encoded(ImageFormat::Png)), 6 * PX);
+        assert_eq!((decoding_bytes(b""), decoding_bytes(b"GIF89a.........."), decoding_bytes(&jpeg[..20])), (0, 0, 0));
     }
 
     #[test]

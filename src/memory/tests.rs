@@ -114,6 +114,36 @@ fn available_memory_is_the_least_of_machine_and_groups_and_counts_unused_file_ca
 }
 
 #[test]
+fn a_picture_is_decoded_beside_a_look_only_where_both_fit() {
+    let config = |detector| config(detector, 1280, 0, 0);
+    let max = ("system.slice/namecam.service/memory.max", "1073741824\n");
+    let (_folder, unit) = machine(OWN, &[max], 8 * GB);
+    let check = |megapixels: u64, detector, machine: &Machine| {
+        check_beside_a_look(megapixels * 10 * MB, &config(detector), machine)
+    };
+    assert_eq!(check(59, Detector::Hog, &unit), Ok(()));
+    assert_eq!(check(12, Detector::Cnn, &unit), Ok(()));
+    let refused = check(59, Detector::Cnn, &unit).unwrap_err();
+    assert!(refused.starts_with("too large to be shown: it takes 590 MB of memory, and 2"), "{refused}");
+    let current = ("system.slice/namecam.service/memory.current", "900000000\n");
+    let (_folder, busy) = machine(OWN, &[max, current], 8 * GB);
+    assert!(check(59, Detector::Hog, &busy).unwrap_err().contains("174 MB are free"));
+    // The smallest unit in which the CNN runs has room for the pictures of a phone, which have one scan.
+    let least = takes(&config(Detector::Cnn), CNN_LEAST_PYRAMID_PX) * 10 / 9 + 10;
+    let (_folder, small) = machine(OWN, &[(max.0, &least.to_string())], 8 * GB);
+    assert_eq!(check_beside_a_look(4 * 12 * MB, &config(Detector::Cnn), &small), Ok(()));
+}
+
+#[test]
+fn the_page_about_hardware_says_what_the_limits_of_the_process_leave() {
+    let page = include_str!("../../docs/HARDWARE.md");
+    for (limit, beyond) in [("`ulimit -d`", PRIVATE_BYTES), ("`ulimit -v`", MAPPED_BYTES)] {
+        let words = format!("nine tenths of {limit} less {}", mb(beyond));
+        assert!(page.contains(&words), "{words}");
+    }
+}
+
+#[test]
 fn models_are_not_opened_where_openblas_would_ask_for_its_buffer_without_end() {
     const LIMIT: &str = "NAMECAM_TEST_LIMIT";
     let mut config = Config::defaults(Path::new("/"));

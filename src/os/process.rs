@@ -1,10 +1,12 @@
 //! The process: heap, priority of threads, end, terminal, user, child processes, processor.
 
+use crate::sync::lock;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,13 @@ const KEPT_BYTES: libc::c_int = 64 << 20;
 /// How long a child may take to end after SIGTERM. Together with [`crate::sync::POLL`], this is less than the 600 ms
 /// that namecam waits for its threads. If namecam ended first, the child's own children would stay.
 const GRACE: Duration = Duration::from_millis(300);
+/// How long namecam waits for a child that it has killed. A program of another user (sudo) cannot be killed, and one that
+/// waits for a device or a disk ends later.
+const KILLED_WITHIN: Duration = Duration::from_secs(5);
+/// The most children that may be left over: killed, and not ended within [`KILLED_WITHIN`].
+const MAX_LEFT_OVER: usize = 4;
+/// The process ids of the children that are left over. They are not reaped, so no other process has these ids.
+static LEFT_OVER: Mutex<Vec<libc::pid_t>> = Mutex::new(Vec::new());
 
 /// Makes all threads allocate from one heap. It must be called before the first thread starts. By default glibc uses up
 /// to eight heaps per processor. Each heap would keep the megabytes of a decoded frame, because the threads of viewers
@@ -187,13 +196,14 @@ pub fn act_as_owner_of_folder(file: &Path) -> io::Result<()> {
 #[derive(Debug)]
 pub struct ProcessGroup {
     child: Child,
+    asked: bool,
     reaped: bool,
 }
 
 impl ProcessGroup {
     /// The group of `child`, which must lead a process group of its own.
     pub fn new(child: Child) -> ProcessGroup {
-        ProcessGroup { child, reaped: false }
+        ProcessGroup { child, asked: false, reaped: false }
     }
 
     /// The process id of the child.
@@ -223,25 +233,60 @@ impl ProcessGroup {
         true
     }
 
-    /// Sends a signal to all processes of the group.
-    pub fn signal(&self, signal: libc::c_int) {
+    /// Sends a signal to all processes of the group. Returns false when none of them may get it: they run as another
+    /// user.
+    pub fn signal(&self, signal: libc::c_int) -> bool {
         // SAFETY: the child leads its own group and is not reaped, so no other group can have this id.
-        unsafe { libc::kill(-(self.child.id() as libc::pid_t), signal) };
+        unsafe { libc::kill(-(self.child.id() as libc::pid_t), signal) == 0 }
     }
 
-    /// Kills the remaining processes of the group, and reaps the child.
-    pub fn reap(&mut self) -> Option<ExitStatus> {
-        self.signal(libc::SIGKILL);
-        self.reaped = true;
-        self.child.wait().ok()
+    /// Asks the processes of the group to end, and waits a moment for the child.
+    pub fn ask_to_end(&mut self) {
+        if !self.asked {
+            self.asked = true;
+            self.signal(libc::SIGTERM);
+            self.wait(GRACE);
+        }
     }
+
+    /// Kills the remaining processes of the group, and reaps the child. `None` when the child does not end within 5
+    /// seconds.
+    pub fn reap(&mut self) -> Option<ExitStatus> {
+        self.reap_within(KILLED_WITHIN)
+    }
+
+    fn reap_within(&mut self, timeout: Duration) -> Option<ExitStatus> {
+        let is_sent = self.signal(libc::SIGKILL);
+        self.reaped = true;
+        if self.wait(timeout) {
+            return self.child.wait().ok();
+        }
+        let why = if is_sent { "it waits for a device or a disk" } else { "it runs as another user" };
+        log::warn!("process {} was killed and has not ended: {why}", self.id());
+        lock(&LEFT_OVER).push(self.id() as libc::pid_t);
+        None
+    }
+}
+
+/// Checks that few killed programs are still there, before another one is started.
+///
+/// # Errors
+/// The processes that have not ended.
+pub fn check_left_over() -> Result<(), String> {
+    let mut left = lock(&LEFT_OVER);
+    // SAFETY: the ids are those of children that are not reaped; null means that the status is not wanted.
+    left.retain(|id| unsafe { libc::waitpid(*id, std::ptr::null_mut(), libc::WNOHANG) == 0 });
+    if left.len() < MAX_LEFT_OVER {
+        return Ok(());
+    }
+    let ids: Vec<String> = left.iter().map(libc::pid_t::to_string).collect();
+    Err(format!("{} programs were killed and have not ended (processes {}): end them", ids.len(), ids.join(", ")))
 }
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if !self.reaped {
-            self.signal(libc::SIGTERM);
-            self.wait(GRACE);
+            self.ask_to_end();
             self.reap();
         }
     }
@@ -258,6 +303,7 @@ pub fn is_root() -> bool {
 /// # Errors
 /// The program cannot be started, fails, takes longer than `patience`, or prints more than `most` bytes.
 pub fn output_of(program: &str, arguments: &[&str], most: usize, patience: Duration) -> Result<String, String> {
+    check_left_over()?;
     let mut command = Command::new(program);
     command.args(arguments).env("LC_ALL", "C").process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -380,6 +426,38 @@ mod tests {
         assert_eq!(within("sleep 60 & sleep 60", 1).unwrap_err(), "it does not answer within 1 s");
         assert!(begun.elapsed() < Duration::from_secs(30));
         assert_eq!(output_of("namecam-none", &[], 1, Duration::ZERO).unwrap_err(), "there is no such program");
+    }
+
+    #[test]
+    fn a_child_that_a_kill_does_not_end_is_left_after_a_while_and_reaped_when_it_has_ended() {
+        const THIS: &str = "a_child_that_a_kill_does_not_end_is_left_after_a_while_and_reaped_when_it_has_ended";
+        if !is_child() {
+            // The test needs a process of its own, because other tests start programs meanwhile.
+            assert!(again(module_path!(), THIS).status().unwrap().success());
+            return;
+        }
+        // These lead no group, so the signals do not reach them.
+        let left: Vec<u32> = (0..MAX_LEFT_OVER)
+            .map(|_| {
+                assert_eq!(check_left_over(), Ok(()));
+                let mut group = ProcessGroup::new(Command::new("sleep").arg("999").spawn().unwrap());
+                assert_eq!(group.reap_within(Duration::from_millis(50)), None);
+                group.id()
+            })
+            .collect();
+        let told = check_left_over().unwrap_err();
+        assert!(told.contains(&left[0].to_string()) && told.ends_with("end them"), "{told}");
+        assert_eq!(output_of("true", &[], 1, Duration::from_secs(30)), Err(told));
+        for id in left {
+            // SAFETY: the child is not reaped.
+            assert_eq!(unsafe { libc::kill(id as libc::pid_t, libc::SIGKILL) }, 0);
+        }
+        let begun = Instant::now();
+        while !lock(&LEFT_OVER).is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(30));
+            let _ = check_left_over();
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     #[test]

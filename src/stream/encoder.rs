@@ -277,6 +277,7 @@ impl Encoder {
         let (version, config) = stage.config.newest()?;
         let working = stage.health.encoding.begin();
         let jpeg = if camera_is_away(stage) {
+            self.undecodable_since = None;
             self.show_away(stage, &config, &away_words(stage))
         } else {
             self.show(&shared, &config, version)

@@ -250,6 +250,18 @@ fn no_process_of_a_program_is_left_when_it_is_dropped() {
 }
 
 #[test]
+fn a_program_that_gets_no_signal_ends_because_its_output_is_closed() {
+    let folder = folder();
+    // It leaves its group, so that no signal to the group reaches it, as if it ran as another user.
+    let text = "exec perl -e 'setpgrp 0, getpgrp getppid; open F, \">\", \"a\"; print F \"$$\\n\"; close F; while (1) { print \"x\" x 4096 }'";
+    let source = script(folder.path(), text);
+    let process = wait_for_file(&folder.path().join("a"));
+    let start = Instant::now();
+    drop(source);
+    assert!(start.elapsed() < LONG && !Path::new(&format!("/proc/{process}")).exists(), "{:?}", start.elapsed());
+}
+
+#[test]
 fn a_program_that_hangs_or_floods_its_stderr_does_not_block() {
     let folder = folder();
     let mut source = script(folder.path(), "yes 'a line' >&2");

@@ -345,6 +345,22 @@ fn formats_and_controls_are_listed_while_the_camera_runs() {
 }
 
 #[test]
+fn the_hint_about_a_refused_control_is_there_until_the_control_is_set_and_again_when_it_is_put_back() {
+    let driver = with_automatic_exposure();
+    let named = |name: &str, value| vec![(name.to_owned(), value)];
+    let config = named("exposure_time_absolute", 500);
+    let mut stream = begin(&driver, &config::Camera { controls: config.clone(), ..camera() }).unwrap();
+    let hints = |stream: &CaptureStream| stream.hints().len();
+    assert_eq!(hints(&stream), 1);
+    assert_eq!(stream.set_controls(&config).len(), 1);
+    assert_eq!(hints(&stream), 1, "it is still locked");
+    assert_eq!(stream.set_controls(&[named("auto_exposure", 1), config.clone()].concat()), []);
+    assert_eq!(hints(&stream), 0);
+    stream.put_back(&named("auto_exposure", 3), &config);
+    assert_eq!(hints(&stream), 1);
+}
+
+#[test]
 fn a_menu_of_step_0_lists_the_items_that_it_really_has() {
     let driver = Driver::webcam(RAW);
     driver.state().controls = vec![control(3, "Power Line Frequency", 3, 0..=3), control(4, "Unknown", 0x300, 0..=1)];

@@ -18,9 +18,11 @@ function drawCamera(camera) {
   for (const control of controls) if (control.value !== null && !control.read_only && ["integer", "boolean", "menu"].includes(control.type)) drawControl(control);
   for (const [name, row] of controlRows) row.hidden = !controls.some(control => control.name === name);
   if (document.activeElement !== $("modes")) $("modes").replaceChildren(...camera.formats.filter(format => format.read).flatMap(format => modesOf(format, camera)));
-  toSave = trial && trial.settings;
+  // A button that changed other controls leaves nothing to save, and something to put back.
+  toSave = trial && Object.keys(trial.settings).length ? trial.settings : null;
   $("tuning-kept").hidden = !trial;
-  put("tuning-ini", trial ? "[camera]\n" + Object.entries(toSave).map(([key, value]) => key.slice(7) + " = " + value).join("\n") : "");
+  $("tuning-save").hidden = !toSave;
+  put("tuning-ini", toSave ? "[camera]\n" + Object.entries(toSave).map(([key, value]) => key.slice(7) + " = " + value).join("\n") : "");
   const unset = camera.refused.map(({ name }) => say.unset(titleOf(name))).concat(camera.changed.map(({ name, value }) => say.clamped(titleOf(name), value)));
   put("tuning-done", unset.join(" ") || (camera.measured ? say.measured(camera.measured) : ""));
   clearTimeout(trialEnds);

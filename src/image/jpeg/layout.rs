@@ -34,6 +34,11 @@ impl Layout {
         Ok(())
     }
 
+    /// True when the first scan has the whole picture.
+    pub fn has_one_scan(&self) -> bool {
+        !self.progressive && self.whole
+    }
+
     /// Reads a scan header: the bytes after its length.
     pub fn scan(&mut self, body: &[u8]) -> Result<(), &'static str> {
         let count = body.first().copied().unwrap_or(0);

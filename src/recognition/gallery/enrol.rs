@@ -380,9 +380,7 @@ fn read(path: &Path) -> Result<(File, Stamp, Vec<u8>), String> {
     if !metadata.is_file() {
         return Err("not a regular file".to_owned());
     }
-    if metadata.len() > still::MAX_FILE_BYTES {
-        return Err(format!("larger than {} MiB: scale it down", still::MAX_FILE_BYTES >> 20));
-    }
+    still::check_length(metadata.len())?;
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     // A file that grows meanwhile is read again later.
     (&file).take(still::MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;

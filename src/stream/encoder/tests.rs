@@ -300,6 +300,28 @@ fn when_no_frame_can_be_decoded_viewers_see_a_notice() {
 }
 
 #[test]
+fn a_frame_that_cannot_be_decoded_after_an_outage_gives_no_notice_of_the_time_before_it() {
+    let stage = watched(|config| config.camera.mirror = true);
+    let broken = |seq, at| {
+        let raw = Raw { bytes: b"\xff\xd8\xff\xd9".to_vec(), width: SIZE.0, height: SIZE.1, stride: 0 };
+        stage.frames.publish(Arc::new(Frame::new(seq, at, Format::mjpg(), raw, Turn { degrees: 0, mirror: true })));
+    };
+    broken(1, Moment::now());
+    stage.round();
+    assert!(stage.renditions.usual().newest().is_none());
+    stage.health.camera_is_away("test", "it was unplugged");
+    broken(2, Moment::ago(2 * AWAY_AFTER));
+    stage.round();
+    assert_eq!(shown(&stage).0, 1, "the notice of the outage");
+    // A notice is made at most this often.
+    thread::sleep(AWAY_AFTER.max(AWAY_EVERY) + Duration::from_millis(50));
+    stage.health.camera_is_online("test", "MJPG", SIZE.0, SIZE.1);
+    broken(3, Moment::now());
+    stage.round();
+    assert_eq!((shown(&stage).0, stage.health.corrupt.get()), (1, 2));
+}
+
+#[test]
 fn with_blur_nothing_is_passed_through_and_a_missed_face_stays_blurred() {
     let stage = watched(|config| config.overlay.unknown = UnknownFaces::Blur);
     let contrast = |rgb: &Rgb| {
