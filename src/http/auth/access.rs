@@ -57,6 +57,8 @@ pub struct Who {
     pub user: Option<String>,
     /// The credential of the request.
     pub credential: Credential,
+    /// True when the connection comes from this machine.
+    is_local: bool,
     /// The fingerprint of the user's line in the password file.
     account: Option<Fingerprint>,
     /// The cookie that the response sets, so that the browser keeps the session for longer.
@@ -232,6 +234,7 @@ impl AccessCheck {
             Some(accounts) => self.identify(request, &accounts, access)?,
             None => nobody(without_password(request, config)?),
         };
+        who.is_local = is_local(request);
         if access == Access::Admin && who.role != Role::Admin {
             let how = "This needs an admin: a user with that role in http.password_file";
             let here = if config.http.password_file.is_none() {
@@ -245,11 +248,11 @@ impl AccessCheck {
     }
 
     /// True while `who` may still see what they were admitted to: their password has not changed and their session has
-    /// not ended.
-    pub fn is_still_admitted(&self, who: &Who) -> bool {
+    /// not ended; without a password file, access from their address is still allowed.
+    pub fn is_still_admitted(&self, who: &Who, config: &Config) -> bool {
         let accounts = lock(&self.known).accounts.clone();
         let (accounts, user) = match (accounts, &who.user) {
-            (None, _) => return true,
+            (None, _) => return config.http.open || who.is_local,
             (Some(_), None) => return false,
             (Some(accounts), Some(user)) => (accounts, user),
         };
@@ -305,7 +308,7 @@ impl AccessCheck {
         };
         let role = self.check_password(client(request), accounts, &user, &password)?;
         let account = account_of(accounts, &user);
-        Ok(Who { role, user: Some(user), credential: Credential::Password, account, renewed_cookie: None })
+        Ok(Who { user: Some(user), credential: Credential::Password, account, ..nobody(role) })
     }
 
     fn of_token(&self, request: &Request, accounts: &Accounts, token: &str) -> Result<Who, Refused> {
@@ -317,7 +320,7 @@ impl AccessCheck {
         };
         let account = account_of(accounts, name);
         let user = Some(name.to_owned());
-        Ok(Who { role, user, credential: Credential::Token, account, renewed_cookie: None })
+        Ok(Who { user, credential: Credential::Token, account, ..nobody(role) })
     }
 
     /// The session of the cookie of a request.
@@ -500,8 +503,7 @@ impl AccessCheck {
 /// The role without a password file: a client on this machine is an admin; with `open` or a loopback address, any other
 /// client is a viewer.
 fn without_password(request: &Request, config: &Config) -> Result<Role, Whole> {
-    let loopback = request.peer.is_some_and(|peer| peer.to_canonical().is_loopback());
-    match (loopback, config.http.open) {
+    match (is_local(request), config.http.open) {
         (true, _) if asks_for_itself(request) => Ok(Role::Admin),
         (true, _) | (_, true) => Ok(Role::Viewer),
         _ => Err(Whole::text(
@@ -509,6 +511,10 @@ fn without_password(request: &Request, config: &Config) -> Result<Role, Whole> {
             "Access from this address is not allowed. Set http.password_file, or http.open = yes, in namecam.ini.",
         )),
     }
+}
+
+fn is_local(request: &Request) -> bool {
+    request.peer.is_some_and(|peer| peer.to_canonical().is_loopback())
 }
 
 /// False when a proxy on this machine forwards the request of another client, as far as a forwarding header or the host
@@ -566,7 +572,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
 
 /// The user of a request without a credential.
 fn nobody(role: Role) -> Who {
-    Who { role, user: None, credential: Credential::None, account: None, renewed_cookie: None }
+    Who { role, user: None, credential: Credential::None, is_local: false, account: None, renewed_cookie: None }
 }
 
 /// The fingerprint of the line of `user` in the password file.
@@ -586,11 +592,11 @@ fn of_session(request: &Request, accounts: &Accounts, found: &FoundSession) -> O
     let is_renewed = session.stays && found.is_renewed;
     let renewed_cookie = cookies::secret(request).filter(|_| is_renewed);
     Some(Who {
-        role,
         user: Some(session.user.to_string()),
         credential: Credential::Session(found.key),
         account,
         renewed_cookie: renewed_cookie.map(|secret| cookies::set(request, secret, STAYS_UNUSED)),
+        ..nobody(role)
     })
 }
 
