@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Who may use a route.
@@ -72,6 +72,8 @@ pub enum Refused {
     LogIn(&'static str),
     /// The response with the reason.
     Because(Whole),
+    /// Too many passwords wait for a check. The response says so.
+    Busy(Whole),
 }
 
 impl From<Whole> for Refused {
@@ -82,6 +84,9 @@ impl From<Whole> for Refused {
 
 /// How long a request may wait while the passwords of other requests are checked.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often a request checks whether another change of a password has ended.
+const CHANGE_POLL: Duration = Duration::from_millis(20);
 
 /// How long requests wait for a new password file to be read. When a disk hangs longer, the previous accounts stay in
 /// use. On a machine that runs many tests, the thread that reads the file may start late.
@@ -102,6 +107,9 @@ pub struct AccessCheck {
     checks: Checks,
     penalties: Mutex<Penalties>,
     sessions: Arc<Sessions>,
+    /// Locked while a user's password is changed, from the reading of the password file to the use of the new accounts,
+    /// so that no change is lost when two come at once.
+    changing: Mutex<()>,
 }
 
 /// The accounts of a version of the config; `None` when no password is needed.
@@ -110,6 +118,9 @@ struct KnownLogin {
     version: u64,
     /// When reading the password file of that config began.
     reading: Option<Instant>,
+    /// The number of readings of a password file that have begun, and that of the reading from which the accounts are.
+    begun: u64,
+    read: u64,
     accounts: Option<Arc<Accounts>>,
 }
 
@@ -126,10 +137,10 @@ impl AccessCheck {
         }
         let sessions = Arc::new(Sessions::open(folder, Arc::clone(&health)));
         let machine = machine_name().to_lowercase();
-        let first = |accounts| KnownLogin { version: 1, reading: None, accounts: Some(Arc::new(accounts)) };
+        let first = |accounts| KnownLogin { version: 1, accounts: Some(Arc::new(accounts)), ..KnownLogin::default() };
         let known = Mutex::new(accounts.inspect(Accounts::warn).map(first).unwrap_or_default());
-        let (read, proven, checks, penalties) = Default::default();
-        Ok(AccessCheck { health, machine, key, known, read, proven, checks, penalties, sessions })
+        let (read, proven, checks, penalties, changing) = Default::default();
+        Ok(AccessCheck { health, machine, key, known, read, proven, checks, penalties, sessions, changing })
     }
 
     /// Reads the password file of a new config in a separate thread, so that neither the HTTP loop nor a request waits
@@ -159,8 +170,7 @@ impl AccessCheck {
     }
 
     fn read_accounts(&self, version: u64, path: &Path) {
-        let read = Accounts::load(path);
-        match &read {
+        match self.load(version, path) {
             Ok(accounts) => accounts.warn(),
             Err(problems) => {
                 problems.iter().for_each(|problem| self.health.faults.report(Cause::PasswordFile, problem));
@@ -168,20 +178,28 @@ impl AccessCheck {
         }
         let mut known = lock(&self.known);
         // A newer config may have replaced the one that named this file.
-        if known.version != version {
-            return;
+        if known.version == version {
+            known.reading = None;
+            self.read.notify_all();
         }
-        known.reading = None;
-        let accounts = read.ok().map(Arc::new);
-        if let Some(accounts) = &accounts {
-            lock(&self.proven).retain(|user, _| accounts.hash(user).is_some());
-            known.accounts = Some(Arc::clone(accounts));
-        }
+    }
+
+    /// Reads the password file of the config of this version, and puts its accounts into use, unless a newer config or a
+    /// reading that began later was faster.
+    fn load(&self, version: u64, path: &Path) -> Result<Arc<Accounts>, Vec<String>> {
+        let mut known = lock(&self.known);
+        known.begun += 1;
+        let number = known.begun;
         drop(known);
-        self.read.notify_all();
-        if let Some(accounts) = accounts {
+        let accounts = Arc::new(Accounts::load(path)?);
+        let mut known = lock(&self.known);
+        if known.version == version && known.read < number {
+            lock(&self.proven).retain(|user, _| accounts.hash(user).is_some());
+            (known.read, known.accounts) = (number, Some(Arc::clone(&accounts)));
+            drop(known);
             self.end_sessions_of_other(&accounts);
         }
+        Ok(accounts)
     }
 
     /// Ends the sessions of users whose password has changed or who were removed.
@@ -230,7 +248,7 @@ impl AccessCheck {
         if access == Access::Open {
             return Ok(nobody(Role::Viewer));
         }
-        let who = match self.accounts() {
+        let mut who = match self.accounts() {
             Some(accounts) => self.identify(request, &accounts, access)?,
             None => nobody(without_password(request, config)?),
         };
@@ -380,14 +398,14 @@ impl AccessCheck {
     }
 
     /// Changes the password of the user of a request, which ends all their sessions. For a browser, a new session
-    /// begins; its cookie is returned.
+    /// begins; its cookie is returned. `version` is that of `config`.
     ///
     /// # Errors
     /// Why nothing is changed.
     pub fn change_password(
         &self,
         request: &Request,
-        config: &Config,
+        (version, config): (u64, &Config),
         who: &Who,
         old: &str,
         new: &str,
@@ -404,22 +422,40 @@ impl AccessCheck {
             Err(Refused::LogIn(_)) => return Err(Whole::text(403, "The old password is wrong.").into()),
             role => role?,
         };
-        accounts::passwd(file, user, role, new).map_err(|error| {
+        let _changing = self.begin_change()?;
+        let failed = |why: String| {
             let remedy = format!("on the board, run: sudo namecam passwd {user}");
-            Whole::text(409, &format!("The password was not changed: {error:#}; {remedy}"))
-        })?;
-        match Accounts::load(file) {
-            Ok(accounts) => {
-                let accounts = Arc::new(accounts);
-                lock(&self.known).accounts = Some(Arc::clone(&accounts));
-                self.end_sessions_of_other(&accounts);
-                log::info!("http: {user} has changed their password");
-                let Credential::Session(_) = who.credential else { return Ok(None) };
-                let account = account_of(&accounts, user).unwrap_or_default();
-                let from = from.map_or_else(String::new, |from| from.to_string());
-                self.begin_session(request, (user, account), stays, from).map(Some)
+            Whole::text(409, &format!("The password was not changed: {why}; {remedy}"))
+        };
+        // Another request, or `namecam passwd`, may have changed or removed the user meanwhile.
+        let now = self.load(version, file).map_err(|problems| failed(problems.join("; ")))?;
+        if (now.role(user), now.hash(user)) != (Some(role), accounts.hash(user)) {
+            return Err(Whole::text(409, "The account has changed meanwhile; please log in again.").into());
+        }
+        accounts::passwd(file, user, role, new).map_err(|error| failed(format!("{error:#}")))?;
+        let accounts = self.load(version, file).map_err(|problems| Whole::text(500, &problems.join("; ")))?;
+        log::info!("http: {user} has changed their password");
+        let Credential::Session(_) = who.credential else { return Ok(None) };
+        let account = account_of(&accounts, user).unwrap_or_default();
+        let from = from.map_or_else(String::new, |from| from.to_string());
+        self.begin_session(request, (user, account), stays, from).map(Some)
+    }
+
+    /// Waits until no other password is being changed. The disk of the password file may hang.
+    fn begin_change(&self) -> Result<MutexGuard<'_, ()>, Whole> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Ok(changing) = self.changing.try_lock() {
+                return Ok(changing);
             }
-            Err(problems) => Err(Whole::text(500, &problems.join("; ")).into()),
+            if Instant::now() >= deadline {
+                return Err(Whole::later(
+                    503,
+                    5,
+                    "Another password is being changed; please try again in a few seconds.",
+                ));
+            }
+            std::thread::sleep(CHANGE_POLL);
         }
     }
 
@@ -450,13 +486,15 @@ impl AccessCheck {
             return Ok(role);
         }
         self.may_try(from)?;
-        let turn = turn.map_err(|why| match why {
-            Unchecked::TooMany => Whole::later(
-                429,
-                5,
-                "Too many passwords from your network are being checked; please try again in a few seconds.",
-            ),
-            _ => Whole::later(503, 5, "Too many passwords are being checked; please try again in a few seconds."),
+        let turn = turn.map_err(|why| {
+            Refused::Busy(match why {
+                Unchecked::TooMany => Whole::later(
+                    429,
+                    5,
+                    "Too many passwords from your network are being checked; please try again in a few seconds.",
+                ),
+                _ => Whole::later(503, 5, "Too many passwords are being checked; please try again in a few seconds."),
+            })
         })?;
         let Some(role) = accounts.verify(user, password) else {
             self.failed(from, mark);
@@ -513,6 +551,7 @@ fn without_password(request: &Request, config: &Config) -> Result<Role, Whole> {
     }
 }
 
+/// True for a connection from this machine.
 fn is_local(request: &Request) -> bool {
     request.peer.is_some_and(|peer| peer.to_canonical().is_loopback())
 }
