@@ -308,7 +308,7 @@ pub struct Given {
     pub key: String,
     /// The value, without secrets.
     pub value: String,
-    /// File and line, or `--set`.
+    /// File and line, `--set`, or `MQTT` for a value that lasts until the next reload.
     pub place: String,
 }
 
@@ -319,7 +319,7 @@ pub struct InUse {
     pub key: String,
     /// The value, without secrets.
     pub value: String,
-    /// File and line, `--set` or `default`.
+    /// File and line, `--set`, `MQTT` or `default`.
     pub source: String,
     /// The default.
     pub default: &'static str,

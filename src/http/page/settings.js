@@ -21,7 +21,7 @@ async function loadSettings() {
     if (input.type === "checkbox") input.checked = ["yes", "true", "on"].includes(value.value.toLowerCase());
     else if (value.key === "camera.mask") { mask = value.value; input.value = say.zoneCount(zonesOf(mask).length); }
     else if (input !== document.activeElement) input.value = value.value;
-    write(source, isHere(value) ? say.fromHere : value.source === "--set" ? say.fromSet : value.source === "default" ? "" : say.fromFile);
+    write(source, isHere(value) ? say.fromHere : value.source === "--set" ? say.fromSet : value.source === "MQTT" ? say.fromMqtt : value.source === "default" ? "" : say.fromFile);
     reset.hidden = !isHere(value);
   }
   const lines = [], ours = values.filter(isHere);
