@@ -212,8 +212,7 @@ fn roster(site: &Site) -> Arc<Roster> {
 
 /// Waits until a change is at work. Returns the results of its files, and the pictures that it displaced.
 fn taken_in(site: &Site, before: &Roster, written: &[Written], change: Change) -> TaughtJson {
-    let runs = site.config().recognition.is_on(SystemTime::now()) && site.stage.health.recognition_error().is_none();
-    let at_work = runs && site.stage.desk.wait(change, AT_WORK_WITHIN);
+    let at_work = can_look(site) && site.stage.desk.wait(change, AT_WORK_WITHIN);
     let mut taught = TaughtJson {
         files: written.iter().map(|file| file.shown.to_string()).collect(),
         displaced: Vec::new(),
@@ -236,11 +235,17 @@ fn taken_in(site: &Site, before: &Roster, written: &[Written], change: Change) -
     taught
 }
 
-/// Waits for a look after a change for which `is_so` is true. Returns the newest sightings. Without a camera there is
-/// no look.
+/// True while recognition is on and can run.
+fn can_look(site: &Site) -> bool {
+    site.config().recognition.is_on(SystemTime::now()) && site.stage.health.recognition_error().is_none()
+}
+
+/// Waits for a look after a change for which `is_so` is true. Returns the newest sightings. Without a camera, and while
+/// recognition is off or cannot run, there is no look.
 fn wait_for_look(site: &Site, within: Duration, is_so: impl Fn(&Sightings) -> bool) -> Option<Arc<Sightings>> {
     let (deadline, mut seen, mut newest) = (Instant::now() + within, 0, None);
-    while Instant::now() < deadline && !site.stage.stop.is_set() && site.stage.health.camera_online() {
+    let comes = || site.stage.health.camera_online() && can_look(site);
+    while Instant::now() < deadline && !site.stage.stop.is_set() && comes() {
         let Some((version, sightings)) = site.stage.sightings.wait_newer(seen, POLL) else { continue };
         // The first sightings may be older than the change.
         let is_first = std::mem::replace(&mut seen, version) == 0;

@@ -112,7 +112,7 @@ function action(text, act, kind = "") {
 }
 // Sends a change. Returns the JSON of the response, or shows why the change was refused.
 async function change(path, body, where) {
-  const answer = await ask(path, 40000, "POST", body).catch(() => null);
+  const answer = await ask(path, 60000, "POST", body).catch(() => null);
   if (answer && answer.json) return answer.json;
   where.replaceChildren(make("p", "bad", say.notDone(answer ? answer.text.trim().slice(0, 300) : say.lost)));
   return null;
