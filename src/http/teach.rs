@@ -172,6 +172,14 @@ impl Lessons {
         at.and_then(|at| lessons.remove(at)).map(|(_, files)| files).unwrap_or_default()
     }
 
+    /// Records that the folder of a person has another name.
+    fn rename(&self, from: &str, to: &str) {
+        let renamed = |file: &str| Some(format!("{to}/{}", file.strip_prefix(from)?.strip_prefix('/')?));
+        for file in lock(&self.0).iter_mut().flat_map(|(_, files)| files) {
+            *file = renamed(file).unwrap_or_else(|| std::mem::take(file));
+        }
+    }
+
     /// Forgets the files of a person.
     fn forget(&self, person: &str) {
         let is_theirs = |file: &String| file.split_once('/').is_some_and(|(folder, _)| folder == person);
@@ -310,9 +318,11 @@ pub fn rename<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
         let person = edit::composed(&person);
         changed(site, |root| {
             let moved = edit::rename(root, &person, &to, merge)?;
+            let to = edit::person_name(&to)?;
             // Before recognition learns of the change, so that the person does not count as gone.
-            site.stage.day.rename(&person, &edit::person_name(&to)?);
-            site.stage.slugs.rename(&person, &edit::person_name(&to)?);
+            site.stage.day.rename(&person, &to);
+            site.stage.slugs.rename(&person, &to);
+            site.lessons.rename(&person, &to);
             Ok(moved)
         })
     };
@@ -445,4 +455,17 @@ pub fn thumbnail<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a
         Ok(Whole::new("image/jpeg", Body::Bytes(jpeg)))
     };
     answered(made())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_a_lesson_follow_the_name_of_their_person() {
+        let lessons = Lessons::default();
+        lessons.keep(7, ["Anna/camera-1.jpg", "Annabel/2.jpg"].map(str::to_owned).to_vec());
+        lessons.rename("Anna", "Anne");
+        assert_eq!(lessons.take(7), ["Anne/camera-1.jpg", "Annabel/2.jpg"]);
+    }
 }
