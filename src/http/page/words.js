@@ -224,7 +224,7 @@ const WORDS = {
     measuring: "측정하는 중\u2026 화면이 잠시 멈춥니다.", timeOver: "저장하지 않아 되돌렸습니다.", backNow: "되돌렸습니다.", savedCamera: "저장했습니다.",
     measured: m => `측정 결과: 초당 ${m.fps}프레임, 첫 화면까지 ${(m.first_ms / 1000).toFixed(1)}초, 프레임당 CPU 시간 ${m.cpu_ms}ms(namecam 전체)`,
     overridden: keys => `저장했지만 --set으로 지정한 값이 우선합니다: ${keys}`,
-    noControls: { pipe: "카메라를 다루는 외부 프로그램의 명령에서 크기와 속도 등을 지정합니다.", stills: "폴더의 사진을 보여 주고 있어 카메라 설정이 없습니다.", none: "카메라가 지정되지 않았습니다." },
+    noControls: { pipe: "카메라를 다루는 외부 프로그램의 명령에서 크기와 속도 등을 지정합니다.", stills: "폴더의 사진을 보여 주고 있어 카메라 설정이 없습니다.", replay: "녹화된 영상을 재생하고 있어 카메라 설정이 없습니다.", none: "카메라가 지정되지 않았습니다." },
     account: user => "계정: " + user, logout: "로그아웃", end: "종료", here2: "현재 브라우저", stays: "로그인 유지",
     session: (from, begun, used) => `${from}, 로그인: ${begun}, 마지막 사용: ${used}`,
     old: "현재 비밀번호", new: "새 비밀번호", change: "비밀번호 변경", changing: "변경하는 중\u2026",
