@@ -1,6 +1,6 @@
 //! [`Settings`]: changes of the config while namecam runs, by a reload, by an admin on the page and by MQTT.
 
-use crate::config::{Change, Config, Origin, Problem, Problems};
+use crate::config::{Change, Config, Given, Origin, Problem, Problems};
 use crate::memory::{self, Machine};
 use crate::os::{files, logging};
 use crate::sync::{Latest, lock};
@@ -19,6 +19,9 @@ pub struct Settings {
     /// once. The value is the order to turn recognition on or off that was given since the last reload, if any.
     changing: Mutex<Option<bool>>,
 }
+
+/// The key that MQTT changes, and the place of its value in [`Config::given`].
+const ORDERED: (&str, &str) = ("recognition.enabled", "MQTT");
 
 /// Why a config is refused. The former config stays in use, and no file has changed.
 #[derive(Debug)]
@@ -87,14 +90,13 @@ impl Settings {
             last.is_some_and(|given| given.place == "--set")
         };
         let (overridden, applied): (_, Vec<String>) = change.keys().cloned().partition(by_set);
-        if applied.iter().any(|key| key == "recognition.enabled") {
-            *ordered = None;
-        }
+        let order = ordered.filter(|_| !applied.iter().any(|key| key == ORDERED.0));
         let mut new = new;
-        new.recognition.enabled = ordered.unwrap_or(new.recognition.enabled);
+        obey(order, &mut new);
         let (new, restart) = self.checked(new)?;
         let written = files::make_folder_of(&file).and_then(|()| files::replace(&file, text.as_bytes()));
         written.map_err(|error| refused(&file, &cannot_write(&file, &error)))?;
+        *ordered = order;
         log::info!("settings: {} changed on the page", change.keys().cloned().collect::<Vec<_>>().join(", "));
         self.publish(new);
         Ok(Applied { applied, overridden, restart })
@@ -108,7 +110,7 @@ impl Settings {
         let mut ordered = lock(&self.changing);
         let Some((_, old)) = self.config.newest() else { return Ok(()) };
         let mut new = (*old).clone();
-        new.recognition.enabled = enabled;
+        obey(Some(enabled), &mut new);
         let (new, _) = self.checked(new)?;
         *ordered = Some(enabled);
         self.publish(new);
@@ -133,6 +135,15 @@ impl Settings {
         logging::set_level(new.log.level);
         self.config.publish(Arc::new(new));
     }
+}
+
+/// Applies the order of MQTT, if any, which counts more than every other value.
+fn obey(order: Option<bool>, config: &mut Config) {
+    let Some(enabled) = order else { return };
+    config.recognition.enabled = enabled;
+    config.given.retain(|given| given.place != ORDERED.1);
+    let (key, value, place) = (ORDERED.0, if enabled { "yes" } else { "no" }, ORDERED.1);
+    config.given.push(Given { key: key.to_owned(), value: value.to_owned(), place: place.to_owned() });
 }
 
 impl Refused {

@@ -308,7 +308,7 @@ pub struct Given {
     pub key: String,
     /// The value, without secrets.
     pub value: String,
-    /// File and line, or `--set`.
+    /// File and line, `--set`, or `MQTT` for a value that lasts until the next reload.
     pub place: String,
 }
 
@@ -317,9 +317,9 @@ pub struct Given {
 pub struct InUse {
     /// The key, as `--set` takes it.
     pub key: String,
-    /// The value, without secrets.
+    /// The value, without secrets; of a key with `words`, one of these.
     pub value: String,
-    /// File and line, `--set` or `default`.
+    /// File and line, `--set`, `MQTT` or `default`.
     pub source: String,
     /// The default.
     pub default: &'static str,
@@ -501,8 +501,11 @@ impl Config {
         let all = keys::KEYS.iter().map(|key| {
             let path = key.path();
             let given = self.given.iter().rev().find(|given| given.key == path);
+            let value = given.map_or(key.default, |given| &given.value);
+            // A file may have a word in capitals.
+            let word = key.kind.words().iter().find(|word| **word == value.to_lowercase());
             InUse {
-                value: given.map_or(key.default, |given| &given.value).to_owned(),
+                value: word.copied().unwrap_or(value).to_owned(),
                 source: given.map_or("default", |given| &given.place).to_owned(),
                 default: key.default,
                 allowed: allowed(key),

@@ -476,7 +476,7 @@ fn settings_override_the_config_file_and_set_overrides_both_and_each_value_has_i
     let config =
         "[state]\npath = kept\n[camera]\nsource = pipe:ffmpeg -i rtsp://me:hush@cam/ -\nfps = 5\nwidth = 640\n";
     let config = &format!("{config}[exec]\ncommand = notify --key hush\n[webhook]\nurl = http://a/door?key=hush\n");
-    let settings = "[camera]\nwidth = 800\nheight = 600\n[overlay]\nunknown = blur\n";
+    let settings = "[camera]\nwidth = 800\nheight = 600\n[overlay]\nunknown = Blur\n";
     let config = load_with_settings(config, settings, &["camera.height=480"]).unwrap();
     let camera = &config.camera;
     assert_eq!((camera.fps, camera.width, camera.height), (5, 800, 480));

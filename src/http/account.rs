@@ -54,13 +54,14 @@ pub fn password<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
         Ok(change) => change,
         Err(refusal) => return refusal.into(),
     };
-    match site.gate.change_password(request, &site.config(), who, &old, &new) {
+    let (version, config) = site.config_with_version();
+    match site.gate.change_password(request, (version, &config), who, &old, &new) {
         Ok(cookie) => {
             let weak = weakness(who.user.as_deref().unwrap_or_default(), &new);
             let answer = Whole::json(&json!({ "changed": true, "weak": weak }));
             cookie.into_iter().fold(answer, |answer, cookie| answer.with("Set-Cookie", cookie)).into()
         }
-        Err(Refused::Because(whole)) => whole.into(),
+        Err(Refused::Because(whole) | Refused::Busy(whole)) => whole.into(),
         Err(Refused::LogIn(why)) => Whole::text(403, why).into(),
     }
 }

@@ -66,7 +66,7 @@ fn tell(site: &Site, who: &Who, boxes: bool, wire: &mut dyn Wire) -> io::Result<
     while !stage.stop.is_set() {
         if checked.elapsed() >= KEEP_ALIVE {
             checked = Instant::now();
-            if !site.gate.is_still_admitted(who) {
+            if !site.gate.is_still_admitted(who, &site.config()) {
                 break;
             }
         }

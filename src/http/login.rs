@@ -58,7 +58,7 @@ fn words(request: &Request) -> &'static LoginWords {
 /// a program gets a challenge. The requests of the page get neither, because its browser would ask for a password.
 pub fn refuse(request: &Request, refused: Refused) -> Whole {
     let why = match refused {
-        Refused::Because(whole) => return whole,
+        Refused::Because(whole) | Refused::Busy(whole) => return whole,
         Refused::LogIn(why) => why,
     };
     let accepts_html = request.header("Accept").is_some_and(|accepted| accepted.contains("text/html"));
@@ -96,17 +96,25 @@ pub fn log_in<'a>(site: &'a Site, request: &'a Request) -> Answer<'a> {
     match site.gate.log_in(request, user, field("password"), !field("stay").is_empty()) {
         Ok(cookie) => to(next).with("Set-Cookie", cookie).into(),
         Err(Refused::LogIn(_)) => page(request, 401, words(request).wrong, next, user).into(),
+        Err(Refused::Busy(whole)) => again(request, &whole, words(request).busy, next, user).into(),
         Err(Refused::Because(whole)) => {
-            let after = whole.headers.iter().find(|(name, _)| *name == "Retry-After").map(|(_, after)| after.clone());
-            let error = match (whole.status, after.as_deref().and_then(|after| after.parse().ok())) {
+            let error = match (whole.status, retry_after(&whole).and_then(|after| after.parse().ok())) {
                 (429, Some(seconds)) => (words(request).later)(seconds),
-                (503, _) => words(request).busy.to_owned(),
                 _ => String::from_utf8_lossy(whole.body.bytes()).into_owned(),
             };
-            let page = page(request, whole.status, &error, next, user);
-            after.into_iter().fold(page, |page, after| page.with("Retry-After", after)).into()
+            again(request, &whole, &error, next, user).into()
         }
     }
+}
+
+fn retry_after(refusal: &Whole) -> Option<&str> {
+    refusal.headers.iter().find(|(name, _)| *name == "Retry-After").map(|(_, after)| after.as_str())
+}
+
+/// The page with `error`, and the status of `refusal`.
+fn again(request: &Request, refusal: &Whole, error: &str, next: &str, user: &str) -> Whole {
+    let page = page(request, refusal.status, error, next, user);
+    retry_after(refusal).into_iter().fold(page, |page, after| page.with("Retry-After", after))
 }
 
 /// POST `/logout`.

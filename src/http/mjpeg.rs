@@ -171,7 +171,7 @@ fn show(
     while !stage.stop.is_set() {
         if checked.elapsed() >= REPEAT {
             checked = Instant::now();
-            if !site.gate.is_still_admitted(who) {
+            if !site.gate.is_still_admitted(who, &site.config()) {
                 break;
             }
         }

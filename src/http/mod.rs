@@ -526,8 +526,12 @@ impl Site {
     }
 
     fn config(&self) -> Arc<Config> {
-        let newest = self.stage.config.newest().map(|(_, config)| config);
-        newest.unwrap_or_else(|| Arc::new(Config::defaults(std::path::Path::new(""))))
+        self.config_with_version().1
+    }
+
+    fn config_with_version(&self) -> (u64, Arc<Config>) {
+        let newest = self.stage.config.newest();
+        newest.unwrap_or_else(|| (0, Arc::new(Config::defaults(std::path::Path::new("")))))
     }
 
     /// Calls `take` until it succeeds, for up to `place_wait`.

@@ -133,7 +133,7 @@ fn meaning(status: u16) -> &'static str {
         415 => "the body is of another type",
         421 => "the Host header names another machine",
         422 => "the picture or the mode is no good",
-        429 => "too many wrong passwords from this address",
+        429 => "too many wrong passwords from this address, or too many of its passwords wait for a check",
         500 => "the file system refuses",
         503 => "no place is free, or what is asked is not there; Retry-After where waiting helps",
         504 => "the camera has not answered in time",

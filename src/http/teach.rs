@@ -173,6 +173,14 @@ impl Lessons {
         at.and_then(|at| lessons.remove(at)).map(|(_, files)| files).unwrap_or_default()
     }
 
+    /// Records that the folder of a person has another name.
+    fn rename(&self, from: &str, to: &str) {
+        let renamed = |file: &str| Some(format!("{to}/{}", file.strip_prefix(from)?.strip_prefix('/')?));
+        for file in lock(&self.0).iter_mut().flat_map(|(_, files)| files) {
+            *file = renamed(file).unwrap_or_else(|| std::mem::take(file));
+        }
+    }
+
     /// Forgets the files of a person.
     fn forget(&self, person: &str) {
         let is_theirs = |file: &String| file.split_once('/').is_some_and(|(folder, _)| folder == person);
@@ -213,8 +221,7 @@ fn roster(site: &Site) -> Arc<Roster> {
 
 /// Waits until a change is at work. Returns the results of its files, and the pictures that it displaced.
 fn taken_in(site: &Site, before: &Roster, written: &[Written], change: Change) -> TaughtJson {
-    let runs = site.config().recognition.is_on(SystemTime::now()) && site.stage.health.recognition_error().is_none();
-    let at_work = runs && site.stage.desk.wait(change, AT_WORK_WITHIN);
+    let at_work = can_look(site) && site.stage.desk.wait(change, AT_WORK_WITHIN);
     let mut taught = TaughtJson {
         files: written.iter().map(|file| file.shown.to_string()).collect(),
         displaced: Vec::new(),
@@ -237,11 +244,17 @@ fn taken_in(site: &Site, before: &Roster, written: &[Written], change: Change) -
     taught
 }
 
-/// Waits for a look after a change for which `is_so` is true. Returns the newest sightings. Without a camera there is
-/// no look.
+/// True while recognition is on and can run.
+fn can_look(site: &Site) -> bool {
+    site.config().recognition.is_on(SystemTime::now()) && site.stage.health.recognition_error().is_none()
+}
+
+/// Waits for a look after a change for which `is_so` is true. Returns the newest sightings. Without a camera, and while
+/// recognition is off or cannot run, there is no look.
 fn wait_for_look(site: &Site, within: Duration, is_so: impl Fn(&Sightings) -> bool) -> Option<Arc<Sightings>> {
     let (deadline, mut seen, mut newest) = (Instant::now() + within, 0, None);
-    while Instant::now() < deadline && !site.stage.stop.is_set() && site.stage.health.camera_online() {
+    let comes = || site.stage.health.camera_online() && can_look(site);
+    while Instant::now() < deadline && !site.stage.stop.is_set() && comes() {
         let Some((version, sightings)) = site.stage.sightings.wait_newer(seen, POLL) else { continue };
         // The first sightings may be older than the change.
         let is_first = std::mem::replace(&mut seen, version) == 0;
@@ -306,9 +319,11 @@ pub fn rename<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
         let person = edit::composed(&person);
         changed(site, |root| {
             let moved = edit::rename(root, &person, &to, merge)?;
+            let to = edit::person_name(&to)?;
             // Before recognition learns of the change, so that the person does not count as gone.
-            site.stage.day.rename(&person, &edit::person_name(&to)?);
-            site.stage.slugs.rename(&person, &edit::person_name(&to)?);
+            site.stage.day.rename(&person, &to);
+            site.stage.slugs.rename(&person, &to);
+            site.lessons.rename(&person, &to);
             Ok(moved)
         })
     };
@@ -444,4 +459,17 @@ pub fn thumbnail<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a
         Ok(Whole::new("image/jpeg", Body::Bytes(jpeg)))
     };
     answered(made())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_a_lesson_follow_the_name_of_their_person() {
+        let lessons = Lessons::default();
+        lessons.keep(7, ["Anna/camera-1.jpg", "Annabel/2.jpg"].map(str::to_owned).to_vec());
+        lessons.rename("Anna", "Anne");
+        assert_eq!(lessons.take(7), ["Anne/camera-1.jpg", "Annabel/2.jpg"]);
+    }
 }

@@ -63,7 +63,7 @@ pub fn tell(site: &Site, who: &Who, mut seen: u64, wire: &mut dyn Wire) -> io::R
     while !site.stage.stop.is_set() {
         if checked.elapsed() >= KEEP_ALIVE {
             checked = Instant::now();
-            if !site.gate.is_still_admitted(who) {
+            if !site.gate.is_still_admitted(who, &site.config()) {
                 break;
             }
         }

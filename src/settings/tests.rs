@@ -109,3 +109,36 @@ fn no_change_is_lost_when_several_come_at_once() {
     assert_eq!((version, stream.quality, stream.width, stream.max_fps, config.camera.fps), (81, 20, 20, 20, 20));
     assert_eq!(settings.origin.load().unwrap(), *config, "the file says the same");
 }
+
+#[test]
+fn an_order_of_mqtt_is_told_and_lasts_until_a_reload_or_a_change_of_its_key_that_was_written() {
+    let (folder, settings) = settings("", &[]);
+    let (state, key) = (folder.path().join("state"), "recognition.enabled");
+    let told = || {
+        let value = settings.config.newest().unwrap().1.in_use().into_iter().find(|value| value.key == key).unwrap();
+        (value.value, value.source)
+    };
+    let (mqtt, page) =
+        (("no".to_owned(), "MQTT".to_owned()), ("yes".to_owned(), format!("{}/settings.ini:4", state.display())));
+    [false, true, false].into_iter().for_each(|enabled| settings.recognize(enabled).unwrap());
+    assert_eq!(told(), mqtt);
+    assert_eq!(settings.config.newest().unwrap().1.given.len(), 1, "former orders are not kept");
+    let other = change(&[("stream.quality", "70")], &[]);
+    settings.change(&other).unwrap();
+    assert_eq!(told(), mqtt);
+    let on = change(&[(key, "yes")], &[]);
+    // Nothing can be written while the folder is a file.
+    fs::remove_dir_all(&state).unwrap();
+    fs::write(&state, "").unwrap();
+    settings.change(&on).unwrap_err();
+    fs::remove_file(&state).unwrap();
+    settings.change(&other).unwrap();
+    assert_eq!(told(), mqtt, "the refused change has not ended the order");
+    fs::remove_dir_all(&state).unwrap();
+    settings.change(&on).unwrap();
+    assert_eq!(told(), page);
+    settings.recognize(false).unwrap();
+    assert_eq!(told(), mqtt);
+    settings.reload().unwrap();
+    assert_eq!(told(), page);
+}

@@ -448,6 +448,81 @@ export const TESTS = [
       expect("nobody was added", camera.people(), [KNOWN]);
     },
   },
+  {
+    name: "a late answer changes nothing about another person", in: ["chromium"], async run({ open, camera }) {
+      const page = await open(), sent = [];
+      // The answers about Anna come when the test says so.
+      let release = null;
+      const held = new Promise(done => { release = done; });
+      const people = ["Anna", "Ben", "Carl"].map(name => ({ name, pictures: [], spread: null, hint: null }));
+      await page.route("**/api/gallery", route => route.fulfill({ json: { generation: 1, people, never: [], ignored: [], warnings: [], threshold: null } }));
+      for (const what of ["rename", "forget", "picture*"]) await page.route(`**/api/gallery/${what}`, async route => {
+        const url = new URL(route.request().url()), person = url.searchParams.get("person") || route.request().postDataJSON().person;
+        sent.push(`${url.pathname.split("/").pop()} ${person}`);
+        if (["Anna", "Dora"].includes(person)) await held;
+        await route.fulfill({ json: { person, files: ["a.jpg"], descriptors: 1, chips: 1, displaced: [], pictures: [], at_work: true, face: null, told_by_mqtt: false } });
+      });
+      await logIn(page, camera, ADMIN);
+      const button = name => page.getByRole("button", { name, exact: true });
+      const rename = async to => { await page.getByLabel(page.say.toName, { exact: true }).fill(to); await button(page.say.rename).click(); };
+      const add = async name => {
+        await button(page.say.add).click();
+        await page.getByLabel(page.say.newName, { exact: true }).fill(name);
+        await page.getByLabel(page.say.agrees, { exact: true }).check();
+      };
+      const send = () => page.getByLabel(page.say.files, { exact: true }).setInputFiles([camera.picture("obama3.jpg")]);
+      await openPerson(page, "Anna", 0, 0);
+      await rename("Anne");
+      await close(page);
+      await add("Dora");
+      await send();
+      await close(page);
+      await openPerson(page, "Ben", 0, 0);
+      await button(page.say.forget).click();
+      const answered = ["rename", "picture"].map(what => page.waitForResponse(response => response.url().includes(`api/gallery/${what}`)));
+      release();
+      await Promise.all(answered);
+      await page.evaluate(() => new Promise(go => setTimeout(go, 300)));
+      await unseen(page, page.say.renamed("Anna", "Anne"));
+      await button(page.say.forgetAsk("Ben")).click();
+      await seen(page, page.say.notReached);
+      await close(page);
+      // A question about one person is no answer about another.
+      await openPerson(page, "Anna", 0, 0);
+      await rename("Ben");
+      await seen(page, page.say.mergeAsk("Anna", "Ben"));
+      await close(page);
+      await openPerson(page, "Carl", 0, 0);
+      await rename("Ben");
+      await seen(page, page.say.mergeAsk("Carl", "Ben"));
+      await close(page);
+      await add("Emil");
+      await send();
+      await seen(page, "obama3.jpg: " + page.say.kept);
+      expect("the changes", sent, ["rename Anna", "picture Dora", "forget Ben", "picture Emil"]);
+    },
+  },
+  {
+    name: "the sound of the alert comes once for each stranger", in: ["chromium"], async run({ open, camera }) {
+      const page = await open();
+      let answer = null;
+      await page.route("**/api/visits", route => route.fulfill({ json: answer }));
+      // `told` has the visit of each stranger and the time of the alert.
+      const next = async (now, ...told) => {
+        const visits = told.map(([visit, at]) => ({ visit, track: visit, name: null, stranger: visit, since: at - 9, until: at, still_present: true, distance: null, looks: 9, stranger_at: at, chips: 0 }));
+        answer = { version: 1, now, hours: 24, alert: { looks: 5, after_s: 0, hours: null }, visits };
+        return page.evaluate(async () => { await askVisits(null); return window.beeps; }).catch(() => null);
+      };
+      await next(1e9, [1, 1e9]);
+      await logIn(page, camera, VIEWER);
+      await page.evaluate(() => { window.beeps = 0; beep = () => { window.beeps += 1; }; });
+      expect("what is listed", await next(1e9, [1, 1e9]), 0);
+      expect("a rounded time", await next(1e9 + 1, [1, 1e9 + 0.001]), 0);
+      expect("a clock that was set", await next(1e9 + 3602, [1, 1e9 + 3600]), 0);
+      expect("another stranger", await next(1e9 + 3603, [1, 1e9 + 3600], [2, 1e9 + 3603]), 1);
+      expect("the same two", await next(1e9 + 3604, [1, 1e9 + 3600], [2, 1e9 + 3603]), 1);
+    },
+  },
   ...["en", "ko"].map(lang => ({
     name: `report, ${lang}`, in: ["chromium"], async run({ open, camera }) {
       const page = await open({ lang });
@@ -529,6 +604,11 @@ export const TESTS = [
       await page.getByRole("checkbox", { name: page.say.settings["camera.mirror"] }).check();
       await seen(page, page.say.checkZones, false);
       expect("the settings show the number of zones", await page.getByRole("textbox", { name: page.say.settings["camera.mask"] }).inputValue(), page.say.zoneCount(2));
+      // Beyond the most zones, dragging changes none of them.
+      await page.evaluate(() => editZones(Array.from({ length: 16 }, (_, i) => `${i * 6},0,5,5`).join(" ")));
+      const drawn = () => page.evaluate(() => JSON.stringify(zones)), before = await drawn();
+      await drag([0.3, 0.5], [0.6, 0.8]);
+      expect("the zones", await drawn(), before);
       expect("the picture beside the zones is not black", beside.filter(value => value > 25).length > beside.length / 2);
     },
   },

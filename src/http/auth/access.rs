@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Who may use a route.
@@ -57,6 +57,8 @@ pub struct Who {
     pub user: Option<String>,
     /// The credential of the request.
     pub credential: Credential,
+    /// True when the connection comes from this machine.
+    is_local: bool,
     /// The fingerprint of the user's line in the password file.
     account: Option<Fingerprint>,
     /// The cookie that the response sets, so that the browser keeps the session for longer.
@@ -70,6 +72,8 @@ pub enum Refused {
     LogIn(&'static str),
     /// The response with the reason.
     Because(Whole),
+    /// Too many passwords wait for a check. The response says so.
+    Busy(Whole),
 }
 
 impl From<Whole> for Refused {
@@ -80,6 +84,9 @@ impl From<Whole> for Refused {
 
 /// How long a request may wait while the passwords of other requests are checked.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often a request checks whether another change of a password has ended.
+const CHANGE_POLL: Duration = Duration::from_millis(20);
 
 /// How long requests wait for a new password file to be read. When a disk hangs longer, the previous accounts stay in
 /// use. On a machine that runs many tests, the thread that reads the file may start late.
@@ -100,6 +107,9 @@ pub struct AccessCheck {
     checks: Checks,
     penalties: Mutex<Penalties>,
     sessions: Arc<Sessions>,
+    /// Locked while a user's password is changed, from the reading of the password file to the use of the new accounts,
+    /// so that no change is lost when two come at once.
+    changing: Mutex<()>,
 }
 
 /// The accounts of a version of the config; `None` when no password is needed.
@@ -108,6 +118,9 @@ struct KnownLogin {
     version: u64,
     /// When reading the password file of that config began.
     reading: Option<Instant>,
+    /// The number of readings of a password file that have begun, and that of the reading from which the accounts are.
+    begun: u64,
+    read: u64,
     accounts: Option<Arc<Accounts>>,
 }
 
@@ -124,10 +137,10 @@ impl AccessCheck {
         }
         let sessions = Arc::new(Sessions::open(folder, Arc::clone(&health)));
         let machine = machine_name().to_lowercase();
-        let first = |accounts| KnownLogin { version: 1, reading: None, accounts: Some(Arc::new(accounts)) };
+        let first = |accounts| KnownLogin { version: 1, accounts: Some(Arc::new(accounts)), ..KnownLogin::default() };
         let known = Mutex::new(accounts.inspect(Accounts::warn).map(first).unwrap_or_default());
-        let (read, proven, checks, penalties) = Default::default();
-        Ok(AccessCheck { health, machine, key, known, read, proven, checks, penalties, sessions })
+        let (read, proven, checks, penalties, changing) = Default::default();
+        Ok(AccessCheck { health, machine, key, known, read, proven, checks, penalties, sessions, changing })
     }
 
     /// Reads the password file of a new config in a separate thread, so that neither the HTTP loop nor a request waits
@@ -157,8 +170,7 @@ impl AccessCheck {
     }
 
     fn read_accounts(&self, version: u64, path: &Path) {
-        let read = Accounts::load(path);
-        match &read {
+        match self.load(version, path) {
             Ok(accounts) => accounts.warn(),
             Err(problems) => {
                 problems.iter().for_each(|problem| self.health.faults.report(Cause::PasswordFile, problem));
@@ -166,20 +178,28 @@ impl AccessCheck {
         }
         let mut known = lock(&self.known);
         // A newer config may have replaced the one that named this file.
-        if known.version != version {
-            return;
+        if known.version == version {
+            known.reading = None;
+            self.read.notify_all();
         }
-        known.reading = None;
-        let accounts = read.ok().map(Arc::new);
-        if let Some(accounts) = &accounts {
-            lock(&self.proven).retain(|user, _| accounts.hash(user).is_some());
-            known.accounts = Some(Arc::clone(accounts));
-        }
+    }
+
+    /// Reads the password file of the config of this version, and puts its accounts into use, unless a newer config or a
+    /// reading that began later was faster.
+    fn load(&self, version: u64, path: &Path) -> Result<Arc<Accounts>, Vec<String>> {
+        let mut known = lock(&self.known);
+        known.begun += 1;
+        let number = known.begun;
         drop(known);
-        self.read.notify_all();
-        if let Some(accounts) = accounts {
+        let accounts = Arc::new(Accounts::load(path)?);
+        let mut known = lock(&self.known);
+        if known.version == version && known.read < number {
+            lock(&self.proven).retain(|user, _| accounts.hash(user).is_some());
+            (known.read, known.accounts) = (number, Some(Arc::clone(&accounts)));
+            drop(known);
             self.end_sessions_of_other(&accounts);
         }
+        Ok(accounts)
     }
 
     /// Ends the sessions of users whose password has changed or who were removed.
@@ -228,10 +248,11 @@ impl AccessCheck {
         if access == Access::Open {
             return Ok(nobody(Role::Viewer));
         }
-        let who = match self.accounts() {
+        let mut who = match self.accounts() {
             Some(accounts) => self.identify(request, &accounts, access)?,
             None => nobody(without_password(request, config)?),
         };
+        who.is_local = is_local(request);
         if access == Access::Admin && who.role != Role::Admin {
             let how = "This needs an admin: a user with that role in http.password_file";
             let here = if config.http.password_file.is_none() {
@@ -245,11 +266,11 @@ impl AccessCheck {
     }
 
     /// True while `who` may still see what they were admitted to: their password has not changed and their session has
-    /// not ended.
-    pub fn is_still_admitted(&self, who: &Who) -> bool {
+    /// not ended; without a password file, access from their address is still allowed.
+    pub fn is_still_admitted(&self, who: &Who, config: &Config) -> bool {
         let accounts = lock(&self.known).accounts.clone();
         let (accounts, user) = match (accounts, &who.user) {
-            (None, _) => return true,
+            (None, _) => return config.http.open || who.is_local,
             (Some(_), None) => return false,
             (Some(accounts), Some(user)) => (accounts, user),
         };
@@ -305,7 +326,7 @@ impl AccessCheck {
         };
         let role = self.check_password(client(request), accounts, &user, &password)?;
         let account = account_of(accounts, &user);
-        Ok(Who { role, user: Some(user), credential: Credential::Password, account, renewed_cookie: None })
+        Ok(Who { user: Some(user), credential: Credential::Password, account, ..nobody(role) })
     }
 
     fn of_token(&self, request: &Request, accounts: &Accounts, token: &str) -> Result<Who, Refused> {
@@ -317,7 +338,7 @@ impl AccessCheck {
         };
         let account = account_of(accounts, name);
         let user = Some(name.to_owned());
-        Ok(Who { role, user, credential: Credential::Token, account, renewed_cookie: None })
+        Ok(Who { user, credential: Credential::Token, account, ..nobody(role) })
     }
 
     /// The session of the cookie of a request.
@@ -377,14 +398,14 @@ impl AccessCheck {
     }
 
     /// Changes the password of the user of a request, which ends all their sessions. For a browser, a new session
-    /// begins; its cookie is returned.
+    /// begins; its cookie is returned. `version` is that of `config`.
     ///
     /// # Errors
     /// Why nothing is changed.
     pub fn change_password(
         &self,
         request: &Request,
-        config: &Config,
+        (version, config): (u64, &Config),
         who: &Who,
         old: &str,
         new: &str,
@@ -401,22 +422,40 @@ impl AccessCheck {
             Err(Refused::LogIn(_)) => return Err(Whole::text(403, "The old password is wrong.").into()),
             role => role?,
         };
-        accounts::passwd(file, user, role, new).map_err(|error| {
+        let _changing = self.begin_change()?;
+        let failed = |why: String| {
             let remedy = format!("on the board, run: sudo namecam passwd {user}");
-            Whole::text(409, &format!("The password was not changed: {error:#}; {remedy}"))
-        })?;
-        match Accounts::load(file) {
-            Ok(accounts) => {
-                let accounts = Arc::new(accounts);
-                lock(&self.known).accounts = Some(Arc::clone(&accounts));
-                self.end_sessions_of_other(&accounts);
-                log::info!("http: {user} has changed their password");
-                let Credential::Session(_) = who.credential else { return Ok(None) };
-                let account = account_of(&accounts, user).unwrap_or_default();
-                let from = from.map_or_else(String::new, |from| from.to_string());
-                self.begin_session(request, (user, account), stays, from).map(Some)
+            Whole::text(409, &format!("The password was not changed: {why}; {remedy}"))
+        };
+        // Another request, or `namecam passwd`, may have changed or removed the user meanwhile.
+        let now = self.load(version, file).map_err(|problems| failed(problems.join("; ")))?;
+        if (now.role(user), now.hash(user)) != (Some(role), accounts.hash(user)) {
+            return Err(Whole::text(409, "The account has changed meanwhile; please log in again.").into());
+        }
+        accounts::passwd(file, user, role, new).map_err(|error| failed(format!("{error:#}")))?;
+        let accounts = self.load(version, file).map_err(|problems| Whole::text(500, &problems.join("; ")))?;
+        log::info!("http: {user} has changed their password");
+        let Credential::Session(_) = who.credential else { return Ok(None) };
+        let account = account_of(&accounts, user).unwrap_or_default();
+        let from = from.map_or_else(String::new, |from| from.to_string());
+        self.begin_session(request, (user, account), stays, from).map(Some)
+    }
+
+    /// Waits until no other password is being changed. The disk of the password file may hang.
+    fn begin_change(&self) -> Result<MutexGuard<'_, ()>, Whole> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Ok(changing) = self.changing.try_lock() {
+                return Ok(changing);
             }
-            Err(problems) => Err(Whole::text(500, &problems.join("; ")).into()),
+            if Instant::now() >= deadline {
+                return Err(Whole::later(
+                    503,
+                    5,
+                    "Another password is being changed; please try again in a few seconds.",
+                ));
+            }
+            std::thread::sleep(CHANGE_POLL);
         }
     }
 
@@ -447,13 +486,15 @@ impl AccessCheck {
             return Ok(role);
         }
         self.may_try(from)?;
-        let turn = turn.map_err(|why| match why {
-            Unchecked::TooMany => Whole::later(
-                429,
-                5,
-                "Too many passwords from your network are being checked; please try again in a few seconds.",
-            ),
-            _ => Whole::later(503, 5, "Too many passwords are being checked; please try again in a few seconds."),
+        let turn = turn.map_err(|why| {
+            Refused::Busy(match why {
+                Unchecked::TooMany => Whole::later(
+                    429,
+                    5,
+                    "Too many passwords from your network are being checked; please try again in a few seconds.",
+                ),
+                _ => Whole::later(503, 5, "Too many passwords are being checked; please try again in a few seconds."),
+            })
         })?;
         let Some(role) = accounts.verify(user, password) else {
             self.failed(from, mark);
@@ -500,8 +541,7 @@ impl AccessCheck {
 /// The role without a password file: a client on this machine is an admin; with `open` or a loopback address, any other
 /// client is a viewer.
 fn without_password(request: &Request, config: &Config) -> Result<Role, Whole> {
-    let loopback = request.peer.is_some_and(|peer| peer.to_canonical().is_loopback());
-    match (loopback, config.http.open) {
+    match (is_local(request), config.http.open) {
         (true, _) if asks_for_itself(request) => Ok(Role::Admin),
         (true, _) | (_, true) => Ok(Role::Viewer),
         _ => Err(Whole::text(
@@ -509,6 +549,11 @@ fn without_password(request: &Request, config: &Config) -> Result<Role, Whole> {
             "Access from this address is not allowed. Set http.password_file, or http.open = yes, in namecam.ini.",
         )),
     }
+}
+
+/// True for a connection from this machine.
+fn is_local(request: &Request) -> bool {
+    request.peer.is_some_and(|peer| peer.to_canonical().is_loopback())
 }
 
 /// False when a proxy on this machine forwards the request of another client, as far as a forwarding header or the host
@@ -566,7 +611,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
 
 /// The user of a request without a credential.
 fn nobody(role: Role) -> Who {
-    Who { role, user: None, credential: Credential::None, account: None, renewed_cookie: None }
+    Who { role, user: None, credential: Credential::None, is_local: false, account: None, renewed_cookie: None }
 }
 
 /// The fingerprint of the line of `user` in the password file.
@@ -586,11 +631,11 @@ fn of_session(request: &Request, accounts: &Accounts, found: &FoundSession) -> O
     let is_renewed = session.stays && found.is_renewed;
     let renewed_cookie = cookies::secret(request).filter(|_| is_renewed);
     Some(Who {
-        role,
         user: Some(session.user.to_string()),
         credential: Credential::Session(found.key),
         account,
         renewed_cookie: renewed_cookie.map(|secret| cookies::set(request, secret, STAYS_UNUSED)),
+        ..nobody(role)
     })
 }
 

@@ -132,7 +132,9 @@ impl Sessions {
         let key = fingerprint(secret);
         let mut table = lock(&self.table);
         let session = table.sessions.get_mut(&key).filter(|session| !session.is_over(now))?;
-        session.used = now;
+        // A board without a real-time clock is in the past after a start, until it gets the time. That use must not make
+        // the session look unused afterwards.
+        session.used = session.used.max(now);
         let is_renewed = now.duration_since(session.written).is_ok_and(|since| since >= DAY);
         if is_renewed {
             session.written = now;
@@ -378,6 +380,7 @@ mod tests {
         // The clock of a board without one goes back at a start.
         let now = SystemTime::now() - 300 * DAY;
         assert!(sessions.find(&unused, now).is_some());
+        assert!(find(&sessions, &unused, Duration::ZERO).is_some(), "the clock has the right time again");
     }
 
     #[test]

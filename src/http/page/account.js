@@ -29,8 +29,10 @@ $("plain").hidden = location.protocol === "https:" || ["localhost", "127.0.0.1",
 $("password").addEventListener("submit", async event => {
   event.preventDefault();
   const form = event.target;
+  $("change").disabled = true;
   put("changed", say.changing);
-  const answer = await ask("api/password", 30000, "POST", { old: form.old.value, new: form.new.value }).catch(() => null);
+  const answer = await ask("api/password", 60000, "POST", { old: form.old.value, new: form.new.value }).catch(() => null);
+  $("change").disabled = false;
   if (answer && answer.json) { form.old.value = form.new.value = ""; put("changed", say.changed(answer.json.weak)); sessions(); }
   else if (answer && answer.status === 403 && answer.text.startsWith("The old password")) put("changed", say.wrongOld);
   else put("changed", say.notChanged(answer ? answer.text.trim().slice(0, 300) : say.lost));

@@ -53,6 +53,7 @@ function drawFace(face) {
 function choices(likely, own) {
   const all = [...new Set(likely.concat(knownPeople))].filter(name => name !== own).slice(0, 8);
   $("sheet-likely").replaceChildren(...all.map(name => action(say.is(name), () => teach(name))));
+  setBusy(sheetBusy);
   write($("sheet-not"), own === null ? say.never1 : say.notThis(own));
 }
 function showNearest(face) {
@@ -112,18 +113,24 @@ function action(text, act, kind = "") {
 }
 // Sends a change. Returns the JSON of the response, or shows why the change was refused.
 async function change(path, body, where) {
-  const answer = await ask(path, 40000, "POST", body).catch(() => null);
+  const answer = await ask(path, 60000, "POST", body).catch(() => null);
   if (answer && answer.json) return answer.json;
   where.replaceChildren(make("p", "bad", say.notDone(answer ? answer.text.trim().slice(0, 300) : say.lost)));
   return null;
 }
+// While a face is being taught, no other button of the sheet is accepted.
+function setBusy(isBusy) {
+  sheetBusy = isBusy;
+  for (const button of $("sheet-likely").children) button.disabled = isBusy;
+  if (isBusy) $("sheet-save").disabled = $("sheet-not").disabled = true;
+}
 async function teach(name) {
   const track = sheetTrack, done = $("sheet-done");
   if (sheetBusy) return;
-  sheetBusy = true;
+  setBusy(true);
   done.replaceChildren(make("p", "", say.working));
   const told = name === null ? await change("api/faces/not", { track }, done) : await change("api/faces/name", { track, name }, done);
-  sheetBusy = false;
+  setBusy(false);
   galleryMark = null;
   if (!told || track !== sheetTrack) return;
   $("who").name.value = "";

@@ -49,12 +49,17 @@ function personCard(folder) {
   return card;
 }
 
-// The sheet of a person. `personName` is a key of `folders()`; null for a new person.
+// The sheet of a person. `personName` is a key of `folders()`; null for a new person. `forgetting` is the name about
+// which the sheet has asked. Each opening has its own `personDone`: an answer that comes when the sheet shows another
+// person is written where nobody sees it, and changes nothing.
 const person = $("person");
-let personName = null, forgetting = false, watching = 0;
+let personName = null, forgetting = null, watching = 0, personDone = make("div", "", "");
 function openPerson(name) {
-  [personName, forgetting] = [name, false];
-  $("person-done").replaceChildren();
+  [personName, forgetting, personDone] = [name, null, make("div", "", "")];
+  watching++;
+  person.classList.remove("low");
+  $("rename").dataset.merge = "";
+  $("person-done").replaceChildren(personDone);
   for (const id of ["new-name", "agrees", "files", "to-name"]) { $(id).value = ""; $(id).checked = false; }
   if (!person.open) person.showModal();
   drawPerson();
@@ -69,12 +74,12 @@ function drawPerson() {
   $("person-admin").hidden = !(isNew || isPerson);
   $("person-new").hidden = !isNew;
   $("rename").hidden = $("forget").hidden = !isPerson;
-  write($("forget"), forgetting ? say.forgetAsk(folder.name) : say.forget);
+  write($("forget"), forgetting !== null && "/" + forgetting === personName ? say.forgetAsk(forgetting) : say.forget);
   $("person-pictures").replaceChildren(...(folder ? folder.pictures.map(pictureItem) : []));
   ready();
 }
 function pictureItem(picture) {
-  const item = make("figure", isDoubtful(picture) ? "doubtful" : "", ""), face = picture.face, done = $("person-done");
+  const item = make("figure", isDoubtful(picture) ? "doubtful" : "", ""), face = picture.face, done = personDone;
   const text = make("figcaption", "", ""), seen = face && say.seenAs(face.width_px, face.sharpness.toFixed(2), Math.round(face.brightness));
   text.append(make("b", "", picture.file), make("span", "verdict", verdict(picture.skipped || picture.note || say.good)));
   if (seen) text.append(make("span", "soft", seen + (face.nearest_own === null ? "" : say.own(face.nearest_own.toFixed(2)))));
@@ -155,12 +160,13 @@ async function chooseFace(name, file, faces, line) {
     face.width = face.height = 96;
     face.getContext("2d").drawImage(bitmap, x, y, w, h, 0, 0, 96, 96);
     const choice = action("", async () => {
+      const done = personDone;
       choices.remove();
       const part = await asJpeg(bitmap, from, above, to - from, below - above);
       line.className = "";
       const isKept = await sendPicture(name, new File([part], file.name, { type: "image/jpeg" }), line);
       galleryMark = null;
-      if (isKept && personName === null) personName = "/" + name;
+      if (isKept) isAdded(name, done);
     });
     choice.setAttribute("aria-label", say.choose);
     choice.append(face);
@@ -184,21 +190,23 @@ async function send(path, blob) {
 async function sendPictures(files) {
   const name = whom();
   if (!name || !files.length) return;
-  const lines = files.map(file => make("p", "", `${file.name}: ${say.working}`));
-  $("person-done").replaceChildren(...lines);
+  const lines = files.map(file => make("p", "", `${file.name}: ${say.working}`)), done = personDone;
+  done.replaceChildren(...lines);
   let kept = 0;
   for (let at = 0; at < files.length; at++) kept += await sendPicture(name, files[at], lines[at]);
-  $("files").value = "";
+  if (done === personDone) $("files").value = "";
   galleryMark = null;
   // When no picture is stored, no person was added. The name and the consent stay for the next attempt.
-  if (kept && personName === null) personName = "/" + name;
+  if (kept) isAdded(name, done);
 }
+// A new person has a picture. The sheet shows them, unless it was opened for somebody else meanwhile.
+function isAdded(name, done) { if (done === personDone && personName === null) personName = "/" + name; }
 $("files").addEventListener("change", () => sendPictures([...$("files").files]));
 // The browser would open files that are dropped outside the sheet in place of the page.
 for (const kind of ["dragover", "drop"]) addEventListener(kind, event => event.preventDefault());
 person.addEventListener("drop", event => {
   if (whom()) sendPictures([...event.dataTransfer.files]);
-  else $("person-done").replaceChildren(make("p", "bad", say.whoFirst));
+  else personDone.replaceChildren(make("p", "bad", say.whoFirst));
 });
 
 // Pictures from this camera: the person turns before it until there are five that differ. TURNED and RAISED are in
@@ -212,7 +220,7 @@ function toBeSeen(chips) {
   return isSeen.includes(undefined) || isSeen.includes(false) ? isSeen.findIndex(seen => !seen) : ENOUGH - 1;
 }
 async function walkUp() {
-  const name = whom(), mine = ++watching, done = $("person-done"), begun = Date.now();
+  const name = whom(), mine = ++watching, done = personDone, begun = Date.now();
   const asks = make("p", "", ""), soFar = make("p", "soft", ""), list = make("div", "chips", "");
   done.replaceChildren(asks, soFar, list);
   // The picture stays visible above the sheet, so that the person sees where they stand.
@@ -235,8 +243,8 @@ async function walkUp() {
     if (shown !== mark) { list.replaceChildren(...chipPictures(track, chips)); mark = shown; }
     await new Promise(go => setTimeout(go, STEP_MS));
   }
-  person.classList.remove("low");
   if (mine !== watching || !person.open) return;
+  person.classList.remove("low");
   if (isCrowd) { done.replaceChildren(make("p", "bad", say.onlyOne)); return; }
   if (!chips.length) { done.replaceChildren(make("p", "bad", say.noChips)); return; }
   done.replaceChildren(make("p", "", say.working));
@@ -245,13 +253,13 @@ async function walkUp() {
   if (!told) return;
   const used = told.pictures.filter(picture => picture.skipped === null).length;
   done.replaceChildren(make("p", "", say.taught(name, used, told.files.length, told.at_work)), verdicts(told.pictures));
-  if (personName === null) personName = "/" + name;
+  isAdded(name, done);
 }
 $("walk").addEventListener("click", walkUp);
 person.addEventListener("close", () => { if (person.open) return; watching++; personName = null; person.classList.remove("low"); });
 $("rename").addEventListener("submit", async event => {
   event.preventDefault();
-  const to = $("to-name").value.trim(), done = $("person-done"), from = personName.slice(1);
+  const to = $("to-name").value.trim(), done = personDone, from = personName.slice(1);
   if (!to || to === from) return;
   const merge = knownPeople.includes(to) && $("rename").dataset.merge === to;
   if (knownPeople.includes(to) && !merge) {
@@ -262,12 +270,13 @@ $("rename").addEventListener("submit", async event => {
   done.replaceChildren(make("p", "", say.working));
   if (!await change("api/gallery/rename", { person: from, to, merge }, done)) return;
   done.replaceChildren(make("p", "", say.renamed(from, to)));
-  [personName, galleryMark, $("rename").dataset.merge] = ["/" + to, null, ""];
+  galleryMark = null;
+  if (done === personDone) [personName, $("rename").dataset.merge] = ["/" + to, ""];
 });
 $("forget").addEventListener("click", async () => {
-  const name = personName.slice(1), done = $("person-done");
-  if (!forgetting) { forgetting = true; write($("forget"), say.forgetAsk(name)); return; }
-  forgetting = false;
+  const name = personName.slice(1), done = personDone;
+  if (forgetting !== name) { forgetting = name; write($("forget"), say.forgetAsk(name)); return; }
+  forgetting = null;
   done.replaceChildren(make("p", "", say.working));
   const receipt = await change("api/gallery/forget", { person: name }, done);
   galleryMark = null;

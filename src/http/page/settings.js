@@ -21,7 +21,7 @@ async function loadSettings() {
     if (input.type === "checkbox") input.checked = ["yes", "true", "on"].includes(value.value.toLowerCase());
     else if (value.key === "camera.mask") { mask = value.value; input.value = say.zoneCount(zonesOf(mask).length); }
     else if (input !== document.activeElement) input.value = value.value;
-    write(source, isHere(value) ? say.fromHere : value.source === "--set" ? say.fromSet : value.source === "default" ? "" : say.fromFile);
+    write(source, isHere(value) ? say.fromHere : value.source === "--set" ? say.fromSet : value.source === "MQTT" ? say.fromMqtt : value.source === "default" ? "" : say.fromFile);
     reset.hidden = !isHere(value);
   }
   const lines = [], ours = values.filter(isHere);
@@ -75,6 +75,7 @@ async function setKey(key, text, wrong, input, { kind, least, most }) {
 settings.addEventListener("toggle", () => { if (settings.open) loadSettings(); });
 
 // The zones of camera.mask, drawn on the picture: [left, top, right, bottom] in percent.
+const MOST_ZONES = 16;
 let zones = [], mask = "", grip = null;
 const within = (at, least, most) => Math.min(Math.max(Math.round(at * 10) / 10, least), most);
 const zonesOf = text => text.split(/\s+/).filter(Boolean).map(zone => zone.split(",").map(Number)).map(([x, y, w, h]) => [x, y, within(x + w, 0, 100), within(y + h, 0, 100)]);
@@ -122,10 +123,11 @@ function removeZone(i) {
   drawZones(zones.length - 1);
   if (!zones.length) $("zone-add").focus();
 }
-function addZone(zone) { if (zones.length < 16) { zones.push(zone); drawZones(zones.length - 1); } }
+function addZone(zone) { if (zones.length < MOST_ZONES) { zones.push(zone); drawZones(zones.length - 1); } }
 $("zones").addEventListener("pointerdown", event => {
   const bounds = $("zones").getBoundingClientRect(), at = [(event.clientX - bounds.left) / bounds.width * 100, (event.clientY - bounds.top) / bounds.height * 100];
   let i = [...$("zones").children].indexOf(event.target), isCorner = true;
+  if (i < 0 && zones.length >= MOST_ZONES) return;
   if (i < 0) { addZone([within(at[0], 0, 99), within(at[1], 0, 99), within(at[0] + 1, 1, 100), within(at[1] + 1, 1, 100)]); i = zones.length - 1; }
   else {
     const part = event.target.getBoundingClientRect();

@@ -86,14 +86,15 @@ function visitLine(visit, isAsked) {
 // The alert about an unknown person: a line, and a sound if the user has chosen it and the browser allows it, which it
 // does only after a touch.
 const alarmSound = $("alarm-sound");
-let alarmed = Infinity, audio = null;
+let alarmed = null, audio = null;
 function alarm() {
-  const told = visits.visits.filter(visit => visit.stranger_at !== null), times = told.map(visit => visit.stranger_at);
+  const told = visits.visits.filter(visit => visit.stranger_at !== null);
   const there = told.filter(visit => visit.still_present && visit.name === null);
   put("alert", [...new Set(there.map(visit => say.strangerHere(visitName(visit), timeOfDay(new Date(here(visit.since))))))].join(" "));
   put("alarm-when", say.alarmWhen(visits.alert));
-  if (times.some(at => at > alarmed)) beep();
-  alarmed = Math.max(0, ...times);
+  // By the visits, because a time changes with the clock of the server.
+  if (alarmed && told.some(visit => !alarmed.has(visit.visit))) beep();
+  alarmed = new Set(told.map(visit => visit.visit));
 }
 function beep() {
   if (!alarmSound.checked || !audio || audio.state !== "running") return;

@@ -3,7 +3,7 @@
 use super::sockets::{CLOSE, Running};
 use super::*;
 use crate::config::CameraSource;
-use crate::http::auth::accounts::{new_token, passwd, remove};
+use crate::http::auth::accounts::{Accounts, new_token, passwd, remove};
 use crate::http::message::form;
 use std::io::{Read, Write};
 
@@ -340,6 +340,99 @@ fn a_password_is_changed_with_the_old_one_and_every_other_session_ends() {
     assert_eq!(status(site, &login("/api/state", LAN, "anna:a")), 401);
     let with_token = posted("/api/password", "application/json", "{\"old\": \"a\", \"new\": \"b\"}");
     assert_eq!(status(site, &as_token(with_token, &guarded.viewer_token)), 403);
+}
+
+#[test]
+fn users_who_change_their_passwords_at_once_lose_no_change() {
+    let guarded = guarded();
+    let site = &guarded.site;
+    std::thread::scope(|scope| {
+        for (user, first) in [("anna", "a"), ("root", "r")] {
+            scope.spawn(move || {
+                let mut old = first.to_owned();
+                for round in 0..40 {
+                    let new = format!("{user}{round}");
+                    let change = json!({ "old": old, "new": new }).to_string();
+                    let change = with(posted("/api/password", "application/json", &change), "Origin", OWN);
+                    let answer = whole(site, &login_of(&change, &format!("{user}:{old}")));
+                    assert_eq!(answer.status, 200, "{}", body(&answer));
+                    assert_eq!(status(site, &login("/api/state", LAN, &format!("{user}:{new}"))), 200, "{new}");
+                    old = new;
+                }
+            });
+        }
+    });
+    let accounts = Accounts::load(&guarded.file).ok().unwrap();
+    assert_eq!(
+        accounts.verify("anna", "anna39").zip(accounts.verify("root", "root39")),
+        Some((Role::Viewer, Role::Admin))
+    );
+}
+
+#[test]
+fn a_password_is_not_changed_after_the_account_was_changed_by_a_command() {
+    for is_removed in [true, false] {
+        let guarded = guarded();
+        let site = &guarded.site;
+        let (_, cookie) = logged_in(site, "user=anna&password=a");
+        // No reload follows.
+        if is_removed {
+            remove(&guarded.file, "anna").unwrap();
+        } else {
+            passwd(&guarded.file, "anna", Role::Admin, "a").unwrap();
+        }
+        let lines = std::fs::read_to_string(&guarded.file).unwrap();
+        let change = posted("/api/password", "application/json", "{\"old\": \"a\", \"new\": \"b\"}");
+        let answer = whole(site, &as_session(with(change, "Origin", OWN), &cookie));
+        assert_eq!((answer.status, body(&answer).contains("log in again")), (409, true), "{}", body(&answer));
+        assert_eq!(std::fs::read_to_string(&guarded.file).unwrap(), lines);
+        assert_eq!(status(site, &as_session(request("GET", "/api/state", LAN), &cookie)), 401);
+    }
+}
+
+#[test]
+fn a_slow_reading_of_the_password_file_does_not_undo_a_change_that_was_faster() {
+    let guarded = guarded();
+    let (site, file) = (&guarded.site, &guarded.file);
+    let old = std::fs::read_to_string(file).unwrap();
+    let [pipe, aside] = ["pipe", "aside"].map(|name| file.with_file_name(name));
+    // Opening a pipe that has no writer blocks, like a slow disk.
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::fs::rename(file, &aside).unwrap();
+    std::fs::hard_link(&pipe, file).unwrap();
+    site.stage.config.publish(site.config());
+    // This request waits for the file as long as requests do, so the reading has begun.
+    assert_eq!(status(site, &login("/api/state", LAN, "anna:a")), 200);
+    std::fs::rename(&aside, file).unwrap();
+    let change = posted("/api/password", "application/json", "{\"old\": \"a\", \"new\": \"b\"}");
+    assert_eq!(status(site, &login_of(&with(change, "Origin", OWN), "anna:a")), 200);
+    std::fs::write(&pipe, old).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(status(site, &login("/api/state", LAN, "anna:b")), 200);
+    assert_eq!(status(site, &login("/api/state", LAN, "anna:a")), 401);
+}
+
+#[test]
+fn a_login_during_many_checks_of_its_network_is_not_told_of_wrong_passwords() {
+    let guarded = guarded();
+    let text = std::fs::read_to_string(&guarded.file).unwrap();
+    let line = text.lines().find(|line| line.starts_with("anna:")).unwrap();
+    let users = 0..40;
+    let lines: String = users.clone().map(|i| line.replace("anna:", &format!("u{i}:")) + "\n").collect();
+    std::fs::write(&guarded.file, lines).unwrap();
+    guarded.site.stage.config.publish(guarded.site.config());
+    let site = &guarded.site;
+    let answers: Vec<Whole> = std::thread::scope(|scope| {
+        let log_in = |i| scope.spawn(move || logged_in(site, &format!("user=u{i}&password=a")).0);
+        let all: Vec<_> = users.map(log_in).collect();
+        all.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let busy: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
+    assert!(!busy.is_empty() && answers.len() - busy.len() == answers.iter().filter(|a| a.status == 303).count());
+    for answer in busy {
+        assert!(body(answer).contains("Too many people are logging in."), "{}", body(answer));
+        assert_eq!(header(answer, "Retry-After"), Some("5"));
+    }
 }
 
 #[test]

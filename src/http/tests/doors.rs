@@ -32,6 +32,24 @@ fn the_client_of_a_proxy_on_this_machine_is_no_admin() {
     }
 }
 
+#[test]
+fn the_streams_of_other_machines_end_when_open_is_no_longer_set() {
+    let site = site(|config| config.http.open = true);
+    let watch = |peer| request("GET", "/video_feed", peer);
+    let who = |peer| site.gate.admit(&watch(peer), &site.config(), Access::Picture).unwrap();
+    let both = [who(LAN), who("127.0.0.1")];
+    let stay = || both.each_ref().map(|who| site.gate.is_still_admitted(who, &site.config()));
+    assert_eq!(stay(), [true, true]);
+    let lan = watch(LAN);
+    let Answer::Stream(stream) = site.respond(&lan) else { panic!("no stream") };
+    let mut closed = Config::clone(&site.config());
+    closed.http.open = false;
+    site.stage.config.publish(Arc::new(closed));
+    assert_eq!(stay(), [false, true]);
+    // The stream ends by itself, although the client reads everything.
+    (stream.run)(&mut Vec::new()).unwrap();
+}
+
 /// A site where `anna` may watch with the password `a`.
 fn guarded() -> (tempfile::TempDir, Site) {
     let folder = tempfile::tempdir().unwrap();

@@ -643,6 +643,26 @@ fn a_body_of_json_is_an_object_with_its_fields_by_name() {
 }
 
 #[test]
+fn a_person_is_forgotten_without_a_look_while_recognition_is_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let person = folder.path().join("Alice");
+    std::fs::create_dir(&person).unwrap();
+    std::fs::write(person.join("1.jpg"), b"JPEG").unwrap();
+    let site = site(|config| {
+        config.gallery.path = folder.path().to_owned();
+        config.recognition.enabled = false;
+    });
+    site.stage.health.camera_is_online("test", "MJPG", 4, 4);
+    site.stage.sightings.publish(Arc::new(faces()));
+    let typed = with(request("POST", "/api/gallery/forget", "127.0.0.1"), "Content-Type", "application/json");
+    let body = br#"{"person": "Alice"}"#.to_vec();
+    let begun = Instant::now();
+    let answer = whole(&site, &Request { body, ..with(typed, "Origin", "http://127.0.0.1:5000") });
+    assert_eq!((answer.status, parsed(&answer)["at_work"].as_bool()), (200, Some(false)));
+    assert!(begun.elapsed() < Duration::from_secs(5) && !person.exists());
+}
+
+#[test]
 fn a_track_must_be_a_number_and_may_have_no_chips() {
     let site = site(|_| {});
     for (track, wanted) in [("7", 200), ("18446744073709551615", 200), ("", 404), ("-1", 404), ("x", 404), ("7/8", 404)]

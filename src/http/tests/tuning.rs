@@ -122,3 +122,21 @@ fn only_valid_trials_reach_the_camera_thread() {
     }
     assert!(site.stage.tuning.next().is_none());
 }
+
+#[test]
+fn the_korean_page_has_words_for_each_kind_of_source_without_controls() {
+    let words = include_str!("../page/words.js").split_once("noControls: { ").unwrap().1;
+    let words = words.split_once('}').unwrap().0;
+    let file = "/nowhere".into();
+    for source in [
+        CameraSource::Pipe(vec!["ffmpeg".to_owned()]),
+        CameraSource::Stills("/nowhere".into()),
+        CameraSource::Replay { file, begins_again: false },
+        CameraSource::None,
+    ] {
+        let site = site(|config| config.camera.source = source);
+        let camera = parsed(&whole(&site, &get()));
+        let kind = camera["kind"].as_str().unwrap();
+        assert!(camera["why"].is_string() && words.contains(&format!("{kind}: \"")), "{kind}");
+    }
+}
