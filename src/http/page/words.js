@@ -59,7 +59,7 @@ const WORDS = {
     taught: (name, used, n, now) => !now ? `${n === 1 ? "1 picture is" : n + " pictures are"} saved for ${name}. The name appears as soon as recognition has taken ${n === 1 ? "it" : "them"} in.`
       : `Saved for ${name}: ${used} of ${n === 1 ? "1 new picture" : n + " new pictures"} used.`,
     barredNow: n => `${n === 1 ? "1 picture is" : n + " pictures are"} among those who never get a name.`,
-    // Within the threshold, something else than the distance denies the name, such as a picture in .not.
+    // Within the threshold, something else denies the name, such as a picture in .not.
     nowUnknown: f => f.person === null || f.distance === null || f.distance <= f.threshold ? "Now without a name."
       : `Now without a name: ${f.distance.toFixed(2)} from ${f.person}, ${f.threshold.toFixed(2)} or less would give the name (too far by ${(f.distance - f.threshold).toFixed(2)}).`,
     displaced: files => "No longer used: " + files.join(", ") + ".",
