@@ -81,13 +81,13 @@ pub struct Threshold {
     pub rates: Option<String>,
     /// The expected share of strangers of the gallery's own group who get a name from a single descriptor; `None` for
     /// an empty gallery.
-    #[serde(serialize_with = "decimals::<4, _>")]
+    #[serde(serialize_with = "decimals::<6, _>")]
     pub strangers_named: Option<f32>,
     /// The upper bound of that share, measured with groups of people.
-    #[serde(serialize_with = "decimals::<4, _>")]
+    #[serde(serialize_with = "decimals::<6, _>")]
     pub strangers_named_at_most: Option<f32>,
     /// True when the people of the gallery are more similar to each other than those of any group of the cohort; `None`
-    /// with too few people to tell.
+    /// with too few people to tell, and without a budget.
     pub denser_than_cohort: Option<bool>,
     /// The expected share of known people who get their name from a single descriptor, as measured.
     #[serde(serialize_with = "decimals::<4, _>")]
@@ -161,7 +161,7 @@ mod tests {
                 outermost: 0.6,
                 false_name_budget: 0.005,
                 rates: None,
-                strangers_named: Some(0.004_123_4),
+                strangers_named: Some(0.000_001),
                 strangers_named_at_most: Some(0.012_4),
                 denser_than_cohort: None,
                 known_named: None,
@@ -177,7 +177,7 @@ mod tests {
         for part in [
             r#""sharpness":0.3,"brightness":120.3,"nearest_own":null"#,
             r#""spread":0.207,"#,
-            r#""distance":0.487,"outermost":0.6,"false_name_budget":0.005,"rates":null,"strangers_named":0.0041,"strangers_named_at_most":0.0124,"denser_than_cohort":null,"known_named":null"#,
+            r#""distance":0.487,"outermost":0.6,"false_name_budget":0.005,"rates":null,"strangers_named":1e-6,"strangers_named_at_most":0.0124,"denser_than_cohort":null,"known_named":null"#,
         ] {
             assert!(json.contains(part), "{part} in {json}");
         }

@@ -79,7 +79,7 @@ class Namecam:
 
     def peak_mb(self):
         with open(f"/proc/{self.process.pid}/status") as f:
-            return int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1)) / 1024
+            return int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1)) * 1024 / 1e6
 
     def close(self):
         self.process.terminate()
@@ -141,7 +141,7 @@ def hold_out(program, folder, clip):
         with open(f"/proc/{namecam.process.pid}/status") as f:
             status = f.read()
         number = lambda key: int(re.search(rf"{key}:\s+(\d+)", status).group(1))
-        return {"rss_mb": round(number("VmRSS") / 1024), "threads": number("Threads"),
+        return {"rss_mb": round(number("VmRSS") * 1024 / 1e6), "threads": number("Threads"),
                 "descriptors": len(os.listdir(f"/proc/{namecam.process.pid}/fd"))}
 
     try:

@@ -148,7 +148,7 @@ def cpu_ms(namecam):
 
 def rss_mb(namecam):
     with open(f"/proc/{namecam.process.pid}/status") as f:
-        return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) / 1024
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) * 1024 / 1e6
 
 
 def settle(namecam, recognising):

@@ -149,8 +149,8 @@ def sample(begun):
     number = lambda text, key: int(re.search(rf"^{key}:\s+(\d+)", text, re.M).group(1))
     rollup, state = read("smaps_rollup"), json.loads(expect(200, request("GET", "/api/state"))[1])
     return {
-        "s": round(time.monotonic() - begun), "private_mb": round((number(rollup, "Private_Dirty") + number(rollup, "Private_Clean")) / 1024, 2),
-        "rss_mb": round(number(rollup, "Rss") / 1024, 1), "descriptors": len(os.listdir(f"/proc/{pid}/fd")), "threads": number(read("status"), "Threads"),
+        "s": round(time.monotonic() - begun), "private_mb": round((number(rollup, "Private_Dirty") + number(rollup, "Private_Clean")) * 1024 / 1e6, 2),
+        "rss_mb": round(number(rollup, "Rss") * 1024 / 1e6, 1), "descriptors": len(os.listdir(f"/proc/{pid}/fd")), "threads": number(read("status"), "Threads"),
         "age_p95_ms": round(state["stream"]["age_ms"]["total"]["p95"] or 0, 1), "cpu_s": round(NAMECAM.cpu(), 2), "written_bytes": number(read("io"), "write_bytes"),
         "frames": state["camera"]["frames"], "dropped": state["camera"]["dropped"], "looks": state["recognition"]["looks"], "viewers": state["stream"]["viewers"],
         "faults": sum(fault["count"] for fault in state["faults"]), "load": round(os.getloadavg()[0], 1),

@@ -149,7 +149,8 @@ impl Report<'_> {
             if let Some(known) = threshold.known_named {
                 let rates = threshold.rates.as_deref().unwrap_or_default();
                 let text = format!(
-                    "about {:.0} of 100 known people get their name on a single frame (from {rates})",
+                    "about {:.0} of 100 known people get their name with a single picture; at the camera one look names \
+                     fewer, and a visit of several looks more (from {rates})",
                     known * 100.0
                 );
                 out.push_str(&paragraph("           ", &text));

@@ -290,9 +290,9 @@ struct RecognitionJson {
 
 #[derive(Serialize)]
 struct ExpectedJson {
-    #[serde(serialize_with = "decimals::<4, _>")]
+    #[serde(serialize_with = "decimals::<6, _>")]
     strangers_named: Option<f32>,
-    #[serde(serialize_with = "decimals::<4, _>")]
+    #[serde(serialize_with = "decimals::<6, _>")]
     strangers_named_at_most: Option<f32>,
     denser_than_cohort: Option<bool>,
     #[serde(serialize_with = "decimals::<4, _>")]

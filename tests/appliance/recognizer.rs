@@ -90,7 +90,10 @@ fn another_model_uses_the_budget_if_it_has_rates_and_otherwise_the_threshold() {
     assert!(face["score"].as_f64() < face["score_limit"].as_f64(), "{face}");
     let (_, text, _) = run(&home, "mine.dat", &["check"]);
     assert!(
-        text.split_whitespace().collect::<Vec<_>>().join(" ").contains("on a single frame (from mine.dat.rates)"),
+        text.split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .contains("a visit of several looks more (from mine.dat.rates)"),
         "{text}"
     );
 }

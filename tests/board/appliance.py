@@ -105,7 +105,7 @@ class Board:
     def memory_mb(self) -> tuple[float, float]:
         """The current and the peak memory of the process in MB."""
         found = self.machine.sh(f"grep -E '^Vm(HWM|RSS)' /proc/{self.process()}/status").split()
-        return int(found[4]) / 1024, int(found[1]) / 1024
+        return int(found[4]) * 1024 / 1e6, int(found[1]) * 1024 / 1e6
 
     def holds(self) -> tuple[int, int]:
         """The numbers of descriptors and threads of the process."""

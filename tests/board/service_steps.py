@@ -134,7 +134,7 @@ def cnn(board: Board) -> str:
     board.ini = ini
     board.write_ini()
     board.restart()
-    if killed or peak * 2**20 > limit * 3 / 4:
+    if killed or peak * 1e6 > limit * 3 / 4:
         raise Failed(f"VmHWM {peak:.0f} MB, the group {most / 1e6:.0f} MB at most, of {limit / 1e6:.0f} MB; {killed} killed")
     return (f"detector = cnn at the defaults: {CNN_LOOKS} looks in {took:.0f} s, VmHWM {peak:.0f} MB, VmRSS {rss:.0f} MB, "
             f"memory.peak {most / 1e6:.0f} of {limit / 1e6:.0f} MB")

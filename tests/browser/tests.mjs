@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ADMIN, KNOWN, VIEWER } from "./camera.mjs";
 import { BROWSERS } from "./browsers.mjs";
-import { WORDS, expect, logIn, LOGIN, OUT, peer, person, pixels, seen, submitLogin, unseen, until, WAIT_MS } from "./tools.mjs";
+import { KOREAN, WORDS, expect, logIn, LOGIN, OUT, peer, person, pixels, rustSentences, seen, submitLogin, unseen, until, WAIT_MS } from "./tools.mjs";
 
 const SMALL = [360, 740];
 // The error of a browser about a refused request that a test makes on purpose.
@@ -671,6 +671,30 @@ export const TESTS = [
       await close(page);
       await person(page, "서연");
       console.log(`    enrolled after ${((Date.now() - begun) / 1000).toFixed(1)} s`);
+    },
+  },
+  {
+    name: "each sentence of Rust about a gallery is in Korean", in: ["chromium"], async run() {
+      const all = rustSentences();
+      expect("the sentences are found in Rust", all.length > 45 && all.includes("not a regular file"));
+      expect("sentences without Korean words", all.filter(text => !/[가-힣]/.test(KOREAN.verdict(text))), []);
+    },
+  },
+  {
+    name: "a small share of strangers is not stated as none", in: ["chromium"], async run() {
+      const told = [0.0001, 0.005, 0.2096].map(named => KOREAN.rate({ people: 3, expected: { strangers_named: named, strangers_named_at_most: 3 * named } }));
+      expect("of 1000 strangers", told, [KOREAN.say.judges(0.1, 0.3), KOREAN.say.judges(5, 15), KOREAN.say.judges(210, 630)]);
+    },
+  },
+  {
+    name: "a name that something else than the distance denies", in: ["chromium"], async run() {
+      const near = { person: "Alice", distance: 0.4, threshold: 0.55, looks: 3, runner_up: null }, far = { ...near, distance: 0.61 };
+      expect("within the threshold", [WORDS.en.nowUnknown(near), KOREAN.say.nowUnknown(near)], ["Now without a name.", "이제 이름이 표시되지 않습니다."]);
+      expect("beyond it", [WORDS.en.nowUnknown(far), KOREAN.say.nowUnknown(far)].map(text => /0\.61.*0\.55.*0\.06/.test(text)), [true, true]);
+      for (const because of ["doubted", "withdrawn"]) {
+        const [alike, apart] = [near, far].map(face => KOREAN.say.reason({ ...face, because }));
+        expect(because, [/더 비슷합니다/.test(alike), /0\.55/.test(alike), /0\.61.*0\.55/.test(apart)], [true, false, true]);
+      }
     },
   },
   {

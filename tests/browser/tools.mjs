@@ -28,8 +28,30 @@ export function expect(what, found, wanted = true) {
 }
 
 // The texts of the page, from its own source, and those of the login page.
-const source = readFileSync(join(ROOT, "src/http/page/words.js"), "utf8");
-export const WORDS = new Function("navigator", `${source}; return WORDS`)({});
+const read = file => readFileSync(join(ROOT, file), "utf8");
+const source = ["words", "verdicts", "tools", "status"].map(name => read(`src/http/page/${name}.js`));
+export const WORDS = new Function("navigator", `${source[0]}; return WORDS`)({});
+// The Korean words and functions of the page, outside of a page.
+const functions = [source[2].match(/^function apart[^]*?^}/m), source[3].match(/^function rate[^]*?^}/m)].join("\n");
+export const KOREAN = new Function("navigator", `${source[0]}; ${source[1]}; ${functions}; return { say, verdict, rate }`)({ language: "ko" });
+// Texts in Rust that are a part of a sentence, with that sentence; without one when the page never shows the text.
+const PARTS = {
+  "the folder is empty; add pictures": "4 will not be recognised: the folder is empty; add pictures",
+  "none of the pictures can be used; see the reason of each": "4 will not be recognised: none of the pictures can be used; see the reason of each",
+  "4 and 4 are 4 apart4: is this one person?": "4: 4 and 4 more are 4 apart or more: is this one person?",
+  "4 will not be recognised: 4": "", " or more": "", "gallery 4 cannot be read": "", "4 more": "", "system volume information": "",
+};
+// The sentences in Rust about pictures, people and the gallery, with 4 for each value.
+export function rustSentences() {
+  const enrolment = ["enrol", "enrol/draft", "curate", "curate/misplaced"].map(file => `src/recognition/gallery/${file}.rs`);
+  const files = [...enrolment, "src/recognition/detect/quality.rs", "src/gallery/list.rs", "src/image/still.rs"].map(file => read(file).split("#[cfg(test)]\nmod tests")[0]);
+  // Of expected.rs, these functions make warnings about a gallery.
+  const expected = read("src/recognition/identify/expected.rs");
+  files.push(...["doubts", "near_pairs", "near_never"].map(name => expected.match(new RegExp(`^pub fn ${name}\\b[^]*?^}`, "m"))[0]));
+  const literals = files.flatMap(text => [...text.replace(/^\s*\/\/.*$/gm, "").matchAll(/"((?:[^"\\]|\\[^])*)"/g)]);
+  const texts = literals.map(([, text]) => text.replace(/\\\n\s*/g, "").replace(/\\"/g, "\"").replace(/\{[^}]*\}/g, "4"));
+  return [...new Set(texts)].filter(text => /[a-z] |[a-z].* /.test(text)).map(text => PARTS[text] ?? text).filter(Boolean);
+}
 export const LOGIN = {
   en: { title: "Log in", user: "User name", password: "Password", wrong: "The user name or the password is wrong." },
   ko: { title: "로그인", user: "사용자 이름", password: "비밀번호", wrong: "사용자 이름 또는 비밀번호가 올바르지 않습니다." },

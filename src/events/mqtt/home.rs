@@ -224,7 +224,7 @@ pub fn diagnostics(health: &Health, roster: &Roster, looks: u64, seconds: f64) -
         "looks_per_second": if seconds > 0.0 { rounded(looks as f64 / seconds, 1) } else { 0.0 },
         "temperature": celsius.map(|celsius| rounded(celsius, 1)),
         "age": health.frame_age().map(|age| age.as_millis() as u64),
-        "false_names": wrong.map(|share| rounded(share * 100.0, 2)),
+        "false_names": wrong.map(|share| rounded(share * 100.0, 4)),
     });
     numbers.to_string()
 }

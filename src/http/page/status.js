@@ -2,10 +2,10 @@
 let trouble = null;
 // With looks that take longer, a name may be too late for a person who walks by.
 const SLOW_MS = 1500;
-// The share of strangers who may get a name; empty when it is not known.
+// The share of strangers who may get a name, to two digits; empty when it is not known.
 function rate(names) {
-  const strangers = names.expected && names.expected.strangers_named;
-  return names.people && typeof strangers === "number" ? say.judges(Math.round(strangers * 1000), Math.round(names.expected.strangers_named_at_most * 1000)) : "";
+  const strangers = names.expected && names.expected.strangers_named, of1000 = share => Number((share * 1000).toPrecision(2));
+  return names.people && typeof strangers === "number" ? say.judges(of1000(strangers), of1000(names.expected.strangers_named_at_most)) : "";
 }
 // The health of the board for an admin, with remedies. Unknown values are not shown.
 const healthDetails = $("health").querySelector("details");

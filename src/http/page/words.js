@@ -59,8 +59,9 @@ const WORDS = {
     taught: (name, used, n, now) => !now ? `${n === 1 ? "1 picture is" : n + " pictures are"} saved for ${name}. The name appears as soon as recognition has taken ${n === 1 ? "it" : "them"} in.`
       : `Saved for ${name}: ${used} of ${n === 1 ? "1 new picture" : n + " new pictures"} used.`,
     barredNow: n => `${n === 1 ? "1 picture is" : n + " pictures are"} among those who never get a name.`,
-    nowUnknown: f => f.person === null || f.distance === null ? "Now without a name."
-      : `Now without a name: ${f.distance.toFixed(2)} from ${f.person}, ${f.threshold.toFixed(2)} or less would give the name` + (f.distance > f.threshold ? ` (too far by ${(f.distance - f.threshold).toFixed(2)}).` : "."),
+    // Within the threshold, something else denies the name, such as a picture in .not.
+    nowUnknown: f => f.person === null || f.distance === null || f.distance <= f.threshold ? "Now without a name."
+      : `Now without a name: ${f.distance.toFixed(2)} from ${f.person}, ${f.threshold.toFixed(2)} or less would give the name (too far by ${(f.distance - f.threshold).toFixed(2)}).`,
     displaced: files => "No longer used: " + files.join(", ") + ".",
     doubtful: n => n === 1 ? "1 picture needs attention" : `${n} pictures need attention`,
     add: "Add a person", addMore: "Only with the person's consent: their face becomes data on this device. Five different pictures are best.",
@@ -129,16 +130,17 @@ const WORDS = {
     reason: face => {
       const [d, most] = apart(face), p = face.person, times = `, ${face.looks}회 확인`;
       const how = { kept: `현재 거리 ${d} (유지 기준 ${most} 이하)`, near: `거리 ${d} (기준 ${most} 이하)` };
+      const against = face.distance <= face.threshold ? "지금은 다른 사진과 더 비슷합니다" : how.kept;
       return {
         deciding: () => `아직 확인 중입니다. 지금까지 ${face.looks}회 확인했습니다.`,
         named: () => `일치: ${p}, ${how.near}${times}.`,
         kept: () => `앞서 확인한 이름을 유지합니다: ${p}, ${how.kept}.`,
-        doubted: () => `이름을 다시 확인하고 있습니다: ${p}, ${how.kept}.`,
+        doubted: () => `이름을 다시 확인하고 있습니다: ${p}, ${against}.`,
         near: () => `일치하는 사람이 없습니다. 가장 비슷한 사람: ${p}, ${how.near}${times}.`,
         far: () => `일치하는 사람이 없습니다. 가장 비슷한 사람: ${p}, ${how.near}${times}.`,
         between: () => `두 사람이 모두 비슷해 이름을 정할 수 없습니다: ${p} ${d}, ${face.runner_up.name} ${face.runner_up.distance.toFixed(2)}${times}.`,
         barred: () => `이름 표시에서 제외한 사진(.not)과 가장 비슷합니다: 거리 ${d}${times}.`,
-        withdrawn: () => `이름 표시를 취소했습니다: ${p}, ${how.kept}.`,
+        withdrawn: () => `이름 표시를 취소했습니다: ${p}, ${against}.`,
         left_gallery: () => `갤러리에서 삭제된 사람입니다: ${p}.`,
         borne_by_another: () => `화면 속 다른 얼굴이 더 비슷합니다: ${p}.`,
         empty_gallery: () => "갤러리에 등록된 사람이 없습니다.",
@@ -168,11 +170,11 @@ const WORDS = {
     login: "다시 로그인해 주세요", loginMore: "로그인이 만료되었습니다. 페이지를 새로 고쳐 주세요.", refused: "접근이 거부되었습니다",
     full503: "시청자가 너무 많습니다", full503More: "자리가 나면 화면이 바로 표시됩니다.",
     wait: "연결하는 중\u2026",
-    cameraOn: (w, h, fps) => `켜짐, ${w} \u00d7 ${h}, 초당 ${fps}프레임`, sent: ms => `촬영 후 ${ms}ms에 전송`, cameraOff: why => `연결 안 됨: ${why}. 다시 연결하는 중입니다.`,
+    cameraOn: (w, h, fps) => `켜짐, ${w} \u00d7 ${h}, 초당 ${fps}프레임`, sent: ms => `촬영 후 ${ms}ms에 전송`, cameraOff: why => `사용할 수 없음: ${why}. 다시 시도하는 중입니다.`,
     watching: n => `시청자 ${n}명`,
     takingIn: "갤러리의 얼굴을 등록하는 중입니다…",
     knows: (p, n) => p === 0 ? "등록된 사람이 없습니다. 갤러리에 사진을 추가하면 이름이 표시됩니다." : `등록된 사람 ${p}명, 사진 ${n}장.`,
-    judges: (s, most) => `등록되지 않은 사람 1000명 중 약 ${s}명(최대 ${most}명)에게 이름이 잘못 표시될 수 있습니다.`, why: "이유 보기",
+    judges: (s, most) => `미등록 인물 1000명 중 약 ${s}명(최대 ${most}명)에게 이름이 잘못 표시될 수 있습니다.`, why: "이유 보기",
     reload: (n, why) => `${n ? "마지막으로 다시 불러올 때" : "시작할 때"} 문제가 발생했습니다: ${why}`, unread: "아직 갤러리를 읽지 않았습니다.", disabled: "얼굴 인식이 꺼져 있습니다.",
     trouble: why => `작동하지 않음: ${why}`, late: s => `${s}초 동안 결과가 없습니다.`, slow: s => `얼굴 확인에 ${s}초가 걸려 이름이 늦게 표시됩니다.`, allBlurred: "결과가 나올 때까지 화면을 흐리게 표시합니다.", resting: "카메라 연결을 기다리는 중입니다.", off: "아직 결과가 없습니다.",
     skipped: n => `사용하지 않는 사진 ${n}장`, hint: "해당 사진과 이유는 관리자만 볼 수 있습니다.",
@@ -181,7 +183,7 @@ const WORDS = {
     seenAs: (px, sharp, light) => `얼굴 ${px}px, 선명도 ${sharp}, 밝기 ${light}`, own: d => `, 가장 비슷한 다른 사진과의 거리 ${d}`,
     today: "오늘", noVisits: "아직 아무도 없습니다.", now: "현재", fromTo: (from, until) => `${from}~${until}`, numbered: n => "미등록 인물 " + n, times: n => n + "번",
     strangerHere: (name, at) => `${name}: ${at}부터 화면에 있습니다.`, alarms: "알림", alarmSound: "이 브라우저에서 소리로도 알림", touch: "소리를 켜려면 페이지를 한 번 눌러 주세요.",
-    alarmWhen: a => `${a.looks}회 확인해도 등록되지 않은 사람이 ${a.after_s ? `${a.after_s}초 이상 머물면` : "있으면"} 알립니다${a.hours ? ` (${a.hours})` : ""}.`,
+    alarmWhen: a => `${a.looks}회 확인 후에도 미등록 인물인 사람이 ${a.after_s ? `${a.after_s}초 이상 머물면` : "있으면"} 알립니다${a.hours ? ` (${a.hours})` : ""}.`,
     nextHere: {
       named: () => "다른 사람이라면 아래에서 알려 주세요.", borne_by_another: () => "다른 사람이라면 아래에서 알려 주세요.",
       near: p => `${p}${particle(p, "이", "가")} 맞다면 아래에서 선택해 주세요.`, far: () => "이름을 표시하려면 아래에 누구인지 입력해 주세요.",
@@ -189,13 +191,13 @@ const WORDS = {
     },
     close: "닫기", whyOf: name => name + " 이유 보기", people: "등록된 사람", nearest: "가장 비슷한 사진",
     pictures: "이 얼굴의 사진", whoTitle: "누구인가요?", whoName: "다른 이름", is: name => name, saveName: "이름 저장",
-    consent: "반드시 본인의 동의를 받고 이름을 저장하세요. 얼굴 정보가 이 기기에 저장됩니다.", notThis: name => `${name} 아님`, never1: "이름 표시 안 함", hasLeft: "화면에서 사라진 얼굴입니다. 사진은 1분 동안 남아 있습니다.", leftUnseen: "화면에서 사라진 얼굴입니다.",
+    consent: "반드시 본인의 동의를 받고 이름을 저장하세요. 얼굴 정보가 이 기기에 저장됩니다.", notThis: name => `${name} 아님`, never1: "이름 표시 제외", hasLeft: "화면에서 사라진 얼굴입니다. 사진은 1분 동안 남아 있습니다.", leftUnseen: "화면에서 사라진 얼굴입니다.",
     noChips: "아직 저장할 만한 사진이 없습니다. 카메라를 바라봐 주세요.", chip: (n, px) => `사진 ${n}, 얼굴 너비 ${px}px`,
     working: "처리하는 중\u2026", undo: "실행 취소", undone: "취소했습니다.", notDone: why => "처리하지 못했습니다: " + why,
     taught: (name, used, n, now) => !now ? `${name}의 사진 ${n}장을 저장했습니다. 얼굴 인식에 반영되면 이름이 표시됩니다.` : `${name}의 새 사진 ${n}장 중 ${used}장을 사용합니다.`,
     barredNow: n => `사진 ${n}장을 이름 표시 제외에 추가했습니다.`,
-    nowUnknown: f => f.person === null || f.distance === null ? "이제 이름이 표시되지 않습니다."
-      : `이제 이름이 표시되지 않습니다. ${f.person}까지 거리 ${f.distance.toFixed(2)}, 기준 ${f.threshold.toFixed(2)} 이하` + (f.distance > f.threshold ? ` (${(f.distance - f.threshold).toFixed(2)} 초과).` : "."),
+    nowUnknown: f => f.person === null || f.distance === null || f.distance <= f.threshold ? "이제 이름이 표시되지 않습니다."
+      : `이제 이름이 표시되지 않습니다. ${f.person}까지 거리 ${f.distance.toFixed(2)}, 기준 ${f.threshold.toFixed(2)} 이하 (${(f.distance - f.threshold).toFixed(2)} 초과).`,
     displaced: files => "더 이상 사용하지 않는 사진: " + files.join(", "),
     doubtful: n => `확인이 필요한 사진 ${n}장`,
     add: "사람 추가", addMore: "반드시 본인의 동의를 받으세요. 얼굴 정보가 이 기기에 저장됩니다. 서로 다른 사진 5장이 가장 좋습니다.",
@@ -220,7 +222,7 @@ const WORDS = {
       focus_automatic_continuous: "자동 초점", focus_absolute: "초점", zoom_absolute: "확대", pan_absolute: "좌우 방향", tilt_absolute: "상하 방향",
     },
     trial: "지금 적용된 상태입니다. 저장하지 않으면 마지막 변경 1분 뒤에 모두 되돌립니다.",
-    locked: "자동 모드 등 다른 설정이 결정하는 값입니다.", unset: name => name + ": 설정하지 못했습니다.", clamped: (name, value) => `${name}: 카메라가 ${value}(으)로 조정했습니다.`,
+    locked: "자동 모드 등 다른 설정이 결정하는 값입니다.", unset: name => name + ": 설정하지 못했습니다.", clamped: (name, value) => `${name}: 카메라에서 조정된 값 ${value}`,
     measuring: "측정하는 중\u2026 화면이 잠시 멈춥니다.", timeOver: "저장하지 않아 되돌렸습니다.", backNow: "되돌렸습니다.", savedCamera: "저장했습니다.",
     measured: m => `측정 결과: 초당 ${m.fps}프레임, 첫 화면까지 ${(m.first_ms / 1000).toFixed(1)}초, 프레임당 CPU 시간 ${m.cpu_ms}ms(namecam 전체)`,
     overridden: keys => `저장했지만 --set으로 지정한 값이 우선합니다: ${keys}`,

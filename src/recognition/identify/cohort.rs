@@ -17,8 +17,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// How many of the nearest members normalise a distance. Of the values from 10 to 60, measured on people who are in
-/// neither the cohort nor the tables, 60 names most known people at the same rate of named strangers
-/// (docs/ACCURACY.md).
+/// neither the cohort nor the tables, 60 names most known people at the same rate of named strangers.
 const NEAREST: usize = 60;
 /// The least standard deviation of those distances, as a part of their mean. A descriptor that is equally far from all
 /// members would otherwise turn a small difference into a large score.

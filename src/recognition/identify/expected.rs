@@ -47,7 +47,7 @@ pub fn threshold(matcher: &Matcher) -> Threshold {
     let expected = rule.is_measured && templates > 0;
     let by_tables = rates.stranger_share(metric, score, templates, variance_share).max(rule.budget);
     let by_pairs = named_by_pairs(matcher);
-    let is_denser = by_pairs.map(|(share, _)| rule.budget > 0.0 && share > DENSER * rule.budget);
+    let is_denser = by_pairs.filter(|_| rule.budget > 0.0).map(|(share, _)| share > DENSER * rule.budget);
     let (named, most) = match by_pairs {
         Some((share, most)) if is_denser == Some(true) => (share, most),
         // Without a budget, the distance decides alone, whatever the share of named strangers is.
@@ -105,7 +105,7 @@ fn below_deviations(x: f32) -> f32 {
 
 /// The warning about a gallery that is denser than the cohort.
 pub fn doubts(threshold: &Threshold) -> Option<String> {
-    let (named, most) = (tenths(threshold.strangers_named?), tenths(threshold.strangers_named_at_most?));
+    let (named, most) = (percent(threshold.strangers_named?), percent(threshold.strangers_named_at_most?));
     let budget = percent(threshold.false_name_budget);
     (threshold.denser_than_cohort == Some(true)).then(|| {
         format!(
@@ -130,7 +130,7 @@ fn why(matcher: &Matcher, distance: f32, named: f32, most: f32) -> String {
         1 => "1 person".to_owned(),
         more => format!("{more} people"),
     };
-    let [named, most] = [named, most].map(tenths);
+    let [named, most] = [named, most].map(percent);
     let promise = format!(
         "about {named} % of strangers, {most} % at most, may get a name, with {people} in the gallery and \
          false_name_budget = {budget}"
@@ -147,13 +147,11 @@ fn why(matcher: &Matcher, distance: f32, named: f32, most: f32) -> String {
     }
 }
 
-/// A share in percent, to tenths.
-fn tenths(share: f32) -> String {
-    percent((share * 1000.0).round() / 1000.0)
-}
-
+/// A share in percent, to tenths; a share of less than a percent to two digits.
 fn percent(share: f32) -> String {
-    let text = format!("{:.3}", share * 100.0);
+    let percent = share * 100.0;
+    let decimals = (1.0 - percent.log10().floor()).clamp(1.0, 4.0) as usize;
+    let text = format!("{percent:.decimals$}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
@@ -239,6 +237,16 @@ mod tests {
     }
 
     #[test]
+    fn a_small_share_is_not_stated_as_none() {
+        let few = gallery(10, 0.0001, 1.0, Some(Arc::default()));
+        assert!(few.why.starts_with("about 0.01 % of strangers, 0.03 % at most, may get a name"), "{}", few.why);
+        for (share, text) in [(0.000_001, "0.0001"), (0.0078, "0.78"), (0.015, "1.5"), (0.2096, "21"), (1.0, "100")] {
+            assert_eq!(percent(share), text);
+        }
+        assert_eq!(percent(0.0), "0");
+    }
+
+    #[test]
     fn for_people_more_alike_than_any_group_a_higher_rate_is_stated() {
         let family = gallery(10, 0.005, 1.6, Some(Arc::default()));
         assert_eq!(family.denser_than_cohort, Some(true));
@@ -260,6 +268,9 @@ mod tests {
         let seed = gallery(10, 0.0, 1.0, Some(Arc::default()));
         assert_eq!((seed.distance, seed.false_name_budget), (0.6, 0.0));
         assert!(seed.strangers_named.is_some_and(|share| share > 0.03), "{seed:?}");
+        // Without a budget, a family is no denser than the budget allows.
+        let family = gallery(10, 0.0, 1.6, Some(Arc::default()));
+        assert_eq!((seed.denser_than_cohort, family.denser_than_cohort, doubts(&family)), (None, None, None));
         let nobody = gallery(0, 0.005, 1.0, Some(Arc::default()));
         assert_eq!((nobody.strangers_named, nobody.known_named), (None, None));
     }
