@@ -166,7 +166,9 @@ fn cannot_write(file: &Path, error: &Error) -> String {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             "the disk is full; delete something there first".to_owned()
         }
-        ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
+        ErrorKind::ReadOnlyFilesystem => {
+            "the disk is read-only, or the unit of the service lacks ReadWritePaths= for it".to_owned()
+        }
         ErrorKind::PermissionDenied => {
             let folder = file.parent().unwrap_or(Path::new("")).display();
             format!("namecam may not write there; {folder} must belong to its user")

@@ -314,8 +314,9 @@ impl<'a> Session<'a> {
         self.made_of = None;
     }
 
-    /// Follows the gallery. Before the first gallery, the people of the last run are used.
+    /// Follows the gallery. Before the first gallery, the people of the last run are used, also while it cannot be read.
     fn follow_gallery(&mut self, roster: Option<&Roster>) {
+        let roster = roster.filter(|roster| roster.generation > 0);
         let generation = roster.map(|roster| roster.generation);
         if self.generation.is_some() && self.generation == generation {
             return;

@@ -324,7 +324,9 @@ fn failed(root: &Path, what: &str, error: &Error) -> Refusal {
             let folder = shell_words::quote(&folder.to_string_lossy()).into_owned();
             format!("namecam may not write there; this allows it: sudo chmod -R g+w {folder}")
         }
-        ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
+        ErrorKind::ReadOnlyFilesystem => {
+            "the disk is read-only, or the unit of the service lacks ReadWritePaths= for it".to_owned()
+        }
         _ => error.to_string(),
     };
     Refusal::Failed(format!("{what}: {remedy}"))

@@ -20,19 +20,26 @@ const NOT_SENT: libc::c_int = 32 * 1024;
 /// second, so a burst of a thousand must fit. The kernel uses net.core.somaxconn when that is smaller.
 const BACKLOG: libc::c_int = 1024;
 
-/// Listens on `address`. `TcpListener::bind` would listen before the options are set, and a client that connects in
+/// Listens on `address`, also when the network is not up yet. `TcpListener::bind` would listen before the options are set, and a client that connects in
 /// between, when the service starts again, would have a connection without time-outs.
 ///
 /// # Errors
-/// When the address is in use, is not this machine's, or needs more rights.
+/// When the address is in use or needs more rights.
 pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener> {
-    open(address).with_context(|| format!("cannot listen on {address}"))
+    let listener = open(address).with_context(|| format!("cannot listen on {address}"))?;
+    if !net::is_of_this_machine(address) {
+        let ip = address.ip();
+        log::warn!("[http] bind: {ip} is not an address of this machine now; the page can be opened when it is");
+    }
+    Ok(listener)
 }
 
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = net::socket(address)?;
     // Without it, the port could not be used for a minute after a restart.
     net::set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    // The address may come later, with the network, and go again with a cable.
+    net::set(&socket, libc::IPPROTO_IP, libc::IP_FREEBIND, 1)?;
     net::set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUF, SEND_BUFFER)?;
     net::set(&socket, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, NOT_SENT)?;
     net::set(&socket, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, GONE_AFTER.as_millis() as libc::c_int)?;
@@ -41,4 +48,21 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nodelay(true)?;
     net::bind(&socket, address)?;
     net::listen(socket, BACKLOG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_the_machine_does_not_have_yet_can_be_listened_on() {
+        // Addresses for documentation, which no machine has.
+        for (address, needed) in [("192.0.2.77:0", true), ("[2001:db8::77]:0", false)] {
+            let address = address.parse().unwrap();
+            assert!(!needed || !net::is_of_this_machine(address));
+            let result = listen(address);
+            assert!(result.is_ok() || !needed && net::socket(address).is_err(), "{result:?}");
+        }
+        assert!(net::is_of_this_machine("127.0.0.1:0".parse().unwrap()));
+    }
 }

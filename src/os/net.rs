@@ -29,6 +29,14 @@ pub(crate) fn bind(socket: &TcpStream, address: SocketAddr) -> io::Result<()> {
     })
 }
 
+/// False when no network interface has the address now, such as before the network is up. True when the system does not
+/// say so.
+pub(crate) fn is_of_this_machine(mut address: SocketAddr) -> bool {
+    address.set_port(0);
+    let bound = socket(address).and_then(|socket| bind(&socket, address));
+    !bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
+}
+
 /// Listens on a bound socket, with room for `backlog` connections that wait to be accepted.
 pub(crate) fn listen(socket: TcpStream, backlog: libc::c_int) -> io::Result<TcpListener> {
     // SAFETY: no pointers; the socket is open.

@@ -51,6 +51,8 @@ pub struct Stage {
 
 /// How often files that are still being copied are checked.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// How often a gallery that could not be read at the start is tried again; its disk may be mounted later.
+const UNREAD_EVERY: Duration = Duration::from_secs(5);
 
 /// How long pictures are enrolled before the next look may run. Pictures in the cache take microseconds: with only one
 /// between two looks, a gallery of thousands would take an hour where looks are slow.
@@ -98,6 +100,8 @@ struct Worker<'a> {
     caches: Option<PathBuf>,
     /// The gallery in use and the tag of the engine that enrolled it; `None` before the first.
     library: Option<(String, Matcher)>,
+    /// True while the first gallery cannot be read.
+    unread: bool,
     generation: u64,
     /// The running enrolment, its cause, and its progress display, which only a reload has.
     enrolment: Option<(Enrolment, EnrolmentCause, Option<Progress>)>,
@@ -139,6 +143,7 @@ impl<'a> Worker<'a> {
             memory: EnrolmentMemory::new(Cache::in_memory()),
             caches: None,
             library: None,
+            unread: false,
             generation: 0,
             enrolment: None,
             told: HashSet::new(),
@@ -226,10 +231,8 @@ impl<'a> Worker<'a> {
     /// Removes people without a folder from the roster, while no engine can enrol the gallery.
     fn forget_who_is_gone(&mut self) {
         self.library = None;
-        let (Some((_, roster)), Ok(listing)) = (self.stage.roster.newest(), list::list(&self.config.gallery.path))
-        else {
-            return;
-        };
+        let known = self.stage.roster.newest().filter(|(_, roster)| roster.generation > 0);
+        let (Some((_, roster)), Ok(listing)) = (known, list::list(&self.config.gallery.path)) else { return };
         let mut roster = (*roster).clone();
         roster.people.retain(|person| listing.people.contains_key(&person.name));
         self.generation += 1;
@@ -327,6 +330,7 @@ impl<'a> Worker<'a> {
                     Progress::new()
                 });
                 self.enrolment = Some((enrolment, cause, progress));
+                self.unread = false;
                 self.stage.health.taking_in.store(true, Relaxed);
             }
             Err(error) => self.stays_as_it_was(&error),
@@ -341,6 +345,7 @@ impl<'a> Worker<'a> {
         roster.warnings = vec![error.clone()];
         self.stage.roster.publish(Arc::new(roster));
         self.undone = Some(error);
+        self.unread = self.library.is_none();
         self.at_work();
     }
 
@@ -352,6 +357,11 @@ impl<'a> Worker<'a> {
                 self.next_retry = now.instant + RETRY_EVERY;
                 if let Some(cause) = self.memory.arrivals.due(now.instant) {
                     self.begin_enrolment(cause, now);
+                } else if self.unread {
+                    self.next_retry = now.instant + UNREAD_EVERY;
+                    if list::list(&self.config.gallery.path).is_ok() {
+                        self.begin_enrolment(EnrolmentCause::Reload, now);
+                    }
                 }
             }
             return;
@@ -541,12 +551,8 @@ impl<'a> Worker<'a> {
         let config = with_options(&self.config.recognition, options);
         let engine = opened.engine.as_mut();
         let interval = self.stage.health.pace().interval;
-        let nobody = Matcher::new(&config, None);
-        // During the first enrolment, no face can be said to be unknown.
-        let matcher = match &self.library {
-            Some((_, matcher)) => Some(matcher),
-            None => self.enrolment.is_none().then_some(&nobody),
-        };
+        // Before the first gallery, and while it cannot be read, no face can be said to be unknown.
+        let matcher = self.library.as_ref().map(|(_, matcher)| matcher);
         self.pipeline.keep_private(private);
         self.pipeline.set_posing(self.stage.desk.posing(Instant::now()));
         let mut faces = self.pipeline.look(engine, &rgb, &motion, matcher, &config, captured_at);

@@ -381,8 +381,13 @@ fn passwd_as_root_writes_with_the_rights_of_the_folders_owner() {
     assert_eq!(std::fs::read(&secret).unwrap(), b"root:admin:x\n");
 }
 
-/// Runs the package's postinst in `root` without changing this machine; `previous` is the version before an upgrade.
+/// Runs the package's postinst in `root`; `previous` is the version before an upgrade.
 fn configured(root: &Path, previous: &str) {
+    maintained(root, "postinst", &["configure", previous]);
+}
+
+/// Runs a script of the package in `root` without changing this machine. `ROOT/invoked` has the orders to systemd.
+fn maintained(root: &Path, script: &str, words: &[&str]) {
     let bin = root.join("bin");
     std::fs::create_dir_all(&bin).unwrap();
     for folder in ["var/lib/namecam", "etc/namecam"] {
@@ -393,13 +398,14 @@ fn configured(root: &Path, previous: &str) {
     let program = format!("#!/bin/sh\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_namecam"));
     let setpriv = "#!/bin/sh\n[ \"$1 $2\" = '--reuid=namecam --regid=namecam' ] || exit 1\nshift 3\nexec \"$@\"\n";
     let nothing = "#!/bin/sh\n";
+    let invoked = "#!/bin/sh\necho \"$@\" >>\"$DPKG_ROOT/invoked\"\n";
     for (name, script) in [
         ("namecam", program.as_str()),
         ("setpriv", setpriv),
         ("systemd-sysusers", nothing),
         ("systemd-tmpfiles", nothing),
         ("deb-systemd-helper", nothing),
-        ("deb-systemd-invoke", nothing),
+        ("deb-systemd-invoke", invoked),
         ("systemctl", nothing),
     ] {
         std::fs::write(bin.join(name), script).unwrap();
@@ -407,7 +413,7 @@ fn configured(root: &Path, previous: &str) {
     }
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("sh");
-    command.arg(repo().join("packaging/namecam/postinst")).args(["configure", previous]);
+    command.arg(repo().join("packaging/namecam").join(script)).args(words);
     let (status, stdout, stderr) = output(command.env("DPKG_ROOT", root).env("PATH", path));
     assert_eq!(status, 0, "{stdout}{stderr}");
 }
@@ -446,6 +452,37 @@ fn the_package_makes_the_user_admin_once_and_moves_the_accounts_of_its_first_ver
     std::fs::write(&old, &first).unwrap();
     configured(&upgraded, "0.1.1");
     assert_eq!((users(&upgraded).as_str(), std::fs::read_to_string(&old).unwrap()), ("anna:viewer:x\n", kept));
+}
+
+#[test]
+fn a_new_installation_starts_cameras_that_a_removal_stopped_and_a_purge_deletes_no_other_folders() {
+    let home = Home::new("");
+    let root = home.path("root");
+    let links = root.join("etc/systemd/system/multi-user.target.wants");
+    for folder in [&links, &root.join("run/systemd/system")] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    std::os::unix::fs::symlink("/lib/systemd/system/namecam@.service", links.join("namecam@garden.service")).unwrap();
+    let started = || {
+        let invoked = std::fs::read_to_string(root.join("invoked")).unwrap();
+        invoked.lines().filter(|line| *line == "start namecam@garden.service").count()
+    };
+    configured(&root, "");
+    assert_eq!(started(), 0, "the administrator may have stopped it");
+    maintained(&root, "prerm", &["remove"]);
+    configured(&root, "0.1.0");
+    assert_eq!(started(), 1);
+    configured(&root, "0.1.0");
+    assert_eq!(started(), 1, "an upgrade does not start it");
+
+    std::fs::write(root.join("etc/namecam/garden.ini"), "").unwrap();
+    for folder in ["namecam-garden", "namecam-backup"] {
+        std::fs::create_dir(root.join("var/lib").join(folder)).unwrap();
+    }
+    maintained(&root, "postrm", &["purge"]);
+    let left = std::fs::read_dir(root.join("var/lib")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["namecam-backup"]);
+    assert!(!root.join("etc/namecam").exists() && !links.join("namecam@garden.service").exists());
 }
 
 #[test]

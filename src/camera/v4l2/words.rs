@@ -115,7 +115,11 @@ pub(super) fn explain(path: &Path, doing: &str, error: &io::Error) -> Error {
     match error.raw_os_error() {
         Some(libc::ENOENT | libc::ENOTDIR) => anyhow!("no camera at {node}; run namecam probe to list the cameras"),
         Some(libc::ENODEV | libc::ENXIO) => anyhow!("the camera at {node} was unplugged; check its cable"),
-        Some(libc::EACCES | libc::EPERM) => {
+        // The rights of a node give EACCES; EPERM is the answer of a device policy.
+        Some(libc::EPERM) => anyhow!(
+            "the device policy of the service or container does not allow {node}; restart it: sudo systemctl restart namecam"
+        ),
+        Some(libc::EACCES) => {
             anyhow!(
                 "no permission for {node}; add the user to the group video (sudo usermod -aG video USER) and log in again"
             )

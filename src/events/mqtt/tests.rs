@@ -198,6 +198,28 @@ fn a_renamed_person_keeps_their_topics_and_those_of_a_deleted_person_are_deleted
 }
 
 #[test]
+fn a_gallery_that_cannot_be_read_at_the_start_deletes_nobody() {
+    let broker = Broker::start(0, Manners::Good);
+    let folder = tempfile::tempdir().unwrap();
+    let mut camera = Camera::with(broker.port, Some(folder.path()), |_| {});
+    camera.gallery(&["Alice"]);
+    broker.until("Alice is announced", |heard| says(heard, "namecam/door/person/alice", "OFF"));
+    drop(camera);
+    let before = broker.until("it is offline", |heard| says(heard, "namecam/door/status", "offline")).said.len();
+    let mut camera = Camera::with(broker.port, Some(folder.path()), |_| {});
+    camera.stage.roster.publish(Arc::new(Roster { warnings: vec!["no disk".into()], ..Roster::default() }));
+    let heard = broker.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
+    assert!(announced(&heard)["cmps"].get("person_alice").is_some(), "{:#?}", heard.retained);
+    camera.gallery(&["Alice", "Bob"]);
+    let heard = broker.until("Bob is announced", |heard| says(heard, "namecam/door/person/bob", "OFF"));
+    let config = "homeassistant/device/namecam_door/config";
+    let deleted = |(topic, text): &(String, String)| {
+        topic.contains("person/alice") && text.is_empty() || topic == config && !text.contains("person_alice")
+    };
+    assert!(!heard.said[before..].iter().any(deleted), "{:#?}", heard.said);
+}
+
+#[test]
 fn a_start_of_home_assistant_repeats_the_announcement_and_only_new_allowed_orders_count() {
     let broker = Broker::start(0, Manners::Good);
     let mut camera = Camera::start(broker.port, |mqtt| mqtt.control = true);

@@ -323,6 +323,26 @@ fn every_reload_ends_and_reports_what_went_wrong() {
 }
 
 #[test]
+fn a_gallery_that_comes_after_the_start_is_enrolled_and_until_then_nobody_is_a_stranger() {
+    let root = tempfile::tempdir().unwrap();
+    let gallery = root.path().join("gallery");
+    let stage = stage(&gallery);
+    let mut worker = Worker::new(&stage, quick);
+    reload(&mut worker, |_| ());
+    let roster = || stage.roster.newest().unwrap().1;
+    assert!(worker.enrolment.is_none() && roster().generation == 0 && roster().warnings.len() == 1);
+    assert_eq!(look(&mut worker), (None, State::Seen));
+    let now = Moment::now();
+    worker.enrol(now);
+    assert!(worker.enrolment.is_none());
+    put(&gallery, "Alice/1.png", 200);
+    worker.enrol(Moment { instant: now.instant + UNREAD_EVERY, ..now });
+    take_all_in(&mut worker);
+    assert_eq!((roster().generation, roster().known(), roster().warnings.clone()), (1, 1, Vec::new()));
+    assert_eq!(look(&mut worker), alice());
+}
+
+#[test]
 fn the_models_count_as_opening_until_they_are_open_or_refused() {
     thread_local! {
         static STAGE: std::cell::OnceCell<Arc<Health>> = const { std::cell::OnceCell::new() };
