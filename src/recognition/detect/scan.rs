@@ -73,15 +73,16 @@ impl Scanner {
     ) -> Vec<Rect> {
         let how = Detect::Live { width: config.detect_width, upsample: config.upsample };
         let scale = how.scale(rgb.width, rgb.height);
+        self.doubted.clear();
         // The CNN finds faces of all sizes at the same cost and has hardly any false detections, so they are not
         // verified.
         if config.detector == Detector::Cnn {
+            self.swept_at = Some(now);
             return engine.detect(rgb, scale);
         }
         if self.frame_size != (rgb.width, rgb.height) {
             *self = Scanner { frame_size: (rgb.width, rgb.height), ..Scanner::default() };
         }
-        self.doubted.clear();
         if let Some(at) = self.swept_at.filter(|_| std::mem::take(&mut self.has_just_swept)) {
             let ended = now.min(at + SWEEP_TAKES_UP_TO);
             (self.swept_at, self.beside_at) = (Some(ended), Some(ended));
