@@ -541,6 +541,7 @@ impl<'a> Worker<'a> {
         let config = with_options(&self.config.recognition, options);
         let engine = opened.engine.as_mut();
         let interval = self.stage.health.pace().interval;
+        self.pipeline.set_interval(interval);
         let nobody = Matcher::new(&config, None);
         // During the first enrolment, no face can be said to be unknown.
         let matcher = match &self.library {
