@@ -169,6 +169,7 @@ impl<'a> Worker<'a> {
             log::info!("recognition: {} by recognition.hours", if is_on { "on" } else { "off" });
         }
         (self.config_seen, self.config, self.is_on, self.undone) = (seen, config, is_on, None);
+        self.next_look = self.next_look.min(now.instant + self.wanted());
         if !is_on {
             self.save();
             (self.opened, self.coming, self.enrolment) = (None, None, None);
@@ -492,18 +493,29 @@ impl<'a> Worker<'a> {
         self.frame_seen = seen;
         let started = Instant::now();
         self.look(&frame);
-        let wanted = Duration::from_millis(u64::from(self.config.recognition.interval_ms));
-        let pace = self.pacer.interval(wanted, started.elapsed(), started);
+        let pace = self.pacer.interval(self.wanted(), started.elapsed(), started);
         self.next_look = started + pace.interval;
         self.stage.health.set_pace(pace);
+    }
+
+    /// The interval between looks by the config.
+    fn wanted(&self) -> Duration {
+        Duration::from_millis(u64::from(self.config.recognition.interval_ms))
+    }
+
+    /// The interval until the next look, at least. The pace is that of the last look, and the config may be newer.
+    fn interval(&self) -> Duration {
+        self.stage.health.pace().interval.max(self.wanted())
     }
 
     /// Publishes the last result for another frame, because nothing moved.
     fn say_again(&self, frame: &Frame) {
         self.stage.health.nothing_moved();
         if let Some((_, seen)) = self.stage.sightings.newest() {
-            let (frame, captured_at) = (frame.seq, frame.captured_at);
-            self.stage.sightings.publish(Arc::new(Sightings { frame, captured_at, ..(*seen).clone() }));
+            let (frame, captured_at, interval) = (frame.seq, frame.captured_at, self.interval());
+            let mut again = Sightings { frame, captured_at, interval, ..(*seen).clone() };
+            again.faces.iter_mut().for_each(|face| face.velocity = [0.0; 2]);
+            self.stage.sightings.publish(Arc::new(again));
         }
     }
 
@@ -537,10 +549,10 @@ impl<'a> Worker<'a> {
                 return;
             }
         };
+        let interval = self.interval();
         let Some((opened, options)) = &mut self.opened else { return };
         let config = with_options(&self.config.recognition, options);
         let engine = opened.engine.as_mut();
-        let interval = self.stage.health.pace().interval;
         self.pipeline.set_interval(interval);
         let nobody = Matcher::new(&config, None);
         // During the first enrolment, no face can be said to be unknown.

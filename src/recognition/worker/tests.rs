@@ -112,11 +112,14 @@ fn reload(worker: &mut Worker, set: impl Fn(&mut Config)) {
     worker.reload_if_asked(Moment::now());
 }
 
+fn grey() -> Frame {
+    let raw = Raw { bytes: vec![9; 900], width: 30, height: 30, stride: 30 };
+    Frame::new(1, Moment::now(), Format::by_fourcc(b"GREY").unwrap(), raw, Turn::default())
+}
+
 /// Performs a look at a new frame; returns the name and the state.
 fn look(worker: &mut Worker) -> (Option<String>, State) {
-    let raw = Raw { bytes: vec![9; 900], width: 30, height: 30, stride: 30 };
-    let frame = Frame::new(1, Moment::now(), Format::by_fourcc(b"GREY").unwrap(), raw, Turn::default());
-    worker.look(&frame);
+    worker.look(&grey());
     let face = worker.stage.sightings.newest().unwrap().1.faces[0].clone();
     (face.name.map(|name| name.to_string()), face.state)
 }
@@ -146,6 +149,41 @@ fn faces_keep_their_names_while_another_engine_enrols_the_gallery() {
     take_all_in(&mut worker);
     assert_eq!(look(&mut worker), alice());
     assert_eq!((worker.generation, worker.coming.is_none()), (2, true));
+}
+
+#[test]
+fn an_interval_of_a_new_config_holds_from_its_first_look() {
+    let root = tempfile::tempdir().unwrap();
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, quick);
+    let told = |worker: &mut Worker, interval_ms| {
+        worker.next_look = Instant::now() + Duration::from_secs(60);
+        reload(worker, |config| config.recognition.interval_ms = interval_ms);
+        assert!(worker.next_look <= Instant::now() + Duration::from_millis(interval_ms.into()));
+        take_all_in(worker);
+        look(worker);
+        stage.sightings.newest().unwrap().1.interval.as_millis()
+    };
+    assert_eq!([15_000, 200, 30_000].map(|interval_ms| told(&mut worker, interval_ms)), [15_000, 200, 30_000]);
+    reload(&mut worker, |config| config.recognition.interval_ms = 40_000);
+    worker.say_again(&grey());
+    assert_eq!(stage.sightings.newest().unwrap().1.interval.as_millis(), 40_000);
+}
+
+#[test]
+fn a_face_on_a_frame_without_motion_stands_still() {
+    let root = tempfile::tempdir().unwrap();
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, quick);
+    reload(&mut worker, |_| ());
+    take_all_in(&mut worker);
+    look(&mut worker);
+    let mut seen = (*stage.sightings.newest().unwrap().1).clone();
+    seen.faces[0].velocity = [300.0, 0.0];
+    stage.sightings.publish(Arc::new(seen.clone()));
+    worker.say_again(&grey());
+    let again = stage.sightings.newest().unwrap().1.faces[0].clone();
+    assert_eq!((again.rect, again.velocity), (seen.faces[0].rect, [0.0; 2]));
 }
 
 #[test]
