@@ -22,6 +22,8 @@ std::thread_local! {
     static MOST_PX: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
     /// How many faces an engine of this thread has described.
     static DESCRIBED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    /// How often an engine of this thread was opened by [`counted`] or [`late`].
+    static OPENED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 impl Engine for Fake {
@@ -49,6 +51,17 @@ fn opened(config: &Config, slow: u64) -> Opened {
 
 fn quick(config: &Config) -> anyhow::Result<Opened> {
     Ok(opened(config, 0))
+}
+
+fn counted(config: &Config) -> anyhow::Result<Opened> {
+    OPENED.set(OPENED.get() + 1);
+    quick(config)
+}
+
+/// Models that can be opened only at the third attempt.
+fn late(config: &Config) -> anyhow::Result<Opened> {
+    let opened = counted(config);
+    if OPENED.get() < 3 { anyhow::bail!("no such disk") } else { opened }
 }
 
 /// The model of 68 landmarks is missing.
@@ -149,6 +162,42 @@ fn faces_keep_their_names_while_another_engine_enrols_the_gallery() {
     take_all_in(&mut worker);
     assert_eq!(look(&mut worker), alice());
     assert_eq!((worker.generation, worker.coming.is_none()), (2, true));
+}
+
+#[test]
+fn an_engine_that_is_wanted_again_before_the_next_one_is_at_work_is_not_opened_twice() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Alice/1.png", 200);
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, counted);
+    reload(&mut worker, |_| ());
+    take_all_in(&mut worker);
+    reload(&mut worker, |config| config.recognition.landmarks = Landmarks::SixtyEight);
+    assert!(worker.coming.is_some() && OPENED.get() == 2);
+    reload(&mut worker, |config| config.recognition.landmarks = Landmarks::Five);
+    assert!(worker.coming.is_none() && worker.enrolment.is_some() && OPENED.get() == 2);
+    take_all_in(&mut worker);
+    assert_eq!((look(&mut worker), stage.health.reloads.ended()), (alice(), 3));
+    reload(&mut worker, |config| config.recognition.landmarks = Landmarks::SixtyEight);
+    reload(&mut worker, |_| ());
+    assert_eq!(OPENED.get(), 3, "the engine that enrols stays");
+}
+
+#[test]
+fn models_that_could_not_be_opened_are_tried_again_every_minute() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Alice/1.png", 200);
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, late);
+    let start = Moment::now();
+    for (seconds, opened, error) in [(0, 1, true), (59, 1, true), (60, 2, true), (119, 2, true), (121, 3, false)] {
+        worker.reload_if_asked(start.after(Duration::from_secs(seconds)));
+        assert_eq!((OPENED.get(), stage.health.recognition_error().is_some()), (opened, error), "{seconds} s");
+    }
+    take_all_in(&mut worker);
+    assert_eq!(look(&mut worker), alice());
+    worker.reload_if_asked(start.after(Duration::from_secs(300)));
+    assert_eq!((OPENED.get(), stage.health.reloads.ended()), (3, 0));
 }
 
 #[test]
