@@ -11,6 +11,7 @@ use crate::gallery::desk::{Change, Desk, Unfit};
 use crate::gallery::list;
 use crate::image::{Mask, Turn};
 use crate::memory::{Machine, plan, shortage};
+use crate::os::process;
 use crate::recognition::dlib;
 use crate::recognition::gallery::cache::{self, Cache};
 use crate::recognition::gallery::enrol::arrivals::EnrolmentCause;
@@ -450,6 +451,8 @@ impl<'a> Worker<'a> {
         self.pipeline.look_again();
         let written = self.memory.settle();
         self.report_unsaved(written);
+        // The descriptors and decoded pictures of a gallery lie between blocks that stay.
+        process::give_back_memory();
     }
 
     /// Remembers people who have left without a name, and forgets strangers after their time.
