@@ -97,7 +97,10 @@ pub fn look_at_all(
             let motion = pipeline.motion(luma.as_ref(), (width, height));
             next_look = now + Duration::from_millis(u64::from(config.recognition.interval_ms));
             if !pipeline.need(&motion, captured_at.instant) {
-                current = current.map(|seen| Sightings { captured_at, ..seen });
+                current = current.map(|mut seen| {
+                    seen.faces.iter_mut().for_each(|face| face.velocity = [0.0; 2]);
+                    Sightings { captured_at, ..seen }
+                });
                 watched.shown.push(current.as_ref().map(|seen| seen.faces.clone()).unwrap_or_default());
                 continue;
             }

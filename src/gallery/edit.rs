@@ -7,6 +7,7 @@ use crate::os::files;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Error, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use unicode_normalization::UnicodeNormalization;
@@ -109,9 +110,9 @@ pub fn add(root: &Path, whose: &Whose, pictures: &[NewPicture]) -> Result<Vec<Wr
     }
     let mut written: Vec<Written> = Vec::new();
     for picture in pictures {
-        let path = free_path(&folder, picture.stem, picture.ending);
-        match files::write_new(&path, picture.bytes) {
-            Ok(()) => written.push(candidate(&shown, path)),
+        let path = free_path(&folder, OsStr::new(picture.stem), Some(OsStr::new(picture.ending)));
+        match path.and_then(|path| files::write_new(&path, picture.bytes).map(|()| path)) {
+            Ok(path) => written.push(candidate(&shown, path)),
             Err(error) => {
                 written.iter().for_each(|file| drop(fs::remove_file(&file.path)));
                 if is_new {
@@ -151,7 +152,12 @@ pub fn move_picture(root: &Path, file: &str, to: &Whose) -> Result<Written, Refu
     if path.parent() == Some(&folder) {
         return Ok(candidate(&shown, path));
     }
-    let moved = move_into(&path, &folder).map_err(|error| failed(root, file, &error))?;
+    let moved = move_into(&path, &folder).map_err(|error| {
+        if is_new {
+            let _ = fs::remove_dir(&folder);
+        }
+        failed(root, file, &error)
+    })?;
     leave_no_empty_folder(root, &path);
     Ok(candidate(&shown, moved))
 }
@@ -172,27 +178,57 @@ pub fn rename(root: &Path, name: &str, to: &str, merge: bool) -> Result<Vec<Writ
     }
     let target = others.first().filter(|_| !is_same).cloned().unwrap_or_else(|| root.join(&to));
     for folder in &folders {
-        // An entry of that name that is not a person's folder, such as a link, is not changed.
         if *folder == target {
             continue;
         }
-        if target.is_dir() {
-            for entry in fs::read_dir(folder).map_err(|error| failed(root, name, &error))? {
-                let path = entry.map_err(|error| failed(root, name, &error))?.path();
-                move_into(&path, &target).map_err(|error| failed(root, name, &error))?;
+        let moved = match target.symlink_metadata() {
+            Err(_) => fs::rename(folder, &target),
+            Ok(there) if is_same_folder(folder, &there) => rename_by_another_name(root, folder, &target),
+            Ok(there) if there.is_dir() => merge_into(folder, &target),
+            // An entry of that name that is not a person's folder, such as a link, is not changed.
+            Ok(_) => {
+                return Err(Refusal::Conflict(format!("{to} is not a folder in the gallery; remove it first")));
             }
-            fs::remove_dir(folder).map_err(|error| failed(root, name, &error))?;
-        } else if target.symlink_metadata().is_ok() {
-            return Err(Refusal::Conflict(format!("{to} is a file in the gallery; remove it first")));
-        } else {
-            fs::rename(folder, &target).map_err(|error| failed(root, name, &error))?;
-        }
+        };
+        moved.map_err(|error| failed(root, name, &error))?;
     }
     files::sync_folder(root);
     let folder = list::list(root).ok().and_then(|mut listing| listing.people.remove(&to));
     let mut files = folder.map(|folder| folder.candidates).unwrap_or_default();
     files.retain(|file| is_settled(&file.path));
     Ok(files)
+}
+
+/// True when `there` describes the folder itself, as it does under another spelling of the name on a file system that
+/// ignores case.
+fn is_same_folder(folder: &Path, there: &fs::Metadata) -> bool {
+    folder.symlink_metadata().is_ok_and(|folder| (folder.dev(), folder.ino()) == (there.dev(), there.ino()))
+}
+
+/// Changes the spelling of a folder's name on a file system that ignores case, where a rename from one spelling to
+/// another may change nothing. After a power cut in between, the person has the other name and is still listed.
+fn rename_by_another_name(root: &Path, folder: &Path, target: &Path) -> std::io::Result<()> {
+    let other = free_path(root, target.file_name().unwrap_or_default(), None)?;
+    fs::rename(folder, &other)?;
+    fs::rename(&other, target).inspect_err(|_| drop(fs::rename(&other, folder)))
+}
+
+/// Moves everything in a folder into another one, and removes the folder.
+fn merge_into(folder: &Path, target: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let free = free_path_of(&path, target)?;
+        let is_left_behind = |path: &Path| path.file_name().is_some_and(list::is_left_behind);
+        // When the target has such a file of a system too, it would count as a file of the user under another name.
+        let is_spare = is_left_behind(&path) && !is_left_behind(&free);
+        match path.symlink_metadata()?.is_dir() {
+            _ if !is_spare => fs::rename(&path, &free)?,
+            true => fs::remove_dir_all(&path)?,
+            false => fs::remove_file(&path)?,
+        }
+    }
+    files::sync_folder(target);
+    fs::remove_dir(folder)
 }
 
 /// True for a file that was not written to for a while. A file that is being copied is not complete.
@@ -272,21 +308,30 @@ fn candidate(folder: &str, path: PathBuf) -> Written {
 }
 
 /// A path in the folder that does not exist yet.
-fn free_path(folder: &Path, stem: &str, ending: &str) -> PathBuf {
-    let numbered = |number: usize| match number {
-        1 => folder.join(format!("{stem}.{ending}")),
-        _ => folder.join(format!("{stem}-{number}.{ending}")),
+fn free_path(folder: &Path, stem: &OsStr, ending: Option<&OsStr>) -> std::io::Result<PathBuf> {
+    let numbered = |number: usize| {
+        let mut name = stem.to_owned();
+        if number > 1 {
+            name.push(format!("-{number}"));
+        }
+        if let Some(ending) = ending {
+            name.push(".");
+            name.push(ending);
+        }
+        folder.join(name)
     };
-    (1..=MAX_FILES + 1).map(numbered).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| numbered(1))
+    let free = (1..=MAX_FILES + 1).map(numbered).find(|path| path.symlink_metadata().is_err());
+    free.ok_or_else(|| Error::new(ErrorKind::AlreadyExists, "the folder has too many files of this name; rename some"))
+}
+
+/// A path in the folder that does not exist yet, for a file with the name of `file`.
+fn free_path_of(file: &Path, folder: &Path) -> std::io::Result<PathBuf> {
+    free_path(folder, file.file_stem().unwrap_or_default(), file.extension())
 }
 
 /// Moves a file into a folder, under a name that is free there. Returns the new path.
 fn move_into(file: &Path, folder: &Path) -> std::io::Result<PathBuf> {
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    let target = match file.extension() {
-        Some(ending) => free_path(folder, &stem, &ending.to_string_lossy()),
-        None => folder.join(file.file_name().unwrap_or_default()),
-    };
+    let target = free_path_of(file, folder)?;
     fs::rename(file, &target)?;
     sync_parent(file);
     files::sync_folder(folder);

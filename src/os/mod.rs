@@ -13,6 +13,6 @@ mod tls;
 pub(crate) mod wire;
 
 #[cfg(test)]
-mod tests {
-    pub(super) mod child;
+pub(crate) mod tests {
+    pub(crate) mod child;
 }

@@ -47,6 +47,16 @@ pub fn share_one_heap() {
     }
 }
 
+/// Returns the free memory of the heap to the system, also that between blocks in use. Other threads cannot allocate
+/// meanwhile.
+pub fn give_back_memory() {
+    // SAFETY: malloc_trim takes a number, and frees only what is free already.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// The most bytes of a program's stderr that are read.
 const MAX_SAID: usize = 2000;
 
@@ -391,6 +401,23 @@ mod tests {
         assert!(after.virtual_bytes > after.resident_bytes, "{after:?}");
         assert!(after.cpu > before.cpu && after.most_open_files > after.open_files as u64, "{after:?}");
         assert_eq!(memory.iter().filter(|byte| **byte == 1).count(), 32 << 20);
+    }
+
+    #[cfg(target_env = "gnu")]
+    #[test]
+    fn free_memory_between_blocks_in_use_is_given_back() {
+        const THIS: &str = "free_memory_between_blocks_in_use_is_given_back";
+        if !is_child() {
+            assert!(again(module_path!(), THIS).status().unwrap().success());
+            return;
+        }
+        share_one_heap();
+        let blocks: Vec<Vec<u8>> = (0..1024).map(|_| vec![1; 64 << 10]).collect();
+        let kept: Vec<_> = blocks.into_iter().enumerate().filter(|(at, _)| at % 16 == 15).collect();
+        let before = Usage::now().unwrap().resident_bytes;
+        give_back_memory();
+        let after = Usage::now().unwrap().resident_bytes;
+        assert!(kept.len() == 64 && after + (40 << 20) < before, "{before} {after}");
     }
 
     #[test]

@@ -41,6 +41,7 @@ struct Play {
     newest: Vec<Face>,
     looks: u32,
     began: HashMap<u64, Instant>,
+    interval: Duration,
     clock: i64,
     /// The visits that have appeared and not left.
     open: Vec<u64>,
@@ -60,6 +61,7 @@ impl Play {
             newest: Vec::new(),
             looks: 0,
             began: HashMap::new(),
+            interval: Duration::from_millis(200),
             clock: 0,
             open: Vec::new(),
             last: 0,
@@ -151,7 +153,7 @@ impl Play {
             faces: faces.collect(),
             captured_at: Moment { instant: captured_at, ..self.start },
             took: Duration::from_millis(50),
-            interval: Duration::from_millis(200),
+            interval: self.interval,
             width: 1280,
             height: 720,
             blurred_areas: Vec::new(),
@@ -427,6 +429,18 @@ fn the_clock_may_be_set_and_slow_looks_end_no_visit() {
     assert_eq!(slow(8, vec![]), []);
     assert_eq!(slow(16, vec![f(1, "Alice")]), []);
     assert_eq!([slow(24, vec![]), slow(32, vec![]), slow(40, vec![])].concat(), [Kind::Left]);
+}
+
+#[test]
+fn with_rare_looks_an_unknown_person_under_another_track_goes_on_with_their_visit() {
+    let play = Play { interval: Duration::from_secs(60), ..Play::new() };
+    play.table(vec![
+        (0, Look(vec![(1, "?", 100)]), "appeared 1/1"),
+        (60_000, Look(vec![(2, "?", 110)]), ""),
+        (120_000, Look(vec![(3, "?", 100)]), ""),
+        (180_000, Look(vec![(4, "?", 100)]), "stranger 1/4"),
+        (240_000, Look(vec![(5, "?", 900)]), "appeared 2/5"),
+    ]);
 }
 
 #[test]

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant, SystemTime};
 /// While a person of a visit is missed, a face without a name waits for this long before it begins a visit of its own:
 /// it may be the missed person under a new track.
 const MAY_BE_KNOWN: Duration = Duration::from_secs(2);
-/// A person without a name who reappears at the same place within this time continues the visit.
+/// A person without a name who reappears at the same place within this time, or by the look after the next one where
+/// looks are rarer, continues the visit.
 const SAME_PLACE_WITHIN: Duration = Duration::from_secs(10);
 /// The overlap (intersection over union) from which two boxes are at the same place; the tracks use the same value.
 const SAME_PLACE: f32 = 0.25;
@@ -254,6 +255,7 @@ impl Presence {
             }
         }
         // Named faces first: a named face continues the visit of that name under another track.
+        let within = self.looks.map_or(SAME_PLACE_WITHIN, |(_, between_looks)| between_looks.max(SAME_PLACE_WITHIN));
         let (named, unnamed): (Vec<_>, Vec<_>) = others.into_iter().partition(|&index| faces[index].name.is_some());
         let mut newcomers: Vec<usize> = Vec::new();
         for index in named {
@@ -278,7 +280,7 @@ impl Presence {
             }
             let is_back = |visit: &&mut Visit| {
                 let absence = captured_at.saturating_duration_since(visit.seen_at);
-                let was_here = absence <= SAME_PLACE_WITHIN && visit.rect.iou(face.rect) >= SAME_PLACE;
+                let was_here = absence <= within && visit.rect.iou(face.rect) >= SAME_PLACE;
                 visit.face.is_none() && visit.name.is_none() && was_here
             };
             match self.visits.iter_mut().find(is_back) {

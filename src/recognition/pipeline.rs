@@ -71,6 +71,11 @@ impl Pipeline {
         self.tracks.are_private = private;
     }
 
+    /// Sets the interval between looks in effect.
+    pub fn set_interval(&mut self, interval: Duration) {
+        self.tracks.interval = interval;
+    }
+
     /// The track of a person who is enrolling before the camera.
     pub fn set_posing(&mut self, track: Option<u64>) {
         self.tracks.posing = track;

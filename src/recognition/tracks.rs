@@ -30,8 +30,10 @@ const MIN_IOU: f32 = 0.25;
 /// The absence after which a track ends, if at least two looks missed its face. Where a look takes seconds, a longer
 /// absence does not mean that the face was searched.
 const MAX_ABSENCE: Duration = Duration::from_secs(2);
-/// The absence after which a track ends in any case.
+/// The absence after which a track ends in any case, and the same in intervals where looks are rarer: one look may miss
+/// a face.
 const MAX_GAP: Duration = Duration::from_secs(30);
+const MAX_GAP_INTERVALS: u32 = 3;
 /// How long a face that the detector misses is shown if its place still looks like it: people turn their heads and
 /// blink.
 const COAST: Duration = Duration::from_millis(700);
@@ -72,6 +74,8 @@ pub struct Tracks {
     /// The track of a person who is enrolling before the camera. It is described at every look, so that its chips are
     /// soon complete.
     pub posing: Option<u64>,
+    /// The interval between looks in effect, which is longer than that of the config while the board is hot or slow.
+    pub interval: Duration,
     last: u64,
     tracks: Vec<Track>,
     /// Of tracks that have ended, the newest last.
@@ -89,7 +93,7 @@ impl Tracks {
 
     /// The expected places of faces at `at`, including faces that were missed lately.
     pub fn expected(&self, at: Instant) -> Vec<Expected> {
-        let known = self.tracks.iter().filter(|track| !is_lost(track, at) && !track.path.is_scattered());
+        let known = self.tracks.iter().filter(|track| !is_lost(track, at, self.interval) && !track.path.is_scattered());
         known.map(|track| Expected { place: track.path.rect_at(at), was_seen: !track.is_missed() }).collect()
     }
 
@@ -109,7 +113,7 @@ impl Tracks {
     /// True when a face needs another look soon, although nothing moves.
     pub fn are_unsettled(&self, at: Instant) -> bool {
         let is_unsettled = |track: &Track| track.is_missed() || self.wants_description(track, at);
-        self.tracks.iter().any(|track| !is_lost(track, at) && is_unsettled(track))
+        self.tracks.iter().any(|track| !is_lost(track, at, self.interval) && is_unsettled(track))
     }
 
     fn wants_description(&self, track: &Track, at: Instant) -> bool {
@@ -118,7 +122,8 @@ impl Tracks {
 
     /// Assigns the `faces` on a picture to tracks, and returns the sightings from left to right.
     pub fn look(&mut self, engine: &mut dyn Engine, rgb: &Rgb, faces: &[Rect], scene: &Scene) -> Vec<Sighting> {
-        self.end(|track| is_lost(track, scene.at));
+        let interval = self.interval;
+        self.end(|track| is_lost(track, scene.at, interval));
         self.assign(rgb, faces, scene.at);
         self.describe(engine, rgb, scene);
         if let Some(matcher) = scene.matcher {
@@ -232,7 +237,7 @@ impl Tracks {
         let descriptors = engine.describe(rgb, &rects, scene.jitters);
         self.album.posing = self.posing;
         self.described.clear();
-        let mut over = Vec::new();
+        let (mut over, interval) = (Vec::new(), self.interval);
         for ((at, rect), descriptor) in which.into_iter().zip(rects).zip(descriptors) {
             let alone = scene.matcher.and_then(|matcher| matcher.find(&descriptor, 1.0, OF_A_VISIT));
             let barred = alone.as_ref().is_some_and(|alone| alone.decision == Decision::Barred);
@@ -262,7 +267,7 @@ impl Tracks {
             let (description, at) = ((descriptor, quality), scene.at);
             self.described.push(Described { track: number, face: rect, description, at });
         }
-        self.end(|track| over.contains(&track.number) || is_lost(track, scene.at));
+        self.end(|track| over.contains(&track.number) || is_lost(track, scene.at, interval));
     }
 
     /// The missed track that a new one continues, if the face is like that of the track and can have moved there.
@@ -277,7 +282,8 @@ impl Tracks {
         if !new.is_new() {
             return None;
         }
-        let missed = self.tracks.iter().enumerate().filter(|(_, old)| old.is_missed() && !is_lost(old, at));
+        let missed =
+            self.tracks.iter().enumerate().filter(|(_, old)| old.is_missed() && !is_lost(old, at, self.interval));
         let near = missed.filter(|(_, old)| old.path.can_reach(new.detected, at) && may_be(old));
         let distance = |old: &Track| old.looks.distance(descriptor).unwrap_or(f32::INFINITY);
         near.min_by(|(_, a), (_, b)| distance(a).total_cmp(&distance(b))).map(|(old, _)| old)
@@ -318,9 +324,9 @@ impl Tracks {
     }
 }
 
-fn is_lost(track: &Track, at: Instant) -> bool {
+fn is_lost(track: &Track, at: Instant, interval: Duration) -> bool {
     let absence = at.saturating_duration_since(track.seen_at);
-    (track.misses > 1 && absence > MAX_ABSENCE) || absence > MAX_GAP
+    (track.misses > 1 && absence > MAX_ABSENCE) || absence > MAX_GAP.max(interval * MAX_GAP_INTERVALS)
 }
 
 fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: bool) -> Sighting {

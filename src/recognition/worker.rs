@@ -11,6 +11,7 @@ use crate::gallery::desk::{Change, Desk, Unfit};
 use crate::gallery::list;
 use crate::image::{Mask, Turn};
 use crate::memory::{Machine, plan, shortage};
+use crate::os::process;
 use crate::recognition::dlib;
 use crate::recognition::gallery::cache::{self, Cache};
 use crate::recognition::gallery::enrol::arrivals::EnrolmentCause;
@@ -64,6 +65,9 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 const NORMALISE_EVERY: Duration = Duration::from_secs(30);
 /// The interval is also at least this many times the duration of a normalisation.
 const NORMALISE_PART: u32 = 20;
+/// How often models that could not be opened are tried again: memory may be short for a while, or a disk may be mounted
+/// later.
+const REOPEN_EVERY: Duration = Duration::from_secs(60);
 /// The most remarks about files and people in the log, for a reload and the scans that follow it.
 const REMARKS: usize = 50;
 
@@ -112,6 +116,8 @@ struct Worker<'a> {
     /// The part of the newest config that could not be applied; reported when its gallery is in use.
     undone: Option<String>,
     next_retry: Instant,
+    /// When the models that could not be opened are tried again.
+    reopen_at: Option<Instant>,
     next_save: Instant,
     pipeline: Pipeline,
     strangers: Strangers,
@@ -150,6 +156,7 @@ impl<'a> Worker<'a> {
             change: Change::default(),
             undone: None,
             next_retry: Instant::now(),
+            reopen_at: None,
             next_save: Instant::now(),
             pipeline: Pipeline::default(),
             strangers: Strangers::default(),
@@ -163,17 +170,20 @@ impl<'a> Worker<'a> {
     }
 
     /// Reloads after a change of the config (at the start or SIGHUP), or of the time of day: opens the models if they
-    /// differ, and enrols the gallery in any case.
+    /// differ, and enrols the gallery in any case. Models that could not be opened are tried again after a while.
     fn reload_if_asked(&mut self, now: Moment) {
         let Some((seen, config)) = self.stage.config.newest() else { return };
         let is_on = config.recognition.is_on(now.wall);
-        if seen == self.config_seen && is_on == self.is_on {
+        let is_retry = seen == self.config_seen && is_on == self.is_on;
+        if is_retry && self.reopen_at.is_none_or(|at| now.instant < at) {
             return;
         }
-        if seen == self.config_seen {
+        if seen == self.config_seen && !is_retry {
             log::info!("recognition: {} by recognition.hours", if is_on { "on" } else { "off" });
         }
         (self.config_seen, self.config, self.is_on, self.undone) = (seen, config, is_on, None);
+        self.reopen_at = None;
+        self.next_look = self.next_look.min(now.instant + self.wanted());
         if !is_on {
             self.save();
             (self.opened, self.coming, self.enrolment) = (None, None, None);
@@ -183,11 +193,14 @@ impl<'a> Worker<'a> {
             self.at_work();
             return;
         }
-        if let Err(error) = self.open_engine() {
+        if let Err(error) = self.open_engine(is_retry) {
             let error = format!("{error:#}");
-            log::error!("recognition: {error}");
+            if !is_retry || self.stage.health.recognition_error().as_ref() != Some(&error) {
+                log::error!("recognition: {error}");
+            }
             let Some((_, options)) = self.coming.as_ref().or(self.opened.as_ref()) else {
                 self.stage.health.set_recognition_error(Some(error.clone()));
+                self.reopen_at = Some(now.instant + REOPEN_EVERY);
                 self.undone = Some(error);
                 self.at_work();
                 return;
@@ -261,16 +274,24 @@ impl<'a> Worker<'a> {
     }
 
     /// Opens another engine when the options differ from those of the engine that enrols the gallery.
-    fn open_engine(&mut self) -> anyhow::Result<()> {
+    fn open_engine(&mut self, is_retry: bool) -> anyhow::Result<()> {
         let wanted = self.config.recognition.clone();
-        if self.coming.as_ref().or(self.opened.as_ref()).is_some_and(|(_, options)| same_engine(options, &wanted)) {
+        let is_wanted = |(_, options): &(Opened, Recognition)| same_engine(options, &wanted);
+        if self.coming.as_ref().is_some_and(|coming| !is_wanted(coming)) && self.opened.as_ref().is_some_and(is_wanted)
+        {
+            // The engine that performs looks is to stay after all.
+            self.save();
+            (self.coming, self.enrolment) = (None, None);
+            self.memory = EnrolmentMemory::new(Cache::in_memory());
+        }
+        if self.coming.as_ref().or(self.opened.as_ref()).is_some_and(is_wanted) {
             // The size of frames and that of what the detector is given may have changed all the same.
             let plan = plan(&self.config, &Machine::this()).map_err(anyhow::Error::msg)?;
             let engines = self.coming.iter_mut().chain(&mut self.opened);
             engines.for_each(|(opened, _)| opened.engine.set_most_px(plan.most_px));
             return Ok(());
         }
-        if let Some(shortage) = shortage(&self.config, &Machine::this()) {
+        if let Some(shortage) = shortage(&self.config, &Machine::this()).filter(|_| !is_retry) {
             log::warn!("recognition: {shortage}");
         }
         let opening = self.stage.health.opening.begin();
@@ -440,6 +461,8 @@ impl<'a> Worker<'a> {
         self.pipeline.look_again();
         let written = self.memory.settle();
         self.report_unsaved(written);
+        // The descriptors and decoded pictures of a gallery lie between blocks that stay.
+        process::give_back_memory();
     }
 
     /// Remembers people who have left without a name, and forgets strangers after their time.
@@ -502,18 +525,29 @@ impl<'a> Worker<'a> {
         self.frame_seen = seen;
         let started = Instant::now();
         self.look(&frame);
-        let wanted = Duration::from_millis(u64::from(self.config.recognition.interval_ms));
-        let pace = self.pacer.interval(wanted, started.elapsed(), started);
+        let pace = self.pacer.interval(self.wanted(), started.elapsed(), started);
         self.next_look = started + pace.interval;
         self.stage.health.set_pace(pace);
+    }
+
+    /// The interval between looks by the config.
+    fn wanted(&self) -> Duration {
+        Duration::from_millis(u64::from(self.config.recognition.interval_ms))
+    }
+
+    /// The interval until the next look, at least. The pace is that of the last look, and the config may be newer.
+    fn interval(&self) -> Duration {
+        self.stage.health.pace().interval.max(self.wanted())
     }
 
     /// Publishes the last result for another frame, because nothing moved.
     fn say_again(&self, frame: &Frame) {
         self.stage.health.nothing_moved();
         if let Some((_, seen)) = self.stage.sightings.newest() {
-            let (frame, captured_at) = (frame.seq, frame.captured_at);
-            self.stage.sightings.publish(Arc::new(Sightings { frame, captured_at, ..(*seen).clone() }));
+            let (frame, captured_at, interval) = (frame.seq, frame.captured_at, self.interval());
+            let mut again = Sightings { frame, captured_at, interval, ..(*seen).clone() };
+            again.faces.iter_mut().for_each(|face| face.velocity = [0.0; 2]);
+            self.stage.sightings.publish(Arc::new(again));
         }
     }
 
@@ -547,10 +581,11 @@ impl<'a> Worker<'a> {
                 return;
             }
         };
+        let interval = self.interval();
         let Some((opened, options)) = &mut self.opened else { return };
         let config = with_options(&self.config.recognition, options);
         let engine = opened.engine.as_mut();
-        let interval = self.stage.health.pace().interval;
+        self.pipeline.set_interval(interval);
         // Before the first gallery, and while it cannot be read, no face can be said to be unknown.
         let matcher = self.library.as_ref().map(|(_, matcher)| matcher);
         self.pipeline.keep_private(private);

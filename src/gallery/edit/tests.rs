@@ -1,4 +1,6 @@
 use super::*;
+use crate::os::process::act_as_owner_of_folder;
+use crate::os::tests::child::{again, is_child};
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 fn gallery(files: &[&str]) -> tempfile::TempDir {
@@ -152,6 +154,64 @@ fn a_person_is_renamed_and_merged_with_another_one_only_on_request() {
     assert_eq!(files_of(root), ["Bob/1-2.jpg", "Bob/1.jpg", "Bob/notes.txt"]);
     fs::write(root.join("Eve"), "a file").unwrap();
     assert!(matches!(rename(root, "Bob", "Eve", true), Err(Refusal::Conflict(_))));
+}
+
+#[test]
+fn a_merge_keeps_every_file_and_one_of_what_systems_leave_behind() {
+    let root = gallery(&["Alice/IMG", "Alice/1.a.jpg", "Alice/@eaDir/a", "Alice/Thumbs.db", "Alice/.git/a"]);
+    let root = root.path();
+    for file in ["IMG", "1.a.jpg", "@eaDir/b", "Thumbs.db", ".git/b"] {
+        let path = root.join("Bob").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "Bob").unwrap();
+    }
+    rename(root, "Alice", "Bob", true).unwrap();
+    let all = [".git-2/a", ".git/b", "1.a-2.jpg", "1.a.jpg", "@eaDir/b", "IMG", "IMG-2", "Thumbs.db"];
+    assert_eq!(files_of(root), all.map(|file| format!("Bob/{file}")));
+    assert_eq!(
+        ["IMG", "IMG-2"].map(|file| fs::read_to_string(root.join("Bob").join(file)).unwrap()),
+        ["Bob", "Alice/IMG"]
+    );
+}
+
+#[test]
+fn a_file_is_never_replaced_however_many_have_its_name() {
+    let root = gallery(&["Alice/1.jpg", "Bob/1.jpg"]);
+    for number in 2..=MAX_FILES + 1 {
+        fs::write(root.path().join(format!("Bob/1-{number}.jpg")), "").unwrap();
+    }
+    let refused = move_picture(root.path(), "Alice/1.jpg", &person("Bob"));
+    assert!(matches!(&refused, Err(Refusal::Failed(why)) if why.contains("rename some")), "{refused:?}");
+    assert!(rename(root.path(), "Alice", "Bob", true).is_err());
+    assert_eq!(fs::read(root.path().join("Bob/1.jpg")).unwrap(), b"Bob/1.jpg");
+}
+
+#[test]
+fn a_person_gets_no_name_under_which_the_gallery_has_a_link() {
+    let root = gallery(&["alice/1.jpg"]);
+    let root = root.path();
+    symlink(root.join("alice"), root.join("Alice")).unwrap();
+    assert!(matches!(rename(root, "alice", "Alice", true), Err(Refusal::Conflict(_))));
+    assert_eq!(files_of(root), ["Alice", "alice/1.jpg"]);
+}
+
+#[test]
+fn a_picture_that_may_not_be_moved_leaves_no_empty_folder() {
+    const THIS: &str = "a_picture_that_may_not_be_moved_leaves_no_empty_folder";
+    if !is_child() {
+        // The test needs a process of its own: root may move anything, so the process becomes another user.
+        assert!(again(module_path!(), THIS).status().unwrap().success());
+        return;
+    }
+    let root = gallery(&["Alice/1.jpg"]);
+    let root = root.path();
+    fs::set_permissions(root.join("Alice"), fs::Permissions::from_mode(0o555)).unwrap();
+    // Only root may give a folder to another user; any other user cannot move the picture as it is.
+    let _ = std::os::unix::fs::chown(root, Some(65_534), Some(65_534));
+    act_as_owner_of_folder(&root.join("x")).unwrap();
+    let refused = move_picture(root, "Alice/1.jpg", &person("Carol"));
+    assert!(matches!(refused, Err(Refusal::Failed(_))), "{refused:?}");
+    assert!(root.join("Alice/1.jpg").exists() && !root.join("Carol").exists());
 }
 
 #[test]

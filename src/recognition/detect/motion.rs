@@ -7,6 +7,10 @@ use crate::image::{Luma, Rect};
 const LEAST: f32 = 5.0;
 /// The number of standard deviations of noise from which a cell has changed. Noise exceeds it in one cell in a million.
 const TIMES_NOISE: f32 = 6.0;
+/// The median of the absolute value of Gaussian noise, in standard deviations.
+const MEDIAN: f32 = 0.67;
+/// The least noise that is stored; it gives the limit LEAST. A noise near 0 would not grow again.
+const LEAST_NOISE: f32 = LEAST * MEDIAN / TIMES_NOISE;
 /// The weight of a look in the moving average of the noise.
 const FOLLOWS: f32 = 0.1;
 /// The initial noise of a cell, which is the mean of many pixels.
@@ -63,8 +67,8 @@ impl MotionGate {
             0.0 => usual.min(MOST_AT_FIRST),
             known => FOLLOWS * (usual.min(known * 2.0) - known),
         };
-        // The median of the absolute value of Gaussian noise is 0.67 of its deviation.
-        let limit = (TIMES_NOISE * self.noise / 0.67).max(LEAST);
+        self.noise = self.noise.max(LEAST_NOISE);
+        let limit = (TIMES_NOISE * self.noise / MEDIAN).max(LEAST);
         let changed: Vec<bool> = differences.iter().map(|difference| *difference > limit).collect();
         let share = changed.iter().filter(|changed| **changed).count() as f32 / changed.len() as f32;
         let is_another = share >= ANOTHER && self.unrest < RESTLESS;
@@ -167,6 +171,16 @@ mod tests {
             assert!(after(room(1, 0, None), &room(seed, 0, None)).is_none(), "{seed}");
             assert!(after(room(1, 0, None), &room(seed, 25, None)).is_none(), "{seed}, lighter");
         }
+    }
+
+    #[test]
+    fn noise_that_comes_at_dusk_after_a_day_without_any_is_no_motion() {
+        let (by_day, mut gate) = (room(1, 0, None), MotionGate::default());
+        gate.remember(Some(by_day.clone()));
+        gate.compare(&room(2, 0, None), SIZE);
+        (0..1500).for_each(|_| assert!(gate.compare(&by_day, SIZE).is_none()));
+        let at_night: Vec<bool> = (3..300).map(|seed| gate.compare(&room(seed, 0, None), SIZE).is_none()).collect();
+        assert!(at_night[100..].iter().all(|is_none| *is_none), "{at_night:?}");
     }
 
     #[test]

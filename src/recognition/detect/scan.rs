@@ -1,7 +1,7 @@
 //! Chooses the parts of a frame in which faces are detected. Most of a frame does not change: known faces are searched
 //! at their expected places, at the smallest size at which the detector finds them; new faces are searched where
-//! something moved; the whole frame is scanned only now and then. Each new face is verified by a second detection on a
-//! crop, which rejects most false detections of HOG (a collar, a flag).
+//! something moved; the whole frame is scanned only now and then. Each new face, and each one beside the expected place
+//! of a known face, is verified by a second detection on a crop, which rejects most false detections of HOG (a collar, a flag).
 
 use crate::config::{Detector, Recognition};
 use crate::image::{Rect, Rgb};
@@ -73,26 +73,27 @@ impl Scanner {
     ) -> Vec<Rect> {
         let how = Detect::Live { width: config.detect_width, upsample: config.upsample };
         let scale = how.scale(rgb.width, rgb.height);
+        self.doubted.clear();
         // The CNN finds faces of all sizes at the same cost and has hardly any false detections, so they are not
         // verified.
         if config.detector == Detector::Cnn {
+            self.swept_at = Some(now);
             return engine.detect(rgb, scale);
         }
         if self.frame_size != (rgb.width, rgb.height) {
             *self = Scanner { frame_size: (rgb.width, rgb.height), ..Scanner::default() };
         }
-        self.doubted.clear();
         if let Some(at) = self.swept_at.filter(|_| std::mem::take(&mut self.has_just_swept)) {
             let ended = now.min(at + SWEEP_TAKES_UP_TO);
             (self.swept_at, self.beside_at) = (Some(ended), Some(ended));
         }
-        let (mut found, mut expected) = (Vec::new(), expected.to_vec());
-        for known in &mut expected {
-            let face = follow(engine, rgb, *known, scale);
+        let (mut found, mut followed) = (Vec::new(), expected.to_vec());
+        for known in &mut followed {
+            let face = follow(engine, rgb, *known, scale).filter(|face| self.believe(engine, rgb, expected, *face));
             known.was_seen |= face.is_some();
             found.extend(face.filter(|face| !is_among(*face, &found)));
         }
-        for face in self.newcomers(engine, rgb, &expected, motion, scale, now) {
+        for face in self.newcomers(engine, rgb, &followed, motion, scale, now) {
             if !is_among(face, &found) {
                 found.push(face);
             }
@@ -172,25 +173,28 @@ impl Scanner {
         scale: f64,
     ) -> Vec<Rect> {
         let mut faces = detect_in(engine, rgb, place, scale);
-        faces.retain(|&face| {
-            if expected.iter().any(|known| face.iou(known.place) > SAME_FACE_IOU) {
-                return true;
-            }
-            if is_among(face, &self.rejected) {
-                self.doubted.push(face);
-                return false;
-            }
-            let real = is_found_again(engine, rgb, face);
-            if !real {
-                self.doubted.push(face);
-                // The edge of the picture may cut a real face, which the next look sees more of.
-                if !is_at_edge(face, rgb) {
-                    self.rejected.push(face);
-                }
-            }
-            real
-        });
+        faces.retain(|&face| self.believe(engine, rgb, expected, face));
         faces
+    }
+
+    /// True for a face at the expected place of a known one, and for another one that is verified.
+    fn believe(&mut self, engine: &mut dyn Engine, rgb: &Rgb, expected: &[Expected], face: Rect) -> bool {
+        if expected.iter().any(|known| face.iou(known.place) > SAME_FACE_IOU) {
+            return true;
+        }
+        if is_among(face, &self.rejected) {
+            self.doubted.push(face);
+            return false;
+        }
+        let real = is_found_again(engine, rgb, face);
+        if !real {
+            self.doubted.push(face);
+            // The edge of the picture may cut a real face, which the next look sees more of.
+            if !is_at_edge(face, rgb) {
+                self.rejected.push(face);
+            }
+        }
+        real
     }
 }
 

@@ -325,6 +325,21 @@ fn a_face_is_followed_although_looks_take_seconds() {
 }
 
 #[test]
+fn a_face_is_one_track_at_the_longest_interval_although_one_look_misses_it() {
+    let mut room = Room::new();
+    room.tracks.interval = Duration::from_secs(60);
+    let is_expected = |room: &Room, s: u64| !room.tracks.expected(room.start + Duration::from_secs(s)).is_empty();
+    for s in [0, 60, 121] {
+        assert_eq!((is_expected(&room, s), room.look(s * 1000, &[(STRANGER, 100)])[0].track), (s > 0, 1), "{s}");
+    }
+    room.look(181_000, &[]);
+    assert_eq!((is_expected(&room, 242), room.look(242_000, &[(STRANGER, 100)])[0].track), (true, 1));
+    assert_eq!(room.look(302_000, &[(STRANGER, 100)])[0].state, State::Unknown);
+    [362, 422].iter().for_each(|s| drop(room.look(s * 1000, &[])));
+    assert_eq!((is_expected(&room, 482), room.look(482_000, &[(STRANGER, 100)])[0].track), (false, 2));
+}
+
+#[test]
 fn a_person_who_leaves_unnamed_after_three_good_looks_is_reported_once() {
     let mut room = Room::new();
     for look in 0..3 {

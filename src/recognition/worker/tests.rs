@@ -22,6 +22,8 @@ std::thread_local! {
     static MOST_PX: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
     /// How many faces an engine of this thread has described.
     static DESCRIBED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    /// How often an engine of this thread was opened by [`counted`] or [`late`].
+    static OPENED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 impl Engine for Fake {
@@ -49,6 +51,17 @@ fn opened(config: &Config, slow: u64) -> Opened {
 
 fn quick(config: &Config) -> anyhow::Result<Opened> {
     Ok(opened(config, 0))
+}
+
+fn counted(config: &Config) -> anyhow::Result<Opened> {
+    OPENED.set(OPENED.get() + 1);
+    quick(config)
+}
+
+/// Models that can be opened only at the third attempt.
+fn late(config: &Config) -> anyhow::Result<Opened> {
+    let opened = counted(config);
+    if OPENED.get() < 3 { anyhow::bail!("no such disk") } else { opened }
 }
 
 /// The model of 68 landmarks is missing.
@@ -112,11 +125,14 @@ fn reload(worker: &mut Worker, set: impl Fn(&mut Config)) {
     worker.reload_if_asked(Moment::now());
 }
 
+fn grey() -> Frame {
+    let raw = Raw { bytes: vec![9; 900], width: 30, height: 30, stride: 30 };
+    Frame::new(1, Moment::now(), Format::by_fourcc(b"GREY").unwrap(), raw, Turn::default())
+}
+
 /// Performs a look at a new frame; returns the name and the state.
 fn look(worker: &mut Worker) -> (Option<String>, State) {
-    let raw = Raw { bytes: vec![9; 900], width: 30, height: 30, stride: 30 };
-    let frame = Frame::new(1, Moment::now(), Format::by_fourcc(b"GREY").unwrap(), raw, Turn::default());
-    worker.look(&frame);
+    worker.look(&grey());
     let face = worker.stage.sightings.newest().unwrap().1.faces[0].clone();
     (face.name.map(|name| name.to_string()), face.state)
 }
@@ -146,6 +162,77 @@ fn faces_keep_their_names_while_another_engine_enrols_the_gallery() {
     take_all_in(&mut worker);
     assert_eq!(look(&mut worker), alice());
     assert_eq!((worker.generation, worker.coming.is_none()), (2, true));
+}
+
+#[test]
+fn an_engine_that_is_wanted_again_before_the_next_one_is_at_work_is_not_opened_twice() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Alice/1.png", 200);
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, counted);
+    reload(&mut worker, |_| ());
+    take_all_in(&mut worker);
+    reload(&mut worker, |config| config.recognition.landmarks = Landmarks::SixtyEight);
+    assert!(worker.coming.is_some() && OPENED.get() == 2);
+    reload(&mut worker, |config| config.recognition.landmarks = Landmarks::Five);
+    assert!(worker.coming.is_none() && worker.enrolment.is_some() && OPENED.get() == 2);
+    take_all_in(&mut worker);
+    assert_eq!((look(&mut worker), stage.health.reloads.ended()), (alice(), 3));
+    reload(&mut worker, |config| config.recognition.landmarks = Landmarks::SixtyEight);
+    reload(&mut worker, |_| ());
+    assert_eq!(OPENED.get(), 3, "the engine that enrols stays");
+}
+
+#[test]
+fn models_that_could_not_be_opened_are_tried_again_every_minute() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "Alice/1.png", 200);
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, late);
+    let start = Moment::now();
+    for (seconds, opened, error) in [(0, 1, true), (59, 1, true), (60, 2, true), (119, 2, true), (121, 3, false)] {
+        worker.reload_if_asked(start.after(Duration::from_secs(seconds)));
+        assert_eq!((OPENED.get(), stage.health.recognition_error().is_some()), (opened, error), "{seconds} s");
+    }
+    take_all_in(&mut worker);
+    assert_eq!(look(&mut worker), alice());
+    worker.reload_if_asked(start.after(Duration::from_secs(300)));
+    assert_eq!((OPENED.get(), stage.health.reloads.ended()), (3, 0));
+}
+
+#[test]
+fn an_interval_of_a_new_config_holds_from_its_first_look() {
+    let root = tempfile::tempdir().unwrap();
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, quick);
+    let told = |worker: &mut Worker, interval_ms| {
+        worker.next_look = Instant::now() + Duration::from_secs(60);
+        reload(worker, |config| config.recognition.interval_ms = interval_ms);
+        assert!(worker.next_look <= Instant::now() + Duration::from_millis(interval_ms.into()));
+        take_all_in(worker);
+        look(worker);
+        stage.sightings.newest().unwrap().1.interval.as_millis()
+    };
+    assert_eq!([15_000, 200, 30_000].map(|interval_ms| told(&mut worker, interval_ms)), [15_000, 200, 30_000]);
+    reload(&mut worker, |config| config.recognition.interval_ms = 40_000);
+    worker.say_again(&grey());
+    assert_eq!(stage.sightings.newest().unwrap().1.interval.as_millis(), 40_000);
+}
+
+#[test]
+fn a_face_on_a_frame_without_motion_stands_still() {
+    let root = tempfile::tempdir().unwrap();
+    let stage = stage(root.path());
+    let mut worker = Worker::new(&stage, quick);
+    reload(&mut worker, |_| ());
+    take_all_in(&mut worker);
+    look(&mut worker);
+    let mut seen = (*stage.sightings.newest().unwrap().1).clone();
+    seen.faces[0].velocity = [300.0, 0.0];
+    stage.sightings.publish(Arc::new(seen.clone()));
+    worker.say_again(&grey());
+    let again = stage.sightings.newest().unwrap().1.faces[0].clone();
+    assert_eq!((again.rect, again.velocity), (seen.faces[0].rect, [0.0; 2]));
 }
 
 #[test]

@@ -204,3 +204,33 @@ fn a_face_that_was_rejected_at_the_edge_of_the_picture_is_verified_at_each_look(
         assert_eq!(found.contains(&place), is_found, "at {place:?}");
     }
 }
+
+#[test]
+fn the_cnn_searches_a_still_frame_once_a_minute_and_leaves_nothing_in_doubt() {
+    let mut looker = Looker::new();
+    looker.look(0, &with_red(&[LARGE], 1), &[], &Motion::Unknown);
+    assert_eq!(looker.scanner.doubted(), [LARGE]);
+    let (cnn, at) = (Recognition { detector: Detector::Cnn, ..recognition() }, looker.start + STILL_SWEEP_EVERY * 2);
+    assert!(looker.scanner.is_due(at));
+    let found = looker.scanner.find(&mut looker.engine, &frame(&[SMALL]), &[], &STILL, &cnn, at);
+    assert_eq!((found.as_slice(), looker.scanner.doubted()), (&[SMALL][..], &[][..]));
+    let due = |seconds| looker.scanner.is_due(at + Duration::from_secs(seconds));
+    assert_eq!([1, 59, 60].map(due), [false, false, true]);
+}
+
+#[test]
+fn a_false_detection_beside_a_known_face_does_not_take_its_place() {
+    let mut looker = Looker::new();
+    looker.look(0, &frame(&[LARGE]), &[], &Motion::Unknown);
+    let beside = Rect { x: LARGE.x + 70, ..LARGE };
+    let mut collar = frame(&[beside]);
+    // The right half is red, so the square is detected on no mirrored crop.
+    for (x, y) in (0..100).flat_map(|y| (50..100).map(move |x| (x, y))) {
+        let at = collar.offset(beside.x as u32 + x, beside.y as u32 + y);
+        collar.data[at] = 1;
+    }
+    assert_eq!(looker.look(200, &collar, &[LARGE], &STILL).0, []);
+    assert_eq!(looker.scanner.doubted(), [beside]);
+    looker.look(60_000, &frame(&[]), &[], &STILL);
+    assert_eq!(looker.look(60_200, &frame(&[beside]), &[LARGE], &STILL).0, [beside], "a real face moves there");
+}
