@@ -78,7 +78,11 @@ fn usual_state_folder(file: Option<&Path>) -> Option<PathBuf> {
 /// /etc/namecam/NAME.ini.
 pub(super) fn of_service(file: &Path) -> Option<PathBuf> {
     let state = OF_PACKAGE.1;
-    if file == Path::new(OF_PACKAGE.0) { Some(state.into()) } else { Some(format!("{state}-{}", instance(file)?).into()) }
+    if file == Path::new(OF_PACKAGE.0) {
+        Some(state.into())
+    } else {
+        Some(format!("{state}-{}", instance(file)?).into())
+    }
 }
 
 /// The NAME of `namecam@NAME.service`, which runs with this config, /etc/namecam/NAME.ini; `None` for another config and

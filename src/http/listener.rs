@@ -20,8 +20,8 @@ const NOT_SENT: libc::c_int = 32 * 1024;
 /// second, so a burst of a thousand must fit. The kernel uses net.core.somaxconn when that is smaller.
 const BACKLOG: libc::c_int = 1024;
 
-/// Listens on `address`, also when the network is not up yet. `TcpListener::bind` would listen before the options are set, and a client that connects in
-/// between, when the service starts again, would have a connection without time-outs.
+/// Listens on `address`, also when the network is not up yet. `TcpListener::bind` would listen before the options are
+/// set, and a client that connects in between, when the service starts again, would have a connection without time-outs.
 ///
 /// # Errors
 /// When the address is in use or needs more rights.

@@ -143,7 +143,8 @@ fn main() -> ExitCode {
     let begun = Instant::now();
     let done: Mutex<Vec<Tried>> = Mutex::default();
     // Two at a time: one thread tries those that work, and then helps the other one with those that wait.
-    let of = |waits: bool| FAULTS.iter().filter(is_meant).filter(move |fault| fault.waits == waits).collect::<VecDeque<_>>();
+    let of =
+        |waits: bool| FAULTS.iter().filter(is_meant).filter(move |fault| fault.waits == waits).collect::<VecDeque<_>>();
     let (waiting, working) = (Mutex::new(of(true)), of(false));
     std::thread::scope(|scope| {
         for mut own in [VecDeque::new(), working] {
