@@ -54,8 +54,7 @@ pub fn password<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
         Ok(change) => change,
         Err(refusal) => return refusal.into(),
     };
-    let (version, config) = site.config_with_version();
-    match site.gate.change_password(request, (version, &config), who, &old, &new) {
+    match site.gate.change_password(request, || site.config_with_version(), who, &old, &new) {
         Ok(cookie) => {
             let weak = weakness(who.user.as_deref().unwrap_or_default(), &new);
             let answer = Whole::json(&json!({ "changed": true, "weak": weak }));

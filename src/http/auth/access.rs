@@ -398,18 +398,19 @@ impl AccessCheck {
     }
 
     /// Changes the password of the user of a request, which ends all their sessions. For a browser, a new session
-    /// begins; its cookie is returned. `version` is that of `config`.
+    /// begins; its cookie is returned. `newest` is the newest config with its version.
     ///
     /// # Errors
     /// Why nothing is changed.
     pub fn change_password(
         &self,
         request: &Request,
-        (version, config): (u64, &Config),
+        newest: impl Fn() -> (u64, Arc<Config>),
         who: &Who,
         old: &str,
         new: &str,
     ) -> Result<Option<String>, Refused> {
+        let (version, config) = newest();
         let (Some(accounts), Some(file)) = (self.accounts(), &config.http.password_file) else {
             return Err(Whole::text(409, "There are no passwords here; http.password_file is not set.").into());
         };
@@ -427,12 +428,16 @@ impl AccessCheck {
             let remedy = format!("on the board, run: sudo namecam passwd {user}");
             Whole::text(409, &format!("The password was not changed: {why}; {remedy}"))
         };
+        let line = accounts::line(user, role, new).map_err(|error| failed(format!("{error:#}")))?;
         // Another request, or `namecam passwd`, may have changed or removed the user meanwhile.
         let now = self.load(version, file).map_err(|problems| failed(problems.join("; ")))?;
         if (now.role(user), now.hash(user)) != (Some(role), accounts.hash(user)) {
             return Err(Whole::text(409, "The account has changed meanwhile; please log in again.").into());
         }
-        accounts::passwd(file, user, role, new).map_err(|error| failed(format!("{error:#}")))?;
+        accounts::set_line(file, user, &line).map_err(|error| failed(format!("{error:#}")))?;
+        // A config that was published meanwhile may have read the file before the change.
+        let (version, config) = newest();
+        let version = if config.http.password_file.as_ref() == Some(file) { version } else { 0 };
         let accounts = self.load(version, file).map_err(|problems| Whole::text(500, &problems.join("; ")))?;
         log::info!("http: {user} has changed their password");
         let Credential::Session(_) = who.credential else { return Ok(None) };

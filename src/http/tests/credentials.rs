@@ -6,6 +6,7 @@ use crate::config::CameraSource;
 use crate::http::auth::accounts::{Accounts, new_token, passwd, remove};
 use crate::http::message::form;
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 
 /// A site with the viewer `anna`, the admin `root` and tokens of both roles, and the headers of each.
 struct Guarded {
@@ -406,8 +407,35 @@ fn a_slow_reading_of_the_password_file_does_not_undo_a_change_that_was_faster() 
     std::fs::rename(&aside, file).unwrap();
     let change = posted("/api/password", "application/json", "{\"old\": \"a\", \"new\": \"b\"}");
     assert_eq!(status(site, &login_of(&with(change, "Origin", OWN), "anna:a")), 200);
-    std::fs::write(&pipe, old).unwrap();
-    std::thread::sleep(Duration::from_millis(500));
+    // Without a reader this fails, and does not block.
+    let mut late = std::fs::OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(&pipe).unwrap();
+    late.write_all(old.as_bytes()).unwrap();
+    drop(late);
+    // Time for the reading to end, and to do what it must not do.
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(status(site, &login("/api/state", LAN, "anna:b")), 200);
+    assert_eq!(status(site, &login("/api/state", LAN, "anna:a")), 401);
+}
+
+#[test]
+fn a_password_that_is_changed_during_a_reload_counts_at_once() {
+    let guarded = guarded();
+    let site = &guarded.site;
+    let change = login_of(&with(posted("/api/password", "application/json", ""), "Origin", OWN), "anna:a");
+    let who = site.gate.admit(&change, &site.config(), Access::Viewer).unwrap();
+    // The config of the reload is published when the change has begun, and the file is read before it is written.
+    let before = site.config_with_version();
+    let calls = std::cell::Cell::new(0);
+    let newest = || {
+        calls.set(calls.get() + 1);
+        if calls.get() > 1 {
+            return site.config_with_version();
+        }
+        site.stage.config.publish(site.config());
+        assert_eq!(status(site, &login("/api/state", LAN, "anna:a")), 200);
+        before.clone()
+    };
+    site.gate.change_password(&change, newest, &who, "a", "b").unwrap();
     assert_eq!(status(site, &login("/api/state", LAN, "anna:b")), 200);
     assert_eq!(status(site, &login("/api/state", LAN, "anna:a")), 401);
 }

@@ -47,7 +47,17 @@ fn the_streams_of_other_machines_end_when_open_is_no_longer_set() {
     site.stage.config.publish(Arc::new(closed));
     assert_eq!(stay(), [false, true]);
     // The stream ends by itself, although the client reads everything.
-    (stream.run)(&mut Vec::new()).unwrap();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        // If it does not, the stop of the site ends it.
+        scope.spawn(|| {
+            site.stage.stop.wait(Duration::from_secs(20));
+            site.stage.stop.set();
+        });
+        (stream.run)(&mut Vec::new()).unwrap();
+        site.stage.stop.set();
+    });
+    assert!(begun.elapsed() < Duration::from_secs(15));
 }
 
 /// A site where `anna` may watch with the password `a`.
