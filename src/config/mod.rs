@@ -321,6 +321,8 @@ pub struct InUse {
     pub value: String,
     /// File and line, `--set`, `MQTT` or `default`.
     pub source: String,
+    /// The value in the settings file, if that has the key; `--set` or MQTT may give another one.
+    pub kept: Option<String>,
     /// The default.
     pub default: &'static str,
     /// The allowed values, as text.
@@ -502,11 +504,14 @@ impl Config {
             let path = key.path();
             let given = self.given.iter().rev().find(|given| given.key == path);
             let value = given.map_or(key.default, |given| &given.value);
+            let is_kept = |place| self.state_folder.as_deref().is_some_and(|folder| origin::is_settings(folder, place));
+            let kept = self.given.iter().rev().find(|given| given.key == path && is_kept(&given.place));
             // A file may have a word in capitals.
             let word = key.kind.words().iter().find(|word| **word == value.to_lowercase());
             InUse {
                 value: word.copied().unwrap_or(value).to_owned(),
                 source: given.map_or("default", |given| &given.place).to_owned(),
+                kept: kept.map(|given| given.value.clone()),
                 default: key.default,
                 allowed: allowed(key),
                 kind: key.kind.word(),

@@ -68,6 +68,12 @@ impl Origin {
     }
 }
 
+/// True for a place in the settings file of this state folder, as [`super::Given`] has it.
+pub(super) fn is_settings(state_folder: &Path, place: &str) -> bool {
+    let file = state_folder.join(SETTINGS).display().to_string();
+    place.strip_prefix(&file).is_some_and(|line| line.starts_with(':'))
+}
+
 /// The state folder of a config that names none. A command in a shell has no STATE_DIRECTORY. With the config of a
 /// service it uses the state folder of that service.
 fn usual_state_folder(file: Option<&Path>) -> Option<PathBuf> {

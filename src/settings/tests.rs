@@ -127,10 +127,11 @@ fn an_order_of_mqtt_is_told_and_lasts_until_a_reload_or_a_change_of_its_key_that
     settings.change(&other).unwrap();
     assert_eq!(told(), mqtt);
     let on = change(&[(key, "yes")], &[]);
-    // Nothing can be written while the folder is a file.
+    // Nothing can be written while the folder is a link to nowhere, and there is nothing to read.
     fs::remove_dir_all(&state).unwrap();
-    fs::write(&state, "").unwrap();
-    settings.change(&on).unwrap_err();
+    std::os::unix::fs::symlink(folder.path().join("nowhere"), &state).unwrap();
+    let refused = settings.change(&on).unwrap_err().problems();
+    assert!(refused[0].what.contains("cannot be written"), "{refused:?}");
     fs::remove_file(&state).unwrap();
     settings.change(&other).unwrap();
     assert_eq!(told(), mqtt, "the refused change has not ended the order");
@@ -139,6 +140,8 @@ fn an_order_of_mqtt_is_told_and_lasts_until_a_reload_or_a_change_of_its_key_that
     assert_eq!(told(), page);
     settings.recognize(false).unwrap();
     assert_eq!(told(), mqtt);
+    let kept = || settings.config.newest().unwrap().1.in_use().into_iter().find(|value| value.key == key).unwrap().kept;
+    assert_eq!(kept().as_deref(), Some("yes"), "the file still has it");
     settings.reload().unwrap();
     assert_eq!(told(), page);
 }

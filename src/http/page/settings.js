@@ -10,7 +10,7 @@ const settings = $("settings").querySelector("details"), fields = new Map();
 async function loadSettings() {
   const answer = await ask("api/config", 4000).catch(() => null);
   if (!answer || !answer.json) return;
-  const values = answer.json.values, isHere = value => /settings\.ini:\d+$/.test(value.source);
+  const values = answer.json.values, isHere = value => value.kept !== null;
   if (!fields.size) for (const [group, keys] of Object.entries(GROUPS)) {
     $("settings-fields").append(make("h3", "", say.groups[group]), ...keys.map(key => settingRow(values.find(value => value.key === key))));
   }
@@ -21,12 +21,12 @@ async function loadSettings() {
     if (input.type === "checkbox") input.checked = ["yes", "true", "on"].includes(value.value.toLowerCase());
     else if (value.key === "camera.mask") { mask = value.value; input.value = say.zoneCount(zonesOf(mask).length); }
     else if (input !== document.activeElement) input.value = value.value;
-    write(source, isHere(value) ? say.fromHere : value.source === "--set" ? say.fromSet : value.source === "MQTT" ? say.fromMqtt : value.source === "default" ? "" : say.fromFile);
+    write(source, value.source === "--set" ? say.fromSet : value.source === "MQTT" ? say.fromMqtt : isHere(value) ? say.fromHere : value.source === "default" ? "" : say.fromFile);
     reset.hidden = !isHere(value);
   }
   const lines = [], ours = values.filter(isHere);
   for (const section of new Set(ours.map(({ key }) => key.split(".")[0]))) {
-    lines.push(`[${section}]`, ...ours.filter(({ key }) => key.startsWith(section + ".")).map(({ key, value }) => `${key.slice(section.length + 1)} = ${value}`));
+    lines.push(`[${section}]`, ...ours.filter(({ key }) => key.startsWith(section + ".")).map(({ key, kept }) => `${key.slice(section.length + 1)} = ${kept}`));
   }
   put("settings-lines", lines.join("\n") || "\u2014");
   put("settings-else", say.restartOnly(values.filter(value => value.restart).map(value => value.key).join(", ")));
