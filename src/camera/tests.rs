@@ -358,6 +358,22 @@ fn controls_on_trial_are_put_back_unless_they_are_saved() {
 }
 
 #[test]
+fn what_a_button_changed_is_put_back_although_another_control_is_saved() {
+    let values = Arc::new(std::sync::Mutex::new(vec![10, 20]));
+    let now = || values.lock().unwrap().clone();
+    let open = |_: &Camera| Ok(Box::new(Tunable { side: 16, values: Arc::clone(&values) }) as Box<dyn Source>);
+    with_thread(open, |stage| {
+        let ask = |ask| stage.tuning.ask(ask, PATIENT).unwrap().trial;
+        wait_for("pictures", || stage.health.camera_online());
+        ask(Ask::Controls(controls(&[("auto", 1)])));
+        ask(Ask::Controls(controls(&[("gain", 40)])));
+        stage.config.publish(config(|camera| camera.controls = controls(&[("gain", 40)])));
+        wait_for("the gain is saved", || ask(Ask::List).unwrap().controls.is_empty());
+        assert_eq!((now(), ask(Ask::PutBack), now()), (vec![77, 40], None, vec![10, 40]));
+    });
+}
+
+#[test]
 fn a_control_that_is_saved_with_another_value_during_its_trial_gets_that_value_at_the_end() {
     let values = Arc::new(std::sync::Mutex::new(vec![10, 20]));
     let now = || values.lock().unwrap().clone();

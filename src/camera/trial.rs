@@ -25,6 +25,8 @@ pub(super) struct Trial {
     controls: Values,
     /// The former values of the controls that the trial has changed or locked.
     before: Values,
+    /// True when a button was pressed, whose effects belong to no control that can be kept.
+    is_pressed: bool,
     mode: Option<Mode>,
     measurement: Option<Measurement>,
     ends: Option<Instant>,
@@ -81,7 +83,7 @@ impl Trial {
         let (kept, tried): (Values, Values) = std::mem::take(&mut self.controls).into_iter().partition(is_kept);
         self.controls = tried;
         self.before.retain(|(name, _)| !kept.iter().any(|(of, _)| of == name));
-        if !kept.is_empty() && self.controls.is_empty() {
+        if !kept.is_empty() && self.controls.is_empty() && !self.is_pressed {
             // The rest are controls that the kept ones have changed or locked.
             self.before.clear();
         }
@@ -134,8 +136,11 @@ impl Trial {
         }
         let mut changed = Vec::new();
         for (name, asked) in wanted.iter().filter(|(name, _)| is_set(name)) {
-            // A button has no value, so it is no part of the trial.
-            let Some(value) = find(name).and_then(|control| control.value) else { continue };
+            // A button has no value, so only what it changes is part of the trial.
+            let Some(value) = find(name).and_then(|control| control.value) else {
+                self.is_pressed = true;
+                continue;
+            };
             if value != *asked {
                 changed.push(Changed { name: name.clone(), asked: *asked, value });
             }

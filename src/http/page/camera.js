@@ -26,7 +26,7 @@ function drawCamera(camera) {
   const unset = camera.refused.map(({ name }) => say.unset(titleOf(name))).concat(camera.changed.map(({ name, value }) => say.clamped(titleOf(name), value)));
   put("tuning-done", unset.join(" ") || (camera.measured ? say.measured(camera.measured) : ""));
   clearTimeout(trialEnds);
-  if (trial) trialEnds = setTimeout(async () => { if (tuner.open && await askCamera() && !toSave) put("tuning-done", say.timeOver); }, 2000 + 1000 * trial.ends_in_s);
+  if (trial) trialEnds = setTimeout(async () => { const now = tuner.open && await askCamera(); if (now && !now.trial) put("tuning-done", say.timeOver); }, 2000 + 1000 * trial.ends_in_s);
 }
 function drawControl({ name, type, menu, min, max, step, locked, value }) {
   let row = controlRows.get(name);
