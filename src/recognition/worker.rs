@@ -65,7 +65,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 const NORMALISE_EVERY: Duration = Duration::from_secs(30);
 /// The interval is also at least this many times the duration of a normalisation.
 const NORMALISE_PART: u32 = 20;
-/// How often models that could not be opened are tried again: memory may be short for a while, or a disk may be mounted
+/// How often models that could not be opened are tried again, while there are no others: memory may be short for a while, or a disk may be mounted
 /// later.
 const REOPEN_EVERY: Duration = Duration::from_secs(60);
 /// The most remarks about files and people in the log, for a reload and the scans that follow it.
@@ -104,8 +104,8 @@ struct Worker<'a> {
     caches: Option<PathBuf>,
     /// The gallery in use and the tag of the engine that enrolled it; `None` before the first.
     library: Option<(String, Matcher)>,
-    /// True while the first gallery cannot be read.
-    unread: bool,
+    /// Why the gallery could not be read when it was to be enrolled last.
+    unread: Option<String>,
     generation: u64,
     /// The running enrolment, its cause, and its progress display, which only a reload has.
     enrolment: Option<(Enrolment, EnrolmentCause, Option<Progress>)>,
@@ -113,7 +113,7 @@ struct Worker<'a> {
     told: HashSet<String>,
     /// The newest change of the gallery's files whose enrolment has begun.
     change: Change,
-    /// The part of the newest config that could not be applied; reported when its gallery is in use.
+    /// The part of the newest config that cannot be applied; reported when its gallery is in use.
     undone: Option<String>,
     next_retry: Instant,
     /// When the models that could not be opened are tried again.
@@ -149,7 +149,7 @@ impl<'a> Worker<'a> {
             memory: EnrolmentMemory::new(Cache::in_memory()),
             caches: None,
             library: None,
-            unread: false,
+            unread: None,
             generation: 0,
             enrolment: None,
             told: HashSet::new(),
@@ -182,7 +182,7 @@ impl<'a> Worker<'a> {
             log::info!("recognition: {} by recognition.hours", if is_on { "on" } else { "off" });
         }
         (self.config_seen, self.config, self.is_on, self.undone) = (seen, config, is_on, None);
-        self.reopen_at = None;
+        (self.reopen_at, self.unread) = (None, None);
         self.next_look = self.next_look.min(now.instant + self.wanted());
         if !is_on {
             self.save();
@@ -215,9 +215,9 @@ impl<'a> Worker<'a> {
     }
 
     /// Reports that the newest config is at work, as far as possible.
-    fn at_work(&mut self) {
+    fn at_work(&self) {
         self.stage.health.taking_in.store(self.enrolment.is_some(), Relaxed);
-        self.stage.health.reloads.at_work(self.config_seen, self.undone.take());
+        self.stage.health.reloads.at_work(self.config_seen, self.undone.clone().or_else(|| self.unread.clone()));
         self.stage.desk.at_work(self.change);
     }
 
@@ -351,7 +351,7 @@ impl<'a> Worker<'a> {
                     Progress::new()
                 });
                 self.enrolment = Some((enrolment, cause, progress));
-                self.unread = false;
+                self.unread = None;
                 self.stage.health.taking_in.store(true, Relaxed);
             }
             Err(error) => self.stays_as_it_was(&error),
@@ -365,8 +365,7 @@ impl<'a> Worker<'a> {
         let mut roster = self.stage.roster.newest().map(|(_, r)| (*r).clone()).unwrap_or_default();
         roster.warnings = vec![error.clone()];
         self.stage.roster.publish(Arc::new(roster));
-        self.undone = Some(error);
-        self.unread = self.library.is_none();
+        self.unread = Some(error);
         self.at_work();
     }
 
@@ -378,7 +377,7 @@ impl<'a> Worker<'a> {
                 self.next_retry = now.instant + RETRY_EVERY;
                 if let Some(cause) = self.memory.arrivals.due(now.instant) {
                     self.begin_enrolment(cause, now);
-                } else if self.unread {
+                } else if self.unread.is_some() && self.library.is_none() {
                     self.next_retry = now.instant + UNREAD_EVERY;
                     if list::list(&self.config.gallery.path).is_ok() {
                         self.begin_enrolment(EnrolmentCause::Reload, now);
@@ -535,9 +534,10 @@ impl<'a> Worker<'a> {
         Duration::from_millis(u64::from(self.config.recognition.interval_ms))
     }
 
-    /// The interval until the next look, at least. The pace is that of the last look, and the config may be newer.
+    /// The interval until the next look: that of the config, or that of the last look while looks are slowed down.
     fn interval(&self) -> Duration {
-        self.stage.health.pace().interval.max(self.wanted())
+        let (pace, wanted) = (self.stage.health.pace(), self.wanted());
+        if pace.slowed.is_some() { pace.interval.max(wanted) } else { wanted }
     }
 
     /// Publishes the last result for another frame, because nothing moved.

@@ -13,22 +13,29 @@ struct ReloadEnd {
     refused: u64,
     /// The newest version of the config whose gallery was enrolled or has failed. The first version is no reload.
     config: u64,
-    error: Option<String>,
+    /// Why the config of a later reload was refused.
+    refusal: Option<String>,
+    /// What of that version could not be used.
+    undone: Option<String>,
 }
 
 impl Reloads {
     /// Records a refused config, which changes nothing.
     pub fn refused(&self, error: String) {
         let mut ended = lock(&self.0);
-        (ended.refused, ended.error) = (ended.refused + 1, Some(error));
+        (ended.refused, ended.refusal) = (ended.refused + 1, Some(error));
     }
 
     /// Records that the config of this version is in use, with the `error` of its parts or its gallery. Earlier reloads
-    /// that have not ended yet end with this one. A repeated call for the same version does not count.
+    /// that have not ended yet end with this one. A repeated call for the same version does not count, and replaces its
+    /// `error`: models or a gallery may be usable later.
     pub fn at_work(&self, config: u64, error: Option<String>) {
         let mut ended = lock(&self.0);
         if config > ended.config {
-            (ended.config, ended.error) = (config, error);
+            (ended.config, ended.refusal) = (config, None);
+        }
+        if config == ended.config {
+            ended.undone = error;
         }
     }
 
@@ -38,9 +45,10 @@ impl Reloads {
         ended.refused + ended.config.saturating_sub(1)
     }
 
-    /// The error of the last reload, or of the start before the first reload; `None` when there was no error.
+    /// The error of the last reload, or of the start before the first reload; `None` when there is no error, or no more.
     pub fn error(&self) -> Option<String> {
-        lock(&self.0).error.clone()
+        let ended = lock(&self.0);
+        ended.refusal.clone().or_else(|| ended.undone.clone())
     }
 }
 
@@ -58,6 +66,8 @@ mod tests {
         let bad = || Some("bad".to_owned());
         reloads.at_work(1, bad());
         assert_eq!(so_far(&reloads), (0, bad()));
+        reloads.at_work(1, None);
+        assert_eq!(so_far(&reloads), (0, None), "the disk was mounted later");
         reloads.at_work(2, None);
         assert_eq!(so_far(&reloads), (1, None));
         reloads.refused("bad".to_owned());

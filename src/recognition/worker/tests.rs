@@ -197,7 +197,7 @@ fn models_that_could_not_be_opened_are_tried_again_every_minute() {
     take_all_in(&mut worker);
     assert_eq!(look(&mut worker), alice());
     worker.reload_if_asked(start.after(Duration::from_secs(300)));
-    assert_eq!((OPENED.get(), stage.health.reloads.ended()), (3, 0));
+    assert_eq!((OPENED.get(), stage.health.reloads.ended(), stage.health.reloads.error()), (3, 0, None));
 }
 
 #[test]
@@ -211,6 +211,7 @@ fn an_interval_of_a_new_config_holds_from_its_first_look() {
         assert!(worker.next_look <= Instant::now() + Duration::from_millis(interval_ms.into()));
         take_all_in(worker);
         look(worker);
+        stage.health.set_pace(crate::telemetry::health::LookPace { interval: worker.wanted(), slowed: None });
         stage.sightings.newest().unwrap().1.interval.as_millis()
     };
     assert_eq!([15_000, 200, 30_000].map(|interval_ms| told(&mut worker, interval_ms)), [15_000, 200, 30_000]);
@@ -426,7 +427,7 @@ fn a_gallery_that_comes_after_the_start_is_enrolled_and_until_then_nobody_is_a_s
     worker.enrol(Moment { instant: now.instant + UNREAD_EVERY, ..now });
     take_all_in(&mut worker);
     assert_eq!((roster().generation, roster().known(), roster().warnings.clone()), (1, 1, Vec::new()));
-    assert_eq!(look(&mut worker), alice());
+    assert_eq!((look(&mut worker), stage.health.reloads.error()), (alice(), None));
 }
 
 #[test]
