@@ -89,7 +89,14 @@ impl Scanner {
         }
         let (mut found, mut followed) = (Vec::new(), expected.to_vec());
         for known in &mut followed {
-            let face = follow(engine, rgb, *known, scale).filter(|face| self.believe(engine, rgb, expected, *face));
+            // What is rejected here is looked at again: at the next look, a face that moves may be sharp.
+            let face = follow(engine, rgb, *known, scale).filter(|face| {
+                let is_face = is_expected(*face, expected) || is_found_again(engine, rgb, *face);
+                if !is_face {
+                    self.doubted.push(*face);
+                }
+                is_face
+            });
             known.was_seen |= face.is_some();
             found.extend(face.filter(|face| !is_among(*face, &found)));
         }
@@ -179,7 +186,7 @@ impl Scanner {
 
     /// True for a face at the expected place of a known one, and for another one that is verified.
     fn believe(&mut self, engine: &mut dyn Engine, rgb: &Rgb, expected: &[Expected], face: Rect) -> bool {
-        if expected.iter().any(|known| face.iou(known.place) > SAME_FACE_IOU) {
+        if is_expected(face, expected) {
             return true;
         }
         if is_among(face, &self.rejected) {
@@ -196,6 +203,11 @@ impl Scanner {
         }
         real
     }
+}
+
+/// True for a face at the expected place of a known one.
+fn is_expected(face: Rect, expected: &[Expected]) -> bool {
+    expected.iter().any(|known| face.iou(known.place) > SAME_FACE_IOU)
 }
 
 fn is_past(at: Option<Instant>, every: Duration, now: Instant) -> bool {
