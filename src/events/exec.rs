@@ -55,7 +55,8 @@ pub fn run(stage: &Stage) {
             }
         }
     }
-    // All at once: namecam ends soon, and waiting for each program in turn would take longer.
+    // All at once: namecam ends soon, and one that cannot be killed must not keep the others.
+    running.iter().for_each(|program| _ = program.group.signal(libc::SIGKILL));
     running.iter_mut().for_each(|program| _ = program.group.reap());
 }
 

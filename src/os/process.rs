@@ -250,9 +250,10 @@ impl ProcessGroup {
         unsafe { libc::kill(-(self.child.id() as libc::pid_t), signal) == 0 }
     }
 
-    /// Asks the processes of the group to end, and waits a moment for the child.
+    /// Asks the processes of the group to end, and waits a moment for the child, unless it is reaped: then another group
+    /// may have its id.
     pub fn ask_to_end(&mut self) {
-        if !self.asked {
+        if !self.asked && !self.reaped {
             self.asked = true;
             self.signal(libc::SIGTERM);
             self.wait(GRACE);
@@ -453,6 +454,14 @@ mod tests {
         assert_eq!(within("sleep 60 & sleep 60", 1).unwrap_err(), "it does not answer within 1 s");
         assert!(begun.elapsed() < Duration::from_secs(30));
         assert_eq!(output_of("namecam-none", &[], 1, Duration::ZERO).unwrap_err(), "there is no such program");
+    }
+
+    #[test]
+    fn a_group_whose_child_is_reaped_gets_no_signal() {
+        let mut group = ProcessGroup::new(Command::new("true").process_group(0).spawn().unwrap());
+        assert!(group.reap().is_some());
+        group.ask_to_end();
+        assert!(!group.asked);
     }
 
     #[test]
