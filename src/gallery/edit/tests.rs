@@ -200,7 +200,10 @@ fn a_picture_that_may_not_be_moved_leaves_no_empty_folder() {
     const THIS: &str = "a_picture_that_may_not_be_moved_leaves_no_empty_folder";
     if !is_child() {
         // The test needs a process of its own: root may move anything, so the process becomes another user.
-        assert!(again(module_path!(), THIS).status().unwrap().success());
+        // The other user cannot delete the gallery, so it is in a folder of this process.
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(again(module_path!(), THIS).env("TMPDIR", folder.path()).status().unwrap().success());
         return;
     }
     let root = gallery(&["Alice/1.jpg"]);
@@ -212,6 +215,7 @@ fn a_picture_that_may_not_be_moved_leaves_no_empty_folder() {
     let refused = move_picture(root, "Alice/1.jpg", &person("Carol"));
     assert!(matches!(refused, Err(Refusal::Failed(_))), "{refused:?}");
     assert!(root.join("Alice/1.jpg").exists() && !root.join("Carol").exists());
+    let _ = fs::set_permissions(root.join("Alice"), fs::Permissions::from_mode(0o755));
 }
 
 #[test]
