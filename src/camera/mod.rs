@@ -101,6 +101,10 @@ pub struct Stage {
 const SILENCE: Duration = Duration::from_secs(5);
 /// A source counts as failed after this many times its longest pause between two pictures.
 const PAUSES_OF_SILENCE: u32 = 3;
+/// A pause counts for this long, and up to twice this long, and for at least this many pauses: a camera may deliver one
+/// picture an hour.
+const PAUSE_COUNTS_FOR: Duration = Duration::from_secs(600);
+const LEAST_PAUSES: u32 = 20;
 /// The shortest and the longest pause before the source is opened again.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(3)];
 /// When a source has delivered pictures for this long, the pauses begin again with the shortest.
@@ -255,7 +259,7 @@ impl Thread<'_> {
         let mut source = open(camera)?;
         let mut camera = camera.clone();
         let mut last = Instant::now();
-        let mut longest_pause = Duration::ZERO;
+        let mut pauses = LongestPause::default();
         let mut shape = None;
         let (mut turn, mut mask) = (camera.turn(), camera.mask());
         let mut version = 0;
@@ -298,9 +302,9 @@ impl Thread<'_> {
                 }
                 Shot::Corrupt(why) => Err(why),
                 Shot::Nothing => {
-                    let (why, patience) = (source.why_nothing(), patience(longest_pause, camera.away_after_s));
+                    let (why, patience) = (source.why_nothing(), patience(pauses.longest(), camera.away_after_s));
                     if last.elapsed() >= patience || (why.is_some() && last.elapsed() >= SILENCE) {
-                        bail!(why.unwrap_or_else(|| nothing_for(patience, longest_pause.is_zero())));
+                        bail!(why.unwrap_or_else(|| nothing_for(patience, pauses.longest().is_zero())));
                     }
                     continue;
                 }
@@ -309,7 +313,7 @@ impl Thread<'_> {
                 Ok(captured) => {
                     let now = Instant::now();
                     if first.is_some() {
-                        longest_pause = longest_pause.max(now - last);
+                        pauses.add(now - last, now);
                     }
                     last = now;
                     first.get_or_insert(last);
@@ -330,7 +334,7 @@ impl Thread<'_> {
                     if source.why_nothing().is_none() {
                         health.faults.report(Cause::BrokenPicture, &why);
                     }
-                    let patience = patience(longest_pause, camera.away_after_s);
+                    let patience = patience(pauses.longest(), camera.away_after_s);
                     if last.elapsed() >= patience {
                         let broken = || format!("only damaged pictures for {} s: {why}", patience.as_secs());
                         bail!(source.why_nothing().unwrap_or_else(broken));
@@ -465,6 +469,31 @@ impl Thread<'_> {
                 return false;
             }
         }
+    }
+}
+
+/// The longest pause between two pictures of a running source within the last one or two spans of [`PAUSE_COUNTS_FOR`],
+/// so that one long pause does not count for as long as the source runs.
+#[derive(Default)]
+struct LongestPause {
+    newer: Duration,
+    older: Duration,
+    /// The number of pauses in the newer span, and its beginning.
+    count: u32,
+    since: Option<Instant>,
+}
+
+impl LongestPause {
+    fn add(&mut self, pause: Duration, now: Instant) {
+        let since = *self.since.get_or_insert(now);
+        (self.newer, self.count) = (self.newer.max(pause), self.count.saturating_add(1));
+        if self.count >= LEAST_PAUSES && now.saturating_duration_since(since) >= PAUSE_COUNTS_FOR {
+            *self = LongestPause { older: self.newer, since: Some(now), ..LongestPause::default() };
+        }
+    }
+
+    fn longest(&self) -> Duration {
+        self.newer.max(self.older)
     }
 }
 

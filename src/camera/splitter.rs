@@ -11,6 +11,9 @@ const MAX_BROKEN: u32 = 1000;
 /// The most bytes of text before the first picture that are kept, to be shown when no picture follows.
 const MAX_FIRST_TEXT: usize = 300;
 
+/// Bytes that belong to no picture are reported until this many whole pictures have come after them.
+const JUNK_COUNTS_FOR: u64 = 1000;
+
 /// Finds the pictures in a stream and keeps the newest one.
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
@@ -34,8 +37,8 @@ pub(super) struct Splitter {
     whole: u64,
     /// True when the first bytes were no picture.
     junk_first: bool,
-    /// True when bytes that belong to no picture came after a whole one.
-    junk_between: bool,
+    /// The number of whole pictures when bytes that belong to no picture came last, after a whole one.
+    junk_at: Option<u64>,
     /// The beginning of the text before the first picture.
     first_text: Vec<u8>,
 }
@@ -57,9 +60,9 @@ impl Splitter {
         self.junk_first && self.whole == 0
     }
 
-    /// True when bytes that belong to no picture came between two pictures.
+    /// True when bytes that belong to no picture came between two of the last pictures.
     pub fn has_junk_between(&self) -> bool {
-        self.junk_between
+        self.junk_at.is_some_and(|at| self.whole - at < JUNK_COUNTS_FOR)
     }
 
     /// The number of whole pictures so far.
@@ -136,7 +139,7 @@ impl Splitter {
             let room = MAX_FIRST_TEXT.saturating_sub(self.first_text.len());
             self.first_text.extend(between.iter().take(room));
         } else {
-            self.junk_between |= junk && !self.damaged;
+            self.junk_at = Some(self.whole).filter(|_| junk && !self.damaged).or(self.junk_at);
         }
         self.from = end;
         self.walk = start.map(Walk::new);

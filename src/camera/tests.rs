@@ -358,6 +358,21 @@ fn controls_on_trial_are_put_back_unless_they_are_saved() {
 }
 
 #[test]
+fn a_long_pause_counts_for_twenty_minutes_at_most_unless_pictures_are_rare() {
+    let start = Instant::now();
+    let after = |every_s: u64, pictures: u64| {
+        let mut pauses = LongestPause::default();
+        pauses.add(Duration::from_secs(600), start);
+        for picture in 1..=pictures {
+            pauses.add(Duration::from_secs(every_s), start + Duration::from_secs(every_s * picture));
+        }
+        patience(pauses.longest(), 15).as_secs()
+    };
+    assert_eq!([0, 500, 1190, 1210].map(|pictures| after(1, pictures)), [1800, 1800, 1800, 5]);
+    assert_eq!([10, 30, 45].map(|pictures| after(3600, pictures)), [10_800; 3]);
+}
+
+#[test]
 fn what_a_button_changed_is_put_back_although_another_control_is_saved() {
     let values = Arc::new(std::sync::Mutex::new(vec![10, 20]));
     let now = || values.lock().unwrap().clone();

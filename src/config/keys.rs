@@ -229,7 +229,7 @@ pub const KEYS: &[Key] = &[
         camera.away_after_s = "15",
         ValueKind::Whole(5, 3600),
         Whole,
-        "the seconds that the camera may take for its first two pictures before it is opened again, or its program is started again; later, three times its longest pause counts, and 5 s at least",
+        "the seconds that the camera may take for its first two pictures before it is opened again, or its program is started again; later, three times its longest pause of the last 10 to 20 minutes counts, and 5 s at least",
         settings
     ),
     key!(recognition.enabled = "yes", ValueKind::YesNo, YesNo, "detect and name faces", settings),
