@@ -34,7 +34,7 @@ pub fn make_folder_of(file: &Path) -> io::Result<()> {
 
 /// The end of the name of a file that [`replace`] has not finished. A copy that the owner made, such as `users.20261130`,
 /// has another one.
-const INCOMPLETE: &str = ".new";
+pub const INCOMPLETE: &str = ".new";
 
 /// Replaces the content of a file. After a power cut the file holds either the old bytes or the new bytes. Owner and
 /// mode of the file stay. A new file can be read only by its owner.

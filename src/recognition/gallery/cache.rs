@@ -291,7 +291,9 @@ fn writer_of(name: &OsStr) -> Option<Option<u32>> {
     if !(digits.is_empty() || digits.strip_prefix('-').is_some_and(is_hash)) {
         return None;
     }
-    writer.map(|writer| writer.parse().ok()).map_or(Some(None), |writer| writer.map(Some))
+    // Former versions wrote the number alone.
+    let number = |writer: &str| writer.strip_suffix(files::INCOMPLETE).unwrap_or(writer).parse().ok();
+    writer.map(number).map_or(Some(None), |writer| writer.map(Some))
 }
 
 /// The owner of a cache file; `None` when it is of another version or cannot be read.
@@ -526,7 +528,9 @@ mod tests {
         let (dead, running, this) = (u32::MAX, 1, std::process::id());
         for name in ["descriptors", "descriptors-0123456789abcdef"] {
             write(name);
-            [dead, running, this].iter().for_each(|writer| write(&format!("{name}.{writer}")));
+            for writer in [dead, running, this] {
+                ["", ".new"].iter().for_each(|end| write(&format!("{name}.{writer}{end}")));
+            }
         }
         let others = ["descriptors-1", "descriptors.old", "descriptors.txt", "descriptors2", "rates"];
         others.iter().for_each(|name| write(name));
@@ -534,7 +538,14 @@ mod tests {
         run(&root, &galleries[0], &[1]);
         let mut expected = others.map(str::to_owned).to_vec();
         expected.extend(
-            ["descriptors-00000000000000ff", "descriptors.1", "descriptors-0123456789abcdef.1"].map(str::to_owned),
+            [
+                "descriptors-00000000000000ff",
+                "descriptors.1",
+                "descriptors.1.new",
+                "descriptors-0123456789abcdef.1",
+                "descriptors-0123456789abcdef.1.new",
+            ]
+            .map(str::to_owned),
         );
         expected.push(own);
         expected.sort();
