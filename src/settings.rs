@@ -16,8 +16,15 @@ pub struct Settings {
     config: Arc<Latest<Config>>,
     machine: Machine,
     /// Locked from the reading of the files to the publishing of the config, so that no change is lost when two come at
-    /// once. The value is the order to turn recognition on or off that was given since the last reload, if any.
-    changing: Mutex<Option<bool>>,
+    /// once. The value is the order to turn recognition on or off that counts now, if any.
+    changing: Mutex<Option<Order>>,
+}
+
+/// An order to turn recognition on or off, and the value of the files when it was given.
+#[derive(Debug, Clone, Copy)]
+struct Order {
+    enabled: bool,
+    instead_of: bool,
 }
 
 /// The key that MQTT changes, and the place of its value in [`Config::given`].
@@ -57,9 +64,12 @@ impl Settings {
     /// Why the config is refused.
     pub fn reload(&self) -> Result<(), Refused> {
         let mut ordered = lock(&self.changing);
-        let new = self.origin.load().map_err(Refused::Wrong)?;
+        let mut new = self.origin.load().map_err(Refused::Wrong)?;
+        // A gallery that has changed causes a reload too, which is no reason to end an order.
+        let order = ordered.filter(|order| order.instead_of == new.recognition.enabled);
+        obey(order, &mut new);
         let (new, restart) = self.checked(new)?;
-        *ordered = None;
+        *ordered = order;
         for key in restart {
             log::warn!("{key} has changed; to apply it, restart namecam (sudo systemctl restart namecam)");
         }
@@ -102,7 +112,8 @@ impl Settings {
         Ok(Applied { applied, overridden, restart })
     }
 
-    /// Turns recognition on or off until the next reload, or until an admin sets `recognition.enabled` on the page.
+    /// Turns recognition on or off until `recognition.enabled` changes in the files, is set on the page, or the program
+    /// ends.
     ///
     /// # Errors
     /// Recognition would need more memory than is available.
@@ -110,9 +121,11 @@ impl Settings {
         let mut ordered = lock(&self.changing);
         let Some((_, old)) = self.config.newest() else { return Ok(()) };
         let mut new = (*old).clone();
-        obey(Some(enabled), &mut new);
+        let instead_of = ordered.map_or(old.recognition.enabled, |order| order.instead_of);
+        let order = Some(Order { enabled, instead_of });
+        obey(order, &mut new);
         let (new, _) = self.checked(new)?;
-        *ordered = Some(enabled);
+        *ordered = order;
         self.publish(new);
         Ok(())
     }
@@ -138,8 +151,8 @@ impl Settings {
 }
 
 /// Applies the order of MQTT, if any, which counts more than every other value.
-fn obey(order: Option<bool>, config: &mut Config) {
-    let Some(enabled) = order else { return };
+fn obey(order: Option<Order>, config: &mut Config) {
+    let Some(Order { enabled, .. }) = order else { return };
     config.recognition.enabled = enabled;
     config.given.retain(|given| given.place != ORDERED.1);
     let (key, value, place) = (ORDERED.0, if enabled { "yes" } else { "no" }, ORDERED.1);

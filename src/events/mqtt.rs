@@ -52,7 +52,7 @@ const DIAGNOSTICS_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     Reload,
-    /// Switch recognition on or off, until the next reload.
+    /// Switch recognition on or off.
     Recognize(bool),
 }
 
@@ -429,6 +429,8 @@ impl<'a> Session<'a> {
         if self.should.iter().all(|(topic, payload)| self.told.get(topic) == Some(payload)) {
             self.stage.slugs.are_taken_back(&self.gone);
             self.gone.clear();
+            // What is deleted needs no entry; otherwise the people who left would fill the memory over the years.
+            self.told.retain(|_, payload| !payload.is_empty());
             self.made_of = None;
             for place in std::mem::take(&mut self.taking_back) {
                 self.leave(&place);

@@ -75,7 +75,7 @@ impl Slugs {
         }
     }
 
-    /// Gives each person in the gallery a slug, in the order of `people`. A person with a slug who is not in the
+    /// Gives each person in the gallery a slug. Returns them in the order in which they came. A person with a slug who is not in the
     /// gallery counts as gone.
     ///
     /// # Errors
@@ -102,7 +102,9 @@ impl Slugs {
             let entry = table.iter().find(|entry| is_called(entry, name))?;
             Some(Known { slug: entry.slug.clone(), name: (*name).to_owned() })
         };
-        let known = people.iter().filter_map(known).collect();
+        let mut known: Vec<Known> = people.iter().filter_map(known).collect();
+        // In the order in which they came: the broker is told of a limited number, and who is among them stays there.
+        known.sort_by_cached_key(|known| table.iter().position(|entry| entry.slug == known.slug));
         let kept = if *table == before { Ok(()) } else { self.write(&table) };
         (known, kept)
     }
@@ -199,7 +201,8 @@ mod tests {
         assert_eq!(known[0], Known { slug: "alice".into(), name: "Alicia".into() });
         assert!(table.gone().is_empty());
         let known = table.follow(&["Alice", "Alicia", "Bob"]).0;
-        assert!(known[0].slug.starts_with("alice_") && known[1].slug == "alice", "{known:?}");
+        // Who comes later is behind the others.
+        assert!(slugs(&known)[..2] == ["alice", "bob"] && known[2].slug.starts_with("alice_"), "{known:?}");
         // Two people are merged.
         table.rename("Bob", "Alicia");
         table.follow(&["Alice", "Alicia"]).1.unwrap();
