@@ -1,5 +1,5 @@
 // The state is requested once a second. The stream restarts after missed answers or a restart of namecam.
-let misses = 0, lastAnswer = 0, uptime = 0, round = 0, pauseMs = 1000;
+let misses = 0, lastAnswer = 0, uptime = 0, round = 0, pauseMs = 1000, version = null;
 // The title and text for a refused request; null for any other answer.
 function refusal(answer) {
   if (answer.status === 401) return [say.login, say.loginMore];
@@ -17,6 +17,9 @@ async function beat() {
     if (!state) throw new Error(String(answer.status));
     if (misses > 1 || state.uptime_s < uptime || (lastAnswer && Date.now() - lastAnswer > 15000)) { galleryMark = visitsMark = null; replay(); }
     if (misses && shown) notice();
+    // After an upgrade, an unattended screen gets the new page.
+    if (version && state.version !== version && !document.querySelector("dialog[open], details[open]")) return location.reload();
+    version = state.version;
     misses = 0; pauseMs = 1000; uptime = state.uptime_s; lastAnswer = Date.now();
     live(state.stream.watching, ofKey);
     if (round++ % 5 === 0) {

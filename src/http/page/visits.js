@@ -58,6 +58,11 @@ function dayRow(key) {
   dayRows.set(key, row);
   return row;
 }
+// By the hands of the clock: a day on which the clocks change has 23 or 25 hours.
+function shareOfDay(at, midnight) {
+  const time = new Date(at);
+  return at <= midnight ? 0 : (time.getHours() * 60 + time.getMinutes() + time.getSeconds() / 60) / 14.4;
+}
 function drawRow(row, all, midnight) {
   const last = all[all.length - 1], asked = all.filter(visit => visit.chips && visit.name === null), name = visitName(last);
   write(row.name, name);
@@ -71,9 +76,9 @@ function drawRow(row, all, midnight) {
   row.ask.setAttribute("aria-label", `${say.whoTitle} ${name}`);
   row.bar.replaceChildren(...all.map(visit => {
     const part = make("i", "", ""), until = visit.still_present ? Date.now() : here(visit.until);
-    const [from, to] = [here(visit.since), until].map(at => Math.max((at - midnight) / 864000, 0));
+    const [from, to] = [here(visit.since), until].map(at => shareOfDay(at, midnight));
     part.style.left = from + "%";
-    part.style.width = to - from + "%";
+    part.style.width = Math.max(to - from, 0) + "%";
     return part;
   }));
 }
