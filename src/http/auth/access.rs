@@ -270,7 +270,8 @@ impl AccessCheck {
     pub fn is_still_admitted(&self, who: &Who, config: &Config) -> bool {
         let accounts = lock(&self.known).accounts.clone();
         let (accounts, user) = match (accounts, &who.user) {
-            (None, _) => return config.http.open || who.is_local,
+            // Who logged in before the password file was removed asks again: their role may be another one now.
+            (None, user) => return user.is_none() && (config.http.open || who.is_local),
             (Some(_), None) => return false,
             (Some(accounts), Some(user)) => (accounts, user),
         };
