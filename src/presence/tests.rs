@@ -562,6 +562,17 @@ fn naming_a_face_names_its_visits_and_those_of_the_same_stranger() {
     play.day.name(4, "Bob");
     play = play.table(vec![(40_000, Tick, "left 4/4 no_look, left 5/5 Alice no_look")]);
     assert_eq!(play.list()[2..], ["Carol 12000-12000", "Bob 24000-24000", "Alice 24000-24200"]);
+    // A person who leaves the gallery before the visit ends is not named either, and a renamed one has the new name.
+    play = play.table(vec![(41_000, Look(vec![f(6, "?"), f(7, "?")]), "appeared 6/6, appeared 7/7")]);
+    play.day.name(6, "Alice");
+    play.day.name(7, "Bob");
+    play.day.rename("Bob", "Bo");
+    let play = play.table(vec![
+        (42_000, Gallery(&["Bo"]), "gallery 2 of 1"),
+        (43_000, Gallery(&["Alice", "Bo"]), "gallery 3 of 2"),
+        (60_000, Tick, "left 6/6 no_look, left 7/7 no_look"),
+    ]);
+    assert_eq!(play.list()[5..], ["? 41000-41000", "Bo 41000-41000"]);
 }
 
 #[test]
