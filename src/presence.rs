@@ -55,8 +55,8 @@ pub fn run(stage: &Stage) {
     let mut ids = Ids::take(stage.state_folder.as_deref(), SystemTime::now(), faults);
     stage.bus.begin_at(ids.begin);
     let (mut presence, mut seen, mut generation) = (Presence::default(), 0, 0);
-    // Names that left the gallery are removed from the kept events twice: at once, and again after `TOLD_WITHIN`, when
-    // listeners have received the event `withdrawn` with such a name.
+    // Names that left the gallery are removed from the kept events at once, and again `TOLD_WITHIN` after each event that
+    // still has such a name, as `withdrawn` has, when listeners have received it.
     let mut forget_again: Option<Instant> = None;
     while !stage.stop.is_set() {
         let newer = stage.sightings.wait_newer(seen, POLL);
@@ -68,6 +68,9 @@ pub fn run(stage: &Stage) {
         let Some(around) = surroundings(stage) else { continue };
         let now = Moment::now();
         let events = presence.update(sightings.as_deref(), &around, now);
+        if events.iter().any(|event| event.names(|name| !around.has(name))) {
+            forget_again = Some(Instant::now() + TOLD_WITHIN);
+        }
         if around.roster.generation != generation {
             generation = around.roster.generation;
             stage.bus.forget(|name| !around.has(name));

@@ -103,12 +103,13 @@ impl Day {
 
     /// For the thread `presence`: updates names when another gallery is in use. `called` maps a name to the current
     /// name of the same person, usually the same name. It returns `None` for a person who is not in the gallery; their
-    /// ended visits lose the name.
+    /// ended visits lose the name, and faces that an admin has named so do not get it.
     pub fn gallery_is(&self, called: impl Fn(&str) -> Option<Arc<str>>) {
         let mut kept = lock(&self.0);
         for stay in &mut kept.ended {
             stay.name = stay.name.take().and_then(|name| called(&name));
         }
+        kept.named.retain_mut(|(_, name)| called(name).map(|now| *name = now).is_some());
         kept.renames.retain_mut(|rename| {
             let is_gone = called(&rename.from).as_ref() != Some(&rename.from);
             // The old name exists again, and belongs to another person.

@@ -108,7 +108,13 @@ impl Pipeline {
 
     /// The chips, when they have changed since the last call.
     pub fn chips(&mut self, now: Instant) -> Option<Chips> {
-        self.tracks.chips(now)
+        let were_followed = !self.tracks.is_empty();
+        let chips = self.tracks.chips(now);
+        if were_followed && self.tracks.is_empty() {
+            // The faces of the last look are no longer followed, so its result does not hold for the next frame.
+            self.looked_at = None;
+        }
+        chips
     }
 
     /// Forgets the chips.

@@ -34,6 +34,8 @@ const MAX_ABSENCE: Duration = Duration::from_secs(2);
 /// a face.
 const MAX_GAP: Duration = Duration::from_secs(30);
 const MAX_GAP_INTERVALS: u32 = 3;
+/// The absence after which a track ends without a look, while the camera gives no frames.
+const MAX_GAP_WITHOUT_LOOKS: Duration = Duration::from_secs(60);
 /// How long a face that the detector misses is shown if its place still looks like it: people turn their heads and
 /// blink.
 const COAST: Duration = Duration::from_millis(700);
@@ -161,8 +163,10 @@ impl Tracks {
         }
     }
 
-    /// The chips, when they have changed since the last call.
+    /// The chips, when they have changed since the last call. Ends the tracks that no look has ended for long.
     pub fn chips(&mut self, now: Instant) -> Option<Chips> {
+        let longest = MAX_GAP_WITHOUT_LOOKS.max(self.interval * MAX_GAP_INTERVALS);
+        self.end(|track| now.saturating_duration_since(track.seen_at) > longest);
         self.album.keep(|number| self.tracks.iter().any(|track| track.number == number), now);
         self.album.changed()
     }

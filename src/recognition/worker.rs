@@ -231,8 +231,13 @@ impl<'a> Worker<'a> {
         }
         if self.opened.is_none() {
             // The change is at work when the models are open and the gallery is enrolled. People who were forgotten are
-            // removed at once.
+            // removed at once, and all descriptors: without an engine nobody knows which pictures they belong to. The
+            // pictures that stay are described again.
             if news.forgets {
+                self.memory = EnrolmentMemory::new(Cache::in_memory());
+                let deleted =
+                    self.caches.as_deref().map_or(Ok(()), |folder| cache::forget(folder, &self.config.gallery.path));
+                self.report_unsaved(deleted);
                 self.forget_who_is_gone();
             }
             return;
@@ -241,13 +246,15 @@ impl<'a> Worker<'a> {
         self.begin_enrolment(EnrolmentCause::Reload, now);
     }
 
-    /// Removes people without a folder from the roster, while no engine can enrol the gallery.
+    /// Removes people without a folder, and warnings that may name them, from the roster, while no engine can enrol the
+    /// gallery.
     fn forget_who_is_gone(&mut self) {
         self.library = None;
         let known = self.stage.roster.newest().filter(|(_, roster)| roster.generation > 0);
         let (Some((_, roster)), Ok(listing)) = (known, list::list(&self.config.gallery.path)) else { return };
         let mut roster = (*roster).clone();
         roster.people.retain(|person| listing.people.contains_key(&person.name));
+        roster.warnings.clear();
         self.generation += 1;
         roster.generation = self.generation;
         self.stage.roster.publish(Arc::new(roster));

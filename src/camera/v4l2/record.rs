@@ -215,8 +215,9 @@ pub(super) fn record_with(
     let frames = span.as_secs_f64() * stream.fps.unwrap_or(60.0) + 4.0;
     let most = ((frames * buffer as f64) as u64).min(MAX_BYTES).div_ceil(1_000_000);
     let what = stream.describe();
+    let zones = if camera.mask.is_empty() { "" } else { ", and also shows the zones of camera.mask" };
     tell(&format!(
-        "recording {what} for {} s into {shown}, at most {most} MB; it holds pictures of people",
+        "recording {what} for {} s into {shown}, at most {most} MB; it holds pictures of people{zones}",
         span.as_secs()
     ));
     let (begun, mut ended) = (Instant::now(), None);

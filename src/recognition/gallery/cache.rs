@@ -158,6 +158,14 @@ pub fn folder() -> Option<PathBuf> {
     user.map(|folder| folder.join("namecam"))
 }
 
+/// Deletes the cache of `gallery` in `folder`. The next enrolment describes all pictures again.
+///
+/// # Errors
+/// When the file cannot be deleted.
+pub fn forget(folder: &Path, gallery: &Path) -> io::Result<()> {
+    Owner::of(gallery).map_or(Ok(()), |owner| delete(&folder.join(owner.file_name())))
+}
+
 impl Cache {
     /// A cache without a file and without a gallery.
     pub fn in_memory() -> Cache {

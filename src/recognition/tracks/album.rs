@@ -4,7 +4,7 @@ use crate::detection::chips::{Chip, Chips, Pose, TrackChips};
 use crate::frame::Moment;
 use crate::image::jpeg::{Codec, Compressor};
 use crate::image::{Rect, Rgb};
-use crate::recognition::descriptor::{Descriptor, euclidean};
+use crate::recognition::descriptor::{DESCRIPTOR_LEN, Descriptor, euclidean};
 use crate::recognition::detect::pose;
 use crate::recognition::detect::quality::Quality;
 use crate::recognition::detect::verify::is_surely_a_face;
@@ -122,10 +122,12 @@ impl Album {
         }
     }
 
-    /// Notes which tracks have ended, and forgets the chips of those that ended long ago.
+    /// Notes which tracks have ended, and forgets their descriptors, which only another look at the track needs, and the
+    /// chips of those that ended long ago.
     pub fn keep(&mut self, lives: impl Fn(u64) -> bool, now: Instant) {
         for page in self.pages.iter_mut().filter(|page| page.ended_at.is_none() && !lives(page.track)) {
             page.ended_at = Some(now);
+            page.looks.iter_mut().for_each(|look| look.descriptor = [0.0; DESCRIPTOR_LEN]);
         }
         let before = self.pages.len();
         self.pages.retain(|page| page.ended_at.is_none_or(|ended| now.saturating_duration_since(ended) < KEPT));
@@ -264,12 +266,16 @@ mod tests {
     fn chips_are_dropped_a_minute_after_their_track_and_the_oldest_ones_when_there_are_too_many() {
         let (mut album, rgb, now) = (Album::default(), Rgb::filled(100, 90, [120; 3]), Instant::now());
         for track in 0..20 {
-            album.take(&mut Sure(true), track, &rgb, FACE, (descriptor(0.0), good(40)), now);
+            album.take(&mut Sure(true), track, &rgb, FACE, (descriptor(0.5), good(40)), now);
         }
         let tracks =
             |album: &mut Album| album.changed().map(|chips| chips.tracks.iter().map(|of| of.track).collect::<Vec<_>>());
         assert_eq!(tracks(&mut album), Some((4..20).collect()));
         album.keep(|track| track != 10, now);
+        for page in &album.pages {
+            let descriptors: Vec<_> = page.looks.iter().map(|look| look.descriptor).collect();
+            assert_eq!(descriptors, [descriptor(if page.track == 10 { 0.0 } else { 0.5 })], "{}", page.track);
+        }
         album.take(&mut Sure(true), 20, &rgb, FACE, (descriptor(0.0), good(40)), now);
         let all = tracks(&mut album).unwrap();
         assert!(all.contains(&4) && !all.contains(&10), "{all:?}");

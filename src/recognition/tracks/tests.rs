@@ -363,6 +363,38 @@ fn a_person_who_leaves_unnamed_after_three_good_looks_is_reported_once() {
     assert!(room.tracks.take_unnamed().is_empty());
 }
 
+/// Finds a face in the middle of each crop.
+struct Sure;
+
+impl Engine for Sure {
+    fn detect(&mut self, rgb: &Rgb, _: f64) -> Vec<Rect> {
+        let (w, h) = (rgb.width / 2, rgb.height / 2);
+        vec![Rect { x: (w / 2) as i32, y: (h / 2) as i32, w, h }]
+    }
+
+    fn describe(&mut self, _: &Rgb, _: &[Rect], _: u32) -> Vec<Descriptor> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn without_frames_tracks_end_after_a_minute_and_their_chips_a_minute_later() {
+    let mut room = Room::new();
+    let (picture, after) = (paint(&[(STRANGER, 300)]), Duration::from_secs);
+    room.tracks.interval = Duration::from_millis(200);
+    room.look(0, &[(STRANGER, 300)]);
+    room.tracks.take_chips(&mut Sure, &picture);
+    let mut chips = |s| {
+        let chips = room.tracks.chips(room.start + after(s)).map(|chips| chips.count());
+        (chips, room.tracks.tracks.len())
+    };
+    assert_eq!([0, 59, 61, 122].map(&mut chips), [(Some(1), 1), (None, 1), (None, 0), (Some(0), 0)]);
+    // Where looks are rare, a track ends later.
+    room.tracks.interval = Duration::from_secs(60);
+    room.look(200_000, &[(STRANGER, 300)]);
+    assert_eq!([379, 381].map(|s| (room.tracks.chips(room.start + after(s)), room.tracks.tracks.len()).1), [1, 0]);
+}
+
 #[test]
 fn a_sighting_has_the_start_of_its_track_and_consistent_evidence() {
     let mut room = Room::new();

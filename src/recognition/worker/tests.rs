@@ -257,6 +257,37 @@ fn after_recognition_was_off_a_gallery_of_another_engine_is_not_used() {
 }
 
 #[test]
+fn a_person_who_is_forgotten_while_recognition_is_off_leaves_no_descriptor() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "gallery/Alice/1.png", 200);
+    put(root.path(), "gallery/Bob/1.png", 100);
+    let stage = stage(&root.path().join("gallery"));
+    let mut worker = Worker::new(&stage, quick);
+    worker.caches = Some(root.path().join("caches"));
+    let caches = || std::fs::read_dir(root.path().join("caches")).unwrap().count();
+    let alice =
+        crate::recognition::gallery::cache::key_of(&std::fs::read(root.path().join("gallery/Alice/1.png")).unwrap());
+    reload(&mut worker, |_| ());
+    take_all_in(&mut worker);
+    reload(&mut worker, |config| config.recognition.enabled = false);
+    let mut roster = (*stage.roster.newest().unwrap().1).clone();
+    roster.warnings = vec!["Alice and Bob are alike".to_owned()];
+    stage.roster.publish(Arc::new(roster));
+    assert_eq!((caches(), worker.memory.cache.get(&alice).is_some()), (1, true));
+    std::fs::remove_dir_all(root.path().join("gallery/Alice")).unwrap();
+    stage.desk.changed([], true);
+    worker.take_change(Moment::now());
+    assert_eq!((caches(), worker.memory.cache.get(&alice)), (0, None));
+    let roster = stage.roster.newest().unwrap().1;
+    let people: Vec<_> = roster.people.iter().map(|person| person.name.as_str()).collect();
+    assert_eq!((people, roster.warnings.len()), (vec!["Bob"], 0));
+    // Bob's picture is described again.
+    reload(&mut worker, |config| config.recognition.enabled = true);
+    take_all_in(&mut worker);
+    assert_eq!((caches(), stage.roster.newest().unwrap().1.used()), (1, 1));
+}
+
+#[test]
 fn recognition_is_off_outside_its_hours_whatever_the_clock_does() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "Alice/1.png", 200);

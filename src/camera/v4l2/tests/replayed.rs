@@ -149,15 +149,18 @@ fn probe_record_overwrites_no_file_and_reports_the_size_and_why_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x");
     let (said, driver) = (RefCell::new(Vec::new()), Driver::webcam(RAW));
+    let mask = crate::image::Zone::of_percent([0.0, 0.0, 50.0, 100.0]).into_iter().collect();
+    let config = config::Camera { mask, ..camera() };
     let record = |driver: &Rc<Driver>| {
         let kernel: Rc<dyn Kernel> = driver.clone();
         let tell = |line: &str| said.borrow_mut().push(line.to_owned());
-        record_with(kernel, Path::new("/dev/video9"), &camera(), &file, Duration::from_millis(50), tell)
+        record_with(kernel, Path::new("/dev/video9"), &config, &file, Duration::from_millis(50), tell)
     };
     let told = record(&driver).unwrap();
     assert!(
         told.starts_with("recorded 0 buffers, ")
-            && said.borrow()[0].contains(", at most 1 MB; it holds pictures of people"),
+            && said.borrow()[0]
+                .ends_with(", at most 1 MB; it holds pictures of people, and also shows the zones of camera.mask"),
         "{told} {said:?}"
     );
     let refused = record(&driver).err().unwrap().to_string();
