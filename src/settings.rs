@@ -16,15 +16,8 @@ pub struct Settings {
     config: Arc<Latest<Config>>,
     machine: Machine,
     /// Locked from the reading of the files to the publishing of the config, so that no change is lost when two come at
-    /// once. The value is the order to turn recognition on or off that counts now, if any.
-    changing: Mutex<Option<Order>>,
-}
-
-/// An order to turn recognition on or off, and the value of the files when it was given.
-#[derive(Debug, Clone, Copy)]
-struct Order {
-    enabled: bool,
-    instead_of: bool,
+    /// once. The value is the order to turn recognition on or off that was given since the last reload, if any.
+    changing: Mutex<Option<bool>>,
 }
 
 /// The key that MQTT changes, and the place of its value in [`Config::given`].
@@ -64,12 +57,9 @@ impl Settings {
     /// Why the config is refused.
     pub fn reload(&self) -> Result<(), Refused> {
         let mut ordered = lock(&self.changing);
-        let mut new = self.origin.load().map_err(Refused::Wrong)?;
-        // A gallery that has changed causes a reload too, which is no reason to end an order.
-        let order = ordered.filter(|order| order.instead_of == new.recognition.enabled);
-        obey(order, &mut new);
+        let new = self.origin.load().map_err(Refused::Wrong)?;
         let (new, restart) = self.checked(new)?;
-        *ordered = order;
+        *ordered = None;
         for key in restart {
             log::warn!("{key} has changed; to apply it, restart namecam (sudo systemctl restart namecam)");
         }
@@ -112,8 +102,7 @@ impl Settings {
         Ok(Applied { applied, overridden, restart })
     }
 
-    /// Turns recognition on or off until `recognition.enabled` changes in the files, is set on the page, or the program
-    /// ends.
+    /// Turns recognition on or off until the next reload, or until an admin sets `recognition.enabled` on the page.
     ///
     /// # Errors
     /// Recognition would need more memory than is available.
@@ -121,11 +110,9 @@ impl Settings {
         let mut ordered = lock(&self.changing);
         let Some((_, old)) = self.config.newest() else { return Ok(()) };
         let mut new = (*old).clone();
-        let instead_of = ordered.map_or(old.recognition.enabled, |order| order.instead_of);
-        let order = Some(Order { enabled, instead_of });
-        obey(order, &mut new);
+        obey(Some(enabled), &mut new);
         let (new, _) = self.checked(new)?;
-        *ordered = order;
+        *ordered = Some(enabled);
         self.publish(new);
         Ok(())
     }
@@ -151,8 +138,8 @@ impl Settings {
 }
 
 /// Applies the order of MQTT, if any, which counts more than every other value.
-fn obey(order: Option<Order>, config: &mut Config) {
-    let Some(Order { enabled, .. }) = order else { return };
+fn obey(order: Option<bool>, config: &mut Config) {
+    let Some(enabled) = order else { return };
     config.recognition.enabled = enabled;
     config.given.retain(|given| given.place != ORDERED.1);
     let (key, value, place) = (ORDERED.0, if enabled { "yes" } else { "no" }, ORDERED.1);

@@ -308,7 +308,7 @@ pub struct Given {
     pub key: String,
     /// The value, without secrets.
     pub value: String,
-    /// File and line, `--set`, or `MQTT` for an order to turn recognition on or off.
+    /// File and line, `--set`, or `MQTT` for a value that lasts until the next reload.
     pub place: String,
 }
 

@@ -52,7 +52,7 @@ const DIAGNOSTICS_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     Reload,
-    /// Switch recognition on or off.
+    /// Switch recognition on or off, until the next reload.
     Recognize(bool),
 }
 

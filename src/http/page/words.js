@@ -112,7 +112,7 @@ const WORDS = {
       "camera.rotate": "Turn clockwise", "camera.mirror": "Mirror left to right",
     },
     options: { show: "Show", hide: "No box", blur: "Blur" },
-    fromHere: "Changed here.", fromFile: "From the config file.", fromSet: "Fixed by --set at the start.", fromMqtt: "Set by MQTT.", reset: "Reset",
+    fromHere: "Changed here.", fromFile: "From the config file.", fromSet: "Fixed by --set at the start.", fromMqtt: "Set by MQTT until the next reload.", reset: "Reset",
     setDone: "Saved. It counts now.", setAnyway: "Saved, but --set at the start counts more.", between: (a, b) => `a number from ${a} to ${b}.`, hoursForm: "write FROM-TO, such as 07:00-22:00; several separated by commas.",
     settingsLines: "Lines in settings.ini", restartOnly: keys => `For all else, edit the config file, then: sudo systemctl reload namecam. These need sudo systemctl restart namecam: ${keys}.`,
     zones: "Privacy zones", checkZones: "The privacy zones stay at their place in the picture: look whether they still cover what they should.", zoneCount: n => n === 1 ? "1 zone" : n ? n + " zones" : "None", zoneEdit: "Draw zones", zoneHow: "Drag on the picture to draw a zone, which nobody sees. Arrow keys move it, Shift and arrow keys change its size, Delete removes it.",
