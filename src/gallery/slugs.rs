@@ -75,8 +75,8 @@ impl Slugs {
         }
     }
 
-    /// Gives each person in the gallery a slug. Returns them in the order in which they came. A person with a slug who is not in the
-    /// gallery counts as gone.
+    /// Gives each person in the gallery a slug. Returns them in the order in which they came. A person with a slug who is
+    /// not in the gallery counts as gone.
     ///
     /// # Errors
     /// When the slugs cannot be written. They are kept in memory until the program ends.

@@ -19,7 +19,7 @@ async function beat() {
     if (misses && shown) notice();
     // After an upgrade, an unattended screen gets the new page.
     if (version && state.version !== version && !document.querySelector("dialog[open], details[open]")) return location.reload();
-    version = state.version;
+    version = version || state.version;
     misses = 0; pauseMs = 1000; uptime = state.uptime_s; lastAnswer = Date.now();
     live(state.stream.watching, ofKey);
     if (round++ % 5 === 0) {
