@@ -181,6 +181,14 @@ impl Lessons {
         }
     }
 
+    /// Records that a file was deleted. Returns the track of which no file is left.
+    fn delete(&self, file: &str) -> Option<u64> {
+        let mut lessons = lock(&self.0);
+        let at = lessons.iter().position(|(_, files)| files.iter().any(|of| of == file))?;
+        lessons[at].1.retain(|of| of != file);
+        if lessons[at].1.is_empty() { lessons.remove(at).map(|(track, _)| track) } else { None }
+    }
+
     /// Forgets the files of a person.
     fn forget(&self, person: &str) {
         let is_theirs = |file: &String| file.split_once('/').is_some_and(|(folder, _)| folder == person);
@@ -297,7 +305,14 @@ struct Delete {
 pub fn delete_picture<'a>(site: &'a Site, request: &'a Request, _: &Who) -> Answer<'a> {
     let deleted = || {
         let Delete { file } = body(request, "{\"file\": \"...\"}")?;
-        changed(site, |root| edit::remove_picture(root, &file).map(|()| Vec::new()))
+        changed(site, |root| {
+            edit::remove_picture(root, &file)?;
+            // What is left of a name that was given to a face is taken back with its last picture.
+            if let Some(track) = site.lessons.delete(&file) {
+                site.stage.day.unname(track);
+            }
+            Ok(Vec::new())
+        })
     };
     answered(deleted())
 }

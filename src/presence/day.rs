@@ -147,6 +147,24 @@ impl Day {
         kept.version += 1;
     }
 
+    /// Records that an admin has taken back the name of the face of a track. The ended visits that have it from
+    /// [`Day::name`] lose it.
+    pub fn unname(&self, track: u64) {
+        let mut kept = lock(&self.0);
+        let newest = kept.named.iter().rev().find(|(of, _)| *of == track);
+        let Some(name) = newest.map(|(_, name)| Arc::clone(name)) else { return };
+        kept.named.retain(|(of, _)| *of != track);
+        let of_track = kept.ended.iter().chain(&kept.present).filter(|stay| stay.track == track);
+        let strangers: Vec<u64> = of_track.filter_map(|stay| stay.stranger).collect();
+        for stay in &mut kept.ended {
+            let is_of_face = stay.track == track || stay.stranger.is_some_and(|number| strangers.contains(&number));
+            if is_of_face && stay.name.as_deref() == Some(&*name) {
+                stay.name = None;
+            }
+        }
+        kept.version += 1;
+    }
+
     /// Removes the ended visits of a person whom an admin has forgotten.
     pub fn forget(&self, person: &str) {
         let mut kept = lock(&self.0);

@@ -562,6 +562,12 @@ fn naming_a_face_names_its_visits_and_those_of_the_same_stranger() {
     play.day.name(4, "Bob");
     play = play.table(vec![(40_000, Tick, "left 4/4 no_look, left 5/5 Alice no_look")]);
     assert_eq!(play.list()[2..], ["Carol 12000-12000", "Bob 24000-24000", "Alice 24000-24200"]);
+    // Taken back, also of a face that was named twice.
+    play.day.name(4, "Ann");
+    play.day.unname(4);
+    play.day.unname(5);
+    let list = ["?7 1000-1000", "?7 12000-12000", "Carol 12000-12000", "?9 24000-24000", "?7 24000-24200"];
+    assert_eq!(play.list(), list);
     // A person who leaves the gallery before the visit ends is not named either, and a renamed one has the new name.
     play = play.table(vec![(41_000, Look(vec![f(6, "?"), f(7, "?")]), "appeared 6/6, appeared 7/7")]);
     play.day.name(6, "Alice");
