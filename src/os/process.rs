@@ -207,13 +207,14 @@ pub fn act_as_owner_of_folder(file: &Path) -> io::Result<()> {
 pub struct ProcessGroup {
     child: Child,
     asked: bool,
-    reaped: bool,
+    /// True when the group was killed. From then on its id may belong to another group.
+    killed: bool,
 }
 
 impl ProcessGroup {
     /// The group of `child`, which must lead a process group of its own.
     pub fn new(child: Child) -> ProcessGroup {
-        ProcessGroup { child, asked: false, reaped: false }
+        ProcessGroup { child, asked: false, killed: false }
     }
 
     /// The process id of the child.
@@ -243,17 +244,17 @@ impl ProcessGroup {
         true
     }
 
-    /// Sends a signal to all processes of the group. Returns false when none of them may get it: they run as another
-    /// user.
+    /// Sends a signal to all processes of the group. Returns false when none of them may get it, because they run as
+    /// another user, and when the group was killed.
     pub fn signal(&self, signal: libc::c_int) -> bool {
-        // SAFETY: the child leads its own group and is not reaped, so no other group can have this id.
-        unsafe { libc::kill(-(self.child.id() as libc::pid_t), signal) == 0 }
+        // SAFETY: no pointers. The child leads its own group and is not reaped before `killed` is set, so no other group
+        // has this id.
+        !self.killed && unsafe { libc::kill(-(self.child.id() as libc::pid_t), signal) == 0 }
     }
 
-    /// Asks the processes of the group to end, and waits a moment for the child, unless it is reaped: then another group
-    /// may have its id.
+    /// Asks the processes of the group to end, and waits a moment for the child, unless the group was killed.
     pub fn ask_to_end(&mut self) {
-        if !self.asked && !self.reaped {
+        if !self.asked && !self.killed {
             self.asked = true;
             self.signal(libc::SIGTERM);
             self.wait(GRACE);
@@ -261,14 +262,17 @@ impl ProcessGroup {
     }
 
     /// Kills the remaining processes of the group, and reaps the child. `None` when the child does not end within 5
-    /// seconds.
+    /// seconds, and at a second call.
     pub fn reap(&mut self) -> Option<ExitStatus> {
         self.reap_within(KILLED_WITHIN)
     }
 
     fn reap_within(&mut self, timeout: Duration) -> Option<ExitStatus> {
+        if self.killed {
+            return None;
+        }
         let is_sent = self.signal(libc::SIGKILL);
-        self.reaped = true;
+        self.killed = true;
         if self.wait(timeout) {
             return self.child.wait().ok();
         }
@@ -296,7 +300,7 @@ pub fn check_left_over() -> Result<(), String> {
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        if !self.reaped {
+        if !self.killed {
             self.ask_to_end();
             self.reap();
         }
@@ -461,7 +465,7 @@ mod tests {
         let mut group = ProcessGroup::new(Command::new("true").process_group(0).spawn().unwrap());
         assert!(group.reap().is_some());
         group.ask_to_end();
-        assert!(!group.asked);
+        assert!(!group.asked && !group.signal(libc::SIGTERM) && group.reap().is_none());
     }
 
     #[test]

@@ -231,7 +231,8 @@ fn to_descriptor(values: &[f64]) -> Descriptor {
 
 /// Sets the number of threads for a descriptor.
 pub fn set_blas_threads(threads: u32) {
-    // SAFETY: any number is valid; called before the first descriptor.
+    // SAFETY: any number is valid. Only the thread of recognition computes with OpenBLAS, and it is the caller, so no
+    // computation is in progress.
     unsafe { openblas_set_num_threads(threads as c_int) };
 }
 

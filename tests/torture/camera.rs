@@ -32,7 +32,7 @@ fn lost(full: bool) -> Figures {
     let tried = homes * losses;
     let gap = all.iter().filter_map(|figures| figures.gap).max().unwrap();
     let late = all.iter().map(|figures| figures.late).max().unwrap();
-    let worst = all.into_iter().max_by_key(|figures| figures.after.memory_kb * 1000 / figures.before.memory_kb);
+    let worst = all.into_iter().max_by_key(|figures| figures.after.memory_kib * 1000 / figures.before.memory_kib);
     Figures { tried, survived: tried, gap: Some(gap), late, ..worst.unwrap() }
 }
 

@@ -205,6 +205,9 @@ fn idle(full: bool) -> Figures {
         changes = shim.get(Order::Changes);
         std::thread::sleep(Duration::from_secs(2));
     }
+    // namecam gives free memory back when the gallery is at work. The next search of the whole frame, which comes within
+    // a minute, takes it again.
+    std::thread::sleep(Duration::from_secs(if full { 75 } else { 0 }));
     let before = Usage::of(running.pid());
     assert!(changes > 0, "the start writes the ids of events and the cache");
     let tried = if full { 120 } else { 3 };

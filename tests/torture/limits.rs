@@ -103,7 +103,7 @@ pub const MEMORY: Fault = Fault {
 fn shortage(running: &Running, full: bool, set: impl Fn(&Running, bool)) -> Figures {
     let watch = Watch::of(running.address);
     // What the first requests leave in memory is what later ones must not add to.
-    let quiet = Usage { memory_kb: u64::MAX / 200, ..Usage::of(running.pid()) };
+    let quiet = Usage { memory_kib: u64::MAX / 200, ..Usage::of(running.pid()) };
     requests(running.address, 40);
     let before = Usage::after(running.pid(), quiet, full);
     for _ in 0..rounds(full) {

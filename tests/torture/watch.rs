@@ -123,7 +123,7 @@ pub fn status_of(pid: i32, key: &str) -> u64 {
 /// What a process holds.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub struct Usage {
-    pub memory_kb: u64,
+    pub memory_kib: u64,
     pub descriptors: u64,
     pub threads: u64,
 }
@@ -131,7 +131,7 @@ pub struct Usage {
 impl Usage {
     pub fn of(pid: i32) -> Usage {
         let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count) as u64;
-        Usage { memory_kb: status_of(pid, "VmRSS:"), descriptors, threads: status_of(pid, "Threads:") }
+        Usage { memory_kib: status_of(pid, "VmRSS:"), descriptors, threads: status_of(pid, "Threads:") }
     }
 
     /// What is held once it is no more than before plus two parts in a hundred, or after a while.
@@ -147,7 +147,7 @@ impl Usage {
     }
 
     pub fn is_within(self, before: Usage) -> bool {
-        self.memory_kb <= before.memory_kb * 102 / 100
+        self.memory_kib <= before.memory_kib * 102 / 100
             && self.descriptors <= before.descriptors
             && self.threads <= before.threads
     }
@@ -155,7 +155,7 @@ impl Usage {
 
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1} MB, {}, {}", self.memory_kb as f64 / 1000.0, self.descriptors, self.threads)
+        write!(f, "{:.1} MB, {}, {}", self.memory_kib as f64 * 1024.0 / 1e6, self.descriptors, self.threads)
     }
 }
 

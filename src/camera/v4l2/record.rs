@@ -25,7 +25,7 @@ struct Tape {
     writer: Option<Writer>,
     started: Duration,
     /// The start and the length of each buffer, by the buffer's number.
-    mapped: Vec<(usize, usize)>,
+    mapped: Vec<(*mut u8, usize)>,
     /// True when the last DQBUF returned a buffer.
     had_buffer: bool,
     buffers: u64,
@@ -106,7 +106,7 @@ impl Recorder {
         let length = length.min(buffer.bytesused as usize);
         // SAFETY: the queue mapped so many bytes there and unmaps them after its last call; the buffer is dequeued, so
         // the driver does not write to it until it is queued again.
-        let bytes = unsafe { std::slice::from_raw_parts(start as *const u8, length) };
+        let bytes = unsafe { std::slice::from_raw_parts(start, length) };
         let entry = Entry {
             bytes: length as u32,
             sequence: buffer.sequence,
@@ -150,12 +150,12 @@ impl Kernel for Recorder {
 
     fn mmap(&self, length: usize, offset: u32) -> io::Result<*mut u8> {
         let start = self.kernel.mmap(length, offset)?;
-        self.tape.borrow_mut().mapped.push((start as usize, length));
+        self.tape.borrow_mut().mapped.push((start, length));
         Ok(start)
     }
 
     unsafe fn munmap(&self, start: *mut u8, length: usize) -> io::Result<()> {
-        self.tape.borrow_mut().mapped.retain(|&(known, _)| known != start as usize);
+        self.tape.borrow_mut().mapped.retain(|&(known, _)| known != start);
         // SAFETY: as the caller guarantees.
         unsafe { self.kernel.munmap(start, length) }
     }
