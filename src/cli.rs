@@ -123,8 +123,10 @@ else the gallery.
 namecam passwd [--config FILE] [--file FILE] [--admin] USER | --token NAME | --remove NAME | --list
 
 Writes USER to the password file (--file, else http.password_file of the config). On a terminal it asks for the
-password; otherwise the password is the first line of its input. A viewer may watch; an admin (--admin) may also see
-the gallery. A program logs in with a token in place of a password: Authorization: Bearer TOKEN.
+password; otherwise the password is the first line of its input. A viewer may watch. An admin (--admin) may also see
+and change the gallery, see pictures of the faces in view, and change settings. A user or token that exists keeps its
+role without --admin; to make an admin a viewer, remove them and add them again. A program logs in with a token in
+place of a password: Authorization: Bearer TOKEN.
 ",
     },
 ];
@@ -150,7 +152,7 @@ pub(crate) const OWN_OPTIONS: &[Own] = &[
         what: "the password file; default: http.password_file of the config",
         of: &["passwd"],
     },
-    Own { option: "--admin", what: "make the user or token an admin, who may also see the gallery", of: &["passwd"] },
+    Own { option: "--admin", what: "make the user or token an admin", of: &["passwd"] },
     Own { option: "--token NAME", what: "make a token for a program, and print it once", of: &["passwd"] },
     Own { option: "--remove NAME", what: "remove a user or a token", of: &["passwd"] },
     Own { option: "--list", what: "list the users and tokens", of: &["passwd"] },

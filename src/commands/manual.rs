@@ -1,7 +1,7 @@
 //! The man page namecam(1), made from the same tables as `--help` and the sample ini.
 
 use crate::cli::{CONFIG, FAULT, OPTIONS, OWN_OPTIONS, SUBCOMMANDS, USAGE};
-use crate::commands::{GOOD, UNUSABLE, WARNINGS};
+use crate::commands::{GOOD, NOT_WRITTEN, UNUSABLE, WARNINGS};
 use crate::config::keys::KEYS;
 
 const EXIT_STATUS: &[(u8, &str)] = &[
@@ -13,7 +13,13 @@ const EXIT_STATUS: &[(u8, &str)] = &[
     (UNUSABLE, "check: no usable model or gallery. identify: no models, or the gallery cannot be read."),
     (USAGE, "Wrong usage."),
     (FAULT, "run, demo: a part of namecam ended unexpectedly, which is a bug in namecam; the log says which part."),
-    (CONFIG, "The config has errors. Each one is reported with its line."),
+    (NOT_WRITTEN, "The output could not be written, for example to a full disk."),
+    (
+        CONFIG,
+        "The config has errors, each reported with its line, or recognition takes more memory than there is with this config.",
+    ),
+    (130, "A second SIGINT ended the program at once."),
+    (143, "A second SIGTERM ended the program at once."),
 ];
 
 const SIGNALS: &[(&str, &str)] = &[
@@ -42,17 +48,33 @@ const FILES: &[(&str, &str)] = &[
     (
         "/var/lib/namecam",
         "What the service keeps: the caches of face descriptors (descriptors-HEX), one for each gallery, and the sessions of the page. \
-         They may be deleted at any time. Also settings.ini, which counts more than the config file.",
+         They may be deleted at any time. Also settings.ini, which counts more than the config file. With state.path, the sessions and \
+         settings.ini are in that folder.",
+    ),
+    (
+        "~/.cache/namecam",
+        "The caches of face descriptors of check and identify, for the user who ran them; with sudo, of root.",
     ),
     ("/usr/share/namecam/models", "dlib's models."),
     ("/usr/share/doc/namecam", "Documentation, a config with every key, and examples for CSI cameras."),
 ];
 
-const ENVIRONMENT: &[(&str, &str)] = &[(
-    "STATE_DIRECTORY, XDG_STATE_HOME, XDG_CACHE_HOME",
-    "Where settings.ini and the sessions, unless state.path names a folder, and the caches of face descriptors are kept: in the first, \
-     else in the folder namecam below the second and the third.",
-)];
+const ENVIRONMENT: &[(&str, &str)] = &[
+    (
+        "STATE_DIRECTORY",
+        "The folder that systemd makes for the service. The caches of face descriptors are in it, and, unless state.path names a \
+         folder, settings.ini and the sessions.",
+    ),
+    (
+        "XDG_STATE_HOME",
+        "Without STATE_DIRECTORY, and with neither state.path nor the config of a service in /etc/namecam, settings.ini and the \
+         sessions are in its folder namecam. Default: ~/.local/state.",
+    ),
+    (
+        "XDG_CACHE_HOME",
+        "Without STATE_DIRECTORY, the caches of face descriptors are in its folder namecam. Default: ~/.cache.",
+    ),
+];
 
 /// The page, in roff with man(7) macros.
 pub fn page() -> String {

@@ -31,7 +31,7 @@ const WARNINGS: u8 = 1;
 /// No model or no gallery can be used.
 const UNUSABLE: u8 = 2;
 /// The output cannot be written: EX_IOERR of sysexits.h.
-const NOT_WRITTEN: i32 = 74;
+const NOT_WRITTEN: u8 = 74;
 
 /// Prints to stdout. A closed pipe (`| head`) ends the process with success; any other failure is an error.
 pub fn print(text: &str) {
@@ -41,7 +41,7 @@ pub fn print(text: &str) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(GOOD.into()),
         Err(error) => {
             logging::tell(&format!("namecam: cannot write the output: {error}"));
-            std::process::exit(NOT_WRITTEN)
+            std::process::exit(NOT_WRITTEN.into())
         }
     }
 }
@@ -148,7 +148,9 @@ pub fn passwd(config: &Config, file: Option<&Path>, action: PasswdAction) -> any
     }
     process::act_as_owner_of_folder(file).with_context(|| format!("cannot use the folder of {}", file.display()))?;
     let (shown, when) = (file.display(), when_it_counts(file, config));
-    let role = |admin| if admin { Role::Admin } else { Role::Viewer };
+    // A new password or token does not take the role away.
+    let role =
+        |name: &str, admin| if admin { Role::Admin } else { accounts::role_in(file, name).unwrap_or(Role::Viewer) };
     match action {
         PasswdAction::List => {
             let accounts = Accounts::load(file).map_err(|problems| anyhow!(problems.join("\n")))?;
@@ -159,17 +161,27 @@ pub fn passwd(config: &Config, file: Option<&Path>, action: PasswdAction) -> any
             print(&accounts.list().map(line).collect::<String>());
         }
         PasswdAction::Remove { name } => {
+            let role = accounts::role_in(file, &name);
             accounts::remove(file, &name)?;
             logging::tell(&format!("removed {name} from {shown}; {when}"));
+            let is_admin = |(_, role, is_token): (&str, Role, bool)| role == Role::Admin && !is_token;
+            if role == Some(Role::Admin) && !Accounts::load(file).is_ok_and(|accounts| accounts.list().any(is_admin)) {
+                logging::tell("warning: no user is an admin any more; add one with namecam passwd --admin USER");
+            }
         }
         PasswdAction::Token { name, admin } => {
-            let token = accounts::new_token(file, &name, role(admin))?;
+            let role = role(&name, admin);
+            let token = accounts::new_token(file, &name, role)?;
             print(&format!("{token}\n"));
-            logging::tell(&format!("saved the token {name} in {shown}, which does not hold it: keep it now; {when}"));
+            let role = role.as_str();
+            logging::tell(&format!(
+                "saved the {role} token {name} in {shown}, which does not hold it: keep it now; {when}"
+            ));
         }
         PasswdAction::Set { user, admin } => {
             let password = if stdin().is_terminal() { ask_twice(&user)? } else { first_line()? };
-            accounts::passwd(file, &user, role(admin), &password)?;
+            let role = role(&user, admin);
+            accounts::passwd(file, &user, role, &password)?;
             if !(user.is_ascii() && password.is_ascii()) {
                 logging::tell(
                     "note: only letters, digits and signs of ASCII are sent alike by all programs; namecam reads UTF-8 and Latin-1",
@@ -178,7 +190,7 @@ pub fn passwd(config: &Config, file: Option<&Path>, action: PasswdAction) -> any
             if let Some(why) = accounts::weakness(&user, &password) {
                 logging::tell(&format!("warning: this password is easy to guess: {why}"));
             }
-            logging::tell(&format!("saved {user} in {shown}; {when}"));
+            logging::tell(&format!("saved the {} {user} in {shown}; {when}", role.as_str()));
         }
     }
     Ok(())

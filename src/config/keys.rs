@@ -437,7 +437,7 @@ pub const KEYS: &[Key] = &[
     key!(http.open = "no", ValueKind::YesNo, YesNo, "yes: anyone on the network may watch without a password"),
     key!(http.hosts = "", ValueKind::Text, Text => values::hosts, "further host names at which the page may be reached, separated by commas"),
     key!(http.cors = "", ValueKind::Text, Text => values::origins, "the origins whose pages may read streams, snapshots and GET /api by script, as Mainsail and Fluidd do, separated by commas, such as http://mainsail.local; empty: none"),
-    key!(state.path = "", ValueKind::PathOrNone, Path => Some, "the folder where namecam keeps what it writes: the sessions of the page, the ids of events, the names of topics, and settings.ini, which counts more than this file; empty: the one that systemd makes for the service, else that of the service with this config (/var/lib/namecam, or /var/lib/namecam-NAME for /etc/namecam/NAME.ini), else ~/.local/state/namecam", restart),
+    key!(state.path = "", ValueKind::PathOrNone, Path => Some, "the folder where namecam keeps what it writes: the sessions of the page, the ids of events, the names of topics, and settings.ini, which counts more than this file; the cache of descriptors is not in it; empty: the one that systemd makes for the service, else that of the service with this config (/var/lib/namecam, or /var/lib/namecam-NAME for /etc/namecam/NAME.ini), else ~/.local/state/namecam", restart),
     key!(log.level = "info", ValueKind::OneOf(&["error", "warn", "info", "debug", "trace"]), Text => |text: String| text.parse().ok(), "how much to log", settings),
 ];
 

@@ -342,9 +342,9 @@ fn as_nobodys(folder: &Path) -> u32 {
     65534
 }
 
-fn passwd(home: &Home, file: &Path, password: &str) -> (i32, String) {
+fn passwd(home: &Home, words: &[&str], file: &Path, password: &str) -> (i32, String) {
     let mut command = home.command();
-    command.args(["passwd", "--admin", "anna", "--file"]).arg(file).stdin(Stdio::piped());
+    command.arg("passwd").args(words).arg("--file").arg(file).stdin(Stdio::piped());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
     let done = child.wait_with_output().unwrap();
@@ -360,7 +360,7 @@ fn passwd_as_root_writes_with_the_rights_of_the_folders_owner() {
     let owner = as_nobodys(&state);
     let users = state.join("users");
     for password in ["a first long password\n", "another long password\n"] {
-        let (status, stderr) = passwd(&home, &users, password);
+        let (status, stderr) = passwd(&home, &["--admin", "anna"], &users, password);
         assert_eq!(status, 0, "{stderr}");
         let meta = std::fs::metadata(&users).unwrap();
         assert_eq!((meta.uid(), meta.mode() & 0o777), (owner, 0o600));
@@ -368,17 +368,42 @@ fn passwd_as_root_writes_with_the_rights_of_the_folders_owner() {
     assert_eq!(std::fs::read_to_string(&users).unwrap().lines().count(), 1);
     // A symbolic link of root to the file of the service is followed with the rights of the owner, too.
     std::os::unix::fs::symlink(&users, home.path("link")).unwrap();
-    assert_eq!(passwd(&home, &home.path("link"), "a third long password\n").0, 0);
+    assert_eq!(passwd(&home, &["anna"], &home.path("link"), "a third long password\n").0, 0);
     assert_eq!(std::fs::metadata(&users).unwrap().uid(), owner);
     // Root does not read or write a file that the owner of the folder may not read.
     let secret = home.put("secret", b"root:admin:x\n");
     std::fs::set_permissions(&secret, Permissions::from_mode(0o000)).unwrap();
     std::fs::remove_file(&users).unwrap();
     std::os::unix::fs::symlink(&secret, &users).unwrap();
-    let (status, stderr) = passwd(&home, &users, "a first long password\n");
+    let (status, stderr) = passwd(&home, &["anna"], &users, "a first long password\n");
     assert!(status == 1 && stderr.contains("permission denied"), "{status} {stderr}");
     std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
     assert_eq!(std::fs::read(&secret).unwrap(), b"root:admin:x\n");
+}
+
+#[test]
+fn a_new_password_or_token_keeps_the_role_and_the_removal_of_the_last_admin_is_said() {
+    let home = Home::new("");
+    let users = home.path("users");
+    let run = |words: &[&str], password: &str| {
+        let (status, stderr) = passwd(&home, words, &users, password);
+        assert_eq!(status, 0, "{words:?} {stderr}");
+        stderr
+    };
+    let roles = || -> Vec<String> {
+        let text = std::fs::read_to_string(&users).unwrap();
+        text.lines().map(|line| line.split(':').take(2).collect::<Vec<_>>().join(" ")).collect()
+    };
+    run(&["--admin", "anna"], "a first long password\n");
+    assert!(run(&["anna"], "another long password\n").contains("saved the admin anna in "));
+    assert!(run(&["bob"], "a third long password\n").contains("saved the viewer bob in "));
+    run(&["--admin", "--token", "script"], "");
+    assert!(run(&["--token", "script"], "").contains("saved the admin token script in "));
+    assert_eq!(roles(), ["anna admin", "bob viewer", "script admin"]);
+    run(&["--admin", "bob"], "a third long password\n");
+    assert!(!run(&["--remove", "anna"], "").contains("warning"));
+    assert!(run(&["--remove", "bob"], "").contains("warning: no user is an admin any more"));
+    assert_eq!(roles(), ["script admin"]);
 }
 
 /// Runs the package's postinst in `root`; `previous` is the version before an upgrade.

@@ -18,7 +18,7 @@ use std::path::Path;
 pub enum Role {
     /// Watch.
     Viewer,
-    /// Watch, and see the gallery.
+    /// Watch, see and change the gallery, see the chips of faces in view, and change the settings.
     Admin,
 }
 
@@ -206,6 +206,13 @@ fn check_user(user: &str) -> Result<(), String> {
         return Err("a user name must have 1 to 64 bytes, no spaces or colons, and must not begin with #".to_owned());
     }
     Ok(())
+}
+
+/// The role of a user or token in the password file; `None` when the file does not have them.
+pub fn role_in(file: &Path, name: &str) -> Option<Role> {
+    let text = fs::read_to_string(file).ok()?;
+    let mut line = text.lines().map(|line| line.trim().split(':')).find(|line| line.clone().next() == Some(name))?;
+    line.nth(1).and_then(Role::from_word)
 }
 
 /// Adds `user` to the password file, or changes their role and password. Other lines stay unchanged. The file is
