@@ -13,6 +13,8 @@ CROSS ?= tools
 # Files in a package have the time of the last commit, so that two builds of one commit are identical. The variable is
 # set for these targets only, because build scripts watch it: a new value rebuilds dlib's crate.
 release cross deb: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+# The binary has the commit too. It is read here, because the root file system of tools/bookworm has no git.
+release cross deb: export NAMECAM_COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null || echo unknown)
 # The compiler settings for a dlib that `make setup` has built.
 WITH_DLIB := . target/setup/env &&
 

@@ -7,6 +7,7 @@ mod machine;
 use crate::config::{Config, InUse, Problems, keys};
 use crate::os::{localtime, process};
 use hidden::Hidden;
+pub use machine::property;
 use serde_json::Value;
 use std::fmt::Write;
 use std::time::SystemTime;

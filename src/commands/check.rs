@@ -7,11 +7,13 @@ use crate::camera::pipe;
 use crate::commands::probe;
 use crate::config::{Camera, CameraSource, Config, InUse, keys};
 use crate::events::{mqtt, webhook};
-use crate::memory::{self, Machine, Plan};
+use crate::memory::{self, Machine, Plan, mb};
 use crate::recognition::gallery::enrol::Library;
 use crate::recognition::{self, dlib};
+use crate::report;
 use crate::roster::{PictureReport, Roster};
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use table::{TextTable, paragraph};
 
 /// Runs `namecam check`, and returns the exit status.
@@ -27,6 +29,10 @@ pub fn check(config: &Config, json: bool) -> u8 {
     let mut roster = roster;
     let camera = probe::trouble(&config.camera);
     roster.warnings.extend(warnings_of(config));
+    if report::property(config, "ProtectHome").as_deref() == Some("yes") {
+        roster.warnings.extend(hidden_from_service(config));
+    }
+    let memory_max = report::property(config, "MemoryMax").and_then(|bytes| bytes.parse().ok());
     let mqtt = (!config.mqtt.host.is_empty()).then(|| mqtt::try_out(config));
     roster.warnings.extend(mqtt.iter().filter_map(|tried| tried.as_ref().err()).map(|why| format!("[mqtt] {why}")));
     let waits = waits_for_one(&config.camera, probe::no_camera_at_all());
@@ -40,7 +46,7 @@ pub fn check(config: &Config, json: bool) -> u8 {
     } else {
         GOOD
     };
-    let report = Report { config, plan, camera, waits, mqtt, models_error, gallery_error, roster, status };
+    let report = Report { config, plan, memory_max, camera, waits, mqtt, models_error, gallery_error, roster, status };
     print(&if json { format!("{}\n", report.json()) } else { report.text() });
     status
 }
@@ -66,6 +72,26 @@ fn warnings_of(config: &Config) -> Vec<String> {
     warnings
 }
 
+/// Warnings about files and folders that `ProtectHome=yes` in the unit of a service hides from it.
+fn hidden_from_service(config: &Config) -> Vec<String> {
+    let paths = [
+        ("[gallery] path", Some(&config.gallery.path)),
+        ("[models] path", Some(&config.models.path)),
+        ("[state] path", config.state_folder.as_ref()),
+        ("[overlay] font", config.overlay.font.as_ref()),
+        ("[http] password_file", config.http.password_file.as_ref()),
+        ("[mqtt] ca_file", config.mqtt.ca_file.as_ref()),
+        ("[webhook] ca_file", config.webhook.ca_file.as_ref()),
+    ];
+    let hidden = ["/home", "/root", "/run/user"].map(Path::new);
+    let warning = |(key, path): (&str, Option<&PathBuf>)| {
+        let path = path?;
+        let (folder, path) = (hidden.iter().find(|hidden| path.starts_with(hidden))?.display(), path.display());
+        Some(format!("{key} = {path}: the unit of the service hides {folder}; docs/CONFIG.md says what to do"))
+    };
+    paths.into_iter().filter_map(warning).collect()
+}
+
 /// True when the config has the default camera and no camera is plugged in. Such a machine waits for a camera, which is
 /// no problem to report.
 fn waits_for_one(camera: &Camera, none_is_there: bool) -> bool {
@@ -77,6 +103,8 @@ struct Report<'a> {
     config: &'a Config,
     /// The memory plan; `None` when recognition is off and would not fit.
     plan: Option<Plan>,
+    /// The most bytes that the unit of the service gives it. The plan does not know it in a shell.
+    memory_max: Option<u64>,
     /// Why the camera would deliver no frames.
     camera: Option<String>,
     /// True when the only reason is that no camera is plugged in and the config has the default one.
@@ -141,7 +169,9 @@ impl Report<'_> {
         };
         out.push_str(&paragraph("models     ", &models));
         if let Some(plan) = &self.plan {
-            out.push_str(&paragraph("memory     ", &plan.to_string()));
+            let of_unit = |bytes| format!("; this counts in this shell, and MemoryMax of the service is {}", mb(bytes));
+            let of_unit = self.memory_max.map(of_unit).unwrap_or_default();
+            out.push_str(&paragraph("memory     ", &format!("{plan}{of_unit}")));
         }
         if let Some(threshold) = &self.roster.threshold {
             let text = format!("{:.3} {}: {}", threshold.distance, threshold.metric, threshold.why);
@@ -200,7 +230,22 @@ impl Report<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
+
+    #[test]
+    fn paths_below_home_are_named_because_a_service_does_not_see_them() {
+        let mut config = Config::defaults(Path::new("/etc/namecam"));
+        config.state_folder = Some("/var/lib/namecam".into());
+        assert!(hidden_from_service(&config).is_empty());
+        (config.gallery.path, config.models.path) = ("/home/pi/gallery".into(), "/homes/models".into());
+        (config.state_folder, config.overlay.font) = (Some("/run/user/1000/x".into()), Some("/root/a.ttf".into()));
+        let told = hidden_from_service(&config);
+        assert!(
+            told[0].starts_with("[gallery] path = /home/pi/gallery: the unit of the service hides /home;"),
+            "{told:?}"
+        );
+        let keys = told.iter().map(|line| line.split(" =").next().unwrap_or_default());
+        assert_eq!(keys.collect::<Vec<_>>(), ["[gallery] path", "[state] path", "[overlay] font"]);
+    }
 
     #[test]
     fn a_machine_without_a_camera_waits_for_one_unless_the_config_names_another() {

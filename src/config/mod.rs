@@ -9,7 +9,7 @@ mod values;
 
 pub use change::Change;
 pub use hours::Hours;
-pub use origin::{Origin, instance};
+pub use origin::{Origin, instance, of_service};
 pub use values::{CameraSource, Url, without_secrets};
 
 use crate::image::jpeg::Codec;
@@ -450,8 +450,9 @@ impl Config {
             }
             self.resolve(&setting.base);
         }
+        // From a unit without credentials, systemd hides their folder, and it is an error to look there.
         if self.http.password_file.as_deref() == Some(Path::new(FORMER_ACCOUNTS))
-            && matches!(Path::new(FORMER_ACCOUNTS).try_exists(), Ok(false))
+            && !Path::new(FORMER_ACCOUNTS).exists()
         {
             self.http.password_file = Some(ACCOUNTS.into());
             self.warnings.push(format!(

@@ -82,21 +82,26 @@ fn usual_state_folder(file: Option<&Path>) -> Option<PathBuf> {
 
 /// The state folder of the service with this config: namecam.service, or `namecam@NAME.service` with
 /// /etc/namecam/NAME.ini.
-pub(super) fn of_service(file: &Path) -> Option<PathBuf> {
+pub fn of_service(file: &Path) -> Option<PathBuf> {
     let state = OF_PACKAGE.1;
-    if file == Path::new(OF_PACKAGE.0) {
+    if whole(file) == Path::new(OF_PACKAGE.0) {
         Some(state.into())
     } else {
         Some(format!("{state}-{}", instance(file)?).into())
     }
 }
 
+/// The path of a file from the root: in /etc/namecam, namecam.ini is the config of the service too.
+fn whole(file: &Path) -> PathBuf {
+    std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
+}
+
 /// The NAME of `namecam@NAME.service`, which runs with this config, /etc/namecam/NAME.ini; `None` for another config and
 /// for that of namecam.service.
-pub fn instance(file: &Path) -> Option<&str> {
-    let of_package = Path::new(OF_PACKAGE.0);
+pub fn instance(file: &Path) -> Option<String> {
+    let (of_package, file) = (Path::new(OF_PACKAGE.0), whole(file));
     let is_beside = file.parent() == of_package.parent() && file.extension() == of_package.extension();
-    file.file_stem().filter(|_| is_beside && file != of_package)?.to_str()
+    file.file_stem().filter(|_| is_beside && file != of_package)?.to_str().map(str::to_owned)
 }
 
 /// The values in the settings file. A settings file that cannot be used is a problem like one in the config file,

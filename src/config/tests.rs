@@ -438,6 +438,67 @@ fn the_credential_of_the_first_package_means_the_accounts_in_the_state_folder() 
     assert_eq!((config.http.password_file.as_deref(), config.warnings.len()), (Some(Path::new(own)), 0));
 }
 
+/// Runs `test` where `folder` is the root, in a thread with a root and a current folder of its own. Only root may
+/// change the root: without that right, the path of the package must not be found from here.
+fn on_a_board(folder: &Path, current: &str, test: impl FnOnce() + Send) {
+    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // SAFETY: no pointers.
+            assert_eq!(unsafe { libc::unshare(libc::CLONE_FS) }, 0);
+            match std::os::unix::fs::chroot(folder) {
+                Ok(()) => {
+                    std::env::set_current_dir(current).unwrap();
+                    test();
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+                    std::env::set_current_dir(folder.join(current.trim_start_matches('/'))).unwrap();
+                    assert_eq!(super::of_service(Path::new("namecam.ini")), None);
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn the_former_credential_is_replaced_where_the_unit_may_not_look_for_it() {
+    let root = tempfile::tempdir().unwrap();
+    for folder in ["etc/namecam", "run/credentials"] {
+        std::fs::create_dir_all(root.path().join(folder)).unwrap();
+    }
+    let text = "[http]\npassword_file = /run/credentials/namecam.service/users\n";
+    std::fs::write(root.path().join("etc/namecam/namecam.ini"), text).unwrap();
+    let hidden = std::os::unix::fs::PermissionsExt::from_mode(0o000);
+    std::fs::set_permissions(root.path().join("run/credentials"), hidden).unwrap();
+    on_a_board(root.path(), "/etc/namecam", || {
+        // SAFETY: no pointers. The thread ends as nobody.
+        unsafe { libc::setfsuid(65534) };
+        assert!(Path::new("/run/credentials/namecam.service/users").try_exists().is_err());
+        let config = Origin { file: Some("/etc/namecam/namecam.ini".into()), ..Origin::default() }.load().unwrap();
+        assert_eq!(config.http.password_file.as_deref(), Some(Path::new("/var/lib/namecam/users")));
+        assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    });
+}
+
+#[test]
+fn in_the_folder_of_the_package_its_configs_are_those_of_the_services() {
+    let root = tempfile::tempdir().unwrap();
+    for (file, text) in
+        [("etc/namecam/namecam.ini", ""), ("var/lib/namecam/settings.ini", "[overlay]\nunknown = blur\n")]
+    {
+        std::fs::create_dir_all(root.path().join(file).parent().unwrap()).unwrap();
+        std::fs::write(root.path().join(file), text).unwrap();
+    }
+    on_a_board(root.path(), "/etc/namecam", || {
+        let config = Origin::default().load().unwrap();
+        assert_eq!(config.file.as_deref(), Some(Path::new("namecam.ini")));
+        assert_eq!(config.state_folder.as_deref(), Some(Path::new("/var/lib/namecam")));
+        assert_eq!(config.given.len(), 1, "the settings of the service count");
+        assert_eq!(instance(Path::new("./garden.ini")).as_deref(), Some("garden"));
+    });
+}
+
 #[test]
 fn a_missing_file_is_a_problem_that_names_it() {
     let origin = Origin { file: Some("/nowhere/namecam.ini".into()), ..nothing_kept() };

@@ -23,6 +23,11 @@ pub fn state_folder_of_user() -> Option<PathBuf> {
     Some(folder.join("namecam"))
 }
 
+/// The folder of a file.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Makes the folder of a file, accessible only to its owner, when the folder is missing.
 ///
 /// # Errors
@@ -37,7 +42,9 @@ pub fn make_folder_of(file: &Path) -> io::Result<()> {
 pub const INCOMPLETE: &str = ".new";
 
 /// Replaces the content of a file. After a power cut the file holds either the old bytes or the new bytes. Owner and
-/// mode of the file stay. A new file can be read only by its owner.
+/// mode of the file stay. A new file can be read only by its owner, who is the owner of the folder if root writes it.
+///
+/// Only root can give a file away: what another user writes belongs to them, and gives nobody more rights than before.
 ///
 /// # Errors
 /// The folder is missing, the disk is full, or the file cannot be written. The old file stays.
@@ -49,12 +56,18 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     sweep(beside, |found| found.strip_prefix(&*name)?.strip_prefix('.')?.strip_suffix(INCOMPLETE)?.parse().ok());
     let write = || {
         let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
-        if let Ok(old) = fs::metadata(file) {
-            // The owner is set before the mode, because chown may clear mode bits. It differs only when root writes.
-            if (old.uid(), old.gid()) != (new.metadata()?.uid(), new.metadata()?.gid()) {
-                fchown(&new, Some(old.uid()), Some(old.gid()))?;
+        let (mine, old) = (new.metadata()?, fs::metadata(file));
+        if let Ok(whose) = old.as_ref().or(fs::metadata(folder_of(file)).as_ref()) {
+            // The owner is set before the mode, because chown may clear mode bits.
+            if (whose.uid(), whose.gid()) != (mine.uid(), mine.gid()) {
+                fchown(&new, Some(whose.uid()), Some(whose.gid()))
+                    .or_else(|why| if mine.uid() == 0 { Err(why) } else { Ok(()) })?;
             }
-            new.set_permissions(Permissions::from_mode(old.mode() & 0o777))?;
+        }
+        if let Ok(old) = old {
+            // A group that the old file did not have belonged to its others.
+            let group = if new.metadata()?.gid() == old.gid() { old.mode() } else { old.mode() << 3 };
+            new.set_permissions(Permissions::from_mode(old.mode() & 0o707 | group & 0o070))?;
         }
         new.write_all(bytes)?;
         new.sync_all()?;
@@ -85,8 +98,7 @@ pub fn create_private(file: &Path) -> io::Result<File> {
 /// name `writer` finds the id of a process that does not run. A file that cannot be removed stays. No two threads write
 /// the same file at once, so `beside` was left by a former process with the id of this one.
 fn sweep(beside: &Path, writer: impl Fn(&str) -> Option<u32>) {
-    let folder = beside.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(folder_of(beside)).into_iter().flatten().flatten() {
         let number = entry.file_name().to_str().and_then(&writer);
         let is_mine = number == Some(std::process::id());
         if Some(&*entry.file_name()) == beside.file_name()
@@ -156,6 +168,21 @@ pub fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_root_writes_belongs_to_the_owner_of_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cache");
+        let is_root = std::os::unix::fs::chown(folder.path(), Some(65534), Some(65533)).is_ok();
+        let me = fs::metadata(folder.path()).unwrap();
+        assert_eq!(me.uid() == 65534, is_root);
+        for mode in [0o600, 0o664] {
+            replace(&file, b"new").unwrap();
+            let new = fs::metadata(&file).unwrap();
+            assert_eq!((new.uid(), new.gid(), new.mode() & 0o777), (me.uid(), me.gid(), mode));
+            fs::set_permissions(&file, Permissions::from_mode(0o664)).unwrap();
+        }
+    }
 
     #[test]
     fn files_left_by_killed_processes_are_removed_and_files_of_running_processes_stay() {

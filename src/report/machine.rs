@@ -1,7 +1,7 @@
 //! The parts of the report that the system provides: the machine, the service, its journal, and kernel messages about
 //! cameras.
 
-use crate::config::{Config, instance};
+use crate::config::{Config, instance, of_service};
 use crate::memory::{self, Machine};
 use crate::os::{board, process};
 use crate::telemetry::faults::CAUSES;
@@ -93,6 +93,14 @@ fn ask(program: &str, arguments: &[&str]) -> Result<String, String> {
 pub fn unit(config: Option<&Config>) -> String {
     let name = config.and_then(|config| instance(config.file.as_deref()?));
     name.map_or("namecam.service".to_owned(), |name| format!("namecam@{name}.service"))
+}
+
+/// A property of the unit that runs with this config; `None` for a config that is not that of a service, and where
+/// systemd does not say it.
+pub fn property(config: &Config, name: &str) -> Option<String> {
+    of_service(config.file.as_deref()?)?;
+    let show = ["show", &unit(Some(config)), "--no-pager", "--value", "--property", name];
+    ask("systemctl", &show).ok().map(|value| value.trim().to_owned())
 }
 
 /// The properties of the service. Its status text may contain names of people and addresses, which cannot be hidden

@@ -366,6 +366,16 @@ fn passwd_as_root_writes_with_the_rights_of_the_folders_owner() {
         assert_eq!((meta.uid(), meta.mode() & 0o777), (owner, 0o600));
     }
     assert_eq!(std::fs::read_to_string(&users).unwrap().lines().count(), 1);
+    // A file that root has made in the folder, as an editor with sudo does: its owner may replace it, and the group of
+    // the owner gets the rights that it had as one of the others.
+    std::fs::set_permissions(&users, Permissions::from_mode(0o664)).unwrap();
+    let group = std::fs::metadata(&users).unwrap().gid();
+    let by_root = std::os::unix::fs::chown(&users, Some(0), Some(0)).is_ok();
+    let (status, stderr) = passwd(&home, &users, "a second long password\n");
+    assert_eq!(status, 0, "{stderr}");
+    let meta = std::fs::metadata(&users).unwrap();
+    let mode = if by_root { 0o644 } else { 0o664 };
+    assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o777), (owner, group, mode));
     // A symbolic link of root to the file of the service is followed with the rights of the owner, too.
     std::os::unix::fs::symlink(&users, home.path("link")).unwrap();
     assert_eq!(passwd(&home, &["anna"], &home.path("link"), "a third long password\n").0, 0);

@@ -181,7 +181,9 @@ def upgraded(board: Board) -> str:
     picture = machine.hand_in(gallery(PERSON, "obama2.jpg") / "obama2.jpg")
     machine.sh(f"install -D {picture} '{GALLERY}/{PERSON}/obama2.jpg'")
     machine.sh(f"{KEEP} {machine.hand_in(previous(board.package, machine.folder))}", limit_s=180)
-    machine.sh(f"echo '; edited by hand' >>{INI}")
+    # The edited ini of version 0.1.0 names the credential of its unit, which the new unit does not have.
+    machine.sh(f"sed -i 's,^password_file *=.*,password_file = /run/credentials/{UNIT}.service/users,' {INI} && "
+               f"echo '; edited by hand' >>{INI} && grep -q '^password_file = /run/credentials/' {INI}")
     # The accounts, without comments, from whichever file that version uses.
     kept = f"md5sum {INI} /etc/namecam/password; cat /var/lib/namecam/users /etc/namecam/users 2>/dev/null | grep -v '^#' | sort -u; find {GALLERY} -type f -exec md5sum {{}} +; dpkg-query -W -f '${{Status}}' {UNIT}"
     before, gone, old = machine.sh(kept), board.process(), machine.sh(version := f"dpkg-query -W -f '${{Version}}' {UNIT}")
