@@ -609,6 +609,21 @@ fn visits_are_listed_for_some_hours_and_up_to_a_bound() {
 fn event(name: Option<&str>) -> Event {
     Event { name: name.map(Into::into), ..Event::new(Kind::Named, Moment::now(), Moment::now(), 1) }
 }
+#[test]
+fn naming_a_face_at_the_place_of_a_stranger_does_not_name_the_strangers_other_visits() {
+    let mut play = Play::new().table(vec![
+        (1000, Look(vec![f(1, "?7")]), "appeared 1/1"),
+        (12_000, Look(vec![f(2, "?7")]), "left 1/1 no_look, appeared 2/2"),
+        // Another person, for whom looks have no number yet, continues the visit.
+        (14_000, Look(vec![(3, "?", 200)]), ""),
+    ]);
+    play.day.name(3, "Alice");
+    assert_eq!(play.list()[0], "?7 1000-1000");
+    // It was the same person after all.
+    play = play.table(vec![(14_200, Look(vec![(3, "?7", 200)]), "")]);
+    assert_eq!(play.list(), ["?7 1000-1000", "?7 12000-now"]);
+}
+
 
 #[test]
 fn the_bus_keeps_256_events_and_a_slow_reader_learns_how_many_it_missed() {

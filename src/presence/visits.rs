@@ -284,7 +284,11 @@ impl Presence {
                 visit.face.is_none() && visit.name.is_none() && was_here
             };
             match self.visits.iter_mut().find(is_back) {
-                Some(visit) => visit.go_on(index, face),
+                Some(visit) => {
+                    visit.go_on(index, face);
+                    // The same place does not prove the same person. The number returns when looks prove it.
+                    visit.stranger = None;
+                }
                 None => newcomers.push(index),
             }
         }
