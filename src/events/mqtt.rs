@@ -314,9 +314,10 @@ impl<'a> Session<'a> {
         self.made_of = None;
     }
 
-    /// Follows the gallery. Before the first gallery, the people of the last run are used, also while it cannot be read.
+    /// Follows the gallery. Before the first gallery, and while it cannot be read or has no person, the people who were
+    /// known before stay: the folder of a disk that is not mounted is empty. People who are forgotten go all the same.
     fn follow_gallery(&mut self, roster: Option<&Roster>) {
-        let roster = roster.filter(|roster| roster.generation > 0);
+        let roster = roster.filter(|roster| roster.generation > 0 && !roster.people.is_empty());
         let generation = roster.map(|roster| roster.generation);
         if self.generation.is_some() && self.generation == generation {
             return;
