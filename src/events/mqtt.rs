@@ -76,13 +76,15 @@ pub struct Stage {
 struct Kept {
     picture: Picture,
     former: Former,
+    /// True once the log says that the broker refuses the subscription to the start of Home Assistant.
+    says_birth_is_refused: bool,
 }
 
 /// The body of the thread. Returns on [`Stop`].
 pub fn run(stage: &Stage) {
     let (mut seen, mut pause) = (stage.bus.begin_after(Some(0)), PAUSES[0]);
     let former = Former::open(stage.state_folder.as_ref().map(|folder| folder.join("mqtt")));
-    let mut kept = Kept { picture: Picture::new(), former };
+    let mut kept = Kept { picture: Picture::new(), former, says_birth_is_refused: false };
     while !stage.stop.is_set() {
         let Some((_, config)) = stage.config.newest().filter(|(_, config)| !config.mqtt.host.is_empty()) else {
             // Events that occur while no broker is configured are never sent.
@@ -174,8 +176,9 @@ impl<'a> Session<'a> {
         }
         kept.picture.begin();
         let elsewhere = former.iter().filter(|place| place.status() != device.topic("status")).map(Place::status);
+        // Each in a packet of its own: a broker may refuse the first and the last of these subscriptions.
+        link.subscribe(link::BIRTH, device.birth.as_slice())?;
         link.subscribe(link::COMMANDS, &device.commands())?;
-        // In a packet of its own: a broker may refuse this subscription.
         link.subscribe(link::FORMER, &elsewhere.collect::<Vec<_>>())?;
         Ok(Session {
             stage,
@@ -220,6 +223,11 @@ impl<'a> Session<'a> {
             self.stage.health.mqtt.skipped.add_many(self.link.skipped - skipped);
             if self.link.skipped > skipped {
                 self.stage.health.faults.report(Cause::Broker, "a message for namecam is too large and was not read");
+            }
+            if self.link.is_birth_refused && !self.kept.says_birth_is_refused {
+                self.kept.says_birth_is_refused = true;
+                let birth = self.device.birth.as_deref().unwrap_or_default();
+                log::warn!("mqtt: the broker does not let namecam listen to {birth}; all else works");
             }
             messages.iter().for_each(|message| self.obey(message));
             self.finish_taking_back();

@@ -254,6 +254,20 @@ fn a_gallery_without_people_deletes_nobody_and_the_last_person_who_is_forgotten_
 }
 
 #[test]
+fn a_broker_that_refuses_the_subscription_to_home_assistants_start_still_gets_states_and_gives_orders() {
+    let broker = Broker::start(0, Manners::Keeps("homeassistant"));
+    let mut camera = Camera::start(broker.port, |mqtt| mqtt.control = true);
+    camera.gallery(&["Alice"]);
+    broker.until("the commands", |heard| heard.subscribed.len() == 2);
+    broker.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
+    broker.say("namecam/door/reload/set", b"PRESS", false);
+    assert_eq!(camera.orders.recv_timeout(PATIENCE), Ok(Order::Reload));
+    camera.present(&[Some("Alice")]);
+    let heard = broker.until("Alice is there", |heard| says(heard, "namecam/door/person/alice", "ON"));
+    assert_eq!((heard.clients.len(), camera.stage.health.faults.all()), (1, vec![]), "no connection was lost");
+}
+
+#[test]
 fn a_start_of_home_assistant_repeats_the_announcement_and_only_new_allowed_orders_count() {
     let broker = Broker::start(0, Manners::Good);
     let mut camera = Camera::start(broker.port, |mqtt| mqtt.control = true);
