@@ -19,7 +19,7 @@ use crate::gallery::slugs::{Known, Slugs};
 use crate::presence::bus::Bus;
 use crate::presence::visits::Present;
 use crate::roster::Roster;
-use crate::sync::{Latest, POLL, Stop};
+use crate::sync::{Backoff, Latest, POLL, Stop};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
 use former::{Former, Place};
@@ -33,9 +33,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The pauses before a new attempt to connect: the first one and the longest one. Each is prolonged by up to its own
-/// length.
-const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
+/// The shortest and the longest pause before a new attempt to connect. Each is prolonged by up to its own length.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A connection that lasts longer than this resets the pause to the first one.
 const GOOD: Duration = Duration::from_secs(2);
 /// The longest wait between reads while the broker has messages to acknowledge.
@@ -82,7 +82,7 @@ struct Kept {
 
 /// The body of the thread. Returns on [`Stop`].
 pub fn run(stage: &Stage) {
-    let (mut seen, mut pause) = (stage.bus.begin_after(Some(0)), PAUSES[0]);
+    let (mut seen, mut backoff) = (stage.bus.begin_after(Some(0)), Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE));
     let former = Former::open(stage.state_folder.as_ref().map(|folder| folder.join("mqtt")));
     let mut kept = Kept { picture: Picture::new(), former, says_birth_is_refused: false };
     while !stage.stop.is_set() {
@@ -103,9 +103,10 @@ pub fn run(stage: &Stage) {
         stage.health.mqtt.connected.store(false, Relaxed);
         let Err(why) = ended else { continue };
         stage.health.faults.report(Cause::Broker, &why);
-        pause = if was_good { PAUSES[0] } else { pause };
-        wait(stage, &config.mqtt, jittered(pause));
-        pause = (pause * 2).min(PAUSES[1]);
+        if was_good {
+            backoff.reset();
+        }
+        wait(stage, &config.mqtt, jittered(backoff.pause()));
     }
 }
 

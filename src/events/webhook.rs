@@ -5,7 +5,7 @@ use crate::config::{Url, Webhook};
 use crate::os::files::hex;
 use crate::os::wire::{Trust, Wire, is_late, left};
 use crate::presence::event::Event;
-use crate::sync::POLL;
+use crate::sync::{Backoff, POLL};
 use crate::telemetry::faults::Cause;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
@@ -14,9 +14,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long an attempt may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The pause after the first failed attempt at an event, and the longest one. Each pause is twice as long as the one
-/// before.
-const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// The shortest and the longest pause after a failed attempt at an event.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The most bytes of an answer that are read, with the interim answers before it; only its first line is used.
 const MOST_ANSWER: usize = 8192;
 
@@ -45,7 +45,7 @@ pub fn run(stage: &Stage) {
             stage.stop.wait(POLL);
             continue;
         };
-        let (mut event, mut pause) = (reader.next(&hook.events, POLL), PAUSES[0]);
+        let (mut event, mut backoff) = (reader.next(&hook.events, POLL), Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE));
         while let Some(found) = event {
             let Err(failure) = post(hook, url, &found) else {
                 sink.sent.add();
@@ -57,12 +57,11 @@ pub fn run(stage: &Stage) {
                 sink.dropped.add();
                 break;
             }
-            if !wait(stage, pause, is_same) {
+            if !wait(stage, backoff.pause(), is_same) {
                 // With the new config the event is tried again at once.
                 reader.put_back();
                 break;
             }
-            pause = (pause * 2).min(PAUSES[1]);
             event = reader.again();
         }
     }
