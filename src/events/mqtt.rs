@@ -144,10 +144,10 @@ struct Session<'a> {
     link: Link,
     /// The payload of each retained topic that this connection has sent.
     told: HashMap<String, String>,
-    /// The payloads that the retained topics should have, in order. `made_of` has the versions of the sources that they
-    /// were made from.
+    /// The payloads that the retained topics should have, in order, and what they were made of; `None` when they are to
+    /// be made again.
     should: Vec<(String, String)>,
-    made_of: Option<[u64; 5]>,
+    made_of: Option<Sources>,
     known: Vec<Known>,
     /// The slugs of people who have left the gallery and whose topics are being deleted.
     gone: BTreeSet<String>,
@@ -159,10 +159,26 @@ struct Session<'a> {
     taking_back: Vec<Place>,
     /// The generation of the gallery from which `known` was made.
     generation: Option<u64>,
-    /// The payload of `diagnostics`, when it was made, and the number of looks at that time.
-    numbers: (String, Option<Instant>, u64),
+    diagnostics: Diagnostics,
     /// The id of the newest event that was sent.
     sent: u64,
+}
+
+/// The versions of what the retained topics are made of, and the former places whose messages are to be deleted.
+#[derive(PartialEq, Eq)]
+struct Sources {
+    config: u64,
+    present: u64,
+    roster: u64,
+    due: Vec<Place>,
+}
+
+/// The payload of `diagnostics`, when it was made, and the number of looks at that time.
+#[derive(Default)]
+struct Diagnostics {
+    text: String,
+    made_at: Option<Instant>,
+    looks: u64,
 }
 
 impl<'a> Session<'a> {
@@ -196,7 +212,7 @@ impl<'a> Session<'a> {
             online: BTreeSet::new(),
             taking_back: Vec::new(),
             generation: None,
-            numbers: (String::new(), None, 0),
+            diagnostics: Diagnostics::default(),
             sent,
         })
     }
@@ -214,7 +230,7 @@ impl<'a> Session<'a> {
             } else {
                 self.stage.bus.wait_after(self.sent, if self.link.waits() { SOON } else { POLL });
             }
-            self.tell_states();
+            self.compute_states();
             self.say_picture(&config)?;
             self.say_what_differs()?;
             self.say_events()?;
@@ -236,21 +252,24 @@ impl<'a> Session<'a> {
     }
 
     /// Computes the payloads that the retained topics should have.
-    fn tell_states(&mut self) {
-        if self.numbers.1.is_none_or(|at| at.elapsed() >= DIAGNOSTICS_EVERY) {
-            self.take_numbers();
+    fn compute_states(&mut self) {
+        if self.diagnostics.made_at.is_none_or(|at| at.elapsed() >= DIAGNOSTICS_EVERY) {
+            self.make_diagnostics();
         }
         let (config_version, config) = self.stage.config.newest().unzip();
         let (present_version, present) = self.stage.present.newest().unzip();
         let (roster_version, roster) = self.stage.roster.newest().unzip();
-        let taken = self.numbers.1.map_or(0, |at| at.elapsed().as_secs() / DIAGNOSTICS_EVERY.as_secs());
-        let versions = [config_version, present_version, roster_version].map(Option::unwrap_or_default);
         let due = self.due();
-        let made_of = [versions[0], versions[1], versions[2], taken + self.gone.len() as u64, due.len() as u64];
-        if self.made_of == Some(made_of) {
+        let sources = Sources {
+            config: config_version.unwrap_or_default(),
+            present: present_version.unwrap_or_default(),
+            roster: roster_version.unwrap_or_default(),
+            due: due.clone(),
+        };
+        if self.made_of.as_ref() == Some(&sources) {
             return;
         }
-        self.made_of = Some(made_of);
+        self.made_of = Some(sources);
         self.follow_gallery(roster.as_deref());
         let recognizes = config.is_some_and(|config| config.recognition.enabled);
         let present = present.unwrap_or_default();
@@ -259,7 +278,7 @@ impl<'a> Session<'a> {
             self.should.push((topic.clone(), self.device.announcement(&self.known, &self.gone)));
         }
         self.should.extend(self.device.states(&self.known, &self.gone, &present, recognizes));
-        self.should.push((self.device.topic("diagnostics"), self.numbers.0.clone()));
+        self.should.push((self.device.topic("diagnostics"), self.diagnostics.text.clone()));
         self.take_back(due);
         // Last, so that the states before it are up to date when a client receives it.
         self.should.push((self.device.topic("status"), ONLINE.to_owned()));
@@ -313,13 +332,14 @@ impl<'a> Session<'a> {
         picture.next().map_or(Ok(()), |bytes| self.link.publish(&self.device.topic("picture"), bytes, true, None))
     }
 
-    fn take_numbers(&mut self) {
+    fn make_diagnostics(&mut self) {
         let health = &self.stage.health;
         let (_, roster) = self.stage.roster.newest().unwrap_or_default();
         let looks = health.looks.get() + health.still.get();
-        let seconds = self.numbers.1.map_or(health.started.elapsed(), |at| at.elapsed()).as_secs_f64();
-        let text = diagnostics(health, &roster, looks - self.numbers.2, seconds);
-        self.numbers = (text, Some(Instant::now()), looks);
+        let before = &self.diagnostics;
+        let seconds = before.made_at.map_or(health.started.elapsed(), |at| at.elapsed()).as_secs_f64();
+        let text = diagnostics(health, &roster, looks - before.looks, seconds);
+        self.diagnostics = Diagnostics { text, made_at: Some(Instant::now()), looks };
         self.made_of = None;
     }
 
