@@ -77,7 +77,7 @@ pub fn run(stage: &Stage) {
             stage.day.gallery_is(|name| around.called(name));
             forget_again = Some(Instant::now() + TOLD_WITHIN);
         }
-        let present = presence.present(&events, &around);
+        let present = presence.present(&events, &around, now.instant);
         if stage.present.newest().is_none_or(|(_, told)| *told != present) {
             stage.present.publish(Arc::new(present));
         }

@@ -1,4 +1,5 @@
 //! Synchronization of threads: [`Latest`], the hand-off between two stages, and [`Stop`], which tells threads to end.
+//! [`Backoff`] has the pauses of threads that try again.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -106,10 +107,46 @@ impl Stop {
     }
 }
 
+/// The pauses between failed attempts. Each is twice as long as the one before, up to the longest.
+#[derive(Debug)]
+pub struct Backoff {
+    shortest: Duration,
+    longest: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    /// The first pause is the shortest one.
+    pub fn new(shortest: Duration, longest: Duration) -> Backoff {
+        Backoff { shortest, longest, next: shortest }
+    }
+
+    /// After a success, the pauses begin again with the shortest.
+    pub fn reset(&mut self) {
+        self.next = self.shortest;
+    }
+
+    /// The pause after another failure.
+    pub fn pause(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
+        pause
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fuzz::while_stressed;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_begin_again_after_a_success() {
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
+        let mut pauses = || [(); 5].map(|()| backoff.pause().as_secs());
+        assert_eq!(pauses(), [1, 2, 4, 5, 5]);
+        backoff.reset();
+        assert_eq!(backoff.pause(), Duration::from_secs(1));
+    }
 
     #[test]
     fn a_reader_gets_only_the_newest_value_and_gets_it_once() {

@@ -12,7 +12,7 @@ use crate::config::{Camera, CameraSource, Config};
 use crate::frame::{Frame, Moment};
 use crate::image::{Format, Mask, Raw, Turn, check_size, jpeg};
 use crate::memory::{self, Machine, Plan};
-use crate::sync::{Latest, POLL, Stop};
+use crate::sync::{Backoff, Latest, POLL, Stop};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::{Health, STARTING};
 use crate::tuning::{Answer, Ask, Equipment, Trouble, Tuning, Unset};
@@ -105,9 +105,10 @@ const PAUSES_OF_SILENCE: u32 = 3;
 /// picture an hour.
 const PAUSE_COUNTS_FOR: Duration = Duration::from_secs(600);
 const LEAST_PAUSES: u32 = 20;
-/// The shortest and the longest pause before the source is opened again.
-const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(3)];
-/// When a source has delivered pictures for this long, the pauses begin again with the shortest.
+/// The shortest and the longest rest before the source is opened again.
+const SHORTEST_REST: Duration = Duration::from_millis(200);
+const LONGEST_REST: Duration = Duration::from_secs(3);
+/// When a source has delivered pictures for this long, the rests begin again with the shortest.
 const STEADY: Duration = Duration::from_secs(30);
 
 /// The camera thread: opens the source of the config, publishes the pictures of the source, and opens the source again
@@ -136,7 +137,7 @@ fn devices(camera: &Camera) -> Vec<v4l2::Seen> {
 
 fn run_with(stage: &Stage, open: &mut Open) {
     let mut thread = Thread { stage, seq: 0, news: News::default(), told: None, trial: Trial::default() };
-    let mut pause = PAUSES[0];
+    let mut backoff = Backoff::new(SHORTEST_REST, LONGEST_REST);
     let mut named = false;
     while !stage.stop.is_set() {
         stage.health.capture_beat.beat();
@@ -153,14 +154,16 @@ fn run_with(stage: &Stage, open: &mut Open) {
         let before = devices(camera);
         let mut first = None;
         match thread.watch(camera, open, &mut first) {
-            Ok(()) => pause = PAUSES[0],
-            Err(error) if thread.give_up_mode(&error) => pause = PAUSES[0],
+            Ok(()) => backoff.reset(),
+            Err(error) if thread.give_up_mode(&error) => backoff.reset(),
             Err(error) => {
                 if first.is_some_and(|first: Instant| first.elapsed() >= STEADY) {
-                    pause = PAUSES[0];
+                    backoff.reset();
                 }
                 thread.away(camera, &error);
-                pause = if thread.rest(camera, pause, &before) { (pause * 2).min(PAUSES[1]) } else { PAUSES[0] };
+                if !thread.rest(camera, backoff.pause(), &before) {
+                    backoff.reset();
+                }
             }
         }
     }
@@ -443,10 +446,10 @@ impl Thread<'_> {
         }
     }
 
-    /// Waits for `pause`. Returns false early when the config names another source, or when a device appears that was
+    /// Waits for `rest`. Returns false early when the config names another source, or when a device appears that was
     /// not in `before`.
-    fn rest(&self, camera: &Camera, pause: Duration, before: &[v4l2::Seen]) -> bool {
-        let until = Instant::now() + pause;
+    fn rest(&self, camera: &Camera, rest: Duration, before: &[v4l2::Seen]) -> bool {
+        let until = Instant::now() + rest;
         loop {
             self.stage.health.capture_beat.beat();
             if let Some((ticket, _)) = self.stage.tuning.next() {

@@ -19,7 +19,7 @@ use crate::gallery::slugs::{Known, Slugs};
 use crate::presence::bus::Bus;
 use crate::presence::visits::Present;
 use crate::roster::Roster;
-use crate::sync::{Latest, POLL, Stop};
+use crate::sync::{Backoff, Latest, POLL, Stop};
 use crate::telemetry::faults::Cause;
 use crate::telemetry::health::Health;
 use former::{Former, Place};
@@ -33,9 +33,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The pauses before a new attempt to connect: the first one and the longest one. Each is prolonged by up to its own
-/// length.
-const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
+/// The shortest and the longest pause before a new attempt to connect. Each is prolonged by up to its own length.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A connection that lasts longer than this resets the pause to the first one.
 const GOOD: Duration = Duration::from_secs(2);
 /// The longest wait between reads while the broker has messages to acknowledge.
@@ -76,13 +76,15 @@ pub struct Stage {
 struct Kept {
     picture: Picture,
     former: Former,
+    /// True once the log says that the broker refuses the subscription to the start of Home Assistant.
+    says_birth_is_refused: bool,
 }
 
 /// The body of the thread. Returns on [`Stop`].
 pub fn run(stage: &Stage) {
-    let (mut seen, mut pause) = (stage.bus.begin_after(Some(0)), PAUSES[0]);
+    let (mut seen, mut backoff) = (stage.bus.begin_after(Some(0)), Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE));
     let former = Former::open(stage.state_folder.as_ref().map(|folder| folder.join("mqtt")));
-    let mut kept = Kept { picture: Picture::new(), former };
+    let mut kept = Kept { picture: Picture::new(), former, says_birth_is_refused: false };
     while !stage.stop.is_set() {
         let Some((_, config)) = stage.config.newest().filter(|(_, config)| !config.mqtt.host.is_empty()) else {
             // Events that occur while no broker is configured are never sent.
@@ -101,9 +103,10 @@ pub fn run(stage: &Stage) {
         stage.health.mqtt.connected.store(false, Relaxed);
         let Err(why) = ended else { continue };
         stage.health.faults.report(Cause::Broker, &why);
-        pause = if was_good { PAUSES[0] } else { pause };
-        wait(stage, &config.mqtt, jittered(pause));
-        pause = (pause * 2).min(PAUSES[1]);
+        if was_good {
+            backoff.reset();
+        }
+        wait(stage, &config.mqtt, jittered(backoff.pause()));
     }
 }
 
@@ -141,10 +144,10 @@ struct Session<'a> {
     link: Link,
     /// The payload of each retained topic that this connection has sent.
     told: HashMap<String, String>,
-    /// The payloads that the retained topics should have, in order. `made_of` has the versions of the sources that they
-    /// were made from.
+    /// The payloads that the retained topics should have, in order, and what they were made of; `None` when they are to
+    /// be made again.
     should: Vec<(String, String)>,
-    made_of: Option<[u64; 5]>,
+    made_of: Option<Sources>,
     known: Vec<Known>,
     /// The slugs of people who have left the gallery and whose topics are being deleted.
     gone: BTreeSet<String>,
@@ -156,10 +159,26 @@ struct Session<'a> {
     taking_back: Vec<Place>,
     /// The generation of the gallery from which `known` was made.
     generation: Option<u64>,
-    /// The payload of `diagnostics`, when it was made, and the number of looks at that time.
-    numbers: (String, Option<Instant>, u64),
+    diagnostics: Diagnostics,
     /// The id of the newest event that was sent.
     sent: u64,
+}
+
+/// The versions of what the retained topics are made of, and the former places whose messages are to be deleted.
+#[derive(PartialEq, Eq)]
+struct Sources {
+    config: u64,
+    present: u64,
+    roster: u64,
+    due: Vec<Place>,
+}
+
+/// The payload of `diagnostics`, when it was made, and the number of looks at that time.
+#[derive(Default)]
+struct Diagnostics {
+    text: String,
+    made_at: Option<Instant>,
+    looks: u64,
 }
 
 impl<'a> Session<'a> {
@@ -174,8 +193,9 @@ impl<'a> Session<'a> {
         }
         kept.picture.begin();
         let elsewhere = former.iter().filter(|place| place.status() != device.topic("status")).map(Place::status);
+        // Each in a packet of its own: a broker may refuse the first and the last of these subscriptions.
+        link.subscribe(link::BIRTH, device.birth.as_slice())?;
         link.subscribe(link::COMMANDS, &device.commands())?;
-        // In a packet of its own: a broker may refuse this subscription.
         link.subscribe(link::FORMER, &elsewhere.collect::<Vec<_>>())?;
         Ok(Session {
             stage,
@@ -192,7 +212,7 @@ impl<'a> Session<'a> {
             online: BTreeSet::new(),
             taking_back: Vec::new(),
             generation: None,
-            numbers: (String::new(), None, 0),
+            diagnostics: Diagnostics::default(),
             sent,
         })
     }
@@ -210,7 +230,7 @@ impl<'a> Session<'a> {
             } else {
                 self.stage.bus.wait_after(self.sent, if self.link.waits() { SOON } else { POLL });
             }
-            self.tell_states();
+            self.compute_states();
             self.say_picture(&config)?;
             self.say_what_differs()?;
             self.say_events()?;
@@ -221,27 +241,35 @@ impl<'a> Session<'a> {
             if self.link.skipped > skipped {
                 self.stage.health.faults.report(Cause::Broker, "a message for namecam is too large and was not read");
             }
+            if self.link.is_birth_refused && !self.kept.says_birth_is_refused {
+                self.kept.says_birth_is_refused = true;
+                let birth = self.device.birth.as_deref().unwrap_or_default();
+                log::warn!("mqtt: the broker does not let namecam listen to {birth}; all else works");
+            }
             messages.iter().for_each(|message| self.obey(message));
             self.finish_taking_back();
         }
     }
 
     /// Computes the payloads that the retained topics should have.
-    fn tell_states(&mut self) {
-        if self.numbers.1.is_none_or(|at| at.elapsed() >= DIAGNOSTICS_EVERY) {
-            self.take_numbers();
+    fn compute_states(&mut self) {
+        if self.diagnostics.made_at.is_none_or(|at| at.elapsed() >= DIAGNOSTICS_EVERY) {
+            self.make_diagnostics();
         }
         let (config_version, config) = self.stage.config.newest().unzip();
         let (present_version, present) = self.stage.present.newest().unzip();
         let (roster_version, roster) = self.stage.roster.newest().unzip();
-        let taken = self.numbers.1.map_or(0, |at| at.elapsed().as_secs() / DIAGNOSTICS_EVERY.as_secs());
-        let versions = [config_version, present_version, roster_version].map(Option::unwrap_or_default);
         let due = self.due();
-        let made_of = [versions[0], versions[1], versions[2], taken + self.gone.len() as u64, due.len() as u64];
-        if self.made_of == Some(made_of) {
+        let sources = Sources {
+            config: config_version.unwrap_or_default(),
+            present: present_version.unwrap_or_default(),
+            roster: roster_version.unwrap_or_default(),
+            due: due.clone(),
+        };
+        if self.made_of.as_ref() == Some(&sources) {
             return;
         }
-        self.made_of = Some(made_of);
+        self.made_of = Some(sources);
         self.follow_gallery(roster.as_deref());
         let recognizes = config.is_some_and(|config| config.recognition.enabled);
         let present = present.unwrap_or_default();
@@ -250,7 +278,7 @@ impl<'a> Session<'a> {
             self.should.push((topic.clone(), self.device.announcement(&self.known, &self.gone)));
         }
         self.should.extend(self.device.states(&self.known, &self.gone, &present, recognizes));
-        self.should.push((self.device.topic("diagnostics"), self.numbers.0.clone()));
+        self.should.push((self.device.topic("diagnostics"), self.diagnostics.text.clone()));
         self.take_back(due);
         // Last, so that the states before it are up to date when a client receives it.
         self.should.push((self.device.topic("status"), ONLINE.to_owned()));
@@ -304,19 +332,21 @@ impl<'a> Session<'a> {
         picture.next().map_or(Ok(()), |bytes| self.link.publish(&self.device.topic("picture"), bytes, true, None))
     }
 
-    fn take_numbers(&mut self) {
+    fn make_diagnostics(&mut self) {
         let health = &self.stage.health;
         let (_, roster) = self.stage.roster.newest().unwrap_or_default();
         let looks = health.looks.get() + health.still.get();
-        let seconds = self.numbers.1.map_or(health.started.elapsed(), |at| at.elapsed()).as_secs_f64();
-        let text = diagnostics(health, &roster, looks - self.numbers.2, seconds);
-        self.numbers = (text, Some(Instant::now()), looks);
+        let before = &self.diagnostics;
+        let seconds = before.made_at.map_or(health.started.elapsed(), |at| at.elapsed()).as_secs_f64();
+        let text = diagnostics(health, &roster, looks - before.looks, seconds);
+        self.diagnostics = Diagnostics { text, made_at: Some(Instant::now()), looks };
         self.made_of = None;
     }
 
-    /// Follows the gallery. Before the first gallery, the people of the last run are used, also while it cannot be read.
+    /// Follows the gallery. Before the first gallery, and while it cannot be read or has no person, the people who were
+    /// known before stay: the folder of a disk that is not mounted is empty. People who are forgotten go all the same.
     fn follow_gallery(&mut self, roster: Option<&Roster>) {
-        let roster = roster.filter(|roster| roster.generation > 0);
+        let roster = roster.filter(|roster| roster.generation > 0 && !roster.people.is_empty());
         let generation = roster.map(|roster| roster.generation);
         if self.generation.is_some() && self.generation == generation {
             return;

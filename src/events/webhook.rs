@@ -5,7 +5,7 @@ use crate::config::{Url, Webhook};
 use crate::os::files::hex;
 use crate::os::wire::{Trust, Wire, is_late, left};
 use crate::presence::event::Event;
-use crate::sync::POLL;
+use crate::sync::{Backoff, POLL};
 use crate::telemetry::faults::Cause;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
@@ -14,11 +14,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long an attempt may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The pause after the first failed attempt at an event, and the longest one. Each pause is twice as long as the one
-/// before.
-const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
-/// The most bytes of an answer that are read; only its first line is used.
-const MOST_ANSWER: u64 = 1024;
+/// The shortest and the longest pause after a failed attempt at an event.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The most bytes of an answer that are read, with the interim answers before it; only its first line is used.
+const MOST_ANSWER: usize = 8192;
 
 /// Why an event was not delivered.
 #[derive(Debug, PartialEq)]
@@ -45,7 +45,7 @@ pub fn run(stage: &Stage) {
             stage.stop.wait(POLL);
             continue;
         };
-        let (mut event, mut pause) = (reader.next(&hook.events, POLL), PAUSES[0]);
+        let (mut event, mut backoff) = (reader.next(&hook.events, POLL), Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE));
         while let Some(found) = event {
             let Err(failure) = post(hook, url, &found) else {
                 sink.sent.add();
@@ -57,12 +57,11 @@ pub fn run(stage: &Stage) {
                 sink.dropped.add();
                 break;
             }
-            if !wait(stage, pause, is_same) {
+            if !wait(stage, backoff.pause(), is_same) {
                 // With the new config the event is tried again at once.
                 reader.put_back();
                 break;
             }
-            pause = (pause * 2).min(PAUSES[1]);
             event = reader.again();
         }
     }
@@ -116,7 +115,7 @@ fn ask(hook: &Webhook, url: &Url, request: &[u8]) -> Result<u16, String> {
     let text = |error: std::io::Error| error.to_string();
     wire.set_timeouts(left(deadline), left(deadline)).and_then(|()| wire.write_all(request)).map_err(text)?;
     let (mut answer, mut bytes) = (Vec::new(), [0; 256]);
-    while !answer.contains(&b'\n') && (answer.len() as u64) < MOST_ANSWER {
+    while !without_interim(&answer).contains(&b'\n') && answer.len() < MOST_ANSWER {
         if Instant::now() >= deadline {
             return Err(format!("no answer within {} s", PATIENCE.as_secs()));
         }
@@ -128,9 +127,19 @@ fn ask(hook: &Webhook, url: &Url, request: &[u8]) -> Result<u16, String> {
             Err(error) => return Err(text(error)),
         }
     }
-    let first = String::from_utf8_lossy(&answer);
+    let first = String::from_utf8_lossy(without_interim(&answer));
     let status = first.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|code| code.parse().ok());
     status.ok_or_else(|| "the answer is not HTTP".to_owned())
+}
+
+/// The part of `answer` after its interim answers, which have a status of 1xx and end with an empty line. Nothing while
+/// such an answer has not ended.
+fn without_interim(mut answer: &[u8]) -> &[u8] {
+    while answer.starts_with(b"HTTP/1.") && answer.get(8..10) == Some(b" 1") {
+        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
+        answer = &answer[end..];
+    }
+    answer
 }
 
 /// The secret in a file, without white space around it.
@@ -240,7 +249,9 @@ mod tests {
         // A refused event is not sent again.
         stage.bus.publish(vec![event(Kind::Named, "Bob"), event(Kind::Named, "Carol")]);
         assert!(take(&listener, "HTTP/1.1 400 never\r\n\r\n").1.contains("Bob"));
-        assert!(take(&listener, "HTTP/1.1 200 yes\r\n\r\n").1.contains("Carol"));
+        // Interim answers come before the one that counts.
+        let hints = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 yes\r\n\r\n";
+        assert!(take(&listener, hints).1.contains("Carol"));
         // Without its secret, no event is sent.
         std::fs::remove_file(&file).unwrap();
         stage.bus.publish(vec![event(Kind::Named, "Dora")]);

@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+/// The most former names of a person that are kept, beside the last one.
+const MAX_EARLIER: usize = 8;
 /// The most characters of a name in its slug.
 const MAX_LETTERS: usize = 40;
 
@@ -23,6 +25,22 @@ struct Entry {
     name: Option<String>,
     /// The former name, until the gallery in use has the new one.
     former: Option<String>,
+    /// The names before the former one, the latest first. The gallery in use may still have one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<String>,
+}
+
+impl Entry {
+    /// The name and the former names, the latest first.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.name.iter().chain(&self.former).chain(&self.earlier).map(String::as_str)
+    }
+
+    /// Records that the person is gone.
+    fn forget_names(&mut self) {
+        (self.name, self.former) = (None, None);
+        self.earlier.clear();
+    }
 }
 
 /// A person with a slug.
@@ -61,6 +79,8 @@ impl Slugs {
             return;
         }
         if let Some(entry) = table.iter_mut().find(|entry| entry.name.as_deref() == Some(name)) {
+            entry.earlier.splice(0..0, entry.former.take());
+            entry.earlier.truncate(MAX_EARLIER);
             entry.former = entry.name.replace(to.to_owned());
             self.write_or_log(&table);
         }
@@ -70,7 +90,7 @@ impl Slugs {
     pub fn forget(&self, name: &str) {
         let mut table = lock(&self.table);
         if let Some(entry) = table.iter_mut().find(|entry| entry.name.as_deref() == Some(name)) {
-            (entry.name, entry.former) = (None, None);
+            entry.forget_names();
             self.write_or_log(&table);
         }
     }
@@ -83,23 +103,26 @@ impl Slugs {
     pub fn follow(&self, people: &[&str]) -> (Vec<Known>, Result<(), String>) {
         let mut table = lock(&self.table);
         let before = table.clone();
-        let is_there = |name: &Option<String>| name.as_deref().is_some_and(|name| people.contains(&name));
         for entry in &mut *table {
-            if is_there(&entry.name) {
-                entry.former = None;
-            } else if !is_there(&entry.former) {
-                (entry.name, entry.former) = (None, None);
+            let in_use = entry.names().position(|name| people.contains(&name));
+            match in_use {
+                None => entry.forget_names(),
+                // The names before the one in use are over.
+                Some(at) => {
+                    entry.former = entry.former.take().filter(|_| at > 0);
+                    entry.earlier.truncate(at.saturating_sub(1));
+                }
             }
         }
         for name in people {
-            if !table.iter().any(|entry| is_called(entry, name)) {
+            if !table.iter().any(|entry| entry.names().any(|known| known == *name)) {
                 let slug = free_slug(&table, name);
                 table.retain(|entry| entry.slug != slug);
-                table.push(Entry { slug, name: Some((*name).to_owned()), former: None });
+                table.push(Entry { slug, name: Some((*name).to_owned()), former: None, earlier: Vec::new() });
             }
         }
         let known = |name: &&str| {
-            let entry = table.iter().find(|entry| is_called(entry, name))?;
+            let entry = table.iter().find(|entry| entry.names().any(|known| known == *name))?;
             Some(Known { slug: entry.slug.clone(), name: (*name).to_owned() })
         };
         let mut known: Vec<Known> = people.iter().filter_map(known).collect();
@@ -140,11 +163,6 @@ impl Slugs {
         let written = files::make_folder_of(file).and_then(|()| files::replace(file, &bytes));
         written.map_err(|error| format!("{}: {error}", file.display()))
     }
-}
-
-/// True when `name` is the name of the entry or its former name.
-fn is_called(entry: &Entry, name: &str) -> bool {
-    [&entry.name, &entry.former].into_iter().any(|known| known.as_deref() == Some(name))
 }
 
 /// A free slug: the name in lower case if it is short and ASCII, else with the beginning of its SHA-256.
@@ -215,6 +233,35 @@ mod tests {
         assert_eq!(slugs(&table.follow(&["Alicia", "Bob"]).0), ["alice", "bob"], "who comes again is who they were");
         table.are_taken_back(&table.gone());
         assert!(table.gone().is_empty() && open().gone().is_empty());
+    }
+
+    #[test]
+    fn a_slug_outlasts_two_renames_before_the_gallery_in_use_has_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        // A file of the version before.
+        std::fs::write(folder.path().join("people"), r#"[{"slug": "alice", "name": "Alice", "former": null}]"#)
+            .unwrap();
+        for in_use in ["Alice", "Alcie", "Alicia"] {
+            let table = Slugs::open(Some(folder.path()));
+            table.rename("Alice", "Alcie");
+            table.rename("Alcie", "Alicia");
+            let table = Slugs::open(Some(folder.path()));
+            assert_eq!(slugs(&table.follow(&[in_use]).0), ["alice"], "{in_use}");
+            // A new person with a name that is over.
+            assert_eq!(slugs(&table.follow(&[in_use, "Bob"]).0), ["alice", "bob"]);
+            assert_eq!(slugs(&table.follow(&["Alicia"]).0), ["alice"]);
+            assert_eq!(table.gone(), ["bob".to_owned()].into());
+            table.rename("Alicia", "Alice");
+            assert_eq!(slugs(&table.follow(&["Alice"]).0), ["alice"]);
+        }
+        let text = std::fs::read_to_string(folder.path().join("people")).unwrap();
+        assert!(!text.contains("Alicia") && !text.contains("Alcie"), "{text}");
+        // Each of two people has a slug, also when one has a name that the other had before.
+        let table = Slugs::open(Some(folder.path()));
+        table.rename("Alice", "Alcie");
+        table.rename("Alcie", "Alicia");
+        let known = table.follow(&["Alice", "Alcie"]).0;
+        assert_ne!(known[0].slug, known[1].slug, "{known:?}");
     }
 
     #[test]

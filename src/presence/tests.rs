@@ -203,6 +203,12 @@ impl Play {
         stays.iter().map(line).collect()
     }
 
+    /// True when namecam watches after this step.
+    fn watches(&mut self, ms: u64, step: Step) -> bool {
+        self.step(ms, step);
+        self.presence.present(&[], &self.around, self.start.instant + Duration::from_millis(ms)).is_watching
+    }
+
     fn table(mut self, steps: Vec<(u64, Step, &str)>) -> Play {
         for (ms, step, expected) in steps {
             assert_eq!(self.step(ms, step), expected, "at {ms} ms");
@@ -400,6 +406,28 @@ fn visits_end_after_their_usual_time_without_a_camera_and_at_once_without_recogn
 }
 
 #[test]
+fn namecam_watches_while_looks_can_name_people_and_until_visits_end_without_a_look() {
+    let mut play = Play::new();
+    let gallery = std::mem::take(&mut play.around.roster);
+    // The models are open, and the gallery is being described or cannot be read.
+    assert!(!play.watches(500, Tick));
+    assert!(!play.watches(1000, Look(vec![f(1, ".")])));
+    play.around.roster = gallery;
+    assert!(!play.watches(1100, Tick));
+    assert!(play.watches(1200, Look(vec![f(1, "Alice")])));
+    // Nothing moves.
+    assert!(play.watches(9000, Still));
+    // The next look hangs: the visit ends at the same moment.
+    assert!(play.watches(19_000, Tick) && play.open.len() == 1);
+    assert!(!play.watches(19_001, Tick) && play.open.is_empty());
+    assert!(play.watches(20_000, Look(vec![])));
+    assert!(!play.watches(20_100, Camera(Some("unplugged"))));
+    assert!(play.watches(20_200, Camera(None)));
+    assert!(!play.watches(20_300, Recognition(false)) && !play.watches(20_400, Recognition(true)));
+    assert!(play.watches(20_600, Look(vec![])));
+}
+
+#[test]
 fn the_clock_may_be_set_and_slow_looks_end_no_visit() {
     let mut play = Play::new().table(vec![
         (1000, Look(vec![f(1, "Alice")]), "appeared 1/1, named 1/1 Alice"),
@@ -579,6 +607,21 @@ fn naming_a_face_names_its_visits_and_those_of_the_same_stranger() {
         (60_000, Tick, "left 6/6 no_look, left 7/7 no_look"),
     ]);
     assert_eq!(play.list()[5..], ["? 41000-41000", "Bo 41000-41000"]);
+}
+
+#[test]
+fn naming_a_face_at_the_place_of_a_stranger_does_not_name_the_strangers_other_visits() {
+    let mut play = Play::new().table(vec![
+        (1000, Look(vec![f(1, "?7")]), "appeared 1/1"),
+        (12_000, Look(vec![f(2, "?7")]), "left 1/1 no_look, appeared 2/2"),
+        // Another person, for whom looks have no number yet, continues the visit.
+        (14_000, Look(vec![(3, "?", 200)]), ""),
+    ]);
+    play.day.name(3, "Alice");
+    assert_eq!(play.list()[0], "?7 1000-1000");
+    // It was the same person after all.
+    play = play.table(vec![(14_200, Look(vec![(3, "?7", 200)]), "")]);
+    assert_eq!(play.list(), ["?7 1000-1000", "?7 12000-now"]);
 }
 
 #[test]

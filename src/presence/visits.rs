@@ -59,7 +59,8 @@ impl Surroundings {
 /// Who is present, for readers that need the state rather than events.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Present {
-    /// True while frames arrive and recognition runs. While it is false, an unlisted person may be there.
+    /// True while frames arrive and looks compare faces with the gallery. While it is false, an unlisted person may be
+    /// there.
     pub is_watching: bool,
     /// The name of each visit; `None` for a visit without a name.
     pub visits: Vec<Option<Arc<str>>>,
@@ -78,6 +79,8 @@ pub struct Presence {
     last: u64,
     /// When the newest look becomes stale, and how long a person may be unseen only because looks are far apart.
     looks: Option<(Instant, Duration)>,
+    /// The time of the newest look since recognition was switched on that could name people.
+    looked_at: Option<Instant>,
     /// Whether frames arrive, according to the last event `camera`; `None` before the first one.
     online: Option<bool>,
     generation: u64,
@@ -124,6 +127,7 @@ impl Presence {
         let mut told = Vec::new();
         self.tell_surroundings(around, now, &mut told);
         if !around.recognizes {
+            self.looked_at = None;
             while !self.visits.is_empty() {
                 self.end(0, "recognition", now, &mut told);
             }
@@ -148,7 +152,7 @@ impl Presence {
     }
 
     /// Who is present after `events`.
-    pub fn present(&mut self, events: &[Event], around: &Surroundings) -> Present {
+    pub fn present(&mut self, events: &[Event], around: &Surroundings, now: Instant) -> Present {
         for event in events {
             match (event.kind, &event.name) {
                 (Kind::Named | Kind::Renamed | Kind::Left, Some(name)) => {
@@ -158,8 +162,10 @@ impl Presence {
                 _ => {}
             }
         }
+        // While no look is possible, the visits end and this becomes false at the same moment.
+        let looks = self.looked_at.is_some_and(|at| now.saturating_duration_since(at) <= self.hold(around));
         Present {
-            is_watching: around.camera.error.is_none() && around.recognizes,
+            is_watching: around.camera.error.is_none() && looks,
             visits: self.visits.iter().map(|visit| visit.name.clone()).collect(),
             strangers: self.visits.iter().filter(|visit| visit.stranger_at.is_some() && visit.name.is_none()).count(),
             seen: self.seen.clone(),
@@ -183,10 +189,16 @@ impl Presence {
         }
     }
 
+    /// How long a person may be unseen in a visit.
+    fn hold(&self, around: &Surroundings) -> Duration {
+        let between_looks = self.looks.map_or(Duration::ZERO, |(_, between_looks)| between_looks);
+        seconds(around.config.presence_s).max(between_looks)
+    }
+
     /// Ends the visits of people who were not seen for too long.
     fn end_old(&mut self, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
-        let (stale_at, between_looks) = self.looks.unwrap_or((now.instant, Duration::ZERO));
-        let hold = seconds(around.config.presence_s).max(between_looks);
+        let stale_at = self.looks.map_or(now.instant, |(stale_at, _)| stale_at);
+        let hold = self.hold(around);
         let reason = match &around.camera.error {
             Some(_) => "camera",
             None if now.instant > stale_at => "no_look",
@@ -220,6 +232,9 @@ impl Presence {
     fn look(&mut self, seen: &Sightings, around: &Surroundings, now: Moment, told: &mut Vec<Event>) {
         let captured_at = seen.captured_at.instant;
         self.looks = Some((seen.stale_at().instant, seen.interval.max(seen.took) * 2 + seen.took));
+        if around.roster.generation > 0 {
+            self.looked_at = Some(captured_at);
+        }
         let newcomers = self.assign(&seen.faces, captured_at);
         for visit in &mut self.visits {
             let face = visit.face.and_then(|face| seen.faces.get(face));
@@ -284,7 +299,11 @@ impl Presence {
                 visit.face.is_none() && visit.name.is_none() && was_here
             };
             match self.visits.iter_mut().find(is_back) {
-                Some(visit) => visit.go_on(index, face),
+                Some(visit) => {
+                    visit.go_on(index, face);
+                    // The same place does not prove the same person. The number returns when looks prove it.
+                    visit.stranger = None;
+                }
                 None => newcomers.push(index),
             }
         }

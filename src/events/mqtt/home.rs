@@ -71,10 +71,10 @@ impl Device {
         format!("{}/{rest}", self.root)
     }
 
-    /// The topics of commands.
+    /// The topics of commands that the camera takes.
     pub fn commands(&self) -> Vec<String> {
         let of_control = ["recognition/set", "reload/set"].map(|rest| self.topic(rest));
-        self.birth.iter().cloned().chain(of_control.into_iter().filter(|_| self.control)).collect()
+        of_control.into_iter().filter(|_| self.control).collect()
     }
 
     /// The announcement, with the entities of the people in `known`. The entities of `gone` are removed.

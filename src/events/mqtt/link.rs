@@ -15,9 +15,10 @@ const SLOWEST_BYTES_PER_S: f64 = 16_000.0;
 const SLOWEST: Duration = Duration::from_secs(20);
 /// The keep-alive interval. A broker publishes the last will after one and a half intervals without a packet.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// The packet identifiers of the two SUBSCRIBEs of a connection. The identifiers of messages are smaller.
+/// The packet identifiers of the SUBSCRIBEs of a connection. The identifiers of messages are smaller.
 pub const COMMANDS: u16 = u16::MAX;
 pub const FORMER: u16 = u16::MAX - 1;
+pub const BIRTH: u16 = u16::MAX - 2;
 /// The read time-out: the shortest one that the system accepts.
 const NO_WAIT: Duration = Duration::from_millis(1);
 /// The most messages that wait for an acknowledgement.
@@ -48,6 +49,8 @@ pub struct Link {
     counted: (Instant, u32),
     /// When the broker accepted the subscription to [`FORMER`] topics; `Err` when it refused.
     pub former: Option<Result<Instant, ()>>,
+    /// True when the broker has refused the subscription to [`BIRTH`].
+    pub is_birth_refused: bool,
     /// The numbers of acknowledged messages, and of packets that were skipped because they were too large.
     pub acknowledged: u64,
     pub skipped: u64,
@@ -83,6 +86,7 @@ impl Link {
             asked: None,
             counted: (now, 0),
             former: None,
+            is_birth_refused: false,
             acknowledged: 0,
             skipped: 0,
         };
@@ -105,7 +109,7 @@ impl Link {
         }
     }
 
-    /// Subscribes to `topics`; `number` is [`COMMANDS`] or [`FORMER`].
+    /// Subscribes to `topics`; `number` is [`COMMANDS`], [`FORMER`] or [`BIRTH`].
     pub fn subscribe(&mut self, number: u16, topics: &[String]) -> Result<(), String> {
         if topics.is_empty() {
             return Ok(());
@@ -136,7 +140,7 @@ impl Link {
         if topic.len() + payload.len() + 4 > packet::MAX_SENT {
             return Err(format!("a message of {} bytes is too large for MQTT", payload.len()));
         }
-        self.last_number = if self.last_number + 1 >= FORMER { 1 } else { self.last_number + 1 };
+        self.last_number = if self.last_number + 1 >= BIRTH { 1 } else { self.last_number + 1 };
         self.waiting.push_back((self.last_number, self.due(payload), mark));
         self.write(&packet::publish(self.last_number, topic, payload, retain))
     }
@@ -172,6 +176,10 @@ impl Link {
                 Some(Said::Subscribed(FORMER, is_heard)) => {
                     self.asked = None;
                     self.former = Some(if is_heard { Ok(Instant::now()) } else { Err(()) });
+                }
+                Some(Said::Subscribed(BIRTH, is_heard)) => {
+                    self.asked = None;
+                    self.is_birth_refused = !is_heard;
                 }
                 Some(Said::Subscribed(_, true)) => self.asked = None,
                 Some(Said::Subscribed(_, false)) => {

@@ -220,6 +220,54 @@ fn a_gallery_that_cannot_be_read_at_the_start_deletes_nobody() {
 }
 
 #[test]
+fn a_gallery_without_people_deletes_nobody_and_the_last_person_who_is_forgotten_goes() {
+    let broker = Broker::start(0, Manners::Good);
+    let folder = tempfile::tempdir().unwrap();
+    let mut camera = Camera::with(broker.port, Some(folder.path()), |_| {});
+    camera.gallery(&["Alice"]);
+    broker.until("Alice is announced", |heard| says(heard, "namecam/door/person/alice", "OFF"));
+    drop(camera);
+    let before = broker.until("it is offline", |heard| says(heard, "namecam/door/status", "offline")).said.len();
+    // The disk of the gallery is not mounted.
+    let mut camera = Camera::with(broker.port, Some(folder.path()), |_| {});
+    camera.gallery(&[]);
+    broker.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
+    camera.gallery(&["Alice", "Bob"]);
+    broker.until("Bob is announced", |heard| says(heard, "namecam/door/person/bob", "OFF"));
+    camera.gallery(&[]);
+    camera.present(&[None]);
+    let heard = broker.until("a stranger", |heard| says(heard, "namecam/door/stranger", "ON"));
+    let is_deleted = |(topic, text): &(String, String)| topic.contains("person/") && text.is_empty();
+    assert!(!heard.said[before..].iter().any(is_deleted), "{:#?}", heard.said);
+    assert_eq!(announced(&heard)["cmps"]["person_bob"]["name"], "Bob");
+    for name in ["Alice", "Bob"] {
+        camera.stage.slugs.forget(name);
+    }
+    camera.gallery(&[]);
+    broker.until("both go", |heard| {
+        let parts = announced(heard);
+        let is_listed = |part: &str| parts["cmps"].get(part).is_some();
+        !heard.retained.keys().any(|topic| topic.contains("person/"))
+            && !is_listed("person_alice")
+            && !is_listed("person_bob")
+    });
+}
+
+#[test]
+fn a_broker_that_refuses_the_subscription_to_home_assistants_start_still_gets_states_and_gives_orders() {
+    let broker = Broker::start(0, Manners::Keeps("homeassistant"));
+    let mut camera = Camera::start(broker.port, |mqtt| mqtt.control = true);
+    camera.gallery(&["Alice"]);
+    broker.until("the commands", |heard| heard.subscribed.len() == 2);
+    broker.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
+    broker.say("namecam/door/reload/set", b"PRESS", false);
+    assert_eq!(camera.orders.recv_timeout(PATIENCE), Ok(Order::Reload));
+    camera.present(&[Some("Alice")]);
+    let heard = broker.until("Alice is there", |heard| says(heard, "namecam/door/person/alice", "ON"));
+    assert_eq!((heard.clients.len(), camera.stage.health.faults.all()), (1, vec![]), "no connection was lost");
+}
+
+#[test]
 fn a_start_of_home_assistant_repeats_the_announcement_and_only_new_allowed_orders_count() {
     let broker = Broker::start(0, Manners::Good);
     let mut camera = Camera::start(broker.port, |mqtt| mqtt.control = true);
