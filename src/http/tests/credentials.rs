@@ -491,6 +491,26 @@ fn a_program_with_an_old_password_locks_nobody_out_of_its_host() {
 }
 
 #[test]
+fn a_wrong_password_on_many_connections_at_once_is_checked_once() {
+    const CONNECTIONS: u32 = 40;
+    let guarded = guarded();
+    let (site, together) = (&guarded.site, std::sync::Barrier::new(CONNECTIONS as usize));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..CONNECTIONS {
+            scope.spawn(|| {
+                together.wait();
+                assert_eq!(status(site, &login("/api/state", LAN, "anna:old")), 401);
+            });
+        }
+    });
+    // After a check, the response is held back: ten a second are sent.
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(100) * (CONNECTIONS - 1), "{took:?}");
+    assert_eq!(logged_in(site, "user=anna&password=a").0.status, 303);
+}
+
+#[test]
 fn forms_are_read_as_browsers_write_them() {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(
