@@ -87,6 +87,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const WRONG: &str = "The user name or the password is wrong.";
 
+/// The mark of all wrong tokens of an address, which count as one wrong password. Nobody guesses a token of 128 random
+/// bits, but a page of another site can make a browser request pictures with many wrong ones.
+const WRONG_TOKENS: Mark = [0; 32];
+
 /// How often a request checks whether another change of a password has ended.
 const CHANGE_POLL: Duration = Duration::from_millis(20);
 
@@ -336,7 +340,7 @@ impl AccessCheck {
         let Some((name, role)) = accounts.of_token(token) else {
             let from = client(request);
             self.may_try(from)?;
-            self.failed(from, self.mark(accounts, "", token));
+            self.failed(from, WRONG_TOKENS);
             return Err(Refused::LogIn("The token is wrong, or has been replaced or removed."));
         };
         let account = account_of(accounts, name);

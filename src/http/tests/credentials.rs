@@ -487,6 +487,11 @@ fn a_program_with_an_old_password_locks_nobody_out_of_its_host() {
     for _ in 0..200 {
         assert_eq!(status(&guarded.site, &as_token(request("GET", "/video_feed", LAN), "namecam_old")), 401);
     }
+    // As a page of another site can make the browser of a person request pictures.
+    for number in 0..20 {
+        let target = format!("/snapshot.jpg?token=x{number}");
+        assert_eq!(status(&guarded.site, &request("GET", &target, LAN)), 401);
+    }
     assert_eq!(logged_in(&guarded.site, "user=anna&password=a").0.status, 303);
 }
 
