@@ -143,6 +143,19 @@ fn only_a_browser_that_navigates_gets_the_login_page() {
 }
 
 #[test]
+fn the_stream_of_the_page_gets_no_challenge_and_that_of_a_program_with_a_key_gets_one() {
+    let guarded = guarded();
+    let is_challenged = |target: &str| {
+        let answer = whole(&guarded.site, &request("GET", target, LAN));
+        (answer.status, header(&answer, "WWW-Authenticate").is_some())
+    };
+    assert_eq!(is_challenged("/video_feed?t=page-1-2"), (401, false));
+    for target in ["/video_feed?t=1", "/snapshot.jpg?t=1796016903", "/?action=stream&t=", "/video_feed?x=page-1"] {
+        assert_eq!(is_challenged(target), (401, true), "{target}");
+    }
+}
+
+#[test]
 fn a_session_and_its_streams_end_with_the_password_the_account_or_by_an_admin() {
     let guarded = guarded();
     let site = &guarded.site;
