@@ -220,14 +220,12 @@ fn send_stream(wire: &mut impl Wire, stream: StreamAnswer<'_>, head_only: bool) 
 fn head(status: u16, content_type: &str, headers: &[(&str, String)]) -> String {
     let reason = tiny_http::StatusCode(status).default_reason_phrase();
     let mut head = format!("HTTP/1.1 {status} {reason}\r\nServer: namecam\r\nContent-Type: {content_type}\r\n");
-    // Dashboards on other hosts and ports show the stream and snapshots.
-    let is_picture = ["image/", "multipart/"].iter().any(|kind| content_type.starts_with(kind));
     let usual = [
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "no-referrer"),
         ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'self'"),
-        ("Cross-Origin-Resource-Policy", if is_picture { "cross-origin" } else { "same-origin" }),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
     ];
     let own = |name: &str| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
     let usual = usual.into_iter().filter(|(name, _)| !own(name));
