@@ -64,9 +64,10 @@ pub fn refuse(request: &Request, refused: Refused) -> Whole {
         Refused::Because(whole) | Refused::Busy(whole) => return whole,
         Refused::LogIn(why) => why,
     };
-    let accepts_html = request.header("Accept").is_some_and(|accepted| accepted.contains("text/html"));
+    // Each browser accepts this type when it opens an address. Java's URLConnection accepts text/html for everything.
+    let is_browser = request.header("Accept").is_some_and(|accepted| accepted.contains("application/xhtml+xml"));
     let is_navigation =
-        ["GET", "HEAD"].contains(&&*request.method) && accepts_html && request.header("Authorization").is_none();
+        ["GET", "HEAD"].contains(&&*request.method) && is_browser && request.header("Authorization").is_none();
     let is_of_page =
         request.header("X-Namecam").is_some() || request.param("t").is_some_and(|key| key.starts_with(PAGE_KEY));
     if is_of_page {
