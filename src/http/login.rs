@@ -10,6 +10,9 @@ const HTML: &str = include_str!("login.html");
 /// The longest path that a login returns to.
 const MAX_NEXT: usize = 1024;
 
+/// The beginning of the keys of the page's streams, which an `<img>` requests without the header `X-Namecam`.
+const PAGE_KEY: &str = "page-";
+
 /// The words of the page in a language.
 struct LoginWords {
     lang: &'static str,
@@ -61,10 +64,13 @@ pub fn refuse(request: &Request, refused: Refused) -> Whole {
         Refused::Because(whole) | Refused::Busy(whole) => return whole,
         Refused::LogIn(why) => why,
     };
-    let accepts_html = request.header("Accept").is_some_and(|accepted| accepted.contains("text/html"));
+    // Each browser accepts this type when it opens an address. Java's URLConnection accepts text/html for everything.
+    let is_browser = request.header("Accept").is_some_and(|accepted| accepted.contains("application/xhtml+xml"));
     let is_navigation =
-        ["GET", "HEAD"].contains(&&*request.method) && accepts_html && request.header("Authorization").is_none();
-    if request.header("X-Namecam").is_some() || request.param("t").is_some() {
+        ["GET", "HEAD"].contains(&&*request.method) && is_browser && request.header("Authorization").is_none();
+    let is_of_page =
+        request.header("X-Namecam").is_some() || request.param("t").is_some_and(|key| key.starts_with(PAGE_KEY));
+    if is_of_page {
         Whole::text(401, why)
     } else if is_navigation {
         let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };

@@ -28,6 +28,10 @@ const SNAPSHOT_WAIT: Duration = Duration::from_secs(3);
 /// The oldest picture that a snapshot returns when no new one arrives in time.
 const SNAPSHOT_OLDEST: Duration = Duration::from_secs(10);
 
+/// The oldest notice that a snapshot returns at once. While the camera is unavailable, each rendition in use has a new one
+/// every second.
+const NOTICE_OLDEST: Duration = Duration::from_secs(2);
+
 /// The interval at which a client that waits for the first picture checks again.
 const TOO_EARLY: Duration = Duration::from_millis(20);
 
@@ -245,8 +249,9 @@ pub fn snapshot<'a>(site: &'a Site, request: &'a Request, who: &Who) -> Answer<'
         if let Some((_, jpeg)) = newest.filter(|(_, jpeg)| may_see(who.role, jpeg, &site.config())) {
             let age = jpeg.captured_at.instant.elapsed();
             let fresh = jpeg.captured_at.instant + FRESH >= begun;
-            // While the camera is unavailable, the one picture that says so stays valid.
-            let right = if online { fresh && jpeg.live } else { !jpeg.live && !starting };
+            // An older notice may be from the start, or from an earlier time without a camera.
+            let is_current = age < NOTICE_OLDEST;
+            let right = if online { fresh && jpeg.live } else { !jpeg.live && !starting && is_current };
             if right || (is_late && age < SNAPSHOT_OLDEST && (jpeg.live || !strict)) {
                 return picture(jpeg, rendition(asked, spec, RenditionSpec { fps: 0, ..subscription.spec })).into();
             }

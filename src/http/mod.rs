@@ -665,6 +665,11 @@ impl Handler for Site {
     ) -> Answer<'a> {
         let answer = (route.handler)(self, request, &who);
         let answer = for_others.into_iter().fold(answer, |answer, (name, value)| answer.with(name, value));
+        // Dashboards on other hosts and ports show the stream and snapshots.
+        let answer = match route.access {
+            Access::Picture => answer.with("Cross-Origin-Resource-Policy", "cross-origin".to_owned()),
+            Access::Open | Access::Viewer | Access::Admin => answer,
+        };
         match who.renewed_cookie {
             Some(cookie) => answer.with("Set-Cookie", cookie),
             None => answer,

@@ -29,8 +29,10 @@ const PER_VIEWER: usize = 3;
 const FURTHER: usize = checks::MOST + 32;
 /// The connections that are left for other clients when one client has its maximum.
 const LEFT_TO_OTHERS: usize = 128;
-/// How long the body of a request may take.
+/// How long the body of a request may take, not counting a second for each [`BODY_PER_SECOND`] bytes of it.
 const BODY_WITHIN: Duration = Duration::from_secs(20);
+/// The rate at which a large body must arrive: a phone at the edge of a network sends pictures of several MB.
+const BODY_PER_SECOND: usize = 256 << 10;
 /// How long the server waits for unfinished responses when the program ends.
 const FAREWELL: Duration = Duration::from_millis(300);
 
@@ -177,16 +179,21 @@ fn respond(handler: &impl Handler, mut tiny: tiny_http::Request) {
 
 /// The body of a request, of at most `most` bytes.
 fn body(tiny: &mut tiny_http::Request, most: usize) -> Result<Vec<u8>, Whole> {
-    match tiny.body_length() {
+    let length = match tiny.body_length() {
         None => return Err(Whole::text(411, "Please send the body with a Content-Length, not in chunks.")),
         Some(length) if length > most => {
             return Err(Whole::text(413, &format!("The body has {length} bytes; at most {most} are taken here.")));
         }
-        Some(_) => {}
-    }
-    tiny.read_body(Instant::now() + BODY_WITHIN).map_err(|error| {
-        Whole::text(408, &format!("The body did not arrive within {} s: {error}", BODY_WITHIN.as_secs()))
-    })
+        Some(length) => length,
+    };
+    let within = body_within(length);
+    tiny.read_body(Instant::now() + within)
+        .map_err(|error| Whole::text(408, &format!("The body did not arrive within {} s: {error}", within.as_secs())))
+}
+
+/// How long a body of `length` bytes may take.
+fn body_within(length: usize) -> Duration {
+    BODY_WITHIN + Duration::from_secs((length / BODY_PER_SECOND) as u64)
 }
 
 fn send_whole(wire: &mut impl Wire, whole: &Whole, keeps_alive: bool, head_only: bool) -> io::Result<()> {
@@ -213,14 +220,12 @@ fn send_stream(wire: &mut impl Wire, stream: StreamAnswer<'_>, head_only: bool) 
 fn head(status: u16, content_type: &str, headers: &[(&str, String)]) -> String {
     let reason = tiny_http::StatusCode(status).default_reason_phrase();
     let mut head = format!("HTTP/1.1 {status} {reason}\r\nServer: namecam\r\nContent-Type: {content_type}\r\n");
-    // Dashboards on other hosts and ports show the stream and snapshots.
-    let is_picture = ["image/", "multipart/"].iter().any(|kind| content_type.starts_with(kind));
     let usual = [
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "no-referrer"),
         ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'self'"),
-        ("Cross-Origin-Resource-Policy", if is_picture { "cross-origin" } else { "same-origin" }),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
     ];
     let own = |name: &str| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
     let usual = usual.into_iter().filter(|(name, _)| !own(name));
@@ -263,6 +268,8 @@ impl<W: Write> Wire for Outgoing<W> {
 mod tests {
     use super::*;
     use crate::config::keys;
+    use crate::http::PLACE_WAIT;
+    use crate::http::teach::{AT_WORK_WITHIN, JUDGED_WITHIN};
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     /// Accepts the first `at_once` bytes at once, and a fixed number every 100 ms after that.
@@ -331,6 +338,16 @@ mod tests {
             std::thread::sleep(Duration::from_millis(20));
         }
         reached()
+    }
+
+    #[test]
+    fn a_large_body_may_take_longer_and_the_page_waits_for_the_answer() {
+        let seconds = |length| body_within(length).as_secs();
+        assert_eq!([0, 16 << 10, 8 << 20, 20 << 20].map(seconds), [20, 20, 52, 100]);
+        let script = include_str!("page/gallery.js");
+        let page_ms = script.split("PICTURE_WITHIN_MS = ").nth(1).unwrap().split(';').next().unwrap();
+        let longest = PLACE_WAIT + body_within(20 << 20) + JUDGED_WITHIN + AT_WORK_WITHIN;
+        assert!(Duration::from_millis(page_ms.parse().unwrap()) > longest, "{longest:?}");
     }
 
     #[test]

@@ -23,12 +23,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long a request waits until recognition uses a change. After that, the response says that it is not at work yet.
-const AT_WORK_WITHIN: Duration = Duration::from_secs(20);
+pub(super) const AT_WORK_WITHIN: Duration = Duration::from_secs(20);
 /// How long a request waits until a look shows the effect of a change on a face: the time of two looks.
 const SHOWN_WITHIN: Duration = Duration::from_secs(3);
 /// How long a picture waits for its judgement: a look may be running, and the picture is examined in up to three
 /// rotations.
-const JUDGED_WITHIN: Duration = Duration::from_secs(20);
+pub(super) const JUDGED_WITHIN: Duration = Duration::from_secs(20);
 /// The widths of a thumbnail in pixels.
 const THUMBNAIL_PX: std::ops::RangeInclusive<u32> = 32..=1280;
 const USUAL_THUMBNAIL_PX: u32 = 160;

@@ -283,7 +283,7 @@ def walk(contract):
     ask(403, "POST", "/api/password", {"old": "wrong", "new": PASSWORD}, **own)
     ask(200, "POST", "/api/password", {"old": PASSWORD, "new": "12345678"}, **own)
     ask(303, "POST", "/logout", **own)
-    if (lead := ask(303, "GET", "/api/state", role=None, Accept="text/html")) != "/login?next=/api/state":
+    if (lead := ask(303, "GET", "/api/state", role=None, Accept="text/html,application/xhtml+xml")) != "/login?next=/api/state":
         fail(f"a browser is sent to {lead}")
     print(f"  {len(contract.tried)} answers to what the page and programs ask")
 

@@ -85,6 +85,12 @@ impl From<Whole> for Refused {
 /// How long a request may wait while the passwords of other requests are checked.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+const WRONG: &str = "The user name or the password is wrong.";
+
+/// The mark of all wrong tokens of an address, which count as one wrong password. Nobody guesses a token of 128 random
+/// bits, but a page of another site can make a browser request pictures with many wrong ones.
+const WRONG_TOKENS: Mark = [0; 32];
+
 /// How often a request checks whether another change of a password has ended.
 const CHANGE_POLL: Duration = Duration::from_millis(20);
 
@@ -334,7 +340,7 @@ impl AccessCheck {
         let Some((name, role)) = accounts.of_token(token) else {
             let from = client(request);
             self.may_try(from)?;
-            self.failed(from, self.mark(accounts, "", token));
+            self.failed(from, WRONG_TOKENS);
             return Err(Refused::LogIn("The token is wrong, or has been replaced or removed."));
         };
         let account = account_of(accounts, name);
@@ -473,25 +479,21 @@ impl AccessCheck {
         user: &str,
         password: &str,
     ) -> Result<Role, Refused> {
-        const WRONG: Refused = Refused::LogIn("The user name or the password is wrong.");
         let mark = self.mark(accounts, user, password);
-        let proven = || accounts.role(user).filter(|_| lock(&self.proven).get(user) == Some(&mark));
-        if let Some(role) = proven() {
-            return Ok(role);
-        }
-        self.may_try(from)?;
-        if from.is_some_and(|from| lock(&self.penalties).is_known(from, &mark)) {
-            self.failed(from, mark);
-            return Err(WRONG);
+        let settled = || self.without_check(from, accounts.role(user), user, &mark);
+        let count = |refused: &Refused| match refused {
+            Refused::LogIn(_) => self.failed(from, mark),
+            Refused::Because(_) | Refused::Busy(_) => {}
+        };
+        if let Some(result) = settled() {
+            return result.inspect_err(count);
         }
         let deadline = Instant::now() + PATIENCE;
-        // While this request waits, another one may verify the same password, or others of this client may fail.
-        let settled = || proven().is_some() || self.may_try(from).is_err();
-        let turn = self.checks.wait(from.map(network), mark, deadline, settled);
-        if let Some(role) = proven() {
-            return Ok(role);
+        // While this request waits, the same password may be checked for another one, or others of this client may fail.
+        let turn = self.checks.wait(from.map(network), mark, deadline, || settled().is_some());
+        if let Some(result) = settled() {
+            return result.inspect_err(count);
         }
-        self.may_try(from)?;
         let turn = turn.map_err(|why| {
             Refused::Busy(match why {
                 Unchecked::TooMany => Whole::later(
@@ -506,13 +508,32 @@ impl AccessCheck {
             self.failed(from, mark);
             drop(turn);
             self.checks.hold_back(deadline);
-            return Err(WRONG);
+            return Err(Refused::LogIn(WRONG));
         };
         if let Some(from) = from {
             lock(&self.penalties).forgive(from);
         }
         lock(&self.proven).insert(user.to_owned(), mark);
         Ok(role)
+    }
+
+    /// The result for a password with this mark that needs no check: the password was right before, the client must
+    /// wait, or the same password of this client was wrong before. `role` is that of `user`.
+    fn without_check(
+        &self,
+        from: Option<IpAddr>,
+        role: Option<Role>,
+        user: &str,
+        mark: &Mark,
+    ) -> Option<Result<Role, Refused>> {
+        if let Some(role) = role.filter(|_| lock(&self.proven).get(user) == Some(mark)) {
+            return Some(Ok(role));
+        }
+        if let Err(wait) = self.may_try(from) {
+            return Some(Err(wait.into()));
+        }
+        let is_wrong = from.is_some_and(|from| lock(&self.penalties).is_known(from, mark));
+        is_wrong.then_some(Err(Refused::LogIn(WRONG)))
     }
 
     /// The mark by which a verified password is remembered: a keyed hash of the password and its line of the password

@@ -7,15 +7,13 @@ use std::time::Duration;
 const DIGITS: usize = 32;
 
 /// The name of the cookie. A browser sends a cookie to every port of a host, so the name contains the port: otherwise
-/// two cameras on one board would log each other's users out. With TLS, the prefix `__Host-` keeps other sites from
-/// setting the cookie (RFC 6265bis, 4.1.3.2).
+/// two cameras on one board would log each other's users out. On the usual port, the browser sends no port. With TLS,
+/// the prefix `__Host-` keeps other sites from setting the cookie (RFC 6265bis, 4.1.3.2).
 pub fn name(request: &Request) -> String {
-    if is_secure(request) {
-        return "__Host-namecam".to_owned();
-    }
+    let base = if is_secure(request) { "__Host-namecam" } else { "namecam" };
     let port = request.header("Host").and_then(|host| host.rsplit_once(':')).map(|(_, port)| port);
     let port = port.filter(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
-    port.map_or_else(|| "namecam".to_owned(), |port| format!("namecam_{port}"))
+    port.map_or_else(|| base.to_owned(), |port| format!("{base}_{port}"))
 }
 
 /// True when a proxy on this machine says that the client uses TLS.
@@ -75,5 +73,18 @@ mod tests {
             format!("__Host-namecam={SECRET}; Max-Age=60; Path=/; HttpOnly; SameSite=Strict; Secure")
         );
         assert_eq!(set(&far, "", Duration::ZERO), "namecam=; Max-Age=0; Path=/; HttpOnly; SameSite=Strict");
+    }
+
+    #[test]
+    fn two_cameras_of_a_host_have_different_cookies_with_tls_too() {
+        let cookies = format!("__Host-namecam_8443=x; __Host-namecam_8444={SECRET}; namecam_8445={SECRET}");
+        let ask = |host| {
+            let tls = [("Host", host), ("X-Forwarded-Proto", "https"), ("Cookie", &cookies)];
+            let request = request("127.0.0.1", &tls);
+            (name(&request), secret(&request).is_some())
+        };
+        assert_eq!(ask("cam:8443"), ("__Host-namecam_8443".to_owned(), false));
+        assert_eq!(ask("cam:8444"), ("__Host-namecam_8444".to_owned(), true));
+        assert_eq!(ask("cam:8445"), ("__Host-namecam_8445".to_owned(), false));
     }
 }

@@ -174,8 +174,10 @@ async function chooseFace(name, file, faces, line) {
   }
   line.append(choices);
 }
+// Longer than namecam waits for the largest picture, its verdict and recognition.
+const PICTURE_WITHIN_MS = 150000;
 async function send(path, blob) {
-  const patience = new AbortController(), timer = setTimeout(() => patience.abort(), 90000);
+  const patience = new AbortController(), timer = setTimeout(() => patience.abort(), PICTURE_WITHIN_MS);
   try {
     const headers = { "X-Namecam": "1", "Content-Type": blob.type };
     const answer = await fetch(new URL(path, location.origin + location.pathname), { method: "POST", headers, body: blob, signal: patience.signal });

@@ -14,7 +14,7 @@ function play() {
   if (document.hidden) return;
   shown = false;
   begunAt = Date.now();
-  key = crypto.getRandomValues(new Uint32Array(2)).join("-");
+  key = "page-" + crypto.getRandomValues(new Uint32Array(2)).join("-");
   picture.hidden = !drawn;
   canvas.hidden = drawn;
   if (drawn) picture.src = "video_feed?t=" + key; else read();

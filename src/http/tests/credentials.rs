@@ -42,6 +42,9 @@ fn posted(target: &str, kind: &str, body: &str) -> Request {
     Request { body: body.as_bytes().to_vec(), ..request }
 }
 
+/// What a browser accepts when it opens an address.
+const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Logs in on the page; returns the response and the cookie.
@@ -64,7 +67,7 @@ fn as_token(request: Request, token: &str) -> Request {
 fn a_person_logs_in_on_the_page_returns_to_where_they_were_and_logs_out() {
     let guarded = guarded();
     let site = &guarded.site;
-    let navigation = |target| with(request("GET", target, LAN), "Accept", "text/html,application/xhtml+xml;q=0.9");
+    let navigation = |target| with(request("GET", target, LAN), "Accept", BROWSER);
     let page = whole(site, &navigation("/?a=1&b=\"<"));
     let login = "/login?next=/%3Fa%3D1%26b%3D%22%3C";
     assert_eq!((page.status, header(&page, "Location")), (303, Some(login)));
@@ -135,11 +138,30 @@ fn only_a_browser_that_navigates_gets_the_login_page() {
     assert_eq!(ask("GET", &[]), (401, false, true));
     assert_eq!(ask("GET", &[("Accept", "*/*")]), (401, false, true));
     assert_eq!(ask("GET", &[("Accept", "image/avif,image/webp,*/*;q=0.8")]), (401, false, true));
-    assert_eq!(ask("GET", &[("Accept", "text/html")]), (303, true, false));
-    assert_eq!(ask("GET", &[("Accept", "text/html"), ("X-Namecam", "1")]), (401, false, false));
+    // Java's HttpURLConnection.
+    assert_eq!(ask("GET", &[("Accept", "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2")]), (401, false, true));
+    // Chromium and Safari, Firefox, and Firefox before version 66.
+    for rest in ["image/webp,image/apng,*/*;q=0.8", "image/avif,image/webp,*/*;q=0.8", "*/*;q=0.8"] {
+        let accepted = format!("text/html,application/xhtml+xml,application/xml;q=0.9,{rest}");
+        assert_eq!(ask("GET", &[("Accept", &accepted)]), (303, true, false));
+    }
+    assert_eq!(ask("GET", &[("Accept", BROWSER), ("X-Namecam", "1")]), (401, false, false));
     assert_eq!(ask("GET", &[("X-Namecam", "1")]), (401, false, false));
-    assert_eq!(ask("GET", &[("Accept", "text/html"), ("Authorization", "Basic YTpi")]), (401, false, true));
-    assert_eq!(ask("POST", &[("Accept", "text/html")]), (401, false, true));
+    assert_eq!(ask("GET", &[("Accept", BROWSER), ("Authorization", "Basic YTpi")]), (401, false, true));
+    assert_eq!(ask("POST", &[("Accept", BROWSER)]), (401, false, true));
+}
+
+#[test]
+fn the_stream_of_the_page_gets_no_challenge_and_that_of_a_program_with_a_key_gets_one() {
+    let guarded = guarded();
+    let is_challenged = |target: &str| {
+        let answer = whole(&guarded.site, &request("GET", target, LAN));
+        (answer.status, header(&answer, "WWW-Authenticate").is_some())
+    };
+    assert_eq!(is_challenged("/video_feed?t=page-1-2"), (401, false));
+    for target in ["/video_feed?t=1", "/snapshot.jpg?t=1796016903", "/?action=stream&t=", "/video_feed?x=page-1"] {
+        assert_eq!(is_challenged(target), (401, true), "{target}");
+    }
 }
 
 #[test]
@@ -487,7 +509,32 @@ fn a_program_with_an_old_password_locks_nobody_out_of_its_host() {
     for _ in 0..200 {
         assert_eq!(status(&guarded.site, &as_token(request("GET", "/video_feed", LAN), "namecam_old")), 401);
     }
+    // As a page of another site can make the browser of a person request pictures.
+    for number in 0..20 {
+        let target = format!("/snapshot.jpg?token=x{number}");
+        assert_eq!(status(&guarded.site, &request("GET", &target, LAN)), 401);
+    }
     assert_eq!(logged_in(&guarded.site, "user=anna&password=a").0.status, 303);
+}
+
+#[test]
+fn a_wrong_password_on_many_connections_at_once_is_checked_once() {
+    const CONNECTIONS: u32 = 40;
+    let guarded = guarded();
+    let (site, together) = (&guarded.site, std::sync::Barrier::new(CONNECTIONS as usize));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..CONNECTIONS {
+            scope.spawn(|| {
+                together.wait();
+                assert_eq!(status(site, &login("/api/state", LAN, "anna:old")), 401);
+            });
+        }
+    });
+    // After a check, the response is held back: ten a second are sent.
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(100) * (CONNECTIONS - 1), "{took:?}");
+    assert_eq!(logged_in(site, "user=anna&password=a").0.status, 303);
 }
 
 #[test]

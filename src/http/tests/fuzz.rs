@@ -62,7 +62,7 @@ fn random_targets_and_headers_are_refused() {
         b"Basic !",
         b"http://127.0.0.1:5000",
         b"same-origin",
-        b"text/html,*/*",
+        b"text/html,application/xhtml+xml,*/*",
         b"127.0.0.1:5000",
         b"[fe80::1%eth0]:5000",
         b"https",

@@ -12,8 +12,7 @@ fn picture(jpeg: &[u8], captured_at: Moment, live: bool) -> Arc<Jpeg> {
 fn while_the_camera_is_unavailable_a_strict_snapshot_is_503_and_another_one_is_the_notice() {
     let site = site(|_| {});
     site.stage.health.camera_is_away("/dev/video0", "unplugged");
-    let old = Moment::ago(Duration::from_secs(60));
-    site.stage.renditions.usual().publish(&picture(b"AWAY", old, false));
+    site.stage.renditions.usual().publish(&picture(b"AWAY", Moment::now(), false));
     let strict = whole(&site, &request("GET", "/snapshot.jpg?strict=1", "127.0.0.1"));
     assert_eq!((strict.status, header(&strict, "Retry-After")), (503, Some("3")));
     assert!(body(&strict).contains("unplugged"));
@@ -25,10 +24,22 @@ fn while_the_camera_is_unavailable_a_strict_snapshot_is_503_and_another_one_is_t
 
 #[test]
 fn a_snapshot_waits_for_a_new_picture_and_then_ends_its_subscription() {
-    let site = Arc::new(site(|_| {}));
+    let site = site(|_| {});
     site.stage.health.camera_is_online("test", "MJPG", 4, 4);
+    gets_the_new_picture(site, true);
+}
+
+#[test]
+fn a_snapshot_while_the_camera_is_unavailable_waits_for_a_notice_of_now() {
+    let site = site(|_| {});
+    site.stage.health.camera_is_away("/dev/video0", "unplugged");
+    gets_the_new_picture(site, false);
+}
+
+fn gets_the_new_picture(site: Site, live: bool) {
+    let site = Arc::new(site);
     let old = Moment::ago(Duration::from_secs(60));
-    site.stage.renditions.usual().publish(&picture(b"OLD", old, true));
+    site.stage.renditions.usual().publish(&picture(b"OLD", old, live));
     let encoder = {
         let site = Arc::clone(&site);
         std::thread::spawn(move || {
@@ -36,7 +47,7 @@ fn a_snapshot_waits_for_a_new_picture_and_then_ends_its_subscription() {
             while site.stage.renditions.wanted().is_empty() {
                 assert!(begun.elapsed() < Duration::from_secs(60), "no rendition was requested");
             }
-            site.stage.renditions.usual().publish(&picture(b"NEW", Moment::now(), true));
+            site.stage.renditions.usual().publish(&picture(b"NEW", Moment::now(), live));
         })
     };
     assert_eq!(whole(&site, &request("GET", "/snapshot.jpg", "127.0.0.1")).body.bytes(), b"NEW");

@@ -3,8 +3,9 @@
 use super::{faces, stage};
 use crate::detection::Sightings;
 use crate::frame::{Jpeg, Moment};
+use crate::http::auth::access::Access;
 use crate::http::server::Server;
-use crate::http::{PLACE_WAIT, Site, Stage, serve};
+use crate::http::{PLACE_WAIT, ROUTES, Site, Stage, serve};
 use crate::sync::lock;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -314,6 +315,22 @@ fn a_wrong_method_gets_405_with_allow_and_the_usual_headers_are_there() {
         assert!(answer.contains(&format!("\r\n{line}\r\n")), "{answer}");
     }
     assert!(!answer.contains("Access-Control"));
+}
+
+#[test]
+fn pages_of_other_origins_may_embed_streams_and_snapshots_and_nothing_else() {
+    let running = Running::small();
+    for route in ROUTES {
+        let path = route.path.replace("{track}", "7").replace("{id}", "0");
+        let target = route.action.map_or(path.clone(), |action| format!("{path}?action={action}"));
+        // A route that changes something refuses a request from no page.
+        let method = if route.method.changes() { route.method.as_str() } else { "HEAD" };
+        let answer = running.answer(&format!("{method} {target} HTTP/1.1\r\n{CLOSE}"));
+        let policy = if route.access == Access::Picture { "cross-origin" } else { "same-origin" };
+        assert!(answer.contains(&format!("\r\nCross-Origin-Resource-Policy: {policy}\r\n")), "{target}: {answer}");
+    }
+    let raw = running.answer(&format!("HEAD /video_feed?raw=1 HTTP/1.1\r\n{CLOSE}"));
+    assert!(raw.contains("\r\nCross-Origin-Resource-Policy: cross-origin\r\n"), "{raw}");
 }
 
 #[test]
