@@ -14,7 +14,7 @@ pub mod replay;
 mod survey;
 mod words;
 
-pub use identity::LastCamera;
+pub use identity::{LastCamera, shares_name};
 pub use nodes::{Seen, nodes, seen};
 pub use record::record;
 pub use survey::{Survey, is_busy, survey};
