@@ -262,6 +262,7 @@ pub struct CaptureStream {
     /// The frames per second that the driver confirmed, if any.
     fps: Option<f64>,
     pace: FramePace,
+    ids: controls::Ids,
     /// A hint that the camera is not at the configured node any more.
     moved: Option<String>,
     /// Why the frame rate is too low.
@@ -288,12 +289,13 @@ impl CaptureStream {
         // Some drivers leave bytesperline at 0; for JPEG it has no meaning.
         let stride = if format.jpeg { 0 } else { pix.bytesperline.max(format.min_stride(width)) };
         let interval = set_rate(&**kernel, choice.interval);
-        controls::set(&**kernel, &camera.controls);
+        let ids = controls::Ids::default();
+        controls::set(&**kernel, &ids, &camera.controls);
         let whole = format.min_size(width, height, stride);
         let queue = Queue::start(Rc::clone(kernel), whole).map_err(|(doing, error)| Refused::Failed(doing, error))?;
         // Some cameras reset their controls when they start, so the controls are set again. Only the errors of this
         // second time are reported.
-        let unset = controls::set(&**kernel, &camera.controls);
+        let unset = controls::set(&**kernel, &ids, &camera.controls);
         let fps = interval.and_then(Interval::fps);
         let (kernel, about, pace) = (Rc::clone(kernel), about.clone(), FramePace::of(fps));
         Ok(CaptureStream {
@@ -306,6 +308,7 @@ impl CaptureStream {
             stride,
             fps,
             pace,
+            ids,
             moved: None,
             slow: None,
             unset,
@@ -314,7 +317,7 @@ impl CaptureStream {
 
     /// The hint for a camera whose rate is too low, when automatic exposure may be the reason.
     pub fn slowed_by(&self) -> Option<String> {
-        let setting = controls::faster(&*self.kernel)?;
+        let setting = controls::faster(&*self.kernel, &self.ids)?;
         let fps = self.fps.map_or("the".to_owned(), |fps| format!("the {}", negotiate::show_fps(fps)));
         Some(format!(
             "the camera delivers fewer than {fps} fps requested: in dim light its automatic exposure takes longer. \
@@ -370,12 +373,12 @@ impl Source for CaptureStream {
             height,
             fps: self.fps.map(|fps| rounded(fps, 3)),
             formats: self.about.offers.iter().map(Offer::json).collect(),
-            controls: controls::list(&*self.kernel),
+            controls: controls::list(&*self.kernel, &self.ids),
         })
     }
 
     fn set_controls(&mut self, wanted: &[(String, i64)]) -> Vec<Unset> {
-        let refused = controls::set(&*self.kernel, wanted);
+        let refused = controls::set(&*self.kernel, &self.ids, wanted);
         let names = |list: &[Unset], name: &str| list.iter().any(|unset| unset.name == name);
         self.unset
             .retain(|old| names(&refused, &old.name) || !wanted.iter().any(|(name, _)| ctl_name(name) == old.name));
@@ -383,8 +386,8 @@ impl Source for CaptureStream {
     }
 
     fn put_back(&mut self, before: &[(String, i64)], config: &[(String, i64)]) -> Vec<Unset> {
-        let refused = controls::put_back(&*self.kernel, before);
-        self.unset = controls::set(&*self.kernel, config);
+        let refused = controls::put_back(&*self.kernel, &self.ids, before);
+        self.unset = controls::set(&*self.kernel, &self.ids, config);
         refused
     }
 }

@@ -125,17 +125,29 @@ fn for_a_multi_planar_jetson_the_user_is_referred_to_its_own_program() {
 #[test]
 fn the_effect_of_exposure_on_the_rate_of_a_webcam_is_known_from_its_controls() {
     let driver = recorded!("uvc-c920");
-    assert_eq!(controls::faster(&*driver), Some("exposure_dynamic_framerate=0"));
-    let set = |name: &str, value| assert!(controls::set(&*driver, &[(name.into(), value)]).is_empty());
+    assert_eq!(controls::faster(&*driver, &ids()), Some("exposure_dynamic_framerate=0"));
+    let set = |name: &str, value| assert!(controls::set(&*driver, &ids(), &[(name.into(), value)]).is_empty());
     set("exposure_dynamic_framerate", 0);
-    assert_eq!(controls::faster(&*driver), None, "it may not take longer");
+    assert_eq!(controls::faster(&*driver, &ids()), None, "it may not take longer");
     set("exposure_dynamic_framerate", 1);
     set("auto_exposure", 1);
-    assert_eq!(controls::faster(&*driver), None, "it is not automatic");
+    assert_eq!(controls::faster(&*driver, &ids()), None, "it is not automatic");
     driver.state().controls.retain(|control| control.id == 0x009a_0901);
     set("auto_exposure", 3);
-    assert_eq!(controls::faster(&*driver), Some("auto_exposure=1"));
-    assert_eq!(controls::faster(&*recorded!("vivid-webcam")), None);
+    assert_eq!(controls::faster(&*driver, &ids()), Some("auto_exposure=1"));
+    assert_eq!(controls::faster(&*recorded!("vivid-webcam"), &ids()), None);
+}
+
+#[test]
+fn a_control_that_does_not_answer_hides_no_other_one_and_is_asked_only_at_first() {
+    let driver = recorded!("uvc-c920");
+    driver.state().silent = vec![0x0098_091a];
+    let ids = ids();
+    assert_eq!(controls::faster(&*driver, &ids), Some("exposure_dynamic_framerate=0"));
+    driver.state().log.clear();
+    let names: Vec<String> = controls::list(&*driver, &ids).into_iter().map(|control| control.name).collect();
+    assert_eq!(names, ["brightness", "auto_exposure", "exposure_time_absolute", "exposure_dynamic_framerate"]);
+    assert_eq!(driver.names().iter().filter(|name| *name == "QUERY_EXT_CTRL").count(), names.len());
 }
 
 #[test]
