@@ -340,7 +340,11 @@ impl Source for CaptureStream {
         let &mut CaptureStream { format, width, height, stride, .. } = self;
         Ok(match self.queue.next(timeout).map_err(|error| words::lost(&error))? {
             Take::Nothing => Shot::Nothing,
-            Take::Corrupt(why) => Shot::Corrupt(format!("{} {width}x{height}: {why}", format.name())),
+            Take::Corrupt(why) => {
+                // The camera delivered it in time; the cable may have damaged it.
+                self.keep_pace(1);
+                Shot::Corrupt(format!("{} {width}x{height}: {why}", format.name()))
+            }
             Take::Picture { bytes, age, dropped } => {
                 self.keep_pace(dropped.saturating_add(1));
                 let captured_at = age.map_or_else(Moment::now, Moment::ago);

@@ -151,6 +151,25 @@ fn a_control_that_does_not_answer_hides_no_other_one_and_is_asked_only_at_first(
 }
 
 #[test]
+fn damaged_pictures_are_no_dim_light() {
+    let driver = recorded!("uvc-c920");
+    let mut stream = begin(&driver, &hd()).unwrap();
+    // 30 fps by the clock, for longer than the rate is counted; frames for which this test is late count as dropped.
+    let (begun, mut last) = (Instant::now(), 0);
+    while begun.elapsed() < Duration::from_millis(5500) {
+        let number = (begun.elapsed().as_secs_f64() * 30.0) as u32 + 1;
+        if number > std::mem::replace(&mut last, number) {
+            let flag = if number.is_multiple_of(3) { sys::V4L2_BUF_FLAG_ERROR } else { 0 };
+            assert!(driver.fill(&[1; 64], number, |buffer| buffer.flags = flag));
+            let shot = stream.next(PATIENCE).unwrap();
+            assert_eq!(matches!(shot, Shot::Corrupt(_)), flag != 0);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(stream.hints().is_empty(), "{:?}", stream.hints());
+}
+
+#[test]
 fn a_camera_that_is_slow_in_dim_light_gets_a_hint_with_a_remedy() {
     let stream = begin(&recorded!("uvc-c920"), &hd()).unwrap();
     let words = stream.slowed_by().unwrap();
