@@ -194,7 +194,8 @@ pub fn open_mode(path: &Path, camera: &config::Camera, choice: &Choice) -> Resul
 
 fn start_mode(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera, choice: &Choice) -> Result<CaptureStream> {
     let about = identify(&*kernel).map_err(|error| words::explain(path, "ask", &error))?;
-    let stream = CaptureStream::start(&kernel, choice, camera, &about).map_err(|refused| refused.explain(path))?;
+    let stream = CaptureStream::start(&kernel, choice, camera, &about)
+        .map_err(|refused| refused.explain(path, choice.format.jpeg))?;
     let &CaptureStream { format, width, height, .. } = &stream;
     if (format.fourcc, width, height) != (choice.format.fourcc, choice.width, choice.height) {
         bail!("the driver chose {} {width}x{height} instead", format.name());
@@ -213,11 +214,13 @@ fn start(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera) -> Result
         .map_err(|why| anyhow!("{} ({}): {why}", path.display(), about.card))?;
     let mut refusal =
         anyhow!("{} accepts none of the formats that it lists; try another format or size", path.display());
+    let mut jpeg_tried = false;
     for choice in &choices {
+        jpeg_tried |= choice.format.jpeg;
         match CaptureStream::start(&kernel, choice, camera, &about) {
             Ok(stream) => return Ok(stream),
             Err(refused) => {
-                refusal = refused.explain(path);
+                refusal = refused.explain(path, jpeg_tried);
                 if refused.is_final() {
                     break;
                 }
@@ -237,16 +240,26 @@ enum Refused {
 }
 
 impl Refused {
-    fn explain(&self, path: &Path) -> anyhow::Error {
+    /// The error, and what to do. `jpeg_tried` is true when a JPEG mode was refused, too.
+    fn explain(&self, path: &Path, jpeg_tried: bool) -> anyhow::Error {
         match self {
             Refused::Answer(answer) => anyhow!("{}: {answer}", path.display()),
+            Refused::Failed(doing, error) if self.is_bandwidth() => words::no_bandwidth(path, doing, error, jpeg_tried),
             Refused::Failed(doing, error) => words::explain(path, doing, error),
         }
     }
 
     /// False when another format may work: the driver refused this one, or the USB bus has too little bandwidth.
     fn is_final(&self) -> bool {
-        matches!(self, Refused::Failed(_, error) if !matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSPC)))
+        matches!(self, Refused::Failed(_, error) if error.raw_os_error() != Some(libc::EINVAL) && !self.is_bandwidth())
+    }
+
+    /// True when the USB bus may have too little bandwidth. uvcvideo returns EIO when no setting of the camera is fast
+    /// enough for the mode.
+    fn is_bandwidth(&self) -> bool {
+        let Refused::Failed(doing, error) = self else { return false };
+        let is = |errno| error.raw_os_error() == Some(errno);
+        is(libc::ENOSPC) || (*doing == "start" && is(libc::EIO))
     }
 }
 

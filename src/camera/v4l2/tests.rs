@@ -240,7 +240,27 @@ fn without_usb_bandwidth_jpeg_is_tried_and_otherwise_it_is_explained() {
     assert_eq!(begin(&driver, &camera()).unwrap().format.fourcc, *b"MJPG");
     let driver = Driver::webcam(RAW);
     driver.state().failures = vec![("STREAMON", libc::ENOSPC)];
-    assert!(refusal(begin(&driver, &camera())).contains("no USB bandwidth left"));
+    assert!(refusal(begin(&driver, &camera())).ends_with("use format = mjpg, a smaller size, or another port"));
+    // uvcvideo, when no setting of the camera is fast enough.
+    let driver = Driver::webcam(&[RAW[0], JPEG[0]]);
+    driver.state().failures = vec![("STREAMON", libc::EIO)];
+    assert_eq!(begin(&driver, &camera()).unwrap().format.fourcc, *b"MJPG");
+    let driver = Driver::webcam(RAW);
+    driver.state().failures = vec![("STREAMON", libc::EIO)];
+    assert!(refusal(begin(&driver, &camera())).ends_with("try format = mjpg, a smaller size, or another port"));
+}
+
+#[test]
+fn when_jpeg_was_refused_too_it_is_not_advised() {
+    for (modes, errno) in [([JPEG[0], RAW[0]], libc::ENOSPC), ([RAW[0], JPEG[0]], libc::EIO)] {
+        let driver = Driver::webcam(&modes);
+        driver.state().failures = vec![("STREAMON", errno); 2];
+        let why = refusal(begin(&driver, &camera()));
+        assert!(
+            driver.state().failures.is_empty() && why.ends_with(" a smaller size or rate, or another USB controller"),
+            "{why}"
+        );
+    }
 }
 
 #[test]
