@@ -321,7 +321,7 @@ fn is_bayer(fourcc: &[u8; 4]) -> bool {
 /// The config line for a camera that needs libcamera.
 pub fn csi_remedy(request: &ModeRequest) -> String {
     format!(
-        "source = pipe:rpicam-vid --timeout 0 --nopreview --codec mjpeg --width {} --height {} --framerate {} --output -",
+        "source = pipe:rpicam-vid --timeout 0 --nopreview --codec mjpeg --width {} --height {} --framerate {} --flush --output -",
         request.width, request.height, request.fps
     )
 }

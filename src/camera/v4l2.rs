@@ -14,7 +14,7 @@ pub mod replay;
 mod survey;
 mod words;
 
-pub use identity::LastCamera;
+pub use identity::{LastCamera, shares_name};
 pub use nodes::{Seen, nodes, seen};
 pub use record::record;
 pub use survey::{Survey, is_busy, survey};
@@ -194,7 +194,8 @@ pub fn open_mode(path: &Path, camera: &config::Camera, choice: &Choice) -> Resul
 
 fn start_mode(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera, choice: &Choice) -> Result<CaptureStream> {
     let about = identify(&*kernel).map_err(|error| words::explain(path, "ask", &error))?;
-    let stream = CaptureStream::start(&kernel, choice, camera, &about).map_err(|refused| refused.explain(path))?;
+    let stream = CaptureStream::start(&kernel, choice, camera, &about)
+        .map_err(|refused| refused.explain(path, choice.format.jpeg))?;
     let &CaptureStream { format, width, height, .. } = &stream;
     if (format.fourcc, width, height) != (choice.format.fourcc, choice.width, choice.height) {
         bail!("the driver chose {} {width}x{height} instead", format.name());
@@ -213,11 +214,13 @@ fn start(kernel: Rc<dyn Kernel>, path: &Path, camera: &config::Camera) -> Result
         .map_err(|why| anyhow!("{} ({}): {why}", path.display(), about.card))?;
     let mut refusal =
         anyhow!("{} accepts none of the formats that it lists; try another format or size", path.display());
+    let mut jpeg_tried = false;
     for choice in &choices {
+        jpeg_tried |= choice.format.jpeg;
         match CaptureStream::start(&kernel, choice, camera, &about) {
             Ok(stream) => return Ok(stream),
             Err(refused) => {
-                refusal = refused.explain(path);
+                refusal = refused.explain(path, jpeg_tried);
                 if refused.is_final() {
                     break;
                 }
@@ -237,16 +240,26 @@ enum Refused {
 }
 
 impl Refused {
-    fn explain(&self, path: &Path) -> anyhow::Error {
+    /// The error, and what to do. `jpeg_tried` is true when a JPEG mode was refused, too.
+    fn explain(&self, path: &Path, jpeg_tried: bool) -> anyhow::Error {
         match self {
             Refused::Answer(answer) => anyhow!("{}: {answer}", path.display()),
+            Refused::Failed(doing, error) if self.is_bandwidth() => words::no_bandwidth(path, doing, error, jpeg_tried),
             Refused::Failed(doing, error) => words::explain(path, doing, error),
         }
     }
 
     /// False when another format may work: the driver refused this one, or the USB bus has too little bandwidth.
     fn is_final(&self) -> bool {
-        matches!(self, Refused::Failed(_, error) if !matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSPC)))
+        matches!(self, Refused::Failed(_, error) if error.raw_os_error() != Some(libc::EINVAL) && !self.is_bandwidth())
+    }
+
+    /// True when the USB bus may have too little bandwidth. uvcvideo returns EIO when no setting of the camera is fast
+    /// enough for the mode.
+    fn is_bandwidth(&self) -> bool {
+        let Refused::Failed(doing, error) = self else { return false };
+        let is = |errno| error.raw_os_error() == Some(errno);
+        is(libc::ENOSPC) || (*doing == "start" && is(libc::EIO))
     }
 }
 
@@ -262,6 +275,7 @@ pub struct CaptureStream {
     /// The frames per second that the driver confirmed, if any.
     fps: Option<f64>,
     pace: FramePace,
+    ids: controls::Ids,
     /// A hint that the camera is not at the configured node any more.
     moved: Option<String>,
     /// Why the frame rate is too low.
@@ -288,12 +302,13 @@ impl CaptureStream {
         // Some drivers leave bytesperline at 0; for JPEG it has no meaning.
         let stride = if format.jpeg { 0 } else { pix.bytesperline.max(format.min_stride(width)) };
         let interval = set_rate(&**kernel, choice.interval);
-        controls::set(&**kernel, &camera.controls);
+        let ids = controls::Ids::default();
+        controls::set(&**kernel, &ids, &camera.controls);
         let whole = format.min_size(width, height, stride);
         let queue = Queue::start(Rc::clone(kernel), whole).map_err(|(doing, error)| Refused::Failed(doing, error))?;
         // Some cameras reset their controls when they start, so the controls are set again. Only the errors of this
         // second time are reported.
-        let unset = controls::set(&**kernel, &camera.controls);
+        let unset = controls::set(&**kernel, &ids, &camera.controls);
         let fps = interval.and_then(Interval::fps);
         let (kernel, about, pace) = (Rc::clone(kernel), about.clone(), FramePace::of(fps));
         Ok(CaptureStream {
@@ -306,6 +321,7 @@ impl CaptureStream {
             stride,
             fps,
             pace,
+            ids,
             moved: None,
             slow: None,
             unset,
@@ -314,7 +330,7 @@ impl CaptureStream {
 
     /// The hint for a camera whose rate is too low, when automatic exposure may be the reason.
     pub fn slowed_by(&self) -> Option<String> {
-        let setting = controls::faster(&*self.kernel)?;
+        let setting = controls::faster(&*self.kernel, &self.ids)?;
         let fps = self.fps.map_or("the".to_owned(), |fps| format!("the {}", negotiate::show_fps(fps)));
         Some(format!(
             "the camera delivers fewer than {fps} fps requested: in dim light its automatic exposure takes longer. \
@@ -337,7 +353,11 @@ impl Source for CaptureStream {
         let &mut CaptureStream { format, width, height, stride, .. } = self;
         Ok(match self.queue.next(timeout).map_err(|error| words::lost(&error))? {
             Take::Nothing => Shot::Nothing,
-            Take::Corrupt(why) => Shot::Corrupt(format!("{} {width}x{height}: {why}", format.name())),
+            Take::Corrupt(why) => {
+                // The camera delivered it in time; the cable may have damaged it.
+                self.keep_pace(1);
+                Shot::Corrupt(format!("{} {width}x{height}: {why}", format.name()))
+            }
             Take::Picture { bytes, age, dropped } => {
                 self.keep_pace(dropped.saturating_add(1));
                 let captured_at = age.map_or_else(Moment::now, Moment::ago);
@@ -370,12 +390,12 @@ impl Source for CaptureStream {
             height,
             fps: self.fps.map(|fps| rounded(fps, 3)),
             formats: self.about.offers.iter().map(Offer::json).collect(),
-            controls: controls::list(&*self.kernel),
+            controls: controls::list(&*self.kernel, &self.ids),
         })
     }
 
     fn set_controls(&mut self, wanted: &[(String, i64)]) -> Vec<Unset> {
-        let refused = controls::set(&*self.kernel, wanted);
+        let refused = controls::set(&*self.kernel, &self.ids, wanted);
         let names = |list: &[Unset], name: &str| list.iter().any(|unset| unset.name == name);
         self.unset
             .retain(|old| names(&refused, &old.name) || !wanted.iter().any(|(name, _)| ctl_name(name) == old.name));
@@ -383,8 +403,8 @@ impl Source for CaptureStream {
     }
 
     fn put_back(&mut self, before: &[(String, i64)], config: &[(String, i64)]) -> Vec<Unset> {
-        let refused = controls::put_back(&*self.kernel, before);
-        self.unset = controls::set(&*self.kernel, config);
+        let refused = controls::put_back(&*self.kernel, &self.ids, before);
+        self.unset = controls::set(&*self.kernel, &self.ids, config);
         refused
     }
 }

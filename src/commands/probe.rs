@@ -91,11 +91,13 @@ pub(super) fn no_camera_at_all() -> bool {
     v4l2::nodes(Path::new("/dev")).is_empty()
 }
 
-/// The link in /dev/v4l to a node: by-id follows the camera, by-path follows the port that the camera is plugged into.
-fn lasting_name(path: &Path) -> Option<PathBuf> {
+/// The link in `dev`/v4l to a node: by-id follows the camera, by-path follows the port that the camera is plugged into. A
+/// name in by-id that several cameras share may become the name of another one. `sys` is the mount point of sysfs.
+fn lasting_name(path: &Path, dev: &Path, sys: &Path) -> Option<PathBuf> {
     let node = fs::canonicalize(path).ok()?;
-    ["/dev/v4l/by-id", "/dev/v4l/by-path"].into_iter().find_map(|folder| {
-        let links = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let by_id = (!v4l2::shares_name(&node, sys)).then_some("v4l/by-id");
+    by_id.into_iter().chain(["v4l/by-path"]).find_map(|folder| {
+        let links = fs::read_dir(dev.join(folder)).ok()?.flatten().map(|entry| entry.path());
         links.filter(|link| fs::canonicalize(link).is_ok_and(|target| target == node)).min()
     })
 }
@@ -105,7 +107,7 @@ fn ask(path: PathBuf, request: &ModeRequest) -> Device {
     let choice = survey.as_ref().map_err(Clone::clone).and_then(|survey| choose(survey, request));
     // Programs are listed only for cameras: other nodes may be open in many programs.
     let used_by = if survey.is_ok() || v4l2::is_busy(&path) { v4l2::users_of(&path) } else { Vec::new() };
-    let lasting = lasting_name(&path);
+    let lasting = lasting_name(&path, Path::new("/dev"), Path::new("/sys"));
     Device { path, lasting, used_by, survey, choice, measured: Vec::new(), not_measured: None }
 }
 

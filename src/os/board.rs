@@ -11,6 +11,8 @@ pub const ZONES: &str = "/sys/class/thermal";
 const PROCESSORS: [&str; 6] = ["cpu", "soc", "x86_pkg", "gpu", "tj", "acpitz"];
 /// The file in which the firmware of a Raspberry Pi reports low voltage and throttling.
 const THROTTLED: &str = "/sys/devices/platform/soc/soc:firmware/get_throttled";
+/// The folder of the board's sensors.
+const SENSORS: &str = "/sys/class/hwmon";
 
 /// The kernel: `Linux 6.1.0-18-arm64 aarch64`. It comes from a system call, because the service cannot see /proc/sys.
 pub fn kernel() -> Option<String> {
@@ -49,9 +51,20 @@ pub fn temperature(zones: &Path) -> Option<f32> {
 }
 
 /// Why the processor is slowed down now, or was slowed down since the board started: `power` and `heat`. `None` when
-/// the board does not report this.
+/// the board does not report this. On a Raspberry Pi 5 and under kernels other than Raspberry Pi's own, only `power` is
+/// reported, and only while the voltage is low.
 pub fn throttled() -> Option<Vec<&'static str>> {
-    throttled_by(&std::fs::read_to_string(THROTTLED).ok()?)
+    let flags = std::fs::read_to_string(THROTTLED).ok().and_then(|text| throttled_by(&text));
+    flags.or_else(|| is_voltage_low(Path::new(SENSORS)).then(|| vec!["power"]))
+}
+
+/// True when the sensor of a Raspberry Pi has reported low voltage within the last two seconds.
+fn is_voltage_low(sensors: &Path) -> bool {
+    let is = |path: &Path, name: &str, value: &str| {
+        std::fs::read_to_string(path.join(name)).is_ok_and(|text| text.trim() == value)
+    };
+    let mut all = std::fs::read_dir(sensors).into_iter().flatten().flatten().map(|entry| entry.path());
+    all.any(|path| is(&path, "name", "rpi_volt") && is(&path, "in0_lcrit_alarm", "1"))
 }
 
 fn throttled_by(text: &str) -> Option<Vec<&'static str>> {
@@ -110,6 +123,23 @@ mod tests {
             assert_eq!(throttled_by(text).unwrap(), why, "{text}");
         }
         assert_eq!(throttled_by("no"), None);
+    }
+
+    #[test]
+    fn low_voltage_is_reported_by_the_sensor_of_a_raspberry_pi() {
+        let root = tempfile::tempdir().unwrap();
+        let sensor = |number: u32, name: &str, alarm: &str| {
+            let folder = root.path().join(format!("hwmon{number}"));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("name"), format!("{name}\n")).unwrap();
+            std::fs::write(folder.join("in0_lcrit_alarm"), format!("{alarm}\n")).unwrap();
+        };
+        assert!(!is_voltage_low(&root.path().join("none")));
+        sensor(0, "nvme", "1");
+        sensor(1, "rpi_volt", "0");
+        assert!(!is_voltage_low(root.path()));
+        sensor(1, "rpi_volt", "1");
+        assert!(is_voltage_low(root.path()));
     }
 
     #[test]

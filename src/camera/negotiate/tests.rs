@@ -132,7 +132,7 @@ fn for_a_sensor_without_an_image_processor_the_user_is_referred_to_rpicam_vid() 
         assert!(
             refusal.starts_with("it sends only raw Bayer data (pRAA, RG10, pBAA, BA81); use source = pipe:rpicam-vid")
         );
-        assert!(refusal.contains("--width 1280 --height 720 --framerate 25"), "{refusal}");
+        assert!(refusal.contains("--width 1280 --height 720 --framerate 25 --flush --output -"), "{refusal}");
     }
     assert!(bayer_only(&unicam()) && !bayer_only(&c920()));
 }

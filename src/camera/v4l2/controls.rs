@@ -2,22 +2,57 @@
 
 use super::{Kernel, MAX_ITEMS, call, sys, text, vidioc, zeroed};
 use crate::tuning::{Control, Unset, ctl_name};
+use std::cell::OnceCell;
 use std::io;
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
+
+/// The ids of the standard controls of a camera: brightness and the like, and those of exposure and lens.
+const STANDARD: [RangeInclusive<u32>; 2] = [0x0098_0900..=0x0098_093f, 0x009a_0900..=0x009a_093f];
+/// After this time no further id of [`STANDARD`] is tried: uvcvideo waits 5 s for a control that does not answer.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// The ids of the controls of an open camera, found at the first question. A control that did not answer then is not
+/// asked again.
+#[derive(Default)]
+pub(super) struct Ids(OnceCell<Vec<u32>>);
 
 /// All controls with a numeric value, and buttons.
-pub(super) fn list(kernel: &dyn Kernel) -> Vec<Control> {
-    let mut controls = Vec::new();
-    let mut id = 0;
+pub(super) fn list(kernel: &dyn Kernel, ids: &Ids) -> Vec<Control> {
+    let ids = ids.0.get_or_init(|| find_ids(kernel));
+    ids.iter().filter_map(|&id| describe(kernel, &query(kernel, id).ok()?)).collect()
+}
+
+fn query(kernel: &dyn Kernel, id: u32) -> io::Result<sys::v4l2_query_ext_ctrl> {
+    let mut query = sys::v4l2_query_ext_ctrl { id, ..zeroed() };
+    call(kernel, vidioc::VIDIOC_QUERY_EXT_CTRL, &mut query).map(|()| query)
+}
+
+fn find_ids(kernel: &dyn Kernel) -> Vec<u32> {
+    let (mut ids, mut last) = (Vec::new(), 0);
     for _ in 0..MAX_ITEMS {
-        let mut query = sys::v4l2_query_ext_ctrl { id: id | sys::V4L2_CTRL_FLAG_NEXT_CTRL, ..zeroed() };
-        // A driver that does not advance would cause an endless loop.
-        if call(kernel, vidioc::VIDIOC_QUERY_EXT_CTRL, &mut query).is_err() || query.id <= id {
-            break;
+        match query(kernel, last | sys::V4L2_CTRL_FLAG_NEXT_CTRL) {
+            // A driver that does not advance would cause an endless loop.
+            Ok(next) if next.id > last => last = next.id,
+            // Up to Linux 6.14, uvcvideo does not say which control did not answer, so the next one is unknown. The ids
+            // that the camera lacks are refused at once.
+            Err(error) if is_silence(&error) => {
+                let begun = Instant::now();
+                let others = STANDARD.into_iter().flatten().filter(|&id| id > last);
+                let in_time = others.take_while(|_| begun.elapsed() < PATIENCE);
+                ids.extend(in_time.filter(|&id| query(kernel, id).is_ok()));
+                break;
+            }
+            _ => break,
         }
-        id = query.id;
-        controls.extend(describe(kernel, &query));
+        ids.push(last);
     }
-    controls
+    ids
+}
+
+/// False for the end of the list, for a driver without controls and for an unplugged camera.
+fn is_silence(error: &io::Error) -> bool {
+    !matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOTTY | libc::ENODEV | libc::ENXIO))
 }
 
 fn describe(kernel: &dyn Kernel, query: &sys::v4l2_query_ext_ctrl) -> Option<Control> {
@@ -69,11 +104,11 @@ fn menu(kernel: &dyn Kernel, query: &sys::v4l2_query_ext_ctrl) -> Vec<(i64, Stri
 /// Sets controls, and returns the controls that were not set. Booleans and menus come first and numbers last, each in
 /// the given order: an automatic mode (auto_exposure) locks a number (exposure_time_absolute), and must be turned off
 /// before the number is set.
-pub(super) fn set(kernel: &dyn Kernel, wanted: &[(String, i64)]) -> Vec<Unset> {
+pub(super) fn set(kernel: &dyn Kernel, ids: &Ids, wanted: &[(String, i64)]) -> Vec<Unset> {
     if wanted.is_empty() {
         return Vec::new();
     }
-    let has = list(kernel);
+    let has = list(kernel, ids);
     let find = |name: &str| has.iter().find(|control| control.name == name);
     let mut wanted: Vec<(String, i64)> = wanted.iter().map(|(name, value)| (ctl_name(name), *value)).collect();
     wanted.sort_by_key(|(name, _)| find(name).is_none_or(is_number));
@@ -99,11 +134,11 @@ fn is_number(control: &Control) -> bool {
 
 /// Sets controls to their former values. A number that is unlocked now is set before an automatic mode locks it, and a
 /// number that an automatic mode locks now is set after that mode.
-pub(super) fn put_back(kernel: &dyn Kernel, before: &[(String, i64)]) -> Vec<Unset> {
-    let numbers: Vec<String> = list(kernel).into_iter().filter(is_number).map(|control| control.name).collect();
+pub(super) fn put_back(kernel: &dyn Kernel, ids: &Ids, before: &[(String, i64)]) -> Vec<Unset> {
+    let numbers: Vec<String> = list(kernel, ids).into_iter().filter(is_number).map(|control| control.name).collect();
     let first: Vec<(String, i64)> = before.iter().filter(|(name, _)| numbers.contains(name)).cloned().collect();
-    set(kernel, &first);
-    set(kernel, before)
+    set(kernel, ids, &first);
+    set(kernel, ids, before)
 }
 
 fn refusal(control: &Control, value: i64, error: &io::Error) -> String {
@@ -118,8 +153,8 @@ fn refusal(control: &Control, value: i64, error: &io::Error) -> String {
 }
 
 /// The setting that keeps automatic exposure from reducing the frame rate; `None` when it does not do so now.
-pub(super) fn faster(kernel: &dyn Kernel) -> Option<&'static str> {
-    let has = list(kernel);
+pub(super) fn faster(kernel: &dyn Kernel, ids: &Ids) -> Option<&'static str> {
+    let has = list(kernel, ids);
     let value = |names: [&str; 2]| has.iter().find(|c| names.contains(&c.name.as_str())).and_then(|c| c.value);
     // The names of newer and older kernels; 1 is the manual mode of this menu.
     let automatic = value(["auto_exposure", "exposure_auto"]).map(|mode| mode != 1);

@@ -32,7 +32,7 @@ pub fn survey(path: &Path, request: &ModeRequest) -> Result<Survey> {
     let node = Node::open(path).map_err(|error| words::explain(path, "open", &error))?;
     let mut survey = identify(&node).map_err(|error| words::explain(path, "ask", &error))?;
     survey.offers = offers(&node, request);
-    survey.controls = controls::list(&node);
+    survey.controls = controls::list(&node, &controls::Ids::default());
     Ok(survey)
 }
 

@@ -49,6 +49,10 @@ fn refusal(result: Result<CaptureStream>) -> String {
     result.err().unwrap().to_string()
 }
 
+fn ids() -> controls::Ids {
+    controls::Ids::default()
+}
+
 fn control(id: u32, title: &str, kind: u32, range: std::ops::RangeInclusive<i64>) -> sys::v4l2_query_ext_ctrl {
     let mut query =
         sys::v4l2_query_ext_ctrl { id, type_: kind, minimum: *range.start(), maximum: *range.end(), ..zeroed() };
@@ -236,7 +240,27 @@ fn without_usb_bandwidth_jpeg_is_tried_and_otherwise_it_is_explained() {
     assert_eq!(begin(&driver, &camera()).unwrap().format.fourcc, *b"MJPG");
     let driver = Driver::webcam(RAW);
     driver.state().failures = vec![("STREAMON", libc::ENOSPC)];
-    assert!(refusal(begin(&driver, &camera())).contains("no USB bandwidth left"));
+    assert!(refusal(begin(&driver, &camera())).ends_with("use format = mjpg, a smaller size, or another port"));
+    // uvcvideo, when no setting of the camera is fast enough.
+    let driver = Driver::webcam(&[RAW[0], JPEG[0]]);
+    driver.state().failures = vec![("STREAMON", libc::EIO)];
+    assert_eq!(begin(&driver, &camera()).unwrap().format.fourcc, *b"MJPG");
+    let driver = Driver::webcam(RAW);
+    driver.state().failures = vec![("STREAMON", libc::EIO)];
+    assert!(refusal(begin(&driver, &camera())).ends_with("try format = mjpg, a smaller size, or another port"));
+}
+
+#[test]
+fn when_jpeg_was_refused_too_it_is_not_advised() {
+    for (modes, errno) in [([JPEG[0], RAW[0]], libc::ENOSPC), ([RAW[0], JPEG[0]], libc::EIO)] {
+        let driver = Driver::webcam(&modes);
+        driver.state().failures = vec![("STREAMON", errno); 2];
+        let why = refusal(begin(&driver, &camera()));
+        assert!(
+            driver.state().failures.is_empty() && why.ends_with(" a smaller size or rate, or another USB controller"),
+            "{why}"
+        );
+    }
 }
 
 #[test]
@@ -290,7 +314,8 @@ fn controls_are_set_before_and_after_the_start_and_bad_ones_only_give_hints() {
     let expected = ["S_FMT", "S_PARM", "S_CTRL", "S_CTRL", "STREAMON", "S_CTRL", "S_CTRL", "STREAMOFF"];
     assert_eq!(names, expected);
     assert_eq!(driver.state().set, [(5, 0), (5, 0)]);
-    let warnings: Vec<String> = controls::set(&*driver, &camera.controls).into_iter().map(|unset| unset.why).collect();
+    let warnings: Vec<String> =
+        controls::set(&*driver, &ids(), &camera.controls).into_iter().map(|unset| unset.why).collect();
     let expected = [
         "gain = 500 was refused: allowed values are 0 to 100",
         "the camera has no control zoom; it has white_balance_auto, gain",
@@ -310,22 +335,22 @@ fn with_automatic_exposure() -> Rc<Driver> {
 }
 
 fn values(driver: &Driver) -> [Option<i64>; 2] {
-    let has = controls::list(driver);
+    let has = controls::list(driver, &ids());
     ["exposure_time_absolute", "auto_exposure"].map(|name| has.iter().find(|c| c.name == name).unwrap().value)
 }
 
 #[test]
 fn an_automatic_mode_is_turned_off_before_its_number_is_set_and_put_back_after_the_number() {
     let driver = with_automatic_exposure();
-    assert!(controls::list(&*driver)[0].locked && !controls::list(&*driver)[0].read_only);
+    assert!(controls::list(&*driver, &ids())[0].locked && !controls::list(&*driver, &ids())[0].read_only);
     let named = |list: [(&str, i64); 2]| list.map(|(name, value)| (name.to_owned(), value));
     let manual = named([("exposure_time_absolute", 500), ("auto_exposure", 1)]);
-    assert_eq!(controls::set(&*driver, &manual), []);
+    assert_eq!(controls::set(&*driver, &ids(), &manual), []);
     assert_eq!(values(&driver), [Some(500), Some(1)]);
     let automatic = named([("exposure_time_absolute", 156), ("auto_exposure", 3)]);
-    controls::put_back(&*driver, &automatic);
+    controls::put_back(&*driver, &ids(), &automatic);
     assert_eq!(values(&driver), [Some(156), Some(3)]);
-    assert_eq!(controls::put_back(&*driver, &manual), []);
+    assert_eq!(controls::put_back(&*driver, &ids(), &manual), []);
     assert_eq!(values(&driver), [Some(500), Some(1)], "locked in the first pass, set in the second");
 }
 
@@ -364,7 +389,7 @@ fn the_hint_about_a_refused_control_is_there_until_the_control_is_set_and_again_
 fn a_menu_of_step_0_lists_the_items_that_it_really_has() {
     let driver = Driver::webcam(RAW);
     driver.state().controls = vec![control(3, "Power Line Frequency", 3, 0..=3), control(4, "Unknown", 0x300, 0..=1)];
-    let list = controls::list(&*driver);
+    let list = controls::list(&*driver, &ids());
     assert_eq!(list.len(), 1);
     assert_eq!((list[0].name.as_str(), list[0].kind, list[0].value), ("power_line_frequency", "menu", Some(7)));
     assert_eq!(list[0].range(), "0 Item, 1 Item, 3 Item");

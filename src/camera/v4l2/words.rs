@@ -128,13 +128,24 @@ pub(super) fn explain(path: &Path, doing: &str, error: &io::Error) -> Error {
             Some(user) => anyhow!("{node} is in use by {user}; close that program"),
             None => anyhow!("{node} is in use by another program; find it with sudo fuser -v {node}"),
         },
-        Some(libc::ENOSPC) => {
-            anyhow!("no USB bandwidth left for {node}; use another port, format = mjpg, or a smaller width and height")
-        }
         Some(libc::ENOTTY | libc::EINVAL) if doing == "ask" => {
             anyhow!("{node} is not a camera: it is not a V4L2 device")
         }
         _ => anyhow!("{node}: cannot {doing}: {error}"),
+    }
+}
+
+/// The error of a mode for which the USB bus may have too little bandwidth, and what to do.
+pub(super) fn no_bandwidth(path: &Path, doing: &str, error: &io::Error, jpeg_tried: bool) -> Error {
+    let node = path.display();
+    let remedy = if jpeg_tried {
+        "a smaller size or rate, or another USB controller"
+    } else {
+        "format = mjpg, a smaller size, or another port"
+    };
+    match error.raw_os_error() {
+        Some(libc::ENOSPC) => anyhow!("no USB bandwidth left for {node}; use {remedy}"),
+        _ => anyhow!("{node}: cannot {doing}: {error}; try {remedy}"),
     }
 }
 

@@ -86,7 +86,7 @@ pub(super) fn measure(path: &Path, camera: &config::Camera, modes: Vec<Choice>) 
 fn figures(path: &Path, camera: &config::Camera, mode: &Choice) -> Result<FrameCounts> {
     let mut stream = v4l2::open_mode(path, camera, mode)?;
     let mut figures = count(&mut stream, FIRST, SPAN)?;
-    if figures.fps < KEPT * mode.fps() {
+    if figures.is_slow(mode) {
         figures.hint = stream.slowed_by();
     }
     Ok(figures)
@@ -154,6 +154,11 @@ fn name(mode: &Choice) -> String {
 impl FrameCounts {
     fn kept(&self, mode: &Choice) -> bool {
         self.fps >= KEPT * mode.fps() && self.corrupt <= BROKEN
+    }
+
+    /// True when the camera delivers too few pictures, damaged and dropped ones included.
+    fn is_slow(&self, mode: &Choice) -> bool {
+        self.fps < KEPT * mode.fps() * (1.0 - self.corrupt - self.dropped)
     }
 
     fn in_words(&self, mode: &Choice) -> String {

@@ -151,6 +151,37 @@ fn the_lines_for_the_config_are_a_config() {
 }
 
 #[test]
+fn cameras_that_share_a_name_in_by_id_are_named_by_their_sockets() {
+    let root = tempfile::tempdir().unwrap();
+    let (dev, sys) = (root.path().join("dev"), root.path().join("sys"));
+    for folder in ["by-id", "by-path"] {
+        fs::create_dir_all(dev.join("v4l").join(folder)).unwrap();
+    }
+    let plug = |node: &str, serial: Option<&str>| {
+        fs::write(dev.join(node), "").unwrap();
+        let folder = sys.join("class/video4linux").join(node);
+        // In sysfs `device` is a link.
+        let device = sys.join("devices").join(node);
+        fs::create_dir_all(device.join("1.0")).unwrap();
+        fs::create_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink(device.join("1.0"), folder.join("device")).unwrap();
+        fs::write(folder.join("index"), "0\n").unwrap();
+        let serial = serial.map(|serial| ("serial", serial));
+        for (file, value) in [("idVendor", "1234"), ("idProduct", "5678")].into_iter().chain(serial) {
+            fs::write(device.join(file), format!("{value}\n")).unwrap();
+        }
+        std::os::unix::fs::symlink(dev.join(node), dev.join("v4l/by-path").join(node)).unwrap();
+    };
+    let name = |node: &str| lasting_name(&dev.join(node), &dev, &sys).unwrap().strip_prefix(&dev).unwrap().to_owned();
+    plug("video0", None);
+    std::os::unix::fs::symlink(dev.join("video0"), dev.join("v4l/by-id/usb-cheap")).unwrap();
+    plug("video1", Some("ABC"));
+    assert_eq!(name("video0"), Path::new("v4l/by-id/usb-cheap"), "the other one has a serial number");
+    plug("video2", None);
+    assert_eq!([name("video0"), name("video2")], ["v4l/by-path/video0", "v4l/by-path/video2"].map(PathBuf::from));
+}
+
+#[test]
 fn a_missing_device_is_reported() {
     let camera = config::Camera { format: "auto".into(), width: 1280, height: 720, fps: 30, ..Default::default() };
     let text = probe(Some(Path::new("/dev/no-such-camera")), &camera, true, false);

@@ -31,6 +31,8 @@ pub struct State {
     pub controls: Vec<sys::v4l2_query_ext_ctrl>,
     /// A control, a value and a second control: while the first control has the value, the second one is locked.
     pub locks: Vec<(u32, i32, u32)>,
+    /// Controls that do not answer.
+    pub silent: Vec<u32>,
     pub set: Vec<(u32, i32)>,
     /// Control numbers and their current values; other controls have the value 7.
     pub values: Vec<(u32, i32)>,
@@ -206,8 +208,14 @@ impl State {
             match request {
                 vidioc::VIDIOC_QUERY_EXT_CTRL => {
                     let query = &mut *argument.cast::<sys::v4l2_query_ext_ctrl>();
-                    let after = query.id & !sys::V4L2_CTRL_FLAG_NEXT_CTRL;
-                    *query = *self.controls.iter().find(|control| control.id > after).ok_or_else(einval)?;
+                    let asked = query.id & !sys::V4L2_CTRL_FLAG_NEXT_CTRL;
+                    let is_next = asked != query.id;
+                    let fits = |id: u32| if is_next { id > asked } else { id == asked };
+                    let control = self.controls.iter().find(|control| fits(control.id)).ok_or_else(einval)?;
+                    if self.silent.contains(&control.id) {
+                        return Err(error(libc::EIO));
+                    }
+                    *query = *control;
                     if self.is_locked(query.id) {
                         query.flags |= sys::V4L2_CTRL_FLAG_INACTIVE;
                     }

@@ -125,17 +125,48 @@ fn for_a_multi_planar_jetson_the_user_is_referred_to_its_own_program() {
 #[test]
 fn the_effect_of_exposure_on_the_rate_of_a_webcam_is_known_from_its_controls() {
     let driver = recorded!("uvc-c920");
-    assert_eq!(controls::faster(&*driver), Some("exposure_dynamic_framerate=0"));
-    let set = |name: &str, value| assert!(controls::set(&*driver, &[(name.into(), value)]).is_empty());
+    assert_eq!(controls::faster(&*driver, &ids()), Some("exposure_dynamic_framerate=0"));
+    let set = |name: &str, value| assert!(controls::set(&*driver, &ids(), &[(name.into(), value)]).is_empty());
     set("exposure_dynamic_framerate", 0);
-    assert_eq!(controls::faster(&*driver), None, "it may not take longer");
+    assert_eq!(controls::faster(&*driver, &ids()), None, "it may not take longer");
     set("exposure_dynamic_framerate", 1);
     set("auto_exposure", 1);
-    assert_eq!(controls::faster(&*driver), None, "it is not automatic");
+    assert_eq!(controls::faster(&*driver, &ids()), None, "it is not automatic");
     driver.state().controls.retain(|control| control.id == 0x009a_0901);
     set("auto_exposure", 3);
-    assert_eq!(controls::faster(&*driver), Some("auto_exposure=1"));
-    assert_eq!(controls::faster(&*recorded!("vivid-webcam")), None);
+    assert_eq!(controls::faster(&*driver, &ids()), Some("auto_exposure=1"));
+    assert_eq!(controls::faster(&*recorded!("vivid-webcam"), &ids()), None);
+}
+
+#[test]
+fn a_control_that_does_not_answer_hides_no_other_one_and_is_asked_only_at_first() {
+    let driver = recorded!("uvc-c920");
+    driver.state().silent = vec![0x0098_091a];
+    let ids = ids();
+    assert_eq!(controls::faster(&*driver, &ids), Some("exposure_dynamic_framerate=0"));
+    driver.state().log.clear();
+    let names: Vec<String> = controls::list(&*driver, &ids).into_iter().map(|control| control.name).collect();
+    assert_eq!(names, ["brightness", "auto_exposure", "exposure_time_absolute", "exposure_dynamic_framerate"]);
+    assert_eq!(driver.names().iter().filter(|name| *name == "QUERY_EXT_CTRL").count(), names.len());
+}
+
+#[test]
+fn damaged_pictures_are_no_dim_light() {
+    let driver = recorded!("uvc-c920");
+    let mut stream = begin(&driver, &hd()).unwrap();
+    // 30 fps by the clock, for longer than the rate is counted; frames for which this test is late count as dropped.
+    let (begun, mut last) = (Instant::now(), 0);
+    while begun.elapsed() < Duration::from_millis(5500) {
+        let number = (begun.elapsed().as_secs_f64() * 30.0) as u32 + 1;
+        if number > std::mem::replace(&mut last, number) {
+            let flag = if number.is_multiple_of(3) { sys::V4L2_BUF_FLAG_ERROR } else { 0 };
+            assert!(driver.fill(&[1; 64], number, |buffer| buffer.flags = flag));
+            let shot = stream.next(PATIENCE).unwrap();
+            assert_eq!(matches!(shot, Shot::Corrupt(_)), flag != 0);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(stream.hints().is_empty(), "{:?}", stream.hints());
 }
 
 #[test]

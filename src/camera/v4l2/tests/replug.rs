@@ -119,6 +119,35 @@ fn without_serial_numbers_only_the_port_distinguishes_two_equal_cameras() {
 }
 
 #[test]
+fn of_two_cameras_with_one_serial_number_the_one_in_the_same_socket_is_used() {
+    let mut machine = Machine::new();
+    let source = machine.node("video0");
+    machine.plug("video0", "cheap", "usb-1", Some("1234 5678 ABC"));
+    machine.found(&source);
+    machine.unplug("video0");
+    machine.plug("video0", "cheap", "usb-2", Some("1234 5678 ABC"));
+    machine.plug("video2", "cheap", "usb-1", Some("1234 5678 ABC"));
+    assert_eq!(machine.found(&source), "video2");
+    machine.unplug("video2");
+    machine.unplug("video0");
+    machine.plug("video3", "cheap", "usb-2", Some("1234 5678 ABC"));
+    assert_eq!(machine.found(&source), "video0", "its twin, which was there while it ran, is not it");
+}
+
+#[test]
+fn a_name_in_by_path_means_the_socket() {
+    let mut machine = Machine::new();
+    fs::create_dir_all(machine.node("v4l/by-path")).unwrap();
+    let source = machine.node("v4l/by-path/usb-1");
+    machine.plug("video0", "C920", "usb-1", Some("046d 082d ABC"));
+    symlink(machine.node("video0"), &source).unwrap();
+    assert_eq!(machine.found(&source), "usb-1");
+    machine.unplug("video0");
+    machine.plug("video1", "C920", "usb-2", Some("046d 082d ABC"));
+    assert_eq!(machine.found(&source), "usb-1", "the user has named a socket, which is empty");
+}
+
+#[test]
 fn a_lasting_name_that_has_vanished_is_followed_too_and_metadata_nodes_are_skipped() {
     let mut machine = Machine::new();
     machine.plug("video0", "C920", "usb-1", Some("046d 082d ABC"));

@@ -142,6 +142,14 @@ fn the_mode_that_reaches_its_rate_is_recommended_with_the_reason() {
 }
 
 #[test]
+fn damaged_and_dropped_pictures_do_not_make_a_camera_slow() {
+    let [mode, ..] = &modes(&offers(), &request(1280, 720))[..] else { panic!() };
+    let is_slow = |fps, corrupt, dropped| FrameCounts { fps, corrupt, dropped, hint: None }.is_slow(mode);
+    assert_eq!((mode.fps(), is_slow(20.0, 0.33, 0.0), is_slow(20.0, 0.0, 0.33)), (30.0, false, false));
+    assert!(is_slow(20.0, 0.0, 0.0) && is_slow(10.0, 0.33, 0.0));
+}
+
+#[test]
 fn other_programs_that_use_the_device_are_named_unless_they_feed_it() {
     let users = ["ffmpeg (pid 7)".to_owned(), "cheese (pid 8)".to_owned()];
     assert_eq!(busy("uvcvideo", &users[..1]).unwrap(), "it is in use by ffmpeg (pid 7)");
