@@ -371,7 +371,7 @@ fn passwd_as_root_writes_with_the_rights_of_the_folders_owner() {
     std::fs::set_permissions(&users, Permissions::from_mode(0o664)).unwrap();
     let group = std::fs::metadata(&users).unwrap().gid();
     let by_root = std::os::unix::fs::chown(&users, Some(0), Some(0)).is_ok();
-    let (status, stderr) = passwd(&home, &users, "a second long password\n");
+    let (status, stderr) = passwd(&home, &["anna"], &users, "a second long password\n");
     assert_eq!(status, 0, "{stderr}");
     let meta = std::fs::metadata(&users).unwrap();
     let mode = if by_root { 0o644 } else { 0o664 };
