@@ -20,11 +20,11 @@ use crate::recognition::gallery::progress::Progress;
 use crate::recognition::identify::expected;
 use crate::recognition::identify::matcher::Matcher;
 use crate::recognition::identify::strangers::Strangers;
-use crate::roster::Roster;
+use crate::roster::{Person, Roster};
 use crate::sync::{Latest, POLL, Stop};
 use crate::telemetry::faults::Cause;
-use crate::telemetry::health::Health;
-use std::collections::HashSet;
+use crate::telemetry::health::{Health, LookPace};
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -247,13 +247,19 @@ impl<'a> Worker<'a> {
     }
 
     /// Removes people without a folder, and warnings that may name them, from the roster, while no engine can enrol the
-    /// gallery.
+    /// gallery. A folder that the roster does not know, such as that of a renamed person, is a person without pictures.
     fn forget_who_is_gone(&mut self) {
         self.library = None;
         let known = self.stage.roster.newest().filter(|(_, roster)| roster.generation > 0);
         let (Some((_, roster)), Ok(listing)) = (known, list::list(&self.config.gallery.path)) else { return };
         let mut roster = (*roster).clone();
-        roster.people.retain(|person| listing.people.contains_key(&person.name));
+        let mut known: HashMap<String, Person> =
+            roster.people.drain(..).map(|person| (person.name.clone(), person)).collect();
+        let person = |name: String| {
+            let without_pictures = |name| Person { name, pictures: Vec::new(), spread: None, hint: None };
+            known.remove(&name).unwrap_or_else(|| without_pictures(name))
+        };
+        roster.people = listing.people.into_keys().map(person).collect();
         roster.warnings.clear();
         self.generation += 1;
         roster.generation = self.generation;
