@@ -58,8 +58,17 @@ impl Rate {
         f64::from(hits) / f64::from(tries.max(1))
     }
 
-    /// The 95 % interval of the share, from 1000 bootstrap samples of the people.
+    /// The 95 % interval of the share, from 1000 bootstrap samples of the people. When nobody has a hit, or nobody a
+    /// miss, all samples are equal. Then the other end is the share at which so many people have none with 2.5 %.
     pub fn interval(&self) -> (f64, f64) {
+        let (hits, tries) = self.counts();
+        let other_end = 1.0 - 0.025_f64.powf(1.0 / self.people().max(1) as f64);
+        if hits == 0 {
+            return (0.0, other_end);
+        }
+        if hits == tries {
+            return (1.0 - other_end, 1.0);
+        }
         let people: Vec<&(u32, u32)> = self.0.values().collect();
         let mut draw = Draw(12345);
         let mut shares: Vec<f64> = (0..1000)
