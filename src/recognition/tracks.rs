@@ -344,8 +344,8 @@ fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: b
         Some(name) if *name != found.best.what => Some(found.best.clone()),
         _ => found.runner_up.clone(),
     });
-    let is_best = |found: &&Match| name.as_ref().is_none_or(|name| *name == found.best.what);
-    let margin = found.filter(is_best).and_then(|found| found.margin);
+    // The scores of another person do not say why the face has its name.
+    let best = found.filter(|found| name.as_ref().is_none_or(|name| *name == found.best.what));
     Sighting {
         track: track.number,
         since: track.first_at,
@@ -360,8 +360,8 @@ fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: b
         stranger: None,
         evidence: Arc::new(Evidence {
             reason,
-            score: found.and_then(|found| found.score),
-            margin,
+            score: best.and_then(|found| found.score),
+            margin: best.and_then(|found| found.margin),
             pictures: found.map(|found| found.pictures.clone()).unwrap_or_default(),
             looks: track.looks.total(),
             effective_looks: scene.matcher.map_or(0.0, |matcher| track.effective_looks(matcher)),

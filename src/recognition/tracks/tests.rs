@@ -445,6 +445,20 @@ fn a_doubted_name_is_shown_with_the_numbers_of_that_person() {
 }
 
 #[test]
+#[test]
+fn a_name_of_another_person_than_the_nearest_has_no_score_beside_it() {
+    let mut room = Room::new();
+    let named = (0..3).map(|look| room.look(look * 200, &[(ALICE, 100)])).last().unwrap().remove(0);
+    assert!(named.evidence.score.is_some() && named.evidence.margin.is_some());
+    // The looks are now more like Bob, who is not near enough for a name.
+    let track = &mut room.tracks.tracks[0];
+    track.found.as_mut().unwrap().best.what = "Bob".into();
+    let (matcher, configured_interval) = (Some(&room.matcher), Duration::ZERO);
+    let scene = Scene { matcher, judges_all: false, jitters: 1, configured_interval, at: room.start };
+    let kept = sighting(track, None, &scene, false);
+    assert_eq!((kept.name.as_deref(), kept.evidence.score, kept.evidence.margin), (Some("Alice"), None, None));
+}
+
 fn a_face_that_the_last_look_missed_has_the_flaw_turned() {
     let mut room = Room::new();
     (0..3).for_each(|look| drop(room.look(look * 200, &[(ALICE, 100)])));
