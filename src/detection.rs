@@ -104,7 +104,7 @@ pub struct Evidence {
     /// The reason.
     pub reason: Reason,
     /// The normalised score of the closest person, and the score up to which the face gets a name; `None` without a
-    /// budget.
+    /// budget, or when the face keeps the name of another person than the closest one.
     pub score: Option<(f32, f32)>,
     /// The difference between the scores of the second closest person and the closest one; without a budget, between
     /// their distances. `None` without a second person, or when the face keeps the name of another person than the

@@ -58,8 +58,17 @@ impl Rate {
         f64::from(hits) / f64::from(tries.max(1))
     }
 
-    /// The 95 % interval of the share, from 1000 bootstrap samples of the people.
+    /// The 95 % interval of the share, from 1000 bootstrap samples of the people. When nobody has a hit, or nobody a
+    /// miss, all samples are equal. Then the other end is the share at which so many people have none with 2.5 %.
     pub fn interval(&self) -> (f64, f64) {
+        let (hits, tries) = self.counts();
+        let other_end = 1.0 - 0.025_f64.powf(1.0 / self.people().max(1) as f64);
+        if hits == 0 {
+            return (0.0, other_end);
+        }
+        if hits == tries {
+            return (1.0 - other_end, 1.0);
+        }
         let people: Vec<&(u32, u32)> = self.0.values().collect();
         let mut draw = Draw(12345);
         let mut shares: Vec<f64> = (0..1000)
@@ -140,7 +149,9 @@ fn visit(matcher: &Matcher, config: &Recognition, setting: Setting, probe: &[Des
         let found = matcher.find(&probe[0], 1.0, OF_A_PICTURE);
         return vec![found.and_then(|found| found.name().map(|name| name.to_string()))];
     }
+    let configured_interval = Duration::from_millis(u64::from(config.interval_ms));
     let (mut engine, mut tracks) = (Replay(Vec::new()), Tracks::default());
+    tracks.interval = configured_interval;
     // The picture lets the tracks see that the face does not move, so a small one suffices. Each look has the
     // descriptor of another photograph.
     let mut rgb = Rgb::filled(40, 40, [90; 3]);
@@ -151,8 +162,7 @@ fn visit(matcher: &Matcher, config: &Recognition, setting: Setting, probe: &[Des
         engine.0 = vec![*descriptor];
         // Enough time between looks for each look to be compared with the gallery.
         let at = start + Duration::from_millis(1001) * look as u32;
-        let interval = Duration::from_millis(u64::from(config.interval_ms));
-        let scene = Scene { matcher: Some(matcher), is_new: false, jitters: 1, interval, at };
+        let scene = Scene { matcher: Some(matcher), judges_all: false, jitters: 1, configured_interval, at };
         let faces = tracks.look(&mut engine, &rgb, &[face], &scene);
         faces.first().and_then(|face| face.name.as_ref()).map(|name| name.to_string())
     });

@@ -296,7 +296,7 @@ pub const KEYS: &[Key] = &[
         recognition.false_name_budget = "0.005",
         ValueKind::Number(0.0, 0.5),
         Number,
-        "the share of strangers who may wrongly get a name, per visit (identify: per picture); the more people the gallery has, the closer a match must be; 0: only the threshold decides",
+        "the share of strangers who may wrongly get a name, per visit of about five looks (identify: per picture); the more people the gallery has, the closer a match must be; 0: only the threshold decides",
         settings
     ),
     key!(recognition.templates = "means", ValueKind::OneOf(&["means", "exemplars"]), Text => Templates::from_word, "what a face is compared with: the mean of a person's pictures, or each picture (exemplars); false_name_budget = 0 implies exemplars", settings),

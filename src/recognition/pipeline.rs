@@ -22,6 +22,7 @@ pub struct Pipeline {
     gate: MotionGate,
     scanner: Scanner,
     tracks: Tracks,
+    /// When the last look was; `None` when its result does not hold for the next frame.
     looked_at: Option<Instant>,
 }
 
@@ -58,9 +59,9 @@ impl Pipeline {
         // Without known motion, the scanner examines the whole frame.
         let motion = if self.tracks.are_private { &Motion::Unknown } else { motion };
         let faces = self.scanner.find(engine, rgb, &expected, motion, config, at);
-        let interval = Duration::from_millis(u64::from(config.interval_ms));
-        let is_new = self.looked_at.is_none();
-        let scene = Scene { matcher, is_new, jitters: config.num_jitters, interval, at };
+        let configured_interval = Duration::from_millis(u64::from(config.interval_ms));
+        let judges_all = self.looked_at.is_none();
+        let scene = Scene { matcher, judges_all, jitters: config.num_jitters, configured_interval, at };
         self.looked_at = Some(at);
         self.tracks.look(engine, rgb, &faces, &scene)
     }

@@ -49,12 +49,13 @@ const UNNAMED: usize = 16;
 pub struct Scene<'a> {
     /// The gallery; `None` when faces cannot be identified yet.
     pub matcher: Option<&'a Matcher>,
-    /// True when the gallery differs from that of the last look.
-    pub is_new: bool,
+    /// True when every track is to be compared with the gallery, whether or not it has a new look.
+    pub judges_all: bool,
     /// The number of jittered copies of a face whose descriptors are averaged.
     pub jitters: u32,
-    /// The interval between looks.
-    pub interval: Duration,
+    /// The interval between looks by the config. It says when a face is unknown: a slower pace must not say so at the
+    /// first look.
+    pub configured_interval: Duration,
     /// When the frame was captured.
     pub at: Instant,
 }
@@ -132,7 +133,7 @@ impl Tracks {
             for track in &mut self.tracks {
                 let new_look = self.described.iter().any(|described| described.track == track.number);
                 // The same looks and the same gallery give the same name.
-                if new_look || scene.is_new {
+                if new_look || scene.judges_all {
                     track.judge(matcher, new_look);
                 }
             }
@@ -337,15 +338,15 @@ fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: b
     let claim = track.naming.claim();
     let name = claim.filter(|_| track.naming.bears() && !withholds_name).cloned();
     let found = track.found.as_ref();
-    let state = track.state(name.as_ref(), scene.at, scene.interval);
+    let state = track.state(name.as_ref(), scene.at, scene.configured_interval);
     let reason = track.reason(state, bearer);
     let runner_up = found.and_then(|found| match &name {
         // The second person is the nearest one, whose name the face does not have.
         Some(name) if *name != found.best.what => Some(found.best.clone()),
         _ => found.runner_up.clone(),
     });
-    let is_best = |found: &&Match| name.as_ref().is_none_or(|name| *name == found.best.what);
-    let margin = found.filter(is_best).and_then(|found| found.margin);
+    // The scores of another person do not say why the face has its name.
+    let best = found.filter(|found| name.as_ref().is_none_or(|name| *name == found.best.what));
     Sighting {
         track: track.number,
         since: track.first_at,
@@ -360,8 +361,8 @@ fn sighting(track: &Track, bearer: Option<u64>, scene: &Scene, withholds_name: b
         stranger: None,
         evidence: Arc::new(Evidence {
             reason,
-            score: found.and_then(|found| found.score),
-            margin,
+            score: best.and_then(|found| found.score),
+            margin: best.and_then(|found| found.margin),
             pictures: found.map(|found| found.pictures.clone()).unwrap_or_default(),
             looks: track.looks.total(),
             effective_looks: scene.matcher.map_or(0.0, |matcher| track.effective_looks(matcher)),

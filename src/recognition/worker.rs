@@ -3,7 +3,7 @@
 use super::pace::Pacer;
 use super::pipeline::Pipeline;
 use super::{Opened, open};
-use crate::config::{Config, Recognition};
+use crate::config::{Config, Detector, Landmarks, Recognition};
 use crate::detection::chips::Chips;
 use crate::detection::{Examined, Sightings};
 use crate::frame::{Frame, Moment};
@@ -20,11 +20,11 @@ use crate::recognition::gallery::progress::Progress;
 use crate::recognition::identify::expected;
 use crate::recognition::identify::matcher::Matcher;
 use crate::recognition::identify::strangers::Strangers;
-use crate::roster::Roster;
+use crate::roster::{Person, Roster};
 use crate::sync::{Latest, POLL, Stop};
 use crate::telemetry::faults::Cause;
-use crate::telemetry::health::Health;
-use std::collections::HashSet;
+use crate::telemetry::health::{Health, LookPace};
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -65,8 +65,8 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 const NORMALISE_EVERY: Duration = Duration::from_secs(30);
 /// The interval is also at least this many times the duration of a normalisation.
 const NORMALISE_PART: u32 = 20;
-/// How often models that could not be opened are tried again, while there are no others: memory may be short for a while, or a disk may be mounted
-/// later.
+/// How often models that could not be opened are tried again, while there are no others: memory may be short for a
+/// while, or a disk may be mounted later.
 const REOPEN_EVERY: Duration = Duration::from_secs(60);
 /// The most remarks about files and people in the log, for a reload and the scans that follow it.
 const REMARKS: usize = 50;
@@ -94,11 +94,7 @@ struct Worker<'a> {
     /// Whether recognition runs, by the config and the time of day.
     is_on: bool,
     open: fn(&Config) -> anyhow::Result<Opened>,
-    /// The engine that performs looks, and the options with which it was opened.
-    opened: Option<(Opened, Recognition)>,
-    /// The engine that enrols the gallery, when it is another one. It performs looks as soon as that gallery is used,
-    /// because descriptors of two engines must not be compared.
-    coming: Option<(Opened, Recognition)>,
+    engines: Engines,
     memory: EnrolmentMemory,
     /// The folder of the caches; `None` keeps descriptors in memory only.
     caches: Option<PathBuf>,
@@ -124,16 +120,66 @@ struct Worker<'a> {
     /// When a change of the strangers may take effect.
     next_normalise: Instant,
     pacer: Pacer,
+    /// The pace since the last look.
+    pace: LookPace,
     frame_seen: u64,
-    /// The bytes, size and turn of the frame that was looked at last.
-    looked_at: Option<LookedAt>,
+    /// The picture of the last look, with blur.
+    last_picture: Option<PictureKey>,
     /// The mask of the last frame.
     mask: Mask,
     next_look: Instant,
 }
 
-/// The values that are equal for two frames with the same picture.
-type LookedAt = (Arc<Vec<u8>>, (u32, u32), Turn);
+/// The bytes, size and turn of a frame, which are equal for two frames with the same picture.
+type PictureKey = (Arc<Vec<u8>>, (u32, u32), Turn);
+
+/// The options of `[recognition]` that an open engine cannot change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct EngineOptions {
+    detector: Detector,
+    landmarks: Landmarks,
+    num_jitters: u32,
+}
+
+impl EngineOptions {
+    fn of(config: &Recognition) -> EngineOptions {
+        let Recognition { detector, landmarks, num_jitters, .. } = *config;
+        EngineOptions { detector, landmarks, num_jitters }
+    }
+
+    /// `config` with these options.
+    fn put_into(self, config: &Recognition) -> Recognition {
+        let EngineOptions { detector, landmarks, num_jitters } = self;
+        Recognition { detector, landmarks, num_jitters, ..config.clone() }
+    }
+}
+
+/// An engine and the options with which it was opened.
+struct Loaded {
+    opened: Opened,
+    options: EngineOptions,
+}
+
+/// The open engines.
+#[derive(Default)]
+struct Engines {
+    /// The engine that performs looks.
+    looking: Option<Loaded>,
+    /// The engine that enrols the gallery, when it is another one. It performs looks as soon as that gallery is used,
+    /// because descriptors of two engines must not be compared.
+    coming: Option<Loaded>,
+}
+
+impl Engines {
+    /// The engine that enrols the gallery.
+    fn enrolling(&self) -> Option<&Loaded> {
+        self.coming.as_ref().or(self.looking.as_ref())
+    }
+
+    fn enrolling_mut(&mut self) -> Option<&mut Loaded> {
+        self.coming.as_mut().or(self.looking.as_mut())
+    }
+}
 
 impl<'a> Worker<'a> {
     fn new(stage: &'a Stage, open: fn(&Config) -> anyhow::Result<Opened>) -> Worker<'a> {
@@ -144,8 +190,7 @@ impl<'a> Worker<'a> {
             config_seen: 0,
             is_on: false,
             open,
-            opened: None,
-            coming: None,
+            engines: Engines::default(),
             memory: EnrolmentMemory::new(Cache::in_memory()),
             caches: None,
             library: None,
@@ -162,8 +207,9 @@ impl<'a> Worker<'a> {
             strangers: Strangers::default(),
             next_normalise: Instant::now(),
             pacer: Pacer::default(),
+            pace: LookPace::default(),
             frame_seen: 0,
-            looked_at: None,
+            last_picture: None,
             mask: Mask::default(),
             next_look: Instant::now(),
         }
@@ -186,7 +232,7 @@ impl<'a> Worker<'a> {
         self.next_look = self.next_look.min(now.instant + self.wanted());
         if !is_on {
             self.save();
-            (self.opened, self.coming, self.enrolment) = (None, None, None);
+            (self.engines, self.enrolment) = (Engines::default(), None);
             self.memory.arrivals.stop();
             self.pipeline.forget_all();
             self.stage.health.set_recognition_error(None);
@@ -198,7 +244,7 @@ impl<'a> Worker<'a> {
             if !is_retry || self.stage.health.recognition_error().as_ref() != Some(&error) {
                 log::error!("recognition: {error}");
             }
-            let Some((_, options)) = self.coming.as_ref().or(self.opened.as_ref()) else {
+            let Some(Loaded { options, .. }) = self.engines.enrolling() else {
                 self.stage.health.set_recognition_error(Some(error.clone()));
                 self.reopen_at = Some(now.instant + REOPEN_EVERY);
                 self.undone = Some(error);
@@ -207,7 +253,7 @@ impl<'a> Worker<'a> {
             };
             self.undone = Some(error);
             // The engine in use stays, with its options. The gallery is enrolled all the same.
-            let recognition = with_options(&self.config.recognition, options);
+            let recognition = options.put_into(&self.config.recognition);
             self.config = Arc::new(Config { recognition, ..(*self.config).clone() });
         }
         self.stage.health.set_recognition_error(None);
@@ -229,7 +275,7 @@ impl<'a> Worker<'a> {
             self.pipeline.forget_chips();
             self.show_chips(now.instant);
         }
-        if self.opened.is_none() {
+        if self.engines.looking.is_none() {
             // The change is at work when the models are open and the gallery is enrolled. People who were forgotten are
             // removed at once, and all descriptors: without an engine nobody knows which pictures they belong to. The
             // pictures that stay are described again.
@@ -247,13 +293,19 @@ impl<'a> Worker<'a> {
     }
 
     /// Removes people without a folder, and warnings that may name them, from the roster, while no engine can enrol the
-    /// gallery.
+    /// gallery. A folder that the roster does not know, such as that of a renamed person, is a person without pictures.
     fn forget_who_is_gone(&mut self) {
         self.library = None;
         let known = self.stage.roster.newest().filter(|(_, roster)| roster.generation > 0);
         let (Some((_, roster)), Ok(listing)) = (known, list::list(&self.config.gallery.path)) else { return };
         let mut roster = (*roster).clone();
-        roster.people.retain(|person| listing.people.contains_key(&person.name));
+        let mut known: HashMap<String, Person> =
+            roster.people.drain(..).map(|person| (person.name.clone(), person)).collect();
+        let person = |name: String| {
+            let without_pictures = |name| Person { name, pictures: Vec::new(), spread: None, hint: None };
+            known.remove(&name).unwrap_or_else(|| without_pictures(name))
+        };
+        roster.people = listing.people.into_keys().map(person).collect();
         roster.warnings.clear();
         self.generation += 1;
         roster.generation = self.generation;
@@ -264,8 +316,8 @@ impl<'a> Worker<'a> {
     fn answer_one(&mut self) {
         let Some(mut question) = self.stage.desk.next_question() else { return };
         let jitters = self.config.recognition.num_jitters;
-        let worth = match &mut self.opened {
-            Some((opened, _)) => enrol::worth(question.take_bytes(), jitters, opened.engine.as_mut()),
+        let worth = match &mut self.engines.looking {
+            Some(Loaded { opened, .. }) => enrol::worth(question.take_bytes(), jitters, opened.engine.as_mut()),
             None => {
                 let why = "recognition does not run, so no one can say what it is worth".to_owned();
                 Err(Unfit { why, faces: Vec::new() })
@@ -282,20 +334,20 @@ impl<'a> Worker<'a> {
 
     /// Opens another engine when the options differ from those of the engine that enrols the gallery.
     fn open_engine(&mut self, is_retry: bool) -> anyhow::Result<()> {
-        let wanted = self.config.recognition.clone();
-        let is_wanted = |(_, options): &(Opened, Recognition)| same_engine(options, &wanted);
-        if self.coming.as_ref().is_some_and(|coming| !is_wanted(coming)) && self.opened.as_ref().is_some_and(is_wanted)
-        {
+        let wanted = EngineOptions::of(&self.config.recognition);
+        let is_wanted = |engine: &Loaded| engine.options == wanted;
+        let Engines { looking, coming } = &self.engines;
+        if coming.as_ref().is_some_and(|coming| !is_wanted(coming)) && looking.as_ref().is_some_and(is_wanted) {
             // The engine that performs looks is to stay after all.
             self.save();
-            (self.coming, self.enrolment) = (None, None);
+            (self.engines.coming, self.enrolment) = (None, None);
             self.memory = EnrolmentMemory::new(Cache::in_memory());
         }
-        if self.coming.as_ref().or(self.opened.as_ref()).is_some_and(is_wanted) {
+        if self.engines.enrolling().is_some_and(is_wanted) {
             // The size of frames and that of what the detector is given may have changed all the same.
             let plan = plan(&self.config, &Machine::this()).map_err(anyhow::Error::msg)?;
-            let engines = self.coming.iter_mut().chain(&mut self.opened);
-            engines.for_each(|(opened, _)| opened.engine.set_most_px(plan.most_px));
+            let engines = self.engines.coming.iter_mut().chain(&mut self.engines.looking);
+            engines.for_each(|engine| engine.opened.engine.set_most_px(plan.most_px));
             return Ok(());
         }
         if let Some(shortage) = shortage(&self.config, &Machine::this()).filter(|_| !is_retry) {
@@ -309,17 +361,14 @@ impl<'a> Worker<'a> {
         drop(opening);
         self.save();
         self.memory = EnrolmentMemory::new(Cache::in_memory());
-        if self.library.as_ref().is_some_and(|(tag, _)| *tag != opened.tag) && self.opened.is_none() {
+        if self.library.as_ref().is_some_and(|(tag, _)| *tag != opened.tag) && self.engines.looking.is_none() {
             self.library = None;
         }
         // A running enrolment of the old engine cannot be continued with the new one.
         self.enrolment = None;
-        let engine = Some((opened, wanted));
-        if self.opened.is_some() {
-            self.coming = engine
-        } else {
-            self.opened = engine
-        }
+        let Engines { looking, coming } = &mut self.engines;
+        let place = if looking.is_some() { coming } else { looking };
+        *place = Some(Loaded { opened, options: wanted });
         Ok(())
     }
 
@@ -339,7 +388,7 @@ impl<'a> Worker<'a> {
     /// Opens the cache of the gallery of the config, unless it is open. After a reload, the path of the gallery may be
     /// another one or lead to another folder.
     fn open_cache(&mut self) {
-        let Some((opened, _)) = self.coming.as_ref().or(self.opened.as_ref()) else { return };
+        let Some(Loaded { opened, .. }) = self.engines.enrolling() else { return };
         let tag = opened.tag.clone();
         if !self.memory.cache.is_of(&self.config.gallery.path, &tag) {
             self.save();
@@ -349,8 +398,7 @@ impl<'a> Worker<'a> {
 
     fn begin_enrolment(&mut self, cause: EnrolmentCause, now: Moment) {
         self.open_cache();
-        let opened = self.coming.as_ref().or(self.opened.as_ref());
-        let rates = opened.and_then(|(opened, _)| opened.rates.clone());
+        let rates = self.engines.enrolling().and_then(|engine| engine.opened.rates.clone());
         match Enrolment::begin(&self.config, rates, &mut self.memory, cause, now) {
             Ok(enrolment) => {
                 let progress = (cause == EnrolmentCause::Reload).then(|| {
@@ -378,7 +426,7 @@ impl<'a> Worker<'a> {
 
     /// Enrols some pictures; replaces the gallery after the last one.
     fn enrol(&mut self, now: Moment) {
-        let Some((opened, _)) = self.coming.as_mut().or(self.opened.as_mut()) else { return };
+        let Some(Loaded { opened, .. }) = self.engines.enrolling_mut() else { return };
         let Some((enrolment, _, progress)) = &mut self.enrolment else {
             if self.next_retry <= now.instant {
                 self.next_retry = now.instant + RETRY_EVERY;
@@ -452,15 +500,15 @@ impl<'a> Worker<'a> {
 
     fn swap(&mut self, library: Library) {
         let Library { mut matcher, mut roster } = library;
-        if self.coming.is_some() {
-            self.opened = self.coming.take();
+        if let Some(coming) = self.engines.coming.take() {
+            self.engines.looking = Some(coming);
             self.pipeline.forget_looks();
             self.strangers.forget_all();
         }
         self.strangers.forget_known(&matcher);
         self.normalise(&mut matcher, &mut roster, Instant::now());
         self.tell(&roster);
-        let tag = self.opened.as_ref().map(|(opened, _)| opened.tag.clone()).unwrap_or_default();
+        let tag = self.engines.looking.as_ref().map(|engine| engine.opened.tag.clone()).unwrap_or_default();
         self.library = Some((tag, matcher));
         self.stage.roster.publish(Arc::new(roster));
         self.at_work();
@@ -520,9 +568,10 @@ impl<'a> Worker<'a> {
     fn look_if_due(&mut self) {
         let busy = self.enrolment.is_some();
         let wait = self.next_look.saturating_duration_since(Instant::now()).min(POLL);
-        if self.opened.is_none() || !wait.is_zero() {
+        let is_closed = self.engines.looking.is_none();
+        if is_closed || !wait.is_zero() {
             if !busy {
-                self.stage.stop.wait(if self.opened.is_none() { POLL } else { wait });
+                self.stage.stop.wait(if is_closed { POLL } else { wait });
             }
             return;
         }
@@ -531,9 +580,9 @@ impl<'a> Worker<'a> {
         self.frame_seen = seen;
         let started = Instant::now();
         self.look(&frame);
-        let pace = self.pacer.interval(self.wanted(), started.elapsed(), started);
-        self.next_look = started + pace.interval;
-        self.stage.health.set_pace(pace);
+        self.pace = self.pacer.interval(self.wanted(), started.elapsed(), started);
+        self.next_look = started + self.pace.interval;
+        self.stage.health.set_pace(self.pace.clone());
     }
 
     /// The interval between looks by the config.
@@ -543,8 +592,8 @@ impl<'a> Worker<'a> {
 
     /// The interval until the next look: that of the config, or that of the last look while looks are slowed down.
     fn interval(&self) -> Duration {
-        let (pace, wanted) = (self.stage.health.pace(), self.wanted());
-        if pace.slowed.is_some() { pace.interval.max(wanted) } else { wanted }
+        let wanted = self.wanted();
+        if self.pace.slowed.is_some() { self.pace.interval.max(wanted) } else { wanted }
     }
 
     /// Publishes the last result for another frame, because nothing moved.
@@ -566,7 +615,7 @@ impl<'a> Worker<'a> {
             self.mask = frame.mask.clone();
             self.pipeline.forget_all();
             self.pipeline.forget_chips();
-            self.looked_at = None;
+            self.last_picture = None;
         }
         let luma = frame.luma().ok();
         let motion = self.pipeline.motion(luma.as_ref(), frame.upright_size());
@@ -574,9 +623,9 @@ impl<'a> Worker<'a> {
         let private = self.config.overlay.blurs_for(false);
         let before = self.stage.sightings.newest().map(|(_, before)| before);
         // With blur, a change that is too small to count as motion needs a look as well.
-        let picture: LookedAt = (Arc::clone(&frame.bytes), frame.upright_size(), frame.turn);
+        let picture: PictureKey = (Arc::clone(&frame.bytes), frame.upright_size(), frame.turn);
         let examined = before.as_ref().and_then(|before| before.examined.as_deref());
-        let is_known = examined.is_some_and(Examined::is_settled) && self.looked_at.as_ref() == Some(&picture);
+        let is_known = examined.is_some_and(Examined::is_settled) && self.last_picture.as_ref() == Some(&picture);
         if (is_known || !private) && !self.pipeline.need(&motion, captured_at) {
             self.say_again(frame);
             return;
@@ -589,8 +638,8 @@ impl<'a> Worker<'a> {
             }
         };
         let interval = self.interval();
-        let Some((opened, options)) = &mut self.opened else { return };
-        let config = with_options(&self.config.recognition, options);
+        let Some(Loaded { opened, options }) = &mut self.engines.looking else { return };
+        let config = options.put_into(&self.config.recognition);
         let engine = opened.engine.as_mut();
         self.pipeline.set_interval(interval);
         // Before the first gallery, and while it cannot be read, no face can be said to be unknown.
@@ -605,7 +654,7 @@ impl<'a> Worker<'a> {
             }
         }
         self.pipeline.remember(luma);
-        self.looked_at = private.then_some(picture);
+        self.last_picture = private.then_some(picture);
         let examined = private.then(|| Arc::new(Examined::new(&rgb, self.pipeline.nameless(captured_at), examined)));
         let took = started.elapsed();
         self.stage.health.look_done(took);
@@ -628,22 +677,10 @@ impl<'a> Worker<'a> {
             sightings.keep_blurred_areas_of(&before);
         }
         self.stage.sightings.publish(Arc::new(sightings));
-        if let Some((opened, _)) = &mut self.opened {
+        if let Some(Loaded { opened, .. }) = &mut self.engines.looking {
             self.pipeline.take_chips(opened.engine.as_mut(), &rgb);
         }
     }
-}
-
-/// True when the same engine serves both.
-fn same_engine(a: &Recognition, b: &Recognition) -> bool {
-    let options = |r: &Recognition| (r.detector, r.landmarks, r.num_jitters);
-    options(a) == options(b)
-}
-
-/// `config` with those of `options` that an open engine cannot change.
-fn with_options(config: &Recognition, options: &Recognition) -> Recognition {
-    let Recognition { detector, landmarks, num_jitters, .. } = *options;
-    Recognition { detector, landmarks, num_jitters, ..config.clone() }
 }
 
 #[cfg(test)]

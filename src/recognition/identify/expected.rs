@@ -23,9 +23,9 @@ const PAIRED: usize = 200;
 /// times with thirty (docs/ACCURACY.md; more often with a gallery of Indian men: 1.7 and 2.4 %).
 const AT_MOST: f32 = 3.0;
 /// A gallery is denser than the cohort when its people, compared with each other, lead to an expected share of named
-/// strangers of more than this multiple of the budget. That holds for 4 to 7 of 100 galleries of groups that the cohort
+/// strangers of more than this multiple of the budget. That holds for 4 to 6 of 100 galleries of groups that the cohort
 /// has. With a cohort without East and Southeast Asian people, it holds for 98 to 100 of 100 galleries of ten East
-/// Asian people, and for 68 to 80 of Southeast Asian people (`make groups`, with one picture per person).
+/// Asian people, and for 62 to 76 of Southeast Asian people (`make groups`, with one picture per person).
 const DENSER: f32 = 6.0;
 /// The median of the scores between two people of a gallery, and the deviation below the median, in groups that the
 /// cohort has (`make groups`). The estimates for a gallery include as many pairs with these values, which matters for
@@ -34,6 +34,11 @@ const USUAL_MEDIAN: f32 = 6.0;
 const USUAL_BELOW: f32 = 3.2;
 const PAIRS_OF_MEDIAN: f32 = 3.0;
 const PAIRS_OF_BELOW: f32 = 20.0;
+/// The most that one pair adds to the deviation below the median. One person in two folders, or twins, are a pair much
+/// further below, which says nothing about strangers: without this bound it makes nearly each gallery denser.
+const FARTHEST: f32 = 3.0 * USUAL_BELOW;
+/// The most people of a gallery in the measurements of groups (docs/ACCURACY.md).
+const MEASURED_PEOPLE: usize = 30;
 
 /// The threshold of a gallery, with the expected error rates.
 pub fn threshold(matcher: &Matcher) -> Threshold {
@@ -42,11 +47,14 @@ pub fn threshold(matcher: &Matcher) -> Threshold {
     let (metric, templates, rates) = (rule.metric, matcher.templates(), &rule.rates);
     let usual = usual(rates.cohort.own_normals(metric));
     let distance = middle(matcher.limits(Some(usual), OF_ONE_PICTURE, OF_A_PICTURE)).unwrap_or(rule.outermost);
-    let score = matcher.score_limit(variance_share, OF_A_PICTURE);
-    let score = score.unwrap_or(f32::INFINITY).min(usual.score(usual, rule.outermost));
+    let limit = matcher.score_limit(variance_share, OF_A_PICTURE);
+    let at_outermost = middle(matcher.scores_at(usual, rule.outermost)).unwrap_or(usual.score(usual, rule.outermost));
+    let score = limit.unwrap_or(f32::INFINITY).min(at_outermost);
     let expected = rule.is_measured && templates > 0;
-    let by_tables = rates.stranger_share(metric, score, templates, variance_share).max(rule.budget);
-    let by_pairs = named_by_pairs(matcher);
+    let share = |score| rates.stranger_share(metric, score, templates.max(1), variance_share);
+    // A threshold that is nearer than the score limit leaves a part of the budget unused.
+    let by_tables = limit.map_or(share(score), |limit| rule.budget * share(score) / share(limit));
+    let by_pairs = named_by_pairs(matcher, at_outermost);
     let is_denser = by_pairs.filter(|_| rule.budget > 0.0).map(|(share, _)| share > DENSER * rule.budget);
     let (named, most) = match by_pairs {
         Some((share, most)) if is_denser == Some(true) => (share, most),
@@ -69,9 +77,9 @@ pub fn threshold(matcher: &Matcher) -> Threshold {
 }
 
 /// The expected share of named strangers among people like those of the gallery, and its upper bound. They are
-/// estimated from the scores between people of the gallery, with the tail of a normal distribution. `None` for fewer
-/// than [`TELLING`] people.
-fn named_by_pairs(matcher: &Matcher) -> Option<(f32, f32)> {
+/// estimated from the scores between people of the gallery, with the tail of a normal distribution. `at_outermost` is
+/// the score at the threshold. `None` for fewer than [`TELLING`] people.
+fn named_by_pairs(matcher: &Matcher, at_outermost: f32) -> Option<(f32, f32)> {
     let rule = matcher.rule();
     let mut pairs = matcher.between_people(PAIRED);
     if matcher.people() < TELLING || pairs.is_empty() {
@@ -80,7 +88,7 @@ fn named_by_pairs(matcher: &Matcher) -> Option<(f32, f32)> {
     pairs.sort_by(f32::total_cmp);
     let (count, mut median) = (pairs.len() as f32, pairs[pairs.len() / 2]);
     let below = &pairs[..=pairs.len() / 2];
-    let mut variance = below.iter().map(|pair| (pair - median).powi(2)).sum::<f32>() / below.len() as f32;
+    let mut variance = below.iter().map(|pair| (median - pair).min(FARTHEST).powi(2)).sum::<f32>() / below.len() as f32;
     // Both descriptors of a pair are templates.
     let variance_share = 2.0 * middle(matcher.variances())?;
     let limit = matcher.score_limit(variance_share, OF_A_PICTURE);
@@ -88,7 +96,8 @@ fn named_by_pairs(matcher: &Matcher) -> Option<(f32, f32)> {
         median = (count * median + PAIRS_OF_MEDIAN * USUAL_MEDIAN) / (count + PAIRS_OF_MEDIAN);
         variance = (count * variance + PAIRS_OF_BELOW * USUAL_BELOW.powi(2)) / (count + PAIRS_OF_BELOW);
     }
-    let each = below_deviations((limit.unwrap_or(rule.outermost) - median) / variance.sqrt());
+    let limit = limit.map_or(rule.outermost, |limit| limit.min(at_outermost));
+    let each = below_deviations((limit - median) / variance.sqrt());
     let share = 1.0 - (1.0 - each).powi(matcher.templates() as i32);
     let most = (share * (1.0 + 3.0 / count.sqrt())).min(1.0);
     share.is_finite().then_some((share, most))
@@ -140,10 +149,21 @@ fn why(matcher: &Matcher, distance: f32, named: f32, most: f32) -> String {
     } else {
         ""
     };
-    if distance < rule.outermost {
-        format!("{promise}{few}; each face has a threshold of its own, and this is the middle one")
+    let many = if matcher.people() > MEASURED_PEOPLE {
+        format!("; galleries of more than {MEASURED_PEOPLE} people of one group were not measured")
     } else {
-        format!("the outermost that is allowed; {promise}{few}, it could be further")
+        String::new()
+    };
+    let unlike = if rule.is_as_measured {
+        ""
+    } else {
+        "; these rates were measured with detector = hog, landmarks = 5 and num_jitters = 1"
+    };
+    let promise = format!("{promise}{few}{many}{unlike}");
+    if distance < rule.outermost {
+        format!("{promise}; each face has a threshold of its own, and this is the middle one")
+    } else {
+        format!("the outermost that is allowed; {promise}; it could be further")
     }
 }
 
@@ -204,7 +224,7 @@ fn middle(values: impl Iterator<Item = f32>) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Metric, Recognition};
+    use crate::config::{Config, Detector, Landmarks, Metric, Recognition};
     use crate::recognition::identify::cohort::Cohort;
     use crate::recognition::identify::rates::Rates;
     use std::sync::Arc;
@@ -212,7 +232,11 @@ mod tests {
     /// A gallery of members of the cohort, moved together so that their distances are divided by `nearer`.
     fn gallery(people: usize, budget: f32, nearer: f32, rates: Option<Arc<Rates>>) -> Threshold {
         let defaults = Config::defaults("/".as_ref()).recognition;
-        let mut matcher = Matcher::new(&Recognition { false_name_budget: budget, ..defaults }, rates);
+        of(&Recognition { false_name_budget: budget, ..defaults }, people, nearer, rates)
+    }
+
+    fn of(config: &Recognition, people: usize, nearer: f32, rates: Option<Arc<Rates>>) -> Threshold {
+        let mut matcher = Matcher::new(config, rates);
         let members = Cohort::built_in();
         let members = members.members(Metric::Euclidean);
         for person in 0..people {
@@ -254,6 +278,47 @@ mod tests {
         assert!(family.strangers_named < family.strangers_named_at_most);
         assert!(!family.why.contains("about 0.5 %"), "{}", family.why);
         assert!(doubts(&family).is_some_and(|doubt| doubt.contains("nearer to each other than in the groups")));
+    }
+
+    #[test]
+    fn one_person_in_two_folders_does_not_make_a_gallery_dense() {
+        let members = Cohort::built_in();
+        let members = members.members(Metric::Euclidean);
+        let mut matcher = Matcher::new(&Config::defaults("/".as_ref()).recognition, Some(Arc::default()));
+        for person in 0..10 {
+            matcher.add(&person.to_string(), [("".into(), members[person % 9 * 97])]);
+        }
+        let threshold = threshold(&matcher);
+        assert_eq!((threshold.strangers_named, threshold.denser_than_cohort), (Some(0.005), Some(false)));
+        assert_eq!(near_pairs(&matcher).len(), 1);
+    }
+
+    #[test]
+    fn a_nearer_threshold_leaves_a_part_of_the_budget_unused() {
+        let recognition = |threshold| Recognition { threshold, ..Config::defaults("/".as_ref()).recognition };
+        let [usual, near] = [0.6, 0.25].map(|threshold| of(&recognition(threshold), 10, 1.0, Some(Arc::default())));
+        assert_eq!((usual.strangers_named, usual.strangers_named_at_most), (Some(0.005), Some(0.015)));
+        assert!(near.strangers_named.is_some_and(|share| share > 0.0 && share < 0.003), "{near:?}");
+        assert_eq!(near.strangers_named_at_most, near.strangers_named.map(|share| AT_MOST * share));
+        // People more alike than any group have a smaller share, too.
+        let [usual, near] = [0.6, 0.15].map(|threshold| of(&recognition(threshold), 10, 1.6, Some(Arc::default())));
+        assert!(near.strangers_named < usual.strangers_named, "{near:?}");
+    }
+
+    #[test]
+    fn what_was_not_measured_is_said() {
+        let large = gallery(31, 0.005, 1.0, Some(Arc::default()));
+        assert!(large.why.contains("galleries of more than 30 people of one group were not measured"), "{}", large.why);
+        let defaults = Config::defaults("/".as_ref()).recognition;
+        assert!(!gallery(30, 0.005, 1.0, Some(Arc::default())).why.contains("measured"));
+        for other in [
+            Recognition { detector: Detector::Cnn, ..defaults.clone() },
+            Recognition { landmarks: Landmarks::SixtyEight, ..defaults.clone() },
+            Recognition { num_jitters: 2, ..defaults.clone() },
+        ] {
+            let why = of(&other, 10, 1.0, Some(Arc::default())).why;
+            assert!(why.contains("were measured with detector = hog, landmarks = 5 and num_jitters = 1"), "{why}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::recognition::identify::cohort::Normal;
 use crate::recognition::identify::rates::Rates;
 use crate::recognition::identify::rule::{Decision, Rule};
 use crate::recognition::identify::template::templates_of;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How many pictures explain a match.
@@ -260,6 +261,12 @@ impl Matcher {
         people.map(move |(row, _)| self.limit(row, probe, self.variances[row] + looks_variance, share))
     }
 
+    /// For each person's template, the score of a probe with that normal at `distance`; nothing without a budget.
+    pub fn scores_at(&self, probe: Normal, distance: f32) -> impl Iterator<Item = f32> {
+        let people = self.normals.iter().zip(&self.templates.owners).filter(|(_, owner)| **owner != BARRED);
+        people.map(move |(normal, _)| probe.score(*normal, distance))
+    }
+
     /// The comparison of `probe` with the person `name`.
     pub fn of_person(&self, name: &str, probe: &Descriptor, looks_variance: f32, share: f32) -> Option<Compared> {
         let owner = self.people.iter().position(|person| **person == *name)? as u32;
@@ -350,13 +357,13 @@ impl Matcher {
         found
     }
 
-    /// The pairs of people who are nearer to each other than the limit for a stranger's look; the nearest first, at
-    /// most `most`.
+    /// The pairs of people who are nearer to each other than the limit for a stranger's look, each pair once with its
+    /// shortest distance; the nearest first, at most `most`.
     pub fn near_pairs(&self, most: usize) -> Vec<(Arc<str>, Near)> {
-        let mut pairs = Vec::new();
         if self.templates.owners.len() > COMPARED {
-            return pairs;
+            return Vec::new();
         }
+        let mut nearest = BTreeMap::<(u32, u32), f32>::new();
         let templates = self.templates.owners.iter().zip(self.templates.values.as_chunks::<DESCRIPTOR_LEN>().0);
         for (at, (&owner, row)) in templates.enumerate().filter(|(_, (owner, _))| **owner != BARRED) {
             let normal = self.normals.get(at).copied();
@@ -364,14 +371,16 @@ impl Matcher {
                 // A look at one of the two is as far from the other as the mean, or further because of noise.
                 let variance_share = self.variances[at] + self.variances[other.row];
                 if other.distance <= self.limit(other.row, normal, variance_share, 1.0) {
-                    let second = Near { what: Arc::clone(&self.people[owner as usize]), distance: other.distance };
-                    pairs.push((Arc::clone(&self.people[self.templates.owners[other.row] as usize]), second));
+                    let known = nearest.entry((self.templates.owners[other.row], owner)).or_insert(f32::INFINITY);
+                    *known = known.min(other.distance);
                 }
             }
         }
-        pairs.sort_by(|a, b| a.1.distance.total_cmp(&b.1.distance));
+        let mut pairs: Vec<_> = nearest.into_iter().collect();
+        pairs.sort_by(|a, b| a.1.total_cmp(&b.1));
         pairs.truncate(most);
-        pairs
+        let name = |person: u32| Arc::clone(&self.people[person as usize]);
+        pairs.into_iter().map(|((one, other), distance)| (name(one), Near { what: name(other), distance })).collect()
     }
 
     /// The ranks between the first `most` templates, for each pair of different people: scores, or without a budget

@@ -1,7 +1,7 @@
 //! The rule of names: computes the score up to which a face gets a name, from `false_name_budget`, the gallery and the
 //! looks.
 
-use crate::config::{Metric, Recognition, Templates};
+use crate::config::{Detector, Landmarks, Metric, Recognition, Templates};
 use crate::recognition::identify::rates::Rates;
 use std::sync::Arc;
 
@@ -49,6 +49,8 @@ pub struct Rule {
     pub rates: Arc<Rates>,
     /// False when there are no rates of the recognition model.
     pub is_measured: bool,
+    /// True when faces are found and described as in the measurements.
+    pub is_as_measured: bool,
 }
 
 impl Rule {
@@ -58,7 +60,9 @@ impl Rule {
         let budget = if is_measured { config.false_name_budget } else { 0.0 };
         let separates = budget <= 0.0 || config.templates == Templates::Exemplars;
         let (metric, outermost) = (config.metric, config.outermost());
-        Rule { metric, outermost, budget, separates, rates: rates.unwrap_or_default(), is_measured }
+        let how = (config.detector, config.landmarks, config.num_jitters);
+        let is_as_measured = how == (Detector::Hog, Landmarks::Five, 1);
+        Rule { metric, outermost, budget, separates, rates: rates.unwrap_or_default(), is_measured, is_as_measured }
     }
 
     /// The score up to which one of `templates` templates gives a name, for `share` of the budget; `None` without a

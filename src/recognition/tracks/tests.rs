@@ -44,7 +44,7 @@ struct Room {
     engine: Fake,
     tracks: Tracks,
     matcher: Matcher,
-    is_new: bool,
+    judges_all: bool,
     start: Instant,
 }
 
@@ -54,7 +54,7 @@ impl Room {
         let mut matcher = Matcher::new(&config, Some(Arc::default()));
         matcher.add("Alice", [("a".into(), of(ALICE))]);
         matcher.add("Bob", [("b".into(), of(BOB))]);
-        Room { engine: Fake::default(), tracks: Tracks::default(), matcher, is_new: true, start: Instant::now() }
+        Room { engine: Fake::default(), tracks: Tracks::default(), matcher, judges_all: true, start: Instant::now() }
     }
 
     /// A look at faces of a colour at a place, 100 pixels wide.
@@ -66,9 +66,9 @@ impl Room {
     fn look_at(&mut self, ms: u64, rgb: &Rgb, rects: &[Rect]) -> Vec<Sighting> {
         let scene = Scene {
             matcher: Some(&self.matcher),
-            is_new: std::mem::take(&mut self.is_new),
+            judges_all: std::mem::take(&mut self.judges_all),
             jitters: 1,
-            interval: Duration::from_millis(200),
+            configured_interval: Duration::from_millis(200),
             at: self.start + Duration::from_millis(ms),
         };
         self.tracks.look(&mut self.engine, rgb, rects, &scene)
@@ -272,7 +272,8 @@ fn a_face_that_the_detector_misses_is_shown_briefly_and_continues_its_track() {
     // The detector misses Alice, who is still there.
     let mut missed = |ms: u64| {
         let at = room.start + Duration::from_millis(ms);
-        let scene = Scene { matcher: Some(&room.matcher), is_new: false, jitters: 1, interval: Duration::ZERO, at };
+        let (matcher, configured_interval) = (Some(&room.matcher), Duration::ZERO);
+        let scene = Scene { matcher, judges_all: false, jitters: 1, configured_interval, at };
         room.tracks.look(&mut room.engine, &paint(&[(ALICE, 100)]), &[], &scene)
     };
     assert_eq!(names(&missed(600)), [(1, Some("Alice"))]);
@@ -289,7 +290,7 @@ fn a_person_who_leaves_the_gallery_loses_the_name_at_once() {
     room.look(0, &[(ALICE, 100)]);
     room.matcher = Matcher::new(&Config::defaults(Path::new("/")).recognition, Some(Arc::default()));
     room.matcher.add("Bob", [("b".into(), of(BOB))]);
-    room.is_new = true;
+    room.judges_all = true;
     let face = room.look(200, &[(ALICE, 100)]).remove(0);
     assert_eq!((face.name, face.evidence.reason.text.as_str()), (None, "Alice is no longer in the gallery."));
 }
@@ -445,11 +446,26 @@ fn a_doubted_name_is_shown_with_the_numbers_of_that_person() {
 }
 
 #[test]
+fn a_name_of_another_person_than_the_nearest_has_no_score_beside_it() {
+    let mut room = Room::new();
+    let named = (0..3).map(|look| room.look(look * 200, &[(ALICE, 100)])).last().unwrap().remove(0);
+    assert!(named.evidence.score.is_some() && named.evidence.margin.is_some());
+    // The looks are now more like Bob, who is not near enough for a name.
+    let track = &mut room.tracks.tracks[0];
+    track.found.as_mut().unwrap().best.what = "Bob".into();
+    let (matcher, configured_interval) = (Some(&room.matcher), Duration::ZERO);
+    let scene = Scene { matcher, judges_all: false, jitters: 1, configured_interval, at: room.start };
+    let kept = sighting(track, None, &scene, false);
+    assert_eq!((kept.name.as_deref(), kept.evidence.score, kept.evidence.margin), (Some("Alice"), None, None));
+}
+
+#[test]
 fn a_face_that_the_last_look_missed_has_the_flaw_turned() {
     let mut room = Room::new();
     (0..3).for_each(|look| drop(room.look(look * 200, &[(ALICE, 100)])));
     let at = room.start + Duration::from_millis(600);
-    let scene = Scene { matcher: Some(&room.matcher), is_new: false, jitters: 1, interval: Duration::ZERO, at };
+    let (matcher, configured_interval) = (Some(&room.matcher), Duration::ZERO);
+    let scene = Scene { matcher, judges_all: false, jitters: 1, configured_interval, at };
     let missed = room.tracks.look(&mut room.engine, &paint(&[(ALICE, 100)]), &[], &scene);
     assert_eq!(missed[0].evidence.flaw, Some(Flaw::Turned));
     assert_ne!(room.look(800, &[(ALICE, 100)])[0].evidence.flaw, Some(Flaw::Turned));

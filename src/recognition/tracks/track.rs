@@ -245,10 +245,10 @@ impl Track {
         }
     }
 
-    /// The state of the face. It is `Seen` until there were enough looks.
-    pub fn state(&self, name: Option<&Arc<str>>, at: Instant, interval: Duration) -> State {
+    /// The state of the face. It is `Seen` until there were enough looks, by the interval of the config.
+    pub fn state(&self, name: Option<&Arc<str>>, at: Instant, configured_interval: Duration) -> State {
         let nobody_to_compare_with = self.found.is_none();
-        let long_enough = at.saturating_duration_since(self.first_at) + interval >= LONG_ENOUGH;
+        let long_enough = at.saturating_duration_since(self.first_at) + configured_interval >= LONG_ENOUGH;
         match name {
             Some(_) => State::Named,
             None if self.naming == Naming::NotCompared => State::Seen,

@@ -88,6 +88,20 @@ fn a_face_between_two_people_gets_neither_name() {
 }
 
 #[test]
+fn two_people_with_several_templates_are_one_pair() {
+    let exemplars = Recognition { templates: Templates::Exemplars, ..config(Metric::Euclidean, 0.005) };
+    let mut matcher = Matcher::new(&exemplars, Some(Arc::default()));
+    let pictures = |y: f32| (0..5).map(move |at| ("".into(), descriptor(at as f32 * 0.01, y)));
+    matcher.add("Alice", pictures(0.0));
+    matcher.add("Alice again", pictures(0.02));
+    matcher.add("Minho", [("m".into(), descriptor(0.3, 0.0))]);
+    let pairs = matcher.near_pairs(2);
+    let names: Vec<_> = pairs.iter().map(|(one, other)| (&**one, &*other.what)).collect();
+    assert_eq!((names[0], names.len(), names[1].1), (("Alice", "Alice again"), 2, "Minho"));
+    assert_eq!(rounded(pairs[0].1.clone()).distance, 0.02);
+}
+
+#[test]
 fn a_face_nearest_to_the_blocklist_gets_no_name_and_other_faces_are_not_affected() {
     let mut matcher = gallery(&config(Metric::Euclidean, 0.005));
     let (people, pictures) = (matcher.people(), matcher.pictures());

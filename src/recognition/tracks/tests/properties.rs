@@ -55,7 +55,8 @@ impl Hall {
         let mut matcher = Matcher::new(&Config::defaults(Path::new("/")).recognition, Some(Arc::default()));
         matcher.add("Alice", [("a".into(), descriptor(0, 0))]);
         matcher.add("Bob", [("b".into(), descriptor(1, 0))]);
-        Hall { tracks: Tracks { are_private, ..Tracks::default() }, matcher, at: Instant::now() }
+        let tracks = Tracks { are_private, interval: Duration::from_millis(200), ..Tracks::default() };
+        Hall { tracks, matcher, at: Instant::now() }
     }
 
     fn look(&mut self, (ms, faces): &Look) -> Vec<Sighting> {
@@ -74,8 +75,8 @@ impl Hall {
         }
         let told = faces.iter().rev().map(|face| (place(face.rect), descriptor(face.person, face.noise)));
         let rects: Vec<Rect> = faces.iter().map(|face| face.rect).collect();
-        let interval = Duration::from_millis(200);
-        let scene = Scene { matcher: Some(&self.matcher), is_new: false, jitters: 1, interval, at: self.at };
+        let (matcher, configured_interval) = (Some(&self.matcher), self.tracks.interval);
+        let scene = Scene { matcher, judges_all: false, jitters: 1, configured_interval, at: self.at };
         self.tracks.look(&mut Told(told.collect()), &rgb, &rects, &scene)
     }
 }

@@ -411,7 +411,7 @@ fn pictures_of_an_interrupted_reload_are_forgotten_when_they_are_gone() {
     scene.settle();
     scene.worker.begin_enrolment(EnrolmentCause::Reload, scene.now());
     if let Some((enrolment, ..)) = &mut scene.worker.enrolment {
-        let (opened, _) = scene.worker.opened.as_mut().unwrap();
+        let Loaded { opened, .. } = scene.worker.engines.looking.as_mut().unwrap();
         assert!(enrolment.step(opened.engine.as_mut(), &mut scene.worker.memory, scene.start));
     }
     fs::remove_dir_all(scene.gallery.join("Alice")).unwrap();
