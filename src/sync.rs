@@ -109,7 +109,7 @@ impl Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::while_stressed;
+    use crate::fuzz::{while_stressed, woken};
 
     #[test]
     fn a_reader_gets_only_the_newest_value_and_gets_it_once() {
@@ -122,9 +122,6 @@ mod tests {
         assert!(latest.wait_newer(seen, Duration::from_millis(5)).is_none());
     }
 
-    /// Far longer than a busy machine makes a thread wait: who waits so long has not been woken.
-    const LONG: Duration = Duration::from_secs(60);
-
     #[test]
     fn of_values_that_many_threads_publish_each_reader_gets_newer_and_newer_ones_and_the_last_one() {
         let (latest, goes_on) = (Latest::default(), while_stressed());
@@ -133,7 +130,7 @@ mod tests {
                 scope.spawn(|| {
                     let (mut seen, mut newest) = (0, [0; 3]);
                     loop {
-                        let (version, value) = latest.wait_newer(seen, LONG).expect("it has been woken");
+                        let (version, value) = woken(|long| latest.wait_newer(seen, long)).unwrap();
                         assert!(version > seen, "{version} after {seen}");
                         seen = version;
                         let Some((writer, number)) = *value else { break };
@@ -168,7 +165,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for round in 1.. {
-                    let (version, ended) = there.wait_newer(round - 1, LONG).expect("it has been woken");
+                    let (version, ended) = woken(|long| there.wait_newer(round - 1, long)).unwrap();
                     assert_eq!(version, round);
                     back.publish(Arc::new(round));
                     if *ended {
@@ -179,7 +176,7 @@ mod tests {
             for round in 1.. {
                 let ends = round > 10 && !goes_on();
                 there.publish(Arc::new(ends));
-                let (version, value) = back.wait_newer(round - 1, LONG).expect("it has been woken");
+                let (version, value) = woken(|long| back.wait_newer(round - 1, long)).unwrap();
                 assert_eq!((version, *value), (round, round));
                 if ends {
                     break;
@@ -195,7 +192,7 @@ mod tests {
             let stop = Stop::default();
             std::thread::scope(|scope| {
                 for _ in 0..4 {
-                    scope.spawn(|| assert!(stop.wait(LONG) && stop.is_set() && stop.wait(LONG)));
+                    scope.spawn(|| assert!(woken(|long| stop.wait(long)) && stop.is_set() && stop.wait(POLL)));
                 }
                 // Now all of them sleep, now none does yet.
                 std::thread::sleep(Duration::from_micros(u64::from(round % 7) * 50));
@@ -210,8 +207,10 @@ mod tests {
         let latest = Arc::new(Latest::default());
         let reader = {
             let latest = Arc::clone(&latest);
-            std::thread::spawn(move || latest.wait_newer(0, Duration::from_secs(10)))
+            std::thread::spawn(move || woken(|long| latest.wait_newer(0, long)))
         };
+        // The reader waits by now.
+        std::thread::sleep(Duration::from_millis(50));
         latest.publish(Arc::new(7));
         assert_eq!(*reader.join().unwrap().unwrap().1, 7);
     }
