@@ -66,27 +66,53 @@ macro_rules! words {
     };
 }
 
-words!(/// How faces are found.
-    Detector { /// Histograms of oriented gradients. 
-    Hog = "hog", /// dlib's convolutional network.
-    Cnn = "cnn" });
-words!(/// How a face is aligned.
-    Landmarks { /// Corners of the eyes, and the nose.
-    Five = "5", /// The whole outline.
-    SixtyEight = "68" });
-words!(/// The metric for the distance of two descriptors.
-    Metric { /// Length of the difference.
-    Euclidean = "euclidean", /// One less the cosine of the angle between them.
-    Cosine = "cosine" });
-words!(/// The templates of a person, with which a probe is compared.
-    Templates { /// The mean of the person's pictures.
-    Means = "means", /// Each of the person's pictures.
-    Exemplars = "exemplars" });
-words!(/// How faces without a name are shown.
-    UnknownFaces { /// A box and a label.
-    Show = "show", /// Nothing.
-    Hide = "hide", /// They are blurred beyond recognition.
-    Blur = "blur" });
+words!(
+    /// How faces are found.
+    Detector {
+        /// Histograms of oriented gradients.
+        Hog = "hog",
+        /// dlib's convolutional network.
+        Cnn = "cnn",
+    }
+);
+words!(
+    /// How a face is aligned.
+    Landmarks {
+        /// Corners of the eyes, and the nose.
+        Five = "5",
+        /// The whole outline.
+        SixtyEight = "68",
+    }
+);
+words!(
+    /// The metric for the distance of two descriptors.
+    Metric {
+        /// Length of the difference.
+        Euclidean = "euclidean",
+        /// One less the cosine of the angle between them.
+        Cosine = "cosine",
+    }
+);
+words!(
+    /// The templates of a person, with which a probe is compared.
+    Templates {
+        /// The mean of the person's pictures.
+        Means = "means",
+        /// Each of the person's pictures.
+        Exemplars = "exemplars",
+    }
+);
+words!(
+    /// How faces without a name are shown.
+    UnknownFaces {
+        /// A box and a label.
+        Show = "show",
+        /// Nothing.
+        Hide = "hide",
+        /// They are blurred beyond recognition.
+        Blur = "blur",
+    }
+);
 
 /// `[recognition]`
 #[derive(Debug, Clone, PartialEq, Default)]
