@@ -343,7 +343,8 @@ pub struct Given {
 pub struct InUse {
     /// The key, as `--set` takes it.
     pub key: String,
-    /// The value, without secrets; of a key with `words`, one of these.
+    /// The value, without secrets; of a key with `words`, one of these. Of a key with `restart` it may be newer than the
+    /// value in use.
     pub value: String,
     /// File and line, `--set`, `MQTT` or `default`.
     pub source: String,
@@ -524,7 +525,8 @@ impl Config {
         }
     }
 
-    /// The value of each key, with the place where it was given.
+    /// The given value of each key, with its place. After a reload, the value of a key with `restart` may be newer than
+    /// the value in use.
     pub fn in_use(&self) -> Vec<InUse> {
         let all = keys::KEYS.iter().map(|key| {
             let path = key.path();
@@ -561,22 +563,8 @@ impl Config {
     /// Copies from `old` the values that cannot change without a restart. Returns the keys whose new values are
     /// ignored.
     pub fn keep_what_needs_a_restart(&mut self, old: &Config) -> Vec<String> {
-        let mut kept = Vec::new();
-        let mut keep = |changed: bool, key: &str| {
-            if changed {
-                kept.push(key.to_owned());
-            }
-        };
-        keep(self.http.bind != old.http.bind, "http.bind");
-        keep(self.state.path != old.state.path, "state.path");
-        keep(self.models.path != old.models.path, "models.path");
-        keep(self.models.recognizer != old.models.recognizer, "models.recognizer");
-        keep(self.recognition.blas_threads != old.recognition.blas_threads, "recognition.blas_threads");
-        self.http.bind.clone_from(&old.http.bind);
-        self.state.clone_from(&old.state);
-        self.models.clone_from(&old.models);
-        self.recognition.blas_threads = old.recognition.blas_threads;
-        kept
+        let kept = keys::KEYS.iter().filter(|key| key.restart && key.keep(self, old));
+        kept.map(keys::Key::path).collect()
     }
 }
 
