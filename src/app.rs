@@ -293,9 +293,13 @@ impl Wires {
                 let many = if count == 1 { "an error".to_owned() } else { format!("{count} errors") };
                 self.refuse(format!("the config has {many}"));
             }
-            Err(Refused::TooLarge(problem) | Refused::File(problem)) => {
+            Err(Refused::TooLarge(problem)) => {
                 log::error!("{problem}");
                 self.refuse("the config needs more memory than is available".to_owned());
+            }
+            Err(Refused::File(problem)) => {
+                log::error!("{problem}");
+                self.refuse("the settings file cannot be used".to_owned());
             }
         }
         notify.ready(&self.status());
@@ -396,18 +400,12 @@ mod blur_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::tests::child::{again, is_child};
     use crate::telemetry::health::MODELS_LATE;
-    use std::process::{Command, Stdio};
+    use std::process::Command;
 
-    /// Set in the child process that a test starts from its own binary; the value says how the child ends.
-    const CHILD: &str = "NAMECAM_TEST_CHILD";
-
-    /// The exit status of `test` run in a child process.
-    fn again(test: &str, child: &str) -> Option<i32> {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args([&format!("app::tests::{test}"), "--exact", "--test-threads=1"]).env(CHILD, child);
-        command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().code()
-    }
+    /// Set in the child process whose stop is set before the thread ends.
+    const STOPPED: &str = "NAMECAM_TEST_STOPPED";
 
     #[test]
     fn a_hang_and_late_models_are_reported_once_while_they_last_with_the_memory_for_the_models() {
@@ -442,13 +440,14 @@ mod tests {
     #[test]
     fn a_thread_that_ends_unexpectedly_ends_the_process_with_70_while_others_run() {
         const THIS: &str = "a_thread_that_ends_unexpectedly_ends_the_process_with_70_while_others_run";
-        let Ok(child) = std::env::var(CHILD) else {
-            assert_eq!(again(THIS, "by itself"), Some(70));
-            assert_eq!(again(THIS, "after a stop"), Some(0), "a stop is no fault");
+        if !is_child() {
+            let status = |child: &mut Command| child.output().unwrap().status.code();
+            assert_eq!(status(&mut again(module_path!(), THIS)), Some(70));
+            assert_eq!(status(again(module_path!(), THIS).env(STOPPED, "1")), Some(0), "a stop is no fault");
             return;
-        };
+        }
         let stop = Arc::<Stop>::default();
-        if child == "after a stop" {
+        if std::env::var_os(STOPPED).is_some() {
             stop.set();
         }
         let hangs = thread(RECOGNITION, || std::thread::sleep(Duration::from_secs(60))).unwrap();

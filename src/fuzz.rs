@@ -3,6 +3,8 @@
 //! asserts what holds for any bytes.
 
 use crate::{camera, config, events, http, image, recognition};
+#[cfg(test)]
+use std::time::{Duration, Instant};
 
 /// A parser with the name of the folder of its seeds.
 pub type Parser = (&'static str, fn(&[u8]));
@@ -106,8 +108,19 @@ impl Random {
 #[cfg(test)]
 pub(crate) fn while_stressed() -> impl Fn() -> bool + Copy {
     let seconds = std::env::var("NAMECAM_FUZZ_S").ok().map_or(0.5, |seconds| seconds.parse().unwrap());
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     move || begun.elapsed().as_secs_f64() < seconds
+}
+
+/// The result of `wait`, which gets a minute. Fails when the minute has passed: a thread that nobody woke finds its
+/// value at the time-out, too.
+#[cfg(test)]
+pub(crate) fn woken<T>(wait: impl FnOnce(Duration) -> T) -> T {
+    const LONG: Duration = Duration::from_secs(60);
+    let begun = Instant::now();
+    let found = wait(LONG);
+    assert!(begun.elapsed() < LONG, "nobody woke this thread");
+    found
 }
 
 /// Tests `property` with `cases` values of `strategy`, from a fixed seed, so that no test fails by chance. With
@@ -116,7 +129,6 @@ pub(crate) fn while_stressed() -> impl Fn() -> bool + Copy {
 #[cfg(test)]
 pub(crate) fn holds<S: proptest::strategy::Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value)) {
     use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-    use std::time::{Duration, Instant};
     let run = |seed: u64, cases: u32| {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -141,7 +153,6 @@ pub(crate) fn holds<S: proptest::strategy::Strategy>(cases: u32, strategy: S, pr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
 
     /// The environment variable `NAMECAM_FUZZ_S` sets the seconds for each parser; half a second is the default.
     #[test]

@@ -7,7 +7,8 @@ use namecam::config::{CameraSource, Config, Origin};
 use namecam::http::auth::accounts::Accounts;
 use namecam::memory::{self, Machine};
 use namecam::os::logging;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -15,75 +16,84 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(error) => return fail(&error, USAGE),
     };
-    let origin = match &command {
-        Command::Help(subcommand) => return print(&cli::help(subcommand)),
-        Command::Version => return print(&commands::version()),
-        Command::Completions => return print(&completions::bash()),
-        Command::Manual => return print(&manual::page()),
-        Command::SampleIni => return print(&namecam::config::keys::sample()),
-        // A report is also made when the config has errors.
-        Command::Report { origin, file } => return end(commands::report(origin, file.as_deref())),
-        Command::Run { origin, .. } | Command::Demo(origin) => origin.clone(),
-        Command::Check { origin, .. } | Command::Probe { origin, .. } | Command::Record { origin, .. } => {
-            origin.clone()
-        }
-        Command::Identify { origin, .. } | Command::Passwd { origin, .. } => origin.clone(),
-    };
-    let config = match origin.load() {
-        Ok(config) => config,
-        Err(problems) => {
-            logging::tell(&problems.to_string());
-            return ExitCode::from(CONFIG);
-        }
-    };
-    logging::start(config.log.level);
-    let reads = |file: &PathBuf| match command {
-        Command::Run { .. } | Command::Demo(_) => true,
-        // A password file that only the service's user can read does not make the config bad.
-        Command::Check { .. } => {
-            !commands::is_credential(file) && !commands::is_anothers(file, std::fs::File::open(file))
-        }
-        // The other subcommands serve no viewers.
-        _ => false,
-    };
-    let file = config.http.password_file.as_ref().filter(|file| reads(file));
-    let accounts = match file.map(|file| Accounts::load(file)).transpose() {
-        Ok(accounts) => accounts,
-        Err(problems) => {
-            logging::tell(&problems.join("\n"));
-            return ExitCode::from(CONFIG);
-        }
-    };
-    let looks = match command {
-        Command::Run { .. } | Command::Demo(_) | Command::Check { .. } => config.recognition.enabled,
-        Command::Identify { .. } => true,
-        _ => false,
-    };
-    if looks && let Err(problem) = memory::plan(&config, &Machine::this()) {
-        logging::tell(&problem);
-        return ExitCode::from(CONFIG);
-    }
-    carry_out(command, origin, config, accounts)
+    carry_out(command).unwrap_or_else(|BadConfig(problems)| {
+        logging::tell(&problems);
+        ExitCode::from(CONFIG)
+    })
 }
 
-fn carry_out(command: Command, origin: Origin, config: Config, accounts: Option<Accounts>) -> ExitCode {
-    let done = match command {
-        Command::Run { events, .. } => app::run(&origin, config, accounts, events),
-        Command::Demo(_) => demo(origin, config, accounts),
-        Command::Check { json, .. } => return ExitCode::from(commands::check(&config, json)),
-        Command::Identify { images, json, .. } => return ExitCode::from(commands::identify(&config, &images, json)),
-        Command::Probe { device, measure, json, .. } => {
-            commands::print(&probe::probe(device.as_deref(), &config.camera, measure, json));
-            Ok(())
+/// The problems of a config that cannot be used, or of what it names.
+struct BadConfig(String);
+
+/// Each subcommand checks what it needs before it begins.
+fn carry_out(command: Command) -> Result<ExitCode, BadConfig> {
+    Ok(match command {
+        Command::Help(subcommand) => print(&cli::help(subcommand)),
+        Command::Version => print(&commands::version()),
+        Command::Completions => print(&completions::bash()),
+        Command::Manual => print(&manual::page()),
+        Command::SampleIni => print(&namecam::config::keys::sample()),
+        Command::Run { origin, events } => {
+            let (config, accounts) = for_viewers(&origin)?;
+            end(app::run(&origin, config, accounts, events))
         }
-        Command::Record { device, seconds, file, .. } => {
-            probe::record(device.as_deref(), &config.camera, seconds, &file)
+        Command::Demo(origin) => {
+            let (config, accounts) = for_viewers(&origin)?;
+            end(demo(origin, config, accounts))
         }
-        Command::Passwd { file, action, .. } => commands::passwd(&config, file.as_deref(), action),
-        Command::Help(_) | Command::Version | Command::Completions | Command::Manual | Command::SampleIni => Ok(()),
-        Command::Report { .. } => Ok(()),
-    };
-    end(done)
+        Command::Check { origin, json } => {
+            let config = load(&origin)?;
+            // A password file that only the service's user can read does not make the config bad.
+            let reads = |file: &Path| !commands::is_credential(file) && !commands::is_anothers(file, File::open(file));
+            accounts(&config, reads)?;
+            if config.recognition.enabled {
+                fits(&config)?;
+            }
+            ExitCode::from(commands::check(&config, json))
+        }
+        Command::Identify { origin, images, json } => {
+            let config = load(&origin)?;
+            fits(&config)?;
+            ExitCode::from(commands::identify(&config, &images, json))
+        }
+        Command::Probe { origin, device, measure, json } => {
+            print(&probe::probe(device.as_deref(), &load(&origin)?.camera, measure, json))
+        }
+        Command::Record { origin, device, seconds, file } => {
+            end(probe::record(device.as_deref(), &load(&origin)?.camera, seconds, &file))
+        }
+        Command::Passwd { origin, file, action } => end(commands::passwd(&load(&origin)?, file.as_deref(), action)),
+        // A report is also made when the config has errors.
+        Command::Report { origin, file } => end(commands::report(&origin, file.as_deref())),
+    })
+}
+
+/// Loads the config, and begins to log at its level.
+fn load(origin: &Origin) -> Result<Config, BadConfig> {
+    let config = origin.load().map_err(|problems| BadConfig(problems.to_string()))?;
+    logging::start(config.log.level);
+    Ok(config)
+}
+
+/// The accounts of the password file, if the config names one that `reads` is true for.
+fn accounts(config: &Config, reads: impl Fn(&Path) -> bool) -> Result<Option<Accounts>, BadConfig> {
+    let file = config.http.password_file.as_deref().filter(|file| reads(file));
+    file.map(Accounts::load).transpose().map_err(|problems| BadConfig(problems.join("\n")))
+}
+
+/// Checks that recognition with this config fits into the memory of the machine.
+fn fits(config: &Config) -> Result<(), BadConfig> {
+    memory::plan(config, &Machine::this()).map(drop).map_err(BadConfig)
+}
+
+/// The config and the accounts of a subcommand that serves viewers.
+fn for_viewers(origin: &Origin) -> Result<(Config, Option<Accounts>), BadConfig> {
+    let config = load(origin)?;
+    let accounts = accounts(&config, |_| true)?;
+    if config.recognition.enabled {
+        fits(&config)?;
+    }
+    Ok((config, accounts))
 }
 
 fn end(done: anyhow::Result<()>) -> ExitCode {

@@ -137,7 +137,7 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::while_stressed;
+    use crate::fuzz::{while_stressed, woken};
 
     #[test]
     fn pauses_double_up_to_the_longest_and_begin_again_after_a_success() {
@@ -159,9 +159,6 @@ mod tests {
         assert!(latest.wait_newer(seen, Duration::from_millis(5)).is_none());
     }
 
-    /// Far longer than a busy machine makes a thread wait: who waits so long has not been woken.
-    const LONG: Duration = Duration::from_secs(60);
-
     #[test]
     fn of_values_that_many_threads_publish_each_reader_gets_newer_and_newer_ones_and_the_last_one() {
         let (latest, goes_on) = (Latest::default(), while_stressed());
@@ -170,7 +167,7 @@ mod tests {
                 scope.spawn(|| {
                     let (mut seen, mut newest) = (0, [0; 3]);
                     loop {
-                        let (version, value) = latest.wait_newer(seen, LONG).expect("it has been woken");
+                        let (version, value) = woken(|long| latest.wait_newer(seen, long)).unwrap();
                         assert!(version > seen, "{version} after {seen}");
                         seen = version;
                         let Some((writer, number)) = *value else { break };
@@ -205,7 +202,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for round in 1.. {
-                    let (version, ended) = there.wait_newer(round - 1, LONG).expect("it has been woken");
+                    let (version, ended) = woken(|long| there.wait_newer(round - 1, long)).unwrap();
                     assert_eq!(version, round);
                     back.publish(Arc::new(round));
                     if *ended {
@@ -216,7 +213,7 @@ mod tests {
             for round in 1.. {
                 let ends = round > 10 && !goes_on();
                 there.publish(Arc::new(ends));
-                let (version, value) = back.wait_newer(round - 1, LONG).expect("it has been woken");
+                let (version, value) = woken(|long| back.wait_newer(round - 1, long)).unwrap();
                 assert_eq!((version, *value), (round, round));
                 if ends {
                     break;
@@ -232,7 +229,7 @@ mod tests {
             let stop = Stop::default();
             std::thread::scope(|scope| {
                 for _ in 0..4 {
-                    scope.spawn(|| assert!(stop.wait(LONG) && stop.is_set() && stop.wait(LONG)));
+                    scope.spawn(|| assert!(woken(|long| stop.wait(long)) && stop.is_set() && stop.wait(POLL)));
                 }
                 // Now all of them sleep, now none does yet.
                 std::thread::sleep(Duration::from_micros(u64::from(round % 7) * 50));
@@ -247,8 +244,10 @@ mod tests {
         let latest = Arc::new(Latest::default());
         let reader = {
             let latest = Arc::clone(&latest);
-            std::thread::spawn(move || latest.wait_newer(0, Duration::from_secs(10)))
+            std::thread::spawn(move || woken(|long| latest.wait_newer(0, long)))
         };
+        // The reader waits by now.
+        std::thread::sleep(Duration::from_millis(50));
         latest.publish(Arc::new(7));
         assert_eq!(*reader.join().unwrap().unwrap().1, 7);
     }

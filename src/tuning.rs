@@ -214,11 +214,9 @@ impl Tuning {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::while_stressed;
+    use crate::fuzz::{while_stressed, woken};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
-
-    const LONG: Duration = Duration::from_secs(10);
 
     fn next(tuning: &Tuning) -> (Ticket, Ask) {
         loop {
@@ -236,7 +234,7 @@ mod tests {
         assert!(tuning.next().is_none(), "who no longer waits asks no longer");
         let asker = {
             let tuning = Arc::clone(&tuning);
-            std::thread::spawn(move || tuning.ask(Ask::PutBack, LONG))
+            std::thread::spawn(move || woken(|long| tuning.ask(Ask::PutBack, long)))
         };
         let (ticket, ask) = next(&tuning);
         assert_eq!(ask, Ask::PutBack);
@@ -278,7 +276,7 @@ mod tests {
                         rounds += 1;
                         let number = asker * 1_000_000 + rounds;
                         let question = || Ask::Controls(vec![(String::new(), number)]);
-                        assert_eq!(tuning.ask(question(), 6 * LONG), Ok(of(number)));
+                        assert_eq!(woken(|long| tuning.ask(question(), long)), Ok(of(number)));
                         // One that gives up at once may leave its question, or get the answer, or find another one's.
                         match tuning.ask(question(), Duration::from_micros(20)) {
                             Ok(answer) => assert_eq!(answer, of(number)),

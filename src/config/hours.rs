@@ -1,6 +1,7 @@
 //! [`Hours`]: times of day.
 
 use crate::os::localtime;
+use std::fmt;
 use std::time::SystemTime;
 
 /// The minutes of a day.
@@ -49,7 +50,7 @@ impl Hours {
     /// The next time after `at` when the result of [`Hours::include_time`] changes, as `07:00`; `None` when it never
     /// changes.
     pub fn next_change(&self, at: SystemTime) -> Option<String> {
-        self.next_change_after(minute_of_day(at)).map(|minute| format!("{:02}:{:02}", minute / 60, minute % 60))
+        self.next_change_after(minute_of_day(at)).map(clock)
     }
 
     fn next_change_after(&self, minute: u16) -> Option<u16> {
@@ -57,6 +58,19 @@ impl Hours {
         let edges = self.spans.iter().flat_map(|&(from, to)| [from, to % DAY]);
         edges.filter(|edge| self.include(*edge) != is_in).min_by_key(|edge| (edge + DAY - minute) % DAY)
     }
+}
+
+/// As the config has it: `07:00-12:00, 13:00-22:00`.
+impl fmt::Display for Hours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spans = self.spans.iter().map(|&(from, to)| format!("{}-{}", clock(from), clock(to)));
+        f.write_str(&spans.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// A minute of the day as `07:00`.
+fn clock(minute: u16) -> String {
+    format!("{:02}:{:02}", minute / 60, minute % 60)
 }
 
 fn minute_of_day(at: SystemTime) -> u16 {
@@ -98,6 +112,14 @@ mod tests {
         assert_eq!((joined.next_change_after(at(9, 0)), joined.next_change_after(0)), (Some(0), Some(at(8, 0))));
         let always = hours("");
         assert!(always.include_time(SystemTime::now()) && always.next_change(SystemTime::now()).is_none());
+    }
+
+    #[test]
+    fn hours_are_written_as_they_are_read() {
+        for text in ["", "07:00-22:30", "22:00-06:05, 12:00-24:00"] {
+            assert_eq!(Hours::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(Hours::parse(" 7:00 - 9:30,12:00-13:00").unwrap().to_string(), "07:00-09:30, 12:00-13:00");
     }
 
     #[test]

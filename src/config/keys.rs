@@ -147,15 +147,19 @@ pub struct Key {
     /// True when the settings file may hold the key, so that an admin may change it on the page. Such a key holds no
     /// path, command, address or password.
     pub in_settings: bool,
-    put: Put,
+    put: fn(&mut Config, Value) -> Option<()>,
+    keep: fn(&mut Config, &Config) -> bool,
 }
-
-type Put = fn(&mut Config, Value) -> Option<()>;
 
 impl Key {
     /// Stores a value that [`ValueKind::parse`] returned for this key; `None` when the value is not allowed.
     pub(crate) fn put(&self, config: &mut Config, value: Value) -> Option<()> {
         (self.put)(config, value)
+    }
+
+    /// Copies the value of this key from `old` to `new`; true when they differed.
+    pub(crate) fn keep(&self, new: &mut Config, old: &Config) -> bool {
+        (self.keep)(new, old)
     }
 
     /// `section.name`, as `--set` takes it.
@@ -179,6 +183,11 @@ macro_rules! key {
                 let Value::$form(value) = value else { return None };
                 config.$section.$name = key!(@make value $($make)?);
                 Some(())
+            },
+            keep: |new, old| {
+                let differs = new.$section.$name != old.$section.$name;
+                new.$section.$name.clone_from(&old.$section.$name);
+                differs
             },
         }
     };

@@ -66,27 +66,53 @@ macro_rules! words {
     };
 }
 
-words!(/// How faces are found.
-    Detector { /// Histograms of oriented gradients. 
-    Hog = "hog", /// dlib's convolutional network.
-    Cnn = "cnn" });
-words!(/// How a face is aligned.
-    Landmarks { /// Corners of the eyes, and the nose.
-    Five = "5", /// The whole outline.
-    SixtyEight = "68" });
-words!(/// The metric for the distance of two descriptors.
-    Metric { /// Length of the difference.
-    Euclidean = "euclidean", /// One less the cosine of the angle between them.
-    Cosine = "cosine" });
-words!(/// The templates of a person, with which a probe is compared.
-    Templates { /// The mean of the person's pictures.
-    Means = "means", /// Each of the person's pictures.
-    Exemplars = "exemplars" });
-words!(/// How faces without a name are shown.
-    UnknownFaces { /// A box and a label.
-    Show = "show", /// Nothing.
-    Hide = "hide", /// They are blurred beyond recognition.
-    Blur = "blur" });
+words!(
+    /// How faces are found.
+    Detector {
+        /// Histograms of oriented gradients.
+        Hog = "hog",
+        /// dlib's convolutional network.
+        Cnn = "cnn",
+    }
+);
+words!(
+    /// How a face is aligned.
+    Landmarks {
+        /// Corners of the eyes, and the nose.
+        Five = "5",
+        /// The whole outline.
+        SixtyEight = "68",
+    }
+);
+words!(
+    /// The metric for the distance of two descriptors.
+    Metric {
+        /// Length of the difference.
+        Euclidean = "euclidean",
+        /// One less the cosine of the angle between them.
+        Cosine = "cosine",
+    }
+);
+words!(
+    /// The templates of a person, with which a probe is compared.
+    Templates {
+        /// The mean of the person's pictures.
+        Means = "means",
+        /// Each of the person's pictures.
+        Exemplars = "exemplars",
+    }
+);
+words!(
+    /// How faces without a name are shown.
+    UnknownFaces {
+        /// A box and a label.
+        Show = "show",
+        /// Nothing.
+        Hide = "hide",
+        /// They are blurred beyond recognition.
+        Blur = "blur",
+    }
+);
 
 /// `[recognition]`
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -317,7 +343,8 @@ pub struct Given {
 pub struct InUse {
     /// The key, as `--set` takes it.
     pub key: String,
-    /// The value, without secrets; of a key with `words`, one of these.
+    /// The value, without secrets; of a key with `words`, one of these. Of a key with `restart` it may be newer than the
+    /// value in use.
     pub value: String,
     /// File and line, `--set`, `MQTT` or `default`.
     pub source: String,
@@ -499,7 +526,8 @@ impl Config {
         }
     }
 
-    /// The value of each key, with the place where it was given.
+    /// The given value of each key, with its place. After a reload, the value of a key with `restart` may be newer than
+    /// the value in use.
     pub fn in_use(&self) -> Vec<InUse> {
         let all = keys::KEYS.iter().map(|key| {
             let path = key.path();
@@ -536,22 +564,8 @@ impl Config {
     /// Copies from `old` the values that cannot change without a restart. Returns the keys whose new values are
     /// ignored.
     pub fn keep_what_needs_a_restart(&mut self, old: &Config) -> Vec<String> {
-        let mut kept = Vec::new();
-        let mut keep = |changed: bool, key: &str| {
-            if changed {
-                kept.push(key.to_owned());
-            }
-        };
-        keep(self.http.bind != old.http.bind, "http.bind");
-        keep(self.state.path != old.state.path, "state.path");
-        keep(self.models.path != old.models.path, "models.path");
-        keep(self.models.recognizer != old.models.recognizer, "models.recognizer");
-        keep(self.recognition.blas_threads != old.recognition.blas_threads, "recognition.blas_threads");
-        self.http.bind.clone_from(&old.http.bind);
-        self.state.clone_from(&old.state);
-        self.models.clone_from(&old.models);
-        self.recognition.blas_threads = old.recognition.blas_threads;
-        kept
+        let kept = keys::KEYS.iter().filter(|key| key.restart && key.keep(self, old));
+        kept.map(keys::Key::path).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-use super::keys::{KEYS, ValueKind, sample};
+use super::keys::{KEYS, Value, ValueKind, sample};
 use super::*;
 
 fn load(text: &str) -> Result<Config, Problems> {
@@ -507,12 +507,25 @@ fn a_missing_file_is_a_problem_that_names_it() {
 
 #[test]
 fn keys_that_need_a_restart_keep_their_values_and_are_named() {
-    let old = Config::defaults(Path::new("/a"));
-    let mut new = Config::defaults(Path::new("/a"));
-    new.http.bind = "127.0.0.1:1".into();
-    new.camera.fps = 5;
-    assert_eq!(new.keep_what_needs_a_restart(&old), ["http.bind"]);
-    assert_eq!((new.http.bind.as_str(), new.camera.fps), ("127.0.0.1:5000", 5));
+    let restart: Vec<_> = KEYS.iter().filter(|key| key.restart).collect();
+    assert!(!restart.is_empty());
+    for key in restart {
+        let old = Config::defaults(Path::new("/a"));
+        let mut new = old.clone();
+        new.camera.fps = 5;
+        let other = match key.kind {
+            ValueKind::Text => Value::Text("other".to_owned()),
+            ValueKind::Address => Value::Text("127.0.0.1:1".to_owned()),
+            ValueKind::Path | ValueKind::PathOrNone => Value::Path(Some("/other".into())),
+            ValueKind::Whole(_, most) => Value::Whole(most),
+            kind => panic!("give a value of {}", kind.word()),
+        };
+        key.put(&mut new, other).unwrap();
+        assert_eq!(new.keep_what_needs_a_restart(&old), [key.path()]);
+        let fps = new.camera.fps;
+        new.camera.fps = old.camera.fps;
+        assert!(fps == 5 && new == old, "{} keeps its value, and only this key does", key.path());
+    }
 }
 
 /// Loads a config and a settings file. In the result the folder of both is replaced by FOLDER.

@@ -154,7 +154,7 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::while_stressed;
+    use crate::fuzz::{while_stressed, woken};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -167,8 +167,10 @@ mod tests {
         assert!(!desk.wait(first, Duration::ZERO));
         let waiter = {
             let desk = Arc::clone(&desk);
-            std::thread::spawn(move || desk.wait(second, Duration::from_secs(10)))
+            std::thread::spawn(move || woken(|long| desk.wait(second, long)))
         };
+        // The caller waits by now.
+        std::thread::sleep(Duration::from_millis(50));
         let (newest, news) = desk.take_change(Change::default()).unwrap();
         assert_eq!((newest, news), (second, News { written: vec!["a".into(), "b".into()], forgets: true }));
         assert_eq!(desk.take_change(newest), None, "it has been taken");
@@ -183,7 +185,7 @@ mod tests {
         assert!(desk.next_question().is_none(), "who no longer waits asks no longer");
         let asker = {
             let desk = Arc::clone(&desk);
-            std::thread::spawn(move || desk.ask(vec![2], Duration::from_secs(10)))
+            std::thread::spawn(move || woken(|long| desk.ask(vec![2], long)))
         };
         let question = loop {
             if let Some(question) = desk.next_question() {
@@ -202,7 +204,6 @@ mod tests {
 
     #[test]
     fn of_many_who_change_the_gallery_and_ask_at_once_each_is_heard() {
-        const LONG: Duration = Duration::from_secs(60);
         let (desk, goes_on, ended) = (Desk::default(), while_stressed(), AtomicBool::new(false));
         let unfit = |bytes: &[u8]| Unfit { why: format!("{bytes:?}"), faces: Vec::new() };
         std::thread::scope(|scope| {
@@ -235,8 +236,8 @@ mod tests {
                         let change = desk.changed([PathBuf::from(format!("{client}/{rounds}"))], false);
                         // One who does not wait for the answer, and one who does.
                         desk.ask(vec![0], Duration::ZERO);
-                        assert_eq!(desk.ask(bytes.clone(), LONG), Some(Err(unfit(&bytes))));
-                        assert!(desk.wait(change, LONG));
+                        assert_eq!(woken(|long| desk.ask(bytes.clone(), long)), Some(Err(unfit(&bytes))));
+                        assert!(woken(|long| desk.wait(change, long)));
                     }
                     (1..=rounds).map(move |round| PathBuf::from(format!("{client}/{round}")))
                 }

@@ -172,8 +172,7 @@ pub struct VisitJson {
 impl VisitsJson {
     pub fn of(stage: &Stage, config: &Config, role: Role) -> VisitsJson {
         let (version, stays) = stage.day.stays();
-        let Events { stranger_looks, stranger_s, visits_h, .. } = &config.events;
-        let in_use = config.in_use().into_iter().find(|value| value.key == "events.stranger_hours");
+        let Events { stranger_looks, stranger_s, stranger_hours, visits_h, .. } = &config.events;
         let is_kept = *visits_h > 0;
         VisitsJson {
             version,
@@ -182,7 +181,7 @@ impl VisitsJson {
             alert: AlertJson {
                 looks: *stranger_looks,
                 after_s: *stranger_s,
-                hours: in_use.map(|value| value.value).filter(|hours| !hours.is_empty()),
+                hours: Some(stranger_hours.to_string()).filter(|hours| !hours.is_empty()),
             },
             visits: visits(stage, config, stays.into_iter().filter(|_| is_kept), role),
         }
@@ -630,15 +629,8 @@ impl FaultJson {
 
 /// The faces of `/api/state` and of the event `faces`.
 pub fn faces(sightings: Option<&Sightings>, role: Role) -> Vec<FaceJson> {
-    let Some(sightings) = sightings else { return Vec::new() };
-    let shown = sightings.faces.iter().map(|face| FaceJson {
-        track: Some(face.track),
-        since: Some(unix_seconds(face.since)),
-        state: Some(state_word(face.state)),
-        age_ms: Some(millis(sightings.captured_at.instant.elapsed())),
-        ..FaceJson::of(face, (sightings.width, sightings.height), role)
-    });
-    shown.collect()
+    let all = sightings.into_iter().flat_map(|sightings| sightings.faces.iter().map(move |face| (sightings, face)));
+    all.map(|(sightings, face)| FaceJson::of_track(sightings, face, role)).collect()
 }
 
 /// `/api/faces/TRACK`: the face of a track, with the evidence for its name; `None` when it is not in view.
@@ -648,9 +640,9 @@ pub fn face(stage: &Stage, track: &str, role: Role) -> Option<FaceJson> {
 
 /// The face of a track, with the evidence for its name; `None` when `sightings` does not contain it.
 pub fn face_in(sightings: &Sightings, track: u64, role: Role) -> Option<FaceJson> {
-    let (face, shown) =
-        sightings.faces.iter().zip(faces(Some(sightings), role)).find(|(face, _)| face.track == track)?;
-    Some(FaceJson { evidence: Some(EvidenceJson::of(&face.evidence, role)), ..shown })
+    let face = sightings.faces.iter().find(|face| face.track == track)?;
+    let evidence = Some(EvidenceJson::of(&face.evidence, role));
+    Some(FaceJson { evidence, ..FaceJson::of_track(sightings, face, role) })
 }
 
 impl FaceJson {
@@ -659,6 +651,17 @@ impl FaceJson {
         FaceJson {
             evidence: Some(EvidenceJson::of(&face.evidence, Role::Admin)),
             ..FaceJson::of(face, size, Role::Admin)
+        }
+    }
+
+    /// A face of a look.
+    fn of_track(sightings: &Sightings, face: &Sighting, role: Role) -> FaceJson {
+        FaceJson {
+            track: Some(face.track),
+            since: Some(unix_seconds(face.since)),
+            state: Some(state_word(face.state)),
+            age_ms: Some(millis(sightings.captured_at.instant.elapsed())),
+            ..FaceJson::of(face, (sightings.width, sightings.height), role)
         }
     }
 

@@ -6,6 +6,7 @@ use super::event::{Event, Kind};
 use super::*;
 use crate::config::{Events, Hours};
 use crate::detection::{Because, Evidence, Flaw, Reason, Sighting, State};
+use crate::fuzz::{while_stressed, woken};
 use crate::image::Rect;
 use crate::os::localtime;
 use crate::roster::{Person, PictureReport, Roster};
@@ -687,8 +688,10 @@ fn a_waiting_reader_is_woken_and_names_can_be_taken_away() {
     let bus = Arc::new(Bus::default());
     let reader = {
         let bus = Arc::clone(&bus);
-        std::thread::spawn(move || bus.wait_after(0, Duration::from_secs(10)).events.len())
+        std::thread::spawn(move || woken(|long| bus.wait_after(0, long)).events.len())
     };
+    // The reader waits by now.
+    std::thread::sleep(Duration::from_millis(50));
     bus.publish(vec![event(Some("Alice")), event(Some("Bob"))]);
     assert_eq!(reader.join().unwrap(), 2);
     bus.publish(vec![Event { former: Some("Alice".into()), ..event(Some("Bob")) }]);
@@ -700,13 +703,12 @@ fn a_waiting_reader_is_woken_and_names_can_be_taken_away() {
 
 #[test]
 fn of_events_that_many_threads_publish_each_reader_gets_each_one_or_learns_that_it_missed_it() {
-    const LONG: Duration = Duration::from_secs(60);
-    let (bus, goes_on) = (Bus::default(), crate::fuzz::while_stressed());
+    let (bus, goes_on) = (Bus::default(), while_stressed());
     let read = |bus: &Bus| {
         let (mut seen, mut missed, mut got) = (0, 0, 0);
         loop {
-            let batch = bus.wait_after(seen, LONG);
-            assert!(!batch.events.is_empty(), "it has been woken");
+            let batch = woken(|long| bus.wait_after(seen, long));
+            assert!(!batch.events.is_empty());
             (missed, got) = (missed + batch.missed, got + batch.events.len() as u64);
             let first = seen + batch.missed + 1;
             assert!(batch.events.iter().map(|event| event.id).eq(first..first + batch.events.len() as u64));

@@ -199,7 +199,7 @@ struct EncodedPicture {
     number: u64,
     /// The frame without its decoded picture, for comparison with later frames.
     frame: Frame,
-    look: Appearance,
+    appearance: Appearance,
     /// The encoded picture. The first rendition that needs the picture encodes it; other renditions wait for the
     /// result.
     jpeg: OnceLock<Result<Arc<Jpeg>, Unrenderable>>,
@@ -207,14 +207,14 @@ struct EncodedPicture {
 
 impl Shared {
     /// The picture of the frame with this number and appearance, encoded or to be encoded.
-    fn picture(&self, number: u64, frame: &Frame, look: Appearance) -> Arc<EncodedPicture> {
+    fn picture(&self, number: u64, frame: &Frame, appearance: Appearance) -> Arc<EncodedPicture> {
         let mut pictures = lock(&self.pictures);
         pictures.retain(|picture| picture.strong_count() > 0);
         let mut known = pictures.iter().filter_map(Weak::upgrade);
-        if let Some(picture) = known.find(|picture| picture.number == number && picture.look == look) {
+        if let Some(picture) = known.find(|picture| picture.number == number && picture.appearance == appearance) {
             return picture;
         }
-        let picture = Arc::new(EncodedPicture { number, frame: frame.undecoded(), look, jpeg: OnceLock::new() });
+        let picture = Arc::new(EncodedPicture { number, frame: frame.undecoded(), appearance, jpeg: OnceLock::new() });
         pictures.push(Arc::downgrade(&picture));
         picture
     }
@@ -295,23 +295,24 @@ impl Encoder {
     /// A picture of the newest frame, if the frame or its overlay is new.
     fn show(&mut self, shared: &Shared, config: &Config, version: u64) -> Option<Arc<Jpeg>> {
         let (number, frame) = shared.stage.frames.newest()?;
-        let look = self.renderer.look(config, version, &frame, self.spec);
+        let appearance = self.renderer.appearance(config, version, &frame, self.spec);
         let is_new = std::mem::replace(&mut self.seen, number) != number;
-        let again = self.last.as_ref().filter(|last| last.look == look && frame.shows_the_same(&last.frame));
+        let again =
+            self.last.as_ref().filter(|last| last.appearance == appearance && frame.shows_the_same(&last.frame));
         if !is_new && (again.is_some() || self.last.is_none()) {
             return None;
         }
         let again = again.and_then(|last| last.jpeg.get()?.as_ref().ok());
-        let picture = shared.picture(number, &frame, look);
+        let picture = shared.picture(number, &frame, appearance);
         let made = picture.jpeg.get_or_init(|| {
             let bytes = match again {
                 Some(jpeg) => {
                     shared.stage.health.repeated.add();
                     Arc::clone(jpeg.picture())
                 }
-                None => self.renderer.render(config, &frame, &picture.look)?,
+                None => self.renderer.render(config, &frame, &picture.appearance)?,
             };
-            let jpeg = Jpeg::of_frame(bytes, &frame, is_new, picture.look.hides_strangers());
+            let jpeg = Jpeg::of_frame(bytes, &frame, is_new, picture.appearance.hides_strangers());
             shared.count(number, &jpeg);
             Ok(Arc::new(jpeg))
         });

@@ -52,14 +52,14 @@ impl Painter {
     }
 
     /// Draws the boxes and labels of `faces` on the picture, which is `scale` times as large as the frame of the faces.
-    pub fn draw(&mut self, rgb: &mut Rgb, faces: &[Sighting], scale: f64) {
+    pub fn draw<'f>(&mut self, rgb: &mut Rgb, faces: impl IntoIterator<Item = &'f Sighting>, scale: f64) {
         let style = LabelStyle::for_height(rgb.height);
         let (width, height) = (rgb.width, rgb.height);
         let visible = |face: &&Sighting| {
             let rect = face.rect.scaled(scale).clipped(width, height);
             rect.w > 0 && rect.h > 0
         };
-        let faces: Vec<&Sighting> = faces.iter().filter(|face| self.draws(face)).filter(visible).collect();
+        let faces: Vec<&Sighting> = faces.into_iter().filter(|face| self.draws(face)).filter(visible).collect();
         // All boxes are drawn before the first label, so that no line crosses a name.
         for face in &faces {
             for side in sides(face.rect.scaled(scale), style.line) {

@@ -1,7 +1,7 @@
 //! Tests of `/api/visits`.
 
 use super::*;
-use crate::config::{Given, UnknownFaces};
+use crate::config::{Hours, UnknownFaces};
 use crate::detection::chips::{Chip, TrackChips};
 use crate::presence::day::Stay;
 
@@ -54,8 +54,7 @@ fn with_visits(change: impl FnOnce(&mut Config)) -> Site {
 #[test]
 fn visits_are_listed_from_arrival_to_departure_and_chips_only_for_admins() {
     let site = with_visits(|config| {
-        let (key, value, place) = ("events.stranger_hours".into(), "22:00-06:00".into(), "--set".into());
-        config.given.push(Given { key, value, place });
+        config.events.stranger_hours = Hours::parse("22:00-6:00").unwrap();
     });
     let all = told(&site, "127.0.0.1");
     assert_eq!((&all["hours"], &all["version"]), (&24.into(), &1.into()));

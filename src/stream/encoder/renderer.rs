@@ -15,8 +15,8 @@ use std::time::Instant;
 #[derive(Debug, Clone)]
 pub(super) struct Appearance {
     config: u64,
-    /// The width in pixels; 0: as captured.
-    width: u32,
+    /// The width in pixels; `None`: as captured.
+    width: Option<u32>,
     /// True when faces without a name must be blurred. The next three fields are empty otherwise.
     private: bool,
     /// The current and recent positions of faces without a name.
@@ -53,7 +53,7 @@ impl Appearance {
 
     /// True when nothing is drawn on the frame, so that a camera's JPEG can be passed on.
     fn is_plain(&self) -> bool {
-        self.width == 0 && !self.private && self.faces.is_empty()
+        self.width.is_none() && !self.private && self.faces.is_empty()
     }
 }
 
@@ -83,7 +83,7 @@ impl Renderer {
     }
 
     /// The appearance of a frame in a rendition.
-    pub(super) fn look(
+    pub(super) fn appearance(
         &mut self,
         config: &Config,
         config_version: u64,
@@ -91,30 +91,31 @@ impl Renderer {
         spec: RenditionSpec,
     ) -> Appearance {
         let size = frame.upright_size();
-        let width = shown_width(config, spec, size.0);
+        let width = scaled_width(config, spec, size.0);
         let private = spec.blur || config.overlay.blurs_for(true);
         let (blurred, named, faces) = (Vec::new(), Vec::new(), Vec::new());
-        let mut look = Appearance { config: config_version, width, private, blurred, examined: None, named, faces };
+        let mut appearance =
+            Appearance { config: config_version, width, private, blurred, examined: None, named, faces };
         let now = Instant::now();
         // Faces from a frame of another size (another camera) do not apply to this frame.
         let applies = |seen: &Sightings| !seen.is_stale(now) && (seen.width, seen.height) == size;
         let sightings = self.shared.stage.sightings.newest().map(|(_, seen)| seen).filter(|seen| applies(seen));
         let sightings = sightings.as_deref();
-        let Some(sightings) = sightings else { return look };
-        look.faces = sightings.faces_at(frame.captured_at.instant);
+        let Some(sightings) = sightings else { return appearance };
+        appearance.faces = sightings.faces_at(frame.captured_at.instant);
         if private {
-            look.examined.clone_from(&sightings.examined);
-            look.blurred.extend(sightings.blurred_at(now));
-            look.blurred.extend(look.examined.iter().flat_map(|examined| examined.hidden()));
+            appearance.examined.clone_from(&sightings.examined);
+            appearance.blurred.extend(sightings.blurred_at(now));
+            appearance.blurred.extend(appearance.examined.iter().flat_map(|examined| examined.hidden()));
             let (named, strangers): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut look.faces).into_iter().partition(|face| face.name.is_some());
-            look.blurred.extend(strangers.iter().map(|face| face.rect));
-            look.named.clone_from(&named);
-            look.faces = named;
+                std::mem::take(&mut appearance.faces).into_iter().partition(|face| face.name.is_some());
+            appearance.blurred.extend(strangers.iter().map(|face| face.rect));
+            appearance.named.clone_from(&named);
+            appearance.faces = named;
         }
         let painter = painter(&mut self.painter, &self.shared, &config.overlay);
-        look.faces.retain(|face| spec.overlay && painter.draws(face));
-        look
+        appearance.faces.retain(|face| spec.overlay && painter.draws(face));
+        appearance
     }
 
     /// Encodes the picture. A JPEG of the camera without an overlay is used unchanged.
@@ -122,10 +123,10 @@ impl Renderer {
         &mut self,
         config: &Config,
         frame: &Frame,
-        look: &Appearance,
+        appearance: &Appearance,
     ) -> Result<Arc<Vec<u8>>, Unrenderable> {
         let started = Instant::now();
-        if frame.format.jpeg && frame.turn.is_none() && frame.mask.is_empty() && look.is_plain() {
+        if frame.format.jpeg && frame.turn.is_none() && frame.mask.is_empty() && appearance.is_plain() {
             self.shared.stage.health.passed_through.add();
             return Ok(Arc::clone(&frame.bytes));
         }
@@ -134,10 +135,10 @@ impl Renderer {
             // The positions of faces to blur would be unknown.
             return Err(Unrenderable::Frame("its size differs from its header".to_owned()));
         }
-        let picture = if look.is_plain() {
+        let picture = if appearance.is_plain() {
             &*rgb
         } else {
-            self.paint(config, &rgb, look);
+            self.paint(config, &rgb, appearance);
             &self.canvas
         };
         let jpeg = encoded(&mut self.compressor, config, picture).map_err(Unrenderable::Picture)?;
@@ -147,28 +148,27 @@ impl Renderer {
     }
 
     /// Scales the frame onto the canvas and draws the overlay.
-    fn paint(&mut self, config: &Config, rgb: &Rgb, look: &Appearance) {
-        rgb.shrink_into(look.width, &mut self.canvas);
-        if look.private && look.examined.is_none() {
+    fn paint(&mut self, config: &Config, rgb: &Rgb, appearance: &Appearance) {
+        rgb.shrink_into(appearance.width.unwrap_or(rgb.width), &mut self.canvas);
+        if appearance.private && appearance.examined.is_none() {
             let everything = Rect { x: 0, y: 0, w: self.canvas.width, h: self.canvas.height };
             return pixelate(&mut self.canvas, everything);
         }
         let scale = f64::from(self.canvas.width) / f64::from(rgb.width);
-        if let Some(examined) = &look.examined {
+        if let Some(examined) = &appearance.examined {
             let canvas = &mut self.canvas;
-            let named = look.named.iter().filter(|face| face.is_surely_there(rgb));
+            let named = appearance.named.iter().filter(|face| face.is_surely_there(rgb));
             let kept: Vec<(Rect, Rgb)> = named.map(|face| kept(canvas, face.rect.scaled(scale))).collect();
             examined.unseen_on(rgb).into_iter().for_each(|block| flatten(canvas, block, scale));
             kept.iter().for_each(|(place, picture)| canvas.put(picture, place.x as u32, place.y as u32));
         }
-        for place in &look.blurred {
+        for place in &appearance.blurred {
             pixelate(&mut self.canvas, place.scaled(scale));
         }
         let painter = painter(&mut self.painter, &self.shared, &config.overlay);
         // After a change of scene, boxes and names are not drawn until the next look.
-        let there = look.faces.iter().filter(|face| face.is_there(rgb));
-        let there: Vec<Sighting> = there.cloned().collect();
-        painter.draw(&mut self.canvas, &there, scale);
+        let there = appearance.faces.iter().filter(|face| face.is_there(rgb));
+        painter.draw(&mut self.canvas, there, scale);
     }
 
     /// The picture of the notice that the camera is unavailable.
@@ -185,10 +185,7 @@ impl Renderer {
     fn away_size(&self, config: &Config, spec: RenditionSpec) -> (u32, u32) {
         let wanted = || config.camera.turn().size(config.camera.width, config.camera.height);
         let (width, height) = self.shared.stage.frames.newest().map_or_else(wanted, |(_, frame)| frame.upright_size());
-        let shown = match shown_width(config, spec, width) {
-            0 => width,
-            width => width,
-        };
+        let shown = scaled_width(config, spec, width).unwrap_or(width);
         let height = u64::from(height) * u64::from(shown) / u64::from(width.max(1));
         (shown.clamp(1, 8192), (height as u32).clamp(1, 8192))
     }
@@ -207,10 +204,10 @@ fn kept(rgb: &Rgb, place: Rect) -> (Rect, Rgb) {
     (place, rgb.cropped(place))
 }
 
-/// The width at which a frame with a width of `width` pixels is shown; 0: as captured.
-fn shown_width(config: &Config, spec: RenditionSpec, width: u32) -> u32 {
+/// The width to which a frame with a width of `width` pixels is scaled down; `None`: shown as captured.
+fn scaled_width(config: &Config, spec: RenditionSpec, width: u32) -> Option<u32> {
     let smallest = [config.stream.width, spec.width].into_iter().filter(|limit| *limit > 0).min();
-    smallest.filter(|limit| *limit < width).unwrap_or(0)
+    smallest.filter(|limit| *limit < width)
 }
 
 /// The painter for this `[overlay]`, replaced when the section has changed.

@@ -1,4 +1,4 @@
-//! Lines of text in any script with the system's fonts; only this file uses ab_glyph and memmap2.
+//! Lines of text in any script with the system's fonts; only this file and its folder use ab_glyph and memmap2.
 
 mod bitmap;
 mod line;
