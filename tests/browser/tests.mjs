@@ -5,9 +5,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ADMIN, KNOWN, VIEWER } from "./camera.mjs";
 import { BROWSERS } from "./browsers.mjs";
-import { KOREAN, WORDS, expect, logIn, LOGIN, OUT, peer, person, pixels, rustSentences, seen, submitLogin, unseen, until, WAIT_MS } from "./tools.mjs";
+import { KOREAN, WORDS, expect, logIn, LOGIN, OUT, peer, person, pixels, rustRefusals, rustSentences, seen, sleep, submitLogin, unseen, until, WAIT_MS } from "./tools.mjs";
 
 const SMALL = [360, 740];
+// The page takes clicks that follow each other faster for a double click.
+const NO_DOUBLE_MS = 1100;
 // The error of a browser about a refused request that a test makes on purpose.
 const REFUSED = /status of 40[13]/;
 // The list of the page may still have a picture that was deleted a moment ago.
@@ -120,6 +122,7 @@ const usedOf = (page, name) => until(`${name} is in the gallery`, () => page.eva
 }), name));
 const forget = async (page, camera, name) => {
   await page.getByRole("button", { name: page.say.forget, exact: true }).click();
+  await sleep(NO_DOUBLE_MS);
   await page.getByRole("button", { name: page.say.forgetAsk(name), exact: true }).click();
   await seen(page, page.say.notReached);
   expect("the folder is gone", camera.people(), [KNOWN]);
@@ -484,6 +487,7 @@ export const TESTS = [
       await Promise.all(answered);
       await page.evaluate(() => new Promise(go => setTimeout(go, 300)));
       await unseen(page, page.say.renamed("Anna", "Anne"));
+      await sleep(NO_DOUBLE_MS);
       await button(page.say.forgetAsk("Ben")).click();
       await seen(page, page.say.notReached);
       await close(page);
@@ -500,6 +504,107 @@ export const TESTS = [
       await send();
       await seen(page, "obama3.jpg: " + page.say.kept);
       expect("the changes", sent, ["rename Anna", "picture Dora", "forget Ben", "picture Emil"]);
+    },
+  },
+  {
+    name: "the sheet of a person takes no drop for another, no double click and no click inside for a close", in: ["chromium"], allows: [GONE], async run({ open, camera }) {
+      const page = await open(), sent = [], picture = file => ({ file, skipped: null, note: null, face: null });
+      const people = ["Anna", "Ben"].map(name => ({ name, pictures: [1, 2].map(n => picture(`${name}/${n}.jpg`)), spread: null, hint: null }));
+      await page.route("**/api/gallery", route => route.fulfill({ json: { generation: 1, people, never: [picture(".not/1.jpg")], ignored: [], warnings: [], threshold: null } }));
+      await page.route("**/api/gallery/*", route => {
+        const url = new URL(route.request().url()), told = url.pathname.includes("picture") ? {} : route.request().postDataJSON();
+        sent.push(`${url.pathname.split("/").pop()} ${told.person || told.file || url.search}`);
+        if (told.file) people[0].pictures.shift();
+        return route.fulfill({ json: { person: told.person, files: [], descriptors: 1, chips: 1, displaced: [], pictures: [], at_work: true, face: null, told_by_mqtt: false } });
+      });
+      await logIn(page, camera, ADMIN);
+      const button = name => page.getByRole("button", { name, exact: true });
+      const focused = () => page.evaluate(() => document.activeElement.dataset.key || document.activeElement.getAttribute("aria-label"));
+      // The gallery is drawn again, as after a change.
+      const redraw = async () => {
+        await page.evaluate(() => { $("roster").firstChild.isOld = true; galleryMark = null; });
+        await until("the gallery is drawn again", () => page.evaluate(() => !$("roster").firstChild.isOld));
+      };
+      await card(page, page.say.never, 1, 1).click();
+      await page.evaluate(() => {
+        const dropped = new DataTransfer();
+        dropped.items.add(new File(["a picture"], "a.jpg", { type: "image/jpeg" }));
+        $("person").dispatchEvent(new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true }));
+      });
+      await seen(page, page.say.noDrop);
+      await redraw();
+      await close(page);
+      await until("the card has the focus", async () => await focused() === ".not");
+      await redraw();
+      expect("the new card has the focus", await focused(), ".not");
+      expect("what a drop on .not sends", sent, []);
+      await openPerson(page, "Anna", 2, 2);
+      await button(page.say.removeOf("Anna/1.jpg")).click();
+      await until("the picture is gone", async () => await button(page.say.removeOf("Anna/1.jpg")).count() === 0);
+      expect("the next picture has the focus", await focused(), page.say.removeOf("Anna/2.jpg"));
+      await close(page);
+      // A double click asks, and is no answer.
+      await openPerson(page, "Ben", 2, 2);
+      await page.getByLabel(page.say.toName, { exact: true }).fill("Anna");
+      await button(page.say.rename).dblclick();
+      await button(page.say.forget).dblclick();
+      await seen(page, page.say.mergeAsk("Ben", "Anna"));
+      expect("what double clicks send", sent, ["delete Anna/1.jpg"]);
+      // The padding is inside the sheet, and so is a selection that ends outside.
+      const { x, y, height } = await page.getByRole("dialog").boundingBox(), middle = y + height / 2;
+      await page.mouse.click(x + 5, middle);
+      await page.mouse.move(x + 60, middle);
+      await page.mouse.down();
+      await page.mouse.move(x - 60, middle);
+      await page.mouse.up();
+      expect("the sheet is open", await page.getByRole("dialog").count(), 1);
+      await sleep(NO_DOUBLE_MS);
+      await button(page.say.forgetAsk("Ben")).click();
+      await seen(page, page.say.notReached);
+      expect("what the later click sends", sent, ["delete Anna/1.jpg", "forget Ben"]);
+      await page.mouse.click(x - 60, middle);
+      await until("a click outside closes the sheet", async () => await page.getByRole("dialog").count() === 0);
+    },
+  },
+  {
+    name: "a new run of namecam closes the sheet of a face", in: ["chromium"], async run({ open, camera }) {
+      const page = await open();
+      let earlier = 1000;
+      await page.route("**/api/state?*", async route => {
+        const answer = await route.fetch(), state = await answer.json();
+        await route.fulfill({ json: { ...state, uptime_s: state.uptime_s + earlier } });
+      });
+      await logIn(page, camera, ADMIN);
+      await openWhy(page);
+      await sleep(1500);
+      expect("the sheet is open", await page.getByRole("dialog").count(), 1);
+      // While the page did not ask, namecam was started again, and has run for longer than before.
+      await page.evaluate(() => { uptime = 0; });
+      earlier = 900;
+      await until("the sheet is closed", async () => await page.getByRole("dialog").count() === 0);
+    },
+  },
+  {
+    name: "the reason why no pictures are taken before the camera", in: ["chromium"], allows: [/status of 40[19]/], async run({ open, camera }) {
+      const page = await open({ lang: "ko" }), sheet = page.getByRole("dialog");
+      let enabled = true, refusal = { status: 401, body: "Please log in with a user name and a password." };
+      await page.route("**/api/faces/enrol", route => route.fulfill(refusal || { json: { faces: 0, face: null, chips: [] } }));
+      await page.route("**/api/state?*", async route => {
+        const answer = await route.fetch(), state = await answer.json();
+        await route.fulfill({ json: { ...state, recognition: { ...state.recognition, enabled } } });
+      });
+      await logIn(page, camera, ADMIN);
+      await openPerson(page);
+      const walk = async reason => {
+        await page.getByRole("button", { name: page.say.walk }).click();
+        await sheet.getByText(reason, { exact: true }).waitFor({ timeout: WAIT_MS });
+      };
+      await walk(page.say.loginMore);
+      refusal = { status: 409, body: "Recognition is turned off, so no one can say whether the picture is good." };
+      await walk("얼굴 인식이 꺼져 있어 사진을 확인할 수 없습니다");
+      [refusal, enabled] = [null, false];
+      await until("the page knows", () => page.evaluate(() => blind));
+      await walk(page.say.disabled);
     },
   },
   {
@@ -551,7 +656,7 @@ export const TESTS = [
       await field("recognition.false_name_budget").fill("0.01");
       await field("overlay.blur_for_viewers").check();
       await until("all is in the file", () => ["unknown = hide", "false_name_budget = 0.01", "blur_for_viewers = yes"].every(line => kept().includes(line)));
-      await seen(page, "[overlay]", false);
+      await page.locator("#settings-lines", { hasText: "blur_for_viewers" }).waitFor({ timeout: WAIT_MS });
       // A wrong value changes nothing, and the error is shown at its field.
       await field("recognition.hours").fill("7 to 22");
       await field("stream.quality").fill("400");
@@ -559,6 +664,11 @@ export const TESTS = [
       await seen(page, page.say.notDone(page.say.hoursForm));
       await seen(page, page.say.notDone(page.say.between(1, 100)));
       expect("what is in the file", /hours|quality/.test(kept()), false);
+      // The next change brings back the values that count, and their errors go.
+      await field("stream.max_fps").fill("20");
+      await field("stream.width").focus();
+      await unseen(page, page.say.notDone(page.say.between(1, 100)));
+      expect("the field shows the value that counts", [await field("stream.quality").inputValue() !== "400", await field("stream.quality").getAttribute("aria-invalid")], [true, "false"]);
       await page.getByRole("button", { name: `${page.say.reset}: ${page.say.settings["overlay.unknown"]}`, exact: true }).click();
       await until("the line is gone", () => !kept().includes("unknown"));
       await until("the field shows the default", async () => await field("overlay.unknown").inputValue() === "show");
@@ -576,6 +686,14 @@ export const TESTS = [
       await openSettings(page);
       await until("there is a picture", () => pixels(page).then(grey => grey && Math.max(...grey) > 50));
       await page.getByRole("button", { name: page.say.zoneEdit }).click();
+      // With a picture of 4:3 on a low screen, the buttons are in sight.
+      await page.setViewportSize({ width: 1280, height: 720 });
+      await page.evaluate(() => { window.fitOfPage = fit; fit = () => {}; $("frame").style.aspectRatio = "4 / 3"; });
+      const end = await page.evaluate(() => $("zone-save").getBoundingClientRect().bottom);
+      expect(`the buttons end at ${end} of 720`, end <= 720);
+      await page.screenshot({ path: `${OUT}/zones.png` });
+      await page.setViewportSize({ width: 1280, height: 800 });
+      await page.evaluate(() => { fit = window.fitOfPage; });
       // By keyboard: adds a zone in the middle, moves it to the left edge, and makes it as high as the picture.
       await page.keyboard.press("Enter");
       for (let i = 0; i < 40; i += 1) for (const key of ["ArrowLeft", "ArrowUp"]) await page.keyboard.press(key);
@@ -674,16 +792,22 @@ export const TESTS = [
     },
   },
   {
-    name: "each sentence of Rust about a gallery is in Korean", in: ["chromium"], async run() {
+    name: "each sentence of Rust about a gallery and each refusal is in Korean", in: ["chromium"], async run() {
       const all = rustSentences();
       expect("the sentences are found in Rust", all.length > 45 && all.includes("not a regular file"));
       expect("sentences without Korean words", all.filter(text => !/[가-힣]/.test(KOREAN.verdict(text))), []);
+      const refusals = rustRefusals();
+      expect("the refusals are found in Rust", refusals.length > 15 && refusals.includes("4 is not in the gallery"));
+      expect("refusals without Korean words", refusals.filter(text => !/[가-힣]/.test(KOREAN.verdict(text))), []);
     },
   },
   {
     name: "a small share of strangers is not stated as none", in: ["chromium"], async run() {
       const told = [0.0001, 0.005, 0.2096].map(named => KOREAN.rate({ people: 3, expected: { strangers_named: named, strangers_named_at_most: 3 * named } }));
       expect("of 1000 strangers", told, [KOREAN.say.judges(0.1, 0.3), KOREAN.say.judges(5, 15), KOREAN.say.judges(210, 630)]);
+      // From fewer than five people, namecam cannot tell whether the measured shares hold for them.
+      const unsure = [3, 5].map(people => KOREAN.rate({ people, expected: { strangers_named: 0.005, strangers_named_at_most: 0.015, denser_than_cohort: null } }));
+      expect("of three people and of five", unsure, [`${KOREAN.say.judges(5, 15)} ${KOREAN.say.tooFew}`, KOREAN.say.judges(5, 15)]);
     },
   },
   {

@@ -48,9 +48,21 @@ export function rustSentences() {
   // Of expected.rs, these functions make warnings about a gallery.
   const expected = read("src/recognition/identify/expected.rs");
   files.push(...["doubts", "near_pairs", "near_never"].map(name => expected.match(new RegExp(`^pub fn ${name}\\b[^]*?^}`, "m"))[0]));
-  const literals = files.flatMap(text => [...text.replace(/^\s*\/\/.*$/gm, "").matchAll(/"((?:[^"\\]|\\[^])*)"/g)]);
-  const texts = literals.map(([, text]) => text.replace(/\\\n\s*/g, "").replace(/\\"/g, "\"").replace(/\{[^}]*\}/g, "4"));
-  return [...new Set(texts)].filter(text => /[a-z] |[a-z].* /.test(text)).map(text => PARTS[text] ?? text).filter(Boolean);
+  return literals(files).map(text => PARTS[text] ?? text).filter(Boolean);
+}
+function literals(files) {
+  const all = files.flatMap(text => [...text.replace(/^\s*\/\/.*$/gm, "").replaceAll("'\"'", "").matchAll(/"((?:[^"\\]|\\[^])*)"/g)]);
+  const texts = all.map(([, text]) => text.replace(/\\\n\s*/g, "").replace(/\\"/g, "\"").replace(/\\n/g, "\n").replace(/\{[^}]*\}/g, "4"));
+  return [...new Set(texts)].filter(text => /[a-z] |[a-z].* /.test(text));
+}
+// The refusals in Rust that owners meet: not those of requests that only programs send, nor lines of the log, nor RARE
+// ones, which stay English so that the page stays small.
+const RARE = /^(4 has|4 is in the|4 is not a folder|the gallery has|the folder has|the disk is read-only|This namecam|This needs|A change|The account|Access from)/;
+const NEVER_SHOWN = /^(The body|A track|Please name|width|format|People without|There is no such|Too many pictures|An? (admin's )?token|The token|No password|There are no passwords|Please log in|The user name|The old password|The program|The pictures|A recording|camera\.source|gallery:|http:|cannot start|bearer|, or|on the board|4)/;
+export function rustRefusals() {
+  const files = ["http/teach", "http/tune", "gallery/edit", "http/auth/access"].map(file => read(`src/${file}.rs`).split("#[cfg(test)]\nmod tests")[0]);
+  const whole = text => /^(the name|systems)/.test(text) ? text + "; choose another name" : /^(the disk|namecam may)/.test(text) ? "4: " + text : text.replace("4; 4", "4; on the board, run: 4");
+  return literals(files).filter(text => !RARE.test(text) && (!NEVER_SHOWN.test(text) || /^4 is /.test(text))).map(whole);
 }
 export const LOGIN = {
   en: { title: "Log in", user: "User name", password: "Password", wrong: "The user name or the password is wrong." },

@@ -35,6 +35,6 @@ $("password").addEventListener("submit", async event => {
   $("change").disabled = false;
   if (answer && answer.json) { form.old.value = form.new.value = ""; put("changed", say.changed(answer.json.weak)); sessions(); }
   else if (answer && answer.status === 403 && answer.text.startsWith("The old password")) put("changed", say.wrongOld);
-  else put("changed", say.notChanged(answer ? answer.text.trim().slice(0, 300) : say.lost));
+  else put("changed", say.notChanged(whyNot(answer).replace("The password was not changed: ", "")));
 });
 

@@ -3,7 +3,7 @@ const tuner = $("tuning").querySelector("details"), controlRows = new Map();
 let wanted = {}, isSetting = false, trialEnds = 0, toSave = null;
 function tuning(state) { $("tuning").hidden = state.role !== "admin"; }
 const titleOf = name => say.controls[name] || name[0].toUpperCase() + name.slice(1).replace(/_/g, " ");
-const failed = answer => put("tuning-done", say.notDone(answer ? answer.text.trim().slice(0, 300) : say.lost));
+const failed = answer => put("tuning-done", say.notDone(whyNot(answer)));
 async function askCamera(method = "GET", body = null) {
   const answer = await ask(method === "GET" ? "api/camera" : "api/camera/try", 20000, method, body).catch(() => null);
   if (!answer || !answer.json) return failed(answer);
@@ -12,7 +12,7 @@ async function askCamera(method = "GET", body = null) {
 }
 function drawCamera(camera) {
   const { trial, controls = [] } = camera;
-  put("tuning-why", camera.why ? say.noControls[camera.kind] || camera.why : camera.camera);
+  put("tuning-why", camera.why ? say.noControls[camera.kind] || verdict(camera.why) : camera.camera);
   $("tuning-form").hidden = Boolean(camera.why);
   if (camera.why) return;
   for (const control of controls) if (control.value !== null && !control.read_only && ["integer", "boolean", "menu"].includes(control.type)) drawControl(control);

@@ -1,6 +1,6 @@
 // The sheet of a face: why it has its name or none. An admin can also name it, or say who it is not.
 const sheet = $("sheet");
-let sheetTrack = null, sheetFace = null, sheetAdmin = false, sheetBusy = false, sheetLeft = false;
+let sheetTrack = null, sheetFace = null, sheetDone = null, sheetAdmin = false, sheetBusy = false, sheetLeft = false;
 // Advice on a face.
 const BARELY = 0.85;
 function nextStep(face) {
@@ -13,8 +13,10 @@ function nextStep(face) {
 // Called for a tap on a face in the picture, or on its row.
 function tapFace(track) {
   if (document.fullscreenElement) document.exitFullscreen();
-  [sheetTrack, sheetFace, sheetLeft] = [track, null, false];
-  for (const id of ["sheet-chips", "sheet-likely", "sheet-nearest", "sheet-done"]) $(id).replaceChildren();
+  // Each opening has its own `sheetDone`, so that a late answer about another face is written where nobody sees it.
+  [sheetTrack, sheetFace, sheetLeft, sheetDone] = [track, null, false, make("div", "", "")];
+  for (const id of ["sheet-chips", "sheet-likely", "sheet-nearest"]) $(id).replaceChildren();
+  $("sheet-done").replaceChildren(sheetDone);
   for (const id of ["sheet-why", "sheet-next"]) put(id, "");
   put("sheet-title", say.seen);
   $("who").name.value = "";
@@ -115,7 +117,7 @@ function action(text, act, kind = "") {
 async function change(path, body, where) {
   const answer = await ask(path, 60000, "POST", body).catch(() => null);
   if (answer && answer.json) return answer.json;
-  where.replaceChildren(make("p", "bad", say.notDone(answer ? answer.text.trim().slice(0, 300) : say.lost)));
+  where.replaceChildren(make("p", "bad", say.notDone(whyNot(answer))));
   return null;
 }
 // While a face is being taught, no other button of the sheet is accepted.
@@ -125,14 +127,14 @@ function setBusy(isBusy) {
   if (isBusy) $("sheet-save").disabled = $("sheet-not").disabled = true;
 }
 async function teach(name) {
-  const track = sheetTrack, done = $("sheet-done");
+  const track = sheetTrack, done = sheetDone;
   if (sheetBusy) return;
   setBusy(true);
   done.replaceChildren(make("p", "", say.working));
   const told = name === null ? await change("api/faces/not", { track }, done) : await change("api/faces/name", { track, name }, done);
   setBusy(false);
   galleryMark = null;
-  if (!told || track !== sheetTrack) return;
+  if (!told || done !== sheetDone || track !== sheetTrack) return;
   $("who").name.value = "";
   if (told.face) drawFace(told.face);
   else if (name !== null) put("sheet-title", name);
@@ -157,8 +159,11 @@ $("who").addEventListener("submit", event => {
 $("sheet-not").addEventListener("click", () => teach(null));
 for (const dialog of document.querySelectorAll("dialog")) {
   dialog.querySelector(".close").addEventListener("click", () => dialog.close());
-  // A click outside the sheet closes it.
-  dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
+  // A click outside the sheet closes it. The padding of the sheet is inside, and so is a selection that ends outside.
+  let isFromOutside = false;
+  const isOutside = ({ target, clientX: x, clientY: y }) => { const at = dialog.getBoundingClientRect(); return target === dialog && (x < at.left || x > at.right || y < at.top || y > at.bottom); };
+  dialog.addEventListener("pointerdown", event => { isFromOutside = isOutside(event); });
+  dialog.addEventListener("click", event => { if (isFromOutside && isOutside(event)) dialog.close(); });
 }
 // The event comes later than the close. Another face may have been tapped in between.
 sheet.addEventListener("close", () => { if (!sheet.open) sheetTrack = null; });

@@ -2,7 +2,7 @@
 const FIRST = 3;
 let galleryMark = null, knownPeople = [], roster = null;
 async function gallery(state) {
-  const { gallery_version: mark, skipped } = state.recognition;
+  const { gallery_version: version, skipped } = state.recognition, mark = state.role + version;
   sheetAdmin = state.role === "admin";
   put("sheet-rate", rate(state.recognition));
   if (mark === galleryMark) return;
@@ -26,7 +26,9 @@ async function gallery(state) {
   const warnings = roster.warnings.filter(warning => warning !== state.reload_error).map(warning => make("li", "", verdict(warning)));
   $("warnings").replaceChildren(...warnings.slice(0, FIRST));
   $("more-warnings").replaceChildren(...warnings.slice(FIRST));
+  const focused = document.activeElement.dataset.key;
   $("roster").replaceChildren(...folders().map(personCard));
+  if (focused !== undefined) focusCard(focused);
   $("known").replaceChildren(...knownPeople.map(name => new Option(name)));
   if ($("person").open && personName !== null) drawPerson();
 }
@@ -36,10 +38,12 @@ function folders() {
   return roster.people.map(person => ({ key: "/" + person.name, ...person })).concat(others.filter(other => other.pictures.length));
 }
 function isDoubtful(picture) { return picture.skipped !== null || picture.note !== null; }
+function focusCard(key) { ([...$("roster").children].find(card => card.dataset.key === key) || $("add")).focus(); }
 function personCard(folder) {
   const card = action("", () => openPerson(folder.key), "card"), used = folder.pictures.filter(picture => picture.skipped === null);
   const shown = used[0] || folder.pictures.find(picture => picture.face);
   const picture = shown && folder.key ? thumbnail(shown.file, 64) : make("span", "badge", [...folder.name][0]);
+  card.dataset.key = folder.key;
   if (picture.alt) picture.alt = "";
   else picture.setAttribute("aria-hidden", "true");
   card.append(picture);
@@ -53,7 +57,13 @@ function personCard(folder) {
 // which the sheet has asked. Each opening has its own `personDone`: an answer that comes when the sheet shows another
 // person is written where nobody sees it, and changes nothing.
 const person = $("person");
-let personName = null, forgetting = null, watching = 0, personDone = make("div", "", "");
+let personName = null, forgetting = null, askedAt = 0, watching = 0, personDone = make("div", "", "");
+// A click soon after the question, or soon after another click, belongs to a double click and is no answer.
+function isSoon() {
+  const before = askedAt;
+  askedAt = performance.now();
+  return askedAt - before < 1000;
+}
 function openPerson(name) {
   [personName, forgetting, personDone] = [name, null, make("div", "", "")];
   watching++;
@@ -75,7 +85,10 @@ function drawPerson() {
   $("person-new").hidden = !isNew;
   $("rename").hidden = $("forget").hidden = !isPerson;
   write($("forget"), forgetting !== null && "/" + forgetting === personName ? say.forgetAsk(forgetting) : say.forget);
-  $("person-pictures").replaceChildren(...(folder ? folder.pictures.map(pictureItem) : []));
+  // A deleted picture leaves the focus to the next one.
+  const list = $("person-pictures"), focused = [...list.children].findIndex(item => item.contains(document.activeElement)), tag = document.activeElement.tagName;
+  list.replaceChildren(...(folder ? folder.pictures.map(pictureItem) : []));
+  if (focused >= 0) ((list.children[focused] || list.lastChild || person).querySelector(tag) || person.querySelector(".close")).focus();
   ready();
 }
 function pictureItem(picture) {
@@ -106,8 +119,10 @@ function pictureItem(picture) {
   for (const img of item.querySelectorAll("img")) img.addEventListener("error", () => img.remove());
   return item;
 }
-// The person whom new pictures show; nobody until a new person has a name and has agreed.
+// The person whom new pictures show; nobody until a new person has a name and has agreed, and where the sheet shows no
+// person.
 function whom() {
+  if ($("person-admin").hidden) return "";
   if (personName !== null) return personName.slice(1);
   return $("agrees").checked ? $("new-name").value.trim() : "";
 }
@@ -139,7 +154,7 @@ async function sendPicture(name, file, line) {
     write(line, `${file.name}: ${judged ? verdict(judged.skipped || judged.note || say.good) : say.kept}` + (told.displaced.length ? " " + say.displaced(told.displaced) : ""));
     return true;
   }
-  refuse(line, `${file.name}: ${say.refusedPicture(told ? verdict(told.skipped) : answer.text.trim().slice(0, 300))}`);
+  refuse(line, `${file.name}: ${say.refusedPicture(told ? verdict(told.skipped) : whyNot(answer))}`);
   if (told && told.faces && told.faces.length) await chooseFace(name, file, told.faces, line);
   return false;
 }
@@ -184,7 +199,7 @@ async function send(path, blob) {
     const text = await answer.text();
     let told = null;
     try { told = JSON.parse(text); } catch { /* It is a sentence. */ }
-    return { text, told };
+    return { status: answer.status, text, told };
   } finally {
     clearTimeout(timer);
   }
@@ -208,7 +223,7 @@ $("files").addEventListener("change", () => sendPictures([...$("files").files]))
 for (const kind of ["dragover", "drop"]) addEventListener(kind, event => event.preventDefault());
 person.addEventListener("drop", event => {
   if (whom()) sendPictures([...event.dataTransfer.files]);
-  else personDone.replaceChildren(make("p", "bad", say.whoFirst));
+  else personDone.replaceChildren(make("p", "bad", personName === null ? say.whoFirst : say.noDrop));
 });
 
 // Pictures from this camera: the person turns before it until there are five that differ. TURNED and RAISED are in
@@ -228,18 +243,20 @@ async function walkUp() {
   // The picture stays visible above the sheet, so that the person sees where they stand.
   person.classList.add("low");
   scrollTo(0, 0);
-  let track = null, chips = [], mark = "", isCrowd = false;
+  let track = null, chips = [], mark = "", isCrowd = false, why = "";
   // Five pictures of one side are not enough, so the whole time is used.
   const isDone = () => chips.length >= ENOUGH && toBeSeen(chips) === ENOUGH - 1;
   while (mine === watching && person.open && !isDone() && Date.now() - begun < WALK_MS) {
     const answer = await ask("api/faces/enrol", 4000, "POST", {}).catch(() => null), told = answer && answer.json;
     if (mine !== watching) return;
-    isCrowd = told !== null && told.faces > 1;
-    if (isCrowd) break;
+    isCrowd = Boolean(told) && told.faces > 1;
+    // Not the person is at fault when the request is refused, or when nobody can be seen.
+    why = !told ? whyNot(answer) : told.face ? "" : blind;
+    if (isCrowd || (answer && !told)) break;
     // Another track may be another person, so only pictures of the first track count.
     if (told && told.face && (!chips.length || told.face.track === track)) [track, chips] = [told.face.track, told.chips];
     const flaw = told && told.face ? told.face.flaw : null;
-    write(asks, !told || !told.face ? say.standThere : flaw ? say.flaw[flaw](told.face.width_px) : say.turn[toBeSeen(chips)]);
+    write(asks, why || (!told.face ? say.standThere : flaw ? say.flaw[flaw](told.face.width_px) : say.turn[toBeSeen(chips)]));
     write(soFar, say.soFar(chips.length, ENOUGH));
     const shown = track + ":" + chips.map(chip => chip.captured_at);
     if (shown !== mark) { list.replaceChildren(...chipPictures(track, chips)); mark = shown; }
@@ -248,7 +265,7 @@ async function walkUp() {
   if (mine !== watching || !person.open) return;
   person.classList.remove("low");
   if (isCrowd) { done.replaceChildren(make("p", "bad", say.onlyOne)); return; }
-  if (!chips.length) { done.replaceChildren(make("p", "bad", say.noChips)); return; }
+  if (!chips.length) { done.replaceChildren(make("p", "bad", why || say.noChips)); return; }
   done.replaceChildren(make("p", "", say.working));
   const told = await change("api/faces/name", { track, name }, done);
   galleryMark = null;
@@ -258,7 +275,14 @@ async function walkUp() {
   isAdded(name, done);
 }
 $("walk").addEventListener("click", walkUp);
-person.addEventListener("close", () => { if (person.open) return; watching++; personName = null; person.classList.remove("low"); });
+person.addEventListener("close", () => {
+  if (person.open) return;
+  // The card that had the focus may have been drawn anew.
+  if (document.activeElement === document.body || person.contains(document.activeElement)) focusCard(personName);
+  watching++;
+  personName = null;
+  person.classList.remove("low");
+});
 $("rename").addEventListener("submit", async event => {
   event.preventDefault();
   const to = $("to-name").value.trim(), done = personDone, from = personName.slice(1);
@@ -266,9 +290,11 @@ $("rename").addEventListener("submit", async event => {
   const merge = knownPeople.includes(to) && $("rename").dataset.merge === to;
   if (knownPeople.includes(to) && !merge) {
     $("rename").dataset.merge = to;
+    askedAt = performance.now();
     done.replaceChildren(make("p", "", say.mergeAsk(from, to)));
     return;
   }
+  if (merge && isSoon()) return;
   done.replaceChildren(make("p", "", say.working));
   if (!await change("api/gallery/rename", { person: from, to, merge }, done)) return;
   done.replaceChildren(make("p", "", say.renamed(from, to)));
@@ -277,7 +303,8 @@ $("rename").addEventListener("submit", async event => {
 });
 $("forget").addEventListener("click", async () => {
   const name = personName.slice(1), done = personDone;
-  if (forgetting !== name) { forgetting = name; write($("forget"), say.forgetAsk(name)); return; }
+  if (forgetting !== name) { [forgetting, askedAt] = [name, performance.now()]; write($("forget"), say.forgetAsk(name)); return; }
+  if (isSoon()) return;
   forgetting = null;
   done.replaceChildren(make("p", "", say.working));
   const receipt = await change("api/gallery/forget", { person: name }, done);

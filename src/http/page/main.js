@@ -1,9 +1,9 @@
 // The state is requested once a second. The stream restarts after missed answers or a restart of namecam.
-let misses = 0, lastAnswer = 0, uptime = 0, round = 0, pauseMs = 1000, version = null;
+let misses = 0, lastAnswer = 0, uptime = 0, begun = 0, round = 0, pauseMs = 1000, version = null;
 // The title and text for a refused request; null for any other answer.
 function refusal(answer) {
   if (answer.status === 401) return [say.login, say.loginMore];
-  if ([403, 421, 429].includes(answer.status)) return [say.refused, answer.text.trim().slice(0, 300)];
+  if ([403, 421, 429].includes(answer.status)) return [say.refused, whyNot(answer)];
   return null;
 }
 async function beat() {
@@ -15,7 +15,11 @@ async function beat() {
     refused = refusal(answer);
     const state = answer.json;
     if (!state) throw new Error(String(answer.status));
-    if (misses > 1 || state.uptime_s < uptime || (lastAnswer && Date.now() - lastAnswer > 15000)) { galleryMark = visitsMark = null; replay(); }
+    // A new run of namecam counts its tracks from 1 again, so the open sheet may be about another face.
+    const start = Date.now() / 1000 - state.uptime_s, isNewRun = begun && (state.uptime_s < uptime || Math.abs(start - begun) > 10);
+    begun = start;
+    if (isNewRun) { sheet.close(); if (person.classList.contains("low")) person.close(); }
+    if (isNewRun || misses > 1 || (lastAnswer && Date.now() - lastAnswer > 15000)) { galleryMark = visitsMark = null; replay(); }
     if (misses && shown) notice();
     // After an upgrade, an unattended screen gets the new page.
     if (version && state.version !== version && !document.querySelector("dialog[open], details[open]")) return location.reload();
@@ -28,7 +32,8 @@ async function beat() {
     }
     const names = state.recognition;
     overlay = state.overlay;
-    people(state.faces, isOff(names) || noResult(state) || say.nobody, state.now);
+    blind = isOff(names) || noResult(state);
+    people(state.faces, blind || say.nobody, state.now);
     health(state);
     gallery(state);
     showFace();
@@ -46,6 +51,8 @@ async function beat() {
     pauseMs = refused ? 5000 : 1000;
     notice(...words);
     people([], "\u2014");
+    // What only this user may see does not stay after the session.
+    if (refused && refused[0] === say.login) { galleryMark = visitsMark = null; for (const id of ["day", "gallery", "tuning", "health", "settings"]) $(id).hidden = true; }
     put("said", told = refused ? words.join(": ") : say.lost);
     for (const id of ["live-dot", "camera-dot", "names-dot"]) dot(id, "bad");
     put("live-text", say.away); put("camera", "\u2014"); put("names", "\u2014"); put("reload", "");
@@ -60,7 +67,7 @@ async function go() {
 }
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) { stop(); clearTimeout(pulse); put("live-text", say.paused); dot("live-dot", ""); }
-  else { lastAnswer = 0; play(); go(); }
+  else { lastAnswer = 0; galleryMark = visitsMark = null; play(); go(); }
 });
 $("full").addEventListener("click", () => {
   if (document.fullscreenElement) document.exitFullscreen();

@@ -15,12 +15,17 @@ async function loadSettings() {
     $("settings-fields").append(make("h3", "", say.groups[group]), ...keys.map(key => settingRow(values.find(value => value.key === key))));
   }
   for (const value of values.filter(value => fields.has(value.key))) {
-    const { input, source, reset, saves } = fields.get(value.key);
+    const { input, source, reset, saves, wrong } = fields.get(value.key);
     // A value that is being saved is newer than the response.
     if (saves) continue;
     if (input.type === "checkbox") input.checked = ["yes", "true", "on"].includes(value.value.toLowerCase());
     else if (value.key === "camera.mask") { mask = value.value; input.value = say.zoneCount(zonesOf(mask).length); }
-    else if (input !== document.activeElement) input.value = value.value;
+    else if (input !== document.activeElement && input.value !== value.value) {
+      // The error about a value goes with it.
+      input.value = value.value;
+      input.setAttribute("aria-invalid", "false");
+      write(wrong, "");
+    }
     write(source, value.source === "--set" ? say.fromSet : value.source === "MQTT" ? say.fromMqtt : isHere(value) ? say.fromHere : value.source === "default" ? "" : say.fromFile);
     reset.hidden = !isHere(value);
   }
@@ -70,7 +75,7 @@ async function setKey(key, text, wrong, input, { kind, least, most }) {
   try { problems = JSON.parse(answer.text).problems; } catch { /* It is text, or there is no answer. */ }
   const own = problems.some(({ place }) => place === key);
   const why = own && least !== null ? say.between(least, most) : own && kind === "hours" ? say.hoursForm : problems.map(({ what }) => what).join(" ");
-  write(wrong, say.notDone(why || (answer ? answer.text.trim().slice(0, 300) : say.lost)));
+  write(wrong, say.notDone(why || whyNot(answer)));
 }
 settings.addEventListener("toggle", () => { if (settings.open) loadSettings(); });
 

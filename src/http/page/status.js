@@ -2,10 +2,13 @@
 let trouble = null;
 // With looks that take longer, a name may be too late for a person who walks by.
 const SLOW_MS = 1500;
-// The share of strangers who may get a name, to two digits; empty when it is not known.
+// The share of strangers who may get a name, to two digits; empty when it is not known. namecam cannot tell from fewer
+// than five people whether the shares that were measured hold for them.
 function rate(names) {
   const strangers = names.expected && names.expected.strangers_named, of1000 = share => Number((share * 1000).toPrecision(2));
-  return names.people && typeof strangers === "number" ? say.judges(of1000(strangers), of1000(names.expected.strangers_named_at_most)) : "";
+  if (!names.people || typeof strangers !== "number") return "";
+  const isUnsure = names.expected.denser_than_cohort === null && names.people < 5;
+  return say.judges(of1000(strangers), of1000(names.expected.strangers_named_at_most)) + (isUnsure ? " " + say.tooFew : "");
 }
 // The health of the board for an admin, with remedies. Unknown values are not shown.
 const healthDetails = $("health").querySelector("details");
@@ -42,6 +45,8 @@ function noResult({ camera, recognition: names, overlay }) {
   if (names.age_ms > 5000 + 3 * (names.last_ms || 0) + names.interval_ms) return say.late(Math.round(names.age_ms / 1000)) + blurred;
   return "";
 }
+// Why a face cannot be seen, as of the last state.
+let blind = "";
 const slowness = names => names.last_ms > SLOW_MS ? say.slow((names.last_ms / 1000).toFixed(1)) : "";
 function health(state) {
   const camera = state.camera, names = state.recognition;
@@ -51,14 +56,14 @@ function health(state) {
   const on = [say.cameraOn(camera.width, camera.height, Math.round(camera.fps)), age === null ? "" : say.sent(Math.ceil(age))];
   const told = [on.filter(Boolean).join(", "), camera.hint].filter(Boolean).join("; ");
   const starting = camera.error === "starting";
-  put("camera", camera.online ? told : starting ? say.starting : say.cameraOff(camera.error));
-  const pace = isOff(names) ? isOff(names) : trouble ? say.trouble(trouble) : noResult(state) || slowness(names);
+  put("camera", camera.online ? told : starting ? say.starting : say.cameraOff(verdict(camera.error)));
+  const pace = isOff(names) ? isOff(names) : trouble ? say.trouble(verdict(trouble)) : noResult(state) || slowness(names);
   dot("names-dot", trouble ? "bad" : pace || !names.people ? "" : "good");
   // A gallery that was never read is not shown as empty; the message about the reload gives the reason.
   const known = names.generation ? say.knows(names.people, names.pictures) : names.taking_in ? say.takingIn : say.unread;
   put("names", trouble || isOff(names) ? pace : [known, rate(names), pace].filter(Boolean).join(" "));
   const undone = state.reload_error !== trouble && state.reload_error;
-  put("reload", undone ? say.reload(state.reloads, undone) : "");
+  put("reload", undone ? say.reload(state.reloads, verdict(undone)) : "");
   dot("live-dot", camera.online ? "good" : "bad");
   put("live-text", camera.online ? say.live + (state.stream.viewers ? " \u00b7 " + say.watching(state.stream.viewers) : "") : starting ? say.starting : say.away);
 }

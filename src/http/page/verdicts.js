@@ -1,4 +1,5 @@
-// The server's sentences about pictures and people, in Korean. Each pattern matches a sentence; others stay English.
+// The server's sentences about pictures, people, refusals and the camera, in Korean. Each pattern matches a sentence;
+// others stay English.
 const VERDICTS = [
   [/^face is (\d+) px wide, (\d+) or more are good/, (px, least) => `얼굴 너비 ${px}px (${least}px 이상 권장)`],
   [/^too dark: light (\d+) of 255, (\d+) or more is good/, (light, least) => `너무 어두움: 밝기 ${light}/255 (${least} 이상 권장)`],
@@ -7,7 +8,7 @@ const VERDICTS = [
   [/; there is no better one$/, () => " · 더 나은 사진이 없어 사용함"],
   [/^the same as (.+) \(([\d.]+) apart\)$/, (file, d) => `${file} 사진과 거의 같음 (거리 ${d})`],
   [/^the same face as (.+) \(([\d.]+) apart\), which never gets a name$/, (file, d) => `이름 표시에서 제외한 ${file} 사진과 같은 얼굴 (거리 ${d})`],
-  [/^more like (.+) than like (.+): ([\d.]+) from (.+), ([\d.]+) from the closest other picture of .+; .+/, (other, name, d, file, own) => `${name}보다 ${other}에 더 비슷함: ${file}까지 ${d}, 본인의 다른 사진까지 ${own}. ${other}의 사진이라면 옮겨 주세요`],
+  [/^more like (.+) than like (.+): ([\d.]+) from (.+), ([\d.]+) from the closest other picture of .+; .+/, (other, name, d, file, own) => `${name}보다 ${other} 쪽에 더 가까움: ${file}까지 ${d}, 본인의 다른 사진까지 ${own}. ${other}의 사진이라면 옮겨 주세요`],
   [/^unlike the other pictures: ([\d.]+) from the closest, ([\d.]+) .+/, (d, most) => `다른 사진들과 다름: 가장 가까운 사진까지 ${d} (${most} 이하 권장). 본인이 맞다면 비슷한 사진을 더 추가하세요`],
   [/^more than (\d+) pictures .+/, most => `사진이 ${most}장을 넘어, 서로 가장 다른 사진만 사용함 (gallery.max_images_per_person)`],
   [/^no face .+/, () => "얼굴을 찾지 못함: 얼굴을 가리지 않고 정면에서 바르게 찍은, 얼굴 너비 60px 이상의 선명한 사진을 사용하세요"],
@@ -41,9 +42,24 @@ const VERDICTS = [
   [/^(.+): (.+) and (\d+) more are ([\d.]+) apart or more: is this one person\?$/, (name, some, n, d) => `${name}: ${some} 외 ${n}장의 사진이 서로 다릅니다 (거리 ${d} 이상). 한 사람이 맞나요?`],
   [/^(.+): (.+) and (.+) are ([\d.]+) apart( or more)?: is this one person\?$/, (name, one, other, d, orMore) => `${name}: ${one}, ${other} 사진이 서로 다릅니다 (거리 ${d}${orMore ? " 이상" : ""}). 한 사람이 맞나요?`],
   [/^(.+) and (.+) are ([\d.]+) apart: they .+/, (one, other, d) => `${one}, ${other} 두 사람이 비슷해 서로 혼동할 수 있습니다 (거리 ${d}). 같은 사람이라면 한 폴더로 합치고, 아니라면 두 사람의 사진을 더 추가하세요`],
-  [/^(.+) and (.+) are ([\d.]+) apart: a face .+/, (name, file, d) => `${name} 및 이름 표시에서 제외한 ${file} 사진이 비슷합니다 (거리 ${d}). ${name}의 사진이라면 제외에서 빼고, 아니라면 사진을 더 추가하세요`],
+  [/^(.+) and (.+) are ([\d.]+) apart: a face .+/, (name, file, d) => `${name}의 얼굴이 이름 표시에서 제외한 ${file} 사진과 비슷합니다 (거리 ${d}). ${name}의 사진이라면 제외에서 빼고, 아니라면 사진을 더 추가하세요`],
   [/^no error rates .+`(.+)`.+/, command => `이 인식 모델은 오인식률이 측정되지 않아 거리만으로 이름을 정합니다. 측정 명령: ${command}`],
   [/^the faces of these .+ about ([\d.]+) % .+, ([\d.]+) % at most, .+ not ([\d.]+) % .+/, (share, most, budget) => `등록된 사람들의 얼굴이 서로 매우 비슷합니다(가족, 또는 측정하지 못한 집단). 비슷한 미등록 인물의 약 ${share}%(최대 ${most}%)에게 이름이 잘못 표시될 수 있습니다. 설정값은 ${budget}%입니다(false_name_budget)`],
+  [/^There are no pictures of this face .+/, () => "이 얼굴의 사진이 더 이상 없거나 아직 없습니다. 그 사람이 다시 화면에 보일 때까지 기다려 주세요"],
+  [/^Recognition is turned off, .+/, () => "얼굴 인식이 꺼져 있어 사진을 확인할 수 없습니다"],
+  [/^the name contains (.); .+/, c => `이름에 ${c} 문자를 쓸 수 없습니다`],
+  [/^.+; choose another name$/, () => "쓸 수 없는 이름입니다"],
+  [/^(.+) is not in the gallery$/, name => `더 이상 갤러리에 없습니다: ${name}`],
+  [/: the disk is full; .+/, () => ": 저장 공간이 가득 찼습니다"],
+  [/: namecam may not write there; .+: (.+)$/, command => `: 쓰기 권한이 없습니다: ${command}`],
+  [/^The camera has not .+/, () => "카메라가 응답하지 않습니다. 다시 시도해 주세요"],
+  [/^.+; please try again.*/, () => "다른 작업을 처리하는 중입니다. 잠시 후 다시 시도해 주세요"],
+  [/^The camera is not available: (.+)\.$/, why => `카메라를 사용할 수 없습니다: ${verdict(why)}`],
+  [/^The camera cannot do that: (.+)\. What .+/, why => `카메라가 지원하지 않아 되돌렸습니다: ${why}`],
+  [/^no picture for (\d+) s.*/, s => `${s}초 동안 영상이 들어오지 않음`],
+  [/^(no camera at |the camera.* was unplugged).*/, () => "카메라가 연결되어 있지 않음"],
+  [/^Too many wrong .+/, () => "비밀번호를 여러 번 잘못 입력했습니다. 잠시 후 다시 시도해 주세요"],
+  [/; on the board, run: (.+)$/, command => `. 기기에서 실행할 명령: ${command}`],
 ];
 // The causes of faults, in Korean.
 const CAUSES = {
@@ -76,4 +92,9 @@ function verdict(text) {
   if (lang !== "ko") return text;
   for (const [pattern, words] of VERDICTS) text = text.replace(pattern, (_, ...parts) => words(...parts));
   return text;
+}
+// Why a request was not done: the words of the refusal, or that there was no answer.
+function whyNot(answer) {
+  if (!answer) return say.lost;
+  return answer.status === 401 ? say.loginMore : verdict(answer.text.trim()).slice(0, 300);
 }

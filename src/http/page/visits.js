@@ -112,11 +112,13 @@ function beep() {
   voice.stop(from + 0.5);
 }
 async function allowSound() {
-  if (!alarmSound.checked) return;
-  audio = audio || new AudioContext();
+  if (!alarmSound.checked) return hintSound();
+  if (!audio) (audio = new AudioContext()).onstatechange = hintSound;
   if (audio.state !== "running") await Promise.race([audio.resume(), new Promise(over => setTimeout(over, 500))]);
-  put("alarm-hint", audio.state === "running" ? "" : say.touch);
+  hintSound();
 }
+// A browser may stop the sound again, such as a phone during a call.
+function hintSound() { put("alarm-hint", alarmSound.checked && audio && audio.state !== "running" ? say.touch : ""); }
 alarmSound.disabled = !window.AudioContext;
 try { alarmSound.checked = !alarmSound.disabled && localStorage.getItem("alarm") === "sound"; } catch { /* It is off. */ }
 alarmSound.addEventListener("change", async () => {
