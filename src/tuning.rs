@@ -286,8 +286,10 @@ mod tests {
                 }
             };
             let askers = [1, 2, 3].map(|asker| scope.spawn(ask(asker)));
-            askers.into_iter().for_each(|asker| asker.join().unwrap());
+            let askers = askers.map(|asker| asker.join());
+            // Also when an asker has failed, so that the thread that answers ends and the test does, too.
             ended.store(true, Ordering::Relaxed);
+            askers.into_iter().for_each(|asked| asked.unwrap());
         });
     }
 }

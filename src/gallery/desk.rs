@@ -243,8 +243,10 @@ mod tests {
                 }
             };
             let clients = [1, 2, 3].map(|number| scope.spawn(client(number)));
-            let mut made: Vec<PathBuf> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+            let clients = clients.map(|client| client.join());
+            // Also when a client has failed, so that recognition ends and the test does, too.
             ended.store(true, Ordering::Relaxed);
+            let mut made: Vec<PathBuf> = clients.into_iter().flat_map(|made| made.unwrap()).collect();
             let mut written = recognition.join().unwrap();
             made.sort();
             written.sort();
