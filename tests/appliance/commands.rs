@@ -410,6 +410,10 @@ fn a_new_password_or_token_keeps_the_role_and_the_removal_of_the_last_admin_is_s
     run(&["--admin", "--token", "script"], "");
     assert!(run(&["--token", "script"], "").contains("saved the admin token script in "));
     assert_eq!(roles(), ["anna admin", "bob viewer", "script admin"]);
+    // A person with the name of a token would become what the token is.
+    let (status, stderr) = passwd(&home, &["script"], &users, "a fourth long password\n");
+    assert!(status == 1 && stderr.contains("script is a token; choose another name"), "{status} {stderr}");
+    assert_eq!(roles(), ["anna admin", "bob viewer", "script admin"]);
     run(&["--admin", "bob"], "a third long password\n");
     assert!(!run(&["--remove", "anna"], "").contains("warning"));
     assert!(run(&["--remove", "bob"], "").contains("warning: no user is an admin any more"));

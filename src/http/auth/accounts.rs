@@ -219,8 +219,13 @@ pub fn role_in(file: &Path, name: &str) -> Option<Role> {
 /// replaced atomically and keeps its owner and mode; a new file has mode 0600.
 ///
 /// # Errors
-/// When the name or the password is not allowed, or the file cannot be read or written.
+/// When the name or the password is not allowed or the name is a token's, or the file cannot be read or written.
 pub fn passwd(file: &Path, user: &str, role: Role, password: &str) -> Result<()> {
+    if let Ok(accounts) = Accounts::load(file)
+        && accounts.list().any(|(known, _, is_token)| known == user && is_token)
+    {
+        bail!("{user} is a token; choose another name for the user, or remove the token first");
+    }
     set_line(file, user, &line(user, role, password)?)
 }
 

@@ -52,7 +52,7 @@ async function beat() {
     notice(...words);
     people([], "\u2014");
     // What only this user may see does not stay after the session.
-    if (refused && refused[0] === say.login) { galleryMark = visitsMark = null; for (const id of ["day", "gallery", "tuning", "health", "settings"]) $(id).hidden = true; }
+    if (refused && refused[0] === say.login) { galleryMark = visitsMark = null; for (const id of ["day", "gallery", "tuning", "health", "settings", "account"]) $(id).hidden = true; for (const open of document.querySelectorAll("dialog")) open.close(); }
     put("said", told = refused ? words.join(": ") : say.lost);
     for (const id of ["live-dot", "camera-dot", "names-dot"]) dot(id, "bad");
     put("live-text", say.away); put("camera", "\u2014"); put("names", "\u2014"); put("reload", "");

@@ -53,6 +53,7 @@ const VERDICTS = [
   [/: the disk is full; .+/, () => ": 저장 공간이 가득 찼습니다"],
   [/: namecam may not write there; .+: (.+)$/, command => `: 쓰기 권한이 없습니다: ${command}`],
   [/^The camera has not .+/, () => "카메라가 응답하지 않습니다. 다시 시도해 주세요"],
+  [/^The picture was not judged .+/, () => "사진을 제때 확인하지 못했습니다. 다시 시도해 주세요"],
   [/^.+; please try again.*/, () => "다른 작업을 처리하는 중입니다. 잠시 후 다시 시도해 주세요"],
   [/^The camera is not available: (.+)\.$/, why => `카메라를 사용할 수 없습니다: ${verdict(why)}`],
   [/^The camera cannot do that: (.+)\. What .+/, why => `카메라가 지원하지 않아 되돌렸습니다: ${why}`],
