@@ -344,9 +344,10 @@ impl<'a> Session<'a> {
     }
 
     /// Follows the gallery. Before the first gallery, and while it cannot be read or has no person, the people who were
-    /// known before stay: the folder of a disk that is not mounted is empty. People who are forgotten go all the same.
+    /// known before stay: the folder of a disk that is not mounted is empty. People who are forgotten go all the same,
+    /// and so does the picture.
     fn follow_gallery(&mut self, roster: Option<&Roster>) {
-        let roster = roster.filter(|roster| roster.generation > 0 && !roster.people.is_empty());
+        let roster = roster.filter(|roster| roster.generation > 0);
         let generation = roster.map(|roster| roster.generation);
         if self.generation.is_some() && self.generation == generation {
             return;
@@ -354,6 +355,10 @@ impl<'a> Session<'a> {
         self.generation = generation;
         match roster {
             None => self.known = self.stage.slugs.all(),
+            Some(roster) if roster.people.is_empty() => {
+                self.known = self.stage.slugs.all();
+                self.kept.picture.delete();
+            }
             Some(roster) => {
                 let people: Vec<&str> = roster.people.iter().map(|person| person.name.as_str()).collect();
                 let (known, kept) = self.stage.slugs.follow(&people);

@@ -197,15 +197,20 @@ fn a_renamed_person_keeps_their_topics_and_those_of_a_deleted_person_are_deleted
     assert!(says(&heard, "namecam/door/person/alice", "OFF"));
 }
 
+/// Runs a camera that announces Alice. Returns how many messages the broker has when the camera is offline.
+fn alice_was_announced(broker: &Broker, folder: &Path) -> usize {
+    let mut camera = Camera::with(broker.port, Some(folder), |_| {});
+    camera.gallery(&["Alice"]);
+    broker.until("Alice is announced", |heard| says(heard, "namecam/door/person/alice", "OFF"));
+    drop(camera);
+    broker.until("it is offline", |heard| says(heard, "namecam/door/status", "offline")).said.len()
+}
+
 #[test]
 fn a_gallery_that_cannot_be_read_at_the_start_deletes_nobody() {
     let broker = Broker::start(0, Manners::Good);
     let folder = tempfile::tempdir().unwrap();
-    let mut camera = Camera::with(broker.port, Some(folder.path()), |_| {});
-    camera.gallery(&["Alice"]);
-    broker.until("Alice is announced", |heard| says(heard, "namecam/door/person/alice", "OFF"));
-    drop(camera);
-    let before = broker.until("it is offline", |heard| says(heard, "namecam/door/status", "offline")).said.len();
+    let before = alice_was_announced(&broker, folder.path());
     let mut camera = Camera::with(broker.port, Some(folder.path()), |_| {});
     camera.stage.roster.publish(Arc::new(Roster { warnings: vec!["no disk".into()], ..Roster::default() }));
     let heard = broker.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
@@ -223,11 +228,7 @@ fn a_gallery_that_cannot_be_read_at_the_start_deletes_nobody() {
 fn a_gallery_without_people_deletes_nobody_and_the_last_person_who_is_forgotten_goes() {
     let broker = Broker::start(0, Manners::Good);
     let folder = tempfile::tempdir().unwrap();
-    let mut camera = Camera::with(broker.port, Some(folder.path()), |_| {});
-    camera.gallery(&["Alice"]);
-    broker.until("Alice is announced", |heard| says(heard, "namecam/door/person/alice", "OFF"));
-    drop(camera);
-    let before = broker.until("it is offline", |heard| says(heard, "namecam/door/status", "offline")).said.len();
+    let before = alice_was_announced(&broker, folder.path());
     // The disk of the gallery is not mounted.
     let mut camera = Camera::with(broker.port, Some(folder.path()), |_| {});
     camera.gallery(&[]);
@@ -448,6 +449,19 @@ fn a_picture_follows_an_event_only_where_allowed_and_is_deleted_when_a_person_is
     broker.until("all events", |heard| events(heard) == 8);
     std::thread::sleep(2 * POLL);
     assert_eq!(told(&broker.heard.lock().unwrap()), before);
+}
+
+#[test]
+fn the_picture_of_the_last_person_goes_when_their_folder_is_deleted() {
+    let broker = Broker::start(0, Manners::Good);
+    let mut camera = Camera::with(broker.port, None, |config| config.events.pictures = true);
+    camera.gallery(&["Alice"]);
+    broker.until("it is online", |heard| says(heard, "namecam/door/status", "online"));
+    camera.chips(&[b"Alice"]);
+    camera.event_of_track(Kind::Named);
+    broker.until("the picture", |heard| says(heard, "namecam/door/picture", "Alice"));
+    camera.gallery(&[]);
+    broker.until("it goes", |heard| !heard.retained.contains_key("namecam/door/picture"));
 }
 
 #[test]

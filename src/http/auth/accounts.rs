@@ -215,15 +215,19 @@ pub fn role_in(file: &Path, name: &str) -> Option<Role> {
     line.nth(1).and_then(Role::from_word)
 }
 
+/// Whether `name` is a token or a user; `None` when the file cannot be read or does not have the name.
+fn is_token(file: &Path, name: &str) -> Option<bool> {
+    let accounts = Accounts::load(file).ok()?;
+    accounts.list().find(|(known, ..)| *known == name).map(|(.., is_token)| is_token)
+}
+
 /// Adds `user` to the password file, or changes their role and password. Other lines stay unchanged. The file is
 /// replaced atomically and keeps its owner and mode; a new file has mode 0600.
 ///
 /// # Errors
 /// When the name or the password is not allowed or the name is a token's, or the file cannot be read or written.
 pub fn passwd(file: &Path, user: &str, role: Role, password: &str) -> Result<()> {
-    if let Ok(accounts) = Accounts::load(file)
-        && accounts.list().any(|(known, _, is_token)| known == user && is_token)
-    {
+    if is_token(file, user) == Some(true) {
         bail!("{user} is a token; choose another name for the user, or remove the token first");
     }
     set_line(file, user, &line(user, role, password)?)
@@ -256,9 +260,7 @@ pub fn set_line(file: &Path, user: &str, line: &str) -> Result<()> {
 /// # Errors
 /// When `name` is not allowed or is a user's, or the file cannot be read or written.
 pub fn new_token(file: &Path, name: &str, role: Role) -> Result<String> {
-    if let Ok(accounts) = Accounts::load(file)
-        && accounts.list().any(|(known, _, is_token)| known == name && !is_token)
-    {
+    if is_token(file, name) == Some(false) {
         bail!("{name} is a user with a password; choose another name for the token");
     }
     let token = format!("namecam_{}", files::hex(&secret::random_128()?));
